@@ -1,0 +1,1 @@
+//! The command as a library, so that tests can call its parts.

@@ -1,0 +1,2 @@
+//! The fourstep command.
+fn main() {}

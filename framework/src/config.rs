@@ -1,0 +1,167 @@
+//! Settings read from environment variables, each refused by name if it cannot be read.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use crate::error::{Error, ErrorKind};
+
+/// The environment variables of this process, or of a test.
+///
+/// An empty variable is the same as an absent one: CloudFormation parameters that are left out
+/// arrive empty.
+///
+/// ```
+/// use fourstep::Environment;
+///
+/// let environment = Environment::from([("EXCLUDE_NUMBERS", "Yes"), ("PASSWORD_LENGTH", "many")]);
+/// assert!(environment.flag("EXCLUDE_NUMBERS").unwrap());
+/// assert_eq!(
+///     environment.number("PASSWORD_LENGTH").unwrap_err().to_string(),
+///     "the environment variable PASSWORD_LENGTH is not a whole number",
+/// );
+/// ```
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, OsString>);
+
+impl Environment {
+    /// The variables of this process.
+    pub fn of_process() -> Self {
+        let named = std::env::vars_os()
+            .filter_map(|(name, value)| name.into_string().ok().map(|name| (name, value)));
+        Self(named.collect())
+    }
+
+    /// A variable's text; `None` if it is absent or empty.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] if it is not Unicode.
+    pub fn text(&self, name: &str) -> Result<Option<&str>, Error> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(value) => match value.to_str() {
+                Some(text) if text.is_empty() => Ok(None),
+                Some(text) => Ok(Some(text)),
+                None => Err(refused(name, "is not Unicode text")),
+            },
+        }
+    }
+
+    /// A variable's truth: true, 1, y, yes; false, 0, n, no, empty or absent; in any case.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] for anything else.
+    pub fn flag(&self, name: &str) -> Result<bool, Error> {
+        Ok(self.flag_if_set(name)?.unwrap_or(false))
+    }
+
+    /// As [`flag`](Self::flag), but `None` if absent or empty.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] for anything that is neither true nor false.
+    pub fn flag_if_set(&self, name: &str) -> Result<Option<bool>, Error> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        parse_flag(text).map(Some).ok_or_else(|| refused(name, "is neither true nor false"))
+    }
+
+    /// A variable's whole number; `None` if it is absent or empty.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] for anything else.
+    pub fn number(&self, name: &str) -> Result<Option<usize>, Error> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        text.trim().parse().map(Some).map_err(|_| refused(name, "is not a whole number"))
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for Environment {
+    fn from(pairs: [(&str, &str); N]) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
+    }
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Names only: on Lambda the values include the function's credentials.
+        formatter.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// A [`ErrorKind::Malformed`] error about one environment variable. `what` must not quote it.
+pub(crate) fn refused(name: &str, what: &str) -> Error {
+    Error::new(ErrorKind::Malformed, format!("the environment variable {name} {what}"))
+}
+
+pub(crate) fn parse_flag(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "y" | "yes" => Some(true),
+        "false" | "0" | "n" | "no" | "" => Some(false),
+        _ => None,
+    }
+}
+
+/// The strategies a user rotator can follow, as `ROTATION_STRATEGY` names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Strategy {
+    /// `single-user`: the user changes its own password.
+    SingleUser,
+}
+
+impl Strategy {
+    /// Reads `ROTATION_STRATEGY`; absent means single-user.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] for a strategy this version does not offer.
+    pub fn read(environment: &Environment) -> Result<Self, Error> {
+        match environment.text("ROTATION_STRATEGY")?.map(str::trim) {
+            None | Some("single-user") => Ok(Self::SingleUser),
+            Some(_) => Err(refused("ROTATION_STRATEGY", "must be single-user")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booleans_in_every_spelling() {
+        for (text, expected) in [
+            ("true", Some(true)),
+            ("YES", Some(true)),
+            ("y", Some(true)),
+            ("1", Some(true)),
+            ("False", Some(false)),
+            ("no", Some(false)),
+            ("N", Some(false)),
+            ("0", Some(false)),
+            ("on", None),
+            ("2", None),
+        ] {
+            let flag = Environment::from([("FLAG", text)]).flag("FLAG");
+            match expected {
+                Some(expected) => assert_eq!(flag.unwrap(), expected, "{text}"),
+                None => assert_eq!(
+                    flag.unwrap_err().to_string(),
+                    "the environment variable FLAG is neither true nor false"
+                ),
+            }
+        }
+        assert!(!Environment::from([("FLAG", "")]).flag("FLAG").unwrap());
+        assert!(!Environment::default().flag("FLAG").unwrap());
+    }
+
+    #[test]
+    fn debug_shows_names_only() {
+        let environment = Environment::from([("AWS_SESSION_TOKEN", "canary")]);
+        assert_eq!(format!("{environment:?}"), r#"{"AWS_SESSION_TOKEN"}"#);
+    }
+
+    #[test]
+    fn a_strategy_not_offered_is_refused_by_name() {
+        let environment = Environment::from([("ROTATION_STRATEGY", "alternating-users")]);
+        let error = Strategy::read(&environment).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Malformed);
+        assert!(error.to_string().contains("ROTATION_STRATEGY"), "{error}");
+    }
+}

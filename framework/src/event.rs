@@ -1,0 +1,241 @@
+//! The events a rotation function receives, decoded into types before anything else happens.
+//!
+//! Source: AWS Secrets Manager User Guide, "Lambda rotation functions" (payload), and the API
+//! reference of PutSecretValue (limits of ids and of RotationToken).
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use crate::error::{Error, ErrorKind};
+
+/// One of the four steps of a rotation.
+///
+/// Displayed in the camelCase that Secrets Manager sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    /// Propose the next secret and store it as AWSPENDING.
+    Create,
+    /// Make the pending secret work at the target.
+    Set,
+    /// Prove that the pending secret works.
+    Test,
+    /// Move AWSCURRENT to the pending version.
+    Finish,
+}
+
+impl Step {
+    /// The four steps in the order in which Secrets Manager calls them.
+    pub const ALL: [Self; 4] = [Self::Create, Self::Set, Self::Test, Self::Finish];
+
+    /// The step's name as Secrets Manager sends it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "createSecret",
+            Self::Set => "setSecret",
+            Self::Test => "testSecret",
+            Self::Finish => "finishSecret",
+        }
+    }
+
+    /// Reads a step's name, in the camelCase of real events or the snake_case of AWS's guide.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] for any other name.
+    ///
+    /// ```
+    /// use fourstep::Step;
+    /// assert_eq!(Step::parse("set_secret").unwrap(), Step::Set);
+    /// assert!(Step::parse("SetSecret").is_err());
+    /// ```
+    pub fn parse(name: &str) -> Result<Self, Error> {
+        match name {
+            "createSecret" | "create_secret" => Ok(Self::Create),
+            "setSecret" | "set_secret" => Ok(Self::Set),
+            "testSecret" | "test_secret" => Ok(Self::Test),
+            "finishSecret" | "finish_secret" => Ok(Self::Finish),
+            _ => Err(malformed(
+                "Step",
+                "must be createSecret, setSecret, testSecret or finishSecret",
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// The secret's ARN or name: 1 to 2,048 printable ASCII characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SecretId(String);
+
+impl SecretId {
+    /// Checks the limits above.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the field `SecretId`.
+    pub fn parse(id: &str) -> Result<Self, Error> {
+        printable("SecretId", id, 1, 2048)?;
+        Ok(Self(id.to_owned()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SecretId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// The id of one version of a secret; for a rotation, its `ClientRequestToken`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VersionId(String);
+
+impl VersionId {
+    /// Checks an id that arrived in an event: 32 to 64 printable ASCII characters.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the field `ClientRequestToken`.
+    pub fn parse(id: &str) -> Result<Self, Error> {
+        printable("ClientRequestToken", id, 32, 64)?;
+        Ok(Self(id.to_owned()))
+    }
+
+    /// Takes an id that a store returned, as it is.
+    pub fn from_store(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for VersionId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// The token that lets a function in another account put a value. Sensitive: never logged.
+#[derive(Clone)]
+pub struct RotationToken(SecretString);
+
+impl RotationToken {
+    /// Checks 36 to 256 letters, digits or hyphens.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the field `RotationToken`, without its value.
+    pub fn parse(token: &str) -> Result<Self, Error> {
+        let legal = token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if !legal || !(36..=256).contains(&token.len()) {
+            return Err(malformed("RotationToken", "must be 36 to 256 letters, digits or hyphens"));
+        }
+        Ok(Self(token.into()))
+    }
+
+    /// The token itself, to be sent to Secrets Manager and nowhere else.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for RotationToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("RotationToken(redacted)")
+    }
+}
+
+/// One call of one step, as Secrets Manager sends it.
+#[derive(Debug, Clone)]
+pub struct RotationEvent {
+    /// Which step to do.
+    pub step: Step,
+    /// The secret being rotated.
+    pub secret: SecretId,
+    /// The version being made (`ClientRequestToken`).
+    pub token: VersionId,
+    /// Present when the service wants it forwarded to PutSecretValue.
+    pub rotation_token: Option<RotationToken>,
+}
+
+/// What a function is asked to do.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// A step of a rotation.
+    Rotate(RotationEvent),
+    /// `{"Fourstep": "inspect", "SecretId": ...}`: which labelled version logs in. Changes nothing.
+    Inspect(SecretId),
+}
+
+impl Request {
+    /// Decodes an event. Unknown keys are ignored; a known one that is missing, empty, over-long
+    /// or not printable ASCII is refused by name, and its value is never quoted.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`].
+    ///
+    /// ```
+    /// use fourstep::{Request, Step};
+    /// let event = serde_json::json!({
+    ///     "Step": "createSecret", "SecretId": "my/secret",
+    ///     "ClientRequestToken": "7c7b4a5e-3f0e-4f0e-9a51-000000000000",
+    /// });
+    /// let Request::Rotate(event) = Request::decode(&event).unwrap() else { unreachable!() };
+    /// assert_eq!(event.step, Step::Create);
+    /// ```
+    pub fn decode(event: &Value) -> Result<Self, Error> {
+        if !event.is_object() {
+            return Err(Error::new(ErrorKind::Malformed, "the event is not a JSON object"));
+        }
+        if event.get("Fourstep").is_some() {
+            return match text(event, "Fourstep")? {
+                "inspect" => Ok(Self::Inspect(SecretId::parse(text(event, "SecretId")?)?)),
+                _ => Err(malformed("Fourstep", "must be inspect")),
+            };
+        }
+        let secret = SecretId::parse(text(event, "SecretId")?)?;
+        let token = VersionId::parse(text(event, "ClientRequestToken")?)?;
+        let step = Step::parse(text(event, "Step")?)?;
+        let rotation_token = match event.get("RotationToken") {
+            None | Some(Value::Null) => None,
+            Some(_) => Some(RotationToken::parse(text(event, "RotationToken")?)?),
+        };
+        Ok(Self::Rotate(RotationEvent { step, secret, token, rotation_token }))
+    }
+}
+
+fn text<'a>(event: &'a Value, field: &'static str) -> Result<&'a str, Error> {
+    match event.get(field) {
+        Some(Value::String(text)) => Ok(text),
+        Some(_) => Err(malformed(field, "is not a string")),
+        None => Err(malformed(field, "is missing")),
+    }
+}
+
+fn printable(field: &'static str, value: &str, least: usize, most: usize) -> Result<(), Error> {
+    if value.is_empty() {
+        return Err(malformed(field, "is empty"));
+    }
+    if !value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return Err(malformed(field, "contains characters that are not printable ASCII"));
+    }
+    if !(least..=most).contains(&value.len()) {
+        let limits = format!("must be {least} to {most} characters long");
+        return Err(malformed(field, &limits));
+    }
+    Ok(())
+}
+
+fn malformed(field: &'static str, what: &str) -> Error {
+    Error::new(ErrorKind::Malformed, format!("the event's {field} {what}"))
+}

@@ -1,0 +1,22 @@
+//! Rotate any AWS Secrets Manager secret without locking anyone out.
+
+mod config;
+mod error;
+mod event;
+pub mod net;
+mod rotator;
+mod secret;
+pub mod staging;
+pub mod store;
+mod turn;
+pub mod users;
+
+pub use config::{Environment, Strategy};
+pub use error::{Error, ErrorKind};
+pub use event::{Request, RotationEvent, RotationToken, SecretId, Step, VersionId};
+pub use rotator::{Applied, CHANGE_TIME, Fence, Finding, Keep, Known, Rotator, Verdict, Versions};
+pub use secret::{Current, Document, Pending, Previous, Secret};
+pub use turn::{Deadline, Tally, Turn};
+
+/// The secrecy crate's string, which this crate's API uses for passwords.
+pub use secrecy::{ExposeSecret, SecretString};

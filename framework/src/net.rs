@@ -1,0 +1,1 @@
+//! Connecting to a server: name, address, TLS; each failure in its own class.

@@ -1,0 +1,209 @@
+//! The verbs an author supplies. The engine decides when each is called.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::error::{Error, ErrorKind};
+use crate::event::VersionId;
+use crate::secret::{Current, Pending, Previous, Secret};
+use crate::store::{AWSPENDING, Calls, SecretDescription};
+use crate::turn::Turn;
+
+/// The least time that must be left to begin a change: the statement itself, and the report of
+/// how it ended. Below it nothing is begun.
+pub const CHANGE_TIME: Duration = Duration::from_secs(4);
+
+/// What a rotator does, in verbs; never in steps.
+///
+/// An author writes verbs and the engine orders them, so a rotator cannot promote an untested
+/// secret, regenerate a recorded one or forget a token. Every verb may run twice with the same
+/// arguments, on another container, after a first run whose answer was lost.
+#[async_trait]
+pub trait Rotator: Send + Sync {
+    /// Refuses a pending secret that names another host or account than the current one. Called
+    /// before [`apply`](Self::apply), and before anything is connected to.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`], or [`ErrorKind::Malformed`] naming a field.
+    fn check(&self, current: &Current, pending: &Pending) -> Result<(), Error>;
+
+    /// Makes the next secret. What it returns is stored before anything else happens.
+    async fn propose(&self, known: &Known<'_>, turn: &Turn) -> Result<Secret, Error>;
+
+    /// Makes the pending secret work at the target. Must pass `fence` immediately before the
+    /// irreversible change, and its last effect must be the one [`verify`](Self::verify) observes.
+    async fn apply(
+        &self,
+        versions: &Versions<'_>,
+        fence: &Fence<'_>,
+        turn: &Turn,
+    ) -> Result<Applied, Error>;
+
+    /// Asks the target about one secret.
+    ///
+    /// [`Verdict::Rejected`] only when the target itself refused the credential;
+    /// [`Verdict::Accepted`] only when it demanded and checked it. Anything else is an error.
+    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error>;
+
+    /// Revokes what is ours and no longer kept. Called by finishSecret only, after the promotion,
+    /// and again when finishSecret is repeated. The default has nothing to revoke.
+    async fn retire(&self, _keep: &Keep<'_>, _turn: &Turn) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Finds out whether a real rotation would succeed, changing nothing.
+    async fn preflight(&self, current: &Current, turn: &Turn) -> Result<Vec<Finding>, Error>;
+}
+
+/// What [`Rotator::propose`] may build on.
+#[derive(Debug)]
+pub struct Known<'a> {
+    /// The current secret; proven to be the one DescribeSecret calls current.
+    pub current: &'a Current,
+    /// The new version's id.
+    pub token: &'a VersionId,
+    /// The secret's labels and tags.
+    pub description: &'a SecretDescription,
+}
+
+/// How a credential fared at its target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The target demanded the credential, checked it and let it in.
+    Accepted,
+    /// The target refused the credential. Carries its reason, never the credential.
+    Rejected(String),
+}
+
+/// What [`Rotator::apply`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Applied {
+    /// The pending secret was set now; says how.
+    Changed(String),
+    /// The pending secret worked already, nothing was changed.
+    Already(String),
+}
+
+/// One thing [`Rotator::preflight`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// A real rotation would fail with this error.
+    Fails(Error),
+    /// A real rotation would succeed, but an operator should know this.
+    Warns(String),
+}
+
+/// The versions [`Rotator::apply`] may use. Current and pending are at hand; older ones are read
+/// only when asked for, because a healthy rotation never needs them.
+pub struct Versions<'a> {
+    pub(crate) calls: &'a Calls<'a>,
+    pub(crate) description: &'a SecretDescription,
+    pub(crate) current: Current,
+    pub(crate) pending: Pending,
+}
+
+impl Versions<'_> {
+    /// The version applications use.
+    pub fn current(&self) -> &Current {
+        &self.current
+    }
+
+    /// The version to be made to work.
+    pub fn pending(&self) -> &Pending {
+        &self.pending
+    }
+
+    /// The version that was current before, if there is one with a value.
+    ///
+    /// # Errors
+    /// Those of GetSecretValue, but for not found.
+    pub async fn previous(&self) -> Result<Option<Previous>, Error> {
+        self.calls.previous(self.description).await
+    }
+
+    /// The two newest versions without a label that `wanted` accepts, newest first: a cancelled
+    /// rotation leaves the value it applied there. Looks at no more than ten.
+    ///
+    /// # Errors
+    /// Those of ListSecretVersionIds and GetSecretValue.
+    pub async fn unlabelled(
+        &self,
+        wanted: &(dyn Fn(&Secret) -> bool + Sync),
+    ) -> Result<Vec<Previous>, Error> {
+        self.calls.unlabelled(wanted).await
+    }
+}
+
+/// The check that stands between a rotator and an irreversible change.
+///
+/// A rotator takes its lock, passes the fence, then changes. A container that was frozen, or that
+/// lost a race against a newer rotation, is stopped here.
+pub struct Fence<'a> {
+    pub(crate) calls: &'a Calls<'a>,
+    pub(crate) token: &'a VersionId,
+    pub(crate) current: &'a VersionId,
+}
+
+impl Fence<'_> {
+    /// Asks DescribeSecret again: the token must still carry AWSPENDING, AWSCURRENT must still be
+    /// on the version that was read, and [`CHANGE_TIME`] must be left.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] or [`ErrorKind::OutOfTime`]; nothing may be changed then.
+    pub async fn pass(&self) -> Result<(), Error> {
+        self.enough_time()?;
+        let description = self.calls.describe().await?;
+        if !description.has(self.token, AWSPENDING) {
+            return Err(conflict("AWSPENDING was taken from this version meanwhile"));
+        }
+        if description.holder(crate::store::AWSCURRENT) != Some(self.current) {
+            return Err(conflict("AWSCURRENT moved to another version meanwhile"));
+        }
+        self.enough_time()
+    }
+
+    /// Refuses to begin when the time left does not cover a change.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfTime`].
+    pub fn enough_time(&self) -> Result<(), Error> {
+        let left = self.calls.turn().deadline().remaining();
+        if left >= CHANGE_TIME {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::OutOfTime, "did not begin a change; nothing was changed")
+            .caused_by(format!(
+                "{:.1} s are left and a change needs {} s; raise the function's timeout",
+                left.as_secs_f64(),
+                CHANGE_TIME.as_secs(),
+            )))
+    }
+}
+
+fn conflict(what: &str) -> Error {
+    Error::new(ErrorKind::Conflict, format!("{what}; nothing was changed"))
+}
+
+/// What [`Rotator::retire`] must leave alone.
+pub struct Keep<'a> {
+    pub(crate) calls: &'a Calls<'a>,
+    pub(crate) description: SecretDescription,
+    pub(crate) promoted: &'a VersionId,
+}
+
+impl Keep<'_> {
+    /// The version that was just promoted.
+    pub fn promoted(&self) -> &VersionId {
+        self.promoted
+    }
+
+    /// Every labelled version's secret, custom labels included, read by version id. A version that
+    /// has no value yet is left out.
+    ///
+    /// # Errors
+    /// Those of GetSecretValue. Nothing may be revoked then.
+    pub async fn labelled(&self) -> Result<Vec<Previous>, Error> {
+        self.calls.labelled(&self.description).await
+    }
+}

@@ -1,0 +1,251 @@
+//! The stored secret: decoded without echo, edited in place, never printed.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+
+use crate::error::{Error, ErrorKind};
+use crate::event::VersionId;
+
+/// One stored secret: a JSON object, or any other text.
+///
+/// A document is edited in place, so unknown keys, their order and their numbers survive.
+/// `Debug` shows which of the two it is and nothing more.
+///
+/// ```
+/// use fourstep::Secret;
+///
+/// let secret = Secret::decode(&r#"{"username":"app","password":"old","note":1e400}"#.into());
+/// let next = secret.document().unwrap().with("password", "new");
+/// assert_eq!(
+///     Secret::from(next).expose(),
+///     r#"{"username":"app","password":"new","note":1e400}"#,
+/// );
+/// assert_eq!(format!("{secret:?}"), "Secret::Document(redacted)");
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Form);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Form {
+    Document(Document),
+    Text(String),
+}
+
+impl Secret {
+    /// Decodes a stored value. Anything that is not a JSON object is kept as text.
+    pub fn decode(value: &SecretString) -> Self {
+        let text = value.expose_secret();
+        match serde_json::from_str::<Map<String, Value>>(text) {
+            Ok(fields) => Self(Form::Document(Document(fields))),
+            Err(_) => Self(Form::Text(text.to_owned())),
+        }
+    }
+
+    /// The JSON object inside.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] if the value is something else; the message gives the place of a
+    /// syntax error and never the text.
+    pub fn document(&self) -> Result<&Document, Error> {
+        let text = match &self.0 {
+            Form::Document(document) => return Ok(document),
+            Form::Text(text) => text,
+        };
+        let error = Error::new(ErrorKind::Malformed, "the secret value is not a JSON object");
+        match serde_json::from_str::<Value>(text) {
+            Ok(_) => Err(error),
+            // Only the place: the parser's own message may quote the text.
+            Err(at) => Err(error.caused_by(format!(
+                "syntax error at line {}, column {}",
+                at.line(),
+                at.column()
+            ))),
+        }
+    }
+
+    /// The value as it is to be stored. The one way out: search for `expose` to find every use.
+    pub fn expose(&self) -> String {
+        match &self.0 {
+            Form::Document(document) => Value::Object(document.0.clone()).to_string(),
+            Form::Text(text) => text.clone(),
+        }
+    }
+
+    /// The value to store, still wrapped.
+    pub fn encode(&self) -> SecretString {
+        self.expose().into()
+    }
+}
+
+impl From<Document> for Secret {
+    fn from(document: Document) -> Self {
+        Self(Form::Document(document))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self.0 {
+            Form::Document(_) => "Secret::Document(redacted)",
+            Form::Text(_) => "Secret::Text(redacted)",
+        })
+    }
+}
+
+/// A secret that is a JSON object.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Document(Map<String, Value>);
+
+impl Document {
+    /// A field that must be there and be a non-empty string.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the field.
+    pub fn required(&self, field: &str) -> Result<&str, Error> {
+        self.optional(field)?.ok_or_else(|| malformed(field, "is missing or empty"))
+    }
+
+    /// A field that may be absent, null or empty, all of which read as `None`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the field, if it is neither a string nor null.
+    pub fn optional(&self, field: &str) -> Result<Option<&str>, Error> {
+        match self.0.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if text.is_empty() => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(malformed(field, "is not a string")),
+        }
+    }
+
+    /// A field as JSON, whatever it is.
+    pub fn field(&self, field: &str) -> Option<&Value> {
+        self.0.get(field)
+    }
+
+    /// A copy with one field set to a string. An existing field keeps its place.
+    #[must_use]
+    pub fn with(&self, field: &str, value: &str) -> Self {
+        let mut fields = self.0.clone();
+        fields.insert(field.to_owned(), Value::String(value.to_owned()));
+        Self(fields)
+    }
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Document(redacted)")
+    }
+}
+
+/// A [`ErrorKind::Malformed`] error about one field of the secret document.
+pub(crate) fn malformed(field: &str, what: &str) -> Error {
+    Error::new(ErrorKind::Malformed, format!("the secret's field \"{field}\" {what}"))
+}
+
+macro_rules! staged {
+    ($(#[$meaning:meta])* $name:ident) => {
+        $(#[$meaning])*
+        #[derive(Debug, Clone)]
+        pub struct $name {
+            version: VersionId,
+            secret: Secret,
+        }
+
+        impl $name {
+            /// Pairs a version with the secret it holds.
+            pub fn new(version: VersionId, secret: Secret) -> Self {
+                Self { version, secret }
+            }
+
+            /// The id of the version read.
+            pub fn version(&self) -> &VersionId {
+                &self.version
+            }
+
+            /// The secret that version holds.
+            pub fn secret(&self) -> &Secret {
+                &self.secret
+            }
+        }
+    };
+}
+
+staged!(
+    /// The version that carries AWSCURRENT: what applications use.
+    Current
+);
+staged!(
+    /// The version being rotated in: it carries this rotation's token and AWSPENDING.
+    Pending
+);
+staged!(
+    /// A version used earlier: AWSPREVIOUS, or one whose rotation was cancelled.
+    Previous
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn decode(text: &str) -> Secret {
+        Secret::decode(&text.to_owned().into())
+    }
+
+    #[test]
+    fn parity_12_extra_keys_order_numbers_and_non_ascii_values_survive() {
+        let text = r#"{"z":1,"port":5432,"big":123456789012345678901234567890,"e":1e400,"password":"p","ü":"é☃","n":null,"a":[{"b":2}]}"#;
+        let next = Secret::from(decode(text).document().unwrap().with("password", "q"));
+        assert_eq!(next.expose(), text.replace(r#""p""#, r#""q""#));
+    }
+
+    #[test]
+    fn what_is_no_object_is_text_and_its_error_gives_only_the_place() {
+        for (text, message) in [
+            ("[1]", "the secret value is not a JSON object"),
+            ("\"hunter2\"", "the secret value is not a JSON object"),
+            (
+                "{\"password\": hunter2}",
+                "the secret value is not a JSON object: syntax error at line 1, column 14",
+            ),
+        ] {
+            let secret = decode(text);
+            assert_eq!(secret.document().unwrap_err().to_string(), message);
+            assert_eq!(secret.expose(), text);
+            assert_eq!(format!("{secret:?}"), "Secret::Text(redacted)");
+        }
+    }
+
+    #[test]
+    fn fields_are_named_in_errors_and_never_quoted() {
+        let secret = decode(r#"{"username":7,"host":"","dbname":null}"#);
+        let document = secret.document().unwrap();
+        let message = document.optional("username").unwrap_err().to_string();
+        assert_eq!(message, "the secret's field \"username\" is not a string");
+        let message = document.required("host").unwrap_err().to_string();
+        assert_eq!(message, "the secret's field \"host\" is missing or empty");
+        assert_eq!(document.optional("dbname").unwrap(), None);
+        assert_eq!(format!("{document:?}"), "Document(redacted)");
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_never_panics_and_never_prints_the_value(text in "\\PC{0,200}") {
+            let secret = decode(&format!("canary-{text}"));
+            prop_assert!(!format!("{secret:?}").contains("canary"));
+            let error = secret.document().unwrap_err();
+            prop_assert!(!error.to_string().contains("canary"));
+        }
+
+        #[test]
+        fn any_password_survives_a_document(password in ".*") {
+            let next = Secret::from(decode("{}").document().unwrap().with("password", &password));
+            let again = Secret::decode(&next.encode());
+            let read = again.document().unwrap().field("password").cloned();
+            prop_assert_eq!(read, Some(Value::String(password)));
+        }
+    }
+}

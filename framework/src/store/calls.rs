@@ -1,0 +1,198 @@
+//! The store as one invocation sees it: every call counted, bounded by the deadline, and its
+//! errors named. The only retry in the framework, the bounded read of a pending value, is here.
+
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind};
+use crate::event::{RotationToken, SecretId, VersionId};
+use crate::secret::{Current, Pending, Previous, Secret};
+use crate::store::{
+    AWSCURRENT, AWSPENDING, AWSPREVIOUS, SecretDescription, SecretStore, Select, StoreError,
+    StoreErrorCode, StoredValue, StoredVersion,
+};
+use crate::turn::Turn;
+
+/// How long a pending value that cannot be found yet is waited for: three pauses, 700 ms in all.
+/// Reads after a write are only eventually consistent (aws-sdk-js-v3 issue 7701).
+const PENDING_PAUSES: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
+
+/// How many unlabelled versions are looked at, and how many are offered.
+const UNLABELLED_READ: usize = 10;
+const UNLABELLED_OFFERED: usize = 2;
+
+pub(crate) struct Calls<'a> {
+    store: &'a dyn SecretStore,
+    secret: &'a SecretId,
+    turn: &'a Turn,
+}
+
+impl<'a> Calls<'a> {
+    pub(crate) fn new(store: &'a dyn SecretStore, secret: &'a SecretId, turn: &'a Turn) -> Self {
+        Self { store, secret, turn }
+    }
+
+    pub(crate) fn turn(&self) -> &'a Turn {
+        self.turn
+    }
+
+    pub(crate) async fn describe(&self) -> Result<SecretDescription, Error> {
+        let work = self.store.describe_secret(self.secret);
+        self.named("DescribeSecret", work).await
+    }
+
+    /// AWSCURRENT, by label.
+    pub(crate) async fn current(&self) -> Result<Current, Error> {
+        let read = self.get("AWSCURRENT", Select::Label(AWSCURRENT)).await;
+        let (version, secret) = read.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::new(
+                ErrorKind::NotFound,
+                "the secret has no AWSCURRENT value; store the working credential first",
+            )
+            .caused_by(error),
+            _ => error,
+        })?;
+        Ok(Current::new(version, secret))
+    }
+
+    /// AWSPENDING under this token, once.
+    pub(crate) async fn pending(&self, token: &VersionId) -> Result<Option<Pending>, Error> {
+        let select = Select::VersionWithLabel(token, AWSPENDING);
+        let read = found(self.get("AWSPENDING", select).await)?;
+        Ok(read.map(|(version, secret)| Pending::new(version, secret)))
+    }
+
+    /// AWSPENDING under this token, waited for briefly if it cannot be found yet.
+    pub(crate) async fn pending_stored(&self, token: &VersionId) -> Result<Pending, Error> {
+        for pause in PENDING_PAUSES {
+            if let Some(pending) = self.pending(token).await? {
+                return Ok(pending);
+            }
+            tokio::time::sleep(pause.min(self.turn.deadline().remaining())).await;
+        }
+        self.pending(token).await?.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("version {token} has no value"))
+                .caused_by("createSecret has not stored one, or it cannot be read yet; retry")
+        })
+    }
+
+    /// AWSPREVIOUS, by the version id the description names.
+    pub(crate) async fn previous(
+        &self,
+        description: &SecretDescription,
+    ) -> Result<Option<Previous>, Error> {
+        let Some(version) = description.holder(AWSPREVIOUS) else { return Ok(None) };
+        self.version("AWSPREVIOUS", version).await
+    }
+
+    /// Every labelled version that has a value.
+    pub(crate) async fn labelled(
+        &self,
+        description: &SecretDescription,
+    ) -> Result<Vec<Previous>, Error> {
+        let mut labelled = Vec::new();
+        for version in description.labels.keys() {
+            labelled.extend(self.version("a labelled version", version).await?);
+        }
+        Ok(labelled)
+    }
+
+    /// The newest unlabelled versions that `wanted` accepts.
+    pub(crate) async fn unlabelled(
+        &self,
+        wanted: &(dyn Fn(&Secret) -> bool + Sync),
+    ) -> Result<Vec<Previous>, Error> {
+        let work = self.store.list_versions(self.secret);
+        let mut versions = self.named("ListSecretVersionIds", work).await?;
+        versions.retain(|version| version.labels.is_empty());
+        versions.sort_by_key(|version| std::cmp::Reverse(version.created));
+        let mut offered = Vec::new();
+        for summary in versions.iter().take(UNLABELLED_READ) {
+            let read = self.version("an unlabelled version", &summary.version).await?;
+            offered.extend(read.filter(|previous| wanted(previous.secret())));
+            if offered.len() == UNLABELLED_OFFERED {
+                break;
+            }
+        }
+        Ok(offered)
+    }
+
+    /// One version by id; `None` if it has no value, or one that is not text.
+    pub(crate) async fn version(
+        &self,
+        what: &str,
+        version: &VersionId,
+    ) -> Result<Option<Previous>, Error> {
+        match found(self.get(what, Select::Version(version)).await) {
+            Ok(read) => Ok(read.map(|(version, secret)| Previous::new(version, secret))),
+            Err(error) if error.kind() == ErrorKind::Malformed => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) async fn put_pending(
+        &self,
+        token: &VersionId,
+        secret: &Secret,
+        rotation_token: Option<&RotationToken>,
+    ) -> Result<Result<(), StoreError>, Error> {
+        let value = secret.encode();
+        let work = self.store.put_pending(self.secret, token, &value, rotation_token);
+        self.counted("PutSecretValue", work).await
+    }
+
+    pub(crate) async fn move_current(
+        &self,
+        to: &VersionId,
+        from: &VersionId,
+    ) -> Result<Result<(), StoreError>, Error> {
+        let work = self.store.move_current(self.secret, to, from);
+        self.counted("UpdateSecretVersionStage", work).await
+    }
+
+    async fn get(&self, what: &str, select: Select<'_>) -> Result<(VersionId, Secret), Error> {
+        let StoredVersion { version, value, .. } = self.stored(select).await?;
+        match value {
+            StoredValue::Text(text) => Ok((version, Secret::decode(&text))),
+            StoredValue::Binary => Err(Error::new(
+                ErrorKind::Malformed,
+                format!("{what} holds SecretBinary; this rotator reads SecretString"),
+            )),
+        }
+    }
+
+    /// One version as it is stored.
+    pub(crate) async fn stored(&self, select: Select<'_>) -> Result<StoredVersion, Error> {
+        self.named("GetSecretValue", self.store.get_secret_value(self.secret, select)).await
+    }
+
+    async fn named<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, Error> {
+        self.counted(operation, work).await?.map_err(|error| error.during(operation))
+    }
+
+    async fn counted<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Error> {
+        self.turn.count_call(operation);
+        self.turn.deadline().bound(operation, Duration::MAX, work).await
+    }
+}
+
+fn found<T>(read: Result<T, Error>) -> Result<Option<T>, Error> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a put failed because the token holds another value already.
+pub(crate) fn already_exists(error: &StoreError) -> bool {
+    error.code == StoreErrorCode::AlreadyExists
+}

@@ -1,0 +1,1 @@
+//! A faithful double of Secrets Manager, in memory.

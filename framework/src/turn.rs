@@ -1,0 +1,144 @@
+//! One invocation's turn: how long it may take, and what it has done so far.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crate::error::{Error, ErrorKind};
+
+/// Kept back from every time limit, so that the function itself reports before Lambda kills it.
+const REPORTING_TIME: Duration = Duration::from_millis(500);
+
+/// The moment by which this invocation must have answered.
+///
+/// Wall-clock time on purpose: a container that was frozen and thawed must see that its time is
+/// over, and a monotonic clock may stand still while it is frozen.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline(SystemTime);
+
+impl Deadline {
+    /// The moment at which the runtime will stop the function.
+    pub fn at(moment: SystemTime) -> Self {
+        Self(moment)
+    }
+
+    /// A deadline that far from now.
+    pub fn after(duration: Duration) -> Self {
+        Self(SystemTime::now() + duration)
+    }
+
+    /// Time left for work, less what is kept for reporting. Zero once it is over.
+    pub fn remaining(&self) -> Duration {
+        self.0.duration_since(SystemTime::now()).unwrap_or_default().saturating_sub(REPORTING_TIME)
+    }
+
+    /// Waits for `work` no longer than the time left, nor than `most`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfTime`], saying what was under way.
+    pub async fn bound<T>(
+        &self,
+        what: &str,
+        most: Duration,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Error> {
+        let limit = self.remaining().min(most);
+        tokio::time::timeout(limit, work).await.map_err(|_| {
+            Error::new(ErrorKind::OutOfTime, format!("no answer to {what}"))
+                .caused_by(format!("gave up after {:.1} s", limit.as_secs_f64()))
+        })
+    }
+}
+
+/// How long an invocation may take, and a count of what it did: for the log line, the metrics and
+/// the tests' assertions.
+#[derive(Debug)]
+pub struct Turn {
+    deadline: Deadline,
+    tally: Mutex<Tally>,
+}
+
+/// What an invocation did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tally {
+    /// Secrets Manager calls, by operation.
+    pub calls: BTreeMap<&'static str, u32>,
+    /// Connections opened to the target.
+    pub connections: u32,
+    /// Logins that the target refused.
+    pub rejected_logins: u32,
+    /// What an operator should know although the step went on.
+    pub warnings: Vec<String>,
+}
+
+impl Turn {
+    /// A turn that ends at `deadline`, with nothing done yet.
+    pub fn new(deadline: Deadline) -> Self {
+        Self { deadline, tally: Mutex::default() }
+    }
+
+    /// When this turn ends.
+    pub fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    /// What was done so far.
+    pub fn tally(&self) -> Tally {
+        self.lock().clone()
+    }
+
+    /// Counts a call to Secrets Manager.
+    pub fn count_call(&self, operation: &'static str) {
+        *self.lock().calls.entry(operation).or_default() += 1;
+    }
+
+    /// Counts a connection opened to the target.
+    pub fn count_connection(&self) {
+        self.lock().connections += 1;
+    }
+
+    /// Counts a login that the target refused.
+    pub fn count_rejected_login(&self) {
+        self.lock().rejected_logins += 1;
+    }
+
+    /// Notes something that an operator should know although the step goes on.
+    /// The text must not hold a secret value.
+    pub fn warn(&self, warning: impl Into<String>) {
+        let warning = warning.into();
+        let mut tally = self.lock();
+        if !tally.warnings.contains(&warning) {
+            tally.warnings.push(warning);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tally> {
+        // A tally is never left half-written, so a poisoned one is as good as any.
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_deadline_in_the_past_leaves_nothing() {
+        let deadline = Deadline::at(SystemTime::now() - Duration::from_secs(9));
+        assert_eq!(deadline.remaining(), Duration::ZERO);
+        let late = deadline.bound("DescribeSecret", Duration::MAX, std::future::pending::<()>());
+        let error = late.await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutOfTime);
+        assert!(error.to_string().starts_with("no answer to DescribeSecret"), "{error}");
+    }
+
+    #[test]
+    fn a_warning_is_noted_once() {
+        let turn = Turn::new(Deadline::after(Duration::from_secs(1)));
+        turn.warn("ssl is unreadable");
+        turn.warn("ssl is unreadable");
+        assert_eq!(turn.tally().warnings, ["ssl is unreadable"]);
+    }
+}

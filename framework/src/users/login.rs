@@ -1,0 +1,242 @@
+//! The connection fields of a secret document, read once and typed.
+//!
+//! Source: AWS Secrets Manager User Guide, "JSON structure of database secrets", and the
+//! behaviour of AWS's rotation templates where the guide is silent.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use crate::error::{Error, ErrorKind};
+use crate::secret::{Secret, malformed};
+
+/// How a database reads a secret document.
+#[derive(Debug, Clone, Copy)]
+pub struct Dialect {
+    /// Values of `engine` that are accepted, case-sensitive. The first is named in errors.
+    pub engines: &'static [&'static str],
+    /// Used when `port` is absent.
+    pub default_port: u16,
+    /// Used when `dbname` is absent.
+    pub default_dbname: Option<&'static str>,
+}
+
+/// Everything that is needed to log in. `Debug` leaves the password out.
+#[derive(Clone)]
+pub struct Login {
+    /// `host`: a name or an address.
+    pub host: String,
+    /// `port`.
+    pub port: u16,
+    /// `username`.
+    pub username: String,
+    /// `password`.
+    pub password: SecretString,
+    /// `dbname`.
+    pub dbname: Option<String>,
+    /// `ssl`.
+    pub ssl: SslMode,
+}
+
+/// What the field `ssl` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SslMode {
+    /// `true`: verified TLS or nothing.
+    Verified,
+    /// `false`: plaintext, as asked.
+    Plaintext,
+    /// Absent or null: verified TLS; plaintext only if the function's configuration allows it.
+    Absent,
+    /// Neither true nor false: treated as absent, with a warning.
+    Unreadable,
+}
+
+impl Login {
+    /// Reads a secret document.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the field.
+    pub fn read(secret: &Secret, dialect: &Dialect) -> Result<Self, Error> {
+        let document = secret.document()?;
+        let engine = document.required("engine")?;
+        if !dialect.engines.contains(&engine) {
+            let accepted = dialect.engines.join("\" or \"");
+            return Err(malformed("engine", &format!("must be \"{accepted}\" for this rotator")));
+        }
+        let login = Self {
+            host: document.required("host")?.to_owned(),
+            port: read_port(document.field("port"))?.unwrap_or(dialect.default_port),
+            username: document.required("username")?.to_owned(),
+            password: document.required("password")?.into(),
+            dbname: document.optional("dbname")?.or(dialect.default_dbname).map(str::to_owned),
+            ssl: read_ssl(document.field("ssl")),
+        };
+        for (field, value) in [
+            ("host", login.host.as_str()),
+            ("username", &login.username),
+            ("password", login.password.expose_secret()),
+            ("dbname", login.dbname.as_deref().unwrap_or_default()),
+        ] {
+            if value.contains('\0') {
+                return Err(malformed(field, "contains a NUL character"));
+            }
+        }
+        Ok(login)
+    }
+
+    /// This login with another password.
+    #[must_use]
+    pub fn with_password(&self, password: &SecretString) -> Self {
+        Self { password: password.clone(), ..self.clone() }
+    }
+
+    /// `user "app" on db.example:5432`: for messages.
+    pub fn account(&self) -> String {
+        format!("user {:?} on {}", self.username, self.server())
+    }
+
+    /// `db.example:5432`: for messages.
+    pub fn server(&self) -> String {
+        let host = self.host.escape_debug();
+        if self.host.contains(':') {
+            format!("[{host}]:{}", self.port)
+        } else {
+            format!("{host}:{}", self.port)
+        }
+    }
+
+    /// Refuses `other` unless it names the same user, host and port.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`], naming both.
+    pub fn same_account(&self, other: &Self) -> Result<(), Error> {
+        if (&self.username, &self.host, self.port) == (&other.username, &other.host, other.port) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Mismatch,
+            format!("{} is not {}", other.account(), self.account()),
+        ))
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Login({})", self.account())
+    }
+}
+
+/// A number or a numeric string, as both stand in AWS's own documentation; null is absent.
+fn read_port(port: Option<&Value>) -> Result<Option<u16>, Error> {
+    let text = match port {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Number(number)) => number.to_string(),
+        Some(Value::String(text)) => text.trim().to_owned(),
+        Some(_) => return Err(malformed("port", "is neither a number nor a string")),
+    };
+    match text.parse::<u16>() {
+        Ok(port) if port != 0 => Ok(Some(port)),
+        _ => Err(malformed("port", "is not a number from 1 to 65535")),
+    }
+}
+
+fn read_ssl(ssl: Option<&Value>) -> SslMode {
+    match ssl {
+        None | Some(Value::Null) => SslMode::Absent,
+        Some(Value::Bool(true)) => SslMode::Verified,
+        Some(Value::Bool(false)) => SslMode::Plaintext,
+        Some(Value::String(text)) if text.eq_ignore_ascii_case("true") => SslMode::Verified,
+        Some(Value::String(text)) if text.eq_ignore_ascii_case("false") => SslMode::Plaintext,
+        Some(_) => SslMode::Unreadable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const DIALECT: Dialect = Dialect {
+        engines: &["postgres", "aurora-postgresql"],
+        default_port: 5432,
+        default_dbname: Some("postgres"),
+    };
+
+    fn read(change: impl FnOnce(&mut Value)) -> Result<Login, String> {
+        let mut document = json!({
+            "engine": "postgres", "host": "db.example", "username": "app", "password": "canary",
+        });
+        change(&mut document);
+        let secret = Secret::decode(&document.to_string().into());
+        Login::read(&secret, &DIALECT).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn parity_14_a_wrong_engine_or_missing_key_is_named() {
+        for engine in ["postgres", "aurora-postgresql"] {
+            read(|document| document["engine"] = json!(engine)).unwrap();
+        }
+        for engine in ["Postgres", "mysql", ""] {
+            let error = read(|document| document["engine"] = json!(engine)).unwrap_err();
+            assert!(error.contains("\"engine\""), "{error}");
+        }
+        for field in ["engine", "host", "username", "password"] {
+            let error = read(|document| {
+                document.as_object_mut().unwrap().remove(field);
+            })
+            .unwrap_err();
+            assert_eq!(error, format!("the secret's field \"{field}\" is missing or empty"));
+        }
+    }
+
+    #[test]
+    fn parity_28_defaults_of_port_and_dbname() {
+        for (port, expected) in
+            [(json!(null), 5432), (json!(6000), 6000), (json!("6000"), 6000), (json!(" 6 "), 6)]
+        {
+            assert_eq!(read(|document| document["port"] = port).unwrap().port, expected);
+        }
+        for port in [json!(""), json!(0), json!("5432x"), json!(70000), json!(5432.5), json!([])] {
+            let error = read(|document| document["port"] = port).unwrap_err();
+            assert!(error.contains("\"port\""), "{error}");
+        }
+        let login = read(|document| document["dbname"] = json!(null)).unwrap();
+        assert_eq!((login.port, login.dbname.as_deref()), (5432, Some("postgres")));
+    }
+
+    #[test]
+    fn parity_27_ssl_is_read_as_aws_reads_it() {
+        for (ssl, expected) in [
+            (json!(true), SslMode::Verified),
+            (json!("TRUE"), SslMode::Verified),
+            (json!(false), SslMode::Plaintext),
+            (json!("False"), SslMode::Plaintext),
+            (json!(null), SslMode::Absent),
+            (json!("yes"), SslMode::Unreadable),
+            (json!(1), SslMode::Unreadable),
+        ] {
+            assert_eq!(read(|document| document["ssl"] = ssl).unwrap().ssl, expected);
+        }
+        assert_eq!(read(|_| ()).unwrap().ssl, SslMode::Absent);
+    }
+
+    #[test]
+    fn a_nul_character_is_refused_by_name() {
+        for field in ["host", "username", "password", "dbname"] {
+            let error = read(|document| document[field] = json!("a\0b")).unwrap_err();
+            assert_eq!(error, format!("the secret's field \"{field}\" contains a NUL character"));
+        }
+    }
+
+    #[test]
+    fn accounts_are_compared_by_user_host_and_port() {
+        let login = read(|_| ()).unwrap();
+        login.same_account(&read(|document| document["dbname"] = json!("x")).unwrap()).unwrap();
+        for (field, value) in [("username", json!("b")), ("host", json!("b")), ("port", json!(1))] {
+            let other = read(|document| document[field] = value).unwrap();
+            assert_eq!(login.same_account(&other).unwrap_err().kind(), ErrorKind::Mismatch);
+        }
+        assert_eq!(format!("{login:?}"), "Login(user \"app\" on db.example:5432)");
+    }
+}

@@ -1,0 +1,2 @@
+//! The rotate-postgres function.
+fn main() {}
