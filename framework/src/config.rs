@@ -39,7 +39,7 @@ impl Environment {
         match self.0.get(name) {
             None => Ok(None),
             Some(value) => match value.to_str() {
-                Some(text) if text.is_empty() => Ok(None),
+                Some("") => Ok(None),
                 Some(text) => Ok(Some(text)),
                 None => Err(refused(name, "is not Unicode text")),
             },

@@ -239,3 +239,116 @@ fn printable(field: &'static str, value: &str, least: usize, most: usize) -> Res
 fn malformed(field: &'static str, what: &str) -> Error {
     Error::new(ErrorKind::Malformed, format!("the event's {field} {what}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+    fn decode(change: impl FnOnce(&mut Value)) -> Result<RotationEvent, String> {
+        let mut event =
+            json!({"Step": "setSecret", "SecretId": "arn:x", "ClientRequestToken": TOKEN});
+        change(&mut event);
+        match Request::decode(&event) {
+            Ok(Request::Rotate(event)) => Ok(event),
+            Ok(Request::Inspect(_)) => Err("inspect".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn parity_01_a_missing_key_is_named() {
+        for field in ["Step", "SecretId", "ClientRequestToken"] {
+            let error = decode(|event| {
+                event.as_object_mut().unwrap().remove(field);
+            });
+            assert_eq!(error.unwrap_err(), format!("the event's {field} is missing"));
+            let error = decode(|event| event[field] = json!(7));
+            assert_eq!(error.unwrap_err(), format!("the event's {field} is not a string"));
+        }
+        assert_eq!(
+            Request::decode(&json!([])).unwrap_err().to_string(),
+            "the event is not a JSON object"
+        );
+    }
+
+    #[test]
+    fn parity_02_what_is_not_printable_is_refused_and_not_quoted() {
+        for field in ["SecretId", "ClientRequestToken"] {
+            for tail in ["\n", "\u{0}", "\u{7f}", "é", "\t"] {
+                let value = format!("{TOKEN}{tail}");
+                let error = decode(|event| event[field] = json!(value)).unwrap_err();
+                assert_eq!(
+                    error,
+                    format!("the event's {field} contains characters that are not printable ASCII")
+                );
+            }
+            let error = decode(|event| event[field] = json!("")).unwrap_err();
+            assert_eq!(error, format!("the event's {field} is empty"));
+        }
+        let long = decode(|event| event["SecretId"] = json!("x".repeat(2049))).unwrap_err();
+        assert_eq!(long, "the event's SecretId must be 1 to 2048 characters long");
+        for length in [31, 65] {
+            let token = json!("x".repeat(length));
+            let error = decode(|event| event["ClientRequestToken"] = token).unwrap_err();
+            assert_eq!(error, "the event's ClientRequestToken must be 32 to 64 characters long");
+        }
+    }
+
+    #[test]
+    fn parity_08_an_unknown_step_is_refused_whatever_the_labels() {
+        for step in ["", "SetSecret", "set-secret", "rotate", "setSecret\n", "setSecret "] {
+            let error = decode(|event| event["Step"] = json!(step)).unwrap_err();
+            assert_eq!(
+                error,
+                "the event's Step must be createSecret, setSecret, testSecret or finishSecret"
+            );
+        }
+        for (name, step) in [
+            ("create_secret", Step::Create),
+            ("createSecret", Step::Create),
+            ("test_secret", Step::Test),
+            ("finish_secret", Step::Finish),
+        ] {
+            assert_eq!(decode(|event| event["Step"] = json!(name)).unwrap().step, step);
+        }
+    }
+
+    #[test]
+    fn the_rotation_token_is_optional_checked_and_never_shown() {
+        assert!(decode(|_| ()).unwrap().rotation_token.is_none());
+        assert!(
+            decode(|event| event["RotationToken"] = json!(null)).unwrap().rotation_token.is_none()
+        );
+        let canary = "canary-0123456789-0123456789-0123456789";
+        let event = decode(|event| event["RotationToken"] = json!(canary)).unwrap();
+        assert_eq!(event.rotation_token.as_ref().unwrap().expose(), canary);
+        assert!(!format!("{event:?}").contains("canary"));
+        for bad in ["canary", "canary 0123456789-0123456789-0123456789"] {
+            let error = decode(|event| event["RotationToken"] = json!(bad)).unwrap_err();
+            assert!(error.contains("RotationToken") && !error.contains("canary"), "{error}");
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_ignored_and_inspect_is_its_own_request() {
+        decode(|event| event["Future"] = json!({"a": 1})).unwrap();
+        let inspect = Request::decode(&json!({"Fourstep": "inspect", "SecretId": "x"}));
+        assert!(matches!(inspect, Ok(Request::Inspect(_))));
+        for bad in [json!({"Fourstep": "drop", "SecretId": "x"}), json!({"Fourstep": 1})] {
+            assert!(Request::decode(&bad).unwrap_err().to_string().contains("Fourstep"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_never_panics(text in "\\PC{0,80}", step in "\\PC{0,12}") {
+            let _ = decode(|event| event["SecretId"] = json!(text));
+            let _ = decode(|event| event["Step"] = json!(step));
+            let _ = decode(|event| event["RotationToken"] = json!(text));
+        }
+    }
+}

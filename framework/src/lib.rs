@@ -1,10 +1,15 @@
 //! Rotate any AWS Secrets Manager secret without locking anyone out.
 
 mod config;
+mod engine;
 mod error;
 mod event;
+mod inspect;
+mod log;
 pub mod net;
+mod password;
 mod rotator;
+mod run;
 mod secret;
 pub mod staging;
 pub mod store;
@@ -12,9 +17,12 @@ mod turn;
 pub mod users;
 
 pub use config::{Environment, Strategy};
+pub use engine::{Effect, Engine, Outcome};
 pub use error::{Error, ErrorKind};
 pub use event::{Request, RotationEvent, RotationToken, SecretId, Step, VersionId};
+pub use password::PasswordPolicy;
 pub use rotator::{Applied, CHANGE_TIME, Fence, Finding, Keep, Known, Rotator, Verdict, Versions};
+pub use run::run;
 pub use secret::{Current, Document, Pending, Previous, Secret};
 pub use turn::{Deadline, Tally, Turn};
 

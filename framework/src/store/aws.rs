@@ -1,1 +1,278 @@
-//! Secrets Manager through the AWS SDK.
+//! Secrets Manager through the AWS SDK. The only file that names an SDK type.
+
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use aws_config::BehaviorVersion;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_secretsmanager::primitives::DateTime;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::config::Environment;
+use crate::error::Error;
+use crate::event::{RotationToken, SecretId, VersionId};
+use crate::store::{
+    AWSCURRENT, AWSPENDING, SecretDescription, SecretStore, Select, StoreError, StoreErrorCode,
+    StoredValue, StoredVersion, VersionSummary,
+};
+
+/// How long one attempt of a call may take. The SDK makes up to three attempts, within the
+/// function's deadline.
+const ATTEMPT_TIME: Duration = Duration::from_secs(5);
+
+/// More pages of versions than a secret can have: about 100 labelled and unlabelled versions are
+/// kept (Secrets Manager quotas), and those younger than a day.
+const MOST_PAGES: usize = 50;
+
+/// The store that Lambda functions use.
+#[derive(Debug, Clone)]
+pub struct AwsStore {
+    client: Client,
+}
+
+impl AwsStore {
+    /// Prepares a client from the environment: Region and credentials as every AWS SDK finds
+    /// them, the endpoint from `SECRETS_MANAGER_ENDPOINT` where it is set (as AWS's templates have
+    /// it), else from `AWS_ENDPOINT_URL`, else the Region's own. Nothing is connected to yet.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Malformed`], naming a variable that cannot be read.
+    pub async fn connect(environment: &Environment) -> Result<Self, Error> {
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build_https();
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIME).build();
+        let shared = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(http)
+            .timeout_config(timeouts)
+            .load()
+            .await;
+        let mut settings = aws_sdk_secretsmanager::config::Builder::from(&shared);
+        if let Some(endpoint) = environment.text("SECRETS_MANAGER_ENDPOINT")? {
+            settings = settings.endpoint_url(endpoint);
+        }
+        Ok(Self { client: Client::from_conf(settings.build()) })
+    }
+}
+
+#[async_trait]
+impl SecretStore for AwsStore {
+    async fn describe_secret(&self, secret: &SecretId) -> Result<SecretDescription, StoreError> {
+        let request = self.client.describe_secret().secret_id(secret.as_str());
+        let answer = request.send().await.map_err(|error| store_error(&error))?;
+        let labels = answer.version_ids_to_stages.unwrap_or_default();
+        let tags = answer.tags.unwrap_or_default();
+        Ok(SecretDescription {
+            arn: answer.arn.unwrap_or_default(),
+            rotation_enabled: answer.rotation_enabled,
+            labels: labels.into_iter().map(|(id, on)| (VersionId::from_store(id), on)).collect(),
+            tags: tags.into_iter().filter_map(|tag| Some((tag.key?, tag.value?))).collect(),
+        })
+    }
+
+    async fn get_secret_value(
+        &self,
+        secret: &SecretId,
+        select: Select<'_>,
+    ) -> Result<StoredVersion, StoreError> {
+        let request = self.client.get_secret_value().secret_id(secret.as_str());
+        let request = match select {
+            Select::Label(label) => request.version_stage(label),
+            Select::Version(version) => request.version_id(version.as_str()),
+            Select::VersionWithLabel(version, label) => {
+                request.version_id(version.as_str()).version_stage(label)
+            }
+        };
+        let answer = request.send().await.map_err(|error| store_error(&error))?;
+        let version = answer.version_id.ok_or_else(|| {
+            StoreError::new(StoreErrorCode::Unreachable, "the answer names no VersionId")
+        })?;
+        Ok(StoredVersion {
+            version: VersionId::from_store(version),
+            value: match answer.secret_string {
+                Some(text) => StoredValue::Text(text.into()),
+                None => StoredValue::Binary,
+            },
+            created: answer.created_date.as_ref().and_then(system_time),
+        })
+    }
+
+    async fn put_pending(
+        &self,
+        secret: &SecretId,
+        token: &VersionId,
+        value: &SecretString,
+        rotation_token: Option<&RotationToken>,
+    ) -> Result<(), StoreError> {
+        let request = self
+            .client
+            .put_secret_value()
+            .secret_id(secret.as_str())
+            .client_request_token(token.as_str())
+            .secret_string(value.expose_secret())
+            .version_stages(AWSPENDING)
+            .set_rotation_token(rotation_token.map(|token| token.expose().to_owned()));
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let sensitive =
+                    [Some(value.expose_secret()), rotation_token.map(RotationToken::expose)];
+                Err(withheld(store_error(&error), sensitive.into_iter().flatten()))
+            }
+        }
+    }
+
+    async fn move_current(
+        &self,
+        secret: &SecretId,
+        to: &VersionId,
+        from: &VersionId,
+    ) -> Result<(), StoreError> {
+        let request = self
+            .client
+            .update_secret_version_stage()
+            .secret_id(secret.as_str())
+            .version_stage(AWSCURRENT)
+            .move_to_version_id(to.as_str())
+            .remove_from_version_id(from.as_str());
+        request.send().await.map(|_| ()).map_err(|error| store_error(&error))
+    }
+
+    async fn list_versions(&self, secret: &SecretId) -> Result<Vec<VersionSummary>, StoreError> {
+        let mut versions = Vec::new();
+        let mut next = None;
+        for _ in 0..MOST_PAGES {
+            let request = self
+                .client
+                .list_secret_version_ids()
+                .secret_id(secret.as_str())
+                .include_deprecated(true)
+                .set_next_token(next);
+            let page = request.send().await.map_err(|error| store_error(&error))?;
+            for row in page.versions.unwrap_or_default() {
+                versions.extend(row.version_id.map(|id| VersionSummary {
+                    version: VersionId::from_store(id),
+                    labels: row.version_stages.unwrap_or_default(),
+                    created: row.created_date.as_ref().and_then(system_time),
+                }));
+            }
+            next = page.next_token;
+            if next.is_none() {
+                break;
+            }
+        }
+        Ok(versions)
+    }
+}
+
+/// The one place where SDK errors become ours, by code: throttling and AccessDenied are not
+/// modelled by the service, so their types cannot be matched.
+fn store_error<E, R>(error: &SdkError<E, R>) -> StoreError
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+    R: std::fmt::Debug,
+{
+    let SdkError::ServiceError(service) = error else {
+        // No answer: a time-out, a connection that failed, credentials that cannot be found.
+        let text = DisplayErrorContext(error).to_string();
+        let code = if text.contains("redential") {
+            StoreErrorCode::AccessDenied
+        } else {
+            StoreErrorCode::Unreachable
+        };
+        return StoreError::new(code, text);
+    };
+    let metadata = service.err();
+    let name = metadata.code().unwrap_or_default();
+    let message = metadata.message().unwrap_or("the service gave no message");
+    match code_of(name) {
+        StoreErrorCode::Other if name.is_empty() => StoreError::new(
+            StoreErrorCode::Unreachable,
+            "the answer is not one of Secrets Manager's",
+        ),
+        StoreErrorCode::Other => {
+            StoreError::new(StoreErrorCode::Other, format!("{name}: {message}"))
+        }
+        code => StoreError::new(code, message),
+    }
+}
+
+fn code_of(name: &str) -> StoreErrorCode {
+    match name {
+        "ResourceNotFoundException" => StoreErrorCode::NotFound,
+        "ResourceExistsException" => StoreErrorCode::AlreadyExists,
+        "InvalidParameterException" | "ValidationException" => StoreErrorCode::InvalidParameter,
+        "InvalidRequestException" => StoreErrorCode::InvalidRequest,
+        "AccessDeniedException"
+        | "AccessDenied"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "ExpiredTokenException"
+        | "ExpiredToken"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "IncompleteSignature" => StoreErrorCode::AccessDenied,
+        "DecryptionFailure" => StoreErrorCode::DecryptionFailure,
+        "EncryptionFailure" => StoreErrorCode::EncryptionFailure,
+        "LimitExceededException" => StoreErrorCode::LimitExceeded,
+        "ThrottlingException"
+        | "Throttling"
+        | "ThrottledException"
+        | "TooManyRequestsException"
+        | "RequestLimitExceeded"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "SlowDown"
+        | "BandwidthLimitExceeded"
+        | "PriorRequestNotComplete" => StoreErrorCode::Throttled,
+        "InternalServiceError"
+        | "InternalServiceErrorException"
+        | "InternalFailure"
+        | "InternalServerError"
+        | "ServiceUnavailable"
+        | "ServiceUnavailableException" => StoreErrorCode::Internal,
+        _ => StoreErrorCode::Other,
+    }
+}
+
+/// Withholds a message that quotes something sensitive: the last net, not the first.
+fn withheld<'a>(error: StoreError, sensitive: impl Iterator<Item = &'a str>) -> StoreError {
+    for value in sensitive {
+        if error.message.contains(value) {
+            return StoreError::new(
+                error.code,
+                "the service's message is withheld: it quotes the secret",
+            );
+        }
+    }
+    error
+}
+
+fn system_time(moment: &DateTime) -> Option<SystemTime> {
+    SystemTime::try_from(*moment).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_that_the_service_does_not_model_are_mapped_too() {
+        assert_eq!(code_of("ThrottlingException"), StoreErrorCode::Throttled);
+        assert_eq!(code_of("AccessDeniedException"), StoreErrorCode::AccessDenied);
+        assert_eq!(code_of("ExpiredTokenException"), StoreErrorCode::AccessDenied);
+        assert_eq!(code_of("SomethingNew"), StoreErrorCode::Other);
+    }
+
+    #[test]
+    fn a_message_that_quotes_the_value_is_withheld() {
+        let error = StoreError::new(StoreErrorCode::InvalidParameter, "Value 'canary' is too long");
+        let error = withheld(error, ["canary"].into_iter());
+        assert!(!format!("{error:?}").contains("canary"));
+        assert_eq!(error.code, StoreErrorCode::InvalidParameter);
+    }
+}

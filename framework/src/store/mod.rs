@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use crate::error::{Error, ErrorKind};
 use crate::event::{RotationToken, SecretId, VersionId};
 
-pub(crate) use calls::Calls;
+pub(crate) use calls::{Calls, already_exists};
 
 /// The label of the version applications use.
 pub const AWSCURRENT: &str = "AWSCURRENT";

@@ -1,6 +1,7 @@
 //! Strategies for targets that have users with passwords, over the small [`Database`] trait.
 
 mod login;
+mod single_user;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -10,6 +11,7 @@ use crate::rotator::{Fence, Finding};
 use crate::turn::Turn;
 
 pub use login::{Dialect, Login, SslMode};
+pub use single_user::SingleUser;
 
 /// A target that has users who log in with a password.
 ///

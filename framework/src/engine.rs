@@ -1,0 +1,236 @@
+//! The four steps. The only code that orders effects: everything else is asked by it.
+
+use futures_util::join;
+
+use crate::error::{Error, ErrorKind};
+use crate::event::{RotationEvent, SecretId, Step, VersionId};
+use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Verdict, Versions};
+use crate::secret::Current;
+use crate::staging::{Decision, decide};
+use crate::store::{
+    AWSCURRENT, Calls, SecretDescription, SecretStore, StoreErrorCode, already_exists,
+};
+use crate::turn::Turn;
+
+/// What a step did, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Whether the step had an effect of its own.
+    pub effect: Effect,
+    /// One sentence for the log.
+    pub why: String,
+}
+
+/// Whether a step had an effect of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It did what the step is for.
+    Done,
+    /// It found that there was nothing left to do.
+    Nothing,
+}
+
+impl Effect {
+    /// The word that stands in the log line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Nothing => "nothing to do",
+        }
+    }
+}
+
+fn done(why: impl Into<String>) -> Outcome {
+    Outcome { effect: Effect::Done, why: why.into() }
+}
+
+fn nothing(why: impl Into<String>) -> Outcome {
+    Outcome { effect: Effect::Nothing, why: why.into() }
+}
+
+/// Drives a rotator through the steps over a store.
+///
+/// It holds no state between steps: they may land on different containers, run twice, arrive late
+/// or race.
+pub struct Engine<'a> {
+    store: &'a dyn SecretStore,
+    rotator: &'a dyn Rotator,
+}
+
+impl<'a> Engine<'a> {
+    /// An engine over this store and rotator.
+    pub fn new(store: &'a dyn SecretStore, rotator: &'a dyn Rotator) -> Self {
+        Self { store, rotator }
+    }
+
+    /// Does one step.
+    ///
+    /// # Errors
+    /// Whatever stopped it, naming the step. Every step may be repeated after any error.
+    pub async fn step(&self, event: &RotationEvent, turn: &Turn) -> Result<Outcome, Error> {
+        let calls = Calls::new(self.store, &event.secret, turn);
+        let work = Work { calls: &calls, rotator: self.rotator, event, turn };
+        match event.step {
+            Step::Create => work.create().await,
+            Step::Set => work.set().await,
+            Step::Test => work.test().await,
+            Step::Finish => work.finish().await,
+        }
+        .map_err(|error| error.at(event.step))
+    }
+
+    /// Which labelled version of a secret logs in; see [`crate::inspect`].
+    pub(crate) fn calls(&self, secret: &'a SecretId, turn: &'a Turn) -> Calls<'a> {
+        Calls::new(self.store, secret, turn)
+    }
+
+    pub(crate) fn rotator(&self) -> &'a dyn Rotator {
+        self.rotator
+    }
+}
+
+struct Work<'a> {
+    calls: &'a Calls<'a>,
+    rotator: &'a dyn Rotator,
+    event: &'a RotationEvent,
+    turn: &'a Turn,
+}
+
+impl Work<'_> {
+    /// Proposes the next secret and records it. Only *not found* is taken to mean that nothing
+    /// was recorded yet: any other failure to read it ends the step.
+    async fn create(&self) -> Result<Outcome, Error> {
+        let token = &self.event.token;
+        let (description, current, pending) =
+            join!(self.calls.describe(), self.calls.current(), self.calls.pending(token));
+        let description = description?;
+        if decide(&description, token)? == Decision::AlreadyCurrent {
+            return Ok(nothing("this version is AWSCURRENT already"));
+        }
+        if pending?.is_some() {
+            return Ok(nothing("a value is stored under this token already; it is kept"));
+        }
+        let current = fresh(&description, current?)?;
+        let known = Known { current: &current, token, description: &description };
+        let proposed = self.rotator.propose(&known, self.turn).await?;
+        let rotation_token = self.event.rotation_token.as_ref();
+        match self.calls.put_pending(token, &proposed, rotation_token).await? {
+            Ok(()) => Ok(done("stored the proposed secret as AWSPENDING")),
+            Err(error) if already_exists(&error) => match self.calls.pending(token).await? {
+                Some(_) => Ok(nothing("another run stored a value under this token; it is kept")),
+                None => Err(error.during("PutSecretValue")),
+            },
+            Err(error) => Err(error.during("PutSecretValue")),
+        }
+    }
+
+    /// Makes the recorded secret work at the target.
+    async fn set(&self) -> Result<Outcome, Error> {
+        let token = &self.event.token;
+        let (description, current, pending) =
+            join!(self.calls.describe(), self.calls.current(), self.calls.pending_stored(token));
+        let description = description?;
+        if decide(&description, token)? == Decision::AlreadyCurrent {
+            return Ok(nothing("this version is AWSCURRENT already"));
+        }
+        let current = fresh(&description, current?)?;
+        let pending = pending?;
+        self.rotator.check(&current, &pending).map_err(|error| self.clearing(error))?;
+        let base = current.version().clone();
+        let fence = Fence { calls: self.calls, token, current: &base };
+        fence.enough_time()?;
+        let versions = Versions { calls: self.calls, description: &description, current, pending };
+        Ok(match self.rotator.apply(&versions, &fence, self.turn).await? {
+            Applied::Changed(how) => done(how),
+            Applied::Already(how) => nothing(how),
+        })
+    }
+
+    /// Proves that the pending secret works. A pending secret that equals the current one is the
+    /// call made when a schedule is set without rotating: there a real rotation is rehearsed too.
+    async fn test(&self) -> Result<Outcome, Error> {
+        let token = &self.event.token;
+        let (description, current, pending) =
+            join!(self.calls.describe(), self.calls.current(), self.calls.pending_stored(token));
+        if decide(&description?, token)? == Decision::AlreadyCurrent {
+            return Ok(nothing("this version is AWSCURRENT already"));
+        }
+        let pending = pending?;
+        if let Verdict::Rejected(why) = self.rotator.verify(pending.secret(), self.turn).await? {
+            return Err(Error::new(ErrorKind::Rejected, "the pending secret does not log in")
+                .caused_by(why));
+        }
+        let current = current?;
+        if pending.secret() != current.secret() {
+            return Ok(done("the pending secret logs in"));
+        }
+        let mut findings = Vec::new();
+        for finding in self.rotator.preflight(&current, self.turn).await? {
+            match finding {
+                Finding::Fails(error) => findings.push(error),
+                Finding::Warns(warning) => self.turn.warn(warning),
+            }
+        }
+        match findings.into_iter().next() {
+            Some(error) => Err(error.while_doing("a real rotation would fail")),
+            None => Ok(done("the current secret logs in and a rotation would succeed")),
+        }
+    }
+
+    /// Promotes the pending version with one call, then retires what is no longer kept.
+    async fn finish(&self) -> Result<Outcome, Error> {
+        let token = &self.event.token;
+        let description = self.calls.describe().await?;
+        let outcome = match decide(&description, token)? {
+            Decision::AlreadyCurrent => nothing("this version is AWSCURRENT already"),
+            Decision::Proceed => self.promote(&description).await?,
+        };
+        let keep = Keep { calls: self.calls, description, promoted: token };
+        self.rotator.retire(&keep, self.turn).await?;
+        Ok(outcome)
+    }
+
+    async fn promote(&self, description: &SecretDescription) -> Result<Outcome, Error> {
+        let token = &self.event.token;
+        let from = description.holder(AWSCURRENT).ok_or_else(no_current)?;
+        match self.calls.move_current(token, from).await? {
+            Ok(()) => Ok(done("moved AWSCURRENT to this version")),
+            // The answer to an earlier attempt may have been lost, the SDK's own retry included.
+            Err(error) if error.code == StoreErrorCode::InvalidParameter => {
+                if self.calls.describe().await?.has(token, AWSCURRENT) {
+                    return Ok(done("AWSCURRENT was moved to this version by an earlier attempt"));
+                }
+                Err(error.during("UpdateSecretVersionStage"))
+            }
+            Err(error) => Err(error.during("UpdateSecretVersionStage")),
+        }
+    }
+
+    /// Adds the way out to an error about a pending version that can never be applied.
+    fn clearing(&self, error: Error) -> Error {
+        let RotationEvent { secret, token, .. } = self.event;
+        error.caused_by(format!(
+            "if AWSCURRENT is right, discard this version with `aws secretsmanager \
+             update-secret-version-stage --secret-id {secret} --version-stage AWSPENDING \
+             --remove-from-version-id {token}`, then rotate again"
+        ))
+    }
+}
+
+/// The current secret, if it is the one DescribeSecret calls current. A stale base would revert
+/// an operator's edit or, with two users, change the live one.
+fn fresh(description: &SecretDescription, current: Current) -> Result<Current, Error> {
+    let holder: &VersionId = description.holder(AWSCURRENT).ok_or_else(no_current)?;
+    if holder == current.version() {
+        return Ok(current);
+    }
+    Err(Error::new(ErrorKind::Conflict, "AWSCURRENT was read from a version that is not current")
+        .caused_by("the labels are moving; nothing was changed, retry"))
+}
+
+fn no_current() -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        "no version is labelled AWSCURRENT; store the working credential first",
+    )
+}

@@ -1,0 +1,71 @@
+//! `{"Fourstep": "inspect", "SecretId": ...}`: for each labelled version its labels, its age, and
+//! whether it logs in. Reads only; never shows a value.
+
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind};
+use crate::event::SecretId;
+use crate::rotator::Verdict;
+use crate::secret::Secret;
+use crate::store::{Select, StoredValue, StoredVersion};
+use crate::turn::Turn;
+
+/// Answers an inspect event. One login per labelled version that has a value.
+///
+/// # Errors
+/// Those of DescribeSecret. A version that cannot be read or asked about is reported in its row.
+pub(crate) async fn inspect(
+    engine: &Engine<'_>,
+    secret: &SecretId,
+    turn: &Turn,
+) -> Result<Value, Error> {
+    let calls = engine.calls(secret, turn);
+    let description = calls.describe().await?;
+    let mut versions = Vec::new();
+    for (version, labels) in &description.labels {
+        let stored = calls.stored(Select::Version(version)).await;
+        let age = stored.as_ref().ok().and_then(age_seconds);
+        let (verdict, why) = verdict(engine, stored, turn).await;
+        versions.push(json!({
+            "version": version.as_str(),
+            "labels": labels,
+            "age_seconds": age,
+            "verdict": verdict,
+            "why": why,
+        }));
+    }
+    Ok(json!({
+        "secret": description.arn,
+        "rotation_enabled": description.rotation_enabled,
+        "versions": versions,
+    }))
+}
+
+/// `accepted`, `rejected`, `empty` (no value yet) or `unknown` (could not be asked), and why.
+async fn verdict(
+    engine: &Engine<'_>,
+    stored: Result<StoredVersion, Error>,
+    turn: &Turn,
+) -> (&'static str, Option<String>) {
+    let text = match stored {
+        Ok(StoredVersion { value: StoredValue::Text(text), .. }) => text,
+        Ok(StoredVersion { value: StoredValue::Binary, .. }) => {
+            return ("unknown", Some("holds SecretBinary".to_owned()));
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => return ("empty", None),
+        Err(error) => return ("unknown", Some(error.to_string())),
+    };
+    match engine.rotator().verify(&Secret::decode(&text), turn).await {
+        Ok(Verdict::Accepted) => ("accepted", None),
+        Ok(Verdict::Rejected(why)) => ("rejected", Some(why)),
+        Err(error) => ("unknown", Some(format!("{}: {error}", error.kind()))),
+    }
+}
+
+fn age_seconds(stored: &StoredVersion) -> Option<u64> {
+    let age = SystemTime::now().duration_since(stored.created?).unwrap_or_default();
+    Some(age.as_secs())
+}

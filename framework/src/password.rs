@@ -1,0 +1,344 @@
+//! Passwords: AWS's settings and defaults, chosen without bias from the operating system's
+//! random generator.
+//!
+//! Source of the settings and of the punctuation set: the API reference of GetRandomPassword, and
+//! the environment variables of AWS's rotation templates. Generating here saves a call and the
+//! permission `secretsmanager:GetRandomPassword`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rand::TryRng;
+use rand::rngs::SysRng;
+use secrecy::SecretString;
+
+use crate::config::{Environment, parse_flag, refused};
+use crate::error::{Error, ErrorKind};
+
+const LOWERCASE: &str = "abcdefghijklmnopqrstuvwxyz";
+const UPPERCASE: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const NUMBERS: &str = "0123456789";
+const PUNCTUATION: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
+
+/// The longest password GetRandomPassword makes.
+const LONGEST: usize = 4096;
+
+/// How many whole passwords are drawn before giving up on one that holds every required type.
+/// The unluckiest settings need about 2,000 on average (four types of 1, 1, 1 and 32 characters,
+/// length four), so reaching this is out of the question.
+const MOST_DRAWS: usize = 200_000;
+
+/// Which passwords to make. Every setting has AWS's name and default.
+///
+/// ```
+/// use fourstep::{Environment, ExposeSecret, PasswordPolicy};
+///
+/// let environment = Environment::from([("PASSWORD_LENGTH", "20"), ("EXCLUDE_PUNCTUATION", "yes")]);
+/// let policy = PasswordPolicy::read(&environment, "/@\"'\\").unwrap();
+/// let password = policy.generate().unwrap();
+/// assert_eq!(password.expose_secret().len(), 20);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PasswordPolicy {
+    length: usize,
+    exclude_characters: String,
+    exclude_numbers: bool,
+    exclude_punctuation: bool,
+    exclude_uppercase: bool,
+    exclude_lowercase: bool,
+    require_each_included_type: bool,
+}
+
+impl PasswordPolicy {
+    /// Reads `PASSWORD_LENGTH`, `EXCLUDE_CHARACTERS`, `EXCLUDE_NUMBERS`, `EXCLUDE_PUNCTUATION`,
+    /// `EXCLUDE_UPPERCASE`, `EXCLUDE_LOWERCASE` and `REQUIRE_EACH_INCLUDED_TYPE`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the variable, for a value that cannot be read and for
+    /// settings that no password can meet.
+    pub fn read(environment: &Environment, exclude_by_default: &str) -> Result<Self, Error> {
+        let excluded = environment.text("EXCLUDE_CHARACTERS")?.unwrap_or(exclude_by_default);
+        let required = environment.flag_if_set("REQUIRE_EACH_INCLUDED_TYPE")?;
+        let policy = Self {
+            length: environment.number("PASSWORD_LENGTH")?.unwrap_or(32),
+            exclude_characters: excluded.to_owned(),
+            exclude_numbers: environment.flag("EXCLUDE_NUMBERS")?,
+            exclude_punctuation: environment.flag("EXCLUDE_PUNCTUATION")?,
+            exclude_uppercase: environment.flag("EXCLUDE_UPPERCASE")?,
+            exclude_lowercase: environment.flag("EXCLUDE_LOWERCASE")?,
+            require_each_included_type: required.unwrap_or(true),
+        };
+        policy.check().map_err(|(setting, what)| refused(setting, what))?;
+        Ok(policy)
+    }
+
+    /// This policy with what the secret's tags change (`fourstep:password-length`,
+    /// `fourstep:exclude-characters` and so on). Tags shape passwords; they never weaken security
+    /// settings, and no password gets shorter than the function's own setting or eight
+    /// characters, whichever is less.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the tag.
+    pub fn with_tags(&self, tags: &BTreeMap<String, String>) -> Result<Self, Error> {
+        let mut policy = self.clone();
+        for (name, value) in tags {
+            let Some(setting) = name.strip_prefix("fourstep:") else { continue };
+            let tag = |what: &str| {
+                Error::new(ErrorKind::Malformed, format!("the secret's tag {name} {what}"))
+            };
+            let flag = || parse_flag(value).ok_or_else(|| tag("is neither true nor false"));
+            match setting {
+                "password-length" => {
+                    policy.length =
+                        value.trim().parse().map_err(|_| tag("is not a whole number"))?;
+                    if policy.length < self.length.min(8) {
+                        return Err(tag("is too short"));
+                    }
+                }
+                "exclude-characters" => policy.exclude_characters.clone_from(value),
+                "exclude-numbers" => policy.exclude_numbers = flag()?,
+                "exclude-punctuation" => policy.exclude_punctuation = flag()?,
+                "exclude-uppercase" => policy.exclude_uppercase = flag()?,
+                "exclude-lowercase" => policy.exclude_lowercase = flag()?,
+                "require-each-included-type" => policy.require_each_included_type = flag()?,
+                _ => {}
+            }
+        }
+        policy.check().map_err(|(_, what)| {
+            Error::new(ErrorKind::Malformed, format!("the secret's fourstep: tags: {what}"))
+        })?;
+        Ok(policy)
+    }
+
+    /// Makes a password: every password that meets the policy is equally likely.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] if the operating system has no random bytes to give.
+    pub fn generate(&self) -> Result<SecretString, Error> {
+        let types = self.types();
+        let alphabet: Vec<char> = types.iter().flat_map(|characters| characters.chars()).collect();
+        let mut source = Uniform::default();
+        for _ in 0..MOST_DRAWS {
+            // Whole passwords are drawn and thrown away: placing one character of each type first
+            // would make some passwords likelier than others.
+            let mut password = String::with_capacity(self.length);
+            for _ in 0..self.length {
+                password.extend(alphabet.get(source.below(alphabet.len())?));
+            }
+            if !self.require_each_included_type
+                || types.iter().all(|characters| password.contains(|c| characters.contains(c)))
+            {
+                return Ok(password.into());
+            }
+        }
+        Err(Error::new(ErrorKind::Internal, "no password met the policy"))
+    }
+
+    /// The characters of each type that is included and not empty.
+    fn types(&self) -> Vec<String> {
+        [
+            (self.exclude_lowercase, LOWERCASE),
+            (self.exclude_uppercase, UPPERCASE),
+            (self.exclude_numbers, NUMBERS),
+            (self.exclude_punctuation, PUNCTUATION),
+        ]
+        .into_iter()
+        .filter(|(excluded, _)| !excluded)
+        .map(|(_, all)| {
+            all.chars().filter(|c| !self.exclude_characters.contains(*c)).collect::<String>()
+        })
+        .filter(|characters| !characters.is_empty())
+        .collect()
+    }
+
+    /// The setting that no password can meet, and why.
+    fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        let types = self.types();
+        if types.is_empty() {
+            return Err(("EXCLUDE_CHARACTERS", "and the other exclusions leave no character"));
+        }
+        if !(1..=LONGEST).contains(&self.length) {
+            return Err(("PASSWORD_LENGTH", "must be 1 to 4096"));
+        }
+        if self.require_each_included_type && self.length < types.len() {
+            return Err(("PASSWORD_LENGTH", "is too short for one character of each type"));
+        }
+        Ok(())
+    }
+}
+
+/// Uniformly distributed numbers from the operating system's random generator.
+#[derive(Default)]
+struct Uniform {
+    bytes: Vec<u8>,
+}
+
+impl Uniform {
+    /// A number below `bound`, which must be 1 to 256. Bytes that would make small numbers
+    /// likelier are thrown away.
+    fn below(&mut self, bound: usize) -> Result<usize, Error> {
+        let fair = 256 - 256 % bound.clamp(1, 256);
+        loop {
+            let byte = usize::from(self.next()?);
+            if byte < fair {
+                return Ok(byte % bound);
+            }
+        }
+    }
+
+    fn next(&mut self) -> Result<u8, Error> {
+        if self.bytes.is_empty() {
+            self.bytes = vec![0; 64];
+            SysRng.try_fill_bytes(&mut self.bytes).map_err(|error| {
+                Error::new(ErrorKind::Internal, "the operating system gave no random bytes")
+                    .caused_by(error)
+            })?;
+        }
+        // The bytes were filled just now, so there is one to take.
+        Ok(self.bytes.pop().unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Uniform {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Uniform(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use secrecy::ExposeSecret;
+
+    const POSTGRES: &str = ":/@\"'\\";
+
+    fn read<const N: usize>(pairs: [(&str, &str); N]) -> Result<PasswordPolicy, String> {
+        PasswordPolicy::read(&Environment::from(pairs), POSTGRES).map_err(|e| e.to_string())
+    }
+
+    fn make(policy: &PasswordPolicy) -> String {
+        policy.generate().unwrap().expose_secret().to_owned()
+    }
+
+    #[test]
+    fn parity_15_defaults_are_those_of_aws() {
+        let policy = read([]).unwrap();
+        assert_eq!((policy.length, policy.exclude_characters.as_str()), (32, POSTGRES));
+        for _ in 0..200 {
+            let password = make(&policy);
+            assert_eq!(password.len(), 32);
+            assert!(!password.contains(|c| POSTGRES.contains(c)), "an excluded character");
+            for characters in policy.types() {
+                assert!(password.contains(|c| characters.contains(c)), "a type is missing");
+            }
+        }
+    }
+
+    #[test]
+    fn parity_15_each_variable_has_its_effect() {
+        let without = |name: &str, characters: &str| {
+            let password = make(&read([(name, "TRUE"), ("PASSWORD_LENGTH", "400")]).unwrap());
+            assert!(!password.contains(|c| characters.contains(c)), "{name}");
+        };
+        without("EXCLUDE_NUMBERS", NUMBERS);
+        without("EXCLUDE_PUNCTUATION", PUNCTUATION);
+        without("EXCLUDE_UPPERCASE", UPPERCASE);
+        without("EXCLUDE_LOWERCASE", LOWERCASE);
+        let digits = [
+            ("EXCLUDE_CHARACTERS", "0123456"),
+            ("EXCLUDE_PUNCTUATION", "1"),
+            ("EXCLUDE_UPPERCASE", "y"),
+            ("EXCLUDE_LOWERCASE", "yes"),
+            ("PASSWORD_LENGTH", "3"),
+        ];
+        assert!(make(&read(digits).unwrap()).chars().all(|c| "789".contains(c)));
+        let lax = read([("REQUIRE_EACH_INCLUDED_TYPE", "false"), ("PASSWORD_LENGTH", "1")]);
+        assert_eq!(make(&lax.unwrap()).len(), 1);
+    }
+
+    #[test]
+    fn impossible_settings_are_refused_by_name() {
+        for (pairs, message) in [
+            ([("PASSWORD_LENGTH", "3"), ("", "")], "PASSWORD_LENGTH is too short for one"),
+            ([("PASSWORD_LENGTH", "0"), ("", "")], "PASSWORD_LENGTH must be 1 to 4096"),
+            ([("PASSWORD_LENGTH", "4097"), ("", "")], "PASSWORD_LENGTH must be 1 to 4096"),
+            ([("PASSWORD_LENGTH", "-1"), ("", "")], "PASSWORD_LENGTH is not a whole number"),
+            ([("EXCLUDE_NUMBERS", "perhaps"), ("", "")], "EXCLUDE_NUMBERS is neither true nor"),
+        ] {
+            let error = read(pairs).unwrap_err();
+            assert!(error.contains(message), "{error}");
+        }
+        let all = read([
+            ("EXCLUDE_CHARACTERS", NUMBERS),
+            ("EXCLUDE_PUNCTUATION", "1"),
+            ("EXCLUDE_UPPERCASE", "1"),
+            ("EXCLUDE_LOWERCASE", "1"),
+        ]);
+        assert!(all.unwrap_err().contains("EXCLUDE_CHARACTERS"));
+    }
+
+    #[test]
+    fn tags_shape_passwords_and_bad_ones_are_named() {
+        let policy = read([]).unwrap();
+        let tags = |name: &str, value: &str| {
+            policy.with_tags(&BTreeMap::from([(name.to_owned(), value.to_owned())]))
+        };
+        assert_eq!(make(&tags("fourstep:password-length", "64").unwrap()).len(), 64);
+        let plain = make(&tags("fourstep:exclude-punctuation", "true").unwrap());
+        assert!(!plain.contains(|c| PUNCTUATION.contains(c)));
+        assert_eq!(tags("team", "x").unwrap(), policy);
+        for (name, value) in
+            [("fourstep:password-length", "4"), ("fourstep:exclude-numbers", "perhaps")]
+        {
+            let error = tags(name, value).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
+
+    /// 94,000 draws of 94 characters: each count is binomial with mean 1,000 and standard
+    /// deviation 31.5, so six deviations on one of 94 counts happen once in five million runs.
+    #[test]
+    fn every_character_is_equally_likely() {
+        let mut source = Uniform::default();
+        let mut counts = [0_i32; 94];
+        for _ in 0..94_000 {
+            counts[source.below(94).unwrap()] += 1;
+        }
+        for (index, count) in counts.iter().enumerate() {
+            assert!((count - 1000).abs() < 190, "character {index} came {count} times");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_password_meets_its_policy(
+            length in 1_usize..80,
+            exclude in "[ -~]{0,40}",
+            flags in prop::array::uniform5(any::<bool>()),
+        ) {
+            let [numbers, punctuation, uppercase, lowercase, required] = flags;
+            let policy = PasswordPolicy {
+                length,
+                exclude_characters: exclude.clone(),
+                exclude_numbers: numbers,
+                exclude_punctuation: punctuation,
+                exclude_uppercase: uppercase,
+                exclude_lowercase: lowercase,
+                require_each_included_type: required,
+            };
+            prop_assume!(policy.check().is_ok());
+            let password = make(&policy);
+            prop_assert_eq!(password.chars().count(), length);
+            for (excluded, characters) in [
+                (true, exclude.as_str()), (numbers, NUMBERS), (punctuation, PUNCTUATION),
+                (uppercase, UPPERCASE), (lowercase, LOWERCASE),
+            ] {
+                prop_assert!(!excluded || !password.contains(|c| characters.contains(c)));
+            }
+            for characters in policy.types() {
+                prop_assert!(!required || password.contains(|c| characters.contains(c)));
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The Lambda glue: one event in, one answer and one log line out.
+
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::{Value, json};
+
+use crate::config::Environment;
+use crate::engine::{Effect, Engine, Outcome};
+use crate::error::{Error, ErrorKind};
+use crate::event::Request;
+use crate::inspect::inspect;
+use crate::log;
+use crate::rotator::Rotator;
+use crate::store::SecretStore;
+use crate::store::aws::AwsStore;
+use crate::turn::{Deadline, Turn};
+
+/// Runs a rotation function on Lambda, until the runtime stops it. A binary's `main` is this call.
+///
+/// `name` stands in every log line; `build` reads the environment and makes the rotator. An error
+/// of `build` is logged at once and then answers every event, so that the failed rotation itself
+/// names the variable to correct, and nothing is changed meanwhile.
+///
+/// ```no_run
+/// use fourstep::{Environment, Error, PasswordPolicy, users::{Database, SingleUser}};
+///
+/// async fn main_of<D: Database>(
+///     connect: impl FnOnce(&Environment) -> Result<D, Error>,
+/// ) -> std::process::ExitCode {
+///     fourstep::run("rotate-example", |environment| {
+///         let policy = PasswordPolicy::read(environment, "/@\"'\\")?;
+///         Ok(SingleUser::new(connect(environment)?, policy))
+///     })
+///     .await
+/// }
+/// ```
+pub async fn run<R: Rotator>(
+    name: &'static str,
+    build: impl FnOnce(&Environment) -> Result<R, Error>,
+) -> ExitCode {
+    let environment = Environment::of_process();
+    log::start(&environment);
+    if !on_lambda(&environment) {
+        return not_on_lambda(name);
+    }
+    let built = match build(&environment) {
+        Ok(rotator) => AwsStore::connect(&environment).await.map(|store| (rotator, store)),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &built {
+        log::refuse_start(name, error);
+    }
+    let parts = built.as_ref();
+    let function = Function {
+        name,
+        built: parts.map(|(rotator, store)| (rotator as &dyn Rotator, store as &dyn SecretStore)),
+    };
+    match lambda_runtime::run(service_fn(|event| function.answer(event))).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// The variables the Lambda runtime cannot do without; it panics where one is missing.
+fn on_lambda(environment: &Environment) -> bool {
+    [
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+    ]
+    .iter()
+    .all(|name| matches!(environment.text(name), Ok(Some(_))))
+}
+
+fn not_on_lambda(name: &str) -> ExitCode {
+    use std::io::Write;
+    let text = format!(
+        "{name} is an AWS Lambda function and found no Lambda runtime here.\n\
+         To run it on this machine: fourstep replay --rotator {name} --secret FILE\n"
+    );
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    ExitCode::from(2)
+}
+
+/// What answers events: a rotator over a store, or the reason why there is none.
+struct Function<'a> {
+    name: &'static str,
+    built: Result<(&'a dyn Rotator, &'a dyn SecretStore), &'a Error>,
+}
+
+impl Function<'_> {
+    async fn answer(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
+        let started = Instant::now();
+        let LambdaEvent { payload, context } = event;
+        let turn = Turn::new(Deadline::at(context.deadline()));
+        let request = Request::decode(&payload);
+        // The raw event holds the RotationToken: it is not needed any more.
+        drop(payload);
+        let result = match &request {
+            Ok(request) => self.respond(request, &turn).await,
+            Err(error) => Err(error.clone()),
+        };
+        log::Line {
+            rotator: self.name,
+            function: &context.env_config.function_name,
+            request_id: &context.request_id,
+            request: request.as_ref(),
+            result: match &result {
+                Ok((outcome, _)) => Ok(outcome.clone()),
+                Err(error) => Err(error),
+            },
+            duration: started.elapsed(),
+            tally: turn.tally(),
+        }
+        .write();
+        result.map(|(_, answer)| answer)
+    }
+
+    /// Does what is asked, within the deadline, and turns a panic into an error.
+    async fn respond(&self, request: &Request, turn: &Turn) -> Result<(Outcome, Value), Error> {
+        let (rotator, store) = self.built.map_err(Error::clone)?;
+        let engine = Engine::new(store, rotator);
+        let work = async {
+            match request {
+                Request::Rotate(event) => {
+                    let outcome = engine.step(event, turn).await?;
+                    let answer = json!({"outcome": outcome.effect.name(), "why": outcome.why});
+                    Ok((outcome, answer))
+                }
+                Request::Inspect(secret) => {
+                    let answer = inspect(&engine, secret, turn).await?;
+                    let why = "looked at every labelled version".to_owned();
+                    Ok((Outcome { effect: Effect::Done, why }, answer))
+                }
+            }
+        };
+        let deadline = turn.deadline();
+        let bounded = deadline.bound("the whole step", Duration::MAX, work);
+        let result = match AssertUnwindSafe(bounded).catch_unwind().await {
+            Ok(Ok(result)) => result,
+            Ok(Err(late)) => Err(late),
+            Err(_) => Err(Error::new(ErrorKind::Internal, "the rotator panicked")
+                .caused_by(format!("at {}; please report this", log::panic_place()))),
+        };
+        result.map_err(|error| match request {
+            Request::Rotate(event) => error.at(event.step),
+            Request::Inspect(_) => error,
+        })
+    }
+}

@@ -1,0 +1,185 @@
+//! One user that changes its own password.
+
+use async_trait::async_trait;
+use secrecy::ExposeSecret;
+
+use crate::error::{Error, ErrorKind};
+use crate::password::PasswordPolicy;
+use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Verdict, Versions};
+use crate::secret::{Current, Pending, Previous, Secret};
+use crate::turn::Turn;
+use crate::users::{Attempt, Database, Login};
+
+/// The single-user strategy over any [`Database`].
+///
+/// The old password dies when setSecret changes it; applications that cannot take that need a
+/// strategy with two passwords.
+#[derive(Debug)]
+pub struct SingleUser<D> {
+    database: D,
+    policy: PasswordPolicy,
+}
+
+impl<D: Database> SingleUser<D> {
+    /// Rotates users of `database` to passwords that meet `policy`.
+    pub fn new(database: D, policy: PasswordPolicy) -> Self {
+        Self { database, policy }
+    }
+
+    fn login(&self, what: &str, secret: &Secret) -> Result<Login, Error> {
+        Login::read(secret, self.database.dialect()).map_err(|error| error.while_doing(what))
+    }
+
+    /// The login of an older version, if it can be read and names the same account as current.
+    /// Everything but the password is taken from current: that is where the account is now.
+    fn older(&self, current: &Login, secret: &Secret) -> Option<Login> {
+        let older = Login::read(secret, self.database.dialect()).ok()?;
+        current.same_account(&older).ok()?;
+        Some(current.with_password(&older.password))
+    }
+}
+
+#[async_trait]
+impl<D: Database> Rotator for SingleUser<D> {
+    fn check(&self, current: &Current, pending: &Pending) -> Result<(), Error> {
+        let current = self.login("AWSCURRENT", current.secret())?;
+        let pending = self.login("AWSPENDING", pending.secret())?;
+        current
+            .same_account(&pending)
+            .map_err(|error| error.while_doing("AWSPENDING names another account than AWSCURRENT"))
+    }
+
+    async fn propose(&self, known: &Known<'_>, _turn: &Turn) -> Result<Secret, Error> {
+        let secret = known.current.secret();
+        self.login("AWSCURRENT", secret)?;
+        let policy = self.policy.with_tags(&known.description.tags)?;
+        let password = policy.generate()?;
+        Ok(secret.document()?.with("password", password.expose_secret()).into())
+    }
+
+    /// Current first, because it works in every healthy rotation, then pending, which works if an
+    /// earlier run got this far, then what a cancelled rotation may have left. Only a refused
+    /// password leads to the next; no password is tried twice.
+    async fn apply(
+        &self,
+        versions: &Versions<'_>,
+        fence: &Fence<'_>,
+        turn: &Turn,
+    ) -> Result<Applied, Error> {
+        let current = self.login("AWSCURRENT", versions.current().secret())?;
+        let pending = self.login("AWSPENDING", versions.pending().secret())?;
+        let mut tries = Tries { database: &self.database, turn, refused: Vec::new() };
+        let mut open = tries.log_in("AWSCURRENT", &current).await?;
+        if open.is_none() && tries.log_in("AWSPENDING", &pending).await?.is_some() {
+            return Ok(Applied::Already(format!(
+                "{} has the pending password already",
+                pending.account()
+            )));
+        }
+        let mut through = "AWSCURRENT".to_owned();
+        for place in [Older::Previous, Older::Unlabelled] {
+            if open.is_none() {
+                for (name, login) in self.older_logins(place, &current, versions).await? {
+                    open = tries.log_in(&name, &login).await?;
+                    if open.is_some() {
+                        through = name;
+                        break;
+                    }
+                }
+            }
+        }
+        let Some(session) = open else { return Err(tries.exhausted(&current)) };
+        let password = &pending.password;
+        self.database.change_own_password(session, &current, password, fence, turn).await?;
+        Ok(Applied::Changed(format!(
+            "changed the password of {}, logged in with {through}",
+            current.account()
+        )))
+    }
+
+    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
+        let login = Login::read(secret, self.database.dialect())?;
+        match self.database.log_in(&login, turn).await? {
+            Attempt::Accepted(_) => Ok(Verdict::Accepted),
+            Attempt::Refused(why) => Ok(Verdict::Rejected(why)),
+        }
+    }
+
+    async fn preflight(&self, current: &Current, turn: &Turn) -> Result<Vec<Finding>, Error> {
+        let login = self.login("AWSCURRENT", current.secret())?;
+        match self.database.log_in(&login, turn).await? {
+            Attempt::Accepted(session) => self.database.preflight(session, &login, turn).await,
+            Attempt::Refused(why) => {
+                let error = Error::new(ErrorKind::Rejected, "AWSCURRENT does not log in");
+                Ok(vec![Finding::Fails(error.caused_by(why))])
+            }
+        }
+    }
+}
+
+/// Where an older password of the same account may stand.
+#[derive(Clone, Copy)]
+enum Older {
+    Previous,
+    Unlabelled,
+}
+
+impl<D: Database> SingleUser<D> {
+    /// The logins of one place, named for messages. The store is asked only now.
+    async fn older_logins(
+        &self,
+        place: Older,
+        current: &Login,
+        versions: &Versions<'_>,
+    ) -> Result<Vec<(String, Login)>, Error> {
+        let (what, found): (_, Vec<Previous>) = match place {
+            Older::Previous => ("AWSPREVIOUS", versions.previous().await?.into_iter().collect()),
+            Older::Unlabelled => {
+                let wanted = |secret: &Secret| self.older(current, secret).is_some();
+                ("unlabelled version", versions.unlabelled(&wanted).await?)
+            }
+        };
+        let named = found.iter().filter_map(|previous| {
+            let login = self.older(current, previous.secret())?;
+            Some((format!("{what} {}", previous.version()), login))
+        });
+        Ok(named.collect())
+    }
+}
+
+/// The logins tried in this step, so that none is tried twice and a failure lists them all.
+struct Tries<'a, D> {
+    database: &'a D,
+    turn: &'a Turn,
+    refused: Vec<(String, Login, String)>,
+}
+
+impl<D: Database> Tries<'_, D> {
+    async fn log_in(&mut self, name: &str, login: &Login) -> Result<Option<D::Session>, Error> {
+        let password = login.password.expose_secret();
+        if self.refused.iter().any(|(_, tried, _)| tried.password.expose_secret() == password) {
+            return Ok(None);
+        }
+        let attempt = self.database.log_in(login, self.turn).await;
+        match attempt.map_err(|error| error.while_doing(format!("cannot log in with {name}")))? {
+            Attempt::Accepted(session) => Ok(Some(session)),
+            Attempt::Refused(why) => {
+                self.refused.push((name.to_owned(), login.clone(), why));
+                Ok(None)
+            }
+        }
+    }
+
+    fn exhausted(self, account: &Login) -> Error {
+        let tried: Vec<String> =
+            self.refused.into_iter().map(|(name, _, why)| format!("{name}: {why}")).collect();
+        Error::new(
+            ErrorKind::Rejected,
+            format!("cannot change the password of {}", account.account()),
+        )
+        .caused_by(format!(
+            "every stored password was refused; nothing was changed ({})",
+            tried.join("; ")
+        ))
+    }
+}
