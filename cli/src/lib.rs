@@ -1,1 +1,6 @@
-//! The command as a library, so that tests can call its parts.
+//! The `fourstep` command as a library, so that tests can call its parts.
+
+pub mod events;
+pub mod function;
+pub mod replay;
+pub mod serve;

@@ -1,2 +1,165 @@
-//! The fourstep command.
-fn main() {}
+//! The `fourstep` command: replays rotations on this machine, and serves a local Secrets Manager.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use fourstep::Step;
+use fourstep::store::memory::{MemoryStore, PendingLabel};
+use fourstep_cli::replay::{Format, Options, Report, replay};
+use fourstep_cli::serve;
+
+/// Rotate AWS Secrets Manager secrets on your own machine.
+#[derive(Parser)]
+#[command(name = "fourstep", version)]
+struct Command {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    Serve(ServeArguments),
+    Replay(ReplayArguments),
+}
+
+/// Serve a local Secrets Manager for the AWS CLI and any SDK.
+///
+/// It keeps secrets in memory, checks no credentials and is gone when it ends. Point a client at
+/// it with AWS_ENDPOINT_URL=http://ADDRESS:PORT and any access key.
+#[derive(Args)]
+struct ServeArguments {
+    /// Where to listen. Anyone who reaches this address can read every secret in it.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4566")]
+    listen: SocketAddr,
+    /// Play the four steps through this function binary when RotateSecret is called. Without it
+    /// RotateSecret only makes the empty AWSPENDING version.
+    #[arg(long, value_name = "BINARY")]
+    rotator: Option<PathBuf>,
+    #[command(flatten)]
+    function: FunctionArguments,
+}
+
+/// Play whole rotations against a real target, a fresh process for each step, as Lambda would.
+///
+/// The target really gets new passwords, so FILE is kept up to date: when a rotation has finished
+/// it holds the new secret value, and a password that was proposed is in FILE.journal before any
+/// step can make it live.
+#[derive(Args)]
+struct ReplayArguments {
+    /// The function binary, for example target/debug/rotate-postgres.
+    #[arg(long, value_name = "BINARY")]
+    rotator: PathBuf,
+    /// A file with the secret value, as it stands in Secrets Manager.
+    #[arg(long, value_name = "FILE")]
+    secret: PathBuf,
+    /// Deliver only this step; may be repeated, in any order. Default: all four.
+    #[arg(long = "step", value_name = "STEP", value_parser = step)]
+    steps: Vec<Step>,
+    /// Deliver every step twice, as Secrets Manager may.
+    #[arg(long)]
+    twice: bool,
+    /// How many rotations to play, one after the other.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    rotations: u32,
+    /// Play RotateSecret with RotateImmediately=false: testSecret only, on a copy of AWSCURRENT.
+    #[arg(long, conflicts_with_all = ["steps", "rotations"])]
+    test_only: bool,
+    /// Print one JSON object a line instead of a table.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    function: FunctionArguments,
+}
+
+#[derive(Args)]
+struct FunctionArguments {
+    /// A variable for the function; may be repeated.
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable)]
+    environment: Vec<(String, String)>,
+    /// How long the function may take for one step, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=900))]
+    timeout: u64,
+    /// What becomes of AWSPENDING after a rotation. The service does either.
+    #[arg(long, value_enum, default_value_t = Pending::Removed)]
+    pending_label: Pending,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Pending {
+    /// It is removed.
+    Removed,
+    /// It stays on the new current version.
+    Left,
+}
+
+impl From<Pending> for PendingLabel {
+    fn from(pending: Pending) -> Self {
+        match pending {
+            Pending::Removed => Self::Removed,
+            Pending::Left => Self::Left,
+        }
+    }
+}
+
+fn step(name: &str) -> Result<Step, String> {
+    Step::parse(name)
+        .map_err(|_| "must be createSecret, setSecret, testSecret or finishSecret".to_owned())
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("must be NAME=VALUE".to_owned()),
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let ended = match Command::parse().action {
+        Action::Serve(arguments) => run_serve(arguments).await,
+        Action::Replay(arguments) => run_replay(arguments).await,
+    };
+    match ended {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("fourstep: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run_replay(arguments: ReplayArguments) -> io::Result<bool> {
+    let ReplayArguments { rotator, secret, steps, twice, rotations, test_only, json, function } =
+        arguments;
+    let options = Options {
+        rotator,
+        secret,
+        environment: function.environment,
+        steps: if steps.is_empty() { Step::ALL.to_vec() } else { steps },
+        twice,
+        rotations,
+        test_only,
+        pending_label: function.pending_label.into(),
+        timeout: Duration::from_secs(function.timeout),
+    };
+    let format = if json { Format::Json } else { Format::Table };
+    replay(&options, &mut Report::new(&mut io::stdout(), format)).await
+}
+
+async fn run_serve(arguments: ServeArguments) -> io::Result<bool> {
+    let ServeArguments { listen, rotator, function } = arguments;
+    let store = Arc::new(MemoryStore::new());
+    let settings = serve::Rotations {
+        environment: function.environment,
+        timeout: Duration::from_secs(function.timeout),
+        pending_label: function.pending_label.into(),
+    };
+    let _ = (listen, rotator, store, settings);
+    Ok(true)
+}

@@ -73,9 +73,15 @@ impl Environment {
     }
 }
 
+impl<N: Into<String>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
 impl<const N: usize> From<[(&str, &str); N]> for Environment {
     fn from(pairs: [(&str, &str); N]) -> Self {
-        Self(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
+        pairs.into_iter().collect()
     }
 }
 
@@ -101,7 +107,6 @@ pub(crate) fn parse_flag(text: &str) -> Option<bool> {
 
 /// The strategies a user rotator can follow, as `ROTATION_STRATEGY` names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Strategy {
     /// `single-user`: the user changes its own password.
     SingleUser,

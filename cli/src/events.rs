@@ -1,0 +1,19 @@
+//! The events that Secrets Manager and Fourstep's own commands send to a function.
+
+use fourstep::Step;
+use serde_json::{Value, json};
+
+/// One step of a rotation, as Secrets Manager sends it, with a RotationToken of its own.
+pub fn step(step: Step, secret_arn: &str, token: &str) -> Value {
+    json!({
+        "Step": step.name(),
+        "SecretId": secret_arn,
+        "ClientRequestToken": token,
+        "RotationToken": uuid::Uuid::new_v4().to_string(),
+    })
+}
+
+/// The read-only question which labelled version logs in.
+pub fn inspect(secret_arn: &str) -> Value {
+    json!({"Fourstep": "inspect", "SecretId": secret_arn})
+}

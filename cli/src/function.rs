@@ -1,0 +1,222 @@
+//! A function binary, run as Lambda runs it: through the Runtime API, a fresh process for every
+//! invocation.
+//!
+//! Source of the protocol: AWS Lambda Developer Guide, "Using the Lambda runtime API".
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
+
+/// Variables of this process that a function sees too. Everything else is left out: real AWS
+/// credentials above all.
+const INHERITED: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_BACKTRACE"];
+
+/// A rotation function on this machine.
+#[derive(Debug, Clone)]
+pub struct Function {
+    binary: PathBuf,
+    environment: Vec<(String, String)>,
+    timeout: Duration,
+}
+
+/// How one invocation ended.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// The function's answer, or the error it reported (type, message).
+    pub answer: Result<Value, (String, String)>,
+    /// What it wrote to standard output, as JSON where a line is JSON.
+    pub lines: Vec<Value>,
+    /// From starting the process to its answer: a cold start.
+    pub duration: Duration,
+}
+
+impl Invocation {
+    /// The log line of the invocation: the last one that names a step.
+    pub fn line(&self) -> Option<&Value> {
+        self.lines.iter().rev().find(|line| line.get("step").is_some())
+    }
+}
+
+impl Function {
+    /// A function whose Secrets Manager is at `endpoint`. `environment` is added last, so it can
+    /// override any variable. `timeout` is what Lambda would allow one invocation.
+    pub fn new(
+        binary: &Path,
+        endpoint: &str,
+        environment: &[(String, String)],
+        timeout: Duration,
+    ) -> Self {
+        let name =
+            binary.file_stem().map_or_else(|| "function".into(), |stem| stem.to_string_lossy());
+        let mut variables: Vec<(String, String)> = [
+            ("AWS_LAMBDA_FUNCTION_NAME", name.as_ref()),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+            ("SECRETS_MANAGER_ENDPOINT", endpoint),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+        variables.extend_from_slice(environment);
+        Self { binary: binary.to_owned(), environment: variables, timeout }
+    }
+
+    /// Starts a process, hands it one event, and ends the process when it has answered.
+    ///
+    /// # Errors
+    /// Only if the process or the Runtime API cannot be started; what the function itself reports,
+    /// its death included, is the invocation's answer.
+    pub async fn invoke(&self, event: &Value) -> std::io::Result<Invocation> {
+        let started = Instant::now();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let (answered, answer) = oneshot::channel();
+        let exchange = Arc::new(Exchange {
+            event: Mutex::new(Some(event.to_string())),
+            answered: Mutex::new(Some(answered)),
+            deadline: SystemTime::now() + self.timeout,
+        });
+        let server = tokio::spawn(axum::serve(listener, runtime_api(exchange)).into_future());
+        let mut child = self.start(&address.to_string())?;
+        // Standard output is read all along: a function that fills the pipe must not hang.
+        let output = tokio::spawn(read_all(child.stdout.take()));
+        let errors = tokio::spawn(read_all(child.stderr.take()));
+        let mut answer = self.wait_for(&mut child, answer).await;
+        let duration = started.elapsed();
+        server.abort();
+        // It may have ended by itself already.
+        let _ = child.kill().await;
+        let text = output.await.unwrap_or_default();
+        let complaint = errors.await.unwrap_or_default();
+        if let Err((_, message)) = &mut answer
+            && message.is_empty()
+        {
+            *message = complaint.trim().to_owned();
+        }
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| line.into()))
+            .collect();
+        Ok(Invocation { answer, lines, duration })
+    }
+
+    fn start(&self, runtime_api: &str) -> std::io::Result<Child> {
+        let inherited = INHERITED.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
+        Command::new(&self.binary)
+            .env_clear()
+            .envs(inherited)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .env("AWS_LAMBDA_RUNTIME_API", runtime_api)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+    }
+
+    async fn wait_for(&self, child: &mut Child, answer: oneshot::Receiver<Answer>) -> Answer {
+        tokio::select! {
+            biased;
+            answer = answer => answer.unwrap_or_else(|_| Err(exited("unknown"))),
+            status = child.wait() => {
+                let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                Err(exited(&status))
+            }
+            () = tokio::time::sleep(self.timeout) => Err((
+                "Sandbox.Timedout".to_owned(),
+                format!("the function was stopped after {} s", self.timeout.as_secs_f64()),
+            )),
+        }
+    }
+}
+
+type Answer = Result<Value, (String, String)>;
+
+fn exited(status: &str) -> (String, String) {
+    ("Runtime.ExitError".to_owned(), format!("the function ended without an answer ({status})"))
+}
+
+async fn read_all(pipe: Option<impl tokio::io::AsyncRead + Unpin>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(pipe) = pipe {
+        // What was read before a failure is still worth showing.
+        let _ = BufReader::new(pipe).read_to_end(&mut bytes).await;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// One invocation, between the Runtime API's requests.
+struct Exchange {
+    event: Mutex<Option<String>>,
+    answered: Mutex<Option<oneshot::Sender<Answer>>>,
+    deadline: SystemTime,
+}
+
+impl Exchange {
+    fn answer(&self, answer: Answer) -> StatusCode {
+        let sender = self.answered.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A second answer, or one after the time is over, has nobody to go to.
+        let _ = sender.map(|sender| sender.send(answer));
+        StatusCode::ACCEPTED
+    }
+}
+
+fn runtime_api(exchange: Arc<Exchange>) -> Router {
+    Router::new()
+        .route("/2018-06-01/runtime/invocation/next", get(next))
+        .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
+        .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
+        .route("/2018-06-01/runtime/init/error", post(error))
+        .with_state(exchange)
+}
+
+async fn next(State(exchange): State<Arc<Exchange>>) -> (HeaderMap, String) {
+    let event = exchange.event.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(event) = event else {
+        // The one event was handed out: Lambda would freeze the process here.
+        return std::future::pending().await;
+    };
+    let since_epoch = exchange.deadline.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let arn = "arn:aws:lambda:us-east-1:000000000000:function:local";
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("lambda-runtime-aws-request-id", uuid::Uuid::new_v4().to_string()),
+        ("lambda-runtime-deadline-ms", since_epoch.as_millis().to_string()),
+        ("lambda-runtime-invoked-function-arn", arn.to_owned()),
+        ("lambda-runtime-trace-id", "Root=1-00000000-000000000000000000000000".to_owned()),
+        ("content-type", "application/json".to_owned()),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
+    (headers, event)
+}
+
+async fn response(State(exchange): State<Arc<Exchange>>, body: Bytes) -> StatusCode {
+    let answer = serde_json::from_slice(&body).unwrap_or_else(|_| json!(null));
+    exchange.answer(Ok(answer))
+}
+
+async fn error(State(exchange): State<Arc<Exchange>>, body: Bytes) -> StatusCode {
+    let report: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let field =
+        |name: &str| report.get(name).and_then(Value::as_str).unwrap_or("unknown").to_owned();
+    exchange.answer(Err((field("errorType"), field("errorMessage"))))
+}

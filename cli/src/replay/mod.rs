@@ -1,0 +1,193 @@
+//! `fourstep replay`: a whole rotation on this machine, against the real target.
+
+mod keep;
+mod report;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fourstep::store::memory::{
+    MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel, SecretValue,
+};
+use fourstep::store::{AWSCURRENT, Select};
+use fourstep::{SecretId, SecretString, Step, VersionId};
+use serde_json::Value;
+
+use crate::events;
+use crate::function::{Function, Invocation};
+use crate::serve;
+
+pub use keep::SecretFile;
+pub use report::{Format, Report};
+
+/// What to replay, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The function binary.
+    pub rotator: PathBuf,
+    /// The file with the secret value. It is kept up to date: the target really gets a new
+    /// password.
+    pub secret: PathBuf,
+    /// Variables for the function.
+    pub environment: Vec<(String, String)>,
+    /// The steps to deliver, in this order.
+    pub steps: Vec<Step>,
+    /// Deliver every step twice.
+    pub twice: bool,
+    /// How many rotations to play, one after the other.
+    pub rotations: u32,
+    /// Play what RotateSecret does with RotateImmediately=false: testSecret only.
+    pub test_only: bool,
+    /// What becomes of AWSPENDING after a rotation that succeeded.
+    pub pending_label: PendingLabel,
+    /// How long the function may take for one step.
+    pub timeout: Duration,
+}
+
+const NAME: &str = "replay";
+const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:replayed";
+
+/// Plays the rotations and reports each step as it ends. True if every step succeeded.
+///
+/// # Errors
+/// If the secret file, the local Secrets Manager or the function binary cannot be used. What a
+/// step reports is no error here but in the report.
+pub async fn replay(options: &Options, report: &mut Report<'_>) -> io::Result<bool> {
+    let file = SecretFile::new(&options.secret);
+    let store = Arc::new(MemoryStore::new());
+    let secret = seed(&store, &file, report).map_err(|error| named(&options.secret, &error))?;
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let server = serve::start(listen, Arc::clone(&store), None).await?;
+    let endpoint = format!("http://{}", server.address());
+    let function =
+        Function::new(&options.rotator, &endpoint, &options.environment, options.timeout);
+    let arn = store.describe(&secret).map_err(io::Error::other)?.arn;
+    let replay = Replay {
+        options,
+        store: &store,
+        secret: &secret,
+        arn: &arn,
+        function: &function,
+        file: &file,
+    };
+    let succeeded = replay.all(report).await?;
+    server.stop().await;
+    Ok(succeeded)
+}
+
+struct Replay<'a> {
+    options: &'a Options,
+    store: &'a MemoryStore,
+    secret: &'a SecretId,
+    arn: &'a str,
+    function: &'a Function,
+    file: &'a SecretFile,
+}
+
+impl Replay<'_> {
+    async fn all(&self, report: &mut Report<'_>) -> io::Result<bool> {
+        report.before(&self.inspect().await?)?;
+        for rotation in 1..=self.options.rotations {
+            let token = VersionId::from_store(uuid::Uuid::new_v4().to_string());
+            let begin = NewRotation {
+                immediately: !self.options.test_only,
+                ..NewRotation::now(&token, FUNCTION_ARN)
+            };
+            if let Err(error) = self.store.rotate(self.secret, &begin) {
+                report.refused(&error.to_string())?;
+                return Ok(false);
+            }
+            report.rotation(rotation, self.options.rotations, token.as_str())?;
+            if !self.one(&token, report).await? {
+                report.stopped(self.file.journal())?;
+                return Ok(false);
+            }
+        }
+        report.finished(self.options.rotations)?;
+        Ok(true)
+    }
+
+    async fn one(&self, token: &VersionId, report: &mut Report<'_>) -> io::Result<bool> {
+        let steps: &[Step] =
+            if self.options.test_only { &[Step::Test] } else { &self.options.steps };
+        for &step in steps {
+            for _ in 0..if self.options.twice { 2 } else { 1 } {
+                let event = events::step(step, self.arn, token.as_str());
+                let invocation = self.invoke(&event).await?;
+                // Before any step that could make it live.
+                if step == Step::Create {
+                    self.note_proposed(token)?;
+                }
+                let succeeded = invocation.answer.is_ok();
+                if step == Step::Finish && succeeded {
+                    self.settle(token)?;
+                }
+                report.step(step, &invocation, &self.inspect().await?)?;
+                if !succeeded {
+                    return Ok(false);
+                }
+            }
+        }
+        if self.options.test_only {
+            self.store.end_test(self.secret, token).map_err(io::Error::other)?;
+        }
+        Ok(true)
+    }
+
+    async fn invoke(&self, event: &Value) -> io::Result<Invocation> {
+        let invocation = self.function.invoke(event).await;
+        invocation.map_err(|error| named(&self.options.rotator, &error))
+    }
+
+    async fn inspect(&self) -> io::Result<Invocation> {
+        self.invoke(&events::inspect(self.arn)).await
+    }
+
+    fn note_proposed(&self, token: &VersionId) -> io::Result<()> {
+        match self.store.get(self.secret, Select::Version(token)) {
+            Ok(read) => self.file.note(&text(read.value)?),
+            // createSecret stored nothing.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// What the service does after a rotation, and the new current value into the file.
+    fn settle(&self, token: &VersionId) -> io::Result<()> {
+        let label = self.options.pending_label;
+        self.store.finish_rotation(self.secret, token, label).map_err(io::Error::other)?;
+        let read = self.store.get(self.secret, Select::Label(AWSCURRENT));
+        self.file.replace(&text(read.map_err(io::Error::other)?.value)?)
+    }
+}
+
+/// A secret with the file's value as AWSCURRENT. What an earlier replay proposed and did not see
+/// promoted comes before it, where a rotator looks for it: the target may have one of those.
+fn seed(store: &MemoryStore, file: &SecretFile, report: &mut Report<'_>) -> io::Result<SecretId> {
+    let current = file.read()?;
+    let mut values = file.proposed()?;
+    if !values.is_empty() {
+        report.resumed(file.journal(), values.len())?;
+    }
+    values.push(current);
+    store.create(NAME, NewSecret::default()).map_err(io::Error::other)?;
+    let secret = SecretId::parse(NAME).map_err(io::Error::other)?;
+    for value in values {
+        let token = VersionId::from_store(uuid::Uuid::new_v4().to_string());
+        store.put(&secret, NewValue::current(&token, value)).map_err(io::Error::other)?;
+    }
+    Ok(secret)
+}
+
+fn text(value: SecretValue) -> io::Result<SecretString> {
+    match value {
+        SecretValue::Text(text) => Ok(text),
+        SecretValue::Binary(_) => Err(io::Error::other("the rotator stored a binary value")),
+    }
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}

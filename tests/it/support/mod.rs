@@ -1,0 +1,17 @@
+//! What every test needs: a real server to arrange, and a stage to rotate on.
+
+pub mod postgres;
+pub mod program;
+pub mod stage;
+
+/// A value planted where a secret stands; nothing that is printed may contain it.
+pub const CANARY: &str = "canary";
+
+/// Skips a test aloud, or fails it where nothing may be skipped (`FOURSTEP_TEST_REQUIRE`).
+pub fn skip(missing: &str) {
+    assert!(
+        std::env::var_os("FOURSTEP_TEST_REQUIRE").is_none(),
+        "{missing} is not set and FOURSTEP_TEST_REQUIRE forbids skipping; run scripts/test"
+    );
+    eprintln!("SKIPPED: {missing} is not set; run scripts/test");
+}

@@ -1,0 +1,143 @@
+//! A real PostgreSQL server, arranged by its superuser.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Value, json};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{ConnectOptions, Connection, Executor};
+
+use super::skip;
+
+/// The server that scripts/test starts.
+#[derive(Clone)]
+pub struct Server {
+    pub host: String,
+    pub port: u16,
+    pub ca: String,
+    pub other_ca: String,
+    arranger: String,
+    password: String,
+    log: String,
+}
+
+/// The server, or None after skipping aloud.
+pub fn server() -> Option<Server> {
+    let variable = |name: &str| std::env::var(format!("FOURSTEP_TEST_POSTGRES_{name}")).ok();
+    let server = (|| {
+        Some(Server {
+            host: variable("HOST")?,
+            port: variable("PORT")?.parse().ok()?,
+            ca: variable("CA")?,
+            other_ca: variable("OTHER_CA")?,
+            arranger: variable("ARRANGER")?,
+            password: variable("ARRANGER_PASSWORD")?,
+            log: variable("LOG")?,
+        })
+    })();
+    if server.is_none() {
+        skip("FOURSTEP_TEST_POSTGRES_HOST and its companions");
+    }
+    server
+}
+
+/// A user of the server, made for one test.
+pub struct User {
+    pub name: String,
+    pub password: String,
+}
+
+static USERS: AtomicU32 = AtomicU32::new(0);
+
+impl Server {
+    /// Runs SQL as the superuser.
+    pub async fn arrange(&self, sql: &str) {
+        let mut connection = self.superuser().await;
+        connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        connection.close().await.unwrap();
+    }
+
+    /// A session of the superuser.
+    pub async fn superuser(&self) -> PgConnection {
+        self.options(&self.arranger, &self.password, "postgres").connect().await.unwrap()
+    }
+
+    /// A new user with this stem in its name and a password that holds the canary.
+    pub async fn user(&self, stem: &str) -> User {
+        self.user_with(stem, &format!("canary-{}", uuid::Uuid::new_v4())).await
+    }
+
+    /// A new user with this password.
+    pub async fn user_with(&self, stem: &str, password: &str) -> User {
+        // Names must differ between the tests of one run, and between runs on one server.
+        let number = USERS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{stem}{}_{number}", std::process::id());
+        let quoted = name.replace('"', "\"\"");
+        let literal = password.replace('\'', "''");
+        self.arrange(&format!(
+            "SET standard_conforming_strings = on; SET log_statement = none; \
+             SET log_min_duration_statement = -1; \
+             CREATE ROLE \"{quoted}\" LOGIN PASSWORD '{literal}'"
+        ))
+        .await;
+        User { name, password: password.to_owned() }
+    }
+
+    /// The secret document of a user, in plaintext mode.
+    pub fn document(&self, user: &User) -> Value {
+        json!({
+            "engine": "postgres",
+            "host": self.host,
+            "port": self.port,
+            "username": user.name,
+            "password": user.password,
+            "dbname": "postgres",
+            "ssl": false,
+        })
+    }
+
+    /// Whether this user and password log in; any other failure than a wrong password is a panic.
+    pub async fn logs_in(&self, user: &str, password: &str) -> bool {
+        let mut tries = 0;
+        loop {
+            match self.options(user, password, "postgres").connect().await {
+                Ok(connection) => {
+                    connection.close().await.unwrap();
+                    return true;
+                }
+                Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("28P01") => {
+                    return false;
+                }
+                // Other tests use connections too.
+                Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("53300") && tries < 50 => {
+                    tries += 1;
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// What the server has logged so far about this user.
+    pub fn log_about(&self, user: &str) -> String {
+        let bytes = std::fs::read(&self.log).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        text.lines().filter(|line| line.contains(user)).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Everything the server has logged so far.
+    pub fn whole_log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap()).into_owned()
+    }
+
+    /// Connection options for anyone, without TLS.
+    pub fn options(&self, user: &str, password: &str, database: &str) -> PgConnectOptions {
+        PgConnectOptions::new_without_pgpass()
+            .host(&self.host)
+            .port(self.port)
+            .username(user)
+            .password(password)
+            .database(database)
+            .ssl_mode(PgSslMode::Disable)
+            .disable_statement_logging()
+    }
+}

@@ -1,0 +1,34 @@
+//! The real binaries, as `cargo build` makes them, and the files they are given.
+
+use std::path::PathBuf;
+use std::process::Output;
+
+use tokio::process::Command;
+
+/// A binary of this workspace, from the folder this test was built in.
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.parent().and_then(|deps| deps.parent()).unwrap();
+    let path = folder.join(name);
+    assert!(path.exists(), "{} is not built; run cargo build --workspace first", path.display());
+    path
+}
+
+/// Runs `fourstep` with these arguments.
+pub async fn fourstep(arguments: &[&str]) -> Output {
+    Command::new(binary("fourstep")).args(arguments).output().await.unwrap()
+}
+
+/// A file in a folder of its own that goes with it.
+pub struct SecretFile {
+    pub path: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+/// A secret file with this text.
+pub fn secret_file(text: &str) -> SecretFile {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret.json");
+    std::fs::write(&path, text).unwrap();
+    SecretFile { path, _folder: folder }
+}

@@ -1,0 +1,146 @@
+//! A rotation in this process: the real engine, strategy and database over the memory store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fourstep::store::memory::{MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel, SecretValue};
+use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS, Select};
+use fourstep::users::SingleUser;
+use fourstep::{
+    Deadline, Engine, Environment, Error, ExposeSecret, Outcome, PasswordPolicy, Request, SecretId, Step, Tally,
+    Turn, VersionId,
+};
+use rotate_postgres::{EXCLUDED_CHARACTERS, Postgres};
+use serde_json::Value;
+
+/// A function's ARN, as RotateSecret wants one.
+pub const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:test";
+
+/// A secret, its store, and the rotator under test.
+pub struct Stage {
+    pub store: Arc<MemoryStore>,
+    pub secret: SecretId,
+    pub rotator: SingleUser<Postgres>,
+    pub timeout: Duration,
+}
+
+/// How a step ended: what it reported, and what it did on the way.
+pub struct Ended {
+    pub result: Result<Outcome, Error>,
+    pub tally: Tally,
+}
+
+impl Ended {
+    /// The outcome's explanation.
+    pub fn why(&self) -> &str {
+        &self.result.as_ref().unwrap_or_else(|error| panic!("{error}")).why
+    }
+
+    /// The error's text.
+    pub fn error(&self) -> String {
+        self.result.as_ref().expect_err("the step should have failed").to_string()
+    }
+}
+
+impl Stage {
+    /// A secret that holds `document`, and a rotator with these variables.
+    pub fn new(document: &Value, variables: &[(&str, &str)]) -> Self {
+        Self::of_text(&document.to_string(), variables)
+    }
+
+    /// A secret that holds this text.
+    pub fn of_text(text: &str, variables: &[(&str, &str)]) -> Self {
+        let environment: Environment = variables.iter().copied().collect();
+        let policy = PasswordPolicy::read(&environment, EXCLUDED_CHARACTERS).unwrap();
+        let rotator = SingleUser::new(Postgres::read(&environment).unwrap(), policy);
+        let store = Arc::new(MemoryStore::new());
+        let value = Some(text.to_owned().into());
+        store.create("stage", NewSecret { value, ..NewSecret::default() }).unwrap();
+        let secret = SecretId::parse("stage").unwrap();
+        Self { store, secret, rotator, timeout: Duration::from_secs(30) }
+    }
+
+    /// RotateSecret: the empty pending version.
+    pub fn begin(&self) -> VersionId {
+        let token = new_token();
+        self.store.rotate(&self.secret, &NewRotation::now(&token, FUNCTION)).unwrap();
+        token
+    }
+
+    /// One step for this token.
+    pub async fn step(&self, step: Step, token: &VersionId) -> Ended {
+        let event = serde_json::json!({
+            "Step": step.name(), "SecretId": self.secret.as_str(), "ClientRequestToken": token.as_str(),
+        });
+        self.deliver(&event).await
+    }
+
+    /// One rotation event, whatever is in it.
+    pub async fn deliver(&self, event: &Value) -> Ended {
+        let turn = Turn::new(Deadline::after(self.timeout));
+        let result = match Request::decode(event) {
+            Ok(Request::Rotate(event)) => {
+                Engine::new(&*self.store, &self.rotator).step(&event, &turn).await
+            }
+            Ok(_) => panic!("not a rotation event"),
+            Err(error) => Err(error),
+        };
+        Ended { result, tally: turn.tally() }
+    }
+
+    /// Begins a rotation and does these steps, all of which must succeed.
+    pub async fn play(&self, steps: &[Step]) -> VersionId {
+        let token = self.begin();
+        for &step in steps {
+            self.step(step, &token).await.why();
+        }
+        if steps.contains(&Step::Finish) {
+            self.store.finish_rotation(&self.secret, &token, PendingLabel::Removed).unwrap();
+        }
+        token
+    }
+
+    /// Stores a value as AWSCURRENT, as a person does.
+    pub fn put_current(&self, document: &Value) -> VersionId {
+        let token = new_token();
+        self.store.put(&self.secret, NewValue::current(&token, document.to_string())).unwrap();
+        token
+    }
+
+    /// Fills the pending version of a rotation by hand.
+    pub fn put_pending(&self, token: &VersionId, document: &Value) {
+        let value = NewValue::labelled(token, document.to_string(), &[AWSPENDING]);
+        self.store.put(&self.secret, value).unwrap();
+    }
+
+    /// The document under a label.
+    pub fn document(&self, label: &str) -> Value {
+        serde_json::from_str(&self.text(label)).unwrap()
+    }
+
+    /// The text under a label.
+    pub fn text(&self, label: &str) -> String {
+        match self.store.get(&self.secret, Select::Label(label)).unwrap().value {
+            SecretValue::Text(text) => text.expose_secret().to_owned(),
+            SecretValue::Binary(_) => panic!("a binary value"),
+        }
+    }
+
+    /// The password under a label.
+    pub fn password(&self, label: &str) -> String {
+        self.document(label)["password"].as_str().unwrap().to_owned()
+    }
+
+    /// Which version holds each of the three labels.
+    pub fn labels(&self) -> [Option<VersionId>; 3] {
+        let labels = self.store.describe(&self.secret).unwrap().labels;
+        [AWSCURRENT, AWSPENDING, AWSPREVIOUS].map(|label| {
+            labels.iter().find(|(_, on)| on.iter().any(|one| one == label)).map(|(id, _)| id.clone())
+        })
+    }
+}
+
+/// A token nobody used before.
+pub fn new_token() -> VersionId {
+    VersionId::from_store(uuid::Uuid::new_v4().to_string())
+}
