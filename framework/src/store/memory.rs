@@ -1,1 +1,0 @@
-//! A faithful double of Secrets Manager, in memory.
