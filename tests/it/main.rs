@@ -1,1 +1,9 @@
-//! Whole-system tests.
+//! Whole-system tests, in reading order: what an event may be, then the four steps, then what
+//! surrounds them.
+//!
+//! Names begin with the case they prove: `parity_NN` for behaviour a drop-in replacement of AWS's
+//! rotation templates must keep, `beyond_NN` for what it must do better.
+
+mod support;
+
+mod engine;

@@ -54,7 +54,7 @@ impl Stage {
         let policy = PasswordPolicy::read(&environment, EXCLUDED_CHARACTERS).unwrap();
         let rotator = SingleUser::new(Postgres::read(&environment).unwrap(), policy);
         let store = Arc::new(MemoryStore::new());
-        let value = Some(text.to_owned().into());
+        let value = Some(text.into());
         store.create("stage", NewSecret { value, ..NewSecret::default() }).unwrap();
         let secret = SecretId::parse("stage").unwrap();
         Self { store, secret, rotator, timeout: Duration::from_secs(30) }
@@ -103,13 +103,13 @@ impl Stage {
     /// Stores a value as AWSCURRENT, as a person does.
     pub fn put_current(&self, document: &Value) -> VersionId {
         let token = new_token();
-        self.store.put(&self.secret, NewValue::current(&token, document.to_string())).unwrap();
+        self.store.put(&self.secret, NewValue::current(&token, document.to_string().as_str())).unwrap();
         token
     }
 
     /// Fills the pending version of a rotation by hand.
     pub fn put_pending(&self, token: &VersionId, document: &Value) {
-        let value = NewValue::labelled(token, document.to_string(), &[AWSPENDING]);
+        let value = NewValue::labelled(token, document.to_string().as_str(), &[AWSPENDING]);
         self.store.put(&self.secret, value).unwrap();
     }
 
