@@ -13,18 +13,17 @@ POSTGRES_LOG=
 
 # Finds the newest server; fails if there is none.
 postgres_find() {
-    local bin
-    while read -r bin; do
+    local candidates bin
+    mapfile -t candidates < <(printf '%s\n' /usr/lib/postgresql/*/bin | sort -rV)
+    if command -v initdb >/dev/null; then
+        candidates+=("$(dirname "$(readlink -f "$(command -v initdb)")")")
+    fi
+    for bin in "${candidates[@]}"; do
         if [[ -x $bin/initdb && -x $bin/pg_ctl && -x $bin/psql ]]; then
             POSTGRES_BIN=$bin
             return 0
         fi
-    done < <(
-        printf '%s\n' /usr/lib/postgresql/*/bin | sort -rV
-        if command -v initdb >/dev/null; then
-            dirname "$(readlink -f "$(command -v initdb)")"
-        fi
-    )
+    done
     return 1
 }
 
