@@ -30,7 +30,8 @@ install_packages() {
     {
         "${as_root[@]}" apt-get update -qq &&
             "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-                apt-get install -qq -y --no-install-recommends "$@" </dev/null
+                apt-get install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 "$@" \
+                </dev/null >/dev/null
     } || status=$?
     "${as_root[@]}" rm -f "$no_cluster"
     ((status == 0)) || die "could not install: $*"
