@@ -1,0 +1,44 @@
+# shellcheck shell=bash
+# Certificates made on the spot, for servers on this machine.
+
+# make_ca DIR NAME: DIR/NAME.pem and its key DIR/NAME.key.
+make_ca() {
+    local dir=$1 name=$2
+    # A configuration of our own: the system's may add extensions a second time.
+    cat >"$dir/$name.cnf" <<-CONF
+		[req]
+		prompt = no
+		distinguished_name = name
+		x509_extensions = ca
+		[name]
+		CN = Fourstep test CA ($name)
+		[ca]
+		basicConstraints = critical, CA:TRUE
+		keyUsage = critical, keyCertSign, cRLSign
+		subjectKeyIdentifier = hash
+	CONF
+    quietly openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -sha256 \
+        -days 30 -config "$dir/$name.cnf" -keyout "$dir/$name.key" -out "$dir/$name.pem"
+}
+
+# make_server_certificate DIR CA: DIR/server.pem and DIR/server.key, signed by that CA.
+# It names localhost and nothing else, so that 127.0.0.1 is a mismatch to test with.
+make_server_certificate() {
+    local dir=$1 ca=$2
+    cat >"$dir/server.cnf" <<-CONF
+		basicConstraints = critical, CA:FALSE
+		keyUsage = critical, digitalSignature
+		extendedKeyUsage = serverAuth
+		subjectAltName = DNS:localhost
+	CONF
+    quietly openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -sha256 \
+        -subj "/CN=localhost" -keyout "$dir/server.key" -out "$dir/server.csr"
+    quietly openssl x509 -req -sha256 -days 30 -in "$dir/server.csr" -extfile "$dir/server.cnf" \
+        -CA "$dir/$ca.pem" -CAkey "$dir/$ca.key" -CAcreateserial -out "$dir/server.pem"
+}
+
+# openssl tells its progress on standard error: shown only if it fails.
+quietly() {
+    local output
+    output=$("$@" 2>&1) || die "failed: $*"$'\n'"$output"
+}

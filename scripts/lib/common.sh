@@ -1,0 +1,55 @@
+# shellcheck shell=bash
+# What every script here starts with: how it speaks, where it works, how it cleans up.
+
+say() { printf '%s\n' "== $*"; }
+warn() { printf '%s\n' "!! $*" >&2; }
+die() {
+    warn "$*"
+    exit 1
+}
+
+# Runs a command after showing it, so that a reader can repeat it by hand.
+show() {
+    printf '%s\n' "+ $*"
+    "$@"
+}
+
+# Cargo's own answer, because the folder can be set by variable or by configuration.
+target_dir() {
+    cargo metadata --format-version 1 --no-deps --locked |
+        sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
+}
+
+# One scratch folder for each run. It is gone at the end, however the script ends,
+# but for SIGKILL. A script adds what it must stop with `on_exit`.
+SCRATCH=
+ON_EXIT=()
+
+on_exit() { ON_EXIT=("$*" "${ON_EXIT[@]}"); }
+
+clean_up() {
+    local status=$? action
+    # A second Ctrl-C must not leave a server behind.
+    trap '' INT TERM HUP
+    set +e
+    for action in "${ON_EXIT[@]}"; do
+        $action
+    done
+    if [[ -n $SCRATCH ]]; then
+        rm -rf -- "$SCRATCH"
+    fi
+    exit "$status"
+}
+
+make_scratch() {
+    trap clean_up EXIT
+    trap 'exit 129' HUP
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/fourstep.XXXXXX")
+    # A server under another user has to pass through, but not to look around.
+    chmod 0711 "$SCRATCH"
+}
+
+# Letters and digits only: it goes into SQL, JSON and the environment as it is.
+random_password() { openssl rand -hex 16; }
