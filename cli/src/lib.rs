@@ -1,1 +1,3 @@
 //! The command as a library, so that tests can call its parts.
+
+pub mod serve;
