@@ -17,3 +17,8 @@ pub fn step(step: Step, secret_arn: &str, token: &str) -> Value {
 pub fn inspect(secret_arn: &str) -> Value {
     json!({"Fourstep": "inspect", "SecretId": secret_arn})
 }
+
+/// A text field of an answer; empty if it is not there.
+pub fn text<'a>(answer: &'a Value, field: &str) -> &'a str {
+    answer.get(field).and_then(Value::as_str).unwrap_or_default()
+}

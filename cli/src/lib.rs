@@ -2,5 +2,6 @@
 
 pub mod events;
 pub mod function;
+pub mod player;
 pub mod replay;
 pub mod serve;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fourstep::Step;
 use fourstep::store::memory::{MemoryStore, PendingLabel};
+use fourstep_cli::player::Player;
 use fourstep_cli::replay::{Format, Options, Report, replay};
 use fourstep_cli::serve;
 
@@ -154,12 +155,29 @@ async fn run_replay(arguments: ReplayArguments) -> io::Result<bool> {
 
 async fn run_serve(arguments: ServeArguments) -> io::Result<bool> {
     let ServeArguments { listen, rotator, function } = arguments;
-    let store = Arc::new(MemoryStore::new());
-    let settings = serve::Rotations {
-        environment: function.environment,
-        timeout: Duration::from_secs(function.timeout),
-        pending_label: function.pending_label.into(),
-    };
-    let _ = (listen, rotator, store, settings);
+    // Bound first, so that a function can be told the port even where the system chose it.
+    let listener = tokio::net::TcpListener::bind(listen).await.map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}"))
+    })?;
+    let address = listener.local_addr()?;
+    let player = rotator.map(|rotator| {
+        Arc::new(Player {
+            rotator,
+            endpoint: format!("http://{address}"),
+            environment: function.environment,
+            timeout: Duration::from_secs(function.timeout),
+            pending_label: function.pending_label.into(),
+        }) as Arc<dyn serve::OnRotate>
+    });
+    let mut server = serve::serve_on(listener, Arc::new(MemoryStore::new()), player)?;
+    println!(
+        "A local Secrets Manager listens on {}. Its secrets are in memory only.",
+        server.url()
+    );
+    println!("Point a client at it: AWS_ENDPOINT_URL={} with any access key.", server.url());
+    tokio::select! {
+        ended = server.wait() => ended?,
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
     Ok(true)
 }

@@ -8,9 +8,9 @@ use expect_test::{Expect, expect};
 use fourstep::store::memory::{Fault, MemoryStore, NewRotation, NewSecret, NewValue};
 use fourstep::store::{AWSCURRENT, AWSPENDING, Select, StoreError, StoreErrorCode};
 use fourstep::{
-    Applied, Current, Deadline, Effect, Engine, Error, ErrorKind, ExposeSecret, Fence, Finding, Keep, Known,
-    Outcome, Pending, RotationEvent, RotationToken, Rotator, Secret, SecretId, Step, Turn, Verdict, VersionId,
-    Versions,
+    Applied, Current, Deadline, Effect, Engine, Error, ErrorKind, ExposeSecret, Fence, Finding,
+    Keep, Known, Outcome, Pending, RotationEvent, RotationToken, Rotator, Secret, SecretId, Step,
+    Turn, Verdict, VersionId, Versions,
 };
 
 use crate::support::stage::{FUNCTION, new_token};
@@ -41,7 +41,12 @@ impl Rotator for Recorder {
         Ok(Secret::decode(&next.into()))
     }
 
-    async fn apply(&self, versions: &Versions<'_>, fence: &Fence<'_>, _: &Turn) -> Result<Applied, Error> {
+    async fn apply(
+        &self,
+        versions: &Versions<'_>,
+        fence: &Fence<'_>,
+        _: &Turn,
+    ) -> Result<Applied, Error> {
         fence.pass().await?;
         self.note("apply");
         *self.live.lock().unwrap() = versions.pending().secret().expose();
@@ -225,7 +230,9 @@ async fn parity_06_a_token_that_is_current_changes_nothing_in_any_step() {
         let outcome = result.unwrap();
         assert_eq!(outcome.effect, Effect::Nothing);
         assert_eq!(outcome.why, "this version is AWSCURRENT already");
-        assert!(!effects.iter().any(|effect| effect.starts_with("Put") || effect.starts_with("Update")));
+        assert!(
+            !effects.iter().any(|effect| effect.starts_with("Put") || effect.starts_with("Update"))
+        );
         for verb in ["propose", "apply", "verify", "preflight"] {
             assert!(!effects.iter().any(|effect| effect == verb), "{step}: {verb}");
         }
@@ -328,7 +335,11 @@ async fn rule_02_a_stale_base_is_refused() {
         }
         let behind = if step == Step::Set { 2 } else { 1 };
         scene.fault(move |effect| {
-            if effect == "GetSecretValue AWSCURRENT" { Fault::Stale(behind) } else { Fault::Proceed }
+            if effect == "GetSecretValue AWSCURRENT" {
+                Fault::Stale(behind)
+            } else {
+                Fault::Proceed
+            }
         });
         let (result, effects) = scene.run(step).await;
         assert_eq!(result.unwrap_err().kind(), ErrorKind::Conflict, "{step}");
@@ -359,7 +370,9 @@ async fn rule_03_the_fence_stops_a_container_that_lost_its_labels() {
         let (result, _) = scene.run(Step::Set).await;
         let error = result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
-        assert!(error.to_string().contains(label) && error.to_string().contains("nothing was changed"));
+        assert!(
+            error.to_string().contains(label) && error.to_string().contains("nothing was changed")
+        );
         assert_eq!(*scene.rotator.live.lock().unwrap(), "v");
     }
 }
@@ -389,7 +402,11 @@ async fn a_promotion_that_was_refused_for_another_reason_fails() {
     let scene = scene();
     scene.done(&[Step::Create, Step::Set, Step::Test]).await;
     scene.fault(|effect| {
-        if effect.starts_with("Update") { error(StoreErrorCode::InvalidParameter) } else { Fault::Proceed }
+        if effect.starts_with("Update") {
+            error(StoreErrorCode::InvalidParameter)
+        } else {
+            Fault::Proceed
+        }
     });
     let (result, effects) = scene.run(Step::Finish).await;
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Conflict);
@@ -417,13 +434,21 @@ async fn beyond_13_a_pending_value_that_cannot_be_read_yet_is_waited_for() {
     }
     // It is not waited for without end, and never in createSecret.
     scene.fault(|effect| {
-        if effect == "GetSecretValue token AWSPENDING" { error(StoreErrorCode::NotFound) } else { Fault::Proceed }
+        if effect == "GetSecretValue token AWSPENDING" {
+            error(StoreErrorCode::NotFound)
+        } else {
+            Fault::Proceed
+        }
     });
     let (result, effects) = scene.run(Step::Set).await;
     assert_eq!(result.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(effects.iter().filter(|effect| effect.ends_with("token AWSPENDING")).count(), 4);
     let (_, effects) = scene.run(Step::Create).await;
-    assert_eq!(effects.iter().filter(|effect| effect.ends_with("token AWSPENDING")).count(), 2, "one read, one put: {effects:?}");
+    assert_eq!(
+        effects.iter().filter(|effect| effect.ends_with("token AWSPENDING")).count(),
+        2,
+        "one read, one put: {effects:?}"
+    );
 }
 
 #[tokio::test]
@@ -492,14 +517,22 @@ async fn parity_32_a_test_of_the_configuration_rehearses_a_rotation() {
 async fn a_value_is_never_part_of_an_error() {
     let scene = scene();
     let canary = "canary-value";
-    scene.store.put(&scene.secret, NewValue::labelled(&new_token(), canary, &[AWSCURRENT])).unwrap();
-    for code in [StoreErrorCode::Throttled, StoreErrorCode::InvalidParameter, StoreErrorCode::Other] {
-        scene.fault(move |effect| if effect.starts_with("Put") { error(code) } else { Fault::Proceed });
+    scene
+        .store
+        .put(&scene.secret, NewValue::labelled(&new_token(), canary, &[AWSCURRENT]))
+        .unwrap();
+    for code in [StoreErrorCode::Throttled, StoreErrorCode::InvalidParameter, StoreErrorCode::Other]
+    {
+        scene.fault(
+            move |effect| if effect.starts_with("Put") { error(code) } else { Fault::Proceed },
+        );
         let text = scene.run(Step::Create).await.0.unwrap_err().to_string();
         assert!(!text.contains("canary") && !text.contains(&"r".repeat(36)), "{text}");
     }
     let stored = scene.store.get(&scene.secret, Select::Label(AWSCURRENT)).unwrap();
     assert!(!format!("{stored:?}").contains("canary"));
-    let fourstep::store::memory::SecretValue::Text(text) = stored.value else { panic!("text was stored") };
+    let fourstep::store::memory::SecretValue::Text(text) = stored.value else {
+        panic!("text was stored")
+    };
     assert_eq!(text.expose_secret(), canary);
 }

@@ -61,7 +61,7 @@ pub async fn replay(options: &Options, report: &mut Report<'_>) -> io::Result<bo
     let secret = seed(&store, &file, report).map_err(|error| named(&options.secret, &error))?;
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = serve::start(listen, Arc::clone(&store), None).await?;
-    let endpoint = format!("http://{}", server.address());
+    let endpoint = server.url();
     let function =
         Function::new(&options.rotator, &endpoint, &options.environment, options.timeout);
     let arn = store.describe(&secret).map_err(io::Error::other)?.arn;
@@ -74,7 +74,7 @@ pub async fn replay(options: &Options, report: &mut Report<'_>) -> io::Result<bo
         file: &file,
     };
     let succeeded = replay.all(report).await?;
-    server.stop().await;
+    server.stop().await?;
     Ok(succeeded)
 }
 
@@ -176,7 +176,9 @@ fn seed(store: &MemoryStore, file: &SecretFile, report: &mut Report<'_>) -> io::
     let secret = SecretId::parse(NAME).map_err(io::Error::other)?;
     for value in values {
         let token = VersionId::from_store(uuid::Uuid::new_v4().to_string());
-        store.put(&secret, NewValue::current(&token, value)).map_err(io::Error::other)?;
+        store
+            .put(&secret, NewValue::current(&token, SecretValue::Text(value)))
+            .map_err(io::Error::other)?;
     }
     Ok(secret)
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use fourstep::Step;
 use serde_json::{Value, json};
 
+use crate::events::text as field;
 use crate::function::Invocation;
 
 /// How a replay is shown.
@@ -134,10 +135,6 @@ impl<'a> Report<'a> {
         }
         self.out.flush()
     }
-}
-
-fn field<'a>(value: &'a Value, name: &str) -> &'a str {
-    value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// `DescribeSecret 1, GetSecretValue 2; connections 1, refused logins 0`

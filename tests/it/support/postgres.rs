@@ -52,7 +52,10 @@ impl Server {
     /// Runs SQL as the superuser.
     pub async fn arrange(&self, sql: &str) {
         let mut connection = self.superuser().await;
-        connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        connection
+            .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql)))
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
         connection.close().await.unwrap();
     }
 
@@ -108,7 +111,9 @@ impl Server {
                     return false;
                 }
                 // Other tests use connections too.
-                Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("53300") && tries < 50 => {
+                Err(sqlx::Error::Database(error))
+                    if error.code().as_deref() == Some("53300") && tries < 50 =>
+                {
                     tries += 1;
                     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                 }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fourstep::store::memory::{MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel, SecretValue};
+use fourstep::store::memory::{
+    MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel, SecretValue,
+};
 use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS, Select};
 use fourstep::users::SingleUser;
 use fourstep::{
-    Deadline, Engine, Environment, Error, ExposeSecret, Outcome, PasswordPolicy, Request, SecretId, Step, Tally,
-    Turn, VersionId,
+    Deadline, Engine, Environment, Error, ExposeSecret, Outcome, PasswordPolicy, Request, SecretId,
+    Step, Tally, Turn, VersionId,
 };
 use rotate_postgres::{EXCLUDED_CHARACTERS, Postgres};
 use serde_json::Value;
@@ -103,7 +105,9 @@ impl Stage {
     /// Stores a value as AWSCURRENT, as a person does.
     pub fn put_current(&self, document: &Value) -> VersionId {
         let token = new_token();
-        self.store.put(&self.secret, NewValue::current(&token, document.to_string().as_str())).unwrap();
+        self.store
+            .put(&self.secret, NewValue::current(&token, document.to_string().as_str()))
+            .unwrap();
         token
     }
 
@@ -135,7 +139,10 @@ impl Stage {
     pub fn labels(&self) -> [Option<VersionId>; 3] {
         let labels = self.store.describe(&self.secret).unwrap().labels;
         [AWSCURRENT, AWSPENDING, AWSPREVIOUS].map(|label| {
-            labels.iter().find(|(_, on)| on.iter().any(|one| one == label)).map(|(id, _)| id.clone())
+            labels
+                .iter()
+                .find(|(_, on)| on.iter().any(|one| one == label))
+                .map(|(id, _)| id.clone())
         })
     }
 }

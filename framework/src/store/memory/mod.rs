@@ -37,8 +37,8 @@ use record::{Clock, Record, State};
 pub use faults::{Call, Fault};
 pub use record::SecretValue;
 pub use types::{
-    Deletion, NewRotation, NewSecret, NewValue, PendingLabel, ReadValue, RotationRules,
-    SecretDetail, StartedRotation, Written,
+    Deletion, ListedVersions, NewRotation, NewSecret, NewValue, PendingLabel, ReadValue,
+    RotationRules, SecretDetail, StartedRotation, Written,
 };
 
 /// Secrets Manager in memory. Share it behind an [`Arc`]; its methods take `&self`, never wait and
@@ -186,7 +186,7 @@ impl SecretStore for MemoryStore {
     }
 
     async fn list_versions(&self, secret: &SecretId) -> Result<Vec<VersionSummary>, StoreError> {
-        self.list(secret, true)
+        Ok(self.list(secret, true)?.versions)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::SecretValue;
 use crate::event::{RotationToken, VersionId};
-use crate::store::SecretDescription;
+use crate::store::{SecretDescription, VersionSummary};
 
 /// What CreateSecret takes besides the name.
 #[derive(Debug, Clone, Default)]
@@ -75,6 +75,17 @@ pub struct ReadValue {
     pub labels: Vec<String>,
     /// When it was created.
     pub created: SystemTime,
+}
+
+/// What ListSecretVersionIds answers.
+#[derive(Debug, Clone)]
+pub struct ListedVersions {
+    /// The secret's full ARN.
+    pub arn: String,
+    /// The secret's name.
+    pub name: String,
+    /// One row for each version, sorted by version id.
+    pub versions: Vec<VersionSummary>,
 }
 
 /// What DescribeSecret answers.

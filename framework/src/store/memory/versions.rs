@@ -1,9 +1,9 @@
 //! The operations on versions: read, put, move a label, list.
 
 use super::record::{Clock, Record};
-use super::{Call, MemoryStore, NewValue, ReadValue, Written, errors};
+use super::{Call, ListedVersions, MemoryStore, NewValue, ReadValue, Written, errors};
 use crate::event::{RotationToken, SecretId, VersionId};
-use crate::store::{AWSCURRENT, AWSPENDING, Select, StoreError, StoreErrorCode, VersionSummary};
+use crate::store::{AWSCURRENT, AWSPENDING, Select, StoreError, StoreErrorCode};
 
 /// AWS's limit of labels on one version.
 const MOST_LABELS: usize = 20;
@@ -94,9 +94,14 @@ impl MemoryStore {
         &self,
         secret: &SecretId,
         include_deprecated: bool,
-    ) -> Result<Vec<VersionSummary>, StoreError> {
-        let call = Call::of("ListSecretVersionIds", secret);
-        self.read(call, secret, |record| Ok(record.summaries(include_deprecated)))
+    ) -> Result<ListedVersions, StoreError> {
+        self.read(Call::of("ListSecretVersionIds", secret), secret, |record| {
+            Ok(ListedVersions {
+                arn: record.detail.arn.clone(),
+                name: record.detail.name.clone(),
+                versions: record.summaries(include_deprecated),
+            })
+        })
     }
 
     /// The RotationToken with which a version's value was put, for tests that it is forwarded.

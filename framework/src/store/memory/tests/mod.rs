@@ -46,7 +46,7 @@ fn text(store: &MemoryStore, select: Select<'_>) -> Result<String, StoreError> {
 
 /// Every version's labels, as `1: AWSCURRENT, AWSPENDING`; a version without any is a bare number.
 fn labels(store: &MemoryStore) -> Vec<String> {
-    let rows = store.list(&secret(), true).unwrap().into_iter().map(|row| {
+    let rows = store.list(&secret(), true).unwrap().versions.into_iter().map(|row| {
         let number = row.version.as_str().rsplit('-').next().unwrap().trim_start_matches('0');
         format!("{number}: {}", row.labels.join(", ")).trim_end_matches([':', ' ']).to_owned()
     });

@@ -57,7 +57,7 @@ fn run(store: &MemoryStore, operation: &Operation) -> Result<(), StoreError> {
 
 /// Every version's value, empty for a placeholder.
 fn values(store: &MemoryStore) -> BTreeMap<VersionId, Option<String>> {
-    let all = store.list(&secret(), true).unwrap();
+    let all = store.list(&secret(), true).unwrap().versions;
     let read = |id: VersionId| {
         let value = text(store, Select::Version(&id)).ok();
         (id, value)
@@ -74,7 +74,7 @@ proptest! {
         for operation in &operations {
             let (labels_before, values_before) = (labels(&store), values(&store));
             let answer = run(&store, operation);
-            let rows = store.list(&secret(), true).unwrap();
+            let rows = store.list(&secret(), true).unwrap().versions;
             let values_after = values(&store);
             if answer.is_err() {
                 prop_assert_eq!(&labels_before, &labels(&store));
@@ -95,7 +95,7 @@ proptest! {
             prop_assert!(held, "AWSCURRENT is on no version");
         }
         let mut times: Vec<_> =
-            store.list(&secret(), true).unwrap().into_iter().map(|row| row.created).collect();
+            store.list(&secret(), true).unwrap().versions.into_iter().map(|row| row.created).collect();
         let count = times.len();
         times.sort();
         times.dedup();

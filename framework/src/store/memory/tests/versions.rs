@@ -111,8 +111,8 @@ fn rule_7_a_deprecated_version_is_hidden_but_can_be_read() {
     }
     assert_eq!(text(&store, Select::Version(&version(1))).unwrap(), "one");
     assert!(!store.describe(&secret()).unwrap().labels.contains_key(&version(1)));
-    assert_eq!(store.list(&secret(), false).unwrap().len(), 2);
-    let all = store.list(&secret(), true).unwrap();
+    assert_eq!(store.list(&secret(), false).unwrap().versions.len(), 2);
+    let all = store.list(&secret(), true).unwrap().versions;
     assert_eq!(all.len(), 3);
     assert!(all.is_sorted_by(|one, two| one.created < two.created), "{all:?}");
 }

@@ -1,0 +1,97 @@
+//! What plays rotations for `fourstep serve --rotator`, in the background, as AWS does.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fourstep::store::memory::{MemoryStore, PendingLabel, StartedRotation};
+use fourstep::{SecretId, Step};
+
+use crate::events;
+use crate::function::Function;
+use crate::serve::OnRotate;
+
+/// How often a rotation is played before it is left as it is. Secrets Manager retries too, it
+/// does not say how often.
+const PLAYS: u32 = 3;
+
+/// The pause before a rotation is played again.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Plays rotations through a function binary and says on standard error how each step ended.
+#[derive(Debug)]
+pub struct Player {
+    /// The function binary.
+    pub rotator: PathBuf,
+    /// The local Secrets Manager's URL, as the function reaches it.
+    pub endpoint: String,
+    /// Variables for the function.
+    pub environment: Vec<(String, String)>,
+    /// How long the function may take for one step.
+    pub timeout: Duration,
+    /// What becomes of AWSPENDING after a rotation that succeeded.
+    pub pending_label: PendingLabel,
+}
+
+impl Player {
+    /// All steps from createSecret on, until one fails.
+    async fn play(&self, rotation: &StartedRotation) -> bool {
+        let function =
+            Function::new(&self.rotator, &self.endpoint, &self.environment, self.timeout);
+        let steps: &[Step] = if rotation.test_only { &[Step::Test] } else { &Step::ALL };
+        for &step in steps {
+            let event = events::step(step, &rotation.arn, rotation.version.as_str());
+            let (ended, succeeded) = match function.invoke(&event).await {
+                Ok(invocation) => match &invocation.answer {
+                    Ok(answer) => (events::text(answer, "why").to_owned(), true),
+                    Err((kind, message)) => (format!("failed: {kind}: {message}"), false),
+                },
+                Err(error) => (format!("cannot run {}: {error}", self.rotator.display()), false),
+            };
+            eprintln!("{} {} {step}: {ended}", rotation.name, rotation.version);
+            if !succeeded {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// What the service itself does at the end.
+    fn end(&self, store: &MemoryStore, rotation: &StartedRotation) {
+        let ended = SecretId::parse(&rotation.arn).map(|secret| {
+            if rotation.test_only {
+                store.end_test(&secret, &rotation.version)
+            } else {
+                store.finish_rotation(&secret, &rotation.version, self.pending_label)
+            }
+        });
+        if let Ok(Err(error)) = ended {
+            eprintln!("{} {}: {error}", rotation.name, rotation.version);
+        }
+    }
+}
+
+#[async_trait]
+impl OnRotate for Player {
+    async fn rotation_started(&self, store: &Arc<MemoryStore>, rotation: StartedRotation) {
+        for play in 1..=PLAYS {
+            if self.play(&rotation).await {
+                self.end(store, &rotation);
+                return;
+            }
+            if rotation.test_only {
+                // AWS tests a configuration once; its temporary version goes either way.
+                self.end(store, &rotation);
+                return;
+            }
+            if play < PLAYS {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        eprintln!(
+            "{} {}: gave up after {PLAYS} tries; AWSPENDING is left where it is, as AWS leaves it",
+            rotation.name, rotation.version
+        );
+    }
+}

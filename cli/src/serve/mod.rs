@@ -1,0 +1,198 @@
+//! A local Secrets Manager: the AWS JSON 1.1 protocol over a [`MemoryStore`].
+//!
+//! The AWS CLI and the SDKs work against it with any credentials; none are checked. It serves the
+//! ten operations that rotations need, from creating a secret to deleting it.
+
+mod operations;
+mod refusal;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use axum::response::Response;
+use axum::routing::post;
+use fourstep::store::memory::{MemoryStore, StartedRotation};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use operations::{Answer, OPERATIONS};
+use refusal::Refusal;
+use wire::Input;
+
+/// The largest body that is read. A value of 65,536 bytes fits however its JSON escapes it.
+const LARGEST_BODY: usize = 1024 * 1024;
+
+/// What plays the steps of the rotations that RotateSecret begins.
+#[async_trait]
+pub trait OnRotate: Send + Sync {
+    /// Plays one rotation, in a task of its own: RotateSecret has been answered, or is about to
+    /// be. How it ends is told to the store: [`MemoryStore::finish_rotation`] or, if only a test
+    /// was asked for, [`MemoryStore::end_test`].
+    async fn rotation_started(&self, store: &Arc<MemoryStore>, rotation: StartedRotation);
+}
+
+/// A local Secrets Manager that is listening. It stops when dropped, but answers what it is
+/// answering.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<io::Result<()>>,
+}
+
+struct Shared {
+    store: Arc<MemoryStore>,
+    on_rotate: Option<Arc<dyn OnRotate>>,
+    calls: Mutex<BTreeMap<String, u64>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Shared").field("calls", &self.calls()).finish_non_exhaustive()
+    }
+}
+
+/// Starts a local Secrets Manager over `store`. With port 0 the system chooses a port, which
+/// [`Server::address`] tells. `on_rotate` plays the rotations; without it, whoever called
+/// RotateSecret does.
+///
+/// # Errors
+/// Those of binding the address.
+pub async fn start(
+    listen: SocketAddr,
+    store: Arc<MemoryStore>,
+    on_rotate: Option<Arc<dyn OnRotate>>,
+) -> io::Result<Server> {
+    serve_on(TcpListener::bind(listen).await?, store, on_rotate)
+}
+
+/// As [`start`], on an address that is bound already.
+///
+/// # Errors
+/// If the listener has no address.
+pub fn serve_on(
+    listener: TcpListener,
+    store: Arc<MemoryStore>,
+    on_rotate: Option<Arc<dyn OnRotate>>,
+) -> io::Result<Server> {
+    let address = listener.local_addr()?;
+    let shared = Arc::new(Shared { store, on_rotate, calls: Mutex::default() });
+    let router = Router::new().route("/", post(serve)).with_state(Arc::clone(&shared));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async {
+        // An error means that the sender was dropped with the server, which is to stop as well.
+        let _stopped = stopped.await;
+    });
+    let task = tokio::spawn(serving.into_future());
+    Ok(Server { address, shared, stop: Some(stop), task })
+}
+
+impl Server {
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The endpoint URL to give to a client.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The store behind it.
+    pub fn store(&self) -> &Arc<MemoryStore> {
+        &self.shared.store
+    }
+
+    /// How many requests arrived, by operation, refused ones included. Whatever names no operation
+    /// that is served counts as `UnknownOperation`.
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        self.shared.calls().clone()
+    }
+
+    /// Stops listening and waits until every request under way is answered.
+    ///
+    /// # Errors
+    /// Those of serving.
+    pub async fn stop(mut self) -> io::Result<()> {
+        drop(self.stop.take());
+        self.task.await.map_err(io::Error::other)?
+    }
+
+    /// Serves until the task ends by itself, which it does only on an error.
+    ///
+    /// # Errors
+    /// Those of serving.
+    pub async fn wait(&mut self) -> io::Result<()> {
+        (&mut self.task).await.map_err(io::Error::other)?
+    }
+}
+
+impl Shared {
+    fn calls(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        // A count is never left half-written, so a poisoned lock is as good as any.
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn serve(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
+    let (head, body) = request.into_parts();
+    let operation = operation(&head.headers);
+    let counted = operation.unwrap_or("UnknownOperation");
+    *shared.calls().entry(counted.to_owned()).or_default() += 1;
+    match answered(&shared, operation, body).await {
+        Ok(body) => json_response(StatusCode::OK, None, &body),
+        Err(refusal) => refusal.response(),
+    }
+}
+
+/// The operation that the target header names, if it is served.
+fn operation(headers: &HeaderMap) -> Option<&'static str> {
+    let target = headers.get("x-amz-target")?.to_str().ok()?;
+    let name = target.strip_prefix("secretsmanager.")?;
+    OPERATIONS.into_iter().find(|served| *served == name)
+}
+
+async fn answered(
+    shared: &Arc<Shared>,
+    operation: Option<&'static str>,
+    body: Body,
+) -> Result<Value, Refusal> {
+    let operation = operation.ok_or_else(Refusal::unknown_operation)?;
+    let body = axum::body::to_bytes(body, LARGEST_BODY).await.map_err(|_| Refusal::too_large())?;
+    let input = Input::parse(&body)?;
+    let Answer { body, started } = operations::answer(&shared.store, operation, &input)?;
+    if let (Some(rotation), Some(on_rotate)) = (started, shared.on_rotate.clone()) {
+        let store = Arc::clone(&shared.store);
+        tokio::spawn(async move { on_rotate.rotation_started(&store, rotation).await });
+    }
+    Ok(body)
+}
+
+fn json_response(status: StatusCode, error: Option<&'static str>, body: &Value) -> Response {
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    let json = HeaderValue::from_static("application/x-amz-json-1.1");
+    headers.insert(header::CONTENT_TYPE, json);
+    if let Ok(id) = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()) {
+        headers.insert("x-amzn-requestid", id);
+    }
+    if let Some(error) = error {
+        headers.insert("x-amzn-errortype", HeaderValue::from_static(error));
+    }
+    response
+}
