@@ -7,3 +7,7 @@
 mod support;
 
 mod engine;
+mod single_user;
+mod transport;
+mod races;
+mod store;
