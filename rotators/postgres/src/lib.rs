@@ -1,1 +1,108 @@
-//! PostgreSQL rotation.
+//! PostgreSQL for Fourstep: RDS, Aurora and self-managed servers, version 10 and later.
+//!
+//! [`Postgres`] is the [`Database`] behind the strategies. A login counts only if the server asked
+//! for the password and checked it; a new password reaches the server as a SCRAM-SHA-256 verifier
+//! that is computed here; and the change is one transaction, behind an advisory lock named after
+//! the account, the framework's fence, and limits that the server itself enforces.
+
+mod change;
+mod errors;
+mod preflight;
+mod session;
+mod sql;
+mod wire;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fourstep::net::{TlsSettings, TransportPolicy, within};
+use fourstep::users::{Attempt, Database, Dialect, Login};
+use fourstep::{Environment, Error, Fence, Finding, SecretString, Turn};
+
+pub use session::Session;
+
+/// The most that one login may take, from the look-up of the name to the open session.
+const LOGIN_TIME: Duration = Duration::from_secs(10);
+
+/// How AWS's secrets name PostgreSQL. Source: AWS Secrets Manager User Guide, "JSON structure of
+/// database secrets".
+const DIALECT: Dialect = Dialect {
+    engines: &["postgres", "aurora-postgresql"],
+    default_port: 5432,
+    default_dbname: Some("postgres"),
+};
+
+/// A PostgreSQL server, as far as rotating passwords on it needs.
+#[derive(Debug)]
+pub struct Postgres {
+    tls: TlsSettings,
+    transport: TransportPolicy,
+}
+
+impl Postgres {
+    /// Reads `TLS_CA_BUNDLE`, `TLS_SERVER_NAME`, `ALLOW_PLAINTEXT_FALLBACK` and
+    /// `ALLOW_WEAK_AUTHENTICATION`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
+    pub fn read(environment: &Environment) -> Result<Self, Error> {
+        Ok(Self {
+            tls: TlsSettings::read(environment)?,
+            transport: TransportPolicy::read(environment)?,
+        })
+    }
+
+    async fn open(&self, login: &Login, turn: &Turn) -> Result<Attempt<Session>, Error> {
+        let mut wire = self.connect(login, turn).await?;
+        Ok(match wire::log_in(&mut wire, login).await? {
+            Attempt::Accepted(greeting) => {
+                Attempt::Accepted(Session::new(wire::splice(wire.stream, &greeting).await?))
+            }
+            Attempt::Refused(why) => {
+                turn.count_rejected_login();
+                Attempt::Refused(why)
+            }
+        })
+    }
+}
+
+#[async_trait]
+impl Database for Postgres {
+    type Session = Session;
+
+    fn dialect(&self) -> &Dialect {
+        &DIALECT
+    }
+
+    async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<Session>, Error> {
+        sql::check_name("username", &login.username)?;
+        sql::check_name("dbname", login.dbname.as_deref().unwrap_or_default())?;
+        within(turn, "the login", LOGIN_TIME, self.open(login, turn))
+            .await
+            .flatten()
+            .map_err(|error| error.while_doing(format!("cannot log in as {}", login.account())))
+    }
+
+    async fn change_own_password(
+        &self,
+        session: Session,
+        login: &Login,
+        password: &SecretString,
+        fence: &Fence<'_>,
+        turn: &Turn,
+    ) -> Result<(), Error> {
+        change::change_own_password(session, login, password, fence.pass(), turn).await
+    }
+
+    async fn preflight(
+        &self,
+        session: Session,
+        login: &Login,
+        turn: &Turn,
+    ) -> Result<Vec<Finding>, Error> {
+        preflight::preflight(session, login, turn).await
+    }
+}
+
+#[cfg(test)]
+mod try_out;

@@ -1,1 +1,0 @@
-//! Connecting to a server: name, address, TLS; each failure in its own class.

@@ -1,0 +1,96 @@
+//! Connecting to a server: name, address, TLS; each failure in its own class.
+//!
+//! Nothing here knows a database. A rotator connects with [`connect_tcp`], asks for TLS in its own
+//! protocol, and hands the stream to [`handshake`].
+
+mod tcp;
+mod tls;
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::config::Environment;
+use crate::error::{Error, ErrorKind};
+use crate::turn::Turn;
+
+pub use tcp::connect_tcp;
+pub use tls::{TlsSettings, handshake};
+
+/// The longest wait for one name, one address or one handshake. AWS's rotation templates use the
+/// same figure for a whole connection.
+pub const CONNECT_TIME: Duration = Duration::from_secs(5);
+
+/// What the function's owner allows on the wire beyond verified TLS.
+///
+/// Read from the function's environment only: whoever may edit a secret must not be able to
+/// weaken the connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TransportPolicy {
+    /// `ALLOW_PLAINTEXT_FALLBACK`: where the secret's `ssl` says neither true nor false, go on
+    /// without TLS after TLS failed.
+    pub allow_plaintext_fallback: bool,
+    /// `ALLOW_WEAK_AUTHENTICATION`: without TLS, send the password in cleartext or as an MD5 hash
+    /// to a server that asks for that.
+    pub allow_weak_authentication: bool,
+}
+
+impl TransportPolicy {
+    /// Reads both variables; absent means false.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the variable.
+    pub fn read(environment: &Environment) -> Result<Self, Error> {
+        Ok(Self {
+            allow_plaintext_fallback: environment.flag("ALLOW_PLAINTEXT_FALLBACK")?,
+            allow_weak_authentication: environment.flag("ALLOW_WEAK_AUTHENTICATION")?,
+        })
+    }
+}
+
+/// Waits for an answer of the other side no longer than `most`, nor than the turn lasts.
+///
+/// # Errors
+/// [`ErrorKind::Unreachable`] if `most` went by, [`ErrorKind::OutOfTime`] if the turn's time did;
+/// both say to `what` no answer came.
+pub async fn within<T>(
+    turn: &Turn,
+    what: &str,
+    most: Duration,
+    work: impl Future<Output = T>,
+) -> Result<T, Error> {
+    if turn.deadline().remaining() <= most {
+        return turn.deadline().bound(what, most, work).await;
+    }
+    tokio::time::timeout(most, work).await.map_err(|_| {
+        Error::new(ErrorKind::Unreachable, format!("no answer to {what}"))
+            .caused_by(format!("gave up after {:.1} s", most.as_secs_f64()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::turn::Deadline;
+
+    #[test]
+    fn the_policy_is_strict_unless_asked() {
+        let strict = TransportPolicy::read(&Environment::default()).unwrap();
+        assert_eq!(strict, TransportPolicy::default());
+        let environment = Environment::from([("ALLOW_WEAK_AUTHENTICATION", "yes")]);
+        let weak = TransportPolicy::read(&environment).unwrap();
+        assert!(weak.allow_weak_authentication && !weak.allow_plaintext_fallback);
+        let environment = Environment::from([("ALLOW_PLAINTEXT_FALLBACK", "maybe")]);
+        let error = TransportPolicy::read(&environment).unwrap_err();
+        assert!(error.to_string().contains("ALLOW_PLAINTEXT_FALLBACK"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn silence_is_unreachable_before_the_deadline_and_out_of_time_at_it() {
+        for (seconds, kind) in [(60, ErrorKind::Unreachable), (0, ErrorKind::OutOfTime)] {
+            let turn = Turn::new(Deadline::after(Duration::from_secs(seconds)));
+            let silence = std::future::pending::<()>();
+            let error = within(&turn, "a greeting", Duration::from_millis(20), silence).await;
+            assert_eq!(error.unwrap_err().kind(), kind);
+        }
+    }
+}

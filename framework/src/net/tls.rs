@@ -1,0 +1,203 @@
+//! TLS with a verified server: which roots are trusted, which name is expected, and what a refusal
+//! means to an operator.
+
+use std::fs;
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::Resumption;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::{CONNECT_TIME, within};
+use crate::config::{Environment, refused};
+use crate::error::{Error, ErrorKind};
+use crate::turn::Turn;
+
+/// Amazon RDS's root certificates for all Regions, from AWS's trust store
+/// (`global-bundle.pem`), without those that run out before 2028.
+const RDS_ROOTS: &[u8] = include_bytes!("../../rds-ca/global-bundle.pem");
+
+const CA_BUNDLE: &str = "TLS_CA_BUNDLE";
+const SERVER_NAME: &str = "TLS_SERVER_NAME";
+
+/// Whom to trust, and under which name.
+///
+/// Trusted are Amazon RDS's roots, the web's (Mozilla's list) and those of the configured bundle.
+#[derive(Debug, Default)]
+pub struct TlsSettings {
+    bundle: Vec<CertificateDer<'static>>,
+    server_name: Option<ServerName<'static>>,
+    /// Built at the first TLS connection: a step that opens none need not parse the roots.
+    client: OnceLock<Result<Arc<ClientConfig>, Error>>,
+}
+
+impl TlsSettings {
+    /// Reads `TLS_CA_BUNDLE`, the path of a PEM file, and `TLS_SERVER_NAME`, the name or address
+    /// that the server's certificate must carry where it differs from the secret's host.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the variable, if the file cannot be read or holds no
+    /// certificate, or if the name is not one that a certificate can carry.
+    pub fn read(environment: &Environment) -> Result<Self, Error> {
+        let bundle = match environment.text(CA_BUNDLE)? {
+            Some(path) => read_bundle(path)?,
+            None => Vec::new(),
+        };
+        let server_name =
+            match environment.text(SERVER_NAME)?.map(str::trim) {
+                Some(name) => Some(ServerName::try_from(name.to_owned()).map_err(|_| {
+                    refused(SERVER_NAME, "is neither a host name nor an IP address")
+                })?),
+                None => None,
+            };
+        Ok(Self { bundle, server_name, client: OnceLock::new() })
+    }
+
+    fn client(&self) -> Result<Arc<ClientConfig>, Error> {
+        self.client.get_or_init(|| configure(&self.bundle)).clone()
+    }
+
+    fn expected_name(&self, host: &str) -> Result<ServerName<'static>, Error> {
+        if let Some(name) = &self.server_name {
+            return Ok(name.clone());
+        }
+        ServerName::try_from(host.to_owned()).map_err(|_| {
+            tls_error("the host is not a name that a certificate can carry; set TLS_SERVER_NAME")
+        })
+    }
+}
+
+fn read_bundle(path: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let text = fs::read(path)
+        .map_err(|cause| refused(CA_BUNDLE, "names a file that cannot be read").caused_by(cause))?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|_| refused(CA_BUNDLE, "names a file that is not in PEM format"))?;
+    if certificates.is_empty() {
+        return Err(refused(CA_BUNDLE, "names a file without a PEM certificate"));
+    }
+    let mut roots = RootCertStore::empty();
+    if roots.add_parsable_certificates(certificates.iter().cloned()).0 == 0 {
+        return Err(refused(CA_BUNDLE, "names a file in which no certificate can be decoded"));
+    }
+    Ok(certificates)
+}
+
+fn configure(bundle: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, Error> {
+    let mut roots = RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(RDS_ROOTS).flatten());
+    roots.add_parsable_certificates(bundle.iter().cloned());
+    // The provider is passed, not installed: a process default would be decided by whoever comes
+    // first, and the AWS SDK's client brings one of its own.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|cause| Error::new(ErrorKind::Internal, "cannot set up TLS").caused_by(cause))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    // A resumed session is not verified again, and nothing may survive between invocations.
+    client.resumption = Resumption::disabled();
+    Ok(Arc::new(client))
+}
+
+/// Begins TLS on `stream` as a client and verifies the server. `host` may be an IP address.
+///
+/// # Errors
+/// [`ErrorKind::Tls`] if the server cannot be verified or refuses, each cause with what to do
+/// about it; [`ErrorKind::Unreachable`] if the connection breaks or stays silent;
+/// [`ErrorKind::OutOfTime`] if the turn ended.
+pub async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    host: &str,
+    settings: &TlsSettings,
+    turn: &Turn,
+) -> Result<TlsStream<S>, Error> {
+    let name = settings.expected_name(host)?;
+    let expected = name.to_str().into_owned();
+    let connector = TlsConnector::from(settings.client()?);
+    within(turn, "the TLS handshake", CONNECT_TIME, connector.connect(name, stream))
+        .await?
+        .map_err(|cause| classify(&cause, &expected))
+}
+
+fn classify(cause: &io::Error, expected: &str) -> Error {
+    let inner = cause.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(refusal) => tls_error(&explain(refusal, expected)),
+        None => Error::new(ErrorKind::Unreachable, "the connection broke in the TLS handshake")
+            .caused_by(cause),
+    }
+}
+
+fn tls_error(cause: &str) -> Error {
+    Error::new(ErrorKind::Tls, "cannot set up verified TLS").caused_by(cause)
+}
+
+fn explain(refusal: &rustls::Error, expected: &str) -> String {
+    match refusal {
+        rustls::Error::InvalidCertificate(reason) => explain_certificate(reason, expected),
+        rustls::Error::NoCertificatesPresented => "the server presented no certificate".into(),
+        rustls::Error::PeerIncompatible(_) => {
+            "the server offers no protocol version or cipher accepted here; TLS 1.2 is the least"
+                .into()
+        }
+        rustls::Error::AlertReceived(alert) => format!("the server sent the TLS alert {alert:?}"),
+        rustls::Error::InvalidMessage(_) => "the server's answer is not TLS".into(),
+        other => other.to_string(),
+    }
+}
+
+fn explain_certificate(reason: &CertificateError, expected: &str) -> String {
+    match reason {
+        CertificateError::UnknownIssuer => {
+            "the server's certificate is signed by an authority that is not trusted; name a PEM \
+             file with that authority's certificate in TLS_CA_BUNDLE"
+                .into()
+        }
+        CertificateError::NotValidForName => format!(
+            "the server's certificate is not for {expected:?}; set TLS_SERVER_NAME to a name it \
+             carries"
+        ),
+        CertificateError::NotValidForNameContext { presented, .. } => format!(
+            "the server's certificate is not for {expected:?} but for {}; set TLS_SERVER_NAME to \
+             a name it carries",
+            list(presented)
+        ),
+        CertificateError::Expired => "the server's certificate has expired".into(),
+        CertificateError::ExpiredContext { time, not_after } => {
+            format!("the server's certificate expired {} days ago", days(*not_after, *time))
+        }
+        CertificateError::NotValidYet => "the server's certificate is not valid yet".into(),
+        CertificateError::NotValidYetContext { time, not_before } => format!(
+            "the server's certificate is not valid yet, but in {} days; look at both clocks",
+            days(*time, *not_before)
+        ),
+        // webpki does not export the type behind this one; its name is part of its Debug text.
+        CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            "the server presents an authority's certificate as its own (self-signed with CA:TRUE), \
+             which cannot be verified; give it one signed by an authority"
+                .into()
+        }
+        other => rustls::Error::InvalidCertificate(other.clone()).to_string(),
+    }
+}
+
+/// The first few names of a certificate. rustls gives a DNS name as `DnsName("db.example")`.
+fn list(presented: &[String]) -> String {
+    let bare = |name: &String| name.split('"').nth(1).unwrap_or(name).escape_debug().to_string();
+    let names: Vec<_> = presented.iter().take(5).map(bare).collect();
+    if names.is_empty() { "no name at all".into() } else { names.join(", ") }
+}
+
+fn days(earlier: UnixTime, later: UnixTime) -> u64 {
+    later.as_secs().saturating_sub(earlier.as_secs()).div_ceil(24 * 60 * 60)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! The change of one's own password: one transaction, behind a lock and the fence.
+
+use std::future::Future;
+use std::time::Duration;
+
+use fourstep::users::Login;
+use fourstep::{CHANGE_TIME, Error, ErrorKind, SecretString, Turn};
+
+use crate::errors;
+use crate::session::{Failure, Session};
+use crate::sql::{self, Verifier};
+
+/// The least time that must be left to send COMMIT: below it the change is rolled back, because
+/// its outcome might not be heard.
+const COMMIT_TIME: Duration = Duration::from_secs(1);
+
+/// How long a rollback may take. The end of the connection has the same effect.
+const ROLLBACK_TIME: Duration = Duration::from_secs(1);
+
+/// Sets the session user's password. `gate` is passed behind the account's lock and immediately
+/// before the change.
+///
+/// # Errors
+/// With any error but a lost connection at COMMIT, which says so, nothing was changed.
+pub(crate) async fn change_own_password(
+    mut session: Session,
+    login: &Login,
+    password: &SecretString,
+    gate: impl Future<Output = Result<(), Error>> + Send,
+    turn: &Turn,
+) -> Result<(), Error> {
+    let outcome = match own_account(&mut session, login, turn).await {
+        Ok(()) => transact(&mut session, login, password, gate, turn).await,
+        refused => refused,
+    };
+    session.close(turn).await;
+    outcome.map_err(|error| {
+        error.while_doing(format!("cannot change the password of {}", login.account()))
+    })
+}
+
+/// Refuses a session that is another user's, or that is on a replica.
+async fn own_account(session: &mut Session, login: &Login, turn: &Turn) -> Result<(), Error> {
+    let [user, replica] = session
+        .ask(
+            "the question who and where this is",
+            "SELECT session_user::pg_catalog.text, pg_catalog.pg_is_in_recovery()::pg_catalog.text",
+            turn,
+        )
+        .await?;
+    if let Some(error) = other_user(login, user.as_deref()) {
+        return Err(error);
+    }
+    if replica.as_deref() != Some("false") {
+        return Err(on_replica());
+    }
+    Ok(())
+}
+
+/// The error of a session that does not belong to the secret's user, as behind a pooler that maps
+/// users.
+pub(crate) fn other_user(login: &Login, session_user: Option<&str>) -> Option<Error> {
+    let user = session_user.unwrap_or_default();
+    (user != login.username).then(|| {
+        Error::new(
+            ErrorKind::Mismatch,
+            format!("the session belongs to user {user:?}, not to {:?}", login.username),
+        )
+    })
+}
+
+pub(crate) fn on_replica() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "the server is a read-only replica; point the secret's \"host\" at the writer",
+    )
+}
+
+async fn transact(
+    session: &mut Session,
+    login: &Login,
+    password: &SecretString,
+    gate: impl Future<Output = Result<(), Error>>,
+    turn: &Turn,
+) -> Result<(), Error> {
+    // Made before the transaction: its 4096 rounds take a while on a small function.
+    let verifier = Verifier::new(password);
+    let prepared = prepare(session, login, &verifier, gate, turn).await;
+    if let Err(error) = prepared {
+        roll_back(session, turn).await;
+        return Err(error);
+    }
+    let left = turn.deadline().remaining();
+    if left < COMMIT_TIME {
+        roll_back(session, turn).await;
+        return Err(Error::new(ErrorKind::OutOfTime, "rolled back; nothing was changed")
+            .caused_by(format!("{:.1} s are left, too little to commit", left.as_secs_f64())));
+    }
+    session.run("COMMIT", "COMMIT".to_owned(), turn).await.map(drop).map_err(
+        |failure| match failure {
+            Failure::Refused(refusal) if !errors::leaves_commit_open(&refusal) => {
+                errors::of_statement("COMMIT", &refusal)
+            }
+            failure => Error::new(
+                ErrorKind::Unreachable,
+                "no answer to COMMIT: the password may or may not have been changed, and a retry \
+                 finds out",
+            )
+            .caused_by(failure.of("COMMIT")),
+        },
+    )
+}
+
+/// Everything up to COMMIT.
+async fn prepare(
+    session: &mut Session,
+    login: &Login,
+    verifier: &Verifier,
+    gate: impl Future<Output = Result<(), Error>>,
+    turn: &Turn,
+) -> Result<(), Error> {
+    let left = turn.deadline().remaining();
+    // Waiting for a lock must leave the time that a change needs.
+    let Some(lock) = left.checked_sub(CHANGE_TIME).filter(|lock| !lock.is_zero()) else {
+        return Err(Error::new(
+            ErrorKind::OutOfTime,
+            "did not begin a change; nothing was changed",
+        )
+        .caused_by(format!(
+            "{:.1} s are left and a change needs {} s; raise the function's timeout",
+            left.as_secs_f64(),
+            CHANGE_TIME.as_secs()
+        )));
+    };
+    let what = "the beginning of a transaction";
+    session.run(what, sql::begin(left, lock), turn).await.map_err(|fail| fail.of(what))?;
+    let what = "the account's lock";
+    session.run(what, sql::lock(&login.username), turn).await.map_err(|fail| fail.of(what))?;
+    gate.await?;
+    let alter = sql::alter_password(&login.username, verifier);
+    match session.run("ALTER ROLE", alter, turn).await {
+        Ok(_) => Ok(()),
+        Err(Failure::Refused(refusal)) => Err(errors::of_alter(&refusal)),
+        Err(Failure::Lost(error) | Failure::Late(error)) => {
+            Err(error.caused_by("nothing was committed"))
+        }
+    }
+}
+
+/// Gives the lock back before the error is reported. Where this fails, the end of the connection
+/// does the same.
+async fn roll_back(session: &mut Session, turn: &Turn) {
+    let rollback = session.run("ROLLBACK", "ROLLBACK".to_owned(), turn);
+    let _ = tokio::time::timeout(ROLLBACK_TIME, rollback).await;
+}

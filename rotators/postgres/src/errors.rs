@@ -1,0 +1,270 @@
+//! What an error of the server means to an operator.
+//!
+//! Told apart by SQLSTATE and by the name of the server's own routine, never by the message, which
+//! comes in the server's language. Source: PostgreSQL 18 documentation, appendix A, "PostgreSQL
+//! Error Codes", section 54.8, "Error and Notice Message Fields", and the server's source where a
+//! routine is named.
+
+use fourstep::{Error, ErrorKind};
+
+/// The longest message of a server that is quoted, in characters.
+const LONGEST_QUOTE: usize = 200;
+
+/// An ErrorResponse, reduced to what is used.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ServerError {
+    pub(crate) code: String,
+    pub(crate) routine: String,
+    message: String,
+}
+
+impl ServerError {
+    /// Reads the body of an ErrorResponse; a field that is not there is empty.
+    pub(crate) fn parse(body: &[u8]) -> Self {
+        let mut error = Self::default();
+        for field in body.split(|&byte| byte == 0) {
+            let Some((kind, text)) = field.split_first() else { continue };
+            let text = String::from_utf8_lossy(text).into_owned();
+            match kind {
+                b'C' => error.code = text,
+                b'M' => error.message = text,
+                b'R' => error.routine = text,
+                _ => {}
+            }
+        }
+        error
+    }
+
+    /// The same, of an error that the driver met.
+    pub(crate) fn of_driver(error: &sqlx::Error) -> Option<Self> {
+        let error =
+            error.as_database_error()?.try_downcast_ref::<sqlx::postgres::PgDatabaseError>()?;
+        Some(Self {
+            code: error.code().to_owned(),
+            routine: error.routine().unwrap_or_default().to_owned(),
+            message: error.message().to_owned(),
+        })
+    }
+
+    /// Forgets a message that repeats the password.
+    pub(crate) fn without(mut self, password: &str) -> Self {
+        if self.message.contains(password) {
+            self.message = "(not shown: it repeats the password)".to_owned();
+        }
+        self
+    }
+
+    /// What the server said, shortened and with control characters escaped. Not for a statement
+    /// that carries a verifier.
+    pub(crate) fn quote(&self) -> String {
+        let message: String = self.message.chars().take(LONGEST_QUOTE).collect();
+        format!("the server said {message:?} ({})", self.state())
+    }
+
+    /// The code alone.
+    pub(crate) fn state(&self) -> String {
+        let code: String = self.code.chars().take(5).collect();
+        format!("SQLSTATE {}", code.escape_debug())
+    }
+
+    /// simple_heap_update and its kin: two sessions changed one catalog row at the same moment.
+    /// These messages are internal and so in English in every locale.
+    fn is_concurrent_update(&self) -> bool {
+        self.code == "XX000" && self.message.starts_with("tuple concurrently")
+    }
+}
+
+/// Sorts an error that ended a login. `answered` says whether the server had asked for the
+/// password: without that, no code says anything about the password.
+///
+/// # Errors
+/// Everything but a refused password, for which the reason is returned.
+pub(crate) fn of_login(refusal: &ServerError, answered: bool) -> Result<String, Error> {
+    let code = refusal.code.as_str();
+    let (kind, what) = match code {
+        "28P01" if answered => {
+            return Ok("the server refused the password (SQLSTATE 28P01; it says the same of a \
+                       user that does not exist, has no password, or is past VALID UNTIL)"
+                .to_owned());
+        }
+        "28000" if refusal.routine == "ClientAuthentication" => (
+            ErrorKind::Forbidden,
+            "pg_hba.conf does not let this user connect from here to this database in this way \
+             (look at the address, and whether TLS is demanded)",
+        ),
+        "28000" if refusal.routine == "InitializeSessionUserId" => {
+            (ErrorKind::Forbidden, "the role is not permitted to log in (NOLOGIN) or is gone")
+        }
+        "28000" if refusal.routine == "auth_failed" => (
+            ErrorKind::Forbidden,
+            "the server does not check this user's password itself (LDAP, PAM or IAM)",
+        ),
+        "28P01" => {
+            (ErrorKind::Forbidden, "the server refused the login without asking for the password")
+        }
+        "3D000" => (ErrorKind::NotFound, "the database that \"dbname\" names does not exist"),
+        "42501" => (ErrorKind::Forbidden, "the user may not CONNECT to this database"),
+        "53300" => (ErrorKind::Throttled, "too many connections, to the server, database or role"),
+        "57P03" => (ErrorKind::Unreachable, "the server is starting up or shutting down"),
+        "55000" => (ErrorKind::Unreachable, "the database does not accept connections"),
+        "0A000" | "25006" => (ErrorKind::Unsupported, "the server cannot do what was asked"),
+        _ => (of_class(code), "the server refused the login"),
+    };
+    Err(Error::new(kind, what).caused_by(refusal.quote()))
+}
+
+/// What the first two characters of a code, its class, say where nothing is said of the code.
+fn of_class(code: &str) -> ErrorKind {
+    match code.get(..2) {
+        Some("28" | "42") => ErrorKind::Forbidden,
+        Some("53") => ErrorKind::Throttled,
+        Some("08" | "57" | "58" | "XX") => ErrorKind::Unreachable,
+        _ => ErrorKind::Unsupported,
+    }
+}
+
+/// Sorts an error of a statement that carries no secret.
+pub(crate) fn of_statement(what: &str, refusal: &ServerError) -> Error {
+    match of_change(refusal) {
+        Some((kind, meaning)) => Error::new(kind, meaning),
+        None => Error::new(of_class(&refusal.code), format!("{what} failed")),
+    }
+    .caused_by(refusal.quote())
+}
+
+/// Sorts an error of the ALTER ROLE, which carries the verifier: only the code and words of our
+/// own may leave.
+pub(crate) fn of_alter(refusal: &ServerError) -> Error {
+    let (kind, meaning) = of_change(refusal).unwrap_or_else(|| match of_class(&refusal.code) {
+        kind @ (ErrorKind::Unreachable | ErrorKind::Throttled) => {
+            (kind, "the server failed at the change")
+        }
+        _ => (
+            ErrorKind::Unsupported,
+            "the server refused the new password (look at its password policy and extensions)",
+        ),
+    });
+    Error::new(kind, meaning).caused_by(refusal.state())
+}
+
+/// The codes that mean one thing wherever they come up in a change.
+fn of_change(refusal: &ServerError) -> Option<(ErrorKind, &'static str)> {
+    if refusal.is_concurrent_update() {
+        return Some((
+            ErrorKind::Conflict,
+            "another session changed the account at the same moment; retry",
+        ));
+    }
+    Some(match refusal.code.as_str() {
+        "42501" => (
+            ErrorKind::Forbidden,
+            "the user may not change its password (on RDS, rds.restrict_password_commands \
+             reserves that for members of rds_password)",
+        ),
+        "25006" | "0A000" => (
+            ErrorKind::Unsupported,
+            "the server is a read-only replica; point the secret's \"host\" at the writer",
+        ),
+        "55P03" => (ErrorKind::Conflict, "another rotation of this account holds the lock; retry"),
+        "57014" | "25P03" => {
+            (ErrorKind::OutOfTime, "the server ended the change when its time was used up")
+        }
+        "57P01" | "57P02" | "57P03" => {
+            (ErrorKind::Unreachable, "the server is shutting down or failing over")
+        }
+        _ => return None,
+    })
+}
+
+/// Whether an error in answer to COMMIT leaves open what became of the transaction: the server can
+/// be told to stop while it waits for its standbys, after the commit was made.
+pub(crate) fn leaves_commit_open(refusal: &ServerError) -> bool {
+    refusal.code.starts_with("57P0") || refusal.code.starts_with("08")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn error(code: &str, routine: &str) -> ServerError {
+        ServerError { code: code.into(), routine: routine.into(), message: "mot de passe".into() }
+    }
+
+    #[test]
+    fn an_error_response_is_read_by_its_fields() {
+        let body = b"SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed\0Rauth_failed\0\0";
+        let refusal = ServerError::parse(body);
+        assert_eq!(
+            refusal.quote(),
+            "the server said \"password authentication failed\" (SQLSTATE 28P01)"
+        );
+        assert_eq!(refusal.routine, "auth_failed");
+        assert_eq!(ServerError::parse(b""), ServerError::default());
+    }
+
+    #[test]
+    fn only_a_password_that_was_asked_for_is_refused() {
+        assert!(of_login(&error("28P01", "auth_failed"), true).unwrap().contains("VALID UNTIL"));
+        for (code, routine, answered, kind) in [
+            ("28P01", "auth_failed", false, ErrorKind::Forbidden),
+            ("28000", "ClientAuthentication", false, ErrorKind::Forbidden),
+            ("28000", "InitializeSessionUserId", true, ErrorKind::Forbidden),
+            ("28000", "auth_failed", true, ErrorKind::Forbidden),
+            ("28000", "", true, ErrorKind::Forbidden),
+            ("3D000", "", true, ErrorKind::NotFound),
+            ("42501", "", true, ErrorKind::Forbidden),
+            ("53300", "", false, ErrorKind::Throttled),
+            ("53400", "", true, ErrorKind::Throttled),
+            ("57P03", "", false, ErrorKind::Unreachable),
+            ("55000", "", true, ErrorKind::Unreachable),
+            ("25006", "", true, ErrorKind::Unsupported),
+            ("08P01", "", true, ErrorKind::Unreachable),
+            ("99999", "", true, ErrorKind::Unsupported),
+            ("é", "", true, ErrorKind::Unsupported),
+            ("", "", true, ErrorKind::Unsupported),
+        ] {
+            let sorted = of_login(&error(code, routine), answered).unwrap_err();
+            assert_eq!(sorted.kind(), kind, "{code} {routine}: {sorted}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_change_keeps_its_code_only() {
+        for (code, kind) in [
+            ("42501", ErrorKind::Forbidden),
+            ("25006", ErrorKind::Unsupported),
+            ("0A000", ErrorKind::Unsupported),
+            ("55P03", ErrorKind::Conflict),
+            ("57014", ErrorKind::OutOfTime),
+            ("25P03", ErrorKind::OutOfTime),
+            ("57P01", ErrorKind::Unreachable),
+            ("22023", ErrorKind::Unsupported),
+            ("42601", ErrorKind::Unsupported),
+            ("XX000", ErrorKind::Unreachable),
+        ] {
+            let sorted = of_alter(&error(code, ""));
+            assert_eq!(sorted.kind(), kind, "{code}");
+            assert!(sorted.to_string().ends_with(&format!("SQLSTATE {code}")), "{sorted}");
+            assert!(!sorted.to_string().contains("mot de passe"), "{sorted}");
+        }
+        let mut race = error("XX000", "simple_heap_update");
+        race.message = "tuple concurrently updated".into();
+        assert_eq!(of_alter(&race).kind(), ErrorKind::Conflict);
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_read_and_quoted_safely(body in prop::collection::vec(any::<u8>(), 0..400)) {
+            let quote = ServerError::parse(&body).quote();
+            prop_assert!(!quote.chars().any(char::is_control));
+        }
+
+        #[test]
+        fn a_message_that_repeats_the_password_is_forgotten(around in ".{0,9}") {
+            let body = format!("C28P01\0M{around}canary{around}\0");
+            let quote = ServerError::parse(body.as_bytes()).without("canary").quote();
+            prop_assert!(!quote.contains("canary"));
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What would make a change of one's own password fail, found out without changing anything.
+
+use fourstep::users::Login;
+use fourstep::{Error, ErrorKind, Finding, Turn};
+
+use crate::change::{on_replica, other_user};
+use crate::session::Session;
+
+/// One row, readable by every role, on replicas as well. `rds_password` and its setting exist on
+/// Amazon RDS only (RDS User Guide, "Restricting password management").
+const FACTS: &str = "\
+    SELECT session_user::pg_catalog.text, \
+    pg_catalog.pg_is_in_recovery()::pg_catalog.text, \
+    pg_catalog.current_setting('rds.restrict_password_commands', true), \
+    (SELECT pg_catalog.bool_or(pg_catalog.pg_has_role(session_user, oid, 'MEMBER')) \
+     FROM pg_catalog.pg_roles WHERE rolname = 'rds_password')::pg_catalog.text, \
+    CASE WHEN own.rolvaliduntil < pg_catalog.now() THEN 'past' \
+    WHEN own.rolvaliduntil < pg_catalog.now() + '24 hours'::pg_catalog.interval THEN 'soon' \
+    END::pg_catalog.text \
+    FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_roles AS own ON own.rolname = session_user";
+
+pub(crate) async fn preflight(
+    mut session: Session,
+    login: &Login,
+    turn: &Turn,
+) -> Result<Vec<Finding>, Error> {
+    let facts = session.ask("a look at the account", FACTS, turn).await;
+    session.close(turn).await;
+    let facts =
+        facts.map_err(|error| error.while_doing(format!("cannot look at {}", login.account())))?;
+    Ok(judge(login, &facts))
+}
+
+/// What the facts mean, in the order of [`FACTS`].
+fn judge(login: &Login, facts: &[Option<String>; 5]) -> Vec<Finding> {
+    let [user, replica, restricted, member, expiry] = facts.each_ref().map(Option::as_deref);
+    let mut findings = Vec::new();
+    findings.extend(other_user(login, user).map(Finding::Fails));
+    if replica != Some("false") {
+        findings.push(Finding::Fails(on_replica()));
+    }
+    if restricted.is_some_and(|setting| matches!(setting, "on" | "1" | "true"))
+        && member != Some("true")
+    {
+        findings.push(Finding::Fails(Error::new(
+            ErrorKind::Forbidden,
+            "rds.restrict_password_commands is on and the user is not a member of rds_password; \
+             grant that role, or turn the setting off",
+        )));
+    }
+    let account = login.account();
+    match expiry {
+        Some("past") => findings.push(Finding::Warns(format!(
+            "VALID UNTIL of {account} has passed: the server refuses every password of it, and a \
+             rotation does not change that"
+        ))),
+        Some(_) => findings.push(Finding::Warns(format!(
+            "VALID UNTIL of {account} is less than 24 hours away, and a rotation does not move it"
+        ))),
+        None => {}
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fourstep::users::SslMode;
+
+    #[test]
+    fn each_fact_has_its_finding() {
+        let login = Login {
+            host: "db.example".into(),
+            port: 5432,
+            username: "app".into(),
+            password: "canary".into(),
+            dbname: None,
+            ssl: SslMode::Absent,
+        };
+        let judged = |facts: [Option<&str>; 5]| {
+            let findings = judge(&login, &facts.map(|fact| fact.map(str::to_owned)));
+            findings
+                .into_iter()
+                .map(|finding| match finding {
+                    Finding::Fails(error) => error.kind().name(),
+                    Finding::Warns(_) => "warns",
+                })
+                .collect::<Vec<_>>()
+        };
+        let healthy = [Some("app"), Some("false"), None, None, None];
+        assert!(judged(healthy).is_empty());
+        let with = |place: usize, fact| {
+            let mut facts = healthy;
+            facts[place] = Some(fact);
+            facts
+        };
+        assert_eq!(judged(with(0, "other")), ["Mismatch"]);
+        assert_eq!(judged(with(1, "true")), ["Unsupported"]);
+        assert_eq!(judged(with(2, "on")), ["Forbidden"]);
+        assert!(judged(with(2, "off")).is_empty());
+        assert!(judged([Some("app"), Some("false"), Some("on"), Some("true"), None]).is_empty());
+        assert_eq!(judged(with(4, "past")), ["warns"]);
+        assert_eq!(judged(with(4, "soon")), ["warns"]);
+    }
+}

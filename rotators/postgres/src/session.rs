@@ -1,0 +1,114 @@
+//! An open session: statements bounded by the deadline, each failure in its own class.
+
+use std::time::Duration;
+
+use fourstep::{Error, ErrorKind, Turn};
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Connection, Row};
+use tokio::task::JoinHandle;
+
+use crate::errors::{self, ServerError};
+use crate::wire::without_panic;
+
+/// How long taking leave of a server may hold up a step.
+const CLOSING_TIME: Duration = Duration::from_secs(1);
+
+/// An open session of one user, whose password the server has checked.
+///
+/// Dropping it closes the connection; an open transaction is rolled back by that.
+pub struct Session {
+    connection: PgConnection,
+    passing: JoinHandle<()>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Session")
+    }
+}
+
+/// How a statement failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The server refused it.
+    Refused(ServerError),
+    /// The connection was lost, or the answer made no sense.
+    Lost(Error),
+    /// The deadline passed before an answer came.
+    Late(Error),
+}
+
+impl Failure {
+    /// As an error of a statement that carries no secret.
+    pub(crate) fn of(self, what: &str) -> Error {
+        match self {
+            Self::Refused(refusal) => errors::of_statement(what, &refusal),
+            Self::Lost(error) | Self::Late(error) => error,
+        }
+    }
+}
+
+impl Session {
+    pub(crate) fn new((connection, passing): (PgConnection, JoinHandle<()>)) -> Self {
+        Self { connection, passing }
+    }
+
+    /// Runs one query message in the simple protocol, which leaves no prepared statement behind
+    /// and passes through poolers. `what` describes it in errors.
+    pub(crate) async fn run(
+        &mut self,
+        what: &str,
+        statement: String,
+        turn: &Turn,
+    ) -> Result<Vec<PgRow>, Failure> {
+        // Asserted safe: statements are put together in `sql`, out of quoted parts.
+        let query = sqlx::raw_sql(AssertSqlSafe(statement)).fetch_all(&mut self.connection);
+        let lost = |cause: &str| {
+            Failure::Lost(
+                Error::new(ErrorKind::Unreachable, format!("the connection was lost at {what}"))
+                    .caused_by(cause),
+            )
+        };
+        let answer = turn
+            .deadline()
+            .bound(what, Duration::MAX, without_panic(query))
+            .await
+            .map_err(Failure::Late)?;
+        match answer {
+            Some(Ok(rows)) => Ok(rows),
+            Some(Err(error)) => Err(match (ServerError::of_driver(&error), error) {
+                (Some(refusal), _) => Failure::Refused(refusal),
+                (None, sqlx::Error::Io(cause)) => lost(&cause.to_string()),
+                // The driver's other texts can quote what it was given.
+                (None, _) => lost("the driver cannot read the server's answer"),
+            }),
+            None => Err(lost("the driver cannot read the server's answer")),
+        }
+    }
+
+    /// Runs a query of one row of text columns.
+    pub(crate) async fn ask<const N: usize>(
+        &mut self,
+        what: &str,
+        query: &str,
+        turn: &Turn,
+    ) -> Result<[Option<String>; N], Error> {
+        let rows = self.run(what, query.to_owned(), turn).await.map_err(|fail| fail.of(what))?;
+        let mut answer = [const { None }; N];
+        for (column, value) in answer.iter_mut().enumerate() {
+            *value = rows.first().and_then(|row| row.try_get(column).ok()).ok_or_else(|| {
+                Error::new(ErrorKind::Unreachable, format!("{what} got no usable answer"))
+            })?;
+        }
+        Ok(answer)
+    }
+
+    /// Takes leave in good form. The step's outcome does not depend on it.
+    pub(crate) async fn close(self, turn: &Turn) {
+        let closing = async {
+            let _ = without_panic(self.connection.close()).await;
+            let _ = self.passing.await;
+        };
+        let _ = turn.deadline().bound("the end of the session", CLOSING_TIME, closing).await;
+    }
+}

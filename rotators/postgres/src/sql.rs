@@ -1,0 +1,152 @@
+//! Statements, put together from parts that cannot break out of them.
+
+use std::time::Duration;
+
+use fourstep::{Error, ErrorKind, ExposeSecret, SecretString};
+use postgres_protocol::password::scram_sha_256;
+
+/// The longest name of a role or database, in bytes: NAMEDATALEN - 1. The server cuts longer ones
+/// off without a word and could so change another role. Source: PostgreSQL 18 documentation,
+/// section 4.1.1.
+const LONGEST_NAME: usize = 63;
+
+/// The first half of the advisory lock's key; "four" in ASCII.
+const LOCK_CLASS: i32 = 0x666f_7572;
+
+/// Refuses a name that the server would cut off.
+///
+/// # Errors
+/// [`ErrorKind::Malformed`], naming the secret's field.
+pub(crate) fn check_name(field: &str, name: &str) -> Result<(), Error> {
+    if name.len() <= LONGEST_NAME {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Malformed, format!("the secret's field \"{field}\" is too long"))
+        .caused_by(format!(
+            "it has {} bytes and PostgreSQL cuts names off after {LONGEST_NAME}",
+            name.len()
+        )))
+}
+
+/// A name as an identifier, whatever is in it but NUL.
+pub(crate) fn quote_identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The change itself. The server keeps a string of a verifier's form as it is, so neither the
+/// connection nor the statement log sees the password. A verifier consists of letters, digits and
+/// `$:+/=-`, and so needs no quoting.
+pub(crate) fn alter_password(username: &str, verifier: &Verifier) -> String {
+    format!("ALTER ROLE {} PASSWORD '{}'", quote_identifier(username), verifier.0)
+}
+
+/// A password's SCRAM-SHA-256 verifier, with a fresh salt and the server's default of 4096 rounds.
+/// Has no `Debug`, as it lets whoever knows it pose as the server.
+pub(crate) struct Verifier(String);
+
+impl Verifier {
+    pub(crate) fn new(password: &SecretString) -> Self {
+        Self(scram_sha_256(password.expose_secret().as_bytes()))
+    }
+}
+
+/// Begins a transaction in which no setting of the role or the database can make a difference, and
+/// which the server itself ends if this side falls silent.
+///
+/// `left` is the time until the function's deadline and `lock` how much of it may go into waiting
+/// for a lock. If this container freezes, the server rolls back after `left` at the latest, so
+/// nothing of a late one is ever committed.
+pub(crate) fn begin(left: Duration, lock: Duration) -> String {
+    // Zero would mean no limit.
+    let [left, lock] = [left, lock].map(|time| time.as_millis().clamp(1, 900_000));
+    // ROLE: a role setting can make a session act as another role, whose password would be out of
+    // reach. The session's own user is what ALTER ROLE of one's own password looks at.
+    format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+         SET LOCAL ROLE NONE; \
+         SET LOCAL search_path = pg_catalog; \
+         SET LOCAL client_min_messages = error; \
+         SET LOCAL statement_timeout = {left}; \
+         SET LOCAL idle_in_transaction_session_timeout = {left}; \
+         SET LOCAL lock_timeout = {lock}"
+    )
+}
+
+/// Waits for the account's lock, which the end of the transaction gives back.
+///
+/// Advisory locks are held per database: two secrets of one user with different `dbname`s do not
+/// see each other here, but one of their ALTERs then fails with a concurrent update.
+pub(crate) fn lock(username: &str) -> String {
+    format!("SELECT pg_catalog.pg_advisory_xact_lock({LOCK_CLASS}, {})", lock_key(username))
+}
+
+/// The second half of the lock's key: FNV-1a (32 bits) of the name, the same in every version of
+/// this program, so that different versions exclude each other. Two names that share a key wait
+/// for each other, which is all that happens.
+fn lock_key(username: &str) -> i32 {
+    let hash = username
+        .bytes()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    hash.cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+    use proptest::prelude::*;
+
+    /// Reads an identifier back, as the server's lexer does.
+    fn unquote(quoted: &str) -> Option<String> {
+        let inner = quoted.strip_prefix('"')?.strip_suffix('"')?;
+        let bare = inner.replace("\"\"", "");
+        (!bare.contains('"')).then(|| inner.replace("\"\"", "\""))
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_is_read_back_as_it_was(name in "[^\\x00]{0,63}") {
+            let quoted = quote_identifier(&name);
+            prop_assert_eq!(unquote(&quoted), Some(name));
+        }
+    }
+
+    proptest! {
+        // Few cases: 4096 rounds take a while in a debug build.
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn a_verifier_is_plain_whatever_the_password(password in ".{1,40}") {
+            let verifier = Verifier::new(&password.into());
+            prop_assert!(verifier.0.starts_with("SCRAM-SHA-256$4096:"));
+            let plain = |c: char| c.is_ascii_alphanumeric() || "$:+/=-".contains(c);
+            prop_assert!(verifier.0.chars().all(plain));
+        }
+    }
+
+    #[test]
+    fn statements_are_as_written() {
+        expect![[r#"ALTER ROLE "a""; DROP ROLE b; --" PASSWORD 'v'"#]]
+            .assert_eq(&alter_password("a\"; DROP ROLE b; --", &Verifier("v".into())));
+        let begin = begin(Duration::from_secs(20), Duration::ZERO).replace("; ", ";\n");
+        expect![[r#"
+            BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+            SET LOCAL ROLE NONE;
+            SET LOCAL search_path = pg_catalog;
+            SET LOCAL client_min_messages = error;
+            SET LOCAL statement_timeout = 20000;
+            SET LOCAL idle_in_transaction_session_timeout = 20000;
+            SET LOCAL lock_timeout = 1"#]]
+        .assert_eq(&begin);
+        expect!["SELECT pg_catalog.pg_advisory_xact_lock(1718580594, 527074092)"]
+            .assert_eq(&lock("app"));
+    }
+
+    #[test]
+    fn names_are_measured_in_bytes() {
+        check_name("username", &"é".repeat(31)).unwrap();
+        let error = check_name("username", &"é".repeat(32)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Malformed);
+        assert!(error.to_string().contains("\"username\""), "{error}");
+    }
+}

@@ -1,0 +1,233 @@
+//! The login and the change against a real server, without the framework around them.
+//!
+//! `FOURSTEP_TEST_POSTGRES` is `host:port` of a server that demands SCRAM over TLS and plaintext
+//! alike, and `FOURSTEP_TEST_POSTGRES_ADMIN` the password of its superuser `postgres`. Without the
+//! first, each test says that it was skipped. The whole-system tests are elsewhere; these reach
+//! what only this crate can: a closed fence, a held lock, a lost race.
+
+use std::time::Duration;
+
+use fourstep::users::{Attempt, Database, Login, SslMode};
+use fourstep::{Deadline, Environment, Error, ErrorKind, ExposeSecret, Finding, Turn};
+
+use crate::change::change_own_password;
+use crate::sql::{self, quote_identifier};
+use crate::{Postgres, Session};
+
+/// A server and one user made on it for one test.
+struct Place {
+    admin: Login,
+    login: Login,
+    turn: Turn,
+}
+
+impl Place {
+    /// `None`, said aloud, where no server is given.
+    async fn with_user(username: &str, password: &str) -> Option<Self> {
+        let Ok(server) = std::env::var("FOURSTEP_TEST_POSTGRES") else {
+            eprintln!("SKIPPED: FOURSTEP_TEST_POSTGRES is not set");
+            return None;
+        };
+        let (host, port) = server.rsplit_once(':').unwrap();
+        let login = |username: &str, password: &str| Login {
+            host: host.to_owned(),
+            port: port.parse().unwrap(),
+            username: username.to_owned(),
+            password: password.into(),
+            dbname: Some("postgres".to_owned()),
+            ssl: SslMode::Plaintext,
+        };
+        let admin = std::env::var("FOURSTEP_TEST_POSTGRES_ADMIN").unwrap();
+        let place = Self {
+            admin: login("postgres", &admin),
+            login: login(username, password),
+            turn: Turn::new(Deadline::after(Duration::from_secs(30))),
+        };
+        let (role, verifier) = (quote_identifier(username), &place.login.password);
+        place.as_admin(format!("DROP ROLE IF EXISTS {role}")).await;
+        place.as_admin(format!("CREATE ROLE {role} LOGIN")).await;
+        place.as_admin(sql::alter_password(username, &sql::Verifier::new(verifier))).await;
+        Some(place)
+    }
+
+    async fn as_admin(&self, statement: String) {
+        let mut session = self.open(&self.admin).await.unwrap();
+        session.run("a statement", statement, &self.turn).await.unwrap();
+        session.close(&self.turn).await;
+    }
+
+    async fn try_login(&self, login: &Login) -> Result<Attempt<Session>, Error> {
+        Postgres::read(&Environment::default()).unwrap().log_in(login, &self.turn).await
+    }
+
+    async fn open(&self, login: &Login) -> Result<Session, Error> {
+        match self.try_login(login).await? {
+            Attempt::Accepted(session) => Ok(session),
+            Attempt::Refused(why) => Err(Error::new(ErrorKind::Rejected, why)),
+        }
+    }
+
+    async fn change(
+        &self,
+        password: &str,
+        gate: impl Future<Output = Result<(), Error>> + Send,
+    ) -> Result<(), Error> {
+        self.change_within(30, password, gate).await
+    }
+
+    /// As [`change`](Self::change), begun `seconds` before the deadline.
+    async fn change_within(
+        &self,
+        seconds: u64,
+        password: &str,
+        gate: impl Future<Output = Result<(), Error>> + Send,
+    ) -> Result<(), Error> {
+        let session = self.open(&self.login).await?;
+        let turn = Turn::new(Deadline::after(Duration::from_secs(seconds)));
+        change_own_password(session, &self.login, &password.into(), gate, &turn).await
+    }
+
+    async fn assert_password(&self, password: &str) {
+        self.open(&self.login.with_password(&password.into())).await.unwrap();
+    }
+}
+
+async fn open_gate() -> Result<(), Error> {
+    Ok(())
+}
+
+#[tokio::test]
+async fn parity_18_25_26_any_name_and_any_password() {
+    let names = ["plain", "Q\"uo'te", "b\\ack%;s", "--", "=,n=x", "Größe 漢字", "$1 :a"];
+    let passwords =
+        ["a%b'c\"d\\e$1 f", "pass wörd 漢字", "SCRAM-SHA-256$4096:", "\u{7}bell", "ª\u{a0}x"];
+    for name in names {
+        let Some(place) = Place::with_user(name, "first").await else { return };
+        // Every pair would take as many logins as there are names times passwords.
+        for password in passwords.into_iter().cycle().skip(name.len()).take(2) {
+            let before = place.login.password.expose_secret().to_owned();
+            place.change(password, open_gate()).await.unwrap();
+            place.assert_password(password).await;
+            assert!(matches!(place.try_login(&place.login).await.unwrap(), Attempt::Refused(_)));
+            let session = place.open(&place.login.with_password(&password.into())).await.unwrap();
+            change_own_password(session, &place.login, &before.into(), open_gate(), &place.turn)
+                .await
+                .unwrap();
+        }
+        place.as_admin(format!("DROP ROLE {}", quote_identifier(name))).await;
+    }
+}
+
+#[tokio::test]
+async fn a_closed_fence_or_a_late_hour_changes_nothing() {
+    let Some(place) = Place::with_user("fenced", "first").await else { return };
+    let closed = async { Err(Error::new(ErrorKind::Conflict, "closed")) };
+    let error = place.change("second", closed).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    place.assert_password("first").await;
+
+    let error = place.change_within(3, "second", open_gate()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutOfTime);
+    place.assert_password("first").await;
+
+    // Passed in time, but so slowly that no time is left to commit.
+    let slow = async {
+        tokio::time::sleep(Duration::from_millis(4900)).await;
+        Ok(())
+    };
+    let error = place.change_within(6, "second", slow).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutOfTime);
+    assert!(error.to_string().contains("rolled back"), "{error}");
+    place.assert_password("first").await;
+}
+
+#[tokio::test]
+async fn the_lock_keeps_a_second_rotation_out_and_a_role_setting_does_not_mislead() {
+    let Some(place) = Place::with_user("locked", "first").await else { return };
+    place.as_admin("ALTER ROLE locked SET default_transaction_read_only = on".into()).await;
+    place
+        .as_admin("GRANT pg_monitor TO locked; ALTER ROLE locked SET role = pg_monitor".into())
+        .await;
+    let mut holder = place.open(&place.admin).await.unwrap();
+    holder.run("begin", "BEGIN".into(), &place.turn).await.unwrap();
+    holder.run("lock", sql::lock("locked"), &place.turn).await.unwrap();
+    let error = place.change_within(6, "second", open_gate()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    drop(holder);
+    place.assert_password("first").await;
+    place.change("second", open_gate()).await.unwrap();
+    place.assert_password("second").await;
+}
+
+#[tokio::test]
+async fn a_lost_connection_before_the_commit_changes_nothing() {
+    let Some(place) = Place::with_user("cut_off", "first").await else { return };
+    let gate = async {
+        place
+            .as_admin(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'cut_off'"
+                    .to_owned(),
+            )
+            .await;
+        Ok(())
+    };
+    let error = place.change("second", gate).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+    place.assert_password("first").await;
+}
+
+#[tokio::test]
+async fn another_session_s_change_at_the_same_moment_is_a_conflict() {
+    let Some(place) = Place::with_user("raced", "first").await else { return };
+    let gate = async {
+        place.as_admin("ALTER ROLE raced CONNECTION LIMIT 5".to_owned()).await;
+        Ok(())
+    };
+    // Done before ours, so ours sees it and goes on.
+    place.change("second", gate).await.unwrap();
+    let mut other = place.open(&place.admin).await.unwrap();
+    other.run("begin", "BEGIN".into(), &place.turn).await.unwrap();
+    let alter = "ALTER ROLE raced CONNECTION LIMIT 6".to_owned();
+    other.run("alter", alter, &place.turn).await.unwrap();
+    let session = place.open(&place.login.with_password(&"second".into())).await.unwrap();
+    let third = "third".into();
+    let changed = change_own_password(session, &place.login, &third, open_gate(), &place.turn);
+    let commit = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        other.run("commit", "COMMIT".into(), &place.turn).await.unwrap();
+    };
+    let (changed, ()) = tokio::join!(changed, commit);
+    let error = changed.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    assert!(error.to_string().contains("at the same moment"), "{error}");
+    place.assert_password("second").await;
+}
+
+#[tokio::test]
+async fn preflight_finds_what_would_fail() {
+    let Some(place) = Place::with_user("flown", "first").await else { return };
+    let postgres = Postgres::read(&Environment::default()).unwrap();
+    let look = async |login: Login| {
+        let session = place.open(&place.login).await.unwrap();
+        postgres.preflight(session, &login, &place.turn).await.unwrap()
+    };
+    assert_eq!(look(place.login.clone()).await, []);
+    place.as_admin("ALTER ROLE flown VALID UNTIL 'infinity'".into()).await;
+    assert_eq!(look(place.login.clone()).await, []);
+    let mut other = place.login.clone();
+    other.username = "someone".into();
+    assert!(matches!(
+        &look(other).await[..],
+        [Finding::Fails(error)] if error.kind() == ErrorKind::Mismatch
+    ));
+    let mut soon = place.open(&place.admin).await.unwrap();
+    let statement = "DO $$ BEGIN EXECUTE format('ALTER ROLE flown VALID UNTIL %L', \
+                     now() + interval '3 hours'); END $$";
+    soon.run("alter", statement.into(), &place.turn).await.unwrap();
+    assert!(matches!(&look(place.login.clone()).await[..], [Finding::Warns(_)]));
+    place.as_admin("ALTER ROLE flown SET \"rds.restrict_password_commands\" = 'on'".into()).await;
+    assert!(matches!(
+        &look(place.login.clone()).await[..],
+        [Finding::Fails(error), Finding::Warns(_)] if error.kind() == ErrorKind::Forbidden
+    ));
+}

@@ -1,0 +1,106 @@
+//! The way to the server: a stream, TLS, the login; and the driver spliced in behind it.
+//!
+//! sqlx speaks the protocol once a session stands, but it does not get to log in. It cannot be told
+//! a TLS name that differs from the host, it answers a server's request for a cleartext password
+//! on a plaintext connection, and it does not say whether the server checked the password at all.
+//! So this module connects, verifies, authenticates and only then hands an authenticated stream to
+//! sqlx, which never sees the password.
+//!
+//! Source for all of it: PostgreSQL 18 documentation, chapter 54, "Frontend/Backend Protocol".
+
+mod login;
+mod message;
+mod splice;
+
+use fourstep::net::{CONNECT_TIME, connect_tcp, handshake, within};
+use fourstep::users::{Login, SslMode};
+use fourstep::{Error, ErrorKind, Turn};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::Postgres;
+
+pub(crate) use login::log_in;
+pub(crate) use splice::{splice, without_panic};
+
+/// SSLRequest: its length, and the code that stands where a protocol version would.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
+/// A connection, with TLS or without.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A connection on which nothing was sent but what TLS needed.
+pub(crate) struct Wire {
+    pub(crate) stream: Box<dyn Stream>,
+    /// Whether a cleartext password or an MD5 hash of it may be sent: inside verified TLS, or
+    /// where the function's owner allowed it.
+    pub(crate) weak_authentication: bool,
+}
+
+impl Postgres {
+    /// Connects as the secret's `ssl` asks.
+    ///
+    /// Plaintext follows a TLS failure only: a network failure would fail again, and a login has
+    /// not been tried yet, so an authentication failure can never lead here.
+    pub(crate) async fn connect(&self, login: &Login, turn: &Turn) -> Result<Wire, Error> {
+        match login.ssl {
+            SslMode::Verified => return self.connect_tls(login, turn).await,
+            SslMode::Plaintext => return self.connect_plaintext(login, turn).await,
+            SslMode::Absent => {}
+            SslMode::Unreadable => turn.warn(
+                "the secret's field \"ssl\" is neither true nor false and is treated as absent",
+            ),
+        }
+        match self.connect_tls(login, turn).await {
+            Err(error)
+                if error.kind() == ErrorKind::Tls && self.transport.allow_plaintext_fallback =>
+            {
+                turn.warn(format!(
+                    "going on without TLS, as ALLOW_PLAINTEXT_FALLBACK says: {error}"
+                ));
+                self.connect_plaintext(login, turn).await
+            }
+            connected => connected,
+        }
+    }
+
+    async fn connect_plaintext(&self, login: &Login, turn: &Turn) -> Result<Wire, Error> {
+        let stream = connect_tcp(&login.host, login.port, turn).await?;
+        Ok(Wire {
+            stream: Box::new(stream),
+            weak_authentication: self.transport.allow_weak_authentication,
+        })
+    }
+
+    async fn connect_tls(&self, login: &Login, turn: &Turn) -> Result<Wire, Error> {
+        let mut stream = connect_tcp(&login.host, login.port, turn).await?;
+        within(turn, "the request for TLS", CONNECT_TIME, request_tls(&mut stream)).await??;
+        let stream = handshake(stream, &login.host, &self.tls, turn).await?;
+        Ok(Wire { stream: Box::new(stream), weak_authentication: true })
+    }
+}
+
+/// Asks for TLS. Reads exactly one byte: anything sent behind it in plaintext is left for the TLS
+/// handshake to choke on, and can never pass for a part of the session (CVE-2021-23222).
+async fn request_tls(stream: &mut TcpStream) -> Result<(), Error> {
+    let broken = |cause| {
+        Error::new(ErrorKind::Unreachable, "the connection broke at the request for TLS")
+            .caused_by(cause)
+    };
+    stream.write_all(&SSL_REQUEST).await.map_err(broken)?;
+    match stream.read_u8().await.map_err(broken)? {
+        b'S' => Ok(()),
+        b'N' => Err(Error::new(
+            ErrorKind::Tls,
+            "the server does not offer TLS; turn it on, or set the secret's field \"ssl\" to false",
+        )),
+        // What follows is not authenticated, so it is not worth quoting (CVE-2024-10977).
+        b'E' => Err(Error::new(
+            ErrorKind::Unreachable,
+            "the server answered the request for TLS with an error",
+        )),
+        _ => Err(message::not_postgres()),
+    }
+}

@@ -1,0 +1,214 @@
+//! The login: answers what the server asks, as far as the transport allows, and makes sure that it
+//! did ask.
+
+use fourstep::users::{Attempt, Login};
+use fourstep::{Error, ErrorKind, ExposeSecret, SecretString};
+use postgres_protocol::authentication::md5_hash;
+use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+
+use super::Wire;
+use super::message::{self, Exchange, Message, not_postgres};
+use crate::errors::{self, ServerError};
+
+/// Logs in, and returns what the server said from AuthenticationOk to ReadyForQuery, for the
+/// driver to hear.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] if the server let the user in without a password, or asks for one in
+/// a way that the transport does not allow; then nothing of the password was sent.
+pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<Vec<u8>>, Error> {
+    let mut conversation = Conversation {
+        exchange: Exchange::new(&mut wire.stream),
+        username: &login.username,
+        password: &login.password,
+        weak_authentication: wire.weak_authentication,
+        answered: false,
+    };
+    match conversation.run(login.dbname.as_deref()).await {
+        Ok(greeting) => Ok(Attempt::Accepted(greeting)),
+        Err(Halt::Failed(error)) => Err(error),
+        Err(Halt::Refused(refusal)) => {
+            let refusal = refusal.without(login.password.expose_secret());
+            errors::of_login(&refusal, conversation.answered).map(Attempt::Refused)
+        }
+    }
+}
+
+/// Why a conversation ended early.
+enum Halt {
+    /// The server sent an ErrorResponse.
+    Refused(ServerError),
+    Failed(Error),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+struct Conversation<'a> {
+    exchange: Exchange<'a>,
+    username: &'a str,
+    password: &'a SecretString,
+    weak_authentication: bool,
+    /// Whether the server asked for the password and got an answer.
+    answered: bool,
+}
+
+impl Conversation<'_> {
+    async fn run(&mut self, database: Option<&str>) -> Result<Vec<u8>, Halt> {
+        self.exchange.send(&message::startup(self.username, database)).await?;
+        let accepted = loop {
+            let asked = self.hear().await?;
+            match Request::parse(&asked)? {
+                Request::Ok if self.answered => break asked,
+                Request::Ok => return Err(Halt::Failed(unchecked())),
+                // A second question is no protocol that PostgreSQL speaks, and would let a server
+                // bargain down from the first.
+                _ if self.answered => return Err(Halt::Failed(not_postgres())),
+                request => self.answer(request).await?,
+            }
+        };
+        let mut greeting = Vec::new();
+        accepted.append_to(&mut greeting);
+        loop {
+            let message = self.hear().await?;
+            match message.kind {
+                b'S' | b'K' => message.append_to(&mut greeting),
+                b'Z' => {
+                    message.append_to(&mut greeting);
+                    return Ok(greeting);
+                }
+                _ => return Err(Halt::Failed(not_postgres())),
+            }
+        }
+    }
+
+    /// The next message that is neither a notice nor an error.
+    async fn hear(&mut self) -> Result<Message, Halt> {
+        loop {
+            let message = self.exchange.receive().await?;
+            match message.kind {
+                b'E' => return Err(Halt::Refused(ServerError::parse(&message.body))),
+                b'N' => {}
+                _ => return Ok(message),
+            }
+        }
+    }
+
+    async fn answer(&mut self, request: Request<'_>) -> Result<(), Halt> {
+        let password = self.password.expose_secret().as_bytes();
+        match request {
+            Request::Cleartext | Request::Md5(_) if !self.weak_authentication => {
+                return Err(Halt::Failed(too_weak(&request)));
+            }
+            Request::Cleartext => self.exchange.send(&message::password(password)).await?,
+            Request::Md5(salt) => {
+                let hash = md5_hash(self.username.as_bytes(), password, salt);
+                self.exchange.send(&message::password(hash.as_bytes())).await?;
+            }
+            Request::Sasl(mechanisms) => return self.answer_scram(mechanisms).await,
+            Request::Ok | Request::Continue(_) | Request::Final(_) => {
+                return Err(Halt::Failed(not_postgres()));
+            }
+            Request::Other(code) => {
+                return Err(Halt::Failed(unsupported(&format!(
+                    "the server asks for authentication method {code} (GSSAPI, SSPI or the like), \
+                     which does not check a password"
+                ))));
+            }
+        }
+        self.answered = true;
+        Ok(())
+    }
+
+    /// SCRAM-SHA-256 (RFC 5802, RFC 7677), which proves the password to the server and the
+    /// server's knowledge of it to us, and shows it to nobody on the way.
+    async fn answer_scram(&mut self, mechanisms: &[u8]) -> Result<(), Halt> {
+        if !mechanisms.split(|&byte| byte == 0).any(|name| name == SCRAM_SHA_256.as_bytes()) {
+            return Err(Halt::Failed(unsupported(
+                "the server asks for a SASL mechanism other than SCRAM-SHA-256",
+            )));
+        }
+        let password = self.password.expose_secret().as_bytes();
+        // Without channel binding: the certificate has been verified already, or there is none.
+        let mut scram = ScramSha256::new(password, ChannelBinding::unsupported());
+        let first = message::sasl_initial_response(SCRAM_SHA_256, scram.message());
+        self.exchange.send(&first).await?;
+
+        let challenge = self.hear().await?;
+        let Request::Continue(challenge) = Request::parse(&challenge)? else {
+            return Err(Halt::Failed(not_postgres()));
+        };
+        scram.update(challenge).map_err(|cause| {
+            Error::new(ErrorKind::Unsupported, "cannot answer the server's SCRAM challenge")
+                .caused_by(cause)
+        })?;
+        self.exchange.send(&message::sasl_response(scram.message())).await?;
+        self.answered = true;
+
+        let outcome = self.hear().await?;
+        let Request::Final(outcome) = Request::parse(&outcome)? else {
+            return Err(Halt::Failed(unproven()));
+        };
+        scram.finish(outcome).map_err(|_| Halt::Failed(unproven()))
+    }
+}
+
+/// What an Authentication message asks.
+#[derive(Debug, PartialEq, Eq)]
+enum Request<'a> {
+    Ok,
+    Cleartext,
+    Md5([u8; 4]),
+    /// The mechanisms offered, separated by NUL.
+    Sasl(&'a [u8]),
+    Continue(&'a [u8]),
+    Final(&'a [u8]),
+    Other(u32),
+}
+
+impl<'a> Request<'a> {
+    fn parse(message: &'a Message) -> Result<Self, Error> {
+        if message.kind != b'R' {
+            return Err(not_postgres());
+        }
+        let (code, rest) = message.body.split_first_chunk().ok_or_else(not_postgres)?;
+        Ok(match u32::from_be_bytes(*code) {
+            0 => Self::Ok,
+            3 => Self::Cleartext,
+            5 => Self::Md5(rest.try_into().map_err(|_| not_postgres())?),
+            10 => Self::Sasl(rest),
+            11 => Self::Continue(rest),
+            12 => Self::Final(rest),
+            code => Self::Other(code),
+        })
+    }
+}
+
+fn unsupported(what: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, what)
+}
+
+fn unchecked() -> Error {
+    unsupported(
+        "the server let the user in without checking the password (pg_hba.conf says trust, cert \
+         or peer), so a login proves nothing; make it scram-sha-256",
+    )
+}
+
+fn too_weak(request: &Request<'_>) -> Error {
+    let what = if *request == Request::Cleartext { "in cleartext" } else { "as an MD5 hash" };
+    unsupported(&format!(
+        "the server asks for the password {what} on a connection without TLS, and it was not \
+         sent; use TLS or scram-sha-256, or set ALLOW_WEAK_AUTHENTICATION"
+    ))
+}
+
+fn unproven() -> Error {
+    unsupported("the server did not prove that it knows the password; it may be an impostor")
+}
+
+#[cfg(test)]
+mod tests;

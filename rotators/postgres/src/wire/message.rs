@@ -1,0 +1,185 @@
+//! Messages of the protocol, as far as a login needs them.
+
+use fourstep::{Error, ErrorKind};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::Stream;
+
+/// The most that a server may send before the session is ready. A real one sends about 500 bytes;
+/// a hostile one must not fill the memory.
+const MOST_BEFORE_READY: usize = 64 * 1024;
+
+/// Protocol version 3.0.
+const PROTOCOL: i32 = 3 << 16;
+
+/// One message of the server.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Message {
+    pub(super) kind: u8,
+    pub(super) body: Vec<u8>,
+}
+
+impl Message {
+    /// Appends the message as it came.
+    pub(super) fn append_to(&self, bytes: &mut Vec<u8>) {
+        bytes.push(self.kind);
+        append_counted(bytes, &self.body);
+    }
+}
+
+/// The messages of one login, counted.
+pub(super) struct Exchange<'a> {
+    stream: &'a mut dyn Stream,
+    left: usize,
+}
+
+impl<'a> Exchange<'a> {
+    pub(super) fn new(stream: &'a mut dyn Stream) -> Self {
+        Self { stream, left: MOST_BEFORE_READY }
+    }
+
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.stream.write_all(bytes).await.map_err(broken)?;
+        self.stream.flush().await.map_err(broken)
+    }
+
+    /// Reads one message, with nothing behind it.
+    pub(super) async fn receive(&mut self) -> Result<Message, Error> {
+        let kind = self.stream.read_u8().await.map_err(broken)?;
+        if !b"RENSKZv".contains(&kind) {
+            return Err(not_postgres());
+        }
+        let length = self.stream.read_u32().await.map_err(broken)?;
+        let length = usize::try_from(length).ok().and_then(|length| length.checked_sub(4));
+        let length = length.ok_or_else(not_postgres)?;
+        self.left = self.left.checked_sub(length).ok_or_else(|| {
+            not_postgres().caused_by("it sends more than any server does before it is ready")
+        })?;
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).await.map_err(broken)?;
+        Ok(Message { kind, body })
+    }
+}
+
+fn broken(cause: std::io::Error) -> Error {
+    let error = Error::new(ErrorKind::Unreachable, "the connection broke during the login");
+    if cause.kind() == std::io::ErrorKind::UnexpectedEof {
+        return error.caused_by("the server closed it");
+    }
+    error.caused_by(cause)
+}
+
+/// What is said of a server that answers in another language.
+pub(super) fn not_postgres() -> Error {
+    Error::new(ErrorKind::Unreachable, "what answers is not a PostgreSQL server")
+}
+
+/// The first message. `options` is left out because proxies refuse it, and so is everything that
+/// reading a few text columns does not need.
+pub(super) fn startup(user: &str, database: Option<&str>) -> Vec<u8> {
+    let mut body = PROTOCOL.to_be_bytes().to_vec();
+    let fixed = [
+        ("client_encoding", "UTF8"),
+        ("DateStyle", "ISO, MDY"),
+        ("TimeZone", "UTC"),
+        ("application_name", "fourstep"),
+    ];
+    let named = [("user", Some(user)), ("database", database)];
+    let named = named.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    for (name, value) in named.chain(fixed) {
+        for text in [name, value] {
+            body.extend(text.as_bytes());
+            body.push(0);
+        }
+    }
+    body.push(0);
+    let mut message = Vec::with_capacity(body.len() + 4);
+    append_counted(&mut message, &body);
+    message
+}
+
+/// PasswordMessage: a password, or its MD5 hash, with a NUL behind.
+pub(super) fn password(text: &[u8]) -> Vec<u8> {
+    sasl_response(&[text, &[0]].concat())
+}
+
+/// SASLInitialResponse.
+pub(super) fn sasl_initial_response(mechanism: &str, response: &[u8]) -> Vec<u8> {
+    let mut body = mechanism.as_bytes().to_vec();
+    body.push(0);
+    append_counted_exactly(&mut body, response);
+    sasl_response(&body)
+}
+
+/// SASLResponse. All answers to an authentication request are of kind `p`.
+pub(super) fn sasl_response(response: &[u8]) -> Vec<u8> {
+    let mut message = vec![b'p'];
+    append_counted(&mut message, response);
+    message
+}
+
+/// Appends a length that counts itself, then the bytes. The protocol's lengths have 32 bits;
+/// what is sent here is bounded by the size of a secret, and what is received by
+/// [`MOST_BEFORE_READY`].
+fn append_counted(bytes: &mut Vec<u8>, body: &[u8]) {
+    bytes.extend(u32::try_from(body.len() + 4).unwrap_or(u32::MAX).to_be_bytes());
+    bytes.extend(body);
+}
+
+fn append_counted_exactly(bytes: &mut Vec<u8>, body: &[u8]) {
+    bytes.extend(u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes());
+    bytes.extend(body);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn the_first_message_is_ours_alone() {
+        let message = startup("We\"ird ü", Some("db"));
+        assert_eq!(message[..8], [0, 0, 0, u8::try_from(message.len()).unwrap(), 0, 3, 0, 0]);
+        let text = String::from_utf8(message[8..].to_vec()).unwrap();
+        expect![[r#"
+            user
+            We"ird ü
+            database
+            db
+            client_encoding
+            UTF8
+            DateStyle
+            ISO, MDY
+            TimeZone
+            UTC
+            application_name
+            fourstep
+
+        "#]]
+        .assert_eq(&text.replace('\0', "\n"));
+        assert!(!startup("app", None).windows(8).any(|bytes| bytes == b"database"));
+    }
+
+    #[test]
+    fn answers_carry_their_lengths() {
+        assert_eq!(password(b"x"), b"p\0\0\0\x06x\0");
+        assert_eq!(sasl_initial_response("M", b"ab"), b"p\0\0\0\x0cM\0\0\0\0\x02ab");
+        assert_eq!(sasl_response(b"ab"), b"p\0\0\0\x06ab");
+    }
+
+    #[tokio::test]
+    async fn hostile_lengths_and_other_protocols_are_refused() {
+        for bytes in [
+            &b"HTTP/1.1 400 Bad Request"[..],
+            b"J\0\0\0\x0a8.0.36",
+            b"R\xff\xff\xff\xff",
+            b"R\0\0\0\x03",
+            b"S\0\x01\0\x05",
+        ] {
+            let (mut near, mut far) = tokio::io::duplex(1024);
+            far.write_all(bytes).await.unwrap();
+            let error = Exchange::new(&mut near).receive().await.unwrap_err();
+            assert!(error.to_string().starts_with("what answers is not a PostgreSQL server"));
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Hands an authenticated stream to sqlx, through a Unix socket that exists for a moment.
+//!
+//! sqlx takes no stream, but it connects to a Unix socket. There it is told what the server said
+//! at the login; from then on every byte is passed through.
+
+use std::fs::DirBuilder;
+use std::future::{Future, poll_fn};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use fourstep::{Error, ErrorKind};
+use sqlx::ConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, split};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinHandle;
+
+use super::Stream;
+
+/// The name that sqlx looks for in the socket's folder.
+const SOCKET: &str = ".s.PGSQL.5432";
+
+/// More than sqlx's first message needs.
+const LONGEST_STARTUP: u32 = 16 * 1024;
+
+/// How long a closing connection may take to say so.
+const CLOSING_TIME: Duration = Duration::from_secs(1);
+
+/// Makes a driver's connection out of an authenticated stream. `greeting` is what the server said
+/// from AuthenticationOk to ReadyForQuery. The task passes bytes until either side closes.
+///
+/// # Errors
+/// [`ErrorKind::Internal`] if the socket cannot be made (no writable temporary folder),
+/// [`ErrorKind::Unreachable`] if the driver cannot make sense of the greeting.
+pub(crate) async fn splice(
+    server: Box<dyn Stream>,
+    greeting: &[u8],
+) -> Result<(PgConnection, JoinHandle<()>), Error> {
+    let folder = Folder::create().map_err(no_socket)?;
+    let listener = UnixListener::bind(folder.0.join(SOCKET)).map_err(no_socket)?;
+    // Everything that PG* variables may have set is either set here or goes into the first
+    // message, which is read and thrown away.
+    let options = PgConnectOptions::new_without_pgpass()
+        .socket(&folder.0)
+        .port(5432)
+        .username("fourstep")
+        .ssl_mode(PgSslMode::Disable)
+        .disable_statement_logging();
+    let (local, driver) =
+        tokio::join!(introduce(listener, folder, greeting), without_panic(options.connect()));
+    let local = local.map_err(no_socket)?;
+    let driver = driver.and_then(Result::ok).ok_or_else(|| {
+        Error::new(ErrorKind::Unreachable, "the server's greeting cannot be understood")
+    })?;
+    Ok((driver, tokio::spawn(pass(local, server))))
+}
+
+fn no_socket(cause: io::Error) -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        "cannot reach the driver through a socket in the temporary folder",
+    )
+    .caused_by(cause)
+}
+
+/// Lets the driver in, once, and gives it the greeting. The folder goes as soon as it is in.
+async fn introduce(
+    listener: UnixListener,
+    folder: Folder,
+    greeting: &[u8],
+) -> io::Result<UnixStream> {
+    let (mut local, _) = listener.accept().await?;
+    drop((listener, folder));
+    let length = local.read_u32().await?.saturating_sub(4);
+    if length > LONGEST_STARTUP {
+        return Err(io::Error::other("the driver's first message is too long"));
+    }
+    copy(&mut (&mut local).take(length.into()), &mut tokio::io::sink()).await?;
+    local.write_all(greeting).await?;
+    Ok(local)
+}
+
+/// Passes bytes both ways until one side ends, then takes leave of the server in good form, so
+/// that its log shows no broken connection. An open transaction is rolled back by that.
+async fn pass(local: UnixStream, server: Box<dyn Stream>) {
+    let (mut from_driver, mut to_driver) = split(local);
+    let (mut from_server, mut to_server) = split(server);
+    tokio::select! {
+        _ = copy(&mut from_driver, &mut to_server) => {}
+        _ = copy(&mut from_server, &mut to_driver) => {}
+    }
+    let _ = tokio::time::timeout(CLOSING_TIME, to_server.shutdown()).await;
+}
+
+/// Runs the driver so that a panic in it, which an answer of garbage can cause, ends as `None`.
+pub(crate) async fn without_panic<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+        Ok(polled) => polled.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
+}
+
+/// A folder that only this user can look into, under a name that cannot be guessed; removed, with
+/// the socket in it, when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn create() -> io::Result<Self> {
+        // RandomState is seeded by the operating system; its two halves make a name that nobody
+        // can occupy beforehand.
+        let [first, second] = [0, 1].map(|half: u8| RandomState::new().hash_one(half));
+        let path = std::env::temp_dir().join(format!("fourstep-{first:016x}{second:016x}"));
+        DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Failing to tidy up must not fail a rotation.
+        let _ = std::fs::remove_file(self.0.join(SOCKET));
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// AuthenticationOk, BackendKeyData, ReadyForQuery.
+    const GREETING: &[u8] = b"R\0\0\0\x08\0\0\0\0K\0\0\0\x0c\0\0\0\x01\0\0\0\x02Z\0\0\0\x05I";
+
+    #[test]
+    fn the_folder_is_private_and_goes_with_its_socket() {
+        let folder = Folder::create().unwrap();
+        let path = folder.0.clone();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        std::fs::write(path.join(SOCKET), "").unwrap();
+        drop(folder);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn the_driver_opens_on_the_greeting_and_its_end_reaches_the_server() {
+        let (near, mut far) = tokio::io::duplex(1024);
+        let (connection, passing) = splice(Box::new(near), GREETING).await.unwrap();
+        drop(connection);
+        passing.await.unwrap();
+        // Nothing of the driver's own login came through.
+        let mut heard = Vec::new();
+        far.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(heard, b"");
+    }
+
+    #[tokio::test]
+    async fn a_driver_that_panics_or_fails_is_an_error() {
+        assert_eq!(without_panic(async { panic!("out of bounds") }).await, None::<()>);
+        for garbage in [&b"K\0\0\0\0"[..], b"Z\0\0\0\x04", b"!"] {
+            let (near, _far) = tokio::io::duplex(1024);
+            let error = splice(Box::new(near), garbage);
+            let error = tokio::time::timeout(Duration::from_secs(2), error).await;
+            if let Ok(spliced) = error {
+                assert_eq!(spliced.err().unwrap().kind(), ErrorKind::Unreachable);
+            }
+        }
+    }
+}
