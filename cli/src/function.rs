@@ -14,7 +14,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, BufReader};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
@@ -22,6 +22,9 @@ use tokio::sync::oneshot;
 /// Variables of this process that a function sees too. Everything else is left out: real AWS
 /// credentials above all.
 const INHERITED: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_BACKTRACE"];
+
+/// How much of a function's output is kept, in bytes.
+const MOST_OUTPUT: u64 = 4 * 1024 * 1024;
 
 /// A rotation function on this machine.
 #[derive(Debug, Clone)]
@@ -152,13 +155,16 @@ fn exited(status: &str) -> (String, String) {
     ("Runtime.ExitError".to_owned(), format!("the function ended without an answer ({status})"))
 }
 
+/// Reads a pipe to its end and keeps its beginning: a function that writes without end must not
+/// fill this process's memory.
 async fn read_all(pipe: Option<impl tokio::io::AsyncRead + Unpin>) -> String {
-    let mut bytes = Vec::new();
-    if let Some(pipe) = pipe {
+    let mut kept = Vec::new();
+    if let Some(mut pipe) = pipe {
         // What was read before a failure is still worth showing.
-        let _ = BufReader::new(pipe).read_to_end(&mut bytes).await;
+        let _ = (&mut pipe).take(MOST_OUTPUT).read_to_end(&mut kept).await;
+        let _ = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8_lossy(&kept).into_owned()
 }
 
 /// One invocation, between the Runtime API's requests.

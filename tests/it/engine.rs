@@ -87,9 +87,11 @@ struct Scene {
 fn scene() -> Scene {
     let store = Arc::new(MemoryStore::new());
     let value = Some("v".into());
-    store.create("s", NewSecret { value, ..NewSecret::default() }).unwrap();
+    // Versions are described in the order of their ids, so these are chosen.
+    let first = Some(VersionId::from_store("00000000-first-version-0000000000000"));
+    store.create("s", NewSecret { value, token: first, ..NewSecret::default() }).unwrap();
     let secret = SecretId::parse("s").unwrap();
-    let token = new_token();
+    let token = VersionId::from_store("ffffffff-second-version-000000000000");
     store.rotate(&secret, &NewRotation::now(&token, FUNCTION)).unwrap();
     let effects = Arc::new(Mutex::new(Vec::new()));
     let rotator = Recorder {

@@ -7,7 +7,11 @@
 mod support;
 
 mod engine;
-mod single_user;
-mod transport;
+mod function;
+mod leaks;
+mod local;
 mod races;
+mod replay;
+mod single_user;
 mod store;
+mod transport;

@@ -20,7 +20,8 @@ fn with(document: &Value, field: &str, value: impl Into<Value>) -> Value {
 /// The stored verifier of a user: changes with every ALTER ROLE ... PASSWORD.
 async fn verifier(server: &Server, user: &User) -> String {
     let mut connection = server.superuser().await;
-    let query = sqlx::query("SELECT rolpassword FROM pg_authid WHERE rolname = $1").bind(&user.name);
+    let query =
+        sqlx::query("SELECT rolpassword FROM pg_authid WHERE rolname = $1").bind(&user.name);
     query.fetch_one(&mut connection).await.unwrap().get(0)
 }
 
@@ -69,7 +70,8 @@ async fn parity_10_only_the_password_is_replaced_and_stored_under_the_token() {
 
 #[tokio::test]
 async fn parity_14_a_document_that_cannot_be_read_is_refused_before_anything_is_stored() {
-    let document = json!({"engine": "postgres", "host": "h", "username": "u", "password": "canary"});
+    let document =
+        json!({"engine": "postgres", "host": "h", "username": "u", "password": "canary"});
     for (field, value, message) in [
         ("engine", json!("mysql"), "the secret's field \"engine\" must be \"postgres\" or"),
         ("host", json!(null), "the secret's field \"host\" is missing"),
@@ -81,7 +83,10 @@ async fn parity_14_a_document_that_cannot_be_read_is_refused_before_anything_is_
         let token = stage.begin();
         let ended = stage.step(Step::Create, &token).await;
         let error = ended.error();
-        assert!(error.starts_with("createSecret: AWSCURRENT: ") && error.contains(message), "{error}");
+        assert!(
+            error.starts_with("createSecret: AWSCURRENT: ") && error.contains(message),
+            "{error}"
+        );
         assert!(!error.contains("canary"), "{error}");
         assert!(!ended.tally.calls.contains_key("PutSecretValue"));
     }
@@ -103,7 +108,11 @@ async fn parity_17_a_pending_password_that_works_already_is_left_alone() {
     assert_eq!(ended.result.as_ref().unwrap().effect, Effect::Nothing);
     assert!(ended.why().contains("has the pending password already"), "{}", ended.why());
     assert_eq!(verifier(&server, &user).await, before);
-    assert_eq!((ended.tally.connections, ended.tally.rejected_logins), (2, 1), "current, then pending");
+    assert_eq!(
+        (ended.tally.connections, ended.tally.rejected_logins),
+        (2, 1),
+        "current, then pending"
+    );
 }
 
 #[tokio::test]
@@ -144,7 +153,12 @@ async fn parity_20_a_previous_version_that_cannot_be_read_is_ignored() {
         stage.put_current(&with(&server.document(&user), "password", "canary-wrong"));
         let token = stage.play(&[Step::Create]).await;
         let ended = stage.step(Step::Set, &token).await;
-        assert_eq!(ended.result.as_ref().unwrap_err().kind(), ErrorKind::Rejected, "{}", ended.error());
+        assert_eq!(
+            ended.result.as_ref().unwrap_err().kind(),
+            ErrorKind::Rejected,
+            "{}",
+            ended.error()
+        );
         assert!(!ended.error().contains("AWSPREVIOUS"), "{}", ended.error());
     }
 }
@@ -183,7 +197,10 @@ async fn parity_22_23_another_user_or_host_in_pending_is_refused_before_any_conn
         let ended = stage.step(Step::Set, &token).await;
         let error = ended.error();
         assert_eq!(ended.result.unwrap_err().kind(), ErrorKind::Mismatch, "{error}");
-        assert!(error.contains("--remove-from-version-id") && error.contains(token.as_str()), "{error}");
+        assert!(
+            error.contains("--remove-from-version-id") && error.contains(token.as_str()),
+            "{error}"
+        );
         assert_eq!(ended.tally.connections, 0);
         assert!(server.logs_in(&user.name, &user.password).await);
     }
@@ -247,9 +264,24 @@ async fn parity_25_hostile_user_names_change_only_that_user_twice() {
     let Some(server) = server() else { return };
     let bystander = server.user("bystander").await;
     for stem in [
-        "quote\"d", "apo'strophe", "back\\slash", "per%cent%s", "with space", "semi;colon; DROP ROLE x; --",
-        "UPPER", "ünï☃", "comma,equals=", "$dollar$1", "tab\there", "{brace}", "a@b:c/d", "new\nline",
-        "\u{a0}nbsp", "-- comment", "/* c", "E'\\x41'",
+        "quote\"d",
+        "apo'strophe",
+        "back\\slash",
+        "per%cent%s",
+        "with space",
+        "semi;colon; DROP ROLE x; --",
+        "UPPER",
+        "ünï☃",
+        "comma,equals=",
+        "$dollar$1",
+        "tab\there",
+        "{brace}",
+        "a@b:c/d",
+        "new\nline",
+        "\u{a0}nbsp",
+        "-- comment",
+        "/* c",
+        "E'\\x41'",
     ] {
         let user = server.user(stem).await;
         let stage = Stage::new(&server.document(&user), &[]);
@@ -269,8 +301,20 @@ async fn parity_25_hostile_user_names_change_only_that_user_twice() {
 async fn parity_26_hostile_passwords_work_exactly_twice() {
     let Some(server) = server() else { return };
     for password in [
-        "per%cent%s", "quo'te", "dou\"ble", "back\\slash\\", "$dollar$$tag$", "with space ", ";semi--", "ünï☃",
-        "{}[]()", "`tick`", "a:b@c/d?e#f&g=h", "E'\\x41'", "SCRAM-SHA-256$4096:x", "md5abc",
+        "per%cent%s",
+        "quo'te",
+        "dou\"ble",
+        "back\\slash\\",
+        "$dollar$$tag$",
+        "with space ",
+        ";semi--",
+        "ünï☃",
+        "{}[]()",
+        "`tick`",
+        "a:b@c/d?e#f&g=h",
+        "E'\\x41'",
+        "SCRAM-SHA-256$4096:x",
+        "md5abc",
     ] {
         let user = server.user_with("password", password).await;
         let stage = Stage::new(&server.document(&user), &[]);
@@ -335,7 +379,11 @@ async fn parity_31_a_pending_password_that_does_not_work_leaves_current_untouche
     let labels = stage.labels();
     let ended = stage.step(Step::Test, &token).await;
     assert_eq!(ended.result.as_ref().unwrap_err().kind(), ErrorKind::Rejected);
-    assert!(ended.error().starts_with("testSecret: the pending secret does not log in"), "{}", ended.error());
+    assert!(
+        ended.error().starts_with("testSecret: the pending secret does not log in"),
+        "{}",
+        ended.error()
+    );
     assert_eq!(stage.labels(), labels);
     stage.step(Step::Set, &token).await.why();
     assert_eq!(stage.step(Step::Test, &token).await.why(), "the pending secret logs in");

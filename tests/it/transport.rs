@@ -29,7 +29,8 @@ fn kind(ended: &Ended) -> ErrorKind {
 /// Whether the server says that this user's sessions were encrypted.
 async fn encrypted(server: &Server, user: &User) -> bool {
     let log = server.log_about(&user.name);
-    let logins: Vec<&str> = log.lines().filter(|line| line.contains("connection authorized")).collect();
+    let logins: Vec<&str> =
+        log.lines().filter(|line| line.contains("connection authorized")).collect();
     assert!(!logins.is_empty());
     logins.iter().all(|line| line.contains("SSL enabled"))
 }
@@ -39,7 +40,8 @@ async fn parity_27_true_means_verified_tls_whatever_its_spelling() {
     let Some(server) = server() else { return };
     for ssl in [json!(true), json!("TRUE"), json!("true")] {
         let user = server.user("tls").await;
-        let stage = Stage::new(&document(&server, &user, Some(ssl)), &[("TLS_CA_BUNDLE", &server.ca)]);
+        let stage =
+            Stage::new(&document(&server, &user, Some(ssl)), &[("TLS_CA_BUNDLE", &server.ca)]);
         for _ in 0..2 {
             stage.play(&Step::ALL).await;
         }
@@ -119,7 +121,7 @@ async fn beyond_05_falling_back_is_opt_in_and_warned_about() {
     let ended = set(&stage).await;
     ended.why();
     let warnings = ended.tally.warnings.join("; ");
-    assert!(warnings.contains("plaintext"), "{warnings}");
+    assert!(warnings.contains("going on without TLS"), "{warnings}");
     assert!(server.logs_in(&user.name, &stage.password(AWSPENDING)).await);
     // `ssl` true is never weakened by it.
     let ended = set(&Stage::new(&document(&server, &user, Some(json!(true))), &variables)).await;
@@ -150,7 +152,8 @@ async fn rule_05_a_login_without_a_password_check_proves_nothing() {
     for ssl in [json!(true), json!(false)] {
         let user = server.user("trusted").await;
         join(&server, &user, "hba_trust").await;
-        let stage = Stage::new(&document(&server, &user, Some(ssl)), &[("TLS_CA_BUNDLE", &server.ca)]);
+        let stage =
+            Stage::new(&document(&server, &user, Some(ssl)), &[("TLS_CA_BUNDLE", &server.ca)]);
         let token = stage.play(&[Step::Create]).await;
         for step in [Step::Set, Step::Test] {
             let ended = stage.step(step, &token).await;
@@ -168,7 +171,12 @@ async fn rule_09_a_cleartext_or_md5_password_is_never_sent_in_plaintext() {
         if group == "hba_md5" {
             // MD5 is asked for only where the stored password is an MD5 hash.
             let sql = "SET password_encryption = md5; SET log_statement = none; SET log_min_duration_statement = -1;";
-            server.arrange(&format!("{sql} ALTER ROLE \"{}\" PASSWORD '{}'", user.name, user.password)).await;
+            server
+                .arrange(&format!(
+                    "{sql} ALTER ROLE \"{}\" PASSWORD '{}'",
+                    user.name, user.password
+                ))
+                .await;
         }
         let ca = ("TLS_CA_BUNDLE", server.ca.as_str());
         let plain = document(&server, &user, Some(json!(false)));

@@ -32,6 +32,10 @@ const DIALECT: Dialect = Dialect {
     default_dbname: Some("postgres"),
 };
 
+/// The default of `EXCLUDE_CHARACTERS`: AWS's for PostgreSQL. The colon is in it because a `.pgpass`
+/// file separates fields with it.
+pub const EXCLUDED_CHARACTERS: &str = ":/@\"'\\";
+
 /// A PostgreSQL server, as far as rotating passwords on it needs.
 #[derive(Debug)]
 pub struct Postgres {

@@ -2,7 +2,8 @@
 
 use fourstep::store::memory::{Fault, NewRotation, NewValue};
 use fourstep::store::{
-    AWSCURRENT, AWSPENDING, AWSPREVIOUS, Select, StoreError, StoreErrorCode, StoredValue, StoredVersion,
+    AWSCURRENT, AWSPENDING, AWSPREVIOUS, Select, StoreError, StoreErrorCode, StoredValue,
+    StoredVersion,
 };
 use fourstep::{ExposeSecret, RotationToken, SecretId, SecretString, VersionId};
 
@@ -11,7 +12,8 @@ use crate::support::stage::{FUNCTION, new_token};
 
 impl Bench {
     async fn get(&self, select: Select<'_>) -> Result<(VersionId, String), StoreError> {
-        let StoredVersion { version, value, created } = self.tested.get_secret_value(&self.secret, select).await?;
+        let StoredVersion { version, value, created } =
+            self.tested.get_secret_value(&self.secret, select).await?;
         assert!(created.is_some(), "the creation time is told");
         match value {
             StoredValue::Text(text) => Ok((version, text.expose_secret().to_owned())),
@@ -69,12 +71,17 @@ pub async fn a_description_shows_labels_tags_and_whether_rotation_is_on(bench: &
 pub async fn an_empty_pending_version_is_described_but_not_found(bench: &Bench) {
     let token = bench.begin();
     assert_eq!(bench.labels(&token).await, [AWSPENDING]);
-    for select in
-        [Select::Label(AWSPENDING), Select::Version(&token), Select::VersionWithLabel(&token, AWSPENDING)]
-    {
+    for select in [
+        Select::Label(AWSPENDING),
+        Select::Version(&token),
+        Select::VersionWithLabel(&token, AWSPENDING),
+    ] {
         let (code, message) = error(bench.get(select).await);
         assert_eq!(code, StoreErrorCode::NotFound);
-        assert!(message.starts_with("Secrets Manager can't find the specified secret value for "), "{message}");
+        assert!(
+            message.starts_with("Secrets Manager can't find the specified secret value for "),
+            "{message}"
+        );
     }
 }
 
@@ -101,7 +108,10 @@ pub async fn a_label_on_another_version_is_an_invalid_request(bench: &Bench) {
     bench.put(&token, "second").await.unwrap();
     let (code, message) = error(bench.get(Select::VersionWithLabel(&token, AWSCURRENT)).await);
     assert_eq!(code, StoreErrorCode::InvalidRequest);
-    assert_eq!(message, "You provided a VersionStage that is not associated to the provided VersionId.");
+    assert_eq!(
+        message,
+        "You provided a VersionStage that is not associated to the provided VersionId."
+    );
 }
 
 pub async fn what_does_not_exist_is_not_found(bench: &Bench) {
@@ -171,7 +181,12 @@ pub async fn the_rotation_token_arrives(bench: &Bench) {
 }
 
 pub async fn any_text_survives(bench: &Bench) {
-    for text in ["{\"a\": 1e+400, \"ü\": \"☃\"}", "  spaces\nand \"quotes\" \\ ", "\u{1}\u{7f}\u{10ffff}", "x"] {
+    for text in [
+        "{\"a\": 1e+400, \"ü\": \"☃\"}",
+        "  spaces\nand \"quotes\" \\ ",
+        "\u{1}\u{7f}\u{10ffff}",
+        "x",
+    ] {
         let token = new_token();
         bench.memory.put(&bench.secret, NewValue::labelled(&token, "-", &["other"])).unwrap();
         let token = bench.begin();

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use fourstep::store::{
-    AWSCURRENT, AWSPENDING, SecretDescription, SecretStore, Select, StoreError, StoreErrorCode, StoredValue,
-    StoredVersion, VersionSummary,
+    AWSCURRENT, AWSPENDING, SecretDescription, SecretStore, Select, StoreError, StoreErrorCode,
+    StoredValue, StoredVersion, VersionSummary,
 };
 use fourstep::{ExposeSecret, RotationToken, SecretId, SecretString, VersionId};
 use serde_json::{Value, json};
@@ -35,12 +35,13 @@ impl CommandLine {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), input.to_string()).unwrap();
         let output = Command::new(&self.program)
-            .args(["--endpoint-url", &self.endpoint, "--output", "json", "--no-cli-pager", "secretsmanager"])
+            .args(["--endpoint-url", &self.endpoint, "--output", "json", "secretsmanager"])
             .args([operation, "--cli-input-json", &format!("file://{}", file.path().display())])
             .env("AWS_ACCESS_KEY_ID", "local")
             .env("AWS_SECRET_ACCESS_KEY", "local")
             .env("AWS_DEFAULT_REGION", "us-east-1")
             .env("AWS_MAX_ATTEMPTS", "1")
+            .env("AWS_PAGER", "")
             .output()
             .await
             .unwrap();
@@ -85,7 +86,8 @@ fn time(text: Option<&Value>) -> Option<SystemTime> {
         }
         Value::String(text) => {
             // 2026-11-22T02:05:10.123456+00:00: every digit in order is a number that grows.
-            let digits: String = text.split('+').next()?.chars().filter(char::is_ascii_digit).collect();
+            let digits: String =
+                text.split('+').next()?.chars().filter(char::is_ascii_digit).collect();
             let padded = format!("{digits:0<20}");
             Some(SystemTime::UNIX_EPOCH + Duration::from_nanos(padded[2..].parse().ok()?))
         }
@@ -113,7 +115,11 @@ impl SecretStore for CommandLine {
         })
     }
 
-    async fn get_secret_value(&self, secret: &SecretId, select: Select<'_>) -> Result<StoredVersion, StoreError> {
+    async fn get_secret_value(
+        &self,
+        secret: &SecretId,
+        select: Select<'_>,
+    ) -> Result<StoredVersion, StoreError> {
         let mut input = json!({"SecretId": secret.as_str()});
         if let Select::Version(version) | Select::VersionWithLabel(version, _) = select {
             input["VersionId"] = version.as_str().into();
@@ -151,7 +157,12 @@ impl SecretStore for CommandLine {
         self.run("put-secret-value", &input).await.map(drop)
     }
 
-    async fn move_current(&self, secret: &SecretId, to: &VersionId, from: &VersionId) -> Result<(), StoreError> {
+    async fn move_current(
+        &self,
+        secret: &SecretId,
+        to: &VersionId,
+        from: &VersionId,
+    ) -> Result<(), StoreError> {
         let input = json!({
             "SecretId": secret.as_str(),
             "VersionStage": AWSCURRENT,

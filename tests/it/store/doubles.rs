@@ -17,7 +17,11 @@ impl SecretStore for Shared {
         self.0.describe_secret(secret).await
     }
 
-    async fn get_secret_value(&self, secret: &SecretId, select: Select<'_>) -> Result<StoredVersion, StoreError> {
+    async fn get_secret_value(
+        &self,
+        secret: &SecretId,
+        select: Select<'_>,
+    ) -> Result<StoredVersion, StoreError> {
         self.0.get_secret_value(secret, select).await
     }
 
@@ -31,7 +35,12 @@ impl SecretStore for Shared {
         self.0.put_pending(secret, token, value, rotation_token).await
     }
 
-    async fn move_current(&self, secret: &SecretId, to: &VersionId, from: &VersionId) -> Result<(), StoreError> {
+    async fn move_current(
+        &self,
+        secret: &SecretId,
+        to: &VersionId,
+        from: &VersionId,
+    ) -> Result<(), StoreError> {
         self.0.move_current(secret, to, from).await
     }
 

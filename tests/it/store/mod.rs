@@ -14,7 +14,7 @@ use fourstep::store::memory::{MemoryStore, NewSecret};
 use fourstep::{Environment, SecretId};
 use fourstep_cli::serve;
 
-use command_line::CommandLine;
+pub use command_line::CommandLine;
 
 /// A store under test, and the memory store behind it, in which a body arranges what it needs.
 pub struct Bench {
@@ -54,7 +54,8 @@ impl Bench {
             Through::CommandLine => Box::new(CommandLine::find(&server.url())?),
             _ => {
                 let endpoint = server.url();
-                let environment = Environment::from([("SECRETS_MANAGER_ENDPOINT", endpoint.as_str())]);
+                let environment =
+                    Environment::from([("SECRETS_MANAGER_ENDPOINT", endpoint.as_str())]);
                 Box::new(AwsStore::connect(&environment).await.unwrap())
             }
         };

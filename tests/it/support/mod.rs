@@ -4,9 +4,6 @@ pub mod postgres;
 pub mod program;
 pub mod stage;
 
-/// A value planted where a secret stands; nothing that is printed may contain it.
-pub const CANARY: &str = "canary";
-
 /// Skips a test aloud, or fails it where nothing may be skipped (`FOURSTEP_TEST_REQUIRE`).
 pub fn skip(missing: &str) {
     assert!(

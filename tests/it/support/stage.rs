@@ -124,10 +124,7 @@ impl Stage {
 
     /// The text under a label.
     pub fn text(&self, label: &str) -> String {
-        match self.store.get(&self.secret, Select::Label(label)).unwrap().value {
-            SecretValue::Text(text) => text.expose_secret().to_owned(),
-            SecretValue::Binary(_) => panic!("a binary value"),
-        }
+        read(&self.store, &self.secret, label)
     }
 
     /// The password under a label.
@@ -150,4 +147,12 @@ impl Stage {
 /// A token nobody used before.
 pub fn new_token() -> VersionId {
     VersionId::from_store(uuid::Uuid::new_v4().to_string())
+}
+
+/// The text under a label of a secret.
+pub fn read(store: &MemoryStore, secret: &SecretId, label: &str) -> String {
+    match store.get(secret, Select::Label(label)).unwrap().value {
+        SecretValue::Text(text) => text.expose_secret().to_owned(),
+        SecretValue::Binary(_) => panic!("a binary value"),
+    }
 }

@@ -35,6 +35,12 @@ pub(super) fn token_in_use(token: &VersionId, arn: &str) -> String {
     )
 }
 
+/// Ours: AWS's own text would echo the value.
+pub(super) fn value_length() -> StoreError {
+    let message = "The secret value must be 1 to 65536 bytes long.";
+    StoreError::new(Code::InvalidParameter, message)
+}
+
 pub(super) fn already_named(name: &str) -> StoreError {
     let message = format!("The operation failed because the secret {name} already exists.");
     StoreError::new(Code::AlreadyExists, message)

@@ -24,6 +24,14 @@ pub enum SecretValue {
 }
 
 impl SecretValue {
+    /// In bytes.
+    pub(super) fn length(&self) -> usize {
+        match self {
+            Self::Text(text) => text.expose_secret().len(),
+            Self::Binary(bytes) => bytes.expose_secret().len(),
+        }
+    }
+
     pub(super) fn same_as(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Text(one), Self::Text(two)) => one.expose_secret() == two.expose_secret(),

@@ -6,6 +6,8 @@ use crate::event::{RotationToken, SecretId, VersionId};
 use crate::store::{AWSCURRENT, AWSPENDING, Select, StoreError, StoreErrorCode};
 
 /// AWS's limit of labels on one version.
+/// The longest value Secrets Manager stores, in bytes.
+const LONGEST_VALUE: usize = 65_536;
 const MOST_LABELS: usize = 20;
 
 impl MemoryStore {
@@ -44,8 +46,8 @@ impl MemoryStore {
     /// abandons a rotation that is under way.
     ///
     /// # Errors
-    /// NotFound; AlreadyExists if the token holds another value; InvalidRequest if the secret
-    /// waits for its deletion.
+    /// NotFound; AlreadyExists if the token holds another value; InvalidParameter if the value is
+    /// not 1 to 65,536 bytes long; InvalidRequest if the secret waits for its deletion.
     pub fn put(&self, secret: &SecretId, new: NewValue) -> Result<Written, StoreError> {
         let (token, label) = (new.token.clone(), new.labels.first().cloned());
         let call = Call::of("PutSecretValue", secret).on(Some(&token), label.as_deref());
@@ -133,6 +135,9 @@ pub(super) fn put(
 ) -> Result<Written, StoreError> {
     record.alive()?;
     let NewValue { token, value, labels, rotation_token } = new;
+    if !(1..=LONGEST_VALUE).contains(&value.length()) {
+        return Err(errors::value_length());
+    }
     let stored = record.versions.get(&token).and_then(|version| version.value.as_ref());
     match stored {
         Some(stored) if stored.same_as(&value) => return Ok(Written::about(record, Some(token))),

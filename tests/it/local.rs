@@ -1,0 +1,161 @@
+//! `fourstep serve`, used as people use it: through the AWS CLI.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use fourstep::store::StoreErrorCode;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::store::CommandLine;
+use crate::support::postgres::server;
+use crate::support::program::binary;
+use crate::support::stage::{FUNCTION, new_token};
+
+/// A running `fourstep serve`, stopped when dropped.
+struct Serving {
+    _child: Child,
+    aws: CommandLine,
+}
+
+async fn serve(arguments: &[&str]) -> Option<Serving> {
+    let mut child = Command::new(binary("fourstep"))
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = lines.next_line().await.unwrap().unwrap();
+    let url = first.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+    let aws = CommandLine::find(url.trim_end_matches('.'))?;
+    Some(Serving { _child: child, aws })
+}
+
+impl Serving {
+    async fn ok(&self, operation: &str, input: Value) -> Value {
+        self.aws.run(operation, &input).await.unwrap_or_else(|error| panic!("{operation}: {error}"))
+    }
+
+    async fn code(&self, operation: &str, input: Value) -> StoreErrorCode {
+        self.aws.run(operation, &input).await.unwrap_err().code
+    }
+}
+
+#[tokio::test]
+async fn every_operation_works_from_the_aws_cli() {
+    let Some(serving) = serve(&[]).await else { return };
+    let created = serving
+        .ok(
+            "create-secret",
+            json!({"Name": "app/db", "SecretString": "one", "Tags": [{"Key": "k", "Value": "v"}]}),
+        )
+        .await;
+    let arn = created["ARN"].as_str().unwrap();
+    assert!(
+        arn.starts_with("arn:aws:secretsmanager:us-east-1:000000000000:secret:app/db-"),
+        "{arn}"
+    );
+    let first = created["VersionId"].as_str().unwrap();
+    let code = serving.code("create-secret", json!({"Name": "app/db", "SecretString": "x"})).await;
+    assert_eq!(code, StoreErrorCode::AlreadyExists);
+
+    serving
+        .ok("tag-resource", json!({"SecretId": arn, "Tags": [{"Key": "team", "Value": "blue"}]}))
+        .await;
+    let put =
+        serving.ok("put-secret-value", json!({"SecretId": "app/db", "SecretString": "two"})).await;
+    let second = put["VersionId"].as_str().unwrap();
+    assert_eq!(put["VersionStages"], json!(["AWSCURRENT"]));
+    let read = serving.ok("get-secret-value", json!({"SecretId": "app/db"})).await;
+    assert_eq!((&read["SecretString"], &read["VersionId"]), (&json!("two"), &json!(second)));
+
+    let moved = json!({"SecretId": arn, "VersionStage": "AWSCURRENT", "MoveToVersionId": first, "RemoveFromVersionId": second});
+    serving.ok("update-secret-version-stage", moved).await;
+    let listed = serving.ok("list-secret-version-ids", json!({"SecretId": arn})).await;
+    assert_eq!(listed["Versions"].as_array().unwrap().len(), 2);
+
+    // No function was ever named.
+    let code = serving.code("rotate-secret", json!({"SecretId": arn})).await;
+    assert_eq!(code, StoreErrorCode::InvalidRequest);
+    let token = new_token();
+    let rotate = json!({"SecretId": arn, "RotationLambdaARN": FUNCTION, "ClientRequestToken": token.as_str(),
+        "RotationRules": {"AutomaticallyAfterDays": 30}});
+    assert_eq!(serving.ok("rotate-secret", rotate).await["VersionId"], json!(token.as_str()));
+    let described = serving.ok("describe-secret", json!({"SecretId": arn})).await;
+    assert_eq!(described["VersionIdsToStages"][token.as_str()], json!(["AWSPENDING"]));
+    assert_eq!(described["RotationEnabled"], json!(true));
+    let empty = json!({"SecretId": arn, "VersionStage": "AWSPENDING"});
+    assert_eq!(serving.code("get-secret-value", empty).await, StoreErrorCode::NotFound);
+    // A rotation that is not complete blocks the next one.
+    assert_eq!(
+        serving.code("rotate-secret", json!({"SecretId": arn})).await,
+        StoreErrorCode::InvalidRequest
+    );
+    let cancelled = serving.ok("cancel-rotate-secret", json!({"SecretId": arn})).await;
+    assert_eq!(cancelled["VersionId"], json!(token.as_str()));
+
+    serving.ok("delete-secret", json!({"SecretId": arn, "RecoveryWindowInDays": 7})).await;
+    assert_eq!(
+        serving.code("get-secret-value", json!({"SecretId": arn})).await,
+        StoreErrorCode::InvalidRequest
+    );
+    serving.ok("delete-secret", json!({"SecretId": arn, "ForceDeleteWithoutRecovery": true})).await;
+    assert_eq!(
+        serving.code("describe-secret", json!({"SecretId": arn})).await,
+        StoreErrorCode::NotFound
+    );
+}
+
+/// Waits until a rotation has ended as `ended` says it should.
+async fn wait(serving: &Serving, ended: impl Fn(&Value) -> bool) -> Value {
+    for _ in 0..60 {
+        let described = serving.ok("describe-secret", json!({"SecretId": "app/db"})).await;
+        if ended(&described) {
+            return described;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("the rotation did not end");
+}
+
+#[tokio::test]
+async fn with_a_rotator_the_steps_are_played_in_the_background() {
+    let Some(server) = server() else { return };
+    let user = server.user("served").await;
+    let rotator = binary("rotate-postgres");
+    let Some(serving) =
+        serve(&["--rotator", rotator.to_str().unwrap(), "--pending-label", "left"]).await
+    else {
+        return;
+    };
+    let document = server.document(&user).to_string();
+    serving.ok("create-secret", json!({"Name": "app/db", "SecretString": document})).await;
+
+    // A schedule without a rotation: testSecret only, and the temporary version goes again.
+    let rotate = |immediately: bool| {
+        json!({"SecretId": "app/db", "RotationLambdaARN": FUNCTION, "RotateImmediately": immediately,
+            "RotationRules": {"AutomaticallyAfterDays": 30}})
+    };
+    serving.ok("rotate-secret", rotate(false)).await;
+    let tested = wait(&serving, |described| {
+        described["VersionIdsToStages"].as_object().is_some_and(|stages| stages.len() == 1)
+    })
+    .await;
+    assert_eq!(tested["RotationEnabled"], json!(true));
+    assert!(server.logs_in(&user.name, &user.password).await);
+
+    let answer = serving.ok("rotate-secret", rotate(true)).await;
+    let version = answer["VersionId"].as_str().unwrap();
+    let done = wait(&serving, |described| described.get("LastRotatedDate").is_some()).await;
+    let mut labels = done["VersionIdsToStages"][version].as_array().unwrap().clone();
+    labels.sort_by_key(ToString::to_string);
+    assert_eq!(labels, [json!("AWSCURRENT"), json!("AWSPENDING")]);
+    let read = serving.ok("get-secret-value", json!({"SecretId": "app/db"})).await;
+    let current: Value = serde_json::from_str(read["SecretString"].as_str().unwrap()).unwrap();
+    assert!(server.logs_in(&user.name, current["password"].as_str().unwrap()).await);
+    assert!(!server.logs_in(&user.name, &user.password).await);
+}

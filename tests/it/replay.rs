@@ -1,0 +1,200 @@
+//! `fourstep replay`, as a person runs it and as a script reads it.
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::support::postgres::{Server, User, server};
+use crate::support::program::{SecretFile, binary, fourstep, secret_file};
+
+async fn replay(file: &SecretFile, arguments: &[&str]) -> Output {
+    let rotator = binary("rotate-postgres");
+    let mut all = vec![
+        "replay",
+        "--rotator",
+        rotator.to_str().unwrap(),
+        "--secret",
+        file.path.to_str().unwrap(),
+    ];
+    all.extend_from_slice(arguments);
+    fourstep(&all).await
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn steps(output: &Output) -> Vec<Value> {
+    lines(output).into_iter().filter(|line| line["event"] == "step").collect()
+}
+
+fn file_of(server: &Server, user: &User) -> SecretFile {
+    secret_file(&server.document(user).to_string())
+}
+
+fn password(file: &SecretFile) -> String {
+    let text = std::fs::read_to_string(&file.path).unwrap();
+    serde_json::from_str::<Value>(&text).unwrap()["password"].as_str().unwrap().to_owned()
+}
+
+/// `AWSCURRENT accepted`, sorted, for one line of the report.
+fn verdicts(line: &Value) -> Vec<String> {
+    let rows = line["versions"].as_array().unwrap();
+    let mut verdicts: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            format!(
+                "{} {}",
+                row["labels"].as_array().unwrap()[0].as_str().unwrap(),
+                row["verdict"].as_str().unwrap()
+            )
+        })
+        .collect();
+    verdicts.sort();
+    verdicts
+}
+
+#[tokio::test]
+async fn two_rotations_are_reported_step_by_step_and_the_file_is_kept_up_to_date() {
+    let Some(server) = server() else { return };
+    for label in ["removed", "left"] {
+        let user = server.user("replayed").await;
+        let file = file_of(&server, &user);
+        let output = replay(&file, &["--json", "--rotations", "2", "--pending-label", label]).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let steps = steps(&output);
+        let names: Vec<&str> = steps.iter().map(|step| step["step"].as_str().unwrap()).collect();
+        assert_eq!(names, ["createSecret", "setSecret", "testSecret", "finishSecret"].repeat(2));
+        assert!(
+            steps
+                .iter()
+                .all(|step| step["ok"] == json!(true) && step["rejected_logins"] == json!(0))
+        );
+        assert_eq!(verdicts(&steps[0]), ["AWSCURRENT accepted", "AWSPENDING rejected"]);
+        assert_eq!(verdicts(&steps[1]), ["AWSCURRENT rejected", "AWSPENDING accepted"]);
+        assert_eq!(verdicts(&steps[3]), ["AWSCURRENT accepted", "AWSPREVIOUS rejected"]);
+        assert_ne!(password(&file), user.password);
+        assert!(server.logs_in(&user.name, &password(&file)).await);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(!text.contains(&user.password) && !text.contains(&password(&file)));
+        assert!(!file.path.with_extension("json.journal").exists());
+    }
+}
+
+#[tokio::test]
+async fn the_table_shows_labels_logins_calls_and_time() {
+    let Some(server) = server() else { return };
+    let user = server.user("table").await;
+    let file = file_of(&server, &user);
+    let output = replay(&file, &[]).await;
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    for words in [
+        "rotation 1 of 1, version ",
+        "createSecret  done",
+        "DescribeSecret 1, GetSecretValue 2, PutSecretValue 1; connections 0, refused logins 0",
+        "DescribeSecret 2, GetSecretValue 2; connections 1, refused logins 0",
+        " ms  ",
+        "AWSCURRENT               yes",
+        "AWSPENDING               no",
+        "1 rotation done",
+    ] {
+        assert!(text.contains(words), "{words}:\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn every_step_twice_succeeds() {
+    let Some(server) = server() else { return };
+    let user = server.user("replaytwice").await;
+    let file = file_of(&server, &user);
+    let output = replay(&file, &["--json", "--twice", "--rotations", "2"]).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let steps = steps(&output);
+    assert_eq!(steps.len(), 16);
+    assert!(steps.iter().skip(1).step_by(2).all(|step| step["ok"] == json!(true)));
+    assert!(server.logs_in(&user.name, &password(&file)).await);
+}
+
+#[tokio::test]
+async fn a_test_of_the_configuration_changes_nothing() {
+    let Some(server) = server() else { return };
+    let user = server.user("rehearse").await;
+    let file = file_of(&server, &user);
+    let output = replay(&file, &["--json", "--test-only"]).await;
+    assert!(output.status.success());
+    let steps = steps(&output);
+    assert_eq!(steps.len(), 1);
+    assert_eq!(steps[0]["why"], "the current secret logs in and a rotation would succeed");
+    assert_eq!(password(&file), user.password);
+    assert!(server.logs_in(&user.name, &user.password).await);
+}
+
+#[tokio::test]
+async fn a_replay_that_stops_half_way_loses_no_password_and_the_next_one_recovers() {
+    let Some(server) = server() else { return };
+    let user = server.user("halfway").await;
+    let file = file_of(&server, &user);
+    let before = password(&file);
+    for _ in 0..2 {
+        // The password is changed and the rotation then abandoned, twice.
+        let output =
+            replay(&file, &["--json", "--step", "createSecret", "--step", "setSecret"]).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(password(&file), before, "only a finished rotation changes the file");
+        assert!(!server.logs_in(&user.name, &before).await);
+    }
+    let output = replay(&file, &["--json"]).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(
+        lines(&output).iter().any(|line| line["event"] == "resumed" && line["values"] == json!(2))
+    );
+    assert!(server.logs_in(&user.name, &password(&file)).await);
+}
+
+#[tokio::test]
+async fn a_failed_step_ends_the_replay_with_status_1_and_says_why() {
+    let Some(server) = server() else { return };
+    let user = server.user("fails").await;
+    let mut document = server.document(&user);
+    document["password"] = json!("canary-wrong");
+    let file = secret_file(&document.to_string());
+    let output = replay(&file, &[]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stdout);
+    for words in [
+        "setSecret     failed",
+        "error type: Rejected",
+        "every stored password was refused",
+        "stopped here",
+    ] {
+        assert!(text.contains(words), "{words}:\n{text}");
+    }
+    assert!(!text.contains("canary"), "{text}");
+    assert!(server.logs_in(&user.name, &user.password).await);
+}
+
+#[tokio::test]
+async fn bad_arguments_are_named() {
+    let file = secret_file("{}");
+    for (arguments, words) in [
+        (vec!["--step", "rotate"], "createSecret"),
+        (vec!["--env", "NOVALUE"], "NAME=VALUE"),
+        (vec!["--rotations", "0"], "0"),
+        (vec!["--timeout", "901"], "901"),
+    ] {
+        let output = replay(&file, &arguments).await;
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains(words), "{text}");
+    }
+    for (rotator, secret, words) in [
+        ("/no/such/binary", file.path.to_str().unwrap(), "/no/such/binary"),
+        ("/bin/true", "/no/such/file", "/no/such/file"),
+    ] {
+        let output = fourstep(&["replay", "--rotator", rotator, "--secret", secret]).await;
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains(words));
+    }
+}
