@@ -32,6 +32,10 @@ const DIALECT: Dialect = Dialect {
     default_dbname: Some("postgres"),
 };
 
+/// What a generated password leaves out unless `EXCLUDE_CHARACTERS` says otherwise. As AWS's
+/// PostgreSQL template: `:` stands between the fields of a .pgpass file.
+pub const EXCLUDED_CHARACTERS: &str = ":/@\"'\\";
+
 /// A PostgreSQL server, as far as rotating passwords on it needs.
 #[derive(Debug)]
 pub struct Postgres {
