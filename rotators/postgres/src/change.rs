@@ -39,22 +39,23 @@ pub(crate) async fn change_own_password(
     })
 }
 
-/// Refuses a session that is another user's, or that is on a replica.
+/// Refuses a session that is another user's, or on a server that cannot be changed.
 async fn own_account(session: &mut Session, login: &Login, turn: &Turn) -> Result<(), Error> {
-    let [user, replica] = session
+    let [user, replica, version] = session
         .ask(
             "the question who and where this is",
-            "SELECT session_user::pg_catalog.text, pg_catalog.pg_is_in_recovery()::pg_catalog.text",
+            "SELECT session_user::pg_catalog.text, \
+             pg_catalog.pg_is_in_recovery()::pg_catalog.text, \
+             pg_catalog.current_setting('server_version_num')",
             turn,
         )
         .await?;
-    if let Some(error) = other_user(login, user.as_deref()) {
-        return Err(error);
-    }
-    if replica.as_deref() != Some("false") {
-        return Err(on_replica());
-    }
-    Ok(())
+    let obstacles = [
+        other_user(login, user.as_deref()),
+        on_replica(replica.as_deref()),
+        too_old(version.as_deref()),
+    ];
+    obstacles.into_iter().flatten().next().map_or(Ok(()), Err)
 }
 
 /// The error of a session that does not belong to the secret's user, as behind a pooler that maps
@@ -69,11 +70,27 @@ pub(crate) fn other_user(login: &Login, session_user: Option<&str>) -> Option<Er
     })
 }
 
-pub(crate) fn on_replica() -> Error {
-    Error::new(
-        ErrorKind::Unsupported,
-        "the server is a read-only replica; point the secret's \"host\" at the writer",
-    )
+/// The error of a server that can only be read. `replica` is what `pg_is_in_recovery` says, which
+/// is true on Aurora's readers as well.
+pub(crate) fn on_replica(replica: Option<&str>) -> Option<Error> {
+    (replica != Some("false")).then(|| {
+        Error::new(
+            ErrorKind::Unsupported,
+            "the server is a read-only replica; point the secret's \"host\" at the writer",
+        )
+    })
+}
+
+/// The error of a server that does not know SCRAM verifiers, as PostgreSQL before 10 and Amazon
+/// Redshift: it would take the verifier for the password itself and lock the user out.
+pub(crate) fn too_old(version: Option<&str>) -> Option<Error> {
+    let number: Option<u32> = version.and_then(|version| version.parse().ok());
+    number.is_none_or(|number| number < 100_000).then(|| {
+        Error::new(
+            ErrorKind::Unsupported,
+            "the server is older than PostgreSQL 10 and does not know SCRAM-SHA-256; upgrade it",
+        )
+    })
 }
 
 async fn transact(

@@ -32,8 +32,8 @@ const DIALECT: Dialect = Dialect {
     default_dbname: Some("postgres"),
 };
 
-/// The default of `EXCLUDE_CHARACTERS`: AWS's for PostgreSQL. The colon is in it because a `.pgpass`
-/// file separates fields with it.
+/// What a generated password leaves out unless `EXCLUDE_CHARACTERS` says otherwise. As AWS's
+/// PostgreSQL template: `:` stands between the fields of a .pgpass file.
 pub const EXCLUDED_CHARACTERS: &str = ":/@\"'\\";
 
 /// A PostgreSQL server, as far as rotating passwords on it needs.

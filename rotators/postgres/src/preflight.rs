@@ -3,7 +3,7 @@
 use fourstep::users::Login;
 use fourstep::{Error, ErrorKind, Finding, Turn};
 
-use crate::change::{on_replica, other_user};
+use crate::change::{on_replica, other_user, too_old};
 use crate::session::Session;
 
 /// One row, readable by every role, on replicas as well. `rds_password` and its setting exist on
@@ -11,6 +11,7 @@ use crate::session::Session;
 const FACTS: &str = "\
     SELECT session_user::pg_catalog.text, \
     pg_catalog.pg_is_in_recovery()::pg_catalog.text, \
+    pg_catalog.current_setting('server_version_num'), \
     pg_catalog.current_setting('rds.restrict_password_commands', true), \
     (SELECT pg_catalog.bool_or(pg_catalog.pg_has_role(session_user, oid, 'MEMBER')) \
      FROM pg_catalog.pg_roles WHERE rolname = 'rds_password')::pg_catalog.text, \
@@ -32,13 +33,11 @@ pub(crate) async fn preflight(
 }
 
 /// What the facts mean, in the order of [`FACTS`].
-fn judge(login: &Login, facts: &[Option<String>; 5]) -> Vec<Finding> {
-    let [user, replica, restricted, member, expiry] = facts.each_ref().map(Option::as_deref);
-    let mut findings = Vec::new();
-    findings.extend(other_user(login, user).map(Finding::Fails));
-    if replica != Some("false") {
-        findings.push(Finding::Fails(on_replica()));
-    }
+fn judge(login: &Login, facts: &[Option<String>; 6]) -> Vec<Finding> {
+    let [user, replica, version, restricted, member, expiry] =
+        facts.each_ref().map(Option::as_deref);
+    let obstacles = [other_user(login, user), on_replica(replica), too_old(version)];
+    let mut findings: Vec<_> = obstacles.into_iter().flatten().map(Finding::Fails).collect();
     if restricted.is_some_and(|setting| matches!(setting, "on" | "1" | "true"))
         && member != Some("true")
     {
@@ -77,7 +76,7 @@ mod tests {
             dbname: None,
             ssl: SslMode::Absent,
         };
-        let judged = |facts: [Option<&str>; 5]| {
+        let judged = |facts: [Option<&str>; 6]| {
             let findings = judge(&login, &facts.map(|fact| fact.map(str::to_owned)));
             findings
                 .into_iter()
@@ -87,7 +86,7 @@ mod tests {
                 })
                 .collect::<Vec<_>>()
         };
-        let healthy = [Some("app"), Some("false"), None, None, None];
+        let healthy = [Some("app"), Some("false"), Some("150018"), None, None, None];
         assert!(judged(healthy).is_empty());
         let with = |place: usize, fact| {
             let mut facts = healthy;
@@ -96,10 +95,13 @@ mod tests {
         };
         assert_eq!(judged(with(0, "other")), ["Mismatch"]);
         assert_eq!(judged(with(1, "true")), ["Unsupported"]);
-        assert_eq!(judged(with(2, "on")), ["Forbidden"]);
-        assert!(judged(with(2, "off")).is_empty());
-        assert!(judged([Some("app"), Some("false"), Some("on"), Some("true"), None]).is_empty());
-        assert_eq!(judged(with(4, "past")), ["warns"]);
-        assert_eq!(judged(with(4, "soon")), ["warns"]);
+        assert_eq!(judged(with(2, "90624")), ["Unsupported"]);
+        assert_eq!(judged(with(3, "on")), ["Forbidden"]);
+        assert!(judged(with(3, "off")).is_empty());
+        let mut member = with(3, "on");
+        member[4] = Some("true");
+        assert!(judged(member).is_empty());
+        assert_eq!(judged(with(5, "past")), ["warns"]);
+        assert_eq!(judged(with(5, "soon")), ["warns"]);
     }
 }

@@ -58,7 +58,7 @@ impl Postgres {
                 if error.kind() == ErrorKind::Tls && self.transport.allow_plaintext_fallback =>
             {
                 turn.warn(format!(
-                    "going on without TLS, as ALLOW_PLAINTEXT_FALLBACK says: {error}"
+                    "went on in plaintext, as ALLOW_PLAINTEXT_FALLBACK allows: {error}"
                 ));
                 self.connect_plaintext(login, turn).await
             }

@@ -90,9 +90,10 @@ fn each_refusal_says_what_to_do() {
             expected: ServerName::try_from("db.example").unwrap(),
             presented: vec!["DnsName(\"other\")".into()],
         },
-        expect![[
-            r#"cannot set up verified TLS: the server's certificate is not for "db.example" but for other; set TLS_SERVER_NAME to a name it carries"#
-        ]],
+        expect![
+            "cannot set up verified TLS: the server's certificate is not for \"db.example\" but for \
+             other; set TLS_SERVER_NAME to a name it carries"
+        ],
     );
     check(
         CertificateError::ExpiredContext { time: at(200_000), not_after: at(1) },
