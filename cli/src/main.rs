@@ -1,6 +1,6 @@
 //! The `fourstep` command: replays rotations on this machine, and serves a local Secrets Manager.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -170,11 +170,13 @@ async fn run_serve(arguments: ServeArguments) -> io::Result<bool> {
         }) as Arc<dyn serve::OnRotate>
     });
     let mut server = serve::serve_on(listener, Arc::new(MemoryStore::new()), player)?;
-    println!(
-        "A local Secrets Manager listens on {}. Its secrets are in memory only.",
-        server.url()
+    let url = server.url();
+    // Whoever reads this may stop reading at any time; that is no reason to stop serving.
+    let _ = writeln!(
+        io::stdout(),
+        "A local Secrets Manager listens on {url}. Its secrets are in memory only.\n\
+         Point a client at it: AWS_ENDPOINT_URL={url} with any access key."
     );
-    println!("Point a client at it: AWS_ENDPOINT_URL={} with any access key.", server.url());
     tokio::select! {
         ended = server.wait() => ended?,
         interrupted = tokio::signal::ctrl_c() => interrupted?,

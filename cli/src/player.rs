@@ -1,5 +1,6 @@
 //! What plays rotations for `fourstep serve --rotator`, in the background, as AWS does.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,13 @@ use fourstep::{SecretId, Step};
 use crate::events;
 use crate::function::Function;
 use crate::serve::OnRotate;
+
+/// Says something on standard error. Whoever reads it may have stopped: that is no reason to panic.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        let _ = writeln!(io::stderr(), $($text)*);
+    }};
+}
 
 /// How often a rotation is played before it is left as it is. Secrets Manager retries too, it
 /// does not say how often.
@@ -49,7 +57,7 @@ impl Player {
                 },
                 Err(error) => (format!("cannot run {}: {error}", self.rotator.display()), false),
             };
-            eprintln!("{} {} {step}: {ended}", rotation.name, rotation.version);
+            say!("{} {} {step}: {ended}", rotation.name, rotation.version);
             if !succeeded {
                 return false;
             }
@@ -67,7 +75,7 @@ impl Player {
             }
         });
         if let Ok(Err(error)) = ended {
-            eprintln!("{} {}: {error}", rotation.name, rotation.version);
+            say!("{} {}: {error}", rotation.name, rotation.version);
         }
     }
 }
@@ -89,9 +97,10 @@ impl OnRotate for Player {
                 tokio::time::sleep(PAUSE).await;
             }
         }
-        eprintln!(
+        say!(
             "{} {}: gave up after {PLAYS} tries; AWSPENDING is left where it is, as AWS leaves it",
-            rotation.name, rotation.version
+            rotation.name,
+            rotation.version
         );
     }
 }

@@ -48,14 +48,31 @@ pub struct User {
 
 static USERS: AtomicU32 = AtomicU32::new(0);
 
+async fn run(connection: &mut PgConnection, sql: &str) {
+    let query = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
+    connection.execute(query).await.unwrap_or_else(|error| panic!("{error}"));
+}
+
 impl Server {
     /// Runs SQL as the superuser.
     pub async fn arrange(&self, sql: &str) {
         let mut connection = self.superuser().await;
-        connection
-            .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql)))
-            .await
-            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+        run(&mut connection, sql).await;
+        connection.close().await.unwrap();
+    }
+
+    /// As [`arrange`](Self::arrange), for statements that hold a password: the server, which these
+    /// tests have log everything, is told beforehand to keep nothing of it.
+    pub async fn arrange_quietly(&self, sql: &str) {
+        let mut connection = self.superuser().await;
+        for setting in [
+            "log_statement = none",
+            "log_min_duration_statement = -1",
+            "pg_stat_statements.track = none",
+        ] {
+            run(&mut connection, &format!("SET {setting}")).await;
+        }
+        run(&mut connection, sql).await;
         connection.close().await.unwrap();
     }
 
@@ -76,12 +93,7 @@ impl Server {
         let name = format!("{stem}{}_{number}", std::process::id());
         let quoted = name.replace('"', "\"\"");
         let literal = password.replace('\'', "''");
-        self.arrange(&format!(
-            "SET standard_conforming_strings = on; SET log_statement = none; \
-             SET log_min_duration_statement = -1; \
-             CREATE ROLE \"{quoted}\" LOGIN PASSWORD '{literal}'"
-        ))
-        .await;
+        self.arrange_quietly(&format!("CREATE ROLE \"{quoted}\" LOGIN PASSWORD '{literal}'")).await;
         User { name, password: password.to_owned() }
     }
 
