@@ -200,7 +200,8 @@ impl Work<'_> {
                 if self.calls.describe().await?.has(token, AWSCURRENT) {
                     return Ok(done("AWSCURRENT was moved to this version by an earlier attempt"));
                 }
-                Err(error.during("UpdateSecretVersionStage"))
+                Err(Error::new(ErrorKind::Conflict, "AWSCURRENT was not moved to this version")
+                    .caused_by(error))
             }
             Err(error) => Err(error.during("UpdateSecretVersionStage")),
         }

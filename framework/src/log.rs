@@ -169,3 +169,81 @@ fn now() -> String {
     let _ = tracing_subscriber::fmt::time::SystemTime.format_time(&mut Writer::new(&mut text));
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Effect;
+    use crate::error::ErrorKind;
+    use crate::turn::{Deadline, Turn};
+
+    fn compose(result: Result<Outcome, &Error>) -> Map<String, Value> {
+        let event = json!({
+            "Step": "setSecret", "SecretId": "arn:x", "ClientRequestToken": "t".repeat(32),
+            "RotationToken": "canary-0123456789-0123456789-0123456789",
+        });
+        let turn = Turn::new(Deadline::after(Duration::from_secs(1)));
+        turn.count_call("DescribeSecret");
+        turn.count_call("DescribeSecret");
+        turn.count_call("GetSecretValue");
+        turn.count_connection();
+        turn.warn("something");
+        let line = Line {
+            rotator: "rotate-x",
+            function: "my-function",
+            request_id: "r",
+            request: Ok(&Request::decode(&event).unwrap()),
+            result,
+            duration: Duration::from_micros(1500),
+            tally: turn.tally(),
+        }
+        .compose();
+        assert!(!Value::Object(line.clone()).to_string().contains("canary"));
+        line
+    }
+
+    #[test]
+    fn a_line_says_what_was_done_and_why_and_is_its_own_metric() {
+        let why = "changed it".to_owned();
+        let line = compose(Ok(Outcome { effect: Effect::Done, why }));
+        for (field, value) in [
+            ("level", json!("INFO")),
+            ("step", json!("setSecret")),
+            ("outcome", json!("done")),
+            ("why", json!("changed it")),
+            ("secret", json!("arn:x")),
+            ("version", json!("t".repeat(32))),
+            ("warnings", json!(["something"])),
+            ("calls", json!({"DescribeSecret": 2, "GetSecretValue": 1})),
+            ("SecretsManagerCalls", json!(3)),
+            ("Connections", json!(1)),
+            ("Failures", json!(0)),
+            ("Duration", json!(1.5)),
+            ("FunctionName", json!("my-function")),
+        ] {
+            assert_eq!(line.get(field), Some(&value), "{field}");
+        }
+        // Every metric and dimension that is announced stands in the line.
+        let announced = &line["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(announced["Namespace"], "Fourstep");
+        for metric in announced["Metrics"].as_array().unwrap() {
+            assert!(line[metric["Name"].as_str().unwrap()].is_number(), "{metric}");
+        }
+        for dimension in announced["Dimensions"][0].as_array().unwrap() {
+            assert!(line[dimension.as_str().unwrap()].is_string(), "{dimension}");
+        }
+        let timestamp = line["timestamp"].as_str().unwrap();
+        assert!(timestamp.starts_with("20") && timestamp.ends_with('Z'), "{timestamp}");
+    }
+
+    #[test]
+    fn a_failure_carries_its_kind() {
+        let error = Error::new(ErrorKind::Tls, "cannot trust the server");
+        let line = compose(Err(&error));
+        assert_eq!(line["level"], "ERROR");
+        assert_eq!(line["error_type"], "Tls");
+        assert_eq!(line["outcome"], "failed");
+        assert_eq!(line["why"], "cannot trust the server");
+        assert_eq!(line["Failures"], 1);
+    }
+}

@@ -153,3 +153,71 @@ impl Function<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{RotationEvent, SecretId, Step, VersionId};
+    use crate::rotator::{Applied, Fence, Finding, Known, Verdict, Versions};
+    use crate::secret::{Current, Pending, Secret};
+    use crate::store::memory::{MemoryStore, NewRotation, NewSecret};
+    use async_trait::async_trait;
+
+    /// A rotator with a defect in every verb: it panics with a value, or never ends.
+    struct Defective;
+
+    #[async_trait]
+    impl Rotator for Defective {
+        fn check(&self, _: &Current, _: &Pending) -> Result<(), Error> {
+            Ok(())
+        }
+
+        async fn propose(&self, known: &Known<'_>, _: &Turn) -> Result<Secret, Error> {
+            panic!("cannot use {}", known.current.secret().expose())
+        }
+
+        async fn apply(&self, _: &Versions<'_>, _: &Fence<'_>, _: &Turn) -> Result<Applied, Error> {
+            std::future::pending().await
+        }
+
+        async fn verify(&self, _: &Secret, _: &Turn) -> Result<Verdict, Error> {
+            std::future::pending().await
+        }
+
+        async fn preflight(&self, _: &Current, _: &Turn) -> Result<Vec<Finding>, Error> {
+            Ok(Vec::new())
+        }
+    }
+
+    async fn respond(step: Step, seconds: f64) -> Error {
+        let store = MemoryStore::new();
+        let value = Some("canary".into());
+        store.create("s", NewSecret { value, ..NewSecret::default() }).unwrap();
+        let secret = SecretId::parse("s").unwrap();
+        let token = VersionId::from_store("t".repeat(32));
+        let immediately = step == Step::Create;
+        let rotation = NewRotation { immediately, ..NewRotation::now(&token, "arn") };
+        store.rotate(&secret, &rotation).unwrap();
+        let function = Function { name: "defective", built: Ok((&Defective, &store)) };
+        let turn = Turn::new(Deadline::after(Duration::from_secs_f64(seconds)));
+        let event = RotationEvent { step, secret, token, rotation_token: None };
+        function.respond(&Request::Rotate(event), &turn).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_that_names_the_place_and_not_the_message() {
+        log::start(&Environment::default());
+        let error = respond(Step::Create, 30.0).await;
+        assert_eq!((error.kind(), error.step()), (ErrorKind::Internal, Some(Step::Create)));
+        let text = error.to_string();
+        assert!(text.contains("framework/src/run.rs:") && !text.contains("canary"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_verb_that_never_ends_is_reported_before_the_deadline() {
+        let started = Instant::now();
+        let error = respond(Step::Test, 1.0).await;
+        assert_eq!((error.kind(), error.step()), (ErrorKind::OutOfTime, Some(Step::Test)));
+        assert!(started.elapsed() < Duration::from_secs(1));
+    }
+}

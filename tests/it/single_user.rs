@@ -1,7 +1,7 @@
 //! Single user on a real PostgreSQL: the four steps, and the order of logins.
 
-use fourstep::store::memory::{NewRotation, NewValue, PendingLabel};
-use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS};
+use fourstep::store::memory::{Fault, NewRotation, NewValue, PendingLabel};
+use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS, StoreError, StoreErrorCode};
 use fourstep::{Effect, ErrorKind, Step};
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -244,6 +244,26 @@ async fn rule_04_the_value_of_a_cancelled_rotation_is_found() {
         stage.step(step, &token).await.why();
     }
     assert!(server.logs_in(&user.name, &stage.password(AWSCURRENT)).await);
+}
+
+/// A role made for AWS's template has no ListSecretVersionIds.
+#[tokio::test]
+async fn rule_04_a_role_that_may_not_list_versions_is_told_what_was_refused() {
+    let Some(server) = server() else { return };
+    let user = server.user("unlisted").await;
+    let stage = Stage::new(&with(&server.document(&user), "password", "canary-wrong"), &[]);
+    let token = stage.play(&[Step::Create]).await;
+    stage.store.set_faults(|_, call| match call.operation {
+        "ListSecretVersionIds" => {
+            Fault::Fail(StoreError::new(StoreErrorCode::AccessDenied, "not authorized"))
+        }
+        _ => Fault::Proceed,
+    });
+    let ended = stage.step(Step::Set, &token).await;
+    assert_eq!(ended.result.as_ref().unwrap_err().kind(), ErrorKind::Rejected);
+    for words in ["AWSCURRENT: ", "AWSPENDING: ", "ListSecretVersionIds failed: not authorized"] {
+        assert!(ended.error().contains(words), "{words}: {}", ended.error());
+    }
 }
 
 #[tokio::test]

@@ -217,9 +217,8 @@ impl StoreErrorCode {
     pub fn kind(self) -> ErrorKind {
         match self {
             Self::NotFound => ErrorKind::NotFound,
-            Self::AlreadyExists | Self::InvalidRequest | Self::InvalidParameter => {
-                ErrorKind::Conflict
-            }
+            Self::AlreadyExists | Self::InvalidRequest => ErrorKind::Conflict,
+            Self::InvalidParameter => ErrorKind::Malformed,
             Self::AccessDenied | Self::DecryptionFailure | Self::EncryptionFailure => {
                 ErrorKind::Forbidden
             }

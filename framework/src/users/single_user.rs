@@ -68,7 +68,7 @@ impl<D: Database> Rotator for SingleUser<D> {
     ) -> Result<Applied, Error> {
         let current = self.login("AWSCURRENT", versions.current().secret())?;
         let pending = self.login("AWSPENDING", versions.pending().secret())?;
-        let mut tries = Tries { database: &self.database, turn, refused: Vec::new() };
+        let mut tries = Tries { database: &self.database, turn, refused: Vec::new(), unseen: None };
         let mut open = tries.log_in("AWSCURRENT", &current).await?;
         if open.is_none() && tries.log_in("AWSPENDING", &pending).await?.is_some() {
             return Ok(Applied::Already(format!(
@@ -79,7 +79,8 @@ impl<D: Database> Rotator for SingleUser<D> {
         let mut through = "AWSCURRENT".to_owned();
         for place in [Older::Previous, Older::Unlabelled] {
             if open.is_none() {
-                for (name, login) in self.older_logins(place, &current, versions).await? {
+                let older = self.older_logins(place, &current, versions).await;
+                for (name, login) in tries.allowed(older)? {
                     open = tries.log_in(&name, &login).await?;
                     if open.is_some() {
                         through = name;
@@ -152,6 +153,8 @@ struct Tries<'a, D> {
     database: &'a D,
     turn: &'a Turn,
     refused: Vec<(String, Login, String)>,
+    /// Why older versions could not be looked at.
+    unseen: Option<Error>,
 }
 
 impl<D: Database> Tries<'_, D> {
@@ -170,9 +173,25 @@ impl<D: Database> Tries<'_, D> {
         }
     }
 
+    /// A role made for AWS's template may not list versions: that must not hide what happened.
+    fn allowed(
+        &mut self,
+        older: Result<Vec<(String, Login)>, Error>,
+    ) -> Result<Vec<(String, Login)>, Error> {
+        match older {
+            Err(error) if error.kind() == ErrorKind::Forbidden => {
+                self.unseen = Some(error);
+                Ok(Vec::new())
+            }
+            older => older,
+        }
+    }
+
     fn exhausted(self, account: &Login) -> Error {
-        let tried: Vec<String> =
+        let mut tried: Vec<String> =
             self.refused.into_iter().map(|(name, _, why)| format!("{name}: {why}")).collect();
+        tried
+            .extend(self.unseen.map(|error| format!("older versions were not looked at: {error}")));
         Error::new(
             ErrorKind::Rejected,
             format!("cannot change the password of {}", account.account()),
