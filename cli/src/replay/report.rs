@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use fourstep::Step;
+use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS};
 use serde_json::{Value, json};
 
 use crate::events::text as field;
@@ -162,19 +163,17 @@ fn versions(inspection: &Invocation) -> Value {
 }
 
 fn versions_table(inspection: &Invocation) -> String {
-    let rows = match &inspection.answer {
+    let mut rows = match &inspection.answer {
         Ok(answer) => answer.get("versions").and_then(Value::as_array).cloned().unwrap_or_default(),
         Err((kind, message)) => return format!("    cannot inspect: {kind}: {message}\n"),
     };
+    // In the order in which people think of them, not of their random ids.
+    rows.sort_by_key(|row| {
+        let rank = |label: &str| !labels(row).contains(&label);
+        (rank(AWSCURRENT), rank(AWSPENDING), rank(AWSPREVIOUS))
+    });
     let mut text = format!("    {:<10} {:<24} logs in\n", "version", "labels");
     for row in rows {
-        let labels: Vec<&str> = row
-            .get("labels")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
         let short: String = field(&row, "version").chars().take(8).collect();
         let logs_in = match field(&row, "verdict") {
             "accepted" => "yes".to_owned(),
@@ -182,7 +181,12 @@ fn versions_table(inspection: &Invocation) -> String {
             "empty" => "has no value yet".to_owned(),
             _ => format!("unknown: {}", field(&row, "why")),
         };
-        let _ = writeln!(text, "    {short:<10} {:<24} {logs_in}", labels.join(" "));
+        let _ = writeln!(text, "    {short:<10} {:<24} {logs_in}", labels(&row).join(" "));
     }
     text
+}
+
+fn labels(row: &Value) -> Vec<&str> {
+    let labels = row.get("labels").and_then(Value::as_array);
+    labels.into_iter().flatten().filter_map(Value::as_str).collect()
 }
