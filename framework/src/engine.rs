@@ -3,7 +3,8 @@
 use futures_util::join;
 
 use crate::error::{Error, ErrorKind};
-use crate::event::{RotationEvent, SecretId, Step, VersionId};
+use crate::event::{RotationEvent, Step};
+use crate::ids::{SecretId, VersionId};
 use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Verdict, Versions};
 use crate::secret::Current;
 use crate::staging::{Decision, decide};

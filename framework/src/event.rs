@@ -5,10 +5,10 @@
 
 use std::fmt;
 
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind};
+use crate::ids::{RotationToken, SecretId, VersionId, malformed};
 
 /// One of the four steps of a rotation.
 ///
@@ -66,92 +66,6 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
-    }
-}
-
-/// The secret's ARN or name: 1 to 2,048 printable ASCII characters.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SecretId(String);
-
-impl SecretId {
-    /// Checks the limits above.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Malformed`], naming the field `SecretId`.
-    pub fn parse(id: &str) -> Result<Self, Error> {
-        printable("SecretId", id, 1, 2048)?;
-        Ok(Self(id.to_owned()))
-    }
-
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for SecretId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-/// The id of one version of a secret; for a rotation, its `ClientRequestToken`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VersionId(String);
-
-impl VersionId {
-    /// Checks an id that arrived in an event: 32 to 64 printable ASCII characters.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Malformed`], naming the field `ClientRequestToken`.
-    pub fn parse(id: &str) -> Result<Self, Error> {
-        printable("ClientRequestToken", id, 32, 64)?;
-        Ok(Self(id.to_owned()))
-    }
-
-    /// Takes an id that a store returned, as it is.
-    pub fn from_store(id: impl Into<String>) -> Self {
-        Self(id.into())
-    }
-
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for VersionId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-/// The token that lets a function in another account put a value. Sensitive: never logged.
-#[derive(Clone)]
-pub struct RotationToken(SecretString);
-
-impl RotationToken {
-    /// Checks 36 to 256 letters, digits or hyphens.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Malformed`], naming the field `RotationToken`, without its value.
-    pub fn parse(token: &str) -> Result<Self, Error> {
-        let legal = token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if !legal || !(36..=256).contains(&token.len()) {
-            return Err(malformed("RotationToken", "must be 36 to 256 letters, digits or hyphens"));
-        }
-        Ok(Self(token.into()))
-    }
-
-    /// The token itself, to be sent to Secrets Manager and nowhere else.
-    pub fn expose(&self) -> &str {
-        self.0.expose_secret()
-    }
-}
-
-impl fmt::Debug for RotationToken {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("RotationToken(redacted)")
     }
 }
 
@@ -220,24 +134,6 @@ fn text<'a>(event: &'a Value, field: &'static str) -> Result<&'a str, Error> {
         Some(_) => Err(malformed(field, "is not a string")),
         None => Err(malformed(field, "is missing")),
     }
-}
-
-fn printable(field: &'static str, value: &str, least: usize, most: usize) -> Result<(), Error> {
-    if value.is_empty() {
-        return Err(malformed(field, "is empty"));
-    }
-    if !value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-        return Err(malformed(field, "contains characters that are not printable ASCII"));
-    }
-    if !(least..=most).contains(&value.len()) {
-        let limits = format!("must be {least} to {most} characters long");
-        return Err(malformed(field, &limits));
-    }
-    Ok(())
-}
-
-fn malformed(field: &'static str, what: &str) -> Error {
-    Error::new(ErrorKind::Malformed, format!("the event's {field} {what}"))
 }
 
 #[cfg(test)]

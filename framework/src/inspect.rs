@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
-use crate::event::SecretId;
+use crate::ids::SecretId;
 use crate::rotator::Verdict;
 use crate::secret::Secret;
 use crate::store::{Select, StoredValue, StoredVersion};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind};
-use crate::event::VersionId;
+use crate::ids::VersionId;
 use crate::secret::{Current, Pending, Previous, Secret};
 use crate::store::{AWSPENDING, Calls, SecretDescription};
 use crate::turn::Turn;

@@ -157,7 +157,8 @@ impl Function<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{RotationEvent, SecretId, Step, VersionId};
+    use crate::event::{RotationEvent, Step};
+    use crate::ids::{SecretId, VersionId};
     use crate::rotator::{Applied, Fence, Finding, Known, Verdict, Versions};
     use crate::secret::{Current, Pending, Secret};
     use crate::store::memory::{MemoryStore, NewRotation, NewSecret};

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorKind};
-use crate::event::VersionId;
+use crate::ids::VersionId;
 
 /// One stored secret: a JSON object, or any other text.
 ///

@@ -4,7 +4,7 @@
 //! the step's name is checked earlier, when the event is decoded.
 
 use crate::error::{Error, ErrorKind};
-use crate::event::VersionId;
+use crate::ids::VersionId;
 use crate::store::{AWSCURRENT, AWSPENDING, SecretDescription};
 
 /// Whether a step has anything to do.

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::Environment;
 use crate::error::Error;
-use crate::event::{RotationToken, SecretId, VersionId};
+use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::store::{
     AWSCURRENT, AWSPENDING, SecretDescription, SecretStore, Select, StoreError, StoreErrorCode,
     StoredValue, StoredVersion, VersionSummary,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
-use crate::event::{RotationToken, SecretId, VersionId};
+use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::secret::{Current, Pending, Previous, Secret};
 use crate::store::{
     AWSCURRENT, AWSPENDING, AWSPREVIOUS, SecretDescription, SecretStore, Select, StoreError,

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use crate::error::{Error, ErrorKind};
-use crate::event::{RotationToken, SecretId, VersionId};
+use crate::ids::{RotationToken, SecretId, VersionId};
 
 pub(crate) use calls::{Calls, already_exists};
 

@@ -3,7 +3,7 @@
 //! Source: messages recorded from AWS by the test suites of moto and LocalStack and quoted in
 //! public issues; the rest, marked below, is ours.
 
-use crate::event::VersionId;
+use crate::ids::VersionId;
 use crate::store::{Select, StoreError, StoreErrorCode as Code};
 
 pub(super) fn no_secret() -> StoreError {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use super::{MemoryStore, locked};
-use crate::event::{SecretId, VersionId};
+use crate::ids::{SecretId, VersionId};
 use crate::store::{StoreError, StoreErrorCode};
 
 /// One call as a fault hook sees it: everything that tells calls apart, and nothing secret.

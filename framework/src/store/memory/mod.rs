@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-use crate::event::{RotationToken, SecretId, VersionId};
+use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::store::{
     AWSCURRENT, AWSPENDING, SecretDescription, SecretStore, Select, StoreError, StoredValue,
     StoredVersion, VersionSummary,

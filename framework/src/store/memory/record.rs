@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use super::errors;
 use super::types::{RotationRules, SecretDetail};
-use crate::event::{RotationToken, SecretId, VersionId};
+use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::store::{AWSCURRENT, AWSPREVIOUS, StoreError, StoreErrorCode, VersionSummary};
 
 /// How many earlier states of a secret are kept for stale reads.

@@ -2,7 +2,7 @@
 
 use super::record::Record;
 use super::{Call, MemoryStore, NewRotation, PendingLabel, StartedRotation, Written, errors};
-use crate::event::{SecretId, VersionId};
+use crate::ids::{SecretId, VersionId};
 use crate::store::{AWSCURRENT, AWSPENDING, Select, StoreError, StoreErrorCode};
 
 impl MemoryStore {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::record::{Record, State, random_suffix, random_version};
 use super::types::{Deletion, NewSecret, NewValue, SecretDetail, Written};
 use super::{Call, MemoryStore, errors, versions};
-use crate::event::{SecretId, VersionId};
+use crate::ids::{SecretId, VersionId};
 use crate::store::{AWSCURRENT, StoreError};
 
 /// Where every ARN of the store begins.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::SecretValue;
-use crate::event::{RotationToken, VersionId};
+use crate::ids::{RotationToken, VersionId};
 use crate::store::{SecretDescription, VersionSummary};
 
 /// What CreateSecret takes besides the name.

@@ -2,7 +2,7 @@
 
 use super::record::{Clock, Record};
 use super::{Call, ListedVersions, MemoryStore, NewValue, ReadValue, Written, errors};
-use crate::event::{RotationToken, SecretId, VersionId};
+use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::store::{AWSCURRENT, AWSPENDING, Select, StoreError, StoreErrorCode};
 
 /// AWS's limit of labels on one version.
