@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::postgres::server;
 use crate::support::program::binary;
+use crate::support::proxy::Proxy;
 use crate::support::stage::{FUNCTION, new_token, read};
 
 /// The function, and the local Secrets Manager it calls.
@@ -198,6 +199,36 @@ async fn away_from_lambda_it_says_what_to_run_instead() {
     assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("fourstep replay --rotator"), "{text}");
+}
+
+#[tokio::test]
+async fn parity_30_a_process_killed_after_its_commit_is_made_good_by_the_retry() {
+    let Some(server) = server() else { return };
+    let user = server.user("killed").await;
+    let mut proxy = Proxy::start(server.port).await;
+    let mut document = server.document(&user);
+    document["port"] = json!(proxy.port);
+    let scene = Scene::new(&document, &[]).await;
+    let token = scene.begin();
+    scene.step(Step::Create, &token).await.answer.unwrap();
+    tokio::select! {
+        // Dropping the invocation kills its process.
+        ended = scene.step(Step::Set, &token) => panic!("it ended: {:?}", ended.answer),
+        () = proxy.committed() => {}
+    }
+    let pending = scene.document(AWSPENDING)["password"].as_str().unwrap().to_owned();
+    assert!(server.logs_in(&user.name, &pending).await);
+    assert!(!server.logs_in(&user.name, &user.password).await);
+    // The service retries from createSecret with the same token.
+    for (step, outcome) in [
+        (Step::Create, "nothing to do"),
+        (Step::Set, "nothing to do"),
+        (Step::Test, "done"),
+        (Step::Finish, "done"),
+    ] {
+        assert_eq!(scene.step(step, &token).await.answer.unwrap()["outcome"], outcome, "{step}");
+    }
+    assert_eq!(scene.document(AWSCURRENT)["password"], pending);
 }
 
 #[tokio::test]

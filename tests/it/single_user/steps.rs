@@ -2,7 +2,7 @@
 
 use fourstep::store::memory::{NewRotation, PendingLabel};
 use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS};
-use fourstep::{Effect, ErrorKind, Step};
+use fourstep::{Effect, ErrorKind, Step, VersionId};
 use serde_json::json;
 
 use crate::support::postgres::server;
@@ -32,6 +32,48 @@ async fn a_healthy_rotation_stays_within_its_budget() {
         stage.store.finish_rotation(&stage.secret, &token, PendingLabel::Left).unwrap();
     }
     assert!(!server.log_about(&user.name).contains("FATAL"), "a login failed");
+}
+
+/// Every step, for a token, is refused with these words before anything is connected to.
+async fn refused(stage: &Stage, token: &VersionId, words: &str) {
+    for step in Step::ALL {
+        let ended = stage.step(step, token).await;
+        assert_eq!(ended.result.as_ref().unwrap_err().kind(), ErrorKind::NotStaged, "{step}");
+        assert!(ended.error().contains(words), "{}", ended.error());
+        assert_eq!(ended.tally.connections, 0);
+        for call in ["PutSecretValue", "UpdateSecretVersionStage"] {
+            assert!(!ended.tally.calls.contains_key(call), "{step}: {call}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn parity_03_05_07_a_step_out_of_turn_touches_nothing() {
+    let Some(server) = server() else { return };
+    let user = server.user("turn").await;
+    let stage = Stage::new(&server.document(&user), &[]);
+    let old = stage.labels()[0].clone().unwrap();
+    stage.play(&Step::ALL).await;
+    refused(&stage, &old, "is not labelled AWSPENDING").await;
+    refused(&stage, &new_token(), "has no staging label").await;
+    let token = stage.begin();
+    stage.store.cancel_rotation(&stage.secret).unwrap();
+    refused(&stage, &token, "rotation is not enabled").await;
+    assert!(server.logs_in(&user.name, &stage.password(AWSCURRENT)).await);
+}
+
+#[tokio::test]
+async fn parity_04_a_secret_whose_rotation_was_never_configured_rotates() {
+    let Some(server) = server() else { return };
+    let user = server.user("unconfigured").await;
+    let stage = Stage::new(&server.document(&user), &[]);
+    let token = new_token();
+    stage.put_pending(&token, &with(&server.document(&user), "password", "canary-next"));
+    assert_eq!(stage.store.describe(&stage.secret).unwrap().rotation_enabled, None);
+    for step in Step::ALL {
+        stage.step(step, &token).await.why();
+    }
+    assert!(server.logs_in(&user.name, "canary-next").await);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 pub mod postgres;
 pub mod program;
+pub mod proxy;
 pub mod stage;
 
 /// Skips a test aloud, or fails it where nothing may be skipped (`FOURSTEP_TEST_REQUIRE`).
