@@ -52,7 +52,9 @@ impl<'a> Exchange<'a> {
         let length = self.stream.read_u32().await.map_err(broken)?;
         let length = usize::try_from(length).ok().and_then(|length| length.checked_sub(4));
         let length = length.ok_or_else(not_postgres)?;
-        self.left = self.left.checked_sub(length).ok_or_else(|| {
+        // Its five bytes of header count too: empty messages without end are as bad as long ones.
+        let taken = length.saturating_add(5);
+        self.left = self.left.checked_sub(taken).ok_or_else(|| {
             not_postgres().caused_by("it sends more than any server does before it is ready")
         })?;
         let mut body = vec![0; length];

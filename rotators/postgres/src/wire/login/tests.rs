@@ -174,6 +174,8 @@ async fn another_protocol_is_named_as_such() {
         b"R\0\0\0\x00",
         b"R\0\0\0\x06\0\0",
         b"R\0\0\0\x0a\0\0\0\x05ab",
+        // Empty notices: longer in all than any greeting, though each holds nothing.
+        &b"N\0\0\0\x04".repeat(20_000),
         READY,
     ] {
         let answers: &[&[u8]] = &[answer];
