@@ -31,7 +31,8 @@ enum Action {
 /// Serve a local Secrets Manager for the AWS CLI and any SDK.
 ///
 /// It keeps secrets in memory, checks no credentials and is gone when it ends. Point a client at
-/// it with AWS_ENDPOINT_URL=http://ADDRESS:PORT and any access key.
+/// it with AWS_ENDPOINT_URL=http://ADDRESS:PORT and any access key. With --rotator the target
+/// really gets new passwords, and this is the only place that has them: read them before you stop.
 #[derive(Args)]
 struct ServeArguments {
     /// Where to listen. Anyone who reaches this address can read every secret in it.
@@ -48,8 +49,9 @@ struct ServeArguments {
 /// Play whole rotations against a real target, a fresh process for each step, as Lambda would.
 ///
 /// The target really gets new passwords, so FILE is kept up to date: when a rotation has finished
-/// it holds the new secret value, and a password that was proposed is in FILE.journal before any
-/// step can make it live.
+/// it holds the new secret value, and a password that was proposed is in FILE.journal before the
+/// step that makes it live. To show whether each labelled version logs in, it logs in with each
+/// one before the first step and after every step, the refused ones included.
 #[derive(Args)]
 struct ReplayArguments {
     /// The function binary, for example target/debug/rotate-postgres.
@@ -150,7 +152,13 @@ async fn run_replay(arguments: ReplayArguments) -> io::Result<bool> {
         timeout: Duration::from_secs(function.timeout),
     };
     let format = if json { Format::Json } else { Format::Table };
-    replay(&options, &mut Report::new(&mut io::stdout(), format)).await
+    let mut out = io::stdout();
+    let mut report = Report::new(&mut out, format);
+    let ended = replay(&options, &mut report).await;
+    if let Err(error) = &ended {
+        report.broke_off(error)?;
+    }
+    ended
 }
 
 async fn run_serve(arguments: ServeArguments) -> io::Result<bool> {
@@ -160,6 +168,7 @@ async fn run_serve(arguments: ServeArguments) -> io::Result<bool> {
         io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}"))
     })?;
     let address = listener.local_addr()?;
+    let plays = rotator.is_some();
     let player = rotator.map(|rotator| {
         Arc::new(Player {
             rotator,
@@ -171,11 +180,17 @@ async fn run_serve(arguments: ServeArguments) -> io::Result<bool> {
     });
     let mut server = serve::serve_on(listener, Arc::new(MemoryStore::new()), player)?;
     let url = server.url();
+    let loss = if plays {
+        "\nThe rotator gives the target new passwords, which are nowhere but here: \
+         read them before you stop this."
+    } else {
+        ""
+    };
     // Whoever reads this may stop reading at any time; that is no reason to stop serving.
     let _ = writeln!(
         io::stdout(),
         "A local Secrets Manager listens on {url}. Its secrets are in memory only.\n\
-         Point a client at it: AWS_ENDPOINT_URL={url} with any access key."
+         Point a client at it: AWS_ENDPOINT_URL={url} with any access key.{loss}"
     );
     tokio::select! {
         ended = server.wait() => ended?,

@@ -107,7 +107,10 @@ impl Line<'_> {
         }
         put("warnings", json!(self.tally.warnings));
         put("calls", json!(self.tally.calls));
-        self.add_metrics(&mut line, error.is_some());
+        // Looking is no rotation: refused logins are what an inspection is there to find.
+        if !matches!(self.request, Ok(Request::Inspect(_))) {
+            self.add_metrics(&mut line, error.is_some());
+        }
         line
     }
 

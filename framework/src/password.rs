@@ -23,6 +23,9 @@ const PUNCTUATION: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 /// The longest password GetRandomPassword makes.
 const LONGEST: usize = 4096;
 
+/// Bits of a password that nobody will ever guess: 15 characters of the default alphabet.
+const STRONG: f64 = 96.0;
+
 /// How many whole passwords are drawn before giving up on one that holds every required type.
 /// The unluckiest settings need about 2,000 on average (four types of 1, 1, 1 and 32 characters,
 /// length four), so reaching this is out of the question.
@@ -72,10 +75,11 @@ impl PasswordPolicy {
         Ok(policy)
     }
 
-    /// This policy with what the secret's tags change (`fourstep:password-length`,
-    /// `fourstep:exclude-characters` and so on). Tags shape passwords; they never weaken security
-    /// settings, and no password gets shorter than the function's own setting or eight
-    /// characters, whichever is less.
+    /// This policy with what the secret's tags change: `fourstep:password-length`,
+    /// `fourstep:exclude-numbers`, `-punctuation`, `-uppercase`, `-lowercase` and
+    /// `fourstep:require-each-included-type`. Whoever may tag a secret must not be able to weaken
+    /// it: no tag makes passwords easier to guess than the function's own settings do, unless
+    /// they stay beyond 2^96 guesses.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the tag.
@@ -91,11 +95,7 @@ impl PasswordPolicy {
                 "password-length" => {
                     policy.length =
                         value.trim().parse().map_err(|_| tag("is not a whole number"))?;
-                    if policy.length < self.length.min(8) {
-                        return Err(tag("is too short"));
-                    }
                 }
-                "exclude-characters" => policy.exclude_characters.clone_from(value),
                 "exclude-numbers" => policy.exclude_numbers = flag()?,
                 "exclude-punctuation" => policy.exclude_punctuation = flag()?,
                 "exclude-uppercase" => policy.exclude_uppercase = flag()?,
@@ -104,9 +104,13 @@ impl PasswordPolicy {
                 _ => {}
             }
         }
-        policy.check().map_err(|(_, what)| {
-            Error::new(ErrorKind::Malformed, format!("the secret's fourstep: tags: {what}"))
-        })?;
+        let all = |what: &str| {
+            Error::new(ErrorKind::Malformed, format!("the secret's tags fourstep:... {what}"))
+        };
+        policy.check().map_err(|(setting, what)| all(&format!("mean that {setting} {what}")))?;
+        if policy.bits() < self.bits().min(STRONG) {
+            return Err(all("make passwords too easy to guess; make them longer"));
+        }
         Ok(policy)
     }
 
@@ -149,6 +153,13 @@ impl PasswordPolicy {
         })
         .filter(|characters| !characters.is_empty())
         .collect()
+    }
+
+    /// How many bits a guesser must guess.
+    fn bits(&self) -> f64 {
+        let alphabet: usize =
+            self.types().iter().map(|characters| characters.chars().count()).sum();
+        self.length as f64 * (alphabet.max(1) as f64).log2()
     }
 
     /// The setting that no password can meet, and why.
@@ -288,12 +299,22 @@ mod tests {
         let plain = make(&tags("fourstep:exclude-punctuation", "true").unwrap());
         assert!(!plain.contains(|c| PUNCTUATION.contains(c)));
         assert_eq!(tags("team", "x").unwrap(), policy);
+        assert_eq!(tags("fourstep:exclude-characters", "abc").unwrap(), policy, "no such tag");
         for (name, value) in
-            [("fourstep:password-length", "4"), ("fourstep:exclude-numbers", "perhaps")]
+            [("fourstep:password-length", "x"), ("fourstep:exclude-numbers", "perhaps")]
         {
             let error = tags(name, value).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
         }
+        for length in ["0", "3", "8", "14", "5000"] {
+            tags("fourstep:password-length", length).unwrap_err();
+        }
+        tags("fourstep:password-length", "15").unwrap();
+        // A function that is set to less may go on with less, and with no less than that.
+        let weak = read([("PASSWORD_LENGTH", "8")]).unwrap();
+        weak.with_tags(&BTreeMap::new()).unwrap();
+        let tag = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        weak.with_tags(&tag("fourstep:exclude-punctuation", "yes")).unwrap_err();
     }
 
     /// 94,000 draws of 94 characters: each count is binomial with mean 1,000 and standard

@@ -79,9 +79,11 @@ fn on_lambda(environment: &Environment) -> bool {
 
 fn not_on_lambda(name: &str) -> ExitCode {
     use std::io::Write;
+    let program = std::env::args_os().next().unwrap_or_default();
+    let program = std::path::Path::new(&program).display();
     let text = format!(
         "{name} is an AWS Lambda function and found no Lambda runtime here.\n\
-         To run it on this machine: fourstep replay --rotator {name} --secret FILE\n"
+         To run it on this machine: fourstep replay --rotator {program} --secret FILE\n"
     );
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
     ExitCode::from(2)
@@ -121,36 +123,53 @@ impl Function<'_> {
         result.map(|(_, answer)| answer)
     }
 
-    /// Does what is asked, within the deadline, and turns a panic into an error.
+    /// Does what is asked; an error names the step.
     async fn respond(&self, request: &Request, turn: &Turn) -> Result<(Outcome, Value), Error> {
-        let (rotator, store) = self.built.map_err(Error::clone)?;
-        let engine = Engine::new(store, rotator);
-        let work = async {
-            match request {
-                Request::Rotate(event) => {
-                    let outcome = engine.step(event, turn).await?;
-                    let answer = json!({"outcome": outcome.effect.name(), "why": outcome.why});
-                    Ok((outcome, answer))
-                }
-                Request::Inspect(secret) => {
-                    let answer = inspect(&engine, secret, turn).await?;
-                    let why = "looked at every labelled version".to_owned();
-                    Ok((Outcome { effect: Effect::Done, why }, answer))
-                }
+        match self.built {
+            Ok((rotator, store)) => {
+                within_deadline(turn, work(rotator, store, request, turn)).await
             }
-        };
-        let deadline = turn.deadline();
-        let bounded = deadline.bound("the whole step", Duration::MAX, work);
-        let result = match AssertUnwindSafe(bounded).catch_unwind().await {
-            Ok(Ok(result)) => result,
-            Ok(Err(late)) => Err(late),
-            Err(_) => Err(Error::new(ErrorKind::Internal, "the rotator panicked")
-                .caused_by(format!("at {}; please report this", log::panic_place()))),
-        };
-        result.map_err(|error| match request {
+            Err(error) => Err(error.clone()),
+        }
+        .map_err(|error| match request {
             Request::Rotate(event) => error.at(event.step),
             Request::Inspect(_) => error,
         })
+    }
+}
+
+async fn work(
+    rotator: &dyn Rotator,
+    store: &dyn SecretStore,
+    request: &Request,
+    turn: &Turn,
+) -> Result<(Outcome, Value), Error> {
+    let engine = Engine::new(store, rotator);
+    match request {
+        Request::Rotate(event) => {
+            let outcome = engine.step(event, turn).await?;
+            let answer = json!({"outcome": outcome.effect.name(), "why": outcome.why});
+            Ok((outcome, answer))
+        }
+        Request::Inspect(secret) => {
+            let answer = inspect(&engine, secret, turn).await?;
+            let why = "looked at every labelled version".to_owned();
+            Ok((Outcome { effect: Effect::Done, why }, answer))
+        }
+    }
+}
+
+/// Ends the work at the deadline, and turns a panic into an error.
+async fn within_deadline<T>(
+    turn: &Turn,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let deadline = turn.deadline();
+    let bounded = deadline.bound("the whole step", Duration::MAX, work);
+    match AssertUnwindSafe(bounded).catch_unwind().await {
+        Ok(result) => result.flatten(),
+        Err(_) => Err(Error::new(ErrorKind::Internal, "the rotator panicked")
+            .caused_by(format!("at {}; please report this", log::panic_place()))),
     }
 }
 

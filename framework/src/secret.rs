@@ -65,7 +65,8 @@ impl Secret {
         }
     }
 
-    /// The value as it is to be stored. The one way out: search for `expose` to find every use.
+    /// The whole value, as it is to be stored. Besides the fields of a [`Document`] this is the one
+    /// way out: search for `expose` and `document()` to find every use.
     pub fn expose(&self) -> String {
         match &self.0 {
             Form::Document(document) => Value::Object(document.0.clone()).to_string(),

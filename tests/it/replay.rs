@@ -98,7 +98,7 @@ async fn the_table_shows_labels_logins_calls_and_time() {
         " ms  ",
         "AWSCURRENT               yes",
         "AWSPENDING               no",
-        "1 rotation done",
+        "1 rotation played; the secret file holds what is current now",
     ] {
         assert!(text.contains(words), "{words}:\n{text}");
     }
@@ -137,20 +137,42 @@ async fn a_replay_that_stops_half_way_loses_no_password_and_the_next_one_recover
     let user = server.user("halfway").await;
     let file = file_of(&server, &user);
     let before = password(&file);
+    let half = ["--twice", "--step", "createSecret", "--step", "setSecret"];
+    // The password is changed and the rotation then abandoned, twice.
     for _ in 0..2 {
-        // The password is changed and the rotation then abandoned, twice.
-        let output =
-            replay(&file, &["--json", "--step", "createSecret", "--step", "setSecret"]).await;
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        let output = replay(&file, &half).await;
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{text}");
+        assert!(text.contains("no finishSecret came last") && text.contains(".journal"), "{text}");
         assert_eq!(password(&file), before, "only a finished rotation changes the file");
         assert!(!server.logs_in(&user.name, &before).await);
     }
+    // The server is out of reach for a while: what is proposed meanwhile never becomes live.
+    server.arrange(&format!("ALTER ROLE \"{}\" NOLOGIN", user.name)).await;
+    for _ in 0..3 {
+        assert_eq!(replay(&file, &half).await.status.code(), Some(1));
+    }
+    server.arrange(&format!("ALTER ROLE \"{}\" LOGIN", user.name)).await;
     let output = replay(&file, &["--json"]).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     assert!(
-        lines(&output).iter().any(|line| line["event"] == "resumed" && line["values"] == json!(2))
+        lines(&output).iter().any(|line| line["event"] == "resumed" && line["values"] == json!(5))
     );
     assert!(server.logs_in(&user.name, &password(&file)).await);
+    assert!(!file.path.with_extension("json.journal").exists());
+}
+
+#[tokio::test]
+async fn a_function_that_cannot_look_is_not_let_loose() {
+    let file = secret_file("{}");
+    let secret = file.path.to_str().unwrap();
+    let output = fourstep(&["replay", "--rotator", "/bin/true", "--secret", secret]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("Nothing was begun") && !text.contains("rotation 1"), "{text}");
+    let output = replay(&file, &["--env", "PASSWORD_LENGTH=none"]).await;
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("Nothing was begun") && text.contains("PASSWORD_LENGTH"), "{text}");
 }
 
 #[tokio::test]

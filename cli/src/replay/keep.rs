@@ -1,7 +1,7 @@
 //! The secret file of a replay, kept safe: the database really gets a new password, so that
 //! password must not be lost, wherever the replay stops.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -10,20 +10,37 @@ use fourstep::{ExposeSecret, SecretString};
 
 /// The file that holds the secret, and a journal beside it of values proposed since.
 ///
-/// A value is in the journal before any step that could make it live; the file itself is replaced
-/// only by the value that became AWSCURRENT, and only then the journal goes.
+/// A value is in the journal before the step that could make it live; the file itself is replaced
+/// only by the value that became AWSCURRENT, and only then the journal goes. One replay at a time
+/// uses a file: a second one could drop the first one's journal.
 #[derive(Debug)]
 pub struct SecretFile {
     path: PathBuf,
     journal: PathBuf,
+    lock: PathBuf,
+    _locked: File,
 }
 
 impl SecretFile {
-    /// The file at `path`; its journal is `path` with `.journal` appended.
-    pub fn new(path: &Path) -> Self {
-        let mut journal = path.as_os_str().to_owned();
-        journal.push(".journal");
-        Self { path: path.to_owned(), journal: journal.into() }
+    /// The file at `path`, links followed, locked until this is dropped. Its journal is that path
+    /// with `.journal` appended.
+    ///
+    /// # Errors
+    /// If there is no such file, or another replay uses it.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let path = fs::canonicalize(path).map_err(|error| named(path, &error))?;
+        let beside = |ending: &str| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(ending);
+            PathBuf::from(name)
+        };
+        let (journal, lock) = (beside(".journal"), beside(".lock"));
+        let locked = OpenOptions::new().create(true).append(true).mode(0o600).open(&lock);
+        let locked = locked.map_err(|error| named(&lock, &error))?;
+        locked.try_lock().map_err(|_| {
+            io::Error::other(format!("{}: another replay uses this file", path.display()))
+        })?;
+        Ok(Self { path, journal, lock, _locked: locked })
     }
 
     /// Where values proposed since are kept.
@@ -36,10 +53,11 @@ impl SecretFile {
     /// # Errors
     /// If the file cannot be read or is empty.
     pub fn read(&self) -> io::Result<SecretString> {
-        let text = fs::read_to_string(&self.path)?;
+        let text = fs::read_to_string(&self.path).map_err(|error| named(&self.path, &error))?;
         let text = text.trim_end_matches(['\r', '\n']);
         if text.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty"));
+            let empty = io::Error::new(io::ErrorKind::InvalidData, "the file is empty");
+            return Err(named(&self.path, &empty));
         }
         Ok(text.into())
     }
@@ -51,18 +69,26 @@ impl SecretFile {
     pub fn proposed(&self) -> io::Result<Vec<SecretString>> {
         let text = match fs::read_to_string(&self.journal) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            text => text?,
+            text => text.map_err(|error| named(&self.journal, &error))?,
         };
         // A last line cut short by a crash was never handed to a step.
         let values = text.lines().filter_map(|line| serde_json::from_str::<String>(line).ok());
         Ok(values.map(SecretString::from).collect())
     }
 
-    /// Notes a value before it may become live.
+    /// Notes a value before it may become live. One that is noted already is not noted again.
     ///
     /// # Errors
     /// If it cannot be written and synced; the replay must stop then.
     pub fn note(&self, value: &SecretString) -> io::Result<()> {
+        let noted = self.proposed()?;
+        if noted.iter().any(|noted| noted.expose_secret() == value.expose_secret()) {
+            return Ok(());
+        }
+        self.append(value).map_err(|error| named(&self.journal, &error))
+    }
+
+    fn append(&self, value: &SecretString) -> io::Result<()> {
         let mut journal =
             OpenOptions::new().create(true).append(true).mode(0o600).open(&self.journal)?;
         let line = serde_json::Value::from(value.expose_secret()).to_string();
@@ -76,10 +102,11 @@ impl SecretFile {
     /// # Errors
     /// If the file cannot be replaced; the journal is still there then.
     pub fn replace(&self, value: &SecretString) -> io::Result<()> {
-        let folder = match self.path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
+        self.swap(value).map_err(|error| named(&self.path, &error))
+    }
+
+    fn swap(&self, value: &SecretString) -> io::Result<()> {
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
         let mut next = tempfile::NamedTempFile::new_in(folder)?;
         writeln!(next, "{}", value.expose_secret())?;
         // Never more readable than it was.
@@ -94,6 +121,18 @@ impl SecretFile {
     }
 }
 
+impl Drop for SecretFile {
+    fn drop(&mut self) {
+        // An empty file that stays behind harms nobody: the lock is on the open file.
+        let _ = fs::remove_file(&self.lock);
+    }
+}
+
+/// The same error, naming the file it is about.
+pub(super) fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,9 +143,11 @@ mod tests {
         let path = folder.path().join("secret.json");
         fs::write(&path, "{\"password\":\"old\"}\n").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        let file = SecretFile::new(&path);
+        let file = SecretFile::open(&path).unwrap();
+        assert!(SecretFile::open(&path).unwrap_err().to_string().contains("another replay"));
         assert_eq!(file.read().unwrap().expose_secret(), "{\"password\":\"old\"}");
         file.note(&"line\nbreak".to_owned().into()).unwrap();
+        file.note(&"second".to_owned().into()).unwrap();
         file.note(&"second".to_owned().into()).unwrap();
         // A crash in the middle of a line leaves the earlier ones readable.
         let mut journal = OpenOptions::new().append(true).open(file.journal()).unwrap();
@@ -118,5 +159,13 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "new\n");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(file.proposed().unwrap().is_empty());
+        drop(file);
+        // Nothing is left beside it, and a link to it is followed, not replaced.
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let link = folder.path().join("link.json");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        SecretFile::open(&link).unwrap().replace(&"newer".to_owned().into()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "newer\n");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     }
 }

@@ -5,14 +5,14 @@ mod report;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fourstep::store::memory::{
     MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel, SecretValue,
 };
-use fourstep::store::{AWSCURRENT, Select};
+use fourstep::store::{AWSCURRENT, AWSPREVIOUS, Select};
 use fourstep::{SecretId, SecretString, Step, VersionId};
 use serde_json::Value;
 
@@ -21,6 +21,7 @@ use crate::function::{Function, Invocation};
 use crate::serve;
 
 pub use keep::SecretFile;
+use keep::named;
 pub use report::{Format, Report};
 
 /// What to replay, and how.
@@ -48,6 +49,8 @@ pub struct Options {
 }
 
 const NAME: &str = "replay";
+/// The label, with a number behind it, of a value that an earlier replay left.
+const PROPOSED: &str = "proposed-";
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:replayed";
 
 /// Plays the rotations and reports each step as it ends. True if every step succeeded.
@@ -56,9 +59,9 @@ const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:repla
 /// If the secret file, the local Secrets Manager or the function binary cannot be used. What a
 /// step reports is no error here but in the report.
 pub async fn replay(options: &Options, report: &mut Report<'_>) -> io::Result<bool> {
-    let file = SecretFile::new(&options.secret);
+    let file = SecretFile::open(&options.secret)?;
     let store = Arc::new(MemoryStore::new());
-    let secret = seed(&store, &file, report).map_err(|error| named(&options.secret, &error))?;
+    let secret = seed(&store, &file, report)?;
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = serve::start(listen, Arc::clone(&store), None).await?;
     let endpoint = server.url();
@@ -89,7 +92,11 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     async fn all(&self, report: &mut Report<'_>) -> io::Result<bool> {
-        report.before(&self.inspect().await?)?;
+        let before = self.inspect().await?;
+        if !report.before(&before)? {
+            return Ok(false);
+        }
+        self.offer_live_value(&before)?;
         for rotation in 1..=self.options.rotations {
             let token = VersionId::from_store(uuid::Uuid::new_v4().to_string());
             let begin = NewRotation {
@@ -106,7 +113,7 @@ impl Replay<'_> {
                 return Ok(false);
             }
         }
-        report.finished(self.options.rotations)?;
+        report.finished(self.options.rotations, self.options.test_only, self.file.journal())?;
         Ok(true)
     }
 
@@ -115,12 +122,12 @@ impl Replay<'_> {
             if self.options.test_only { &[Step::Test] } else { &self.options.steps };
         for &step in steps {
             for _ in 0..if self.options.twice { 2 } else { 1 } {
-                let event = events::step(step, self.arn, token.as_str());
-                let invocation = self.invoke(&event).await?;
-                // Before any step that could make it live.
-                if step == Step::Create {
+                // Before the step that makes it live.
+                if step == Step::Set {
                     self.note_proposed(token)?;
                 }
+                let event = events::step(step, self.arn, token.as_str());
+                let invocation = self.invoke(&event).await?;
                 let succeeded = invocation.answer.is_ok();
                 if step == Step::Finish && succeeded {
                     self.settle(token)?;
@@ -135,6 +142,36 @@ impl Replay<'_> {
             self.store.end_test(self.secret, token).map_err(io::Error::other)?;
         }
         Ok(true)
+    }
+
+    /// Of the values that an earlier replay left, the one that logs in becomes AWSPREVIOUS, where
+    /// every rotator looks; the labels that showed them go.
+    fn offer_live_value(&self, before: &Invocation) -> io::Result<()> {
+        let rows = before.answer.as_ref().ok().and_then(|answer| answer.get("versions"));
+        for row in rows.and_then(Value::as_array).into_iter().flatten() {
+            let version = VersionId::from_store(events::text(row, "version"));
+            let labels = row.get("labels").and_then(Value::as_array);
+            let label =
+                labels.and_then(|on| on.first()).and_then(Value::as_str).unwrap_or_default();
+            if !label.starts_with(PROPOSED) {
+                continue;
+            }
+            if events::text(row, "verdict") == "accepted" {
+                self.move_label(AWSPREVIOUS, Some(&version), None)?;
+            }
+            self.move_label(label, None, Some(&version))?;
+        }
+        Ok(())
+    }
+
+    fn move_label(
+        &self,
+        label: &str,
+        to: Option<&VersionId>,
+        from: Option<&VersionId>,
+    ) -> io::Result<()> {
+        let moved = self.store.update_stage(self.secret, label, to, from);
+        moved.map(drop).map_err(io::Error::other)
     }
 
     async fn invoke(&self, event: &Value) -> io::Result<Invocation> {
@@ -164,21 +201,22 @@ impl Replay<'_> {
 }
 
 /// A secret with the file's value as AWSCURRENT. What an earlier replay proposed and did not see
-/// promoted comes before it, where a rotator looks for it: the target may have one of those.
+/// promoted stands beside it under labels of its own: the target may have one of those.
 fn seed(store: &MemoryStore, file: &SecretFile, report: &mut Report<'_>) -> io::Result<SecretId> {
-    let current = file.read()?;
-    let mut values = file.proposed()?;
-    if !values.is_empty() {
-        report.resumed(file.journal(), values.len())?;
+    let (current, proposed) = (file.read()?, file.proposed()?);
+    if !proposed.is_empty() {
+        report.resumed(file.journal(), proposed.len())?;
     }
-    values.push(current);
     store.create(NAME, NewSecret::default()).map_err(io::Error::other)?;
     let secret = SecretId::parse(NAME).map_err(io::Error::other)?;
-    for value in values {
+    let new = |value| {
         let token = VersionId::from_store(uuid::Uuid::new_v4().to_string());
-        store
-            .put(&secret, NewValue::current(&token, SecretValue::Text(value)))
-            .map_err(io::Error::other)?;
+        NewValue::current(&token, SecretValue::Text(value))
+    };
+    store.put(&secret, new(current)).map_err(io::Error::other)?;
+    for (number, value) in (1..).zip(proposed) {
+        let value = NewValue { labels: vec![format!("{PROPOSED}{number}")], ..new(value) };
+        store.put(&secret, value).map_err(io::Error::other)?;
     }
     Ok(secret)
 }
@@ -188,8 +226,4 @@ fn text(value: SecretValue) -> io::Result<SecretString> {
         SecretValue::Text(text) => Ok(text),
         SecretValue::Binary(_) => Err(io::Error::other("the rotator stored a binary value")),
     }
-}
-
-fn named(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

@@ -25,12 +25,13 @@ pub struct Report<'a> {
     out: &'a mut dyn Write,
     format: Format,
     rotation: u32,
+    logs_in: Option<bool>,
 }
 
 impl<'a> Report<'a> {
     /// A report written to `out`.
     pub fn new(out: &'a mut dyn Write, format: Format) -> Self {
-        Self { out, format, rotation: 0 }
+        Self { out, format, rotation: 0, logs_in: None }
     }
 
     pub(super) fn resumed(&mut self, journal: &Path, values: usize) -> io::Result<()> {
@@ -38,15 +39,23 @@ impl<'a> Report<'a> {
         self.say(
             &format!(
                 "An earlier replay stopped half-way. {values} password(s) that it proposed are in \
-                 {journal}; they are offered to the rotator as older versions.\n"
+                 {journal}; the one that logs in, if any, is offered to the rotator as AWSPREVIOUS.\n"
             ),
             &json!({"event": "resumed", "journal": journal.to_string(), "values": values}),
         )
     }
 
-    pub(super) fn before(&mut self, inspection: &Invocation) -> io::Result<()> {
-        let text = format!("before\n{}", versions_table(inspection));
-        self.say(&text, &json!({"event": "before", "versions": versions(inspection)}))
+    /// Shows the state before the first step. False if the function could not even look.
+    pub(super) fn before(&mut self, inspection: &Invocation) -> io::Result<bool> {
+        let looked = inspection.answer.is_ok();
+        let mut text = format!("before\n{}", versions_table(inspection));
+        if !looked {
+            text.push_str("\nNothing was begun: the function could not look at the secret.\n");
+        }
+        self.see(inspection);
+        let versions = versions(inspection);
+        self.say(&text, &json!({"event": "before", "ok": looked, "versions": versions}))?;
+        Ok(looked)
     }
 
     pub(super) fn rotation(&mut self, rotation: u32, of: u32, token: &str) -> io::Result<()> {
@@ -87,6 +96,7 @@ impl<'a> Report<'a> {
                 writeln!(text, "  {:<13} warning: {}", "", warning.as_str().unwrap_or_default());
         }
         text.push_str(&versions_table(inspection));
+        self.see(inspection);
         self.say(
             &text,
             &json!({
@@ -109,32 +119,77 @@ impl<'a> Report<'a> {
 
     pub(super) fn stopped(&mut self, journal: &Path) -> io::Result<()> {
         let mut text = "\nThe rotation stopped here.".to_owned();
-        if journal.exists() {
-            let _ = write!(
-                text,
-                " The secret file holds the password from before; the one being rotated in is kept in {}. \
-                 The table says which of them logs in. Run the same replay again: it finds the working one.",
-                journal.display()
-            );
-        }
+        text.push_str(match self.logs_in {
+            Some(true) => {
+                " A stored password logs in, as the table shows: once the cause is mended, run the \
+                 same replay again."
+            }
+            Some(false) => {
+                " No stored password logs in: set the one in the secret file at the target, or \
+                 store there the one that the target has."
+            }
+            None => " Whether a stored password logs in is unknown, as the table shows.",
+        });
+        text.push_str(&kept(journal));
         text.push('\n');
-        self.say(&text, &json!({"event": "end", "ok": false}))
+        self.say(&text, &json!({"event": "end", "ok": false, "journal": at(journal)}))
     }
 
-    pub(super) fn finished(&mut self, rotations: u32) -> io::Result<()> {
+    pub(super) fn finished(
+        &mut self,
+        rotations: u32,
+        test_only: bool,
+        journal: &Path,
+    ) -> io::Result<()> {
         let noun = if rotations == 1 { "rotation" } else { "rotations" };
-        self.say(
-            &format!("\n{rotations} {noun} done; the secret file holds what is current now.\n"),
-            &json!({"event": "end", "ok": true}),
-        )
+        let text = if test_only {
+            "\nThe configuration was tested; nothing was changed.\n".to_owned()
+        } else if journal.exists() {
+            let kept = kept(journal);
+            format!("\nThe steps were delivered, but no finishSecret came last.{kept}\n")
+        } else {
+            format!("\n{rotations} {noun} played; the secret file holds what is current now.\n")
+        };
+        self.say(&text, &json!({"event": "end", "ok": true, "journal": at(journal)}))
+    }
+
+    /// Remembers whether any stored password logs in; None if not every one could be asked.
+    fn see(&mut self, inspection: &Invocation) {
+        let versions = versions(inspection);
+        let verdicts: Vec<&str> =
+            versions.as_array().into_iter().flatten().map(|row| field(row, "verdict")).collect();
+        self.logs_in = match verdicts.as_slice() {
+            verdicts if verdicts.contains(&"accepted") => Some(true),
+            [] => None,
+            verdicts if verdicts.contains(&"unknown") => None,
+            _ => Some(false),
+        };
     }
 
     fn say(&mut self, text: &str, line: &Value) -> io::Result<()> {
-        match self.format {
-            Format::Table => write!(self.out, "{text}")?,
-            Format::Json => writeln!(self.out, "{line}")?,
+        let said = match self.format {
+            Format::Table => write!(self.out, "{text}"),
+            Format::Json => writeln!(self.out, "{line}"),
+        };
+        match said.and_then(|()| self.out.flush()) {
+            // Whoever reads may stop reading; a rotation that has begun goes on.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            said => said,
         }
-        self.out.flush()
+    }
+
+    /// Ends a report that an error cut short.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn broke_off(&mut self, error: &io::Error) -> io::Result<()> {
+        match self.format {
+            Format::Table => Ok(()),
+            Format::Json => {
+                let error = error.to_string();
+                self.say("", &json!({"event": "end", "ok": false, "error": error}))
+            }
+        }
     }
 }
 
@@ -153,6 +208,22 @@ fn effects(line: &Value) -> String {
         count("Connections"),
         count("RejectedLogins"),
     )
+}
+
+/// What a person must know about passwords that only the journal holds.
+fn kept(journal: &Path) -> String {
+    if !journal.exists() {
+        return String::new();
+    }
+    format!(
+        " The secret file is as it was before; passwords that were proposed since, one of which \
+         the target may have now, are in {}. The next replay offers them to the rotator.",
+        journal.display()
+    )
+}
+
+fn at(journal: &Path) -> Value {
+    if journal.exists() { journal.display().to_string().into() } else { Value::Null }
 }
 
 fn versions(inspection: &Invocation) -> Value {

@@ -164,7 +164,7 @@ impl<D: Database> Tries<'_, D> {
             return Ok(None);
         }
         let attempt = self.database.log_in(login, self.turn).await;
-        match attempt.map_err(|error| error.while_doing(format!("cannot log in with {name}")))? {
+        match attempt.map_err(|error| error.while_doing(name))? {
             Attempt::Accepted(session) => Ok(Some(session)),
             Attempt::Refused(why) => {
                 self.refused.push((name.to_owned(), login.clone(), why));

@@ -83,9 +83,11 @@ pub(crate) fn of_login(refusal: &ServerError, answered: bool) -> Result<String, 
     let code = refusal.code.as_str();
     let (kind, what) = match code {
         "28P01" if answered => {
-            return Ok("the server refused the password (SQLSTATE 28P01; it says the same of a \
-                       user that does not exist, has no password, or is past VALID UNTIL)"
-                .to_owned());
+            return Ok(
+                "refused with SQLSTATE 28P01 (a wrong password, one past VALID UNTIL, or no \
+                       such user)"
+                    .to_owned(),
+            );
         }
         "28000" if refusal.routine == "ClientAuthentication" => (
             ErrorKind::Forbidden,
