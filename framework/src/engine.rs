@@ -80,7 +80,7 @@ impl<'a> Engine<'a> {
         .map_err(|error| error.at(event.step))
     }
 
-    /// Which labelled version of a secret logs in; see [`crate::inspect`].
+    /// The store's calls about one secret, for [`crate::inspect`].
     pub(crate) fn calls(&self, secret: &'a SecretId, turn: &'a Turn) -> Calls<'a> {
         Calls::new(self.store, secret, turn)
     }
@@ -135,11 +135,11 @@ impl Work<'_> {
             return Ok(nothing("this version is AWSCURRENT already"));
         }
         let current = fresh(&description, current?)?;
-        let pending = pending?;
+        let pending = pending.map_err(|error| self.clearing(error))?;
         self.rotator.check(&current, &pending).map_err(|error| self.clearing(error))?;
         let base = current.version().clone();
         let fence = Fence { calls: self.calls, token, current: &base };
-        fence.enough_time()?;
+        self.turn.enough_for_a_change()?;
         let versions = Versions { calls: self.calls, description: &description, current, pending };
         Ok(match self.rotator.apply(&versions, &fence, self.turn).await? {
             Applied::Changed(how) => done(how),
@@ -156,8 +156,9 @@ impl Work<'_> {
         if decide(&description?, token)? == Decision::AlreadyCurrent {
             return Ok(nothing("this version is AWSCURRENT already"));
         }
-        let pending = pending?;
-        if let Verdict::Rejected(why) = self.rotator.verify(pending.secret(), self.turn).await? {
+        let pending = pending.map_err(|error| self.clearing(error))?;
+        let verdict = self.rotator.verify(pending.secret(), self.turn).await;
+        if let Verdict::Rejected(why) = verdict.map_err(|error| self.clearing(error))? {
             return Err(Error::new(ErrorKind::Rejected, "the pending secret does not log in")
                 .caused_by(why));
         }
@@ -208,8 +209,11 @@ impl Work<'_> {
         }
     }
 
-    /// Adds the way out to an error about a pending version that can never be applied.
+    /// Adds the way out to an error about a pending version that no retry can apply.
     fn clearing(&self, error: Error) -> Error {
+        if !matches!(error.kind(), ErrorKind::Mismatch | ErrorKind::Malformed) {
+            return error;
+        }
         let RotationEvent { secret, token, .. } = self.event;
         error.caused_by(format!(
             "if AWSCURRENT is right, discard this version with `aws secretsmanager \

@@ -23,10 +23,10 @@ pub use error::{Error, ErrorKind};
 pub use event::{Request, RotationEvent, Step};
 pub use ids::{RotationToken, SecretId, VersionId};
 pub use password::PasswordPolicy;
-pub use rotator::{Applied, CHANGE_TIME, Fence, Finding, Keep, Known, Rotator, Verdict, Versions};
+pub use rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Verdict, Versions};
 pub use run::run;
 pub use secret::{Current, Document, Pending, Previous, Secret};
-pub use turn::{Deadline, Tally, Turn};
+pub use turn::{CHANGE_TIME, Deadline, Tally, Turn};
 
 /// The secrecy crate's string, which this crate's API uses for passwords.
 pub use secrecy::{ExposeSecret, SecretString};

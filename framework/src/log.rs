@@ -1,11 +1,12 @@
-//! What a function writes: one JSON line per invocation, which is also its metrics, and nothing
-//! that a dependency says below its own warnings.
+//! What a function writes: one JSON line per invocation, which is also its metrics; and the
+//! warnings of the few dependencies that are known to quote nothing they were given.
 
 use std::io::Write;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
+use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format::Writer;
@@ -22,22 +23,30 @@ use crate::turn::Tally;
 /// Where the last panic happened. The message is not kept: it may quote anything.
 static PANIC_PLACE: Mutex<Option<String>> = Mutex::new(None);
 
-/// Sends what dependencies log to standard output as JSON, at the level that `AWS_LAMBDA_LOG_LEVEL`
-/// or `RUST_LOG` names (INFO by default). Dependencies are capped at INFO whatever is asked for:
-/// at TRACE the SDK logs the body of PutSecretValue and the Lambda runtime logs the raw event.
+/// The dependencies that may speak, and then only to warn. At lower levels the SDK logs the body of
+/// PutSecretValue and the Lambda runtime the raw event; sqlx, at any level, what a server says.
+const MAY_WARN: [&str; 3] = ["aws_", "lambda_runtime", "hyper"];
+
+/// Whether an event of `target` at `level` is written, where `wanted` is the level asked for.
+fn admitted(target: &str, level: &Level, wanted: LevelFilter) -> bool {
+    if ["fourstep", "rotate_"].iter().any(|ours| target.starts_with(ours)) {
+        return *level <= wanted;
+    }
+    // This module of the runtime repeats the error that our own line reports already.
+    let repeats = target == "lambda_runtime::layers::panic";
+    let may_warn = MAY_WARN.iter().any(|known| target.starts_with(known)) && !repeats;
+    may_warn && *level <= wanted.min(LevelFilter::WARN)
+}
+
+/// Sends what is admitted to standard output as JSON, at the level that `AWS_LAMBDA_LOG_LEVEL` or
+/// `RUST_LOG` names (INFO by default), and keeps the messages of panics to itself.
 pub(crate) fn start(environment: &Environment) {
     let wanted = ["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"]
         .iter()
         .find_map(|name| environment.text(name).ok().flatten())
         .and_then(|level| level.parse::<LevelFilter>().ok())
         .unwrap_or(LevelFilter::INFO);
-    let filter = filter_fn(move |metadata| {
-        let target = metadata.target();
-        let ours = target.starts_with("fourstep") || target.starts_with("rotate_");
-        let most = if ours { wanted } else { wanted.min(LevelFilter::INFO) };
-        // This module of the runtime repeats the error that our own line reports already.
-        *metadata.level() <= most && target != "lambda_runtime::layers::panic"
-    });
+    let filter = filter_fn(move |metadata| admitted(metadata.target(), metadata.level(), wanted));
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_filter(filter);
     // A second call (in a test) keeps the first subscriber.
     let _ = tracing::subscriber::set_global_default(Registry::default().with(lines));
@@ -237,6 +246,20 @@ mod tests {
         }
         let timestamp = line["timestamp"].as_str().unwrap();
         assert!(timestamp.starts_with("20") && timestamp.ends_with('Z'), "{timestamp}");
+    }
+
+    #[test]
+    fn dependencies_may_only_warn_and_drivers_may_not_speak() {
+        let trace = LevelFilter::TRACE;
+        assert!(admitted("rotate_postgres::wire", &Level::TRACE, trace));
+        assert!(!admitted("fourstep::engine", &Level::DEBUG, LevelFilter::INFO));
+        assert!(admitted("aws_smithy_runtime::client", &Level::WARN, trace));
+        assert!(!admitted("aws_smithy_runtime::client", &Level::WARN, LevelFilter::ERROR));
+        assert!(!admitted("aws_sdk_secretsmanager", &Level::INFO, trace));
+        assert!(!admitted("lambda_runtime::layers::panic", &Level::ERROR, trace));
+        for target in ["sqlx::query", "sqlx::postgres::notice", "sqlx_postgres", "anything"] {
+            assert!(!admitted(target, &Level::ERROR, trace), "{target}");
+        }
     }
 
     #[test]

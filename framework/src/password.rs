@@ -266,6 +266,9 @@ mod tests {
         assert!(make(&read(digits).unwrap()).chars().all(|c| "789".contains(c)));
         let lax = read([("REQUIRE_EACH_INCLUDED_TYPE", "false"), ("PASSWORD_LENGTH", "1")]);
         assert_eq!(make(&lax.unwrap()).len(), 1);
+        let lax = read([("REQUIRE_EACH_INCLUDED_TYPE", "no"), ("PASSWORD_LENGTH", "4")]).unwrap();
+        let digit = |password: &String| password.contains(|c: char| c.is_ascii_digit());
+        assert!((0..200).map(|_| make(&lax)).any(|password| !digit(&password)));
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! The verbs an author supplies. The engine decides when each is called.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind};
@@ -9,10 +7,6 @@ use crate::ids::VersionId;
 use crate::secret::{Current, Pending, Previous, Secret};
 use crate::store::{AWSPENDING, Calls, SecretDescription};
 use crate::turn::Turn;
-
-/// The least time that must be left to begin a change: the statement itself, and the report of
-/// how it ended. Below it nothing is begun.
-pub const CHANGE_TIME: Duration = Duration::from_secs(4);
 
 /// What a rotator does, in verbs; never in steps.
 ///
@@ -122,16 +116,14 @@ impl Versions<'_> {
         self.calls.previous(self.description).await
     }
 
-    /// The two newest versions without a label that `wanted` accepts, newest first: a cancelled
-    /// rotation leaves the value it applied there. Looks at no more than ten.
+    /// The newest versions that carry none of AWS's three labels, newest first: a cancelled
+    /// rotation leaves the value it applied there. Looks at no more than 20; one that may not be
+    /// read is left out with a warning.
     ///
     /// # Errors
     /// Those of ListSecretVersionIds and GetSecretValue.
-    pub async fn unlabelled(
-        &self,
-        wanted: &(dyn Fn(&Secret) -> bool + Sync),
-    ) -> Result<Vec<Previous>, Error> {
-        self.calls.unlabelled(wanted).await
+    pub async fn others(&self) -> Result<Vec<Previous>, Error> {
+        self.calls.others().await
     }
 }
 
@@ -147,12 +139,12 @@ pub struct Fence<'a> {
 
 impl Fence<'_> {
     /// Asks DescribeSecret again: the token must still carry AWSPENDING, AWSCURRENT must still be
-    /// on the version that was read, and [`CHANGE_TIME`] must be left.
+    /// on the version that was read, and [`CHANGE_TIME`](crate::CHANGE_TIME) must be left.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] or [`ErrorKind::OutOfTime`]; nothing may be changed then.
     pub async fn pass(&self) -> Result<(), Error> {
-        self.enough_time()?;
+        self.calls.turn().enough_for_a_change()?;
         let description = self.calls.describe().await?;
         if !description.has(self.token, AWSPENDING) {
             return Err(conflict("AWSPENDING was taken from this version meanwhile"));
@@ -160,24 +152,7 @@ impl Fence<'_> {
         if description.holder(crate::store::AWSCURRENT) != Some(self.current) {
             return Err(conflict("AWSCURRENT moved to another version meanwhile"));
         }
-        self.enough_time()
-    }
-
-    /// Refuses to begin when the time left does not cover a change.
-    ///
-    /// # Errors
-    /// [`ErrorKind::OutOfTime`].
-    pub fn enough_time(&self) -> Result<(), Error> {
-        let left = self.calls.turn().deadline().remaining();
-        if left >= CHANGE_TIME {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::OutOfTime, "did not begin a change; nothing was changed")
-            .caused_by(format!(
-                "{:.1} s are left and a change needs {} s; raise the function's timeout",
-                left.as_secs_f64(),
-                CHANGE_TIME.as_secs(),
-            )))
+        self.calls.turn().enough_for_a_change()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::FutureExt;
 use lambda_runtime::{LambdaEvent, service_fn};
@@ -165,7 +165,7 @@ async fn within_deadline<T>(
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let deadline = turn.deadline();
-    let bounded = deadline.bound("the whole step", Duration::MAX, work);
+    let bounded = deadline.bound_step(work);
     match AssertUnwindSafe(bounded).catch_unwind().await {
         Ok(result) => result.flatten(),
         Err(_) => Err(Error::new(ErrorKind::Internal, "the rotator panicked")
@@ -182,6 +182,7 @@ mod tests {
     use crate::secret::{Current, Pending, Secret};
     use crate::store::memory::{MemoryStore, NewRotation, NewSecret};
     use async_trait::async_trait;
+    use std::time::Duration;
 
     /// A rotator with a defect in every verb: it panics with a value, or never ends.
     struct Defective;

@@ -126,6 +126,13 @@ impl Document {
         self.0.get(field)
     }
 
+    /// The name of a field, other than those in `but`, in which `other` differs.
+    pub fn difference<'a>(&'a self, other: &'a Self, but: &[&str]) -> Option<&'a str> {
+        let keys = self.0.keys().chain(other.0.keys());
+        let mut others = keys.filter(|key| !but.contains(&key.as_str()));
+        others.find(|key| self.0.get(*key) != other.0.get(*key)).map(String::as_str)
+    }
+
     /// A copy with one field set to a string. An existing field keeps its place.
     #[must_use]
     pub fn with(&self, field: &str, value: &str) -> Self {

@@ -10,6 +10,14 @@ use crate::error::{Error, ErrorKind};
 /// Kept back from every time limit, so that the function itself reports before Lambda kills it.
 const REPORTING_TIME: Duration = Duration::from_millis(500);
 
+/// The least time that must be left to begin a change: the statement itself, and the report of
+/// how it ended. Below it nothing is begun.
+pub const CHANGE_TIME: Duration = Duration::from_secs(4);
+
+/// What is kept back from the limit of a whole step: less, so that the error of the very call that
+/// ran out of time, which says what may have happened, gets out before the step is cut off.
+const LAST_REPORTING_TIME: Duration = Duration::from_millis(250);
+
 /// The moment by which this invocation must have answered.
 ///
 /// Wall-clock time on purpose: a container that was frozen and thawed must see that its time is
@@ -31,6 +39,19 @@ impl Deadline {
     /// Time left for work, less what is kept for reporting. Zero once it is over.
     pub fn remaining(&self) -> Duration {
         self.0.duration_since(SystemTime::now()).unwrap_or_default().saturating_sub(REPORTING_TIME)
+    }
+
+    /// Waits for a whole step a little longer than anything in it may take.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfTime`].
+    pub(crate) async fn bound_step<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
+        let left = self.0.duration_since(SystemTime::now()).unwrap_or_default();
+        let limit = left.saturating_sub(LAST_REPORTING_TIME);
+        tokio::time::timeout(limit, work).await.map_err(|_| {
+            Error::new(ErrorKind::OutOfTime, "the step did not end in time; retry")
+                .caused_by(format!("gave up after {:.1} s", limit.as_secs_f64()))
+        })
     }
 
     /// Waits for `work` no longer than the time left, nor than `most`.
@@ -77,6 +98,23 @@ impl Turn {
     /// A turn that ends at `deadline`, with nothing done yet.
     pub fn new(deadline: Deadline) -> Self {
         Self { deadline, tally: Mutex::default() }
+    }
+
+    /// Refuses to begin an irreversible change when less than [`CHANGE_TIME`] is left.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfTime`]; nothing may be changed then.
+    pub fn enough_for_a_change(&self) -> Result<(), Error> {
+        let left = self.deadline.remaining();
+        if left >= CHANGE_TIME {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::OutOfTime, "did not begin a change; nothing was changed")
+            .caused_by(format!(
+                "{:.1} s are left and a change needs {} s; raise the function's timeout",
+                left.as_secs_f64(),
+                CHANGE_TIME.as_secs(),
+            )))
     }
 
     /// When this turn ends.

@@ -11,6 +11,7 @@ use fourstep_cli::function::{Function, Invocation};
 use fourstep_cli::{events, serve};
 use serde_json::{Value, json};
 
+use crate::support::hostile::echoing_server;
 use crate::support::postgres::server;
 use crate::support::program::binary;
 use crate::support::proxy::Proxy;
@@ -229,6 +230,52 @@ async fn parity_30_a_process_killed_after_its_commit_is_made_good_by_the_retry()
         assert_eq!(scene.step(step, &token).await.answer.unwrap()["outcome"], outcome, "{step}");
     }
     assert_eq!(scene.document(AWSCURRENT)["password"], pending);
+}
+
+/// It asks for the password in cleartext, which was allowed, and repeats it in every notice and
+/// error; the log level is the most that can be asked for.
+#[tokio::test]
+async fn beyond_11_a_server_that_repeats_the_password_is_not_quoted() {
+    let mut document = unused();
+    document["port"] = json!(echoing_server().await);
+    document["ssl"] = json!(false);
+    document["password"] = json!("echoed-back");
+    let variables = [
+        ("ALLOW_WEAK_AUTHENTICATION", "true"),
+        ("AWS_LAMBDA_LOG_LEVEL", "TRACE"),
+        ("RUST_LOG", "trace"),
+    ];
+    let scene = Scene::with_timeout(&document, &variables, 10).await;
+    let token = scene.begin();
+    for step in [Step::Create, Step::Set, Step::Test] {
+        let invocation = scene.step(step, &token).await;
+        let printed = format!("{:?} {:?}", invocation.answer, invocation.lines);
+        let pending = scene.document(AWSPENDING)["password"].as_str().unwrap().to_owned();
+        for value in ["echoed-back", pending.as_str(), "SCRAM-SHA-256$"] {
+            assert!(!printed.contains(value), "{step}: {value}: {printed}");
+        }
+        if step == Step::Set {
+            assert!(invocation.answer.is_err(), "it answers every query with an error");
+        }
+    }
+}
+
+#[tokio::test]
+async fn beyond_12_silence_at_commit_says_that_the_change_may_have_been_made() {
+    let Some(server) = server() else { return };
+    let user = server.user("silence").await;
+    let proxy = Proxy::start(server.port).await;
+    let mut document = server.document(&user);
+    document["port"] = json!(proxy.port);
+    let scene = Scene::with_timeout(&document, &[], 7).await;
+    let token = scene.begin();
+    scene.step(Step::Create, &token).await.answer.unwrap();
+    let invocation = scene.step(Step::Set, &token).await;
+    let (kind, message) = error(&invocation);
+    assert_eq!(kind, "Unreachable", "{message}");
+    assert!(message.contains("may or may not have been changed"), "{message}");
+    assert!(invocation.duration < Duration::from_secs(7), "it reports before it is stopped");
+    assert_eq!(scene.step(Step::Set, &token).await.answer.unwrap()["outcome"], "nothing to do");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Two containers, late containers and frozen ones, on a real PostgreSQL.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fourstep::store::memory::Fault;
@@ -42,42 +43,61 @@ async fn beyond_16_containers_racing_one_step_end_as_one_alone_would() {
 async fn rule_03_a_late_container_does_not_undo_a_finished_rotation() {
     let Some(server) = server() else { return };
     let user = server.user("late").await;
-    let stage = Arc::new(Stage::new(&server.document(&user), &[]));
+    let stage = Stage::new(&server.document(&user), &[]);
     let late = stage.play(&[Step::Create]).await;
-    // The late container has logged in and waits for the account's lock, which we hold as any
-    // other session of the same user could hold a row lock.
-    let (reached, at_fence) = std::sync::mpsc::channel();
-    let (go, wait) = std::sync::mpsc::channel::<()>();
-    let wait = std::sync::Mutex::new(wait);
-    let looks = std::sync::atomic::AtomicU32::new(0);
+    let (reached, at_fence) = tokio::sync::oneshot::channel();
+    let (wake, sleeping) = std::sync::mpsc::channel::<()>();
+    let freeze = Mutex::new(Some((reached, sleeping)));
+    let looks = AtomicU32::new(0);
     stage.store.set_faults(move |_, call| {
-        let second = call.operation == "DescribeSecret"
-            && looks.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 1;
-        if second {
+        // The second look is the fence's: the account's lock is held, the change comes next.
+        if call.operation == "DescribeSecret" && looks.fetch_add(1, Ordering::SeqCst) == 1 {
+            let (reached, sleeping) = freeze.lock().unwrap().take().unwrap();
             reached.send(()).unwrap();
-            wait.lock().unwrap().recv().unwrap();
+            sleeping.recv().unwrap();
         }
         Fault::Proceed
     });
-    let (held, token) = (Arc::clone(&stage), late.clone());
-    let frozen = std::thread::spawn(move || {
+    let mut container = stage.beside();
+    container.timeout = Duration::from_secs(7);
+    let token = late.clone();
+    let frozen = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(held.step(Step::Set, &token))
+        runtime.block_on(container.step(Step::Set, &token))
     });
-    // Only this thread blocks in the hook; ours goes on as another container would.
-    tokio::task::spawn_blocking(move || at_fence.recv().unwrap()).await.unwrap();
+    at_fence.await.unwrap();
     stage.store.clear_faults();
     stage.store.cancel_rotation(&stage.secret).unwrap();
     stage.store.update_stage(&stage.secret, AWSPENDING, None, Some(&late)).unwrap();
-    // The frozen container holds the account's lock, so the newer one waits for it or for the
-    // server to end the frozen transaction; here the frozen one wakes up first.
-    go.send(()).unwrap();
-    let ended = tokio::task::spawn_blocking(move || frozen.join().unwrap()).await.unwrap();
+    // The newer rotation waits for the lock until the server ends the frozen transaction.
+    stage.play(&Step::ALL).await;
+    let live = stage.password(AWSCURRENT);
+    assert!(server.logs_in(&user.name, &live).await);
+    wake.send(()).unwrap();
+    let ended = frozen.await.unwrap();
+    assert!(ended.result.is_err());
+    assert!(server.logs_in(&user.name, &live).await, "undone by the late one: {}", ended.error());
+}
+
+/// As above, but the late container wakes up while the server still keeps its session.
+#[tokio::test]
+async fn rule_03_a_container_whose_rotation_was_cancelled_stops_at_the_fence() {
+    let Some(server) = server() else { return };
+    let user = server.user("fence").await;
+    let stage = Stage::new(&server.document(&user), &[]);
+    let token = stage.play(&[Step::Create]).await;
+    let (secret, cancelled) = (stage.secret.clone(), token.clone());
+    let looks = AtomicU32::new(0);
+    stage.store.set_faults(move |store, call| {
+        if call.operation == "DescribeSecret" && looks.fetch_add(1, Ordering::SeqCst) == 1 {
+            store.update_stage(&secret, AWSPENDING, None, Some(&cancelled)).unwrap();
+        }
+        Fault::Proceed
+    });
+    let ended = stage.step(Step::Set, &token).await;
     assert_eq!(ended.result.as_ref().unwrap_err().kind(), ErrorKind::Conflict, "{}", ended.error());
     assert!(ended.error().contains("nothing was changed"), "{}", ended.error());
-    assert!(server.logs_in(&user.name, &user.password).await, "the late change was not made");
-    stage.play(&Step::ALL).await;
-    assert!(server.logs_in(&user.name, &stage.password(AWSCURRENT)).await);
+    assert!(server.logs_in(&user.name, &user.password).await);
 }
 
 /// A frozen container must not hold the account for ever: the server ends its transaction.
@@ -89,11 +109,9 @@ async fn rule_03_a_frozen_transaction_dies_at_the_server_and_changes_nothing() {
     stage.timeout = Duration::from_secs(7);
     let stage = Arc::new(stage);
     let token = stage.play(&[Step::Create]).await;
-    let looks = std::sync::atomic::AtomicU32::new(0);
+    let looks = AtomicU32::new(0);
     stage.store.set_faults(move |_, call| {
-        if call.operation == "DescribeSecret"
-            && looks.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 1
-        {
+        if call.operation == "DescribeSecret" && looks.fetch_add(1, Ordering::SeqCst) == 1 {
             // The whole container stands still, longer than its time.
             std::thread::sleep(Duration::from_secs(9));
         }

@@ -188,7 +188,7 @@ async fn a_failed_step_ends_the_replay_with_status_1_and_says_why() {
     for words in [
         "setSecret     failed",
         "error type: Rejected",
-        "every stored password was refused",
+        "the passwords of 2 versions were tried and refused",
         "stopped here",
     ] {
         assert!(text.contains(words), "{words}:\n{text}");

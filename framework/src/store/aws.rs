@@ -5,19 +5,23 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use aws_config::BehaviorVersion;
 use aws_config::timeout::TimeoutConfig;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::primitives::DateTime;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::Environment;
+use crate::config::{Environment, refused};
 use crate::error::Error;
 use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::store::{
     AWSCURRENT, AWSPENDING, SecretDescription, SecretStore, Select, StoreError, StoreErrorCode,
     StoredValue, StoredVersion, VersionSummary,
 };
+
+/// AWS's templates name the endpoint so.
+const ENDPOINT: &str = "SECRETS_MANAGER_ENDPOINT";
 
 /// How long one attempt of a call may take. The SDK makes up to three attempts, within the
 /// function's deadline.
@@ -41,6 +45,9 @@ impl AwsStore {
     /// # Errors
     /// [`crate::ErrorKind::Malformed`], naming a variable that cannot be read.
     pub async fn connect(environment: &Environment) -> Result<Self, Error> {
+        for name in [ENDPOINT, "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL"] {
+            check_endpoint(environment, name)?;
+        }
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .build_https();
@@ -51,7 +58,7 @@ impl AwsStore {
             .load()
             .await;
         let mut settings = aws_sdk_secretsmanager::config::Builder::from(&shared);
-        if let Some(endpoint) = environment.text("SECRETS_MANAGER_ENDPOINT")? {
+        if let Some(endpoint) = environment.text(ENDPOINT)? {
             settings = settings.endpoint_url(endpoint);
         }
         Ok(Self { client: Client::from_conf(settings.build()) })
@@ -115,14 +122,7 @@ impl SecretStore for AwsStore {
             .secret_string(value.expose_secret())
             .version_stages(AWSPENDING)
             .set_rotation_token(rotation_token.map(|token| token.expose().to_owned()));
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let sensitive =
-                    [Some(value.expose_secret()), rotation_token.map(RotationToken::expose)];
-                Err(withheld(store_error(&error), sensitive.into_iter().flatten()))
-            }
-        }
+        request.send().await.map(drop).map_err(|error| without_quote(store_error(&error)))
     }
 
     async fn move_current(
@@ -173,18 +173,9 @@ impl SecretStore for AwsStore {
 fn store_error<E, R>(error: &SdkError<E, R>) -> StoreError
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
-    R: std::fmt::Debug,
+    R: std::fmt::Debug + 'static,
 {
-    let SdkError::ServiceError(service) = error else {
-        // No answer: a time-out, a connection that failed, credentials that cannot be found.
-        let text = DisplayErrorContext(error).to_string();
-        let code = if text.contains("redential") {
-            StoreErrorCode::AccessDenied
-        } else {
-            StoreErrorCode::Unreachable
-        };
-        return StoreError::new(code, text);
-    };
+    let SdkError::ServiceError(service) = error else { return unanswered(error) };
     let metadata = service.err();
     let name = metadata.code().unwrap_or_default();
     let message = metadata.message().unwrap_or("the service gave no message");
@@ -198,6 +189,34 @@ where
         }
         code => StoreError::new(code, message),
     }
+}
+
+/// A request that got no answer. The SDK's own texts can hold the whole request, so only the
+/// innermost cause is told: an operating system's, a resolver's or a certificate verifier's.
+fn unanswered<E, R>(error: &SdkError<E, R>) -> StoreError
+where
+    E: std::error::Error + 'static,
+    R: std::fmt::Debug + 'static,
+{
+    let what = match error {
+        SdkError::ConstructionFailure(_) => "the request could not be made",
+        SdkError::TimeoutError(_) => "no answer in time",
+        SdkError::ResponseError(_) => "the answer could not be read",
+        _ => "the request could not be sent",
+    };
+    let mut cause: &(dyn std::error::Error + 'static) = error;
+    let mut code = StoreErrorCode::Unreachable;
+    while let Some(nearer) = cause.source() {
+        if nearer.is::<CredentialsError>() {
+            code = StoreErrorCode::AccessDenied;
+        }
+        cause = nearer;
+    }
+    if code == StoreErrorCode::AccessDenied {
+        return StoreError::new(code, "no credentials were found for the request");
+    }
+    let known = cause.is::<std::io::Error>() || cause.is::<rustls::Error>();
+    StoreError::new(code, if known { format!("{what}: {cause}") } else { what.to_owned() })
 }
 
 fn code_of(name: &str) -> StoreErrorCode {
@@ -239,17 +258,34 @@ fn code_of(name: &str) -> StoreErrorCode {
     }
 }
 
-/// Withholds a message that quotes something sensitive: the last net, not the first.
-fn withheld<'a>(error: StoreError, sensitive: impl Iterator<Item = &'a str>) -> StoreError {
-    for value in sensitive {
-        if error.message.contains(value) {
-            return StoreError::new(
-                error.code,
-                "the service's message is withheld: it quotes the secret",
-            );
-        }
+/// The error of a put, which carried the secret: what a service says about the request may quote
+/// it, so only messages about permissions, limits and keys are kept.
+fn without_quote(error: StoreError) -> StoreError {
+    match error.code {
+        StoreErrorCode::AlreadyExists
+        | StoreErrorCode::NotFound
+        | StoreErrorCode::AccessDenied
+        | StoreErrorCode::DecryptionFailure
+        | StoreErrorCode::EncryptionFailure
+        | StoreErrorCode::LimitExceeded
+        | StoreErrorCode::Throttled
+        | StoreErrorCode::Internal
+        | StoreErrorCode::Unreachable => error,
+        code => StoreError::new(code, "the service's message is withheld: it may quote the secret"),
     }
-    error
+}
+
+/// Refuses an endpoint that no request could be sent to, at start rather than at every step.
+fn check_endpoint(environment: &Environment, name: &str) -> Result<(), Error> {
+    let Some(endpoint) = environment.text(name)? else { return Ok(()) };
+    let authority = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
+    let plain = |host: &str| {
+        !host.starts_with(['/', ':']) && host.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    match authority {
+        Some(host) if !host.is_empty() && plain(host) => Ok(()),
+        _ => Err(refused(name, "is not a URL that begins with https:// or http://")),
+    }
 }
 
 fn system_time(moment: &DateTime) -> Option<SystemTime> {
@@ -269,10 +305,62 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_quotes_the_value_is_withheld() {
-        let error = StoreError::new(StoreErrorCode::InvalidParameter, "Value 'canary' is too long");
-        let error = withheld(error, ["canary"].into_iter());
-        assert!(!format!("{error:?}").contains("canary"));
-        assert_eq!(error.code, StoreErrorCode::InvalidParameter);
+    fn of_a_put_only_messages_about_permissions_and_limits_are_kept() {
+        for code in [
+            StoreErrorCode::InvalidParameter,
+            StoreErrorCode::InvalidRequest,
+            StoreErrorCode::Other,
+        ] {
+            let error = without_quote(StoreError::new(code, "bad value: canary"));
+            assert!(!format!("{error:?}").contains("canary"));
+            assert_eq!(error.code, code);
+        }
+        let denied = StoreError::new(StoreErrorCode::AccessDenied, "not authorized to perform");
+        assert_eq!(without_quote(denied.clone()), denied);
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_nobody_can_call_is_refused_at_start_by_name() {
+        for name in ["SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL"] {
+            for endpoint in
+                ["not a url", "localhost:4566", "ftp://x", "http://", "https:///x", "http://a b"]
+            {
+                let environment = Environment::from([(name, endpoint)]);
+                let error = AwsStore::connect(&environment).await.unwrap_err();
+                assert!(error.to_string().contains(name), "{endpoint}: {error}");
+            }
+        }
+    }
+
+    /// The SDK's own text for this holds the request, body and all.
+    #[tokio::test]
+    async fn a_request_that_cannot_be_sent_is_not_quoted() {
+        let http = aws_smithy_http_client::Builder::new().build_http();
+        let client = |endpoint: &str| {
+            let settings = aws_sdk_secretsmanager::Config::builder()
+                .behavior_version(BehaviorVersion::v2026_01_12())
+                .region(aws_config::Region::from_static("us-east-1"))
+                .credentials_provider(aws_credential_types::Credentials::new(
+                    "k", "s", None, None, "test",
+                ))
+                .http_client(http.clone())
+                .endpoint_url(endpoint);
+            AwsStore { client: Client::from_conf(settings.build()) }
+        };
+        for endpoint in
+            ["not a url", "localhost:4566", "ftp://x", "http://127.0.0.1:1", "http://no.invalid"]
+        {
+            let token = VersionId::from_store("t".repeat(32));
+            let rotation_token =
+                RotationToken::parse(&format!("canary-{}", "0".repeat(40))).unwrap();
+            let value = SecretString::from(r#"{"password":"canary"}"#);
+            let secret = SecretId::parse("s").unwrap();
+            let error = client(endpoint)
+                .put_pending(&secret, &token, &value, Some(&rotation_token))
+                .await
+                .unwrap_err();
+            assert_eq!(error.code, StoreErrorCode::Unreachable, "{error}");
+            assert!(!error.message.contains("canary") && error.message.len() < 150, "{error}");
+        }
     }
 }

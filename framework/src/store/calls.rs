@@ -17,9 +17,8 @@ use crate::turn::Turn;
 const PENDING_PAUSES: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
 
-/// How many unlabelled versions are looked at, and how many are offered.
-const UNLABELLED_READ: usize = 10;
-const UNLABELLED_OFFERED: usize = 2;
+/// How many versions without one of AWS's labels are looked at. Secrets Manager keeps about 100.
+const MOST_OTHERS: usize = 20;
 
 pub(crate) struct Calls<'a> {
     store: &'a dyn SecretStore,
@@ -97,24 +96,25 @@ impl<'a> Calls<'a> {
         Ok(labelled)
     }
 
-    /// The newest unlabelled versions that `wanted` accepts.
-    pub(crate) async fn unlabelled(
-        &self,
-        wanted: &(dyn Fn(&Secret) -> bool + Sync),
-    ) -> Result<Vec<Previous>, Error> {
+    /// The newest versions that carry none of AWS's labels.
+    pub(crate) async fn others(&self) -> Result<Vec<Previous>, Error> {
         let work = self.store.list_versions(self.secret);
         let mut versions = self.named("ListSecretVersionIds", work).await?;
-        versions.retain(|version| version.labels.is_empty());
+        let known = [AWSCURRENT, AWSPENDING, AWSPREVIOUS];
+        versions.retain(|version| !version.labels.iter().any(|on| known.contains(&on.as_str())));
         versions.sort_by_key(|version| std::cmp::Reverse(version.created));
-        let mut offered = Vec::new();
-        for summary in versions.iter().take(UNLABELLED_READ) {
-            let read = self.version("an unlabelled version", &summary.version).await?;
-            offered.extend(read.filter(|previous| wanted(previous.secret())));
-            if offered.len() == UNLABELLED_OFFERED {
-                break;
+        let mut others = Vec::new();
+        for summary in versions.iter().take(MOST_OTHERS) {
+            match self.version("an older version", &summary.version).await {
+                Ok(read) => others.extend(read),
+                // One that KMS does not decrypt any more must not hide those behind it.
+                Err(error) if error.kind() == ErrorKind::Forbidden => {
+                    self.turn.warn(format!("version {} was not read: {error}", summary.version));
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(offered)
+        Ok(others)
     }
 
     /// One version by id; `None` if it has no value, or one that is not text.

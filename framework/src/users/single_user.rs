@@ -10,6 +10,9 @@ use crate::secret::{Current, Pending, Previous, Secret};
 use crate::turn::Turn;
 use crate::users::{Attempt, Database, Login};
 
+/// Current, pending and previous.
+const LABELLED: usize = 3;
+
 /// The single-user strategy over any [`Database`].
 ///
 /// The old password dies when setSecret changes it; applications that cannot take that need a
@@ -34,19 +37,30 @@ impl<D: Database> SingleUser<D> {
     /// Everything but the password is taken from current: that is where the account is now.
     fn older(&self, current: &Login, secret: &Secret) -> Option<Login> {
         let older = Login::read(secret, self.database.dialect()).ok()?;
-        current.same_account(&older).ok()?;
-        Some(current.with_password(&older.password))
+        current.same_account(&older).then(|| current.with_password(&older.password))
     }
 }
 
 #[async_trait]
 impl<D: Database> Rotator for SingleUser<D> {
+    /// Pending must be current with another password. Another account would be somebody else's;
+    /// any other difference is an edit of AWSCURRENT that promoting pending would revert.
     fn check(&self, current: &Current, pending: &Pending) -> Result<(), Error> {
-        let current = self.login("AWSCURRENT", current.secret())?;
-        let pending = self.login("AWSPENDING", pending.secret())?;
-        current
-            .same_account(&pending)
-            .map_err(|error| error.while_doing("AWSPENDING names another account than AWSCURRENT"))
+        let login = self.login("AWSCURRENT", current.secret())?;
+        let other = self.login("AWSPENDING", pending.secret())?;
+        let mismatch = |what: String| Err(Error::new(ErrorKind::Mismatch, what));
+        if !login.same_account(&other) {
+            let (other, login) = (other.account(), login.account());
+            return mismatch(format!("AWSPENDING names {other}, but AWSCURRENT {login}"));
+        }
+        let (current, pending) = (current.secret().document()?, pending.secret().document()?);
+        match current.difference(pending, &["password"]) {
+            None => Ok(()),
+            Some(field) => mismatch(format!(
+                "AWSPENDING differs from AWSCURRENT in {field:?} too, so AWSCURRENT was edited \
+                 since AWSPENDING was made"
+            )),
+        }
     }
 
     async fn propose(&self, known: &Known<'_>, _turn: &Turn) -> Result<Secret, Error> {
@@ -77,10 +91,13 @@ impl<D: Database> Rotator for SingleUser<D> {
             )));
         }
         let mut through = "AWSCURRENT".to_owned();
-        for place in [Older::Previous, Older::Unlabelled] {
+        for place in [Older::Previous, Older::Others] {
             if open.is_none() {
                 let older = self.older_logins(place, &current, versions).await;
                 for (name, login) in tries.allowed(older)? {
+                    if tries.refused.len() >= LABELLED + self.database.dialect().most_older_logins {
+                        break;
+                    }
                     open = tries.log_in(&name, &login).await?;
                     if open.is_some() {
                         through = name;
@@ -122,7 +139,7 @@ impl<D: Database> Rotator for SingleUser<D> {
 #[derive(Clone, Copy)]
 enum Older {
     Previous,
-    Unlabelled,
+    Others,
 }
 
 impl<D: Database> SingleUser<D> {
@@ -135,10 +152,7 @@ impl<D: Database> SingleUser<D> {
     ) -> Result<Vec<(String, Login)>, Error> {
         let (what, found): (_, Vec<Previous>) = match place {
             Older::Previous => ("AWSPREVIOUS", versions.previous().await?.into_iter().collect()),
-            Older::Unlabelled => {
-                let wanted = |secret: &Secret| self.older(current, secret).is_some();
-                ("unlabelled version", versions.unlabelled(&wanted).await?)
-            }
+            Older::Others => ("older version", versions.others().await?),
         };
         let named = found.iter().filter_map(|previous| {
             let login = self.older(current, previous.secret())?;
@@ -197,7 +211,8 @@ impl<D: Database> Tries<'_, D> {
             format!("cannot change the password of {}", account.account()),
         )
         .caused_by(format!(
-            "every stored password was refused; nothing was changed ({})",
+            "the passwords of {} versions were tried and refused; nothing was changed ({})",
+            tried.len(),
             tried.join("; ")
         ))
     }

@@ -136,19 +136,10 @@ async fn prepare(
     gate: impl Future<Output = Result<(), Error>>,
     turn: &Turn,
 ) -> Result<(), Error> {
+    turn.enough_for_a_change()?;
     let left = turn.deadline().remaining();
     // Waiting for a lock must leave the time that a change needs.
-    let Some(lock) = left.checked_sub(CHANGE_TIME).filter(|lock| !lock.is_zero()) else {
-        return Err(Error::new(
-            ErrorKind::OutOfTime,
-            "did not begin a change; nothing was changed",
-        )
-        .caused_by(format!(
-            "{:.1} s are left and a change needs {} s; raise the function's timeout",
-            left.as_secs_f64(),
-            CHANGE_TIME.as_secs()
-        )));
-    };
+    let lock = left.saturating_sub(CHANGE_TIME);
     let what = "the beginning of a transaction";
     session.run(what, sql::begin(left, lock), turn).await.map_err(|fail| fail.of(what))?;
     let what = "the account's lock";
@@ -167,6 +158,9 @@ async fn prepare(
 /// Gives the lock back before the error is reported. Where this fails, the end of the connection
 /// does the same.
 async fn roll_back(session: &mut Session, turn: &Turn) {
+    if turn.deadline().remaining().is_zero() {
+        return;
+    }
     let rollback = session.run("ROLLBACK", "ROLLBACK".to_owned(), turn);
     let _ = tokio::time::timeout(ROLLBACK_TIME, rollback).await;
 }

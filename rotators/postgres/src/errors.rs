@@ -125,13 +125,14 @@ fn of_class(code: &str) -> ErrorKind {
     }
 }
 
-/// Sorts an error of a statement that carries no secret.
+/// Sorts an error of a statement. A server that was given the password in cleartext may repeat it
+/// in any message, so only the code and words of our own leave.
 pub(crate) fn of_statement(what: &str, refusal: &ServerError) -> Error {
     match of_change(refusal) {
         Some((kind, meaning)) => Error::new(kind, meaning),
         None => Error::new(of_class(&refusal.code), format!("{what} failed")),
     }
-    .caused_by(refusal.quote())
+    .caused_by(refusal.state())
 }
 
 /// Sorts an error of the ALTER ROLE, which carries the verifier: only the code and words of our

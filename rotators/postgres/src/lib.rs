@@ -30,6 +30,8 @@ const DIALECT: Dialect = Dialect {
     engines: &["postgres", "aurora-postgresql"],
     default_port: 5432,
     default_dbname: Some("postgres"),
+    // PostgreSQL locks no account for refused logins.
+    most_older_logins: 8,
 };
 
 /// What a generated password leaves out unless `EXCLUDE_CHARACTERS` says otherwise. As AWS's

@@ -14,11 +14,12 @@ const FACTS: &str = "\
     pg_catalog.current_setting('server_version_num'), \
     pg_catalog.current_setting('rds.restrict_password_commands', true), \
     (SELECT pg_catalog.bool_or(pg_catalog.pg_has_role(session_user, oid, 'MEMBER')) \
-     FROM pg_catalog.pg_roles WHERE rolname = 'rds_password')::pg_catalog.text, \
-    CASE WHEN own.rolvaliduntil < pg_catalog.now() THEN 'past' \
-    WHEN own.rolvaliduntil < pg_catalog.now() + '24 hours'::pg_catalog.interval THEN 'soon' \
+     FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) 'rds_password')::pg_catalog.text, \
+    CASE WHEN own.rolvaliduntil OPERATOR(pg_catalog.<) pg_catalog.now() THEN 'past' \
+    WHEN own.rolvaliduntil OPERATOR(pg_catalog.<) \
+    (pg_catalog.now() OPERATOR(pg_catalog.+) '24 hours'::pg_catalog.interval) THEN 'soon' \
     END::pg_catalog.text \
-    FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_roles AS own ON own.rolname = session_user";
+    FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_roles AS own ON own.rolname OPERATOR(pg_catalog.=) session_user";
 
 pub(crate) async fn preflight(
     mut session: Session,

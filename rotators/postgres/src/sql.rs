@@ -54,8 +54,9 @@ impl Verifier {
 /// which the server itself ends if this side falls silent.
 ///
 /// `left` is the time until the function's deadline and `lock` how much of it may go into waiting
-/// for a lock. If this container freezes, the server rolls back after `left` at the latest, so
-/// nothing of a late one is ever committed.
+/// for a lock. If this container freezes, the server rolls back when it has waited `left` for the
+/// next statement, or worked that long on one; until then it holds the account's lock, so a newer
+/// rotation comes after it and is not undone by it.
 pub(crate) fn begin(left: Duration, lock: Duration) -> String {
     // Zero would mean no limit.
     let [left, lock] = [left, lock].map(|time| time.as_millis().clamp(1, 900_000));

@@ -31,6 +31,21 @@ async fn parity_16_a_lost_race_for_the_put_keeps_the_other_value() {
 }
 
 #[tokio::test]
+async fn parity_16_a_put_that_is_refused_without_another_value_fails_cleanly() {
+    let scene = scene();
+    scene.fault(|effect| {
+        if effect.starts_with("Put") {
+            error(StoreErrorCode::AlreadyExists)
+        } else {
+            Fault::Proceed
+        }
+    });
+    let (result, effects) = scene.run(Step::Create).await;
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(effects.last().map(String::as_str), Some("GetSecretValue token AWSPENDING"));
+}
+
+#[tokio::test]
 async fn only_not_found_means_that_nothing_was_stored() {
     for code in [
         StoreErrorCode::Throttled,

@@ -75,7 +75,9 @@ async fn parity_26_hostile_passwords_work_exactly_twice() {
         for step in [Step::Set, Step::Test, Step::Finish] {
             stage.step(step, &token).await.why();
         }
+        // Asked of two clients that share no code.
         assert!(server.logs_in(&user.name, password).await, "{password:?}");
+        assert!(server.logs_in_somehow(&user.name, password).await, "{password:?}");
     }
 }
 

@@ -62,6 +62,12 @@ impl Stage {
         Self { store, secret, rotator, timeout: Duration::from_secs(30) }
     }
 
+    /// Another container: the same secret and store, another process.
+    pub fn beside(&self) -> Self {
+        let other = Self::of_text("unused", &[]);
+        Self { store: Arc::clone(&self.store), secret: self.secret.clone(), ..other }
+    }
+
     /// RotateSecret: the empty pending version.
     pub fn begin(&self) -> VersionId {
         let token = new_token();

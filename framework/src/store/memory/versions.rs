@@ -5,9 +5,10 @@ use super::{Call, ListedVersions, MemoryStore, NewValue, ReadValue, Written, err
 use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::store::{AWSCURRENT, AWSPENDING, Select, StoreError, StoreErrorCode};
 
-/// AWS's limit of labels on one version.
 /// The longest value Secrets Manager stores, in bytes.
 const LONGEST_VALUE: usize = 65_536;
+
+/// AWS's limit of labels on one version.
 const MOST_LABELS: usize = 20;
 
 impl MemoryStore {
