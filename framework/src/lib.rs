@@ -15,6 +15,7 @@ mod secret;
 pub mod staging;
 pub mod store;
 mod turn;
+mod uniform;
 pub mod users;
 
 pub use config::{Environment, Strategy};

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod logins;
+mod recovery;
 mod steps;
 
 use fourstep::Step;

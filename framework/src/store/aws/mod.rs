@@ -1,17 +1,18 @@
-//! Secrets Manager through the AWS SDK. The only file that names an SDK type.
+//! Secrets Manager through the AWS SDK. The only folder that names an SDK type.
+
+mod errors;
 
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use aws_config::BehaviorVersion;
 use aws_config::timeout::TimeoutConfig;
-use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::primitives::DateTime;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use secrecy::{ExposeSecret, SecretString};
 
+use self::errors::{store_error, without_quote};
 use crate::config::{Environment, refused};
 use crate::error::Error;
 use crate::ids::{RotationToken, SecretId, VersionId};
@@ -168,113 +169,6 @@ impl SecretStore for AwsStore {
     }
 }
 
-/// The one place where SDK errors become ours, by code: throttling and AccessDenied are not
-/// modelled by the service, so their types cannot be matched.
-fn store_error<E, R>(error: &SdkError<E, R>) -> StoreError
-where
-    E: std::error::Error + ProvideErrorMetadata + 'static,
-    R: std::fmt::Debug + 'static,
-{
-    let SdkError::ServiceError(service) = error else { return unanswered(error) };
-    let metadata = service.err();
-    let name = metadata.code().unwrap_or_default();
-    let message = metadata.message().unwrap_or("the service gave no message");
-    match code_of(name) {
-        StoreErrorCode::Other if name.is_empty() => StoreError::new(
-            StoreErrorCode::Unreachable,
-            "the answer is not one of Secrets Manager's",
-        ),
-        StoreErrorCode::Other => {
-            StoreError::new(StoreErrorCode::Other, format!("{name}: {message}"))
-        }
-        code => StoreError::new(code, message),
-    }
-}
-
-/// A request that got no answer. The SDK's own texts can hold the whole request, so only the
-/// innermost cause is told: an operating system's, a resolver's or a certificate verifier's.
-fn unanswered<E, R>(error: &SdkError<E, R>) -> StoreError
-where
-    E: std::error::Error + 'static,
-    R: std::fmt::Debug + 'static,
-{
-    let what = match error {
-        SdkError::ConstructionFailure(_) => "the request could not be made",
-        SdkError::TimeoutError(_) => "no answer in time",
-        SdkError::ResponseError(_) => "the answer could not be read",
-        _ => "the request could not be sent",
-    };
-    let mut cause: &(dyn std::error::Error + 'static) = error;
-    let mut code = StoreErrorCode::Unreachable;
-    while let Some(nearer) = cause.source() {
-        if nearer.is::<CredentialsError>() {
-            code = StoreErrorCode::AccessDenied;
-        }
-        cause = nearer;
-    }
-    if code == StoreErrorCode::AccessDenied {
-        return StoreError::new(code, "no credentials were found for the request");
-    }
-    let known = cause.is::<std::io::Error>() || cause.is::<rustls::Error>();
-    StoreError::new(code, if known { format!("{what}: {cause}") } else { what.to_owned() })
-}
-
-fn code_of(name: &str) -> StoreErrorCode {
-    match name {
-        "ResourceNotFoundException" => StoreErrorCode::NotFound,
-        "ResourceExistsException" => StoreErrorCode::AlreadyExists,
-        "InvalidParameterException" | "ValidationException" => StoreErrorCode::InvalidParameter,
-        "InvalidRequestException" => StoreErrorCode::InvalidRequest,
-        "AccessDeniedException"
-        | "AccessDenied"
-        | "UnrecognizedClientException"
-        | "InvalidClientTokenId"
-        | "InvalidSignatureException"
-        | "ExpiredTokenException"
-        | "ExpiredToken"
-        | "MissingAuthenticationToken"
-        | "MissingAuthenticationTokenException"
-        | "IncompleteSignature" => StoreErrorCode::AccessDenied,
-        "DecryptionFailure" => StoreErrorCode::DecryptionFailure,
-        "EncryptionFailure" => StoreErrorCode::EncryptionFailure,
-        "LimitExceededException" => StoreErrorCode::LimitExceeded,
-        "ThrottlingException"
-        | "Throttling"
-        | "ThrottledException"
-        | "TooManyRequestsException"
-        | "RequestLimitExceeded"
-        | "RequestThrottled"
-        | "RequestThrottledException"
-        | "SlowDown"
-        | "BandwidthLimitExceeded"
-        | "PriorRequestNotComplete" => StoreErrorCode::Throttled,
-        "InternalServiceError"
-        | "InternalServiceErrorException"
-        | "InternalFailure"
-        | "InternalServerError"
-        | "ServiceUnavailable"
-        | "ServiceUnavailableException" => StoreErrorCode::Internal,
-        _ => StoreErrorCode::Other,
-    }
-}
-
-/// The error of a put, which carried the secret: what a service says about the request may quote
-/// it, so only messages about permissions, limits and keys are kept.
-fn without_quote(error: StoreError) -> StoreError {
-    match error.code {
-        StoreErrorCode::AlreadyExists
-        | StoreErrorCode::NotFound
-        | StoreErrorCode::AccessDenied
-        | StoreErrorCode::DecryptionFailure
-        | StoreErrorCode::EncryptionFailure
-        | StoreErrorCode::LimitExceeded
-        | StoreErrorCode::Throttled
-        | StoreErrorCode::Internal
-        | StoreErrorCode::Unreachable => error,
-        code => StoreError::new(code, "the service's message is withheld: it may quote the secret"),
-    }
-}
-
 /// Refuses an endpoint that no request could be sent to, at start rather than at every step.
 fn check_endpoint(environment: &Environment, name: &str) -> Result<(), Error> {
     let Some(endpoint) = environment.text(name)? else { return Ok(()) };
@@ -295,29 +189,6 @@ fn system_time(moment: &DateTime) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn codes_that_the_service_does_not_model_are_mapped_too() {
-        assert_eq!(code_of("ThrottlingException"), StoreErrorCode::Throttled);
-        assert_eq!(code_of("AccessDeniedException"), StoreErrorCode::AccessDenied);
-        assert_eq!(code_of("ExpiredTokenException"), StoreErrorCode::AccessDenied);
-        assert_eq!(code_of("SomethingNew"), StoreErrorCode::Other);
-    }
-
-    #[test]
-    fn of_a_put_only_messages_about_permissions_and_limits_are_kept() {
-        for code in [
-            StoreErrorCode::InvalidParameter,
-            StoreErrorCode::InvalidRequest,
-            StoreErrorCode::Other,
-        ] {
-            let error = without_quote(StoreError::new(code, "bad value: canary"));
-            assert!(!format!("{error:?}").contains("canary"));
-            assert_eq!(error.code, code);
-        }
-        let denied = StoreError::new(StoreErrorCode::AccessDenied, "not authorized to perform");
-        assert_eq!(without_quote(denied.clone()), denied);
-    }
 
     #[tokio::test]
     async fn an_endpoint_nobody_can_call_is_refused_at_start_by_name() {
