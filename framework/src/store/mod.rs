@@ -6,6 +6,7 @@ pub mod memory;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -60,6 +61,45 @@ pub trait SecretStore: Send + Sync {
 
     /// ListSecretVersionIds with IncludeDeprecated: every version, unlabelled ones too.
     async fn list_versions(&self, secret: &SecretId) -> Result<Vec<VersionSummary>, StoreError>;
+}
+
+/// A shared store is a store.
+#[async_trait]
+impl<S: SecretStore + ?Sized> SecretStore for Arc<S> {
+    async fn describe_secret(&self, secret: &SecretId) -> Result<SecretDescription, StoreError> {
+        (**self).describe_secret(secret).await
+    }
+
+    async fn get_secret_value(
+        &self,
+        secret: &SecretId,
+        select: Select<'_>,
+    ) -> Result<StoredVersion, StoreError> {
+        (**self).get_secret_value(secret, select).await
+    }
+
+    async fn put_pending(
+        &self,
+        secret: &SecretId,
+        token: &VersionId,
+        value: &SecretString,
+        rotation_token: Option<&RotationToken>,
+    ) -> Result<(), StoreError> {
+        (**self).put_pending(secret, token, value, rotation_token).await
+    }
+
+    async fn move_current(
+        &self,
+        secret: &SecretId,
+        to: &VersionId,
+        from: &VersionId,
+    ) -> Result<(), StoreError> {
+        (**self).move_current(secret, to, from).await
+    }
+
+    async fn list_versions(&self, secret: &SecretId) -> Result<Vec<VersionSummary>, StoreError> {
+        (**self).list_versions(secret).await
+    }
 }
 
 /// Which version to read.

@@ -3,7 +3,6 @@
 
 mod bodies;
 mod command_line;
-mod doubles;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -45,7 +44,7 @@ impl Bench {
         memory.create("bench/secret", new).unwrap();
         let secret = SecretId::parse("bench/secret").unwrap();
         if through == Through::Memory {
-            let tested = Box::new(Shared(Arc::clone(&memory)));
+            let tested = Box::new(Arc::clone(&memory));
             return Some(Self { tested, memory, secret, _server: None });
         }
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -62,8 +61,6 @@ impl Bench {
         Some(Self { tested, memory, secret, _server: Some(server) })
     }
 }
-
-use doubles::Shared;
 
 macro_rules! benches {
     ($($body:ident),+ $(,)?) => {
