@@ -111,7 +111,7 @@ impl From<Pending> for PendingLabel {
 
 fn step(name: &str) -> Result<Step, String> {
     Step::parse(name)
-        .map_err(|_| "must be createSecret, setSecret, testSecret or finishSecret".to_owned())
+        .ok_or_else(|| "must be createSecret, setSecret, testSecret or finishSecret".to_owned())
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {

@@ -3,11 +3,12 @@
 use futures_util::join;
 
 use crate::error::{Error, ErrorKind};
-use crate::event::{RotationEvent, Step};
+use crate::event::RotationEvent;
 use crate::ids::{SecretId, VersionId};
 use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Verdict, Versions};
 use crate::secret::Current;
 use crate::staging::{Decision, decide};
+use crate::step::Step;
 use crate::store::{
     AWSCURRENT, Calls, SecretDescription, SecretStore, StoreErrorCode, already_exists,
 };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::event::Step;
+use crate::step::Step;
 
 /// What went wrong, sorted by what an operator does next.
 ///

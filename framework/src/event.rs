@@ -3,71 +3,11 @@
 //! Source: AWS Secrets Manager User Guide, "Lambda rotation functions" (payload), and the API
 //! reference of PutSecretValue (limits of ids and of RotationToken).
 
-use std::fmt;
-
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind};
 use crate::ids::{RotationToken, SecretId, VersionId, malformed};
-
-/// One of the four steps of a rotation.
-///
-/// Displayed in the camelCase that Secrets Manager sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Step {
-    /// Propose the next secret and store it as AWSPENDING.
-    Create,
-    /// Make the pending secret work at the target.
-    Set,
-    /// Prove that the pending secret works.
-    Test,
-    /// Move AWSCURRENT to the pending version.
-    Finish,
-}
-
-impl Step {
-    /// The four steps in the order in which Secrets Manager calls them.
-    pub const ALL: [Self; 4] = [Self::Create, Self::Set, Self::Test, Self::Finish];
-
-    /// The step's name as Secrets Manager sends it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Create => "createSecret",
-            Self::Set => "setSecret",
-            Self::Test => "testSecret",
-            Self::Finish => "finishSecret",
-        }
-    }
-
-    /// Reads a step's name, in the camelCase of real events or the snake_case of AWS's guide.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Malformed`] for any other name.
-    ///
-    /// ```
-    /// use fourstep::Step;
-    /// assert_eq!(Step::parse("set_secret").unwrap(), Step::Set);
-    /// assert!(Step::parse("SetSecret").is_err());
-    /// ```
-    pub fn parse(name: &str) -> Result<Self, Error> {
-        match name {
-            "createSecret" | "create_secret" => Ok(Self::Create),
-            "setSecret" | "set_secret" => Ok(Self::Set),
-            "testSecret" | "test_secret" => Ok(Self::Test),
-            "finishSecret" | "finish_secret" => Ok(Self::Finish),
-            _ => Err(malformed(
-                "Step",
-                "must be createSecret, setSecret, testSecret or finishSecret",
-            )),
-        }
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
-    }
-}
+use crate::step::Step;
 
 /// One call of one step, as Secrets Manager sends it.
 #[derive(Debug, Clone)]
@@ -119,7 +59,9 @@ impl Request {
         }
         let secret = SecretId::parse(text(event, "SecretId")?)?;
         let token = VersionId::parse(text(event, "ClientRequestToken")?)?;
-        let step = Step::parse(text(event, "Step")?)?;
+        let step = Step::parse(text(event, "Step")?).ok_or_else(|| {
+            malformed("Step", "must be createSecret, setSecret, testSecret or finishSecret")
+        })?;
         let rotation_token = match event.get("RotationToken") {
             None | Some(Value::Null) => None,
             Some(_) => Some(RotationToken::parse(text(event, "RotationToken")?)?),

@@ -13,6 +13,7 @@ mod rotator;
 mod run;
 mod secret;
 pub mod staging;
+mod step;
 pub mod store;
 mod turn;
 mod uniform;
@@ -21,12 +22,13 @@ pub mod users;
 pub use config::{Environment, Strategy};
 pub use engine::{Effect, Engine, Outcome};
 pub use error::{Error, ErrorKind};
-pub use event::{Request, RotationEvent, Step};
+pub use event::{Request, RotationEvent};
 pub use ids::{RotationToken, SecretId, VersionId};
 pub use password::PasswordPolicy;
 pub use rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Verdict, Versions};
 pub use run::run;
 pub use secret::{Current, Document, Pending, Previous, Secret};
+pub use step::Step;
 pub use turn::{CHANGE_TIME, Deadline, Tally, Turn};
 
 /// The secrecy crate's string, which this crate's API uses for passwords.

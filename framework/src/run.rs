@@ -176,10 +176,11 @@ async fn within_deadline<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{RotationEvent, Step};
+    use crate::event::RotationEvent;
     use crate::ids::{SecretId, VersionId};
     use crate::rotator::{Applied, Fence, Finding, Known, Verdict, Versions};
     use crate::secret::{Current, Pending, Secret};
+    use crate::step::Step;
     use crate::store::memory::{MemoryStore, NewRotation, NewSecret};
     use async_trait::async_trait;
     use std::time::Duration;
