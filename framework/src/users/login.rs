@@ -59,7 +59,7 @@ impl Login {
     /// Reads a secret document.
     ///
     /// # Errors
-    /// [`ErrorKind::Malformed`], naming the field.
+    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the field.
     pub fn read(secret: &Secret, dialect: &Dialect) -> Result<Self, Error> {
         let document = secret.document()?;
         let engine = document.required("engine")?;
