@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use fourstep::Step;
 use fourstep::store::memory::{MemoryStore, PendingLabel};
 use fourstep_cli::player::Player;
-use fourstep_cli::replay::{Format, Options, Report, replay};
+use fourstep_cli::replay::{Format, Options, Report, Rotator, replay};
 use fourstep_cli::serve;
 
 /// Rotate AWS Secrets Manager secrets on your own machine.
@@ -53,10 +53,20 @@ struct ServeArguments {
 /// step that makes it live. To show whether each labelled version logs in, it logs in with each
 /// one before the first step and after every step, the refused ones included.
 #[derive(Args)]
+#[command(group = clap::ArgGroup::new("function").required(true).args(["rotator", "sam"]))]
 struct ReplayArguments {
     /// The function binary, for example target/debug/rotate-postgres.
     #[arg(long, value_name = "BINARY")]
-    rotator: PathBuf,
+    rotator: Option<PathBuf>,
+    /// Play through `sam local invoke` what `sam build` made of this folder's template: its only
+    /// function, or the one with this logical id. --env reaches only variables that the template
+    /// declares, and its Timeout stands in for --timeout.
+    #[arg(long, value_name = "FUNCTION", num_args = 0..=1)]
+    sam: Option<Option<String>>,
+    /// Where the local Secrets Manager listens meanwhile. On Linux a container needs the address of
+    /// Docker's bridge: --listen 172.17.0.1:0. Whoever reaches it can read the secret.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
     /// A file with the secret value, as it stands in Secrets Manager.
     #[arg(long, value_name = "FILE")]
     secret: PathBuf,
@@ -77,6 +87,9 @@ struct ReplayArguments {
     json: bool,
     #[command(flatten)]
     function: FunctionArguments,
+    /// What follows -- goes to `sam local invoke`, for example --skip-pull-image.
+    #[arg(last = true, requires = "sam", value_name = "SAM ARGUMENT")]
+    sam_arguments: Vec<String>,
 }
 
 #[derive(Args)]
@@ -138,10 +151,18 @@ async fn main() -> ExitCode {
 }
 
 async fn run_replay(arguments: ReplayArguments) -> io::Result<bool> {
-    let ReplayArguments { rotator, secret, steps, twice, rotations, test_only, json, function } =
-        arguments;
+    let ReplayArguments { secret, twice, rotations, test_only, listen, function, .. } = arguments;
+    let rotator = match (arguments.rotator, arguments.sam) {
+        (Some(binary), _) => Rotator::Binary(binary),
+        (None, function) => {
+            reachable_from_a_container(listen)?;
+            Rotator::Sam { function: function.flatten(), arguments: arguments.sam_arguments }
+        }
+    };
+    let steps = arguments.steps;
     let options = Options {
         rotator,
+        listen,
         secret,
         environment: function.environment,
         steps: if steps.is_empty() { Step::ALL.to_vec() } else { steps },
@@ -151,7 +172,7 @@ async fn run_replay(arguments: ReplayArguments) -> io::Result<bool> {
         pending_label: function.pending_label.into(),
         timeout: Duration::from_secs(function.timeout),
     };
-    let format = if json { Format::Json } else { Format::Table };
+    let format = if arguments.json { Format::Json } else { Format::Table };
     let mut out = io::stdout();
     let mut report = Report::new(&mut out, format);
     let ended = replay(&options, &mut report).await;
@@ -161,12 +182,24 @@ async fn run_replay(arguments: ReplayArguments) -> io::Result<bool> {
     ended
 }
 
+/// Better said before the first step than by a function that reaches nothing.
+fn reachable_from_a_container(listen: SocketAddr) -> io::Result<()> {
+    if cfg!(target_os = "linux") && listen.ip().is_loopback() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "a container cannot reach {listen}; add --listen with the address of Docker's \
+                 bridge, usually --listen 172.17.0.1:0"
+            ),
+        ));
+    }
+    Ok(())
+}
+
 async fn run_serve(arguments: ServeArguments) -> io::Result<bool> {
     let ServeArguments { listen, rotator, function } = arguments;
     // Bound first, so that a function can be told the port even where the system chose it.
-    let listener = tokio::net::TcpListener::bind(listen).await.map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}"))
-    })?;
+    let listener = serve::bind(listen).await?;
     let address = listener.local_addr()?;
     let plays = rotator.is_some();
     let player = rotator.map(|rotator| {

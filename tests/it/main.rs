@@ -14,4 +14,5 @@ mod races;
 mod replay;
 mod single_user;
 mod store;
+mod template;
 mod transport;

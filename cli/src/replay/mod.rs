@@ -17,18 +17,34 @@ use fourstep::{SecretId, SecretString, Step, VersionId};
 use serde_json::Value;
 
 use crate::events;
-use crate::function::{Function, Invocation};
+use crate::function::{Function, Invocation, Sam};
 use crate::serve;
 
 pub use keep::SecretFile;
 use keep::named;
 pub use report::{Format, Report};
 
+/// The function to replay with.
+#[derive(Debug, Clone)]
+pub enum Rotator {
+    /// A function binary on this machine.
+    Binary(PathBuf),
+    /// A function of a SAM template, in a container.
+    Sam {
+        /// Its logical id, unless it is the only one.
+        function: Option<String>,
+        /// Further arguments of `sam local invoke`.
+        arguments: Vec<String>,
+    },
+}
+
 /// What to replay, and how.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The function binary.
-    pub rotator: PathBuf,
+    /// The function.
+    pub rotator: Rotator,
+    /// Where the local Secrets Manager listens. A container cannot reach the loopback address.
+    pub listen: SocketAddr,
     /// The file with the secret value. It is kept up to date: the target really gets a new
     /// password.
     pub secret: PathBuf,
@@ -62,11 +78,9 @@ pub async fn replay(options: &Options, report: &mut Report<'_>) -> io::Result<bo
     let file = SecretFile::open(&options.secret)?;
     let store = Arc::new(MemoryStore::new());
     let secret = seed(&store, &file, report)?;
-    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = serve::start(listen, Arc::clone(&store), None).await?;
-    let endpoint = server.url();
-    let function =
-        Function::new(&options.rotator, &endpoint, &options.environment, options.timeout);
+    let server = serve::bind(options.listen).await?;
+    let server = serve::serve_on(server, Arc::clone(&store), None)?;
+    let function = options.function(&server);
     let arn = store.describe(&secret).map_err(io::Error::other)?.arn;
     let replay = Replay {
         options,
@@ -79,6 +93,32 @@ pub async fn replay(options: &Options, report: &mut Report<'_>) -> io::Result<bo
     let succeeded = replay.all(report).await?;
     server.stop().await?;
     Ok(succeeded)
+}
+
+impl Options {
+    fn function(&self, server: &serve::Server) -> Function {
+        match &self.rotator {
+            Rotator::Binary(binary) => {
+                Function::new(binary, &server.url(), &self.environment, self.timeout)
+            }
+            Rotator::Sam { function, arguments } => Function::of_sam(Sam {
+                function: function.clone(),
+                endpoint: in_container(server.address()),
+                environment: self.environment.clone(),
+                arguments: arguments.clone(),
+            }),
+        }
+    }
+}
+
+/// How a container reaches this machine. Docker Desktop leads this name to the loopback address;
+/// elsewhere the server must listen on the address of Docker's bridge.
+fn in_container(address: SocketAddr) -> String {
+    if address.ip().is_loopback() || address.ip().is_unspecified() {
+        format!("http://host.docker.internal:{}", address.port())
+    } else {
+        format!("http://{address}")
+    }
 }
 
 struct Replay<'a> {
@@ -176,7 +216,7 @@ impl Replay<'_> {
 
     async fn invoke(&self, event: &Value) -> io::Result<Invocation> {
         let invocation = self.function.invoke(event).await;
-        invocation.map_err(|error| named(&self.options.rotator, &error))
+        invocation.map_err(|error| named(&self.function.program(), &error))
     }
 
     async fn inspect(&self) -> io::Result<Invocation> {

@@ -77,7 +77,17 @@ pub async fn start(
     store: Arc<MemoryStore>,
     on_rotate: Option<Arc<dyn OnRotate>>,
 ) -> io::Result<Server> {
-    serve_on(TcpListener::bind(listen).await?, store, on_rotate)
+    serve_on(bind(listen).await?, store, on_rotate)
+}
+
+/// Binds an address to serve on.
+///
+/// # Errors
+/// Those of binding it, naming it.
+pub async fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(listen).await.map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}"))
+    })
 }
 
 /// As [`start`], on an address that is bound already.

@@ -14,48 +14,26 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
+
+use super::{Answer, Invocation, json_lines, read_all};
 
 /// Variables of this process that a function sees too. Everything else is left out: real AWS
 /// credentials above all.
 const INHERITED: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_BACKTRACE"];
 
-/// How much of a function's output is kept, in bytes.
-const MOST_OUTPUT: u64 = 4 * 1024 * 1024;
-
-/// A rotation function on this machine.
+/// A function binary on this machine.
 #[derive(Debug, Clone)]
-pub struct Function {
-    binary: PathBuf,
+pub(super) struct Process {
+    pub(super) binary: PathBuf,
     environment: Vec<(String, String)>,
     timeout: Duration,
 }
 
-/// How one invocation ended.
-#[derive(Debug, Clone)]
-pub struct Invocation {
-    /// The function's answer, or the error it reported (type, message).
-    pub answer: Result<Value, (String, String)>,
-    /// What it wrote to standard output, as JSON where a line is JSON.
-    pub lines: Vec<Value>,
-    /// From starting the process to its answer: a cold start.
-    pub duration: Duration,
-}
-
-impl Invocation {
-    /// The log line of the invocation: the last one that names a step.
-    pub fn line(&self) -> Option<&Value> {
-        self.lines.iter().rev().find(|line| line.get("step").is_some())
-    }
-}
-
-impl Function {
-    /// A function whose Secrets Manager is at `endpoint`. `environment` is added last, so it can
-    /// override any variable. `timeout` is what Lambda would allow one invocation.
-    pub fn new(
+impl Process {
+    pub(super) fn new(
         binary: &Path,
         endpoint: &str,
         environment: &[(String, String)],
@@ -81,11 +59,7 @@ impl Function {
     }
 
     /// Starts a process, hands it one event, and ends the process when it has answered.
-    ///
-    /// # Errors
-    /// Only if the process or the Runtime API cannot be started; what the function itself reports,
-    /// its death included, is the invocation's answer.
-    pub async fn invoke(&self, event: &Value) -> std::io::Result<Invocation> {
+    pub(super) async fn invoke(&self, event: &Value) -> std::io::Result<Invocation> {
         let started = Instant::now();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
@@ -112,11 +86,7 @@ impl Function {
         {
             *message = complaint.trim().to_owned();
         }
-        let lines = text
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| line.into()))
-            .collect();
-        Ok(Invocation { answer, lines, duration })
+        Ok(Invocation { answer, lines: json_lines(&text), duration })
     }
 
     fn start(&self, runtime_api: &str) -> std::io::Result<Child> {
@@ -149,22 +119,8 @@ impl Function {
     }
 }
 
-type Answer = Result<Value, (String, String)>;
-
 fn exited(status: &str) -> (String, String) {
     ("Runtime.ExitError".to_owned(), format!("the function ended without an answer ({status})"))
-}
-
-/// Reads a pipe to its end and keeps its beginning: a function that writes without end must not
-/// fill this process's memory.
-async fn read_all(pipe: Option<impl tokio::io::AsyncRead + Unpin>) -> String {
-    let mut kept = Vec::new();
-    if let Some(mut pipe) = pipe {
-        // What was read before a failure is still worth showing.
-        let _ = (&mut pipe).take(MOST_OUTPUT).read_to_end(&mut kept).await;
-        let _ = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
-    }
-    String::from_utf8_lossy(&kept).into_owned()
 }
 
 /// One invocation, between the Runtime API's requests.

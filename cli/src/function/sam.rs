@@ -1,0 +1,140 @@
+//! A function of a SAM template, run by `sam local invoke`: in Docker, in the image Lambda has.
+
+use std::io::Write;
+use std::process::Stdio;
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+use tempfile::NamedTempFile;
+use tokio::process::Command;
+
+use super::{Answer, Invocation, json_lines, read_all};
+
+pub(super) const PROGRAM: &str = "sam";
+
+/// How `sam local invoke` is told about credentials. It hands to the container what it finds, and
+/// real ones have no business there.
+const CREDENTIALS: [(&str, &str); 5] = [
+    ("AWS_ACCESS_KEY_ID", "local"),
+    ("AWS_SECRET_ACCESS_KEY", "local"),
+    ("AWS_REGION", "us-east-1"),
+    ("AWS_DEFAULT_REGION", "us-east-1"),
+    ("AWS_EC2_METADATA_DISABLED", "true"),
+];
+const REMOVED: [&str; 3] = ["AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"];
+
+/// A function of a SAM template that was built, as this folder has it.
+#[derive(Debug, Clone)]
+pub struct Sam {
+    /// The function's logical id; unnecessary where the template has one function only.
+    pub function: Option<String>,
+    /// Secrets Manager's URL, as the container reaches it.
+    pub endpoint: String,
+    /// Variables for the function. `sam` drops those that the template does not declare.
+    pub environment: Vec<(String, String)>,
+    /// Further arguments of `sam local invoke`.
+    pub arguments: Vec<String>,
+}
+
+impl Sam {
+    /// Starts a container for one event.
+    pub(super) async fn invoke(&self, event: &Value) -> std::io::Result<Invocation> {
+        let started = Instant::now();
+        // In files that only this user can read, because arguments can be seen by everyone.
+        let event = private(event)?;
+        let variables = private(&self.variables())?;
+        let mut command = Command::new(PROGRAM);
+        for name in REMOVED {
+            command.env_remove(name);
+        }
+        let mut child = command
+            .args(["local", "invoke"])
+            .args(&self.function)
+            .arg("--event")
+            .arg(event.path())
+            .arg("--env-vars")
+            .arg(variables.path())
+            .args(&self.arguments)
+            .envs(CREDENTIALS)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let output = child.stdout.take();
+        let errors = child.stderr.take();
+        // The answer comes on standard output, what the function logs on standard error, among
+        // what `sam` itself has to say.
+        let (output, errors) = tokio::join!(read_all(output), read_all(errors));
+        let status = child.wait().await?;
+        let answer = if status.success() { answer(&output) } else { None };
+        Ok(Invocation {
+            answer: answer.unwrap_or_else(|| Err(failed(&errors))),
+            lines: json_lines(&errors),
+            duration: started.elapsed(),
+        })
+    }
+
+    /// The file for `--env-vars`. What stands under `Parameters` is for every function.
+    fn variables(&self) -> Value {
+        let endpoint = ("SECRETS_MANAGER_ENDPOINT".to_owned(), json!(self.endpoint));
+        let given = self.environment.iter().map(|(name, value)| (name.clone(), json!(value)));
+        json!({"Parameters": std::iter::once(endpoint).chain(given).collect::<Map<_, _>>()})
+    }
+}
+
+fn private(content: &Value) -> std::io::Result<NamedTempFile> {
+    let mut file = tempfile::Builder::new().suffix(".json").tempfile()?;
+    write!(file, "{content}")?;
+    Ok(file)
+}
+
+/// The answer is the last line. An error of the function is an answer too, and `sam` succeeds then.
+fn answer(output: &str) -> Option<Answer> {
+    let answer: Value = serde_json::from_str(output.trim().lines().last()?).ok()?;
+    let text = |name: &str| answer.get(name).and_then(Value::as_str).map(str::to_owned);
+    match (text("errorType"), text("errorMessage")) {
+        (Some(kind), message) => Some(Err((kind, message.unwrap_or_default()))),
+        (None, _) => Some(Ok(answer)),
+    }
+}
+
+/// Why there was no answer: what `sam` said last.
+fn failed(errors: &str) -> (String, String) {
+    let last = errors.lines().rev().find(|line| !line.trim().is_empty());
+    ("Sam.Failed".to_owned(), last.unwrap_or("sam local invoke gave no answer").trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_told_from_errors_and_from_silence() {
+        let done = answer("{\"outcome\": \"done\"}").unwrap().unwrap();
+        assert_eq!(done["outcome"], "done");
+        let refused = answer("\n{\"errorType\": \"Rejected\", \"errorMessage\": \"why\"}\n");
+        assert_eq!(refused.unwrap().unwrap_err(), ("Rejected".into(), "why".into()));
+        for silence in ["", "\n", "Function 'RotatePostgres' timed out after 60 seconds"] {
+            assert!(answer(silence).is_none(), "{silence}");
+        }
+        assert_eq!(failed("Error: no Docker\n\n").1, "Error: no Docker");
+    }
+
+    #[test]
+    fn what_the_function_is_told_is_for_this_user_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let sam = Sam {
+            function: None,
+            endpoint: "http://172.17.0.1:1".to_owned(),
+            environment: vec![("PASSWORD_LENGTH".to_owned(), "20".to_owned())],
+            arguments: Vec::new(),
+        };
+        let expected = json!({"Parameters": {
+            "SECRETS_MANAGER_ENDPOINT": "http://172.17.0.1:1", "PASSWORD_LENGTH": "20",
+        }});
+        assert_eq!(sam.variables(), expected);
+        let file = private(&sam.variables()).unwrap();
+        assert_eq!(file.as_file().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

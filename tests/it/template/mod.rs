@@ -1,0 +1,145 @@
+//! template.yaml, transformed: what a deployment makes, for each choice a person has.
+
+mod permissions;
+mod resolve;
+mod rule;
+
+use fourstep::{Environment, PasswordPolicy, Strategy};
+use rotate_postgres::{EXCLUDED_CHARACTERS, Postgres};
+use serde_json::{Map, Value, json};
+
+use resolve::template;
+
+const VPC: [(&str, &str); 2] =
+    [("SubnetIds", "subnet-1,subnet-2"), ("SecurityGroupIds", "sg-1,sg-2")];
+
+fn of_type<'a>(resources: &'a Map<String, Value>, name: &str) -> Vec<(&'a str, &'a Value)> {
+    let all = resources.iter().filter(|(_, resource)| resource["Type"] == name);
+    all.map(|(id, resource)| (id.as_str(), &resource["Properties"])).collect()
+}
+
+/// The functions: a block of resources each, named alike.
+fn functions(resources: &Map<String, Value>) -> Vec<(&str, &Value)> {
+    let functions = of_type(resources, "AWS::Lambda::Function");
+    assert!(!functions.is_empty());
+    functions
+}
+
+#[test]
+fn every_function_has_its_own_role_log_permission_and_output() {
+    let Some(template) = template(&[]) else { return };
+    let resources = template.resources();
+    for (id, function) in functions(&resources) {
+        assert_eq!(function["Runtime"], "provided.al2023");
+        assert_eq!(function["MemorySize"], 128);
+        assert_eq!(function["Architectures"], json!(["arm64"]));
+        assert_eq!(function["Role"], format!("{id}Role.Arn"));
+        assert_eq!(function["Layers"], json!([]));
+        assert_eq!(function["VpcConfig"], Value::Null);
+        let name = function["FunctionName"].as_str().unwrap();
+        let logging = &function["LoggingConfig"];
+        assert_eq!(
+            (&logging["LogFormat"], &logging["LogGroup"]),
+            (&json!("JSON"), &json!(format!("{id}Logs")))
+        );
+        let log = &resources[&format!("{id}Logs")]["Properties"];
+        assert_eq!(log["LogGroupName"], format!("/aws/lambda/{name}"));
+        assert_eq!(log["RetentionInDays"], "90");
+        let permission = &resources[&format!("{id}Permission")]["Properties"];
+        // No SourceArn: AWS would then let one secret only call it.
+        assert_eq!(
+            permission,
+            &json!({
+                "FunctionName": id,
+                "Action": "lambda:InvokeFunction",
+                "Principal": "secretsmanager.amazonaws.com",
+                "SourceAccount": "111122223333",
+            })
+        );
+        let role = &resources[&format!("{id}Role")]["Properties"];
+        assert_eq!(role["ManagedPolicyArns"], json!([]));
+        assert_eq!(role.get("PermissionsBoundary"), None);
+        assert_eq!(template.outputs()[&format!("{id}Arn")]["Value"], format!("{id}.Arn"));
+    }
+    assert_eq!(of_type(&resources, "AWS::EC2::VPCEndpoint"), []);
+    assert_eq!(of_type(&resources, "AWS::IAM::ManagedPolicy"), []);
+}
+
+#[test]
+fn the_processor_can_be_chosen() {
+    let Some(template) = template(&[("Architecture", "x86_64")]) else { return };
+    let resources = template.resources();
+    let all = functions(&resources);
+    assert!(all.iter().all(|(_, function)| function["Architectures"] == json!(["x86_64"])));
+}
+
+/// The variables are for those who set them; nobody else's function may change because of them.
+#[test]
+fn the_parameters_defaults_are_the_functions_own() {
+    let Some(template) = template(&[]) else { return };
+    let resources = template.resources();
+    for (_, function) in functions(&resources) {
+        let variables = function["Environment"]["Variables"].as_object().unwrap();
+        let environment: Environment = variables
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
+            .collect();
+        let policy = |environment| PasswordPolicy::read(environment, EXCLUDED_CHARACTERS).unwrap();
+        assert_eq!(policy(&environment), policy(&Environment::default()));
+        assert_eq!(
+            Strategy::read(&environment).unwrap(),
+            Strategy::read(&Environment::default()).unwrap()
+        );
+        let postgres = |environment| format!("{:?}", Postgres::read(environment).unwrap());
+        assert_eq!(postgres(&environment), postgres(&Environment::default()));
+        assert_eq!(environment.text("SECRETS_MANAGER_ENDPOINT").unwrap(), None);
+    }
+}
+
+#[test]
+fn a_vpc_brings_its_permissions_and_only_if_asked_an_endpoint() {
+    let Some(plain) = template(&VPC) else { return };
+    let resources = plain.resources();
+    for (id, function) in functions(&resources) {
+        assert_eq!(
+            function["VpcConfig"],
+            json!({"SubnetIds": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1", "sg-2"]})
+        );
+        let role = &resources[&format!("{id}Role")]["Properties"];
+        assert_eq!(role["ManagedPolicyArns"], json!(["VpcPolicy"]));
+    }
+    assert_eq!(of_type(&resources, "AWS::EC2::VPCEndpoint"), []);
+    let endpoint = [("VpcId", "vpc-1"), ("CreateSecretsManagerEndpoint", "true")];
+    let asked = template(&[VPC, endpoint].concat()).unwrap().resources();
+    let endpoints = of_type(&asked, "AWS::EC2::VPCEndpoint");
+    let [(_, endpoint)] = endpoints[..] else { panic!("{endpoints:?}") };
+    assert_eq!(endpoint["ServiceName"], "com.amazonaws.us-east-1.secretsmanager");
+    // Without it the function would look for the service on the Internet all the same.
+    assert_eq!(endpoint["PrivateDnsEnabled"], true);
+    let group = &asked["SecretsManagerEndpointGroup"]["Properties"]["SecurityGroupIngress"][0];
+    assert_eq!(
+        (&group["FromPort"], &group["SourceSecurityGroupId"]),
+        (&json!(443), &json!("sg-1"))
+    );
+}
+
+#[test]
+fn a_boundary_is_on_every_role() {
+    let boundary = "arn:aws:iam::111122223333:policy/boundary";
+    let Some(template) = template(&[("PermissionsBoundary", boundary)]) else { return };
+    let resources = template.resources();
+    let roles = of_type(&resources, "AWS::IAM::Role");
+    assert_eq!(roles.len(), functions(&resources).len());
+    assert!(roles.iter().all(|(_, role)| role["PermissionsBoundary"] == boundary));
+}
+
+#[test]
+fn a_ca_bundle_comes_by_a_layer() {
+    let layer = "arn:aws:lambda:us-east-1:111122223333:layer:ca:1";
+    let changed = [("TlsCaBundle", "/opt/ca.pem"), ("TlsCaBundleLayer", layer)];
+    let Some(template) = template(&changed) else { return };
+    for (_, function) in functions(&template.resources()) {
+        assert_eq!(function["Layers"], json!([layer]));
+        assert_eq!(function["Environment"]["Variables"]["TLS_CA_BUNDLE"], "/opt/ca.pem");
+    }
+}

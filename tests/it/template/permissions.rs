@@ -1,0 +1,151 @@
+//! What the roles allow, beside what rotations really call.
+
+use std::collections::BTreeSet;
+
+use fourstep::Step;
+use fourstep::store::AWSPENDING;
+use fourstep::store::memory::PendingLabel;
+use serde_json::{Map, Value, json};
+
+use super::resolve::template;
+use super::{VPC, functions, of_type};
+use crate::support::postgres::server;
+use crate::support::stage::Stage;
+
+/// What Secrets Manager does with a customer managed key in the caller's name. Sources: AWS Secrets
+/// Manager User Guide, "Secret encryption and decryption" for the calls, and "Lambda rotation
+/// function execution role permissions" for kms:DescribeKey, which it asks for beside them.
+const KMS: [(&str, &[&str]); 2] = [
+    ("GetSecretValue", &["kms:Decrypt"]),
+    ("PutSecretValue", &["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]),
+];
+
+/// The statements of a function's own policies and of the managed ones that are attached to it.
+fn statements<'a>(resources: &'a Map<String, Value>, function: &str) -> Vec<&'a Value> {
+    let role = &resources[&format!("{function}Role")]["Properties"];
+    let attached = role["ManagedPolicyArns"].as_array().unwrap().iter();
+    let attached = attached.map(|id| &resources[id.as_str().unwrap()]["Properties"]);
+    let inline = role["Policies"].as_array().unwrap().iter();
+    inline
+        .chain(attached)
+        .flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap())
+        .collect()
+}
+
+fn listed(value: &Value) -> Vec<&str> {
+    match value {
+        Value::String(one) => vec![one],
+        many => many.as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect(),
+    }
+}
+
+/// The actions of one service that statements allow.
+fn allowed<'a>(statements: &[&'a Value], service: &str) -> BTreeSet<&'a str> {
+    statements
+        .iter()
+        .filter(|statement| statement["Effect"] == "Allow")
+        .flat_map(|statement| listed(&statement["Action"]))
+        .filter(|action| action.split(':').next() == Some(service))
+        .collect()
+}
+
+fn services(statements: &[&Value]) -> BTreeSet<String> {
+    let actions = statements.iter().flat_map(|statement| listed(&statement["Action"]));
+    actions.map(|action| action.split(':').next().unwrap().to_owned()).collect()
+}
+
+fn with(changed: &[(&str, &str)]) -> Option<Map<String, Value>> {
+    template(changed).map(|template| template.resources())
+}
+
+/// Every call of a rotation that goes well, and of one that finds its password in a version that
+/// has lost its labels.
+async fn recorded() -> Option<BTreeSet<&'static str>> {
+    let server = server()?;
+    let user = server.user("permitted").await;
+    let stage = Stage::new(&server.document(&user), &[]);
+    let mut calls = BTreeSet::new();
+    let healthy = stage.begin();
+    for step in Step::ALL {
+        calls.extend(stage.step(step, &healthy).await.tally.calls.into_keys());
+    }
+    stage.store.finish_rotation(&stage.secret, &healthy, PendingLabel::Removed).unwrap();
+    let cancelled = stage.play(&[Step::Create, Step::Set]).await;
+    stage.store.cancel_rotation(&stage.secret).unwrap();
+    stage.store.update_stage(&stage.secret, AWSPENDING, None, Some(&cancelled)).unwrap();
+    let recovered = stage.begin();
+    for step in Step::ALL {
+        let ended = stage.step(step, &recovered).await;
+        ended.why();
+        calls.extend(ended.tally.calls.into_keys());
+    }
+    Some(calls)
+}
+
+#[tokio::test]
+async fn what_is_called_is_what_is_allowed() {
+    let Some(resources) = with(&[]) else { return };
+    let Some(calls) = recorded().await else { return };
+    let called: Vec<String> = calls.iter().map(|call| format!("secretsmanager:{call}")).collect();
+    let called: BTreeSet<&str> = called.iter().map(String::as_str).collect();
+    for (id, function) in functions(&resources) {
+        let statements = statements(&resources, id);
+        assert_eq!(allowed(&statements, "secretsmanager"), called, "{id}");
+        assert_eq!(services(&statements), ["logs", "secretsmanager"].map(str::to_owned).into());
+        let secrets = statements.iter().find(|one| one["Condition"].is_object()).unwrap();
+        assert_eq!(secrets["Resource"], "arn:aws:secretsmanager:us-east-1:111122223333:secret:*");
+        let name = function["FunctionName"].as_str().unwrap();
+        let function = format!("arn:aws:lambda:us-east-1:111122223333:function:{name}");
+        assert_eq!(
+            secrets["Condition"],
+            json!({"StringEquals": {"secretsmanager:resource/AllowRotationLambdaArn": function}})
+        );
+        let logs = statements.iter().find(|one| one["Condition"].is_null()).unwrap();
+        assert_eq!(logs["Resource"], format!("{id}Logs.Arn"));
+    }
+    let keys =
+        "arn:aws:kms:us-east-1:111122223333:key/one,arn:aws:kms:us-east-1:111122223333:key/two";
+    let resources = with(&[("KmsKeyArns", keys)]).unwrap();
+    let needed: BTreeSet<&str> = KMS
+        .iter()
+        .filter(|(call, _)| calls.contains(call))
+        .flat_map(|(_, actions)| actions.iter().copied())
+        .collect();
+    for (id, _) in functions(&resources) {
+        let statements = statements(&resources, id);
+        assert_eq!(allowed(&statements, "kms"), needed);
+        assert_eq!(allowed(&statements, "secretsmanager"), called);
+    }
+}
+
+/// What a parameter adds to the roles, and to what; nothing else changes.
+#[test]
+fn a_permission_is_there_only_if_its_parameter_is() {
+    let Some(plain) = with(&[]) else { return };
+    let admin = "arn:aws:secretsmanager:us-east-1:111122223333:secret:admin-AbCdEf";
+    let key = "arn:aws:kms:us-east-1:111122223333:key/one";
+    let role = "arn:aws:iam::444455556666:role/secrets";
+    for (changed, action, resource) in [
+        (&[("AdminSecretArns", admin)][..], "secretsmanager:GetSecretValue", json!([admin])),
+        (&[("KmsKeyArns", key)][..], "kms:Decrypt", json!([key])),
+        (&[("SecretsRoleArn", role)][..], "sts:AssumeRole", json!(role)),
+        (&VPC[..], "ec2:CreateNetworkInterface", json!("*")),
+    ] {
+        let resources = with(changed).unwrap();
+        assert_eq!(of_type(&resources, "AWS::IAM::ManagedPolicy").len(), 1, "{action}");
+        for (id, _) in functions(&resources) {
+            let own = statements(&plain, id);
+            let all = statements(&resources, id);
+            let added: Vec<&Value> = all.into_iter().filter(|one| !own.contains(one)).collect();
+            assert_eq!(added[0]["Resource"], resource);
+            assert!(listed(&added[0]["Action"]).contains(&action), "{added:?}");
+            assert!(added[1..].iter().all(|statement| statement["Effect"] == "Deny"));
+        }
+    }
+    let resources = with(&[("KmsKeyArns", key)]).unwrap();
+    let (_, policy) = of_type(&resources, "AWS::IAM::ManagedPolicy")[0];
+    assert_eq!(
+        policy["PolicyDocument"]["Statement"][0]["Condition"],
+        json!({"StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}})
+    );
+}
