@@ -10,6 +10,7 @@ POSTGRES_ARRANGER=arranger # its superuser
 POSTGRES_CA=      # the CA that signed its certificate
 POSTGRES_OTHER_CA= # a CA that signed nothing
 POSTGRES_LOG=
+POSTGRES_ALSO_LISTEN= # to be set before the start: a further address, for its whole network
 
 # Finds the newest server; fails if there is none.
 postgres_find() {
@@ -110,11 +111,14 @@ postgres_write_hba() {
 		host     all    +hba_tls_only  samehost  reject
 		host     all    all            samehost  scram-sha-256
 	HBA
+    if [[ -n $POSTGRES_ALSO_LISTEN ]]; then
+        printf 'host all all samenet scram-sha-256\n'
+    fi
 }
 
 postgres_settings() {
     cat <<-CONF
-		listen_addresses = '127.0.0.1'
+		listen_addresses = '127.0.0.1${POSTGRES_ALSO_LISTEN:+,$POSTGRES_ALSO_LISTEN}'
 		unix_socket_directories = '$POSTGRES_DIR/socket'
 		max_connections = 60
 		ssl = on

@@ -3,6 +3,7 @@
 use std::process::Output;
 
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use crate::support::postgres::{Server, User, server};
 use crate::support::program::{SecretFile, binary, fourstep, secret_file};
@@ -205,6 +206,9 @@ async fn bad_arguments_are_named() {
         (vec!["--env", "NOVALUE"], "NAME=VALUE"),
         (vec!["--rotations", "0"], "0"),
         (vec!["--timeout", "901"], "901"),
+        (vec!["--sam"], "cannot be used with"),
+        (vec!["--", "--skip-pull-image"], "--sam"),
+        (vec!["--listen", "192.0.2.1:0"], "cannot listen on 192.0.2.1:0"),
     ] {
         let output = replay(&file, &arguments).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -219,4 +223,21 @@ async fn bad_arguments_are_named() {
         assert_eq!(output.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&output.stderr).contains(words));
     }
+}
+
+/// scripts/test-sam plays what is well; here is what a person gets wrong before Docker is asked.
+#[tokio::test]
+async fn a_container_needs_an_address_it_can_reach_and_sam_itself() {
+    let file = secret_file("{}");
+    let arguments = ["replay", "--secret", file.path.to_str().unwrap(), "--sam"];
+    let output = fourstep(&arguments).await;
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("--listen 172.17.0.1:0"), "{text}");
+    let listening = [&arguments[..], &["--listen", "0.0.0.0:0"]].concat();
+    let without_sam = Command::new(binary("fourstep")).args(listening).env("PATH", "").output();
+    let output = without_sam.await.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("sam: No such file"), "{text}");
 }

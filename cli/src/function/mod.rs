@@ -33,7 +33,7 @@ pub struct Invocation {
     pub answer: Answer,
     /// What it wrote to standard output, as JSON where a line is JSON.
     pub lines: Vec<Value>,
-    /// From the start of the process that invokes it to its answer: a cold start.
+    /// From the start of the function's process to its answer: a cold start.
     pub duration: Duration,
 }
 

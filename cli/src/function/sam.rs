@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
@@ -12,16 +12,23 @@ use super::{Answer, Invocation, json_lines, read_all};
 
 pub(super) const PROGRAM: &str = "sam";
 
-/// How `sam local invoke` is told about credentials. It hands to the container what it finds, and
-/// real ones have no business there.
-const CREDENTIALS: [(&str, &str); 5] = [
-    ("AWS_ACCESS_KEY_ID", "local"),
-    ("AWS_SECRET_ACCESS_KEY", "local"),
+/// What `sam` hands to the container, or asks AWS about. Real credentials have no business there;
+/// where it finds none it makes some up.
+const REMOVED: [&str; 6] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+];
+const SET: [(&str, &str); 5] = [
+    ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+    ("AWS_CONFIG_FILE", "/dev/null"),
+    ("AWS_EC2_METADATA_DISABLED", "true"),
     ("AWS_REGION", "us-east-1"),
     ("AWS_DEFAULT_REGION", "us-east-1"),
-    ("AWS_EC2_METADATA_DISABLED", "true"),
 ];
-const REMOVED: [&str; 3] = ["AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"];
 
 /// A function of a SAM template that was built, as this folder has it.
 #[derive(Debug, Clone)]
@@ -55,7 +62,7 @@ impl Sam {
             .arg("--env-vars")
             .arg(variables.path())
             .args(&self.arguments)
-            .envs(CREDENTIALS)
+            .envs(SET)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -71,7 +78,7 @@ impl Sam {
         Ok(Invocation {
             answer: answer.unwrap_or_else(|| Err(failed(&errors))),
             lines: json_lines(&errors),
-            duration: started.elapsed(),
+            duration: reported(&errors).unwrap_or_else(|| started.elapsed()),
         })
     }
 
@@ -99,6 +106,14 @@ fn answer(output: &str) -> Option<Answer> {
     }
 }
 
+/// The duration in Lambda's own REPORT line: it leaves out what `sam` and Docker need.
+fn reported(errors: &str) -> Option<Duration> {
+    let report = errors.lines().rev().find(|line| line.starts_with("REPORT "))?;
+    let field = report.split('\t').find_map(|field| field.strip_prefix("Duration: "))?;
+    let milliseconds: f64 = field.strip_suffix(" ms")?.parse().ok()?;
+    Duration::try_from_secs_f64(milliseconds / 1000.0).ok()
+}
+
 /// Why there was no answer: what `sam` said last.
 fn failed(errors: &str) -> (String, String) {
     let last = errors.lines().rev().find(|line| !line.trim().is_empty());
@@ -119,6 +134,15 @@ mod tests {
             assert!(answer(silence).is_none(), "{silence}");
         }
         assert_eq!(failed("Error: no Docker\n\n").1, "Error: no Docker");
+    }
+
+    #[test]
+    fn the_duration_is_the_functions_own() {
+        let report = "START\nREPORT RequestId: 1\tInit Duration: 0.07 ms\tDuration: 20.50 ms\tBilled \
+                      Duration: 21 ms\tMemory Size: 128 MB\t\n";
+        assert_eq!(reported(report), Some(Duration::from_micros(20_500)));
+        assert_eq!(reported("Error: no Docker"), None);
+        assert_eq!(reported("REPORT RequestId: 1\tDuration: -1 ms"), None);
     }
 
     #[test]
