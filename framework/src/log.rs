@@ -27,9 +27,10 @@ static PANIC_PLACE: Mutex<Option<String>> = Mutex::new(None);
 /// PutSecretValue and the Lambda runtime the raw event; sqlx, at any level, what a server says.
 const MAY_WARN: [&str; 3] = ["aws_", "lambda_runtime", "hyper"];
 
-/// Whether an event of `target` at `level` is written, where `wanted` is the level asked for.
-fn admitted(target: &str, level: &Level, wanted: LevelFilter) -> bool {
-    if ["fourstep", "rotate_"].iter().any(|ours| target.starts_with(ours)) {
+/// Whether an event of `target` at `level` is written, where `own` is the rotator's crate and
+/// `wanted` the level asked for.
+fn admitted(own: &str, target: &str, level: &Level, wanted: LevelFilter) -> bool {
+    if ["fourstep", own].iter().any(|ours| target.starts_with(ours)) {
         return *level <= wanted;
     }
     // This module of the runtime repeats the error that our own line reports already.
@@ -40,13 +41,15 @@ fn admitted(target: &str, level: &Level, wanted: LevelFilter) -> bool {
 
 /// Sends what is admitted to standard output as JSON, at the level that `AWS_LAMBDA_LOG_LEVEL` or
 /// `RUST_LOG` names (INFO by default), and keeps the messages of panics to itself.
-pub(crate) fn start(environment: &Environment) {
+pub(crate) fn start(rotator: &str, environment: &Environment) {
+    let own = rotator.replace('-', "_");
     let wanted = ["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"]
         .iter()
         .find_map(|name| environment.text(name).ok().flatten())
         .and_then(|level| level.parse::<LevelFilter>().ok())
         .unwrap_or(LevelFilter::INFO);
-    let filter = filter_fn(move |metadata| admitted(metadata.target(), metadata.level(), wanted));
+    let filter =
+        filter_fn(move |metadata| admitted(&own, metadata.target(), metadata.level(), wanted));
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_filter(filter);
     // A second call (in a test) keeps the first subscriber.
     let _ = tracing::subscriber::set_global_default(Registry::default().with(lines));
@@ -251,14 +254,24 @@ mod tests {
     #[test]
     fn dependencies_may_only_warn_and_drivers_may_not_speak() {
         let trace = LevelFilter::TRACE;
-        assert!(admitted("rotate_postgres::wire", &Level::TRACE, trace));
-        assert!(!admitted("fourstep::engine", &Level::DEBUG, LevelFilter::INFO));
-        assert!(admitted("aws_smithy_runtime::client", &Level::WARN, trace));
-        assert!(!admitted("aws_smithy_runtime::client", &Level::WARN, LevelFilter::ERROR));
-        assert!(!admitted("aws_sdk_secretsmanager", &Level::INFO, trace));
-        assert!(!admitted("lambda_runtime::layers::panic", &Level::ERROR, trace));
+        assert!(admitted("rotate_postgres", "rotate_postgres::wire", &Level::TRACE, trace));
+        assert!(!admitted("rotate_postgres", "fourstep::engine", &Level::DEBUG, LevelFilter::INFO));
+        assert!(admitted("rotate_postgres", "aws_smithy_runtime::client", &Level::WARN, trace));
+        assert!(!admitted(
+            "rotate_postgres",
+            "aws_smithy_runtime::client",
+            &Level::WARN,
+            LevelFilter::ERROR
+        ));
+        assert!(!admitted("rotate_postgres", "aws_sdk_secretsmanager", &Level::INFO, trace));
+        assert!(!admitted(
+            "rotate_postgres",
+            "lambda_runtime::layers::panic",
+            &Level::ERROR,
+            trace
+        ));
         for target in ["sqlx::query", "sqlx::postgres::notice", "sqlx_postgres", "anything"] {
-            assert!(!admitted(target, &Level::ERROR, trace), "{target}");
+            assert!(!admitted("rotate_postgres", target, &Level::ERROR, trace), "{target}");
         }
     }
 

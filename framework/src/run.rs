@@ -43,7 +43,7 @@ pub async fn run<R: Rotator>(
     build: impl FnOnce(&Environment) -> Result<R, Error>,
 ) -> ExitCode {
     let environment = Environment::of_process();
-    log::start(&environment);
+    log::start(name, &environment);
     if !on_lambda(&environment) {
         return not_on_lambda(name);
     }
@@ -202,8 +202,9 @@ mod tests {
             std::future::pending().await
         }
 
-        async fn verify(&self, _: &Secret, _: &Turn) -> Result<Verdict, Error> {
-            std::future::pending().await
+        async fn verify(&self, _: &Secret, turn: &Turn) -> Result<Verdict, Error> {
+            let silence = std::future::pending::<Verdict>();
+            turn.deadline().bound("the vendor", Duration::MAX, silence).await
         }
 
         async fn preflight(&self, _: &Current, _: &Turn) -> Result<Vec<Finding>, Error> {
@@ -228,7 +229,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_error_that_names_the_place_and_not_the_message() {
-        log::start(&Environment::default());
+        log::start("defective", &Environment::default());
         let error = respond(Step::Create, 30.0).await;
         assert_eq!((error.kind(), error.step()), (ErrorKind::Internal, Some(Step::Create)));
         let text = error.to_string();
@@ -240,6 +241,8 @@ mod tests {
         let started = Instant::now();
         let error = respond(Step::Test, 1.0).await;
         assert_eq!((error.kind(), error.step()), (ErrorKind::OutOfTime, Some(Step::Test)));
+        // What the verb says of it, not that the step was cut off.
+        assert!(error.to_string().contains("no answer to the vendor"), "{error}");
         assert!(started.elapsed() < Duration::from_secs(1));
     }
 }

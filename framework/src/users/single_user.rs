@@ -10,9 +10,6 @@ use crate::secret::{Current, Pending, Previous, Secret};
 use crate::turn::Turn;
 use crate::users::{Attempt, Database, Login};
 
-/// Current, pending and previous.
-const LABELLED: usize = 3;
-
 /// The single-user strategy over any [`Database`].
 ///
 /// The old password dies when setSecret changes it; applications that cannot take that need a
@@ -82,7 +79,13 @@ impl<D: Database> Rotator for SingleUser<D> {
     ) -> Result<Applied, Error> {
         let current = self.login("AWSCURRENT", versions.current().secret())?;
         let pending = self.login("AWSPENDING", versions.pending().secret())?;
-        let mut tries = Tries { database: &self.database, turn, refused: Vec::new(), unseen: None };
+        let mut tries = Tries {
+            database: &self.database,
+            turn,
+            refused: Vec::new(),
+            unseen: Vec::new(),
+            untried: 0,
+        };
         let mut open = tries.log_in("AWSCURRENT", &current).await?;
         if open.is_none() && tries.log_in("AWSPENDING", &pending).await?.is_some() {
             return Ok(Applied::Already(format!(
@@ -94,15 +97,9 @@ impl<D: Database> Rotator for SingleUser<D> {
         for place in [Older::Previous, Older::Others] {
             if open.is_none() {
                 let older = self.older_logins(place, &current, versions).await;
-                for (name, login) in tries.allowed(older)? {
-                    if tries.refused.len() >= LABELLED + self.database.dialect().most_older_logins {
-                        break;
-                    }
-                    open = tries.log_in(&name, &login).await?;
-                    if open.is_some() {
-                        through = name;
-                        break;
-                    }
+                let older = tries.allowed(older)?;
+                if let Some((session, name)) = tries.any(older, self.most(place)).await? {
+                    (open, through) = (Some(session), name);
                 }
             }
         }
@@ -143,6 +140,14 @@ enum Older {
 }
 
 impl<D: Database> SingleUser<D> {
+    /// How many passwords of one place may be tried.
+    fn most(&self, place: Older) -> usize {
+        match place {
+            Older::Previous => 1,
+            Older::Others => self.database.dialect().most_older_logins,
+        }
+    }
+
     /// The logins of one place, named for messages. The store is asked only now.
     async fn older_logins(
         &self,
@@ -150,6 +155,9 @@ impl<D: Database> SingleUser<D> {
         current: &Login,
         versions: &Versions<'_>,
     ) -> Result<Vec<(String, Login)>, Error> {
+        if self.most(place) == 0 {
+            return Ok(Vec::new());
+        }
         let (what, found): (_, Vec<Previous>) = match place {
             Older::Previous => ("AWSPREVIOUS", versions.previous().await?.into_iter().collect()),
             Older::Others => ("older version", versions.others().await?),
@@ -168,13 +176,14 @@ struct Tries<'a, D> {
     turn: &'a Turn,
     refused: Vec<(String, Login, String)>,
     /// Why older versions could not be looked at.
-    unseen: Option<Error>,
+    unseen: Vec<Error>,
+    /// How many older versions were left alone.
+    untried: usize,
 }
 
 impl<D: Database> Tries<'_, D> {
     async fn log_in(&mut self, name: &str, login: &Login) -> Result<Option<D::Session>, Error> {
-        let password = login.password.expose_secret();
-        if self.refused.iter().any(|(_, tried, _)| tried.password.expose_secret() == password) {
+        if self.was_refused(login) {
             return Ok(None);
         }
         let attempt = self.database.log_in(login, self.turn).await;
@@ -187,6 +196,34 @@ impl<D: Database> Tries<'_, D> {
         }
     }
 
+    fn was_refused(&self, login: &Login) -> bool {
+        let password = login.password.expose_secret();
+        self.refused.iter().any(|(_, tried, _)| tried.password.expose_secret() == password)
+    }
+
+    /// The first of these that logs in, of at most `most` that were not tried yet.
+    async fn any(
+        &mut self,
+        logins: Vec<(String, Login)>,
+        most: usize,
+    ) -> Result<Option<(D::Session, String)>, Error> {
+        let mut tried = 0;
+        for (name, login) in logins {
+            if self.was_refused(&login) {
+                continue;
+            }
+            if tried == most {
+                self.untried += 1;
+                continue;
+            }
+            tried += 1;
+            if let Some(session) = self.log_in(&name, &login).await? {
+                return Ok(Some((session, name)));
+            }
+        }
+        Ok(None)
+    }
+
     /// A role made for AWS's template may not list versions: that must not hide what happened.
     fn allowed(
         &mut self,
@@ -194,7 +231,7 @@ impl<D: Database> Tries<'_, D> {
     ) -> Result<Vec<(String, Login)>, Error> {
         match older {
             Err(error) if error.kind() == ErrorKind::Forbidden => {
-                self.unseen = Some(error);
+                self.unseen.push(error);
                 Ok(Vec::new())
             }
             older => older,
@@ -202,17 +239,20 @@ impl<D: Database> Tries<'_, D> {
     }
 
     fn exhausted(self, account: &Login) -> Error {
+        let count = self.refused.len();
         let mut tried: Vec<String> =
             self.refused.into_iter().map(|(name, _, why)| format!("{name}: {why}")).collect();
-        tried
-            .extend(self.unseen.map(|error| format!("older versions were not looked at: {error}")));
+        let unseen = self.unseen.iter();
+        tried.extend(unseen.map(|error| format!("older versions were not looked at: {error}")));
+        if self.untried > 0 {
+            tried.push(format!("{} more older passwords were not tried", self.untried));
+        }
         Error::new(
             ErrorKind::Rejected,
             format!("cannot change the password of {}", account.account()),
         )
         .caused_by(format!(
-            "the passwords of {} versions were tried and refused; nothing was changed ({})",
-            tried.len(),
+            "the passwords of {count} versions were tried and refused; nothing was changed ({})",
             tried.join("; ")
         ))
     }

@@ -65,7 +65,11 @@ pub(crate) fn other_user(login: &Login, session_user: Option<&str>) -> Option<Er
     (user != login.username).then(|| {
         Error::new(
             ErrorKind::Mismatch,
-            format!("the session belongs to user {user:?}, not to {:?}", login.username),
+            // Not whose: what a server says must not be printed, it may have heard the password.
+            format!(
+                "the session does not belong to {:?}; look at the pooler's users",
+                login.username
+            ),
         )
     })
 }

@@ -63,8 +63,12 @@ impl ServerError {
 
     /// The code alone.
     pub(crate) fn state(&self) -> String {
-        let code: String = self.code.chars().take(5).collect();
-        format!("SQLSTATE {}", code.escape_debug())
+        let real = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_uppercase();
+        if self.code.len() == 5 && self.code.bytes().all(real) {
+            format!("SQLSTATE {}", self.code)
+        } else {
+            "no readable SQLSTATE".to_owned()
+        }
     }
 
     /// simple_heap_update and its kin: two sessions changed one catalog row at the same moment.
@@ -268,6 +272,23 @@ mod tests {
             let body = format!("C28P01\0M{around}canary{around}\0");
             let quote = ServerError::parse(body.as_bytes()).without("canary").quote();
             prop_assert!(!quote.contains("canary"));
+        }
+    }
+
+    #[test]
+    fn a_code_that_is_none_is_not_shown() {
+        for code in ["echoe", "28p01", "28P01X", "", "\u{1}\u{1}"] {
+            assert_eq!(error(code, "").state(), "no readable SQLSTATE");
+        }
+        assert_eq!(error("28P01", "").state(), "SQLSTATE 28P01");
+    }
+
+    #[test]
+    fn a_shutdown_in_answer_to_commit_leaves_its_outcome_open() {
+        for (code, open) in
+            [("57P01", true), ("57P02", true), ("08006", true), ("40001", false), ("57014", false)]
+        {
+            assert_eq!(leaves_commit_open(&error(code, "")), open, "{code}");
         }
     }
 }

@@ -40,7 +40,8 @@ const CLOSING_TIME: Duration = Duration::from_secs(1);
 /// from AuthenticationOk to ReadyForQuery. The task passes bytes until either side closes.
 ///
 /// # Errors
-/// [`ErrorKind::Internal`] if the socket cannot be made (no writable temporary folder),
+/// [`ErrorKind::Unsupported`] if the socket cannot be made (no writable temporary folder, or one
+/// with a path too long for a socket),
 /// [`ErrorKind::Unreachable`] if the driver cannot make sense of the greeting.
 pub(crate) async fn splice(
     server: Box<dyn Stream>,
@@ -67,8 +68,8 @@ pub(crate) async fn splice(
 
 fn no_socket(cause: io::Error) -> Error {
     Error::new(
-        ErrorKind::Internal,
-        "cannot reach the driver through a socket in the temporary folder",
+        ErrorKind::Unsupported,
+        "cannot make a socket in the temporary folder; set TMPDIR to a writable one with a short path",
     )
     .caused_by(cause)
 }
@@ -119,10 +120,10 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn create() -> io::Result<Self> {
-        // RandomState is seeded by the operating system; its two halves make a name that nobody
-        // can occupy beforehand.
-        let [first, second] = [0, 1].map(|half: u8| RandomState::new().hash_one(half));
-        let path = std::env::temp_dir().join(format!("fourstep-{first:016x}{second:016x}"));
+        // RandomState is seeded by the operating system: nobody can occupy the name beforehand.
+        // Short, because the whole path of a socket may have about 100 characters.
+        let name = format!("fs-{:016x}", RandomState::new().hash_one(0_u8));
+        let path = std::env::temp_dir().join(name);
         DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
     }
