@@ -22,3 +22,9 @@ pub fn inspect(secret_arn: &str) -> Value {
 pub fn text<'a>(answer: &'a Value, field: &str) -> &'a str {
     answer.get(field).and_then(Value::as_str).unwrap_or_default()
 }
+
+/// The labels of a version in an inspection.
+pub fn labels(row: &Value) -> Vec<&str> {
+    let labels = row.get("labels").and_then(Value::as_array);
+    labels.into_iter().flatten().filter_map(Value::as_str).collect()
+}

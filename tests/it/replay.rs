@@ -144,7 +144,11 @@ async fn a_replay_that_stops_half_way_loses_no_password_and_the_next_one_recover
         let output = replay(&file, &half).await;
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{text}");
-        assert!(text.contains("no finishSecret came last") && text.contains(".journal"), "{text}");
+        assert!(
+            text.contains("did not end with an AWSCURRENT that logs in")
+                && text.contains(".journal"),
+            "{text}"
+        );
         assert_eq!(password(&file), before, "only a finished rotation changes the file");
         assert!(!server.logs_in(&user.name, &before).await);
     }
@@ -159,8 +163,63 @@ async fn a_replay_that_stops_half_way_loses_no_password_and_the_next_one_recover
     assert!(
         lines(&output).iter().any(|line| line["event"] == "resumed" && line["values"] == json!(5))
     );
+    let why = steps(&output)[1]["why"].as_str().unwrap().to_owned();
+    assert!(why.contains("logged in with AWSPREVIOUS"), "{why}");
     assert!(server.logs_in(&user.name, &password(&file)).await);
     assert!(!file.path.with_extension("json.journal").exists());
+}
+
+#[tokio::test]
+async fn a_password_that_was_never_applied_does_not_replace_the_file() {
+    let Some(server) = server() else { return };
+    let user = server.user("unapplied").await;
+    let file = file_of(&server, &user);
+    let output = replay(&file, &["--step", "createSecret", "--step", "finishSecret"]).await;
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("did not end with an AWSCURRENT that logs in"), "{text}");
+    assert_eq!(password(&file), user.password);
+    assert!(server.logs_in(&user.name, &user.password).await);
+}
+
+#[tokio::test]
+async fn the_live_password_of_another_account_stays_in_the_journal() {
+    let Some(server) = server() else { return };
+    let (first, second) = (server.user("first").await, server.user("second").await);
+    let file = file_of(&server, &first);
+    let half = ["--step", "createSecret", "--step", "setSecret"];
+    assert!(replay(&file, &half).await.status.success());
+    std::fs::write(&file.path, server.document(&second).to_string()).unwrap();
+    let output = replay(&file, &[]).await;
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("log in as well"), "{text}");
+    let journal = std::fs::read_to_string(file.path.with_extension("json.journal")).unwrap();
+    let kept: Vec<&str> = journal.lines().filter(|line| !line.is_empty()).collect();
+    assert_eq!(kept.len(), 1);
+    let kept: String = serde_json::from_str(kept[0]).unwrap();
+    let kept: Value = serde_json::from_str(&kept).unwrap();
+    assert_eq!(kept["username"], json!(first.name));
+    assert!(server.logs_in(&first.name, kept["password"].as_str().unwrap()).await);
+    assert!(server.logs_in(&second.name, &password(&file)).await);
+}
+
+#[tokio::test]
+async fn a_rotation_that_cannot_begin_ends_the_report_with_what_is_in_the_journal() {
+    let Some(server) = server() else { return };
+    let user = server.user("second").await;
+    let file = file_of(&server, &user);
+    let half = ["--json", "--rotations", "2", "--step", "createSecret", "--step", "setSecret"];
+    let output = replay(&file, &half).await;
+    assert_eq!(output.status.code(), Some(1));
+    let lines = lines(&output);
+    assert!(lines.iter().any(|line| line["event"] == "refused"));
+    let end = lines.last().unwrap();
+    assert_eq!((&end["event"], &end["ok"]), (&json!("end"), &json!(false)));
+    assert!(end["journal"].as_str().unwrap().ends_with(".journal"));
+    let missing =
+        fourstep(&["replay", "--json", "--rotator", "/bin/true", "--secret", "/no/such/file"])
+            .await;
+    let end: Value = serde_json::from_slice(&missing.stdout).unwrap();
+    assert!(end["error"].as_str().unwrap().contains("/no/such/file"));
 }
 
 #[tokio::test]
@@ -190,6 +249,7 @@ async fn a_failed_step_ends_the_replay_with_status_1_and_says_why() {
         "setSecret     failed",
         "error type: Rejected",
         "the passwords of 2 versions were tried and refused",
+        "No stored password logs in",
         "stopped here",
     ] {
         assert!(text.contains(words), "{words}:\n{text}");

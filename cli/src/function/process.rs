@@ -17,12 +17,16 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::{Answer, Invocation, json_lines, read_all};
 
 /// Variables of this process that a function sees too. Everything else is left out: real AWS
 /// credentials above all.
 const INHERITED: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_BACKTRACE"];
+
+/// How long the output of a process that has ended is waited for.
+const LAST_OUTPUT_TIME: Duration = Duration::from_secs(1);
 
 /// A function binary on this machine.
 #[derive(Debug, Clone)]
@@ -79,8 +83,7 @@ impl Process {
         server.abort();
         // It may have ended by itself already.
         let _ = child.kill().await;
-        let text = output.await.unwrap_or_default();
-        let complaint = errors.await.unwrap_or_default();
+        let (text, complaint) = (rest(output).await, rest(errors).await);
         if let Err((_, message)) = &mut answer
             && message.is_empty()
         {
@@ -117,6 +120,12 @@ impl Process {
             )),
         }
     }
+}
+
+/// What was read of a pipe. A process that the killed one left behind may keep it open.
+async fn rest(reading: JoinHandle<String>) -> String {
+    let read = tokio::time::timeout(LAST_OUTPUT_TIME, reading).await;
+    read.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 fn exited(status: &str) -> (String, String) {

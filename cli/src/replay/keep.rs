@@ -11,13 +11,14 @@ use fourstep::{ExposeSecret, SecretString};
 /// The file that holds the secret, and a journal beside it of values proposed since.
 ///
 /// A value is in the journal before the step that could make it live; the file itself is replaced
-/// only by the value that became AWSCURRENT, and only then the journal goes. One replay at a time
-/// uses a file: a second one could drop the first one's journal.
+/// only by a value that became AWSCURRENT and was seen to log in, and only then the journal goes.
+/// One replay at a time uses a file: a second one could drop the first one's journal.
 #[derive(Debug)]
 pub struct SecretFile {
     path: PathBuf,
     journal: PathBuf,
-    lock: PathBuf,
+    /// An empty file beside it. It stays behind, because removing it would let two replays lock
+    /// two files of that name.
     _locked: File,
 }
 
@@ -40,7 +41,7 @@ impl SecretFile {
         locked.try_lock().map_err(|_| {
             io::Error::other(format!("{}: another replay uses this file", path.display()))
         })?;
-        Ok(Self { path, journal, lock, _locked: locked })
+        Ok(Self { path, journal, _locked: locked })
     }
 
     /// Where values proposed since are kept.
@@ -67,12 +68,13 @@ impl SecretFile {
     /// # Errors
     /// If there is a journal and it cannot be read.
     pub fn proposed(&self) -> io::Result<Vec<SecretString>> {
-        let text = match fs::read_to_string(&self.journal) {
+        let bytes = match fs::read(&self.journal) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            text => text.map_err(|error| named(&self.journal, &error))?,
+            bytes => bytes.map_err(|error| named(&self.journal, &error))?,
         };
-        // A last line cut short by a crash was never handed to a step.
-        let values = text.lines().filter_map(|line| serde_json::from_str::<String>(line).ok());
+        // A last line cut short by a crash, perhaps inside a character, was never handed to a step.
+        let lines = bytes.split(|&byte| byte == b'\n');
+        let values = lines.filter_map(|line| serde_json::from_slice::<String>(line).ok());
         Ok(values.map(SecretString::from).collect())
     }
 
@@ -81,28 +83,53 @@ impl SecretFile {
     /// # Errors
     /// If it cannot be written and synced; the replay must stop then.
     pub fn note(&self, value: &SecretString) -> io::Result<()> {
-        let noted = self.proposed()?;
-        if noted.iter().any(|noted| noted.expose_secret() == value.expose_secret()) {
+        let same = |noted: &SecretString| noted.expose_secret() == value.expose_secret();
+        if same(&self.read()?) || self.proposed()?.iter().any(same) {
             return Ok(());
         }
         self.append(value).map_err(|error| named(&self.journal, &error))
     }
 
     fn append(&self, value: &SecretString) -> io::Result<()> {
+        // Nobody else may have put one there for us to write into.
+        if fs::symlink_metadata(&self.journal).is_ok_and(|found| !found.is_file()) {
+            return Err(io::Error::other("it is not a regular file"));
+        }
         let mut journal =
             OpenOptions::new().create(true).append(true).mode(0o600).open(&self.journal)?;
+        // The mode above counts only for a new file, and only its owner may change it.
+        journal.set_permissions(fs::Permissions::from_mode(0o600))?;
         let line = serde_json::Value::from(value.expose_secret()).to_string();
         // The line end comes first too, so that a line cut short spoils only itself.
         write!(journal, "\n{line}\n")?;
         journal.sync_all()
     }
 
-    /// Makes `value` the file's content, at once or not at all, and drops the journal.
+    /// Makes `value` the file's content, at once or not at all, and drops the journal, but for
+    /// the values in `kept`.
     ///
     /// # Errors
     /// If the file cannot be replaced; the journal is still there then.
-    pub fn replace(&self, value: &SecretString) -> io::Result<()> {
-        self.swap(value).map_err(|error| named(&self.path, &error))
+    pub fn replace(&self, value: &SecretString, kept: &[SecretString]) -> io::Result<()> {
+        self.swap(value).map_err(|error| named(&self.path, &error))?;
+        self.drop_journal(kept).map_err(|error| named(&self.journal, &error))
+    }
+
+    fn drop_journal(&self, kept: &[SecretString]) -> io::Result<()> {
+        if kept.is_empty() {
+            return match fs::remove_file(&self.journal) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            };
+        }
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        let mut next = tempfile::NamedTempFile::new_in(folder)?;
+        for value in kept {
+            writeln!(next, "{}", serde_json::Value::from(value.expose_secret()))?;
+        }
+        next.as_file().sync_all()?;
+        next.persist(&self.journal)?;
+        Ok(())
     }
 
     fn swap(&self, value: &SecretString) -> io::Result<()> {
@@ -114,17 +141,7 @@ impl SecretFile {
         next.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
         next.as_file().sync_all()?;
         next.persist(&self.path)?;
-        match fs::remove_file(&self.journal) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Drop for SecretFile {
-    fn drop(&mut self) {
-        // An empty file that stays behind harms nobody: the lock is on the open file.
-        let _ = fs::remove_file(&self.lock);
+        Ok(())
     }
 }
 
@@ -151,21 +168,44 @@ mod tests {
         file.note(&"second".to_owned().into()).unwrap();
         // A crash in the middle of a line leaves the earlier ones readable.
         let mut journal = OpenOptions::new().append(true).open(file.journal()).unwrap();
-        write!(journal, "\n\"cut sho").unwrap();
+        journal.write_all(b"\n\"cut sho\xc3").unwrap();
+        let mode = fs::metadata(file.journal()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
         let proposed = file.proposed().unwrap();
         let texts: Vec<&str> = proposed.iter().map(ExposeSecret::expose_secret).collect();
         assert_eq!(texts, ["line\nbreak", "second"]);
-        file.replace(&"new".to_owned().into()).unwrap();
+        file.replace(&"new".to_owned().into(), &["second".to_owned().into()]).unwrap();
+        assert_eq!(file.proposed().unwrap().len(), 1, "one is kept");
+        file.note(&"new".to_owned().into()).unwrap();
+        assert_eq!(file.proposed().unwrap().len(), 1, "the file holds it already");
+        file.replace(&"new".to_owned().into(), &[]).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "new\n");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(file.proposed().unwrap().is_empty());
         drop(file);
-        // Nothing is left beside it, and a link to it is followed, not replaced.
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        // Only the lock is left beside it, and a link to it is followed, not replaced.
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
         let link = folder.path().join("link.json");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        SecretFile::open(&link).unwrap().replace(&"newer".to_owned().into()).unwrap();
+        SecretFile::open(&link).unwrap().replace(&"newer".to_owned().into(), &[]).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "newer\n");
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn a_journal_that_somebody_else_put_there_is_made_private_or_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret.json");
+        fs::write(&path, "old").unwrap();
+        let file = SecretFile::open(&path).unwrap();
+        fs::write(file.journal(), "").unwrap();
+        fs::set_permissions(file.journal(), fs::Permissions::from_mode(0o644)).unwrap();
+        file.note(&"next".to_owned().into()).unwrap();
+        let mode = fs::metadata(file.journal()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::remove_file(file.journal()).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("elsewhere"), file.journal()).unwrap();
+        file.note(&"next".to_owned().into()).unwrap_err();
+        assert!(!folder.path().join("elsewhere").exists());
     }
 }

@@ -134,8 +134,10 @@ impl Replay<'_> {
     async fn all(&self, report: &mut Report<'_>) -> io::Result<bool> {
         let before = self.inspect().await?;
         if !report.before(&before)? {
+            report.stopped(self.file.journal())?;
             return Ok(false);
         }
+        let mut settled = false;
         self.offer_live_value(&before)?;
         for rotation in 1..=self.options.rotations {
             let token = VersionId::from_store(uuid::Uuid::new_v4().to_string());
@@ -145,19 +147,26 @@ impl Replay<'_> {
             };
             if let Err(error) = self.store.rotate(self.secret, &begin) {
                 report.refused(&error.to_string())?;
-                return Ok(false);
-            }
-            report.rotation(rotation, self.options.rotations, token.as_str())?;
-            if !self.one(&token, report).await? {
                 report.stopped(self.file.journal())?;
                 return Ok(false);
             }
+            report.rotation(rotation, self.options.rotations, token.as_str())?;
+            match self.one(&token, report).await? {
+                Some(current_logs_in) => settled = current_logs_in,
+                None => {
+                    report.stopped(self.file.journal())?;
+                    return Ok(false);
+                }
+            }
         }
-        report.finished(self.options.rotations, self.options.test_only, self.file.journal())?;
+        report.finished(self.options, settled, self.file.journal())?;
         Ok(true)
     }
 
-    async fn one(&self, token: &VersionId, report: &mut Report<'_>) -> io::Result<bool> {
+    /// Plays one rotation. None if a step failed; else whether finishSecret was the last to have
+    /// an effect and AWSCURRENT logs in.
+    async fn one(&self, token: &VersionId, report: &mut Report<'_>) -> io::Result<Option<bool>> {
+        let mut settled = false;
         let steps: &[Step] =
             if self.options.test_only { &[Step::Test] } else { &self.options.steps };
         for &step in steps {
@@ -169,39 +178,65 @@ impl Replay<'_> {
                 let event = events::step(step, self.arn, token.as_str());
                 let invocation = self.invoke(&event).await?;
                 let succeeded = invocation.answer.is_ok();
-                if step == Step::Finish && succeeded {
-                    self.settle(token)?;
+                let finished = step == Step::Finish && succeeded;
+                if finished {
+                    let label = self.options.pending_label;
+                    let ended = self.store.finish_rotation(self.secret, token, label);
+                    ended.map_err(io::Error::other)?;
                 }
-                report.step(step, &invocation, &self.inspect().await?)?;
+                let inspection = self.inspect().await?;
+                if finished {
+                    settled = self.settle(&inspection)?;
+                }
+                report.step(step, &invocation, &inspection)?;
                 if !succeeded {
-                    return Ok(false);
+                    return Ok(None);
                 }
             }
         }
         if self.options.test_only {
             self.store.end_test(self.secret, token).map_err(io::Error::other)?;
         }
-        Ok(true)
+        Ok(Some(settled))
     }
 
     /// Of the values that an earlier replay left, the one that logs in becomes AWSPREVIOUS, where
-    /// every rotator looks; the labels that showed them go.
+    /// every rotator looks, and keeps the label that shows it; the labels of the others go.
     fn offer_live_value(&self, before: &Invocation) -> io::Result<()> {
-        let rows = before.answer.as_ref().ok().and_then(|answer| answer.get("versions"));
-        for row in rows.and_then(Value::as_array).into_iter().flatten() {
-            let version = VersionId::from_store(events::text(row, "version"));
-            let labels = row.get("labels").and_then(Value::as_array);
-            let label =
-                labels.and_then(|on| on.first()).and_then(Value::as_str).unwrap_or_default();
-            if !label.starts_with(PROPOSED) {
+        for version in versions(before) {
+            let Some(label) = version.labels.iter().find(|label| label.starts_with(PROPOSED))
+            else {
                 continue;
+            };
+            if version.accepted {
+                self.move_label(AWSPREVIOUS, Some(&version.id), None)?;
+            } else {
+                self.move_label(label, None, Some(&version.id))?;
             }
-            if events::text(row, "verdict") == "accepted" {
-                self.move_label(AWSPREVIOUS, Some(&version), None)?;
-            }
-            self.move_label(label, None, Some(&version))?;
         }
         Ok(())
+    }
+
+    /// After finishSecret: the new current value goes into the file if it logs in, and only then
+    /// the journal goes. What logs in besides, another account's password for one, stays in it.
+    fn settle(&self, after: &Invocation) -> io::Result<bool> {
+        let read = self.store.get(self.secret, Select::Label(AWSCURRENT));
+        let current = text(read.map_err(io::Error::other)?.value)?;
+        let (mut current_accepted, mut kept) = (false, Vec::new());
+        for version in versions(after).into_iter().filter(|version| version.accepted) {
+            if version.labels.iter().any(|label| label == AWSCURRENT) {
+                current_accepted = true;
+            } else if version.labels.iter().any(|label| label.starts_with(PROPOSED)) {
+                let read = self.store.get(self.secret, Select::Version(&version.id));
+                kept.push(text(read.map_err(io::Error::other)?.value)?);
+            }
+        }
+        if current_accepted {
+            self.file.replace(&current, &kept)?;
+        } else {
+            self.file.note(&current)?;
+        }
+        Ok(current_accepted)
     }
 
     fn move_label(
@@ -230,14 +265,24 @@ impl Replay<'_> {
             Err(_) => Ok(()),
         }
     }
+}
 
-    /// What the service does after a rotation, and the new current value into the file.
-    fn settle(&self, token: &VersionId) -> io::Result<()> {
-        let label = self.options.pending_label;
-        self.store.finish_rotation(self.secret, token, label).map_err(io::Error::other)?;
-        let read = self.store.get(self.secret, Select::Label(AWSCURRENT));
-        self.file.replace(&text(read.map_err(io::Error::other)?.value)?)
-    }
+/// A row of an inspection.
+struct Version {
+    id: VersionId,
+    labels: Vec<String>,
+    accepted: bool,
+}
+
+fn versions(inspection: &Invocation) -> Vec<Version> {
+    let rows = inspection.answer.as_ref().ok().and_then(|answer| answer.get("versions"));
+    let rows = rows.and_then(Value::as_array).into_iter().flatten();
+    let version = |row: &Value| Version {
+        id: VersionId::from_store(events::text(row, "version")),
+        labels: events::labels(row).into_iter().map(str::to_owned).collect(),
+        accepted: events::text(row, "verdict") == "accepted",
+    };
+    rows.map(version).collect()
 }
 
 /// A secret with the file's value as AWSCURRENT. What an earlier replay proposed and did not see

@@ -8,8 +8,9 @@ use fourstep::Step;
 use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS};
 use serde_json::{Value, json};
 
-use crate::events::text as field;
+use crate::events::{labels, text as field};
 use crate::function::Invocation;
+use crate::replay::Options;
 
 /// How a replay is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,20 +136,32 @@ impl<'a> Report<'a> {
         self.say(&text, &json!({"event": "end", "ok": false, "journal": at(journal)}))
     }
 
+    /// The last words of a replay in which no step failed. `settled`: the file holds what is
+    /// current, and that was seen to log in.
     pub(super) fn finished(
         &mut self,
-        rotations: u32,
-        test_only: bool,
+        options: &Options,
+        settled: bool,
         journal: &Path,
     ) -> io::Result<()> {
+        let rotations = options.rotations;
         let noun = if rotations == 1 { "rotation" } else { "rotations" };
-        let text = if test_only {
+        let text = if options.test_only {
             "\nThe configuration was tested; nothing was changed.\n".to_owned()
-        } else if journal.exists() {
-            let kept = kept(journal);
-            format!("\nThe steps were delivered, but no finishSecret came last.{kept}\n")
-        } else {
+        } else if settled && journal.exists() {
+            format!(
+                "\n{rotations} {noun} played; the secret file holds what is current now. {} holds \
+                 passwords of an earlier replay that log in as well.\n",
+                journal.display()
+            )
+        } else if settled {
             format!("\n{rotations} {noun} played; the secret file holds what is current now.\n")
+        } else {
+            let kept = kept(journal);
+            format!(
+                "\nThe steps were delivered, but they did not end with an AWSCURRENT that logs in.\
+                 {kept}\n"
+            )
         };
         self.say(&text, &json!({"event": "end", "ok": true, "journal": at(journal)}))
     }
@@ -255,9 +268,4 @@ fn versions_table(inspection: &Invocation) -> String {
         let _ = writeln!(text, "    {short:<10} {:<24} {logs_in}", labels(&row).join(" "));
     }
     text
-}
-
-fn labels(row: &Value) -> Vec<&str> {
-    let labels = row.get("labels").and_then(Value::as_array);
-    labels.into_iter().flatten().filter_map(Value::as_str).collect()
 }

@@ -50,7 +50,12 @@ async fn rule_04_a_role_that_may_not_list_versions_is_told_what_was_refused() {
     });
     let ended = stage.step(Step::Set, &token).await;
     assert_eq!(ended.result.as_ref().unwrap_err().kind(), ErrorKind::Rejected);
-    for words in ["AWSCURRENT: ", "AWSPENDING: ", "ListSecretVersionIds failed: not authorized"] {
+    for words in [
+        "the passwords of 2 versions",
+        "AWSCURRENT: ",
+        "AWSPENDING: ",
+        "ListSecretVersionIds failed: not authorized",
+    ] {
         assert!(ended.error().contains(words), "{words}: {}", ended.error());
     }
 }
@@ -78,6 +83,37 @@ async fn rule_04_values_that_were_never_applied_do_not_hide_the_live_one() {
     let ended = stage.step(Step::Set, &token).await;
     assert!(ended.why().contains(live.as_str()), "{}", ended.why());
     assert!(server.logs_in(&user.name, &stage.password(AWSPENDING)).await);
+}
+
+#[tokio::test]
+async fn rule_04_older_passwords_are_tried_newest_first_and_not_without_end() {
+    let Some(server) = server() else { return };
+    let user = server.user("many").await;
+    let stage = Stage::new(&server.document(&user), &[]);
+    let cancel = async |steps: &[Step]| {
+        let token = stage.play(steps).await;
+        stage.store.update_stage(&stage.secret, AWSPENDING, None, Some(&token)).unwrap();
+    };
+    for _ in 0..9 {
+        cancel(&[Step::Create]).await;
+    }
+    cancel(&CREATE_AND_SET).await;
+    let token = stage.play(&[Step::Create]).await;
+    let ended = stage.step(Step::Set, &token).await;
+    ended.why();
+    assert_eq!(ended.tally.rejected_logins, 2, "current, pending, and then the newest logs in");
+    // Nine newer ones that were never applied: eight are tried, and the live one stays untried.
+    stage.store.update_stage(&stage.secret, AWSPENDING, None, Some(&token)).unwrap();
+    for _ in 0..9 {
+        cancel(&[Step::Create]).await;
+    }
+    let token = stage.play(&[Step::Create]).await;
+    let ended = stage.step(Step::Set, &token).await;
+    assert_eq!(ended.result.as_ref().unwrap_err().kind(), ErrorKind::Rejected);
+    assert_eq!(ended.tally.rejected_logins, 10, "current, pending and eight older ones");
+    for words in ["the passwords of 10 versions", "more older passwords were not tried"] {
+        assert!(ended.error().contains(words), "{}", ended.error());
+    }
 }
 
 /// An operator kept the version of a cancelled rotation under a label of their own.

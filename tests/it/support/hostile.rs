@@ -26,6 +26,17 @@ fn said(kind: u8, severity: &str, text: &str) -> Vec<u8> {
     message(kind, format!("S{severity}\0V{severity}\0C01000\0M{text}\0\0").as_bytes())
 }
 
+/// A row of three text columns, each of which is this text.
+fn rows(text: &str) -> Vec<u8> {
+    // Of each column: name, no table, no attribute number, type text, any length, no modifier, text.
+    let column = b"c\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0";
+    let description = [&[0, 3][..], column, column, column].concat();
+    let length = u32::try_from(text.len()).unwrap().to_be_bytes();
+    let value = [&length[..], text.as_bytes()].concat();
+    let row = [&[0, 3][..], &value, &value, &value].concat();
+    [message(b'T', &description), message(b'D', &row), message(b'C', b"SELECT 1\0")].concat()
+}
+
 async fn serve(mut stream: TcpStream) {
     let mut heard = [0; 8192];
     let _startup = stream.read(&mut heard).await.unwrap_or_default();
@@ -44,12 +55,11 @@ async fn serve(mut stream: TcpStream) {
         message(b'Z', b"I"),
     ];
     stream.write_all(&greeting.concat()).await.unwrap();
+    let mut asked = 0;
     while let Ok(1..) = stream.read(&mut heard).await {
-        let answer = [
-            said(b'N', "WARNING", &password),
-            said(b'E', "ERROR", &format!("no {password} here")),
-            message(b'Z', b"I"),
-        ];
+        asked += 1;
+        let said_of_it = if asked == 1 { rows(&password) } else { said(b'E', "ERROR", &password) };
+        let answer = [said(b'N', "WARNING", &password), said_of_it, message(b'Z', b"I")];
         if stream.write_all(&answer.concat()).await.is_err() {
             break;
         }
