@@ -88,7 +88,7 @@ struct ReplayArguments {
     #[command(flatten)]
     function: FunctionArguments,
     /// What follows -- goes to `sam local invoke`, for example --skip-pull-image.
-    #[arg(last = true, requires = "sam", value_name = "SAM ARGUMENT")]
+    #[arg(last = true, conflicts_with = "rotator", value_name = "SAM ARGUMENT")]
     sam_arguments: Vec<String>,
 }
 

@@ -267,7 +267,7 @@ async fn bad_arguments_are_named() {
         (vec!["--rotations", "0"], "0"),
         (vec!["--timeout", "901"], "901"),
         (vec!["--sam"], "cannot be used with"),
-        (vec!["--", "--skip-pull-image"], "--sam"),
+        (vec!["--", "--skip-pull-image"], "cannot be used with"),
         (vec!["--listen", "192.0.2.1:0"], "cannot listen on 192.0.2.1:0"),
     ] {
         let output = replay(&file, &arguments).await;
