@@ -9,9 +9,7 @@ use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Verdict, Ver
 use crate::secret::Current;
 use crate::staging::{Decision, decide};
 use crate::step::Step;
-use crate::store::{
-    AWSCURRENT, Calls, SecretDescription, SecretStore, StoreErrorCode, already_exists,
-};
+use crate::store::{AWSCURRENT, Calls, SecretDescription, SecretStore, StoreErrorCode};
 use crate::turn::Turn;
 
 /// What a step did, and why.
@@ -118,10 +116,14 @@ impl Work<'_> {
         let rotation_token = self.event.rotation_token.as_ref();
         match self.calls.put_pending(token, &proposed, rotation_token).await? {
             Ok(()) => Ok(done("stored the proposed secret as AWSPENDING")),
-            Err(error) if already_exists(&error) => match self.calls.pending(token).await? {
-                Some(_) => Ok(nothing("another run stored a value under this token; it is kept")),
-                None => Err(error.during("PutSecretValue")),
-            },
+            Err(error) if error.code == StoreErrorCode::AlreadyExists => {
+                match self.calls.pending(token).await? {
+                    Some(_) => {
+                        Ok(nothing("another run stored a value under this token; it is kept"))
+                    }
+                    None => Err(error.during("PutSecretValue")),
+                }
+            }
             Err(error) => Err(error.during("PutSecretValue")),
         }
     }

@@ -131,14 +131,25 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
+    /// Plays everything and says the last words.
     async fn all(&self, report: &mut Report<'_>) -> io::Result<bool> {
+        let (played, journal) = (self.rotations(report).await?, self.file.journal());
+        match played {
+            Some(settled) => report.finished(self.options, settled, journal)?,
+            None => report.stopped(journal)?,
+        }
+        Ok(played.is_some())
+    }
+
+    /// Plays the rotations. None if one stopped or could not begin; else what [`one`](Self::one)
+    /// says of the last.
+    async fn rotations(&self, report: &mut Report<'_>) -> io::Result<Option<bool>> {
         let before = self.inspect().await?;
         if !report.before(&before)? {
-            report.stopped(self.file.journal())?;
-            return Ok(false);
+            return Ok(None);
         }
-        let mut settled = false;
         self.offer_live_value(&before)?;
+        let mut settled = Some(false);
         for rotation in 1..=self.options.rotations {
             let token = VersionId::from_store(uuid::Uuid::new_v4().to_string());
             let begin = NewRotation {
@@ -147,20 +158,15 @@ impl Replay<'_> {
             };
             if let Err(error) = self.store.rotate(self.secret, &begin) {
                 report.refused(&error.to_string())?;
-                report.stopped(self.file.journal())?;
-                return Ok(false);
+                return Ok(None);
             }
             report.rotation(rotation, self.options.rotations, token.as_str())?;
-            match self.one(&token, report).await? {
-                Some(current_logs_in) => settled = current_logs_in,
-                None => {
-                    report.stopped(self.file.journal())?;
-                    return Ok(false);
-                }
+            settled = self.one(&token, report).await?;
+            if settled.is_none() {
+                break;
             }
         }
-        report.finished(self.options, settled, self.file.journal())?;
-        Ok(true)
+        Ok(settled)
     }
 
     /// Plays one rotation. None if a step failed; else whether finishSecret was the last to have

@@ -8,7 +8,7 @@ use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::secret::{Current, Pending, Previous, Secret};
 use crate::store::{
     AWSCURRENT, AWSPENDING, AWSPREVIOUS, SecretDescription, SecretStore, Select, StoreError,
-    StoreErrorCode, StoredValue, StoredVersion,
+    StoredValue, StoredVersion,
 };
 use crate::turn::Turn;
 
@@ -190,9 +190,4 @@ fn found<T>(read: Result<T, Error>) -> Result<Option<T>, Error> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// Whether a put failed because the token holds another value already.
-pub(crate) fn already_exists(error: &StoreError) -> bool {
-    error.code == StoreErrorCode::AlreadyExists
 }

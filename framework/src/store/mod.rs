@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{RotationToken, SecretId, VersionId};
 
-pub(crate) use calls::{Calls, already_exists};
+pub(crate) use calls::Calls;
 
 /// The label of the version applications use.
 pub const AWSCURRENT: &str = "AWSCURRENT";
