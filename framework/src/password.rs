@@ -50,6 +50,21 @@ pub struct PasswordPolicy {
     require_each_included_type: bool,
 }
 
+/// AWS's defaults, with no character excluded.
+impl Default for PasswordPolicy {
+    fn default() -> Self {
+        Self {
+            length: 32,
+            exclude_characters: String::new(),
+            exclude_numbers: false,
+            exclude_punctuation: false,
+            exclude_uppercase: false,
+            exclude_lowercase: false,
+            require_each_included_type: true,
+        }
+    }
+}
+
 impl PasswordPolicy {
     /// Reads `PASSWORD_LENGTH`, `EXCLUDE_CHARACTERS`, `EXCLUDE_NUMBERS`, `EXCLUDE_PUNCTUATION`,
     /// `EXCLUDE_UPPERCASE`, `EXCLUDE_LOWERCASE` and `REQUIRE_EACH_INCLUDED_TYPE`.
@@ -60,14 +75,15 @@ impl PasswordPolicy {
     pub fn read(environment: &Environment, exclude_by_default: &str) -> Result<Self, Error> {
         let excluded = environment.text("EXCLUDE_CHARACTERS")?.unwrap_or(exclude_by_default);
         let required = environment.flag_if_set("REQUIRE_EACH_INCLUDED_TYPE")?;
+        let default = Self::default();
         let policy = Self {
-            length: environment.number("PASSWORD_LENGTH")?.unwrap_or(32),
+            length: environment.number("PASSWORD_LENGTH")?.unwrap_or(default.length),
             exclude_characters: excluded.to_owned(),
             exclude_numbers: environment.flag("EXCLUDE_NUMBERS")?,
             exclude_punctuation: environment.flag("EXCLUDE_PUNCTUATION")?,
             exclude_uppercase: environment.flag("EXCLUDE_UPPERCASE")?,
             exclude_lowercase: environment.flag("EXCLUDE_LOWERCASE")?,
-            require_each_included_type: required.unwrap_or(true),
+            require_each_included_type: required.unwrap_or(default.require_each_included_type),
         };
         policy.check().map_err(|(setting, what)| refused(setting, what))?;
         Ok(policy)

@@ -1,0 +1,19 @@
+//! The author's kit: proves that a rotator cannot lock anyone out.
+mod choices;
+pub mod models;
+mod process;
+mod promises;
+mod remote;
+mod report;
+mod scenarios;
+mod sweep;
+mod wire;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+pub use remote::{Function, Overlap, Remote, Testbed};
+pub use report::{Report, Section, Violation, What};
+pub use sweep::{Effort, sweep};
+pub use wire::{Lost, Wire};

@@ -1,0 +1,129 @@
+//! One user with one password, and the single-user strategy over it.
+
+use async_trait::async_trait;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Account, Server, Session};
+use crate::error::Error;
+use crate::password::PasswordPolicy;
+use crate::rotator::{Fence, Finding, Rotator};
+use crate::secret::Secret;
+use crate::testing::{Overlap, Remote, Testbed, Wire};
+use crate::turn::Turn;
+use crate::users::{Attempt, Database, Dialect, Login, SingleUser};
+
+const USER: &str = "app";
+
+/// A server whose users have one password each, and the single-user strategy over it.
+///
+/// ```
+/// use fourstep::testing::models::SinglePassword;
+/// use fourstep::testing::{Effort, sweep};
+///
+/// sweep(&SinglePassword, Effort::Short).assert_safe();
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SinglePassword;
+
+#[async_trait]
+impl Testbed for SinglePassword {
+    fn overlap(&self) -> Overlap {
+        Overlap::None
+    }
+
+    async fn fresh(&self, wire: &Wire) -> Box<dyn Remote> {
+        let accounts = [(USER.to_owned(), Account::with_password("first"))].into();
+        Box::new(OneUser(Server::new(wire, accounts)))
+    }
+}
+
+struct OneUser(Server);
+
+#[async_trait]
+impl Remote for OneUser {
+    fn rotator(&self) -> Box<dyn Rotator> {
+        Box::new(SingleUser::new(ModelDatabase(self.0.clone()), PasswordPolicy::default()))
+    }
+
+    fn secret(&self) -> String {
+        format!(r#"{{"engine":"model","host":"model","username":"{USER}","password":"first"}}"#)
+    }
+
+    async fn accepts(&self, secret: &Secret) -> bool {
+        accepts(&self.0, secret)
+    }
+
+    fn hour_passes(&self) {
+        self.0.hour_passes();
+    }
+
+    fn remember(&self) {
+        self.0.remember();
+    }
+
+    fn forget(&self) -> bool {
+        self.0.forget();
+        true
+    }
+}
+
+/// Whether the user and password of this document log in, past the wire.
+pub(super) fn accepts(server: &Server, secret: &Secret) -> bool {
+    let Ok(document) = secret.document() else { return false };
+    match (document.required("username"), document.required("password")) {
+        (Ok(user), Ok(password)) => server.accepts(user, password),
+        _ => false,
+    }
+}
+
+/// A [`Server`] as the strategies see a database: transactions, as PostgreSQL has them.
+struct ModelDatabase(Server);
+
+const DIALECT: Dialect = Dialect {
+    engines: &["model"],
+    default_port: 1,
+    default_dbname: None,
+    most_older_logins: 8,
+};
+
+#[async_trait]
+impl Database for ModelDatabase {
+    type Session = Session;
+
+    fn dialect(&self) -> &Dialect {
+        &DIALECT
+    }
+
+    async fn log_in(&self, login: &Login, _: &Turn) -> Result<Attempt<Session>, Error> {
+        Ok(match self.0.log_in(&login.username, login.password.expose_secret()).await? {
+            Some(session) => Attempt::Accepted(session),
+            None => Attempt::Refused("wrong password".to_owned()),
+        })
+    }
+
+    async fn change_own_password(
+        &self,
+        mut session: Session,
+        login: &Login,
+        password: &SecretString,
+        fence: &Fence<'_>,
+        _: &Turn,
+    ) -> Result<(), Error> {
+        session.limit().await?;
+        session.begin().await?;
+        session.lock(&login.username).await?;
+        fence.pass().await?;
+        let (user, password) = (session.user().to_owned(), password.expose_secret().to_owned());
+        let change = session.change("ALTER USER", move |accounts| {
+            if let Some(account) = accounts.get_mut(&user) {
+                account.password = password;
+            }
+        });
+        change.await?;
+        Ok(session.commit().await?)
+    }
+
+    async fn preflight(&self, _: Session, _: &Login, _: &Turn) -> Result<Vec<Finding>, Error> {
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,178 @@
+//! One process that does one step, advanced call by call.
+
+use std::fmt::Write;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use super::remote::Function;
+use super::wire::{Fate, Kind, Stop, Wire};
+use crate::engine::Outcome;
+use crate::error::Error;
+use crate::event::RotationEvent;
+use crate::ids::{RotationToken, SecretId, VersionId};
+use crate::store::memory::{Fault, MemoryStore};
+use crate::store::{
+    SecretDescription, SecretStore, Select, StoreError, StoreErrorCode, StoredVersion,
+    VersionSummary,
+};
+use crate::turn::{Deadline, Turn};
+
+/// How long the function may take, as far as it can tell. The kit's clock stands still unless
+/// everybody waits.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How a process stands after it was allowed to make some calls.
+pub(super) enum Progress {
+    Ended(Result<Outcome, Error>),
+    Stopped(Stop),
+}
+
+/// A process that does one step.
+pub(super) struct Process {
+    pub(super) name: &'static str,
+    work: Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send>>,
+}
+
+impl Process {
+    pub(super) fn new(
+        name: &'static str,
+        store: Arc<WiredStore>,
+        function: Arc<dyn Function>,
+        event: RotationEvent,
+    ) -> Self {
+        let work = async move {
+            let turn = Turn::new(Deadline::after(TIMEOUT));
+            let step = function.step(&*store, &event, &turn);
+            turn.deadline().bound_step(step).await?
+        };
+        Self { name, work: Box::pin(work) }
+    }
+
+    /// Lets the process make `calls` calls. A `patient` one that is blocked waits until its own
+    /// time limit; otherwise being blocked is reported.
+    pub(super) async fn advance(&mut self, wire: &Wire, calls: u64, patient: bool) -> Progress {
+        wire.line().run(self.name, calls, patient);
+        poll_fn(|context| match self.work.as_mut().poll(context) {
+            Poll::Ready(ended) => Poll::Ready(Progress::Ended(ended)),
+            Poll::Pending => match wire.line().stop {
+                Some(stop) => Poll::Ready(Progress::Stopped(stop)),
+                // It waits for a timer or for a real remote.
+                None => Poll::Pending,
+            },
+        })
+        .await
+    }
+}
+
+/// The store as a process sees it: over the wire.
+pub(super) struct WiredStore {
+    pub(super) store: Arc<MemoryStore>,
+    wire: Wire,
+    stale: Arc<AtomicUsize>,
+}
+
+impl WiredStore {
+    pub(super) fn new(store: Arc<MemoryStore>, wire: Wire) -> Self {
+        let stale = Arc::new(AtomicUsize::new(0));
+        let writes = Arc::clone(&stale);
+        store.set_faults(move |_, _| match writes.swap(0, Ordering::Relaxed) {
+            0 => Fault::Proceed,
+            writes => Fault::Stale(writes),
+        });
+        Self { store, wire, stale }
+    }
+
+    async fn read<T>(
+        &self,
+        name: &str,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        match self.wire.gate(name, Kind::Read).await {
+            Fate::Refuse => Err(throttled()),
+            Fate::KillAfter => self.wire.die().await,
+            Fate::Stale(writes) => {
+                self.stale.store(writes, Ordering::Relaxed);
+                work.await
+            }
+            _ => work.await,
+        }
+    }
+
+    async fn write<T, W: Future<Output = Result<T, StoreError>> + Send>(
+        &self,
+        name: &str,
+        work: impl Fn() -> W,
+    ) -> Result<T, StoreError> {
+        let fate = self.wire.gate(name, Kind::Write).await;
+        if fate == Fate::Refuse {
+            return Err(throttled());
+        }
+        let answer = work().await;
+        match fate {
+            Fate::KillAfter => self.wire.die().await,
+            Fate::LoseAnswer => {
+                Err(StoreError::new(StoreErrorCode::Unreachable, "the answer was lost"))
+            }
+            Fate::Repeat => work().await,
+            _ => answer,
+        }
+    }
+}
+
+fn throttled() -> StoreError {
+    StoreError::new(StoreErrorCode::Throttled, "Rate exceeded")
+}
+
+#[async_trait]
+impl SecretStore for WiredStore {
+    async fn describe_secret(&self, secret: &SecretId) -> Result<SecretDescription, StoreError> {
+        self.read("DescribeSecret", self.store.describe_secret(secret)).await
+    }
+
+    async fn get_secret_value(
+        &self,
+        secret: &SecretId,
+        select: Select<'_>,
+    ) -> Result<StoredVersion, StoreError> {
+        let mut name = "GetSecretValue".to_owned();
+        // Writing to a string does not fail.
+        let _ = match select {
+            Select::Label(label) => write!(name, " {label}"),
+            Select::Version(version) => write!(name, " {version}"),
+            Select::VersionWithLabel(version, label) => write!(name, " {version} {label}"),
+        };
+        self.read(&name, self.store.get_secret_value(secret, select)).await
+    }
+
+    async fn put_pending(
+        &self,
+        secret: &SecretId,
+        token: &VersionId,
+        value: &SecretString,
+        rotation_token: Option<&RotationToken>,
+    ) -> Result<(), StoreError> {
+        let name = format!("PutSecretValue {token}");
+        self.write(&name, || self.store.put_pending(secret, token, value, rotation_token)).await
+    }
+
+    async fn move_current(
+        &self,
+        secret: &SecretId,
+        to: &VersionId,
+        from: &VersionId,
+    ) -> Result<(), StoreError> {
+        let name = format!("UpdateSecretVersionStage AWSCURRENT {from} -> {to}");
+        self.write(&name, || self.store.move_current(secret, to, from)).await
+    }
+
+    async fn list_versions(&self, secret: &SecretId) -> Result<Vec<VersionSummary>, StoreError> {
+        self.read("ListSecretVersionIds", self.store.list_versions(secret)).await
+    }
+}

@@ -1,0 +1,114 @@
+//! What an author tells the kit about a rotator and its remote.
+
+use async_trait::async_trait;
+
+use super::Wire;
+use crate::engine::{Engine, Outcome};
+use crate::error::Error;
+use crate::event::RotationEvent;
+use crate::rotator::Rotator;
+use crate::secret::Secret;
+use crate::store::SecretStore;
+use crate::turn::Turn;
+
+/// How many credentials work at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    /// One: the old credential stops working when the new one begins to. In between, some labelled
+    /// version works.
+    None,
+    /// The current one works at every moment, and the one before it until the next rotation.
+    Full,
+}
+
+/// Where remotes come from: a modelled server, a double, or a real one.
+#[async_trait]
+pub trait Testbed: Send + Sync {
+    /// How many credentials work at once there.
+    fn overlap(&self) -> Overlap;
+
+    /// A remote in its first state, or an account of its own on a real one. Nothing that is done
+    /// to one remote may be seen at another. What a model does for the process under test goes
+    /// over `wire`, so that the kit can stop the process there; a real remote has no use for it.
+    async fn fresh(&self, wire: &Wire) -> Box<dyn Remote>;
+}
+
+/// One remote, one account at it, and the rotator for it.
+#[async_trait]
+pub trait Remote: Send + Sync {
+    /// The rotator as a new process would make it. Called for every step: what a rotator remembers
+    /// from one step to the next is lost.
+    fn rotator(&self) -> Box<dyn Rotator>;
+
+    /// The secret value that works at a fresh remote.
+    fn secret(&self) -> String;
+
+    /// Whether this secret works now, asked by other means than the rotator's own.
+    async fn accepts(&self, secret: &Secret) -> bool;
+
+    /// The fields a rotation may change. The last one is what proves the others: it alone is
+    /// altered to make a wrong credential.
+    fn credential(&self) -> &'static [&'static str] {
+        &["password"]
+    }
+
+    /// How many credentials of this account work now, those included that no secret names. None
+    /// where that cannot be known, or where one may be left over for good reason.
+    async fn credentials(&self) -> Option<usize> {
+        None
+    }
+
+    /// What is wrong at the remote besides credentials: a user without its rights, an account
+    /// touched that is somebody else's.
+    fn complaint(&self) -> Option<String> {
+        None
+    }
+
+    /// An hour goes by at the remote: it ends what its own time limits end.
+    fn hour_passes(&self) {}
+
+    /// The remote loses everything since the last [`remember`](Self::remember), as after a
+    /// fail-over or a restored snapshot. False if it cannot.
+    fn forget(&self) -> bool {
+        false
+    }
+
+    /// The state that [`forget`](Self::forget) goes back to.
+    fn remember(&self) {}
+
+    /// The function as a new process would make it: Fourstep's engine over the rotator.
+    fn function(&self) -> Box<dyn Function> {
+        Box::new(Driven(self.rotator()))
+    }
+}
+
+/// What handles one step of a rotation, from the event to the outcome.
+///
+/// It is the engine over a rotator. The kit's own tests put broken ones in its place.
+#[async_trait]
+pub trait Function: Send + Sync {
+    /// Does one step.
+    ///
+    /// # Errors
+    /// Whatever stopped it. The service repeats the rotation from createSecret on.
+    async fn step(
+        &self,
+        store: &dyn SecretStore,
+        event: &RotationEvent,
+        turn: &Turn,
+    ) -> Result<Outcome, Error>;
+}
+
+struct Driven(Box<dyn Rotator>);
+
+#[async_trait]
+impl Function for Driven {
+    async fn step(
+        &self,
+        store: &dyn SecretStore,
+        event: &RotationEvent,
+        turn: &Turn,
+    ) -> Result<Outcome, Error> {
+        Engine::new(store, &*self.0).step(event, turn).await
+    }
+}

@@ -1,0 +1,150 @@
+//! What the kit found: how much it looked at, and every promise that was broken.
+
+use std::fmt;
+
+use super::wire::Wire;
+
+/// What is wrong with a rotator, or with what drives it. Its text is the name by which a defect is
+/// known.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum What {
+    /// Where two credentials work at once, the one that applications use did not.
+    CurrentDead,
+    /// Nobody interfered, and no version with a label logged in.
+    LabelledDead,
+    /// No version of the secret, labelled or not, logged in: the credential is lost.
+    StoredDead,
+    /// After a rotation the one before must work until the next, and did not.
+    PreviousDead,
+    /// After a rotation a credential worked that is neither current nor kept.
+    OldAlive,
+    /// After a rotation more credentials worked at the remote than the secret names.
+    LeftOver,
+    /// Repeating the steps with the same token never succeeded although nobody interfered.
+    NeverConverges,
+    /// After somebody interfered, the next rotation never succeeded either.
+    NextNeverConverges,
+    /// All four steps succeeded and AWSCURRENT is not the new version.
+    NotPromoted,
+    /// Two containers wait for each other.
+    Deadlock,
+    /// A run did not end.
+    Endless,
+    /// The target was changed before DescribeSecret was asked again.
+    NoFence,
+    /// What the remote itself complains about.
+    Complaint(String),
+    /// What a check of the conformance suite found.
+    Check(String),
+    /// The kit could not do its own part.
+    Kit(String),
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::CurrentDead => "AWSCURRENT does not log in",
+            Self::LabelledDead => "no labelled version logs in",
+            Self::StoredDead => "no stored version logs in",
+            Self::PreviousDead => "AWSPREVIOUS does not log in after a rotation",
+            Self::OldAlive => "a credential that is not kept still works",
+            Self::LeftOver => "a credential is left over that no kept version names",
+            Self::NeverConverges => "repeating the rotation never succeeds",
+            Self::NextNeverConverges => "the next rotation never succeeds",
+            Self::NotPromoted => "the steps succeeded but the version is not current",
+            Self::Deadlock => "two containers wait for each other",
+            Self::Endless => "the run does not end",
+            Self::NoFence => "the target was changed without passing the fence",
+            Self::Complaint(what) | Self::Check(what) => what,
+            Self::Kit(what) => return write!(formatter, "the kit itself failed: {what}"),
+        })
+    }
+}
+
+/// One broken promise, and how it came about.
+#[derive(Debug, Clone)]
+pub struct Violation {
+    /// What is wrong.
+    pub what: What,
+    /// Every call and event up to then, in order; no values.
+    pub transcript: Vec<String>,
+}
+
+impl Violation {
+    pub(super) fn new(what: What, wire: &Wire) -> Self {
+        Self { what, transcript: wire.line().transcript.clone() }
+    }
+
+    pub(super) fn of_kit(wire: &Wire, error: &dyn fmt::Display) -> Self {
+        Self::new(What::Kit(error.to_string()), wire)
+    }
+}
+
+/// What one scenario, or one check, came to.
+#[derive(Debug, Clone)]
+pub struct Section {
+    /// Its name.
+    pub name: &'static str,
+    /// How many different runs there were: points, pairs of points or interleavings.
+    pub runs: u64,
+    /// How many calls were made in all of them.
+    pub calls: u64,
+    /// The broken promises. A scenario ends at its first few.
+    pub violations: Vec<Violation>,
+}
+
+/// What the kit found.
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct Report {
+    /// One for each scenario or check, in order.
+    pub sections: Vec<Section>,
+}
+
+impl Report {
+    pub(super) fn add(&mut self, section: Section) {
+        self.sections.push(section);
+    }
+
+    /// Every broken promise.
+    pub fn violations(&self) -> impl Iterator<Item = &Violation> {
+        self.sections.iter().flat_map(|section| &section.violations)
+    }
+
+    /// The different things that are wrong, sorted.
+    pub fn defects(&self) -> Vec<&What> {
+        let mut defects: Vec<&What> = self.violations().map(|violation| &violation.what).collect();
+        defects.sort();
+        defects.dedup();
+        defects
+    }
+
+    /// For a test's last line.
+    ///
+    /// # Panics
+    /// If anything was violated; prints the whole report.
+    #[track_caller]
+    pub fn assert_safe(&self) {
+        assert!(self.violations().next().is_none(), "\n{self}");
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for section in &self.sections {
+            let Section { name, runs, calls, violations } = section;
+            let number = violations.len();
+            writeln!(formatter, "{name:<44} {runs:>8} runs {calls:>10} calls {number:>3} violations")?;
+        }
+        for section in &self.sections {
+            if let Some(Violation { what, transcript }) = section.violations.first() {
+                writeln!(formatter, "\n{}: {what}", section.name)?;
+                for line in transcript {
+                    writeln!(formatter, "    {line}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! What may happen to rotations. Each scenario asks for choices, and is run once for each way they
+//! can be answered.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::process::Process;
+use super::report::What;
+use super::wire::Menu;
+use super::world::{Checked, Deed, Stand, World};
+use crate::ids::VersionId;
+use crate::step::Step;
+use crate::store::memory::PendingLabel;
+
+/// One family of runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scenario {
+    /// Rotations in a row, each step delivered so many times, meeting so many faults.
+    Rotations { rotations: u32, times: u32, faults: u32, menu: Menu },
+    /// The same process for every step.
+    Warm { faults: u32 },
+    /// Two containers do one step, interleaved at every call; at most so many changes of turn.
+    Race { step: Step, turns: u32 },
+    /// A container stands still before one of its calls and wakes up at any later moment, while
+    /// its rotation is repeated, and the next one goes on.
+    Frozen { step: Step, faults: u32 },
+    /// The same, but its rotation was cancelled meanwhile.
+    FrozenAndCancelled { step: Step, faults: u32 },
+    /// Something happens between any two calls of one of three rotations.
+    Interference { deed: Deed, faults: u32 },
+    /// Something happens after a rotation that succeeded.
+    Afterwards { deed: Deed, faults: u32 },
+    /// Two rotations in a row are cancelled, each at any moment.
+    CancelledTwice,
+}
+
+impl Scenario {
+    pub(super) async fn play(self, world: &mut World) -> Checked {
+        match self {
+            Self::Rotations { rotations, times, faults, menu } => {
+                world.left = match world.wire.line().choices.yes() {
+                    true => PendingLabel::Left,
+                    false => PendingLabel::Removed,
+                };
+                faulty(world, menu, faults);
+                for _ in 0..rotations {
+                    world.whole(times).await?;
+                }
+                settle(world).await
+            }
+            Self::Warm { faults } => {
+                world.warm = Some(Arc::from(world.remote.function()));
+                faulty(world, Menu::Crashes, faults);
+                for _ in 0..3 {
+                    world.whole(1).await?;
+                }
+                settle(world).await
+            }
+            Self::Race { step, turns } => race(world, step, turns).await,
+            Self::Frozen { step, faults } => {
+                let token = freeze(world, step).await?;
+                faulty(world, Menu::Crashes, faults);
+                world.conclude(&token, 1).await?;
+                world.whole(1).await?;
+                world.wake().await?;
+                settle(world).await
+            }
+            Self::FrozenAndCancelled { step, faults } => {
+                freeze(world, step).await?;
+                world.perform(Deed::Cancel).await?;
+                faulty(world, Menu::Crashes, faults);
+                world.whole(1).await?;
+                world.wake().await?;
+                settle(world).await
+            }
+            Self::Interference { deed, faults } => {
+                world.remote.remember();
+                world.deed = Some(deed);
+                faulty(world, Menu::Crashes, faults);
+                for _ in 0..2 {
+                    world.whole(1).await?;
+                }
+                settle(world).await
+            }
+            Self::Afterwards { deed, faults } => {
+                world.whole(1).await?;
+                world.remote.remember();
+                world.whole(1).await?;
+                world.perform(deed).await?;
+                faulty(world, Menu::Crashes, faults);
+                world.whole(1).await?;
+                settle(world).await
+            }
+            Self::CancelledTwice => {
+                for _ in 0..2 {
+                    let token = world.begin()?;
+                    for step in Step::ALL {
+                        // Cancelled before this step; or else it is played.
+                        if world.wire.line().choices.yes() {
+                            break;
+                        }
+                        world.deliver(step, &token).await?;
+                    }
+                    world.perform(Deed::Cancel).await?;
+                }
+                settle(world).await
+            }
+        }
+    }
+}
+
+fn faulty(world: &World, menu: Menu, faults: u32) {
+    let mut line = world.wire.line();
+    (line.menu, line.faults) = (menu, faults);
+}
+
+/// No more faults: two more rotations must succeed at once, each from one delivery.
+async fn settle(world: &mut World) -> Checked {
+    world.wake().await?;
+    world.deed = None;
+    faulty(world, Menu::None, 0);
+    world.whole(1).await?;
+    world.disturbed = false;
+    world.whole(1).await?;
+    Ok(())
+}
+
+/// Plays a rotation up to `step` and leaves a container standing before one of its calls.
+async fn freeze(world: &mut World, step: Step) -> Checked<VersionId> {
+    world.whole(1).await?;
+    let token = world.begin()?;
+    for before in Step::ALL.into_iter().take_while(|&one| one != step) {
+        world.deliver(before, &token).await?;
+    }
+    let mut frozen = world.process("B", step, &token);
+    while !world.wire.line().choices.yes() {
+        match world.advance(&mut frozen, true).await? {
+            Stand::Ready | Stand::Blocked => {}
+            Stand::Ended(_) => return Ok(token),
+        }
+    }
+    world.wire.line().note("B stands still");
+    world.frozen = Some(frozen);
+    Ok(token)
+}
+
+/// Two containers are given the same step at once; the first in the queue has the turn.
+async fn race(world: &mut World, step: Step, mut turns: u32) -> Checked {
+    world.whole(1).await?;
+    let token = world.begin()?;
+    for before in Step::ALL.into_iter().take_while(|&one| one != step) {
+        world.deliver(before, &token).await?;
+    }
+    let mut running: VecDeque<Process> =
+        ["A", "B"].into_iter().map(|name| world.process(name, step, &token)).collect();
+    let mut blocked = 0;
+    loop {
+        if running.len() == 2 && blocked == 0 && turns > 0 && world.wire.line().choices.yes() {
+            running.rotate_left(1);
+            turns -= 1;
+        }
+        let Some(mut process) = running.pop_front() else { break };
+        match world.advance(&mut process, running.is_empty()).await? {
+            Stand::Ended(_) => blocked = 0,
+            Stand::Ready => {
+                running.push_front(process);
+                blocked = 0;
+            }
+            Stand::Blocked if blocked == 1 => return Err(world.wrong(What::Deadlock)),
+            Stand::Blocked => {
+                running.push_back(process);
+                blocked += 1;
+            }
+        }
+    }
+    world.conclude(&token, 1).await?;
+    settle(world).await
+}

@@ -1,0 +1,332 @@
+//! One run: a secret, its remote, the service that delivers steps, and what must hold meanwhile.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::process::{Process, Progress, WiredStore};
+use super::remote::{Function, Overlap, Remote, Testbed};
+use super::report::{Violation, What};
+use super::wire::{Stop, Wire};
+use crate::engine::Outcome;
+use crate::error::Error;
+use crate::event::RotationEvent;
+use crate::ids::{SecretId, VersionId};
+use crate::secret::Secret;
+use crate::step::Step;
+use crate::store::memory::{MemoryStore, NewRotation, NewSecret, PendingLabel, SecretValue};
+use crate::store::{AWSCURRENT, AWSPENDING};
+
+const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:kit";
+
+/// How often the service delivers a rotation before the kit says that it does not converge.
+const TRIES: u32 = 4;
+
+/// Longer than any rotation: a run that gets there goes round in circles.
+const MOST_CALLS: u64 = 5_000;
+
+/// How a process ended, as the service sees it.
+pub(super) enum End {
+    Answered(Result<Outcome, Error>),
+    Killed,
+}
+
+/// How a process stands after one more call.
+pub(super) enum Stand {
+    /// Before the next call.
+    Ready,
+    /// Before something that another process holds.
+    Blocked,
+    Ended(End),
+}
+
+/// Something that happens beside the rotation, once, at any moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deed {
+    /// Somebody cancels the rotation and removes AWSPENDING.
+    Cancel,
+    /// Somebody stores AWSCURRENT's value again with a note added.
+    Edit,
+    /// Somebody moves AWSCURRENT back to the version before.
+    RollBack,
+    /// The remote loses what was done since the last rotation ended.
+    Forget,
+}
+
+/// What must log in at every moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Promise {
+    /// Some stored version: whoever cancels a rotation takes the label off what it applied.
+    Stored,
+    /// Some version with a label.
+    Labelled,
+    /// AWSCURRENT itself.
+    Current,
+}
+
+pub(super) struct World {
+    pub(super) wire: Wire,
+    pub(super) remote: Box<dyn Remote>,
+    pub(super) overlap: Overlap,
+    store: Arc<WiredStore>,
+    pub(super) secret: SecretId,
+    /// How many rotations began.
+    pub(super) rotations: u32,
+    pub(super) promise: Promise,
+    /// The number of the first rotation that began after the promise was weakened: what was under
+    /// way then need not restore it.
+    pub(super) healed_by: Option<u32>,
+    /// Whether anything happened that a token need not survive.
+    pub(super) disturbed: bool,
+    /// What may still happen beside the rotation.
+    pub(super) deed: Option<Deed>,
+    /// A container that stands still somewhere and may wake up at any moment.
+    pub(super) frozen: Option<Process>,
+    /// One process for every step, as a warm container.
+    pub(super) warm: Option<Arc<dyn Function>>,
+    pub(super) left: PendingLabel,
+    pub(super) values: BTreeMap<VersionId, Secret>,
+}
+
+pub(super) type Checked<T = ()> = Result<T, Violation>;
+
+impl World {
+    pub(super) async fn new(testbed: &dyn Testbed, wire: &Wire) -> Checked<Self> {
+        let remote = testbed.fresh(wire).await;
+        let store = Arc::new(MemoryStore::new());
+        let value = Some(SecretValue::from(remote.secret().as_str()));
+        let token = Some(version(0));
+        let new = NewSecret { value, token, ..NewSecret::default() };
+        let secret = store.create("kit", new).map_err(|error| Violation::of_kit(wire, &error))?;
+        let secret = SecretId::parse(&secret.arn).map_err(|error| Violation::of_kit(wire, &error))?;
+        let overlap = testbed.overlap();
+        let mut world = Self {
+            store: Arc::new(WiredStore::new(store, wire.clone())),
+            wire: wire.clone(),
+            remote,
+            overlap,
+            secret,
+            rotations: 0,
+            promise: full_promise(overlap),
+            healed_by: None,
+            disturbed: false,
+            deed: None,
+            frozen: None,
+            warm: None,
+            left: PendingLabel::Removed,
+            values: BTreeMap::new(),
+        };
+        world.check().await?;
+        Ok(world)
+    }
+
+    pub(super) fn memory(&self) -> &MemoryStore {
+        &self.store.store
+    }
+
+    pub(super) fn wrong(&self, what: What) -> Violation {
+        Violation::new(what, &self.wire)
+    }
+
+    pub(super) fn kit<T>(&self, result: Result<T, crate::store::StoreError>) -> Checked<T> {
+        result.map_err(|error| Violation::of_kit(&self.wire, &error))
+    }
+
+    /// RotateSecret, as a schedule or a person calls it. Where a container that came late left
+    /// AWSPENDING on a dead version, somebody has to take it off first.
+    pub(super) fn begin(&mut self) -> Checked<VersionId> {
+        if self.disturbed {
+            self.clear()?;
+        }
+        self.rotations += 1;
+        let token = version(self.rotations);
+        self.wire.line().note(format!("RotateSecret {token}"));
+        self.kit(self.memory().rotate(&self.secret, &NewRotation::now(&token, FUNCTION_ARN)))?;
+        Ok(token)
+    }
+
+    /// A new process that is to do this step, before its first call.
+    pub(super) fn process(&self, name: &'static str, step: Step, token: &VersionId) -> Process {
+        self.wire.line().note(format!("{name} begins {step} {token}"));
+        let function = match &self.warm {
+            Some(function) => Arc::clone(function),
+            None => Arc::from(self.remote.function()),
+        };
+        let event = RotationEvent {
+            step,
+            secret: self.secret.clone(),
+            token: token.clone(),
+            rotation_token: None,
+        };
+        Process::new(name, Arc::clone(&self.store), function, event)
+    }
+
+    /// Runs a process to its end, call by call, and checks after each that what must hold does.
+    /// Between two calls anything may happen that is still to happen.
+    pub(super) async fn run(&mut self, mut process: Process) -> Checked<End> {
+        loop {
+            match self.advance(&mut process, true).await? {
+                Stand::Ended(end) => return Ok(end),
+                Stand::Ready | Stand::Blocked => self.meanwhile().await?,
+            }
+        }
+    }
+
+    /// Lets a process make one call. A `patient` one that is blocked waits until the remote ends
+    /// what blocks it, or its own time is over.
+    pub(super) async fn advance(&mut self, process: &mut Process, patient: bool) -> Checked<Stand> {
+        let wire = self.wire.clone();
+        let mut progress = process.advance(&wire, 1, false).await;
+        if matches!(progress, Progress::Stopped(Stop::Blocked)) && patient {
+            self.remote.hour_passes();
+            progress = process.advance(&wire, 0, true).await;
+        }
+        self.check().await?;
+        if self.wire.line().calls > MOST_CALLS {
+            return Err(self.wrong(What::Endless));
+        }
+        Ok(match progress {
+            Progress::Stopped(Stop::Suspended) => Stand::Ready,
+            Progress::Stopped(Stop::Blocked) => Stand::Blocked,
+            Progress::Stopped(Stop::Killed) => Stand::Ended(End::Killed),
+            Progress::Ended(result) => {
+                self.wire.line().note(match &result {
+                    Ok(Outcome { effect, why }) => {
+                        format!("{}: {}: {why}", process.name, effect.name())
+                    }
+                    Err(error) => format!("{}: {}: {error}", process.name, error.kind()),
+                });
+                Stand::Ended(End::Answered(result))
+            }
+        })
+    }
+
+    /// What happens between two calls of a process, if it is to happen now.
+    async fn meanwhile(&mut self) -> Checked {
+        if let Some(deed) = self.deed
+            && self.wire.line().choices.yes()
+        {
+            self.deed = None;
+            self.perform(deed).await?;
+        }
+        if self.frozen.is_some() && self.wire.line().choices.yes() {
+            self.wake().await?;
+        }
+        Ok(())
+    }
+
+    /// The frozen container wakes up and goes on, to its end or to what another process holds.
+    pub(super) async fn wake(&mut self) -> Checked {
+        let Some(mut frozen) = self.frozen.take() else { return Ok(()) };
+        self.wire.line().note(format!("{} wakes up", frozen.name));
+        loop {
+            match self.advance(&mut frozen, false).await? {
+                Stand::Ready => {}
+                Stand::Ended(_) => return Ok(()),
+                Stand::Blocked => {
+                    self.frozen = Some(frozen);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Delivers one step to a process of its own.
+    pub(super) async fn deliver(&mut self, step: Step, token: &VersionId) -> Checked<End> {
+        let process = self.process("A", step, token);
+        self.run(process).await
+    }
+
+    /// Delivers the four steps, from the first again after a failure, as the service does. False
+    /// if no try succeeded.
+    pub(super) async fn rotate(&mut self, token: &VersionId, times: u32) -> Checked<bool> {
+        for _ in 0..TRIES {
+            if self.try_rotation(token, times).await? {
+                return Ok(true);
+            }
+            // The service waits longer and longer.
+            self.remote.hour_passes();
+        }
+        Ok(false)
+    }
+
+    async fn try_rotation(&mut self, token: &VersionId, times: u32) -> Checked<bool> {
+        for step in Step::ALL {
+            for _ in 0..times {
+                match self.deliver(step, token).await? {
+                    End::Answered(Ok(_)) => {}
+                    _ => return Ok(false),
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Plays one whole rotation that must converge, and looks at what it left.
+    pub(super) async fn whole(&mut self, times: u32) -> Checked<VersionId> {
+        let token = self.begin()?;
+        self.conclude(&token, times).await
+    }
+
+    /// Plays a rotation to its end. Where somebody interfered, this token may fail for ever, and
+    /// the next one must not.
+    pub(super) async fn conclude(&mut self, token: &VersionId, times: u32) -> Checked<VersionId> {
+        if self.rotate(token, times).await? {
+            self.done(token).await?;
+            return Ok(token.clone());
+        }
+        if !self.disturbed {
+            return Err(self.wrong(What::NeverConverges));
+        }
+        self.clear()?;
+        let token = self.begin()?;
+        if !self.rotate(&token, times).await? {
+            return Err(self.wrong(What::NextNeverConverges));
+        }
+        self.done(&token).await?;
+        Ok(token)
+    }
+
+    /// What the service does after finishSecret; then what must be true now.
+    async fn done(&mut self, token: &VersionId) -> Checked {
+        let holder = self.holder(AWSCURRENT)?;
+        if holder.as_ref() != Some(token) {
+            // A rotation that somebody overtook ends without being current; nothing is owed to it.
+            return match self.disturbed {
+                true => Ok(()),
+                false => Err(self.wrong(What::NotPromoted)),
+            };
+        }
+        let finished = self.memory().finish_rotation(&self.secret, token, self.left);
+        self.kit(finished)?;
+        if self.healed_by.is_some_and(|least| (1..least).any(|number| version(number) == *token)) {
+            return Ok(());
+        }
+        self.healed_by = None;
+        self.promise = full_promise(self.overlap);
+        self.check().await?;
+        self.kept().await
+    }
+
+    /// Removes AWSPENDING from a version that does not finish, as the error tells an operator to.
+    pub(super) fn clear(&mut self) -> Checked {
+        let (pending, current) = (self.holder(AWSPENDING)?, self.holder(AWSCURRENT)?);
+        if let Some(pending) = pending.filter(|pending| current.as_ref() != Some(pending)) {
+            self.wire.line().note(format!("somebody takes AWSPENDING off {pending}"));
+            let removed = self.memory().update_stage(&self.secret, AWSPENDING, None, Some(&pending));
+            self.kit(removed)?;
+        }
+        Ok(())
+    }
+}
+
+fn full_promise(overlap: Overlap) -> Promise {
+    match overlap {
+        Overlap::None => Promise::Labelled,
+        Overlap::Full => Promise::Current,
+    }
+}
+
+/// Ids that are the same in every run, so that a transcript can be compared with another.
+pub(super) fn version(number: u32) -> VersionId {
+    VersionId::from_store(format!("v{number}-{}", "0".repeat(32)))
+}
