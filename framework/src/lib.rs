@@ -15,6 +15,8 @@ mod secret;
 pub mod staging;
 mod step;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod turn;
 mod uniform;
 pub mod users;
