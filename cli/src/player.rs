@@ -1,5 +1,6 @@
 //! What plays rotations for `fourstep serve --rotator`, in the background, as AWS does.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use fourstep::store::memory::{MemoryStore, PendingLabel, StartedRotation};
 use fourstep::{SecretId, Step};
 
 use crate::events;
-use crate::function::Function;
+use crate::function::{Function, Names};
 use crate::serve::OnRotate;
 
 /// Says something on standard error. Whoever reads it may have stopped: that is no reason to panic.
@@ -28,7 +29,6 @@ const PLAYS: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Plays rotations through a function binary and says on standard error how each step ended.
-#[derive(Debug)]
 pub struct Player {
     /// The function binary.
     pub rotator: PathBuf,
@@ -40,6 +40,19 @@ pub struct Player {
     pub timeout: Duration,
     /// What becomes of AWSPENDING after a rotation that succeeded.
     pub pending_label: PendingLabel,
+}
+
+impl fmt::Debug for Player {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Player")
+            .field("rotator", &self.rotator)
+            .field("endpoint", &self.endpoint)
+            .field("environment", &Names(&self.environment))
+            .field("timeout", &self.timeout)
+            .field("pending_label", &self.pending_label)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Player {

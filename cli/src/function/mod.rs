@@ -4,6 +4,7 @@
 mod process;
 mod sam;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -82,6 +83,15 @@ impl Function {
             Way::Process(process) => process.invoke(event).await,
             Way::Sam(sam) => sam.invoke(event).await,
         }
+    }
+}
+
+/// A function's variables as `Debug` shows them: by name alone, since a value may be a credential.
+pub(crate) struct Names<'a>(pub(crate) &'a [(String, String)]);
+
+impl fmt::Debug for Names<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
 }
 

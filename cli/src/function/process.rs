@@ -3,6 +3,7 @@
 //!
 //! Source of the protocol: AWS Lambda Developer Guide, "Using the Lambda runtime API".
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +20,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::{Answer, Invocation, json_lines, read_all};
+use super::{Answer, Invocation, Names, json_lines, read_all};
 
 /// Variables of this process that a function sees too. Everything else is left out: real AWS
 /// credentials above all.
@@ -29,11 +30,22 @@ const INHERITED: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_BACKTRACE"
 const LAST_OUTPUT_TIME: Duration = Duration::from_secs(1);
 
 /// A function binary on this machine.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Process {
     pub(super) binary: PathBuf,
     environment: Vec<(String, String)>,
     timeout: Duration,
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Process")
+            .field("binary", &self.binary)
+            .field("environment", &Names(&self.environment))
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Process {

@@ -1,5 +1,6 @@
 //! A function of a SAM template, run by `sam local invoke`: in Docker, in the image Lambda has.
 
+use std::fmt;
 use std::io::Write;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
 use tokio::process::Command;
 
-use super::{Answer, Invocation, json_lines, read_all};
+use super::{Answer, Invocation, Names, json_lines, read_all};
 
 pub(super) const PROGRAM: &str = "sam";
 
@@ -31,7 +32,7 @@ const SET: [(&str, &str); 5] = [
 ];
 
 /// A function of a SAM template that was built, as this folder has it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Sam {
     /// The function's logical id; unnecessary where the template has one function only.
     pub function: Option<String>,
@@ -41,6 +42,18 @@ pub struct Sam {
     pub environment: Vec<(String, String)>,
     /// Further arguments of `sam local invoke`.
     pub arguments: Vec<String>,
+}
+
+impl fmt::Debug for Sam {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Sam")
+            .field("function", &self.function)
+            .field("endpoint", &self.endpoint)
+            .field("environment", &Names(&self.environment))
+            .field("arguments", &self.arguments)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Sam {

@@ -3,6 +3,7 @@
 mod keep;
 mod report;
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ use fourstep::{SecretId, SecretString, Step, VersionId};
 use serde_json::Value;
 
 use crate::events;
-use crate::function::{Function, Invocation, Sam};
+use crate::function::{Function, Invocation, Names, Sam};
 use crate::serve;
 
 pub use keep::SecretFile;
@@ -39,7 +40,7 @@ pub enum Rotator {
 }
 
 /// What to replay, and how.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// The function.
     pub rotator: Rotator,
@@ -93,6 +94,19 @@ pub async fn replay(options: &Options, report: &mut Report<'_>) -> io::Result<bo
     let succeeded = replay.all(report).await?;
     server.stop().await?;
     Ok(succeeded)
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Options")
+            .field("rotator", &self.rotator)
+            .field("secret", &self.secret)
+            .field("environment", &Names(&self.environment))
+            .field("steps", &self.steps)
+            .field("rotations", &self.rotations)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Options {

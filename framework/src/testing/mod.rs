@@ -1,4 +1,5 @@
 //! The author's kit: proves that a rotator cannot lock anyone out.
+mod canary;
 mod choices;
 pub mod models;
 mod process;
@@ -13,6 +14,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
+pub use canary::Canary;
 pub use remote::{Function, Overlap, Remote, Testbed};
 pub use report::{Report, Section, Violation, What};
 pub use sweep::{Effort, sweep};

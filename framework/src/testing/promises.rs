@@ -38,7 +38,8 @@ impl World {
             return Err(self.wrong(What::CurrentDead));
         }
         let full = self.overlap == Overlap::Full;
-        if full && !self.disturbed && previous.is_some() && !self.accepts(previous.as_ref()).await? {
+        if full && !self.disturbed && previous.is_some() && !self.accepts(previous.as_ref()).await?
+        {
             return Err(self.wrong(What::PreviousDead));
         }
         let mut kept = vec![current];
@@ -99,7 +100,6 @@ impl World {
         Ok(listed.versions.into_iter().map(|version| version.version).collect())
     }
 
-
     /// Does what an operator, or fate, does beside the rotation.
     pub(super) async fn perform(&mut self, deed: Deed) -> Checked {
         self.disturbed = true;
@@ -144,8 +144,7 @@ impl World {
     /// Somebody moves AWSCURRENT back to the version before, having seen that it logs in where two
     /// credentials work.
     async fn roll_back(&mut self) -> Checked {
-        let (Some(current), Some(previous)) =
-            (self.holder(AWSCURRENT)?, self.holder(AWSPREVIOUS)?)
+        let (Some(current), Some(previous)) = (self.holder(AWSCURRENT)?, self.holder(AWSPREVIOUS)?)
         else {
             return Ok(());
         };

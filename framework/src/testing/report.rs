@@ -135,7 +135,10 @@ impl fmt::Display for Report {
         for section in &self.sections {
             let Section { name, runs, calls, violations } = section;
             let number = violations.len();
-            writeln!(formatter, "{name:<44} {runs:>8} runs {calls:>10} calls {number:>3} violations")?;
+            writeln!(
+                formatter,
+                "{name:<44} {runs:>8} runs {calls:>10} calls {number:>3} violations"
+            )?;
         }
         for section in &self.sections {
             if let Some(Violation { what, transcript }) = section.violations.first() {

@@ -96,22 +96,28 @@ fn scenarios(effort: Effort) -> Vec<(&'static str, Scenario)> {
     use Scenario::{Afterwards, CancelledTwice, Frozen, FrozenAndCancelled, Interference, Race};
     let full = effort != Effort::Short;
     let more = u32::from(effort == Effort::Long);
-    let rotations = |rotations, times, faults, menu| Scenario::Rotations {
-        rotations,
-        times,
-        faults,
-        menu,
-    };
+    let rotations =
+        |rotations, times, faults, menu| Scenario::Rotations { rotations, times, faults, menu };
     let turns = if full { u32::MAX } else { 3 };
     let mut list = Vec::new();
     if full {
         list.push(("two crashes in three rotations", rotations(3, 1, 2, Menu::Crashes)));
     }
     for (step, race, frozen, cancelled) in [
-        (Step::Create, "race: createSecret", "frozen in createSecret", "frozen in createSecret, cancelled"),
+        (
+            Step::Create,
+            "race: createSecret",
+            "frozen in createSecret",
+            "frozen in createSecret, cancelled",
+        ),
         (Step::Set, "race: setSecret", "frozen in setSecret", "frozen in setSecret, cancelled"),
         (Step::Test, "race: testSecret", "frozen in testSecret", "frozen in testSecret, cancelled"),
-        (Step::Finish, "race: finishSecret", "frozen in finishSecret", "frozen in finishSecret, cancelled"),
+        (
+            Step::Finish,
+            "race: finishSecret",
+            "frozen in finishSecret",
+            "frozen in finishSecret, cancelled",
+        ),
     ] {
         list.push((race, Race { step, turns }));
         list.push((frozen, Frozen { step, faults: more }));
@@ -140,4 +146,3 @@ fn scenarios(effort: Effort) -> Vec<(&'static str, Scenario)> {
     list.push(("stale reads", rotations(3, 1, 1 + u32::from(full), Menu::StaleReads)));
     list
 }
-

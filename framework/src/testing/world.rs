@@ -97,7 +97,8 @@ impl World {
         let token = Some(version(0));
         let new = NewSecret { value, token, ..NewSecret::default() };
         let secret = store.create("kit", new).map_err(|error| Violation::of_kit(wire, &error))?;
-        let secret = SecretId::parse(&secret.arn).map_err(|error| Violation::of_kit(wire, &error))?;
+        let secret =
+            SecretId::parse(&secret.arn).map_err(|error| Violation::of_kit(wire, &error))?;
         let overlap = testbed.overlap();
         let mut world = Self {
             store: Arc::new(WiredStore::new(store, wire.clone())),
@@ -312,7 +313,8 @@ impl World {
         let (pending, current) = (self.holder(AWSPENDING)?, self.holder(AWSCURRENT)?);
         if let Some(pending) = pending.filter(|pending| current.as_ref() != Some(pending)) {
             self.wire.line().note(format!("somebody takes AWSPENDING off {pending}"));
-            let removed = self.memory().update_stage(&self.secret, AWSPENDING, None, Some(&pending));
+            let removed =
+                self.memory().update_stage(&self.secret, AWSPENDING, None, Some(&pending));
             self.kit(removed)?;
         }
         Ok(())

@@ -3,6 +3,7 @@
 mod failures;
 mod rotation;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,11 +17,11 @@ use crate::support::program::binary;
 use crate::support::stage::{FUNCTION, new_token, read};
 
 /// The function, and the local Secrets Manager it calls.
-struct Scene {
-    server: serve::Server,
-    function: Function,
-    secret: SecretId,
-    arn: String,
+pub struct Scene {
+    pub server: serve::Server,
+    pub function: Function,
+    pub secret: SecretId,
+    pub arn: String,
 }
 
 impl Scene {
@@ -29,17 +30,22 @@ impl Scene {
     }
 
     async fn with_timeout(document: &Value, variables: &[(&str, &str)], seconds: u64) -> Self {
-        let store = Arc::new(MemoryStore::new());
         let text = document.to_string();
-        let new = NewSecret { value: Some(text.as_str().into()), ..NewSecret::default() };
+        Self::of(&binary("rotate-postgres"), &text, variables, seconds).await
+    }
+
+    /// With another binary, and any text for a secret.
+    pub async fn of(program: &Path, text: &str, variables: &[(&str, &str)], seconds: u64) -> Self {
+        let store = Arc::new(MemoryStore::new());
+        let new = NewSecret { value: Some(text.into()), ..NewSecret::default() };
         let arn = store.create("function/secret", new).unwrap().arn;
         let server = serve::start(([127, 0, 0, 1], 0).into(), store, None).await.unwrap();
-        let function = function(&server.url(), variables, seconds);
+        let function = function_of(program, &server.url(), variables, seconds);
         let secret = SecretId::parse(&arn).unwrap();
         Self { server, function, secret, arn }
     }
 
-    fn begin(&self) -> VersionId {
+    pub fn begin(&self) -> VersionId {
         let token = new_token();
         self.server.store().rotate(&self.secret, &NewRotation::now(&token, FUNCTION)).unwrap();
         token
@@ -55,9 +61,18 @@ impl Scene {
 }
 
 fn function(endpoint: &str, variables: &[(&str, &str)], seconds: u64) -> Function {
+    function_of(&binary("rotate-postgres"), endpoint, variables, seconds)
+}
+
+fn function_of(
+    program: &Path,
+    endpoint: &str,
+    variables: &[(&str, &str)],
+    seconds: u64,
+) -> Function {
     let variables: Vec<(String, String)> =
         variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-    Function::new(&binary("rotate-postgres"), endpoint, &variables, Duration::from_secs(seconds))
+    Function::new(program, endpoint, &variables, Duration::from_secs(seconds))
 }
 
 /// A document that no test connects with.

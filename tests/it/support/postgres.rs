@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
-use sqlx::{ConnectOptions, Connection, Executor};
+use sqlx::{ConnectOptions, Connection, Executor, Row};
 
 use super::skip;
 
@@ -162,9 +162,30 @@ impl Server {
         text.lines().filter(|line| line.contains(user)).collect::<Vec<_>>().join("\n")
     }
 
-    /// Everything the server has logged so far.
-    pub fn whole_log(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap()).into_owned()
+    /// How much the server has logged so far, in bytes.
+    pub fn log_length(&self) -> u64 {
+        std::fs::metadata(&self.log).unwrap().len()
+    }
+
+    /// What the server has logged since its log was this long, other tests' doings included.
+    pub fn log_since(&self, length: u64) -> String {
+        let bytes = std::fs::read(&self.log).unwrap();
+        String::from_utf8_lossy(&bytes[usize::try_from(length).unwrap()..]).into_owned()
+    }
+
+    /// Every statement that pg_stat_statements keeps.
+    pub async fn kept_statements(&self) -> String {
+        let mut connection = self.superuser().await;
+        let rows = sqlx::query("SELECT query FROM pg_stat_statements").fetch_all(&mut connection);
+        let rows = rows.await.unwrap();
+        rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>().join("\n")
+    }
+
+    /// A setting as a new session of the superuser has it.
+    pub async fn setting(&self, name: &str) -> String {
+        let mut connection = self.superuser().await;
+        let query = sqlx::query("SELECT current_setting($1)").bind(name);
+        query.fetch_one(&mut connection).await.unwrap().get(0)
     }
 
     /// Connection options for anyone, without TLS.

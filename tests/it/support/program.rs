@@ -14,6 +14,12 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
+/// What runs a function with both its outputs in one, and the variable that says which function.
+pub fn both_outputs(name: &str) -> (PathBuf, (&'static str, String)) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/functions/both-outputs.sh");
+    (script.into(), ("BOTH_OUTPUTS_OF", binary(name).display().to_string()))
+}
+
 /// Runs `fourstep` with these arguments.
 pub async fn fourstep(arguments: &[&str]) -> Output {
     Command::new(binary("fourstep")).args(arguments).output().await.unwrap()

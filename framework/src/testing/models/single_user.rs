@@ -79,12 +79,8 @@ pub(super) fn accepts(server: &Server, secret: &Secret) -> bool {
 /// A [`Server`] as the strategies see a database: transactions, as PostgreSQL has them.
 struct ModelDatabase(Server);
 
-const DIALECT: Dialect = Dialect {
-    engines: &["model"],
-    default_port: 1,
-    default_dbname: None,
-    most_older_logins: 8,
-};
+const DIALECT: Dialect =
+    Dialect { engines: &["model"], default_port: 1, default_dbname: None, most_older_logins: 8 };
 
 #[async_trait]
 impl Database for ModelDatabase {

@@ -1,16 +1,30 @@
 //! The kit, tried on what is known to be safe and on what is known to be broken.
 
-use super::models::SinglePassword;
-use super::{Effort, sweep};
+mod single_user;
 
-#[test]
-fn the_single_user_strategy_survives_every_sweep() {
-    let effort = match std::env::var("FOURSTEP_SWEEP").as_deref() {
+use super::{Effort, Testbed, sweep};
+
+/// How much to try: little in every build of the tests, more when asked for.
+fn effort() -> Effort {
+    match std::env::var("FOURSTEP_SWEEP").as_deref() {
         Ok("long") => Effort::Long,
         Ok("full") => Effort::Full,
         _ => Effort::Short,
-    };
-    let report = sweep(&SinglePassword, effort);
+    }
+}
+
+/// Sweeps what should be safe and shows what was tried.
+#[track_caller]
+fn assert_safe(testbed: &dyn Testbed) {
+    let report = sweep(testbed, effort());
     eprintln!("{report}");
     report.assert_safe();
+}
+
+/// Sweeps what is broken: one of its defects must be known by this name.
+#[track_caller]
+fn assert_caught(testbed: &dyn Testbed, name: &str) {
+    let report = sweep(testbed, Effort::Short);
+    let defects: Vec<String> = report.defects().iter().map(ToString::to_string).collect();
+    assert!(defects.iter().any(|defect| defect == name), "{name} is not among {defects:?}");
 }

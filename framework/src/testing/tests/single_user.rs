@@ -1,0 +1,9 @@
+//! Single user: one password.
+
+use super::assert_safe;
+use crate::testing::models::SinglePassword;
+
+#[test]
+fn the_single_user_strategy_survives_every_sweep() {
+    assert_safe(&SinglePassword);
+}

@@ -1,0 +1,286 @@
+//! `Debug` of every public type, made of canaries; and a guard that no public type is forgotten.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fourstep::store::aws::AwsStore;
+use fourstep::store::memory::{
+    MemoryStore, NewRotation, NewSecret, NewValue, ReadValue, SecretValue,
+};
+use fourstep::store::{SecretDescription, SecretStore, Select, StoredValue, StoredVersion};
+use fourstep::users::{Attempt, Database, Login, SingleUser};
+use fourstep::{
+    Current, Deadline, Environment, Known, PasswordPolicy, Pending, Previous, Request,
+    RotationToken, Secret, SecretId, Turn, VersionId,
+};
+use fourstep_cli::function::{Function, Sam};
+use fourstep_cli::player::Player;
+use fourstep_cli::replay::{Options, Rotator, SecretFile};
+use fourstep_cli::serve;
+use rotate_postgres::Postgres;
+use serde_json::json;
+
+use super::Planted;
+use super::public_types::public_types;
+use crate::support::postgres::server;
+use crate::support::program::secret_file;
+use crate::support::stage::FUNCTION;
+
+/// Types that hold no secret, each with the reason.
+const WITHOUT_SECRET: [(&str, &[&str]); 6] = [
+    (
+        "names and numbers alone",
+        &[
+            "Step",
+            "ErrorKind",
+            "Effect",
+            "Strategy",
+            "SslMode",
+            "Dialect",
+            "Decision",
+            "Deadline",
+            "StoreErrorCode",
+            "PendingLabel",
+            "Deletion",
+            "RotationRules",
+            "TransportPolicy",
+            "Format",
+        ],
+    ),
+    (
+        "ids, labels, tags and times, which are in the log on purpose",
+        &[
+            "SecretId",
+            "VersionId",
+            "Select",
+            "SecretDescription",
+            "VersionSummary",
+            "Written",
+            "ListedVersions",
+            "SecretDetail",
+            "NewRotation",
+            "StartedRotation",
+            "Call",
+        ],
+    ),
+    (
+        "what is said to an operator: made of text that holds no secret, and searched in every test here",
+        &[
+            "Error",
+            "StoreError",
+            "Outcome",
+            "Verdict",
+            "Applied",
+            "Finding",
+            "Tally",
+            "Turn",
+            "Fault",
+            "Invocation",
+        ],
+    ),
+    ("settings of the function, of which none is a secret", &["PasswordPolicy", "TlsSettings"]),
+    (
+        "no Debug at all, which `these_have_no_debug` holds them to",
+        &["Versions", "Fence", "Keep", "Engine", "Report"],
+    ),
+    ("the search itself, which hides its value all the same", &["Canary"]),
+];
+
+/// Each public type that holds a secret, printed in both ways.
+#[derive(Default)]
+struct Printed {
+    types: BTreeSet<&'static str>,
+    text: String,
+}
+
+impl Printed {
+    fn see(&mut self, name: &'static str, value: &dyn Debug) {
+        self.types.insert(name);
+        self.text += &format!("{name}: {value:?}\n{name}: {value:#?}\n");
+    }
+}
+
+/// What every value is made of.
+struct Source {
+    planted: Planted,
+    text: String,
+    secret: Secret,
+    version: VersionId,
+    token: RotationToken,
+}
+
+fn source() -> Source {
+    let mut planted = Planted::default();
+    let password = planted.new_one("the password");
+    let text = json!({
+        "engine": "postgres", "host": "h", "username": "u", "password": password,
+        "note": planted.new_one("another field"),
+    })
+    .to_string();
+    planted.add("the whole secret", &text);
+    let token = RotationToken::parse(&planted.new_one("the RotationToken")).unwrap();
+    let secret = Secret::decode(&text.as_str().into());
+    Source { planted, text, secret, version: VersionId::from_store("v".repeat(32)), token }
+}
+
+fn framework(source: &Source, printed: &mut Printed) {
+    let Source { text, secret, version, token, .. } = source;
+    let event = json!({"Step": "setSecret", "SecretId": "s", "RotationToken": token.expose(),
+        "ClientRequestToken": version.as_str()});
+    let request = Request::decode(&event).unwrap();
+    printed.see("Request", &request);
+    let Request::Rotate(rotation) = request else { panic!("it is a rotation") };
+    printed.see("RotationEvent", &rotation);
+    printed.see("RotationToken", &rotation.rotation_token);
+    printed.see("Secret", &[secret, &Secret::decode(&text.replace('{', "").into())]);
+    printed.see("Document", secret.document().unwrap());
+    let current = Current::new(version.clone(), secret.clone());
+    printed.see("Pending", &Pending::new(version.clone(), secret.clone()));
+    printed.see("Previous", &Previous::new(version.clone(), secret.clone()));
+    let description = SecretDescription::default();
+    printed.see("Known", &Known { current: &current, token: version, description: &description });
+    printed.see("Current", &current);
+    let environment = Environment::from([("AWS_SESSION_TOKEN", text.as_str())]);
+    let postgres = Postgres::read(&environment).unwrap();
+    let login = Login::read(secret, postgres.dialect()).unwrap();
+    printed.see("Attempt", &Attempt::Accepted(login.clone()));
+    printed.see("Login", &login);
+    printed.see("Environment", &environment);
+    let policy = PasswordPolicy::read(&environment, "").unwrap();
+    printed.see("Postgres", &postgres);
+    printed.see("SingleUser", &SingleUser::new(postgres, policy));
+}
+
+async fn stores(source: &Source, printed: &mut Printed) {
+    let Source { text, version, token, .. } = source;
+    let bytes = SecretValue::Binary(text.clone().into_bytes().into());
+    let value = || SecretValue::from(text.as_str());
+    printed.see("SecretValue", &[value(), bytes.clone()]);
+    let new = NewSecret { value: Some(bytes), ..NewSecret::default() };
+    printed.see("NewSecret", &[new, NewSecret { value: Some(value()), ..NewSecret::default() }]);
+    let put =
+        NewValue { rotation_token: Some(token.clone()), ..NewValue::current(version, value()) };
+    printed.see("NewValue", &put);
+    let store = Arc::new(MemoryStore::new());
+    store.create("s", NewSecret { value: Some(value()), ..NewSecret::default() }).unwrap();
+    let secret = SecretId::parse("s").unwrap();
+    store.rotate(&secret, &NewRotation::now(version, FUNCTION)).unwrap();
+    let pending = NewValue { labels: vec!["AWSPENDING".to_owned()], ..put };
+    store.put(&secret, pending).unwrap();
+    let read: ReadValue = store.get(&secret, Select::Label("AWSCURRENT")).unwrap();
+    printed.see("ReadValue", &read);
+    let stored: StoredVersion =
+        store.get_secret_value(&secret, Select::Label("AWSPENDING")).await.unwrap();
+    printed.see("StoredValue", &[&stored.value, &StoredValue::Binary]);
+    printed.see("StoredVersion", &stored);
+    printed.see("MemoryStore", &store);
+    let server = serve::start(([127, 0, 0, 1], 0).into(), store, None).await.unwrap();
+    let environment = Environment::from([("SECRETS_MANAGER_ENDPOINT", server.url().as_str())]);
+    printed.see("AwsStore", &AwsStore::connect(&environment).await.unwrap());
+    printed.see("Server", &server);
+}
+
+/// Variables for a function may be credentials.
+fn command_line(source: &Source, printed: &mut Printed) {
+    let environment = vec![("AWS_SESSION_TOKEN".to_owned(), source.text.clone())];
+    let timeout = Duration::from_secs(1);
+    printed.see("Function", &Function::new(Path::new("f"), "http://e", &environment, timeout));
+    let sam = Sam {
+        function: None,
+        endpoint: "http://e".to_owned(),
+        environment: environment.clone(),
+        arguments: Vec::new(),
+    };
+    printed.see("Sam", &[&sam, &sam]);
+    printed.see("Function", &Function::of_sam(sam));
+    let pending_label = fourstep::store::memory::PendingLabel::Left;
+    printed.see(
+        "Player",
+        &Player {
+            rotator: "f".into(),
+            endpoint: "http://e".to_owned(),
+            environment: environment.clone(),
+            timeout,
+            pending_label,
+        },
+    );
+    let file = secret_file(&source.text);
+    printed.see("SecretFile", &SecretFile::open(&file.path).unwrap());
+    let rotator = Rotator::Binary("f".into());
+    printed.see("Rotator", &rotator);
+    printed.see(
+        "Options",
+        &Options {
+            rotator,
+            listen: ([127, 0, 0, 1], 0).into(),
+            secret: file.path.clone(),
+            environment,
+            steps: Vec::new(),
+            twice: false,
+            rotations: 1,
+            test_only: false,
+            pending_label,
+            timeout,
+        },
+    );
+}
+
+#[tokio::test]
+async fn rule_12_debug_of_no_public_type_shows_a_value() {
+    let source = source();
+    let mut printed = Printed::default();
+    framework(&source, &mut printed);
+    stores(&source, &mut printed).await;
+    command_line(&source, &mut printed);
+    source.planted.assert_absent("Debug", &printed.text);
+    // Where the same value is printed by a type that redacts nothing, it is found.
+    let login = format!("{:#?}", source.text);
+    assert_eq!(source.planted.found_in(&login).len(), 3);
+
+    // `Session` needs a server, so it is seen where there is one.
+    let public = public_types();
+    let without = WITHOUT_SECRET.iter().flat_map(|(_, names)| names.iter().copied());
+    let listed: BTreeSet<String> =
+        printed.types.into_iter().chain(without).chain(["Session"]).map(str::to_owned).collect();
+    let forgotten: Vec<_> = public.difference(&listed).collect();
+    assert!(
+        forgotten.is_empty(),
+        "print these here, or say why they hold no secret: {forgotten:?}"
+    );
+    let gone: Vec<_> = listed.difference(&public).collect();
+    assert!(gone.is_empty(), "these exist no more: {gone:?}");
+}
+
+#[tokio::test]
+async fn rule_12_debug_of_a_session_shows_no_password() {
+    let Some(server) = server() else { return };
+    let mut planted = Planted::default();
+    let user = server.user_with("session", &planted.new_one("the password")).await;
+    let secret = Secret::decode(&server.document(&user).to_string().into());
+    let postgres = Postgres::read(&Environment::default()).unwrap();
+    let login = Login::read(&secret, postgres.dialect()).unwrap();
+    let turn = Turn::new(Deadline::after(Duration::from_secs(30)));
+    let Attempt::Accepted(session) = postgres.log_in(&login, &turn).await.unwrap() else {
+        panic!("the password is right")
+    };
+    planted.assert_absent("Session", &format!("{session:?} {session:#?} {postgres:#?}"));
+}
+
+/// Compiles only as long as these types have no `Debug`: with it, the compiler could not choose.
+#[test]
+fn these_have_no_debug() {
+    trait Chosen<Way> {
+        fn chosen() {}
+    }
+    struct WithDebug;
+    impl<T: ?Sized> Chosen<()> for T {}
+    impl<T: ?Sized + Debug> Chosen<WithDebug> for T {}
+    <fourstep::Versions<'static> as Chosen<_>>::chosen();
+    <fourstep::Fence<'static> as Chosen<_>>::chosen();
+    <fourstep::Keep<'static> as Chosen<_>>::chosen();
+    <fourstep::Engine<'static> as Chosen<_>>::chosen();
+    <fourstep_cli::replay::Report<'static> as Chosen<_>>::chosen();
+}
