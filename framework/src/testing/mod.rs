@@ -1,6 +1,7 @@
 //! The author's kit: proves that a rotator cannot lock anyone out.
 mod canary;
 mod choices;
+mod conformance;
 pub mod models;
 mod process;
 mod promises;
@@ -15,6 +16,7 @@ mod world;
 mod tests;
 
 pub use canary::Canary;
+pub use conformance::conformance;
 pub use remote::{Function, Overlap, Remote, Testbed};
 pub use report::{Report, Section, Violation, What};
 pub use sweep::{Effort, sweep};

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
+use tracing::Dispatch;
 
 use super::remote::Function;
 use super::wire::{Fate, Kind, Stop, Wire};
@@ -37,6 +38,9 @@ pub(super) enum Progress {
 /// A process that does one step.
 pub(super) struct Process {
     pub(super) name: &'static str,
+    /// What it has done so far.
+    pub(super) turn: Arc<Turn>,
+    hears: Option<Dispatch>,
     work: Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send>>,
 }
 
@@ -46,20 +50,24 @@ impl Process {
         store: Arc<WiredStore>,
         function: Arc<dyn Function>,
         event: RotationEvent,
+        hears: Option<Dispatch>,
     ) -> Self {
+        let turn = Arc::new(Turn::new(Deadline::after(TIMEOUT)));
+        let work_turn = Arc::clone(&turn);
         let work = async move {
-            let turn = Turn::new(Deadline::after(TIMEOUT));
+            let turn = work_turn;
             let step = function.step(&*store, &event, &turn);
             turn.deadline().bound_step(step).await?
         };
-        Self { name, work: Box::pin(work) }
+        Self { name, turn, hears, work: Box::pin(work) }
     }
 
     /// Lets the process make `calls` calls. A `patient` one that is blocked waits until its own
     /// time limit; otherwise being blocked is reported.
     pub(super) async fn advance(&mut self, wire: &Wire, calls: u64, patient: bool) -> Progress {
         wire.line().run(self.name, calls, patient);
-        poll_fn(|context| match self.work.as_mut().poll(context) {
+        let (work, hears) = (&mut self.work, &self.hears);
+        poll_fn(|context| match listening(hears.as_ref(), || work.as_mut().poll(context)) {
             Poll::Ready(ended) => Poll::Ready(Progress::Ended(ended)),
             Poll::Pending => match wire.line().stop {
                 Some(stop) => Poll::Ready(Progress::Stopped(stop)),
@@ -68,6 +76,14 @@ impl Process {
             },
         })
         .await
+    }
+}
+
+/// Writes down what is logged while `work` runs.
+pub(super) fn listening<T>(dispatch: Option<&Dispatch>, work: impl FnOnce() -> T) -> T {
+    match dispatch {
+        Some(dispatch) => tracing::dispatcher::with_default(dispatch, work),
+        None => work(),
     }
 }
 

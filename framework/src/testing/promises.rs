@@ -66,7 +66,7 @@ impl World {
         }
     }
 
-    async fn accepts(&mut self, version: Option<&VersionId>) -> Checked<bool> {
+    pub(super) async fn accepts(&mut self, version: Option<&VersionId>) -> Checked<bool> {
         let Some(version) = version else { return Ok(false) };
         match self.value(version)? {
             Some(secret) => Ok(self.remote.accepts(&secret).await),
@@ -75,7 +75,7 @@ impl World {
     }
 
     /// One version's value. A stored version does not change, so each is decoded once.
-    fn value(&mut self, version: &VersionId) -> Checked<Option<Secret>> {
+    pub(super) fn value(&mut self, version: &VersionId) -> Checked<Option<Secret>> {
         if let Some(secret) = self.values.get(version) {
             return Ok(Some(secret.clone()));
         }
@@ -95,7 +95,7 @@ impl World {
         Ok(detail.labels.into_keys().collect())
     }
 
-    fn stored(&self) -> Checked<Vec<VersionId>> {
+    pub(super) fn stored(&self) -> Checked<Vec<VersionId>> {
         let listed = self.kit(self.memory().list(&self.secret, true))?;
         Ok(listed.versions.into_iter().map(|version| version.version).collect())
     }
@@ -113,6 +113,7 @@ impl World {
         if self.overlap == Overlap::None || matches!(deed, Deed::Forget | Deed::RollBack) {
             self.promise = self.promise.min(weaker);
         }
+        self.wire.line().touched = true;
         match deed {
             Deed::Cancel => self.clear(),
             Deed::Edit => self.edit(),

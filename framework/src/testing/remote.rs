@@ -31,6 +31,12 @@ pub trait Testbed: Send + Sync {
     /// to one remote may be seen at another. What a model does for the process under test goes
     /// over `wire`, so that the kit can stop the process there; a real remote has no use for it.
     async fn fresh(&self, wire: &Wire) -> Box<dyn Remote>;
+
+    /// The same with a user of this name and password, which are hostile. None if there is no such
+    /// thing as a name there, or if this one is not legal.
+    async fn named(&self, _wire: &Wire, _user: &str, _password: &str) -> Option<Box<dyn Remote>> {
+        None
+    }
 }
 
 /// One remote, one account at it, and the rotator for it.
@@ -50,6 +56,12 @@ pub trait Remote: Send + Sync {
     /// altered to make a wrong credential.
     fn credential(&self) -> &'static [&'static str] {
         &["password"]
+    }
+
+    /// The secret with its host and port changed, so that nobody answers there. None if that
+    /// cannot be said in the secret.
+    fn out_of_reach(&self) -> Option<String> {
+        None
     }
 
     /// How many credentials of this account work now, those included that no secret names. None

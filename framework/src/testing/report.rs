@@ -94,6 +94,15 @@ pub struct Section {
     pub violations: Vec<Violation>,
 }
 
+impl Section {
+    /// Adds one run.
+    pub(super) fn count(&mut self, wire: &Wire, run: Result<(), Violation>) {
+        self.runs += 1;
+        self.calls += wire.line().calls;
+        self.violations.extend(run.err());
+    }
+}
+
 /// What the kit found.
 #[derive(Debug, Clone, Default)]
 #[must_use]

@@ -1,11 +1,12 @@
 //! Runs every scenario in every way it can go.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::remote::Testbed;
-use super::report::{Report, Section, Violation};
+use super::report::{Report, Section, Violation, What};
 use super::scenarios::Scenario;
 use super::wire::{Menu, Wire};
 use super::world::{Deed, World};
@@ -35,6 +36,22 @@ pub enum Effort {
 /// work over the [`Wire`] they are given; for a real remote there is
 /// [`conformance`](super::conformance).
 pub fn sweep(testbed: &dyn Testbed, effort: Effort) -> Report {
+    sweep_until(testbed, effort, &|_| false)
+}
+
+/// The same, given up as soon as something wrong is what was looked for.
+pub(super) fn sweep_until(
+    testbed: &dyn Testbed,
+    effort: Effort,
+    sought: &(dyn Fn(&What) -> bool + Sync),
+) -> Report {
+    let found = AtomicBool::new(false);
+    let over = |section: &Section| {
+        if section.violations.iter().any(|violation| sought(&violation.what)) {
+            found.store(true, Ordering::Relaxed);
+        }
+        section.violations.len() == ENOUGH || found.load(Ordering::Relaxed)
+    };
     let scenarios = scenarios(effort);
     let queue: Mutex<VecDeque<_>> = Mutex::new(scenarios.iter().enumerate().collect());
     let sections = Mutex::new(Vec::new());
@@ -43,7 +60,7 @@ pub fn sweep(testbed: &dyn Testbed, effort: Effort) -> Report {
         for _ in 0..workers {
             scope.spawn(|| {
                 while let Some((at, (name, scenario))) = locked(&queue).pop_front() {
-                    let section = explore(testbed, name, *scenario);
+                    let section = explore(testbed, name, *scenario, &over);
                     locked(&sections).push((at, section));
                 }
             });
@@ -63,7 +80,12 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// Every run of one scenario.
-fn explore(testbed: &dyn Testbed, name: &'static str, scenario: Scenario) -> Section {
+fn explore(
+    testbed: &dyn Testbed,
+    name: &'static str,
+    scenario: Scenario,
+    over: &dyn Fn(&Section) -> bool,
+) -> Section {
     let mut section = Section { name, runs: 0, calls: 0, violations: Vec::new() };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
@@ -77,16 +99,11 @@ fn explore(testbed: &dyn Testbed, name: &'static str, scenario: Scenario) -> Sec
     };
     loop {
         let played = runtime.block_on(async {
-            let mut world = World::new(testbed, &wire).await?;
+            let mut world = World::new(testbed.fresh(&wire).await, testbed, &wire).await?;
             scenario.play(&mut world).await
         });
-        section.runs += 1;
-        let mut line = wire.line();
-        section.calls += line.calls;
-        if let Err(violation) = played {
-            section.violations.push(violation);
-        }
-        if section.violations.len() == ENOUGH || !line.next_run() {
+        section.count(&wire, played);
+        if over(&section) || !wire.line().next_run() {
             return section;
         }
     }

@@ -95,6 +95,12 @@ pub(super) struct Line {
     pub(super) transcript: Vec<String>,
     /// Calls made in this run.
     pub(super) calls: u64,
+    /// Whether anything may have changed since the promises were looked at last.
+    pub(super) touched: bool,
+    /// DescribeSecret calls of the process that runs.
+    pub(super) describes: u32,
+    /// Which remote call fails, and how.
+    planned: Option<(u64, Fate)>,
     /// Why the running process stands still.
     pub(super) stop: Option<Stop>,
     /// Whether calls are subject to the kit. Outside a run the wire just connects.
@@ -113,6 +119,25 @@ impl Line {
 
     pub(super) fn note(&mut self, what: impl Into<String>) {
         self.transcript.push(what.into());
+    }
+
+    /// Lets that remote call, counted from 1 and from now, fail like this.
+    pub(super) fn fail_at(&mut self, call: u64, fate: Fate) {
+        self.planned = Some((call, fate));
+    }
+
+    /// Whether the planned failure came about. It is planned no longer then or now.
+    pub(super) fn failed(&mut self) -> bool {
+        self.planned.take().is_none()
+    }
+
+    /// The planned failure, if this is its call.
+    fn planned(&mut self, kind: Kind) -> Option<Fate> {
+        let (calls, fate) = self.planned.as_mut().filter(|_| kind == Kind::Remote)?;
+        *calls -= 1;
+        let fate = (*calls == 0).then_some(*fate);
+        self.planned = self.planned.filter(|_| fate.is_none());
+        fate
     }
 
     /// Forgets the run that ended. False if there is no other.
@@ -203,7 +228,7 @@ impl Wire {
         poll_fn(|_| {
             let mut line = self.line();
             if !line.driven {
-                return Poll::Ready(Fate::Proceed);
+                return Poll::Ready(line.planned(kind).unwrap_or(Fate::Proceed));
             }
             if line.stop.is_some() {
                 return Poll::Pending;
@@ -214,7 +239,9 @@ impl Wire {
             }
             line.credit -= 1;
             line.calls += 1;
-            let fate = line.decide(kind);
+            line.touched |= kind != Kind::Read;
+            line.describes += u32::from(name == "DescribeSecret");
+            let fate = line.planned(kind).unwrap_or_else(|| line.decide(kind));
             let process = line.process;
             line.note(match fate {
                 Fate::Proceed => format!("{process}: {name}"),

@@ -1,9 +1,12 @@
 //! One run: a secret, its remote, the service that delivers steps, and what must hold meanwhile.
 
 use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 
-use super::process::{Process, Progress, WiredStore};
+use super::conformance::Log;
+use super::process::{Process, Progress, WiredStore, listening};
 use super::remote::{Function, Overlap, Remote, Testbed};
 use super::report::{Violation, What};
 use super::wire::{Stop, Wire};
@@ -85,13 +88,38 @@ pub(super) struct World {
     pub(super) warm: Option<Arc<dyn Function>>,
     pub(super) left: PendingLabel,
     pub(super) values: BTreeMap<VersionId, Secret>,
+    /// What was logged, where that is searched.
+    pub(super) log: Option<Log>,
+    /// Logins that the target refused in the last step that ended.
+    pub(super) refused: u32,
 }
 
 pub(super) type Checked<T = ()> = Result<T, Violation>;
 
 impl World {
-    pub(super) async fn new(testbed: &dyn Testbed, wire: &Wire) -> Checked<Self> {
-        let remote = testbed.fresh(wire).await;
+    /// A world in which everything that is logged is written down.
+    pub(super) async fn listening(
+        remote: Box<dyn Remote>,
+        testbed: &dyn Testbed,
+        wire: &Wire,
+    ) -> Checked<Self> {
+        let mut world = Self::new(remote, testbed, wire).await?;
+        world.log = Some(Log::default());
+        Ok(world)
+    }
+
+    /// A verb's work, with everything that is logged meanwhile written down.
+    pub(super) async fn heard<T>(&self, work: impl Future<Output = T>) -> T {
+        let dispatch = self.log.as_ref().map(Log::dispatch);
+        let mut work = pin!(work);
+        poll_fn(|context| listening(dispatch.as_ref(), || work.as_mut().poll(context))).await
+    }
+
+    pub(super) async fn new(
+        remote: Box<dyn Remote>,
+        testbed: &dyn Testbed,
+        wire: &Wire,
+    ) -> Checked<Self> {
         let store = Arc::new(MemoryStore::new());
         let value = Some(SecretValue::from(remote.secret().as_str()));
         let token = Some(version(0));
@@ -115,6 +143,8 @@ impl World {
             warm: None,
             left: PendingLabel::Removed,
             values: BTreeMap::new(),
+            log: None,
+            refused: 0,
         };
         world.check().await?;
         Ok(world)
@@ -158,7 +188,9 @@ impl World {
             token: token.clone(),
             rotation_token: None,
         };
-        Process::new(name, Arc::clone(&self.store), function, event)
+        self.wire.line().describes = 0;
+        let hears = self.log.as_ref().map(Log::dispatch);
+        Process::new(name, Arc::clone(&self.store), function, event, hears)
     }
 
     /// Runs a process to its end, call by call, and checks after each that what must hold does.
@@ -181,7 +213,9 @@ impl World {
             self.remote.hour_passes();
             progress = process.advance(&wire, 0, true).await;
         }
-        self.check().await?;
+        if std::mem::take(&mut self.wire.line().touched) {
+            self.check().await?;
+        }
         if self.wire.line().calls > MOST_CALLS {
             return Err(self.wrong(What::Endless));
         }
@@ -190,6 +224,9 @@ impl World {
             Progress::Stopped(Stop::Blocked) => Stand::Blocked,
             Progress::Stopped(Stop::Killed) => Stand::Ended(End::Killed),
             Progress::Ended(result) => {
+                let tally = process.turn.tally();
+                self.refused = tally.rejected_logins;
+                self.wire.line().transcript.extend(tally.warnings);
                 self.wire.line().note(match &result {
                     Ok(Outcome { effect, why }) => {
                         format!("{}: {}: {why}", process.name, effect.name())
@@ -288,7 +325,7 @@ impl World {
     }
 
     /// What the service does after finishSecret; then what must be true now.
-    async fn done(&mut self, token: &VersionId) -> Checked {
+    pub(super) async fn done(&mut self, token: &VersionId) -> Checked {
         let holder = self.holder(AWSCURRENT)?;
         if holder.as_ref() != Some(token) {
             // A rotation that somebody overtook ends without being current; nothing is owed to it.

@@ -8,4 +8,4 @@ mod server;
 mod single_user;
 
 pub use server::{Account, Accounts, Server, Session, Trouble};
-pub use single_user::SinglePassword;
+pub use single_user::{OneUser, SinglePassword};

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
 
 use super::{Account, Server, Session};
 use crate::error::Error;
@@ -11,8 +12,6 @@ use crate::secret::Secret;
 use crate::testing::{Overlap, Remote, Testbed, Wire};
 use crate::turn::Turn;
 use crate::users::{Attempt, Database, Dialect, Login, SingleUser};
-
-const USER: &str = "app";
 
 /// A server whose users have one password each, and the single-user strategy over it.
 ///
@@ -32,37 +31,61 @@ impl Testbed for SinglePassword {
     }
 
     async fn fresh(&self, wire: &Wire) -> Box<dyn Remote> {
-        let accounts = [(USER.to_owned(), Account::with_password("first"))].into();
-        Box::new(OneUser(Server::new(wire, accounts)))
+        Box::new(OneUser::new(wire, "app", "first-password"))
+    }
+
+    async fn named(&self, wire: &Wire, user: &str, password: &str) -> Option<Box<dyn Remote>> {
+        Some(Box::new(OneUser::new(wire, user, password)))
     }
 }
 
-struct OneUser(Server);
+/// One user of a [`Server`] of its own.
+pub struct OneUser {
+    server: Server,
+    user: String,
+    password: String,
+}
+
+impl OneUser {
+    /// A server with this one user.
+    pub fn new(wire: &Wire, user: &str, password: &str) -> Self {
+        let accounts = [(user.to_owned(), Account::with_password(password))].into();
+        let server = Server::new(wire, accounts);
+        Self { server, user: user.to_owned(), password: password.to_owned() }
+    }
+
+    /// The server.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+}
 
 #[async_trait]
 impl Remote for OneUser {
     fn rotator(&self) -> Box<dyn Rotator> {
-        Box::new(SingleUser::new(ModelDatabase(self.0.clone()), PasswordPolicy::default()))
+        Box::new(SingleUser::new(ModelDatabase(self.server.clone()), PasswordPolicy::default()))
     }
 
     fn secret(&self) -> String {
-        format!(r#"{{"engine":"model","host":"model","username":"{USER}","password":"first"}}"#)
+        let Self { user, password, .. } = self;
+        json!({ "engine": "model", "host": "model", "username": user, "password": password })
+            .to_string()
     }
 
     async fn accepts(&self, secret: &Secret) -> bool {
-        accepts(&self.0, secret)
+        accepts(&self.server, secret)
     }
 
     fn hour_passes(&self) {
-        self.0.hour_passes();
+        self.server.hour_passes();
     }
 
     fn remember(&self) {
-        self.0.remember();
+        self.server.remember();
     }
 
     fn forget(&self) -> bool {
-        self.0.forget();
+        self.server.forget();
         true
     }
 }

@@ -1,8 +1,10 @@
 //! The kit, tried on what is known to be safe and on what is known to be broken.
 
+mod broken_rotator;
 mod single_user;
 
-use super::{Effort, Testbed, sweep};
+use super::sweep::sweep_until;
+use super::{Effort, Report, Testbed, conformance, sweep};
 
 /// How much to try: little in every build of the tests, more when asked for.
 fn effort() -> Effort {
@@ -24,7 +26,17 @@ fn assert_safe(testbed: &dyn Testbed) {
 /// Sweeps what is broken: one of its defects must be known by this name.
 #[track_caller]
 fn assert_caught(testbed: &dyn Testbed, name: &str) {
-    let report = sweep(testbed, Effort::Short);
+    let report = sweep_until(testbed, Effort::Short, &|what| what.to_string() == name);
+    assert_names(&report, name);
+}
+
+/// The same by the conformance suite.
+async fn assert_refuted(testbed: &dyn Testbed, name: &str) {
+    assert_names(&conformance(testbed).await, name);
+}
+
+#[track_caller]
+fn assert_names(report: &Report, name: &str) {
     let defects: Vec<String> = report.defects().iter().map(ToString::to_string).collect();
     assert!(defects.iter().any(|defect| defect == name), "{name} is not among {defects:?}");
 }

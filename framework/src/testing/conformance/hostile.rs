@@ -1,0 +1,97 @@
+//! Names, passwords and fields that break whoever pastes strings together.
+
+use super::verbs::{finds, initial};
+use super::{leaks, rotations};
+use crate::secret::Secret;
+use crate::store::AWSCURRENT;
+use crate::store::memory::{NewValue, SecretValue};
+use crate::testing::Wire;
+use crate::testing::remote::Testbed;
+use crate::testing::report::Section;
+use crate::testing::world::{Checked, World, version};
+
+/// Names that are legal in most databases and hostile in all.
+pub(super) const NAMES: [&str; 10] = [
+    "plain",
+    "with space",
+    "quo\"ted",
+    "apo'strophe; --",
+    "back\\slash",
+    "back`tick",
+    "per%cent %s {0}",
+    "dollar$1 $$",
+    "日本語",
+    "line\nbreak",
+];
+
+/// Passwords that people and generators make.
+pub(super) const PASSWORDS: [&str; 8] = [
+    "plain-password",
+    "quo\"ted-password",
+    "apo'strophe'; DROP ROLE x; --",
+    "back\\slash\\\\password",
+    "per%cent%00 %s {0} password",
+    "dollar$1 $$password",
+    "pässwörd-日本語",
+    " leading and trailing ",
+];
+
+/// Fields that are nobody's business: they must come out as they went in.
+const EXTRA: &str =
+    r#""zz":1e400,"nested":{"password":"x\u0000y","list":[1,2.50,null]},"":"","ключ":"\"\\""#;
+
+/// Unknown fields survive two rotations, in their order and to the letter.
+pub(super) async fn values(world: &mut World) -> Checked {
+    let secret = initial(world);
+    if secret.document().is_err() {
+        return Ok(());
+    }
+    let text = secret.expose();
+    let Some(open) = text.strip_suffix('}') else { return Ok(()) };
+    let before = Secret::decode(&format!("{open},{EXTRA}}}").into());
+    let put = NewValue::current(&version(900), SecretValue::Text(before.encode()));
+    let put = world.memory().put(&world.secret, put);
+    world.kit(put.map(drop))?;
+    rotations::in_a_row(world, 1).await?;
+    let Some(current) = world.holder(AWSCURRENT)? else {
+        return finds(world, "AWSCURRENT is gone");
+    };
+    let Some(after) = world.value(&current)? else { return finds(world, "AWSCURRENT is empty") };
+    match (before.document(), after.document()) {
+        (Ok(before), Ok(after)) => {
+            if let Some(field) = before.difference(after, world.remote.credential()) {
+                return finds(world, &format!("the rotation changes the field {field:?}"));
+            }
+            // The same fields in the same order and the same spelling.
+            let mut expected = before.clone();
+            for field in world.remote.credential() {
+                let value = after.optional(field).ok().flatten().unwrap_or_default();
+                expected = expected.with(field, value);
+            }
+            if Secret::from(expected).expose() != Secret::from(after.clone()).expose() {
+                return finds(world, "the rotation changes the order of fields");
+            }
+            Ok(())
+        }
+        _ => finds(world, "the rotation makes something else of a document"),
+    }
+}
+
+/// Rotations of accounts with hostile names and passwords.
+pub(super) async fn names(testbed: &dyn Testbed, section: &mut Section) {
+    let names = NAMES.iter().map(|name| (*name, "plain-password"));
+    let passwords = PASSWORDS.iter().map(|password| ("plain", *password));
+    for (name, password) in names.chain(passwords) {
+        let wire = Wire::default();
+        // A testbed that cannot make such an account is not asked again.
+        let Some(remote) = testbed.named(&wire, name, password).await else { continue };
+        let made = match World::listening(remote, testbed, &wire).await {
+            Ok(mut world) => match rotations::in_a_row(&mut world, 1).await {
+                Ok(()) => leaks::search(&mut world),
+                broken => broken,
+            },
+            Err(violation) => Err(violation),
+        };
+        section.count(&wire, made);
+    }
+}

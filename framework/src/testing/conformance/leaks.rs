@@ -1,0 +1,76 @@
+//! No value of a secret in anything that was said.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::Dispatch;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::secret::Secret;
+use crate::testing::Canary;
+use crate::testing::report::What;
+use crate::testing::world::{Checked, World};
+
+/// The shortest value that is looked for: a shorter one comes up by accident.
+const SHORTEST: usize = 8;
+
+/// Everything that is logged, by any crate, at any level.
+#[derive(Clone, Default)]
+pub(in crate::testing) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// What sends everything here.
+    pub(in crate::testing) fn dispatch(&self) -> Dispatch {
+        let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE);
+        Dispatch::new(lines.with_writer(self.clone()).finish())
+    }
+
+    fn text(&self) -> String {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Searches outcomes, errors, warnings and logs for what proves the credential of any version.
+pub(super) fn search(world: &mut World) -> Checked {
+    let mut said = world.wire.line().transcript.join("\n");
+    if let Some(log) = &world.log {
+        said.push_str(&log.text());
+    }
+    for version in world.stored()? {
+        let Some(secret) = world.value(&version)? else { continue };
+        let Some(proof) = proof(&secret, world.remote.credential()) else { continue };
+        if let Some(how) = Canary::of(proof).found_in(&said) {
+            return Err(world.wrong(What::Check(format!("a secret value is said, {how}"))));
+        }
+    }
+    Ok(())
+}
+
+/// The value that proves the credential, if it is long enough to be looked for.
+fn proof(secret: &Secret, fields: &[&str]) -> Option<String> {
+    let proof = match secret.document() {
+        Ok(document) => document.optional(fields.last()?).ok()??.to_owned(),
+        Err(_) => secret.expose(),
+    };
+    (proof.len() >= SHORTEST).then_some(proof)
+}

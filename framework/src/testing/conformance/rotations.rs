@@ -1,0 +1,88 @@
+//! Whole rotations, watched after every call.
+
+use std::sync::Arc;
+
+use super::verbs::finds;
+use crate::ids::VersionId;
+use crate::step::Step;
+use crate::store::AWSPENDING;
+use crate::testing::report::What;
+use crate::testing::wire::Fate;
+use crate::testing::world::{Checked, End, Stand, World};
+
+const ROTATIONS: u32 = 3;
+
+/// More remote calls than a step makes.
+const MOST_CALLS: u64 = 50;
+
+/// Every step so many times, a process of its own each time.
+pub(super) async fn in_a_row(world: &mut World, times: u32) -> Checked {
+    for _ in 0..ROTATIONS {
+        let token = world.begin()?;
+        for step in Step::ALL {
+            for time in 1..=times {
+                match (step, time) {
+                    (Step::Set, 1) => set(world, &token).await?,
+                    _ => succeeds(world, step, &token).await?,
+                }
+            }
+        }
+        world.done(&token).await?;
+    }
+    Ok(())
+}
+
+/// One process for all steps of all rotations, as a warm container.
+pub(super) async fn by_one_process(world: &mut World) -> Checked {
+    world.warm = Some(Arc::from(world.remote.function()));
+    in_a_row(world, 1).await
+}
+
+/// setSecret, call by call: before the pending secret begins to work, DescribeSecret must have been
+/// asked a second time.
+async fn set(world: &mut World, token: &VersionId) -> Checked {
+    let Some(pending) = world.holder(AWSPENDING)? else {
+        return finds(world, "createSecret stores nothing");
+    };
+    let worked = world.accepts(Some(&pending)).await?;
+    let mut process = world.process("A", Step::Set, token);
+    loop {
+        let stand = world.advance(&mut process, true).await?;
+        if !worked && world.accepts(Some(&pending)).await? && world.wire.line().describes < 2 {
+            return Err(world.wrong(What::NoFence));
+        }
+        if let Stand::Ended(end) = stand {
+            return ended(world, Step::Set, &end);
+        }
+    }
+}
+
+/// A rotation in which each call of setSecret fails once: it says why, and the retry goes on.
+pub(super) async fn failing(world: &mut World) -> Checked {
+    let token = world.begin()?;
+    succeeds(world, Step::Create, &token).await?;
+    for at in 1..=MOST_CALLS {
+        world.wire.line().fail_at(at, Fate::Refuse);
+        let end = world.deliver(Step::Set, &token).await?;
+        if !world.wire.line().failed() {
+            ended(world, Step::Set, &end)?;
+            break;
+        }
+    }
+    world.conclude(&token, 1).await.map(drop)
+}
+
+async fn succeeds(world: &mut World, step: Step, token: &VersionId) -> Checked {
+    let end = world.deliver(step, token).await?;
+    ended(world, step, &end)
+}
+
+fn ended(world: &World, step: Step, end: &End) -> Checked {
+    match end {
+        End::Answered(Ok(_)) if world.refused > 0 => {
+            finds(world, &format!("a healthy {step} makes a login that fails"))
+        }
+        End::Answered(Ok(_)) => Ok(()),
+        _ => finds(world, &format!("a healthy {step} fails")),
+    }
+}
