@@ -6,6 +6,7 @@
 
 mod support;
 
+mod conformance;
 mod engine;
 mod function;
 mod leaks;

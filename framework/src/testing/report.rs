@@ -95,6 +95,16 @@ pub struct Section {
 }
 
 impl Section {
+    pub(super) fn new(name: &'static str) -> Self {
+        Self { name, runs: 0, calls: 0, violations: Vec::new() }
+    }
+
+    /// A section that could not even begin.
+    pub(super) fn failed(name: &'static str, error: &dyn fmt::Display) -> Self {
+        let violations = vec![Violation::of_kit(&Wire::default(), error)];
+        Self { violations, ..Self::new(name) }
+    }
+
     /// Adds one run.
     pub(super) fn count(&mut self, wire: &Wire, run: Result<(), Violation>) {
         self.runs += 1;
@@ -114,6 +124,10 @@ pub struct Report {
 impl Report {
     pub(super) fn add(&mut self, section: Section) {
         self.sections.push(section);
+    }
+
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.sections.append(&mut other.sections);
     }
 
     /// Every broken promise.

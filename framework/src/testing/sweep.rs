@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use super::conformance::conformance;
 use super::remote::Testbed;
-use super::report::{Report, Section, Violation, What};
+use super::report::{Report, Section, What};
 use super::scenarios::Scenario;
 use super::wire::{Menu, Wire};
 use super::world::{Deed, World};
@@ -24,6 +25,31 @@ pub enum Effort {
     Full,
     /// Besides, pairs where something interferes or stands still: by hand.
     Long,
+}
+
+/// The whole proof for a rotator at a model: [`conformance`](super::conformance), then [`sweep`].
+///
+/// ```
+/// use fourstep::testing::{Effort, models::SinglePassword, prove};
+///
+/// prove(&SinglePassword, Effort::Short).assert_safe();
+/// ```
+pub fn prove(testbed: &dyn Testbed, effort: Effort) -> Report {
+    let mut report = Report::default();
+    // A thread of its own: the caller may be inside a runtime already.
+    thread::scope(|scope| {
+        scope.spawn(|| match kits_runtime() {
+            Ok(runtime) => report = runtime.block_on(conformance(testbed)),
+            Err(error) => report.add(Section::failed("conformance", &error)),
+        });
+    });
+    report.append(sweep(testbed, effort));
+    report
+}
+
+/// A runtime whose clock stands still unless everybody waits.
+fn kits_runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()
 }
 
 /// Plays rotations at a modelled remote, stopped and disturbed at every possible moment.
@@ -86,17 +112,12 @@ fn explore(
     scenario: Scenario,
     over: &dyn Fn(&Section) -> bool,
 ) -> Section {
-    let mut section = Section { name, runs: 0, calls: 0, violations: Vec::new() };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let wire = Wire::default();
-    let runtime = match runtime {
+    let runtime = match kits_runtime() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            section.violations.push(Violation::of_kit(&wire, &error));
-            return section;
-        }
+        Err(error) => return Section::failed(name, &error),
     };
+    let mut section = Section::new(name);
     loop {
         let played = runtime.block_on(async {
             let mut world = World::new(testbed.fresh(&wire).await, testbed, &wire).await?;

@@ -52,7 +52,7 @@ pub(super) async fn values(world: &mut World) -> Checked {
     let put = NewValue::current(&version(900), SecretValue::Text(before.encode()));
     let put = world.memory().put(&world.secret, put);
     world.kit(put.map(drop))?;
-    rotations::in_a_row(world, 1).await?;
+    rotations::in_a_row(world, 2, 1).await?;
     let Some(current) = world.holder(AWSCURRENT)? else {
         return finds(world, "AWSCURRENT is gone");
     };
@@ -86,7 +86,7 @@ pub(super) async fn names(testbed: &dyn Testbed, section: &mut Section) {
         // A testbed that cannot make such an account is not asked again.
         let Some(remote) = testbed.named(&wire, name, password).await else { continue };
         let made = match World::listening(remote, testbed, &wire).await {
-            Ok(mut world) => match rotations::in_a_row(&mut world, 1).await {
+            Ok(mut world) => match rotations::in_a_row(&mut world, 2, 1).await {
                 Ok(()) => leaks::search(&mut world),
                 broken => broken,
             },

@@ -113,11 +113,15 @@ impl Database for ModelDatabase {
         &DIALECT
     }
 
-    async fn log_in(&self, login: &Login, _: &Turn) -> Result<Attempt<Session>, Error> {
-        Ok(match self.0.log_in(&login.username, login.password.expose_secret()).await? {
-            Some(session) => Attempt::Accepted(session),
-            None => Attempt::Refused("wrong password".to_owned()),
-        })
+    async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<Session>, Error> {
+        turn.count_connection();
+        match self.0.log_in(&login.username, login.password.expose_secret()).await? {
+            Some(session) => Ok(Attempt::Accepted(session)),
+            None => {
+                turn.count_rejected_login();
+                Ok(Attempt::Refused("wrong password".to_owned()))
+            }
+        }
     }
 
     async fn change_own_password(
