@@ -2,6 +2,7 @@
 mod canary;
 mod choices;
 mod conformance;
+pub mod guide;
 pub mod models;
 mod process;
 mod promises;
