@@ -117,7 +117,7 @@ pub(super) fn numbered(mut calls: Vec<Call>) -> Vec<Point> {
     let together =
         |one: &Call, next: &Call| one.step == next.step && one.only_reads() && next.only_reads();
     for reads in calls.chunk_by_mut(together) {
-        reads.sort_by(|one, next| (&one.kind, one.number).cmp(&(&next.kind, next.number)));
+        reads.sort_by(|one, next| (one.number, &one.kind).cmp(&(next.number, &next.kind)));
     }
     let sides =
         calls.into_iter().flat_map(|call| [(call.clone(), When::Before), (call, When::After)]);
