@@ -8,6 +8,7 @@ mod support;
 
 mod engine;
 mod function;
+mod kills;
 mod leaks;
 mod local;
 mod races;
