@@ -1,9 +1,12 @@
 //! `fourstep replay --crash` and `--fault`: the real function at every point of a rotation, and
 //! functions with planted defects, because a check that cannot fail proves nothing.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
 
 use crate::support::postgres::{Server, User, server};
 use crate::support::program::{SecretFile, binary, fourstep, secret_file};
@@ -175,6 +178,31 @@ async fn a_rotation_that_stopped_half_way_is_repaired_first() {
     is_settled(&server, &user, &file, &output).await;
 }
 
+/// Whatever the moment at which the replay itself is killed, the next one finds the password.
+#[tokio::test]
+async fn a_run_that_is_killed_itself_loses_no_password() {
+    let Some(server) = server() else { return };
+    let user = server.user("interrupted").await;
+    let file = file_of(&server, &user);
+    let rotator = binary("rotate-postgres");
+    for pause in [0, 120, 250, 350, 450] {
+        let mut run = Command::new(binary("fourstep"))
+            .args(["replay", "--json", "--crash", "32", "--rotator"])
+            .args([rotator.as_os_str(), "--secret".as_ref(), file.path.as_os_str()])
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(run.stdout.take().unwrap()).lines();
+        while lines.next_line().await.unwrap().is_some_and(|line| !line.contains("counted")) {}
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        run.kill().await.unwrap();
+    }
+    let output = replay("rotate-postgres", &file, &["--json"]).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    is_settled(&server, &user, &file, &output).await;
+}
+
 async fn careless(toy: &Toy, document: &Value, defect: &str, arguments: &[&str]) -> Output {
     let file = secret_file(&document.to_string());
     let (defect, target) = (format!("DEFECT={defect}"), format!("TARGET=localhost:{}", toy.port));
@@ -249,7 +277,9 @@ async fn what_is_left_open_stays_in_the_journal() {
     let output = replay("examples/careless", &file, &arguments).await;
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stdout);
-    for words in ["not-converged: after 3 retries: setSecret failed: Rejected", "not played"] {
+    for words in
+        ["not-converged: after 3 retries: setSecret failed: Rejected", "more points not played"]
+    {
         assert!(text.contains(words), "{words}:\n{text}");
     }
     let journal = std::fs::read_to_string(file.path.with_extension("json.journal")).unwrap();

@@ -112,17 +112,20 @@ impl Sweep<'_> {
         let Some(points) = self.healthy(report).await? else { return Ok(false) };
         let chosen = plan.chosen(&points)?;
         report.counted(&points, chosen.len())?;
-        let (mut played, mut violations) = (0, 0);
+        // Of the healthy rotation.
+        let (mut played, mut violations, mut settled) = (0, 0, true);
         for &(point, disturbance) in &chosen {
             let row = self.play(point, disturbance).await?;
             report.row(&row)?;
             played += 1;
             violations += row.violations.len();
+            settled = row.settled;
             if !row.converged {
                 break;
             }
         }
-        report.summed_up(played, violations, chosen.len() - played, self.secret.journal())?;
+        let counts = (played, violations, chosen.len() - played);
+        report.summed_up(counts, settled, self.secret.journal())?;
         Ok(violations == 0)
     }
 

@@ -32,7 +32,7 @@ impl Report<'_> {
     }
 
     pub(super) fn row(&mut self, row: &Row) -> io::Result<()> {
-        let Row { point, disturbance, ended, retries, converged, violations } = row;
+        let Row { point, disturbance, ended, retries, converged, violations, .. } = row;
         let (call, step) = (point.call.to_string(), point.call.step.name());
         let (when, what) = (point.when.name(), disturbance.name());
         let verdict = if violations.is_empty() { "ok" } else { "VIOLATION" };
@@ -64,30 +64,34 @@ impl Report<'_> {
         )
     }
 
-    /// The last words. `stuck`: the last rotation did not come to its end, so that no other could
-    /// begin, and `left` runs were not played.
+    /// The last words. `settled`: the file holds what is current, and that was seen to log in.
+    /// Of the chosen runs `left` were not played, because the last one did not come to its end.
     pub(super) fn summed_up(
         &mut self,
-        played: usize,
-        violations: usize,
-        left: usize,
+        (played, violations, left): (usize, usize, usize),
+        settled: bool,
         journal: &Path,
     ) -> io::Result<()> {
+        let plural = |count: usize, noun: &str| {
+            format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+        };
         let mut text = String::new();
         if left > 0 {
             let _ = writeln!(
                 text,
-                "\n{left} more were not played: the rotation of the last one is still open."
+                "\n{} not played: the rotation of the last one is still open.",
+                plural(left, "more point")
             );
         }
-        let plural = |count: usize, noun: &str| {
-            format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-        };
         let (points, found) = (plural(played, "point"), plural(violations, "violation"));
-        let file = if journal.exists() {
-            kept(journal)
-        } else {
-            " The secret file holds what is current now.".to_owned()
+        let file = match (settled, journal.exists()) {
+            (false, _) => kept(journal),
+            (true, false) => " The secret file holds what is current now.".to_owned(),
+            (true, true) => format!(
+                " The secret file holds what is current now. {} holds passwords of an earlier \
+                 replay that log in as well.",
+                journal.display()
+            ),
         };
         let _ = writeln!(text, "\n{points} played, {found}.{file}");
         self.say(

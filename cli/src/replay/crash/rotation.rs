@@ -146,7 +146,7 @@ impl Rotation<'_> {
         self.row.violations.extend(access(step, &inspection).err());
         if finished {
             self.row.violations.extend(promoted(&self.token, &inspection).err());
-            secret.settle(&inspection)?;
+            self.row.settled = secret.settle(&inspection)?;
         }
         Ok(match (&invocation.answer, ended) {
             (Err((kind, message)), _) => Some(format!("{step} failed: {kind}: {message}")),

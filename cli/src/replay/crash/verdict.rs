@@ -33,6 +33,8 @@ pub(super) struct Row {
     pub(super) retries: u32,
     /// Whether it came to its end.
     pub(super) converged: bool,
+    /// Whether the file holds what is current, which was seen to log in.
+    pub(super) settled: bool,
     pub(super) violations: Vec<Violation>,
 }
 
@@ -44,6 +46,7 @@ impl Row {
             ended: "not reached".to_owned(),
             retries: 0,
             converged: false,
+            settled: false,
             violations: Vec::new(),
         }
     }
