@@ -9,6 +9,7 @@ mod support;
 mod conformance;
 mod engine;
 mod function;
+mod kills;
 mod leaks;
 mod local;
 mod races;

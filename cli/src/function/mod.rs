@@ -1,6 +1,7 @@
 //! A rotation function on this machine, and two ways to invoke it: its binary as Lambda runs it, or
 //! `sam local invoke`, which runs what `sam build` made in the image that Lambda has.
 
+mod kill;
 mod process;
 mod sam;
 
@@ -11,11 +12,21 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
 
+pub use kill::{KillSwitch, Killable, kill_switch};
 use process::Process;
 pub use sam::Sam;
 
 /// How much of a function's output is kept, in bytes.
 const MOST_OUTPUT: u64 = 4 * 1024 * 1024;
+
+/// The error type of an invocation whose [`KillSwitch`] was pulled.
+pub const KILLED: &str = "Killed";
+
+/// The error type of an invocation that was stopped because its time was over.
+pub const TIMED_OUT: &str = "Sandbox.Timedout";
+
+/// The error type of a process that ended without an answer.
+pub const EXITED: &str = "Runtime.ExitError";
 
 /// A rotation function on this machine.
 #[derive(Debug, Clone)]
@@ -80,7 +91,23 @@ impl Function {
     /// invocation's answer.
     pub async fn invoke(&self, event: &Value) -> std::io::Result<Invocation> {
         match &self.0 {
-            Way::Process(process) => process.invoke(event).await,
+            Way::Process(process) => process.invoke(event, Killable::never()).await,
+            Way::Sam(sam) => sam.invoke(event).await,
+        }
+    }
+
+    /// As [`invoke`](Self::invoke), until the switch that `killable` belongs to is pulled. Only a
+    /// binary can be killed so; a container goes on to its end.
+    ///
+    /// # Errors
+    /// Only if it cannot be started. A killed process has [`KILLED`] for an error type.
+    pub async fn invoke_killable(
+        &self,
+        event: &Value,
+        killable: Killable,
+    ) -> std::io::Result<Invocation> {
+        match &self.0 {
+            Way::Process(process) => process.invoke(event, killable).await,
             Way::Sam(sam) => sam.invoke(event).await,
         }
     }

@@ -20,7 +20,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::{Answer, Invocation, Names, json_lines, read_all};
+use super::{Answer, EXITED, Invocation, KILLED, Killable, Names, TIMED_OUT, json_lines, read_all};
 
 /// Variables of this process that a function sees too. Everything else is left out: real AWS
 /// credentials above all.
@@ -75,7 +75,11 @@ impl Process {
     }
 
     /// Starts a process, hands it one event, and ends the process when it has answered.
-    pub(super) async fn invoke(&self, event: &Value) -> std::io::Result<Invocation> {
+    pub(super) async fn invoke(
+        &self,
+        event: &Value,
+        mut killable: Killable,
+    ) -> std::io::Result<Invocation> {
         let started = Instant::now();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
@@ -90,7 +94,7 @@ impl Process {
         // Standard output is read all along: a function that fills the pipe must not hang.
         let output = tokio::spawn(read_all(child.stdout.take()));
         let errors = tokio::spawn(read_all(child.stderr.take()));
-        let mut answer = self.wait_for(&mut child, answer).await;
+        let mut answer = self.wait_for(&mut child, answer, &mut killable).await;
         let duration = started.elapsed();
         server.abort();
         // It may have ended by itself already.
@@ -118,16 +122,27 @@ impl Process {
             .spawn()
     }
 
-    async fn wait_for(&self, child: &mut Child, answer: oneshot::Receiver<Answer>) -> Answer {
+    async fn wait_for(
+        &self,
+        child: &mut Child,
+        answer: oneshot::Receiver<Answer>,
+        killable: &mut Killable,
+    ) -> Answer {
         tokio::select! {
             biased;
+            dying = killable.pulled() => {
+                // Waits until it is dead, too; it may have ended by itself already.
+                let _ = child.kill().await;
+                drop(dying);
+                Err((KILLED.to_owned(), "the process was killed".to_owned()))
+            }
             answer = answer => answer.unwrap_or_else(|_| Err(exited("unknown"))),
             status = child.wait() => {
                 let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
                 Err(exited(&status))
             }
             () = tokio::time::sleep(self.timeout) => Err((
-                "Sandbox.Timedout".to_owned(),
+                TIMED_OUT.to_owned(),
                 format!("the function was stopped after {} s", self.timeout.as_secs_f64()),
             )),
         }
@@ -141,7 +156,7 @@ async fn rest(reading: JoinHandle<String>) -> String {
 }
 
 fn exited(status: &str) -> (String, String) {
-    ("Runtime.ExitError".to_owned(), format!("the function ended without an answer ({status})"))
+    (EXITED.to_owned(), format!("the function ended without an answer ({status})"))
 }
 
 /// One invocation, between the Runtime API's requests.

@@ -179,7 +179,7 @@ impl<'a> Report<'a> {
         };
     }
 
-    fn say(&mut self, text: &str, line: &Value) -> io::Result<()> {
+    pub(super) fn say(&mut self, text: &str, line: &Value) -> io::Result<()> {
         let said = match self.format {
             Format::Table => write!(self.out, "{text}"),
             Format::Json => writeln!(self.out, "{line}"),
@@ -224,7 +224,7 @@ fn effects(line: &Value) -> String {
 }
 
 /// What a person must know about passwords that only the journal holds.
-fn kept(journal: &Path) -> String {
+pub(super) fn kept(journal: &Path) -> String {
     if !journal.exists() {
         return String::new();
     }
@@ -235,7 +235,7 @@ fn kept(journal: &Path) -> String {
     )
 }
 
-fn at(journal: &Path) -> Value {
+pub(super) fn at(journal: &Path) -> Value {
     if journal.exists() { journal.display().to_string().into() } else { Value::Null }
 }
 

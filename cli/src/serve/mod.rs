@@ -22,6 +22,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use axum::response::Response;
 use axum::routing::post;
+use fourstep::store::StoreError;
 use fourstep::store::memory::{MemoryStore, StartedRotation};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -33,7 +34,7 @@ use refusal::Refusal;
 use wire::Input;
 
 /// The largest body that is read. A value of 65,536 bytes fits however its JSON escapes it.
-const LARGEST_BODY: usize = 1024 * 1024;
+pub(crate) const LARGEST_BODY: usize = 1024 * 1024;
 
 /// What plays the steps of the rotations that RotateSecret begins.
 #[async_trait]
@@ -101,7 +102,7 @@ pub fn serve_on(
 ) -> io::Result<Server> {
     let address = listener.local_addr()?;
     let shared = Arc::new(Shared { store, on_rotate, calls: Mutex::default() });
-    let router = Router::new().route("/", post(serve)).with_state(Arc::clone(&shared));
+    let router = router(Arc::clone(&shared));
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = axum::serve(listener, router).with_graceful_shutdown(async {
         // An error means that the sender was dropped with the server, which is to stop as well.
@@ -109,6 +110,21 @@ pub fn serve_on(
     });
     let task = tokio::spawn(serving.into_future());
     Ok(Server { address, shared, stop: Some(stop), task })
+}
+
+/// The operations over `store`, for whoever puts something of his own before them.
+pub(crate) fn endpoint(store: &Arc<MemoryStore>) -> Router {
+    let shared = Shared { store: Arc::clone(store), on_rotate: None, calls: Mutex::default() };
+    router(Arc::new(shared))
+}
+
+/// An error of the service, as AWS shows it.
+pub(crate) fn refused(error: StoreError) -> Response {
+    Refusal::from(error).response()
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    Router::new().route("/", post(serve)).with_state(shared)
 }
 
 impl Server {

@@ -5,6 +5,7 @@ pub mod postgres;
 pub mod program;
 pub mod proxy;
 pub mod stage;
+pub mod toy;
 
 /// Skips a test aloud, or fails it where nothing may be skipped (`FOURSTEP_TEST_REQUIRE`).
 pub fn skip(missing: &str) {

@@ -1,0 +1,205 @@
+//! The command line: what may be asked, and what each word means.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use fourstep::Step;
+use fourstep::store::memory::PendingLabel;
+use fourstep_cli::replay::crash::{Disturbance, Plan};
+
+/// Rotate AWS Secrets Manager secrets on your own machine.
+#[derive(Parser)]
+#[command(name = "fourstep", version)]
+pub(crate) struct Command {
+    #[command(subcommand)]
+    pub(crate) action: Action,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Action {
+    Serve(ServeArguments),
+    Replay(ReplayArguments),
+}
+
+/// Serve a local Secrets Manager for the AWS CLI and any SDK.
+///
+/// It keeps secrets in memory, checks no credentials and is gone when it ends. Point a client at
+/// it with AWS_ENDPOINT_URL=http://ADDRESS:PORT and any access key. With --rotator the target
+/// really gets new passwords, and this is the only place that has them: read them before you stop.
+#[derive(Args)]
+pub(crate) struct ServeArguments {
+    /// Where to listen. Anyone who reaches this address can read every secret in it.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4566")]
+    pub(crate) listen: SocketAddr,
+    /// Play the four steps through this function binary when RotateSecret is called. Without it
+    /// RotateSecret only makes the empty AWSPENDING version.
+    #[arg(long, value_name = "BINARY")]
+    pub(crate) rotator: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) function: FunctionArguments,
+}
+
+/// Play whole rotations against a real target, a fresh process for each step, as Lambda would.
+///
+/// The target really gets new passwords, so FILE is kept up to date: when a rotation has finished
+/// it holds the new secret value, and a password that was proposed is in FILE.journal before the
+/// step that makes it live. To show whether each labelled version logs in, it logs in with each
+/// one before the first step and after every step, the refused ones included.
+#[derive(Args)]
+#[command(group = clap::ArgGroup::new("function").required(true).args(["rotator", "sam"]))]
+pub(crate) struct ReplayArguments {
+    /// The function binary, for example target/debug/rotate-postgres.
+    #[arg(long, value_name = "BINARY")]
+    pub(crate) rotator: Option<PathBuf>,
+    /// Play through `sam local invoke` what `sam build` made of this folder's template: its only
+    /// function, or the one with this logical id. --env reaches only variables that the template
+    /// declares, and its Timeout stands in for --timeout.
+    #[arg(long, value_name = "FUNCTION", num_args = 0..=1)]
+    pub(crate) sam: Option<Option<String>>,
+    /// Where the local Secrets Manager listens meanwhile. On Linux a container needs the address of
+    /// Docker's bridge: --listen 172.17.0.1:0. Whoever reaches it can read the secret.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+    /// A file with the secret value, as it stands in Secrets Manager.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret: PathBuf,
+    /// Deliver only this step; may be repeated, in any order. Default: all four.
+    #[arg(long = "step", value_name = "STEP", value_parser = step)]
+    pub(crate) steps: Vec<Step>,
+    /// Deliver every step twice, as Secrets Manager may.
+    #[arg(long)]
+    pub(crate) twice: bool,
+    /// How many rotations to play, one after the other.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rotations: u32,
+    /// Play RotateSecret with RotateImmediately=false: testSecret only, on a copy of AWSCURRENT.
+    #[arg(long, conflicts_with_all = ["steps", "rotations"])]
+    pub(crate) test_only: bool,
+    #[command(flatten)]
+    pub(crate) disturbance: DisturbanceArguments,
+    /// Print one JSON object a line instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) function: FunctionArguments,
+    /// What follows -- goes to `sam local invoke`, for example --skip-pull-image.
+    #[arg(last = true, conflicts_with = "rotator", value_name = "SAM ARGUMENT")]
+    pub(crate) sam_arguments: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct DisturbanceArguments {
+    /// Kill the function's process before and after every call that it makes to Secrets Manager and
+    /// to the database, a rotation for each, or at one point of that table. Each rotation is then
+    /// played again in new processes and must succeed; meanwhile some labelled version must log in.
+    /// The secret's "ssl" must be false.
+    #[arg(long, value_name = "all|N", value_parser = points, conflicts_with_all = UNDISTURBED)]
+    #[arg(conflicts_with = "fault")]
+    pub(crate) crash: Option<Points>,
+    /// The same with a fault in place of a kill. It lasts as long as the process; the function must
+    /// report it, or get over it.
+    #[arg(long, value_name = "KIND", value_enum, conflicts_with_all = UNDISTURBED)]
+    pub(crate) fault: Option<Fault>,
+    /// Play the fault at this point of the table only.
+    #[arg(long, value_name = "N", requires = "fault", value_parser = point)]
+    pub(crate) at: Option<usize>,
+}
+
+/// What has no meaning where a rotation is disturbed. Only a process can be killed.
+const UNDISTURBED: [&str; 5] = ["sam", "steps", "twice", "rotations", "test_only"];
+
+#[derive(Clone, Copy)]
+pub(crate) enum Points {
+    All,
+    One(usize),
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Fault {
+    /// Secrets Manager answers ThrottlingException; the call has no effect.
+    Throttling,
+    /// Secrets Manager answers HTTP 500, before or after the call's effect.
+    ServerError,
+    /// The call takes effect, but no answer comes. The step is given 2 seconds, setSecret 6.
+    Slow,
+    /// The connection is reset, before or after the call's effect.
+    Reset,
+    /// All of these, one after the other at each point.
+    All,
+}
+
+impl DisturbanceArguments {
+    /// What is to be done to the function, if anything is.
+    pub(crate) fn plan(&self) -> Option<Plan> {
+        let disturbances = match self.fault {
+            None => {
+                let only = match self.crash? {
+                    Points::All => None,
+                    Points::One(number) => Some(number),
+                };
+                return Some(Plan { disturbances: vec![Disturbance::Kill], only });
+            }
+            Some(Fault::Throttling) => vec![Disturbance::Throttling],
+            Some(Fault::ServerError) => vec![Disturbance::ServerError],
+            Some(Fault::Slow) => vec![Disturbance::Slow],
+            Some(Fault::Reset) => vec![Disturbance::Reset],
+            Some(Fault::All) => Disturbance::FAULTS.to_vec(),
+        };
+        Some(Plan { disturbances, only: self.at })
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct FunctionArguments {
+    /// A variable for the function; may be repeated.
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable)]
+    pub(crate) environment: Vec<(String, String)>,
+    /// How long the function may take for one step, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=900))]
+    pub(crate) timeout: u64,
+    /// What becomes of AWSPENDING after a rotation. The service does either.
+    #[arg(long, value_enum, default_value_t = Pending::Removed)]
+    pub(crate) pending_label: Pending,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Pending {
+    /// It is removed.
+    Removed,
+    /// It stays on the new current version.
+    Left,
+}
+
+impl From<Pending> for PendingLabel {
+    fn from(pending: Pending) -> Self {
+        match pending {
+            Pending::Removed => Self::Removed,
+            Pending::Left => Self::Left,
+        }
+    }
+}
+
+fn step(name: &str) -> Result<Step, String> {
+    Step::parse(name)
+        .ok_or_else(|| "must be createSecret, setSecret, testSecret or finishSecret".to_owned())
+}
+
+fn point(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "must be the number of a point".to_owned())
+}
+
+fn points(text: &str) -> Result<Points, String> {
+    match text {
+        "all" => Ok(Points::All),
+        number => point(number).map(Points::One).map_err(|error| format!("{error}, or all")),
+    }
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("must be NAME=VALUE".to_owned()),
+    }
+}

@@ -1,0 +1,159 @@
+//! `fourstep replay --crash` and `--fault`: the function's process is killed, or one of its calls
+//! made to fail, at every point of a rotation; the rotation is then played again from createSecret,
+//! as Secrets Manager does, and must come to its end.
+//!
+//! The function knows nothing of it. One proxy stands before the local Secrets Manager and another
+//! before the database, new ones for every process, and what the function reads names the second
+//! one. The secret itself, its file and its journal hold the user's own host and port throughout.
+
+mod address;
+mod database_proxy;
+mod line;
+mod points;
+mod report;
+mod rotation;
+mod store_proxy;
+mod verdict;
+mod watch;
+
+use std::io;
+use std::path::Path;
+
+use fourstep::Step;
+use fourstep::store::AWSCURRENT;
+
+pub use points::Disturbance;
+
+use self::address::Target;
+use self::points::{Point, numbered};
+use super::local::versions;
+use super::{LocalSecret, Options, Report, Rotator, inspect};
+use crate::function::Function;
+
+/// What is done to the function, and where.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What is done to it, one after the other at each point.
+    pub disturbances: Vec<Disturbance>,
+    /// The number of the only point to play. Otherwise all are played.
+    pub only: Option<usize>,
+}
+
+impl Plan {
+    /// The points of this plan with what is done there.
+    fn chosen<'p>(&self, points: &'p [Point]) -> io::Result<Vec<(&'p Point, Disturbance)>> {
+        let refused = |why: String| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        let mut chosen = Vec::new();
+        for point in points {
+            if self.only.is_none_or(|only| only == point.number) {
+                let disturbances = self.disturbances.iter().copied();
+                let apply = disturbances.filter(|disturbance| disturbance.applies(point));
+                chosen.extend(apply.map(|disturbance| (point, disturbance)));
+            }
+        }
+        match self.only {
+            Some(only) if !points.iter().any(|point| point.number == only) => {
+                refused(format!("there is no point {only}: this rotation has {}", points.len()))
+            }
+            Some(only) if chosen.is_empty() => {
+                let names: Vec<&str> = self.disturbances.iter().map(|what| what.name()).collect();
+                refused(format!("{} does not apply to point {only}", names.join(" or ")))
+            }
+            _ => Ok(chosen),
+        }
+    }
+}
+
+/// Plays a healthy rotation, then one for each point of the plan, and reports each. True if nothing
+/// was violated.
+///
+/// # Errors
+/// If the secret cannot be used for this, if the plan names a point that is none, and those of
+/// [`replay`](super::replay).
+pub async fn disturb(options: &Options, plan: &Plan, report: &mut Report<'_>) -> io::Result<bool> {
+    let Rotator::Binary(binary) = &options.rotator else {
+        let why = "only a function binary can be disturbed, not a container";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    };
+    let mut target = None;
+    let read_target = |value: &_| Target::of(value).map(|found| target = found);
+    let secret = LocalSecret::open(options, read_target, report).await?;
+    let function = options.function(secret.server());
+    let sweep = Sweep { options, binary, secret: &secret, function: &function, target };
+    let held = sweep.all(plan, report).await?;
+    secret.close().await?;
+    Ok(held)
+}
+
+struct Sweep<'a> {
+    options: &'a Options,
+    binary: &'a Path,
+    secret: &'a LocalSecret,
+    /// The function without proxies: for looking.
+    function: &'a Function,
+    target: Option<Target>,
+}
+
+impl Sweep<'_> {
+    async fn all(&self, plan: &Plan, report: &mut Report<'_>) -> io::Result<bool> {
+        let before = inspect(self.function, self.secret).await?;
+        if !report.before(&before)? {
+            return Ok(false);
+        }
+        self.secret.offer_live_value(&before)?;
+        let current = |version: &super::local::Version| version.has(AWSCURRENT) && version.accepted;
+        if !versions(&before).iter().any(current) {
+            // A rotation that repairs makes more calls than a healthy one.
+            report.repairing()?;
+            if self.healthy(report).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        let Some(points) = self.healthy(report).await? else { return Ok(false) };
+        let chosen = plan.chosen(&points)?;
+        report.counted(&points, chosen.len())?;
+        // Of the healthy rotation.
+        let (mut played, mut violations, mut settled) = (0, 0, true);
+        for &(point, disturbance) in &chosen {
+            let row = self.play(point, disturbance).await?;
+            report.row(&row)?;
+            played += 1;
+            violations += row.violations.len();
+            settled = row.settled;
+            if !row.converged {
+                break;
+            }
+        }
+        let counts = (played, violations, chosen.len() - played);
+        report.summed_up(counts, settled, self.secret.journal())?;
+        Ok(violations == 0)
+    }
+
+    /// Plays a rotation that nothing disturbs; its points. None if it fails, which is reported.
+    async fn healthy(&self, report: &mut Report<'_>) -> io::Result<Option<Vec<Point>>> {
+        let token = self.secret.begin(true).map_err(io::Error::other)?;
+        let mut calls = Vec::new();
+        for step in Step::ALL {
+            if step == Step::Set {
+                self.secret.note_proposed(&token)?;
+            }
+            let watched = self.watched(step, &token, None).await?;
+            calls.extend(watched.calls);
+            let mut succeeded = watched.invocation.answer.is_ok();
+            if succeeded && step == Step::Finish {
+                succeeded = self.secret.finish(&token, self.options.pending_label).is_ok();
+            } else if succeeded {
+                continue;
+            }
+            let inspection = inspect(self.function, self.secret).await?;
+            if succeeded && self.secret.settle(&inspection)? {
+                return Ok(Some(numbered(calls)));
+            }
+            report.rotation(1, 1, token.as_str())?;
+            report.step(step, &watched.invocation, &inspection)?;
+            break;
+        }
+        report.stopped(self.secret.journal())?;
+        Ok(None)
+    }
+}

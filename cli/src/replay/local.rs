@@ -1,0 +1,200 @@
+//! The secret of a replay: in a local Secrets Manager, and in step with its file.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use fourstep::store::memory::{
+    MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel, SecretValue,
+};
+use fourstep::store::{AWSCURRENT, AWSPREVIOUS, Select, StoreError};
+use fourstep::{SecretId, SecretString, VersionId};
+use serde_json::Value;
+
+use super::{Options, Report, SecretFile};
+use crate::events;
+use crate::function::Invocation;
+use crate::serve;
+
+const NAME: &str = "replay";
+/// The label, with a number behind it, of a value that an earlier replay left.
+const PROPOSED: &str = "proposed-";
+const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:replayed";
+
+/// A secret in a local Secrets Manager of its own. What becomes of its values is written to the
+/// file that it came from.
+pub(super) struct LocalSecret {
+    store: Arc<MemoryStore>,
+    secret: SecretId,
+    arn: String,
+    file: SecretFile,
+    server: serve::Server,
+}
+
+impl LocalSecret {
+    /// The secret of the options' file, served where they say. `usable` may refuse the value before
+    /// anything is done with it.
+    pub(super) async fn open(
+        options: &Options,
+        usable: impl FnOnce(&SecretString) -> io::Result<()>,
+        report: &mut Report<'_>,
+    ) -> io::Result<Self> {
+        let file = SecretFile::open(&options.secret)?;
+        usable(&file.read()?)?;
+        let store = Arc::new(MemoryStore::new());
+        let secret = seed(&store, &file, report)?;
+        let server = serve::bind(options.listen).await?;
+        let server = serve::serve_on(server, Arc::clone(&store), None)?;
+        let arn = store.describe(&secret).map_err(io::Error::other)?.arn;
+        Ok(Self { store, secret, arn, file, server })
+    }
+
+    pub(super) fn arn(&self) -> &str {
+        &self.arn
+    }
+
+    pub(super) fn store(&self) -> &Arc<MemoryStore> {
+        &self.store
+    }
+
+    pub(super) fn server(&self) -> &serve::Server {
+        &self.server
+    }
+
+    pub(super) fn journal(&self) -> &Path {
+        self.file.journal()
+    }
+
+    /// RotateSecret; the version it made. `immediately`: to begin at once, not only to test.
+    pub(super) fn begin(&self, immediately: bool) -> Result<VersionId, StoreError> {
+        let token = VersionId::from_store(uuid::Uuid::new_v4().to_string());
+        let begin = NewRotation { immediately, ..NewRotation::now(&token, FUNCTION_ARN) };
+        self.store.rotate(&self.secret, &begin).map(|_| token)
+    }
+
+    /// What the service does when finishSecret has succeeded.
+    pub(super) fn finish(&self, token: &VersionId, label: PendingLabel) -> Result<(), StoreError> {
+        self.store.finish_rotation(&self.secret, token, label)
+    }
+
+    /// What the service does after the test of a configuration.
+    pub(super) fn end_test(&self, token: &VersionId) -> io::Result<()> {
+        self.store.end_test(&self.secret, token).map_err(io::Error::other)
+    }
+
+    /// Writes down what createSecret proposed, before the step that makes it live.
+    pub(super) fn note_proposed(&self, token: &VersionId) -> io::Result<()> {
+        match self.store.get(&self.secret, Select::Version(token)) {
+            Ok(read) => self.file.note(&text(read.value)?),
+            // createSecret stored nothing.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Of the values that an earlier replay left, the one that logs in becomes AWSPREVIOUS, where
+    /// every rotator looks, and keeps the label that shows it; the labels of the others go.
+    pub(super) fn offer_live_value(&self, before: &Invocation) -> io::Result<()> {
+        for version in versions(before) {
+            let Some(label) = version.labels.iter().find(|label| label.starts_with(PROPOSED))
+            else {
+                continue;
+            };
+            if version.accepted {
+                self.move_label(AWSPREVIOUS, Some(&version.id), None)?;
+            } else {
+                self.move_label(label, None, Some(&version.id))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// After finishSecret: the new current value goes into the file if it logs in, and only then
+    /// the journal goes. What logs in besides, another account's password for one, stays in it.
+    pub(super) fn settle(&self, after: &Invocation) -> io::Result<bool> {
+        let read = self.store.get(&self.secret, Select::Label(AWSCURRENT));
+        let current = text(read.map_err(io::Error::other)?.value)?;
+        let (mut current_accepted, mut kept) = (false, Vec::new());
+        for version in versions(after).into_iter().filter(|version| version.accepted) {
+            if version.has(AWSCURRENT) {
+                current_accepted = true;
+            } else if version.labels.iter().any(|label| label.starts_with(PROPOSED)) {
+                let read = self.store.get(&self.secret, Select::Version(&version.id));
+                kept.push(text(read.map_err(io::Error::other)?.value)?);
+            }
+        }
+        if current_accepted {
+            self.file.replace(&current, &kept)?;
+        } else {
+            self.file.note(&current)?;
+        }
+        Ok(current_accepted)
+    }
+
+    fn move_label(
+        &self,
+        label: &str,
+        to: Option<&VersionId>,
+        from: Option<&VersionId>,
+    ) -> io::Result<()> {
+        let moved = self.store.update_stage(&self.secret, label, to, from);
+        moved.map(drop).map_err(io::Error::other)
+    }
+
+    /// Stops serving it.
+    pub(super) async fn close(self) -> io::Result<()> {
+        self.server.stop().await
+    }
+}
+
+/// A row of an inspection.
+pub(super) struct Version {
+    pub(super) id: VersionId,
+    pub(super) labels: Vec<String>,
+    pub(super) accepted: bool,
+}
+
+impl Version {
+    pub(super) fn has(&self, label: &str) -> bool {
+        self.labels.iter().any(|on| on == label)
+    }
+}
+
+/// The rows of an inspection; none if it failed.
+pub(super) fn versions(inspection: &Invocation) -> Vec<Version> {
+    let rows = inspection.answer.as_ref().ok().and_then(|answer| answer.get("versions"));
+    let rows = rows.and_then(Value::as_array).into_iter().flatten();
+    let version = |row: &Value| Version {
+        id: VersionId::from_store(events::text(row, "version")),
+        labels: events::labels(row).into_iter().map(str::to_owned).collect(),
+        accepted: events::text(row, "verdict") == "accepted",
+    };
+    rows.map(version).collect()
+}
+
+/// A secret with the file's value as AWSCURRENT. What an earlier replay proposed and did not see
+/// promoted stands beside it under labels of its own: the target may have one of those.
+fn seed(store: &MemoryStore, file: &SecretFile, report: &mut Report<'_>) -> io::Result<SecretId> {
+    let (current, proposed) = (file.read()?, file.proposed()?);
+    if !proposed.is_empty() {
+        report.resumed(file.journal(), proposed.len())?;
+    }
+    store.create(NAME, NewSecret::default()).map_err(io::Error::other)?;
+    let secret = SecretId::parse(NAME).map_err(io::Error::other)?;
+    let new = |value| {
+        let token = VersionId::from_store(uuid::Uuid::new_v4().to_string());
+        NewValue::current(&token, SecretValue::Text(value))
+    };
+    store.put(&secret, new(current)).map_err(io::Error::other)?;
+    for (number, value) in (1..).zip(proposed) {
+        let value = NewValue { labels: vec![format!("{PROPOSED}{number}")], ..new(value) };
+        store.put(&secret, value).map_err(io::Error::other)?;
+    }
+    Ok(secret)
+}
+
+fn text(value: SecretValue) -> io::Result<SecretString> {
+    match value {
+        SecretValue::Text(text) => Ok(text),
+        SecretValue::Binary(_) => Err(io::Error::other("the rotator stored a binary value")),
+    }
+}

@@ -1,0 +1,332 @@
+//! `fourstep replay --crash` and `--fault`: the real function at every point of a rotation, and
+//! functions with planted defects, because a check that cannot fail proves nothing.
+
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use crate::support::postgres::{Server, User, server};
+use crate::support::program::{SecretFile, binary, fourstep, secret_file};
+use crate::support::toy::Toy;
+
+async fn replay(function: &str, file: &SecretFile, arguments: &[&str]) -> Output {
+    let (function, file) = (binary(function), &file.path);
+    let (function, file) = (function.to_str().unwrap(), file.to_str().unwrap());
+    let always = ["replay", "--rotator", function, "--secret", file];
+    fourstep(&[&always, arguments].concat()).await
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn points(output: &Output) -> Vec<Value> {
+    lines(output).into_iter().filter(|line| line["event"] == "point").collect()
+}
+
+/// `setSecret database turn 5 before`
+fn name(point: &Value) -> String {
+    let field = |name: &str| point[name].as_str().unwrap().to_owned();
+    format!("{} {} {}", field("step"), field("call"), field("when"))
+}
+
+fn password(file: &SecretFile) -> String {
+    let text = std::fs::read_to_string(&file.path).unwrap();
+    serde_json::from_str::<Value>(&text).unwrap()["password"].as_str().unwrap().to_owned()
+}
+
+fn file_of(server: &Server, user: &User) -> SecretFile {
+    secret_file(&server.document(user).to_string())
+}
+
+/// The file names the user's own server and a password that logs in; nothing else is left, and no
+/// password was shown.
+async fn is_settled(server: &Server, user: &User, file: &SecretFile, output: &Output) {
+    let text = std::fs::read_to_string(&file.path).unwrap();
+    let mut document: Value = serde_json::from_str(&text).unwrap();
+    document["password"] = json!(user.password);
+    assert_eq!(document, server.document(user));
+    assert_ne!(password(file), user.password);
+    assert!(server.logs_in(&user.name, &password(file)).await);
+    assert!(!file.path.with_extension("json.journal").exists());
+    let shown = format!("{output:?}");
+    assert!(!shown.contains("canary") && !shown.contains(&password(file)), "{shown}");
+}
+
+#[tokio::test]
+async fn the_real_function_survives_a_kill_at_every_point() {
+    let Some(server) = server() else { return };
+    let user = server.user("killed").await;
+    let file = file_of(&server, &user);
+    let output = replay("rotate-postgres", &file, &["--crash", "all", "--json"]).await;
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    let points = points(&output);
+    // The reads of the first three steps, the writes, the fence, and the turns of two logins and
+    // one change.
+    let reads = ["DescribeSecret", "GetSecretValue AWSCURRENT", "GetSecretValue AWSPENDING"];
+    let reads = reads.map(|read| format!("store {read} #1"));
+    let turns = |turns: std::ops::RangeInclusive<u32>| turns.map(|n| format!("database turn {n}"));
+    let mut expected = Vec::new();
+    for (step, calls) in [
+        ("createSecret", [&reads[..], &["store PutSecretValue #1".to_owned()]].concat()),
+        (
+            "setSecret",
+            reads
+                .iter()
+                .cloned()
+                .chain(turns(1..=6))
+                .chain(["store DescribeSecret #2".to_owned()])
+                .chain(turns(7..=9))
+                .collect(),
+        ),
+        ("testSecret", reads.iter().cloned().chain(turns(1..=3)).collect()),
+        ("finishSecret", vec![reads[0].clone(), "store UpdateSecretVersionStage #1".to_owned()]),
+    ] {
+        for call in calls {
+            expected.extend(["before", "after"].map(|when| format!("{step} {call} {when}")));
+        }
+    }
+    assert_eq!(points.iter().map(name).collect::<Vec<_>>(), expected);
+    for (number, point) in (1..).zip(&points) {
+        assert_eq!((&point["point"], &point["violations"]), (&json!(number), &json!([])));
+        assert_eq!((&point["what"], &point["converged"]), (&json!("kill"), &json!(true)));
+        // The session's end, which nobody waits for, is the one exception.
+        if point["call"] != "database turn 9" {
+            assert_eq!((&point["ended"], &point["retries"]), (&json!("killed"), &json!(1)));
+        }
+    }
+    let end = lines(&output).pop().unwrap();
+    assert_eq!((&end["event"], &end["ok"]), (&json!("end"), &json!(true)));
+    assert_eq!((&end["played"], &end["violations"]), (&json!(50), &json!(0)));
+    is_settled(&server, &user, &file, &output).await;
+}
+
+#[tokio::test]
+async fn one_point_is_played_again_and_shown_as_a_table() {
+    let Some(server) = server() else { return };
+    let user = server.user("onepoint").await;
+    let file = file_of(&server, &user);
+    // The change is made, and its answer never heard.
+    let output = replay("rotate-postgres", &file, &["--crash", "32"]).await;
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    for words in [
+        "25 calls: 50 points; 1 to be played",
+        "   32  setSecret     database turn 8                      after   kill          killed               1  ok",
+        "1 point played, 0 violations. The secret file holds what is current now.",
+    ] {
+        assert!(text.contains(words), "{words}:\n{text}");
+    }
+    is_settled(&server, &user, &file, &output).await;
+}
+
+/// One table is whole, and without the SDK's repetitions; the rest are single points, so that this
+/// does not take minutes.
+#[tokio::test]
+async fn the_real_function_reports_every_fault_and_gets_over_it() {
+    let Some(server) = server() else { return };
+    for (fault, at, kinds, count) in [
+        ("throttling", None, vec!["Throttled"], 13),
+        ("reset", Some("8"), vec!["Unreachable"], 1),
+        ("reset", Some("16"), vec!["Unreachable"], 1),
+        ("reset", Some("31"), vec!["Unreachable"], 1),
+        ("reset", Some("32"), vec!["Unreachable"], 1),
+        ("reset", Some("34"), vec!["done"], 1),
+        ("server-error", Some("28"), vec!["Unreachable"], 1),
+        ("server-error", Some("50"), vec!["Unreachable"], 1),
+        ("slow", Some("32"), vec!["Unreachable"], 1),
+        ("slow", Some("50"), vec!["OutOfTime"], 1),
+        ("all", Some("49"), vec!["Throttled", "Unreachable"], 3),
+    ] {
+        let user = server.user("faulty").await;
+        let file = file_of(&server, &user);
+        let mut arguments = vec!["--json", "--fault", fault];
+        match at {
+            Some(point) => arguments.extend(["--at", point]),
+            None => arguments.extend(["--env", "AWS_MAX_ATTEMPTS=1"]),
+        }
+        let output = replay("rotate-postgres", &file, &arguments).await;
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{fault}: {text}");
+        let points = points(&output);
+        assert_eq!(points.len(), count, "{fault}");
+        for point in points {
+            assert!(kinds.contains(&point["ended"].as_str().unwrap()), "{fault}: {point}");
+        }
+        is_settled(&server, &user, &file, &output).await;
+    }
+}
+
+/// Before the points are counted, what an earlier replay left half-way is repaired.
+#[tokio::test]
+async fn a_rotation_that_stopped_half_way_is_repaired_first() {
+    let Some(server) = server() else { return };
+    let user = server.user("repaired").await;
+    let file = file_of(&server, &user);
+    let half = ["--step", "createSecret", "--step", "setSecret"];
+    assert!(replay("rotate-postgres", &file, &half).await.status.success());
+    let output = replay("rotate-postgres", &file, &["--json", "--crash", "8"]).await;
+    let events: Vec<Value> =
+        lines(&output).into_iter().map(|mut line| line["event"].take()).collect();
+    assert_eq!(events, ["resumed", "before", "repairing", "counted", "point", "end"]);
+    assert!(output.status.success());
+    is_settled(&server, &user, &file, &output).await;
+}
+
+/// Whatever the moment at which the replay itself is killed, the next one finds the password.
+#[tokio::test]
+async fn a_run_that_is_killed_itself_loses_no_password() {
+    let Some(server) = server() else { return };
+    let user = server.user("interrupted").await;
+    let file = file_of(&server, &user);
+    let rotator = binary("rotate-postgres");
+    for pause in [0, 120, 250, 350, 450] {
+        let mut run = Command::new(binary("fourstep"))
+            .args(["replay", "--json", "--crash", "32", "--rotator"])
+            .args([rotator.as_os_str(), "--secret".as_ref(), file.path.as_os_str()])
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(run.stdout.take().unwrap()).lines();
+        while lines.next_line().await.unwrap().is_some_and(|line| !line.contains("counted")) {}
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        run.kill().await.unwrap();
+    }
+    let output = replay("rotate-postgres", &file, &["--json"]).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    is_settled(&server, &user, &file, &output).await;
+}
+
+async fn careless(toy: &Toy, document: &Value, defect: &str, arguments: &[&str]) -> Output {
+    let file = secret_file(&document.to_string());
+    let (defect, target) = (format!("DEFECT={defect}"), format!("TARGET=localhost:{}", toy.port));
+    let marker = format!("MARKER={}", file.path.with_extension("marker").display());
+    let variables = ["--json", "--env", &defect, "--env", &target, "--env", &marker];
+    let output = replay("examples/careless", &file, &[&variables, arguments].concat()).await;
+    let shown = format!("{output:?}");
+    assert!(!shown.contains("canary"), "{shown}");
+    if output.status.success() {
+        assert_eq!(password(&file), toy.password());
+    }
+    output
+}
+
+#[tokio::test]
+async fn planted_defects_are_found_and_named() {
+    for (defect, arguments, violation) in [
+        ("forgets", &["--crash", "20"][..], "not-converged"),
+        ("by-way-of-another", &["--crash", "20"], "locked-out"),
+        ("uneven", &["--crash", "22"], "not-reached"),
+        ("blames-the-password", &["--fault", "reset", "--at", "15"], "wrong-kind"),
+        ("gives-up", &["--fault", "reset", "--at", "15"], "no-report"),
+        ("waits", &["--fault", "slow", "--at", "16"], "no-report"),
+    ] {
+        let toy = Toy::start().await;
+        let healthy = careless(&toy, &toy.document(), defect, &[]).await;
+        assert!(healthy.status.success(), "{defect}: an ordinary replay finds nothing");
+        let output = careless(&toy, &toy.document(), defect, arguments).await;
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{defect}: {text}");
+        let found: Vec<Value> = points(&output)
+            .iter()
+            .flat_map(|point| point["violations"].as_array().unwrap().clone())
+            .collect();
+        assert!(found.iter().any(|found| found["name"] == violation), "{defect}: {text}");
+        let end = lines(&output).pop().unwrap();
+        assert_eq!(end["ok"], json!(false));
+        assert_eq!(end["violations"], json!(found.len()));
+    }
+}
+
+#[tokio::test]
+async fn a_sound_function_violates_nothing_whoever_speaks_first() {
+    let toy = Toy::start().await;
+    let output = careless(&toy, &toy.document(), "none", &["--crash", "all"]).await;
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    // Its server greets first: the client's first words are the first turn all the same.
+    let names: Vec<String> = points(&output).iter().map(name).collect();
+    for turn in ["setSecret database turn 2 after", "testSecret database turn 1 before"] {
+        assert!(names.iter().any(|name| name == turn), "{text}");
+    }
+    assert_eq!(names.len(), 32, "no turn 3: {text}");
+}
+
+#[tokio::test]
+async fn a_secret_without_a_host_is_watched_at_secrets_manager_only() {
+    let toy = Toy::start().await;
+    let document = json!({"password": toy.password()});
+    let output = careless(&toy, &document, "none", &["--crash", "16"]).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let counted = lines(&output).into_iter().find(|line| line["event"] == "counted").unwrap();
+    assert_eq!(counted["points"], json!(26), "the calls of a healthy rotation, 13");
+    assert_eq!(name(&points(&output)[0]), "setSecret store DescribeSecret #2 after");
+}
+
+#[tokio::test]
+async fn what_is_left_open_stays_in_the_journal() {
+    let toy = Toy::start().await;
+    let file = secret_file(&toy.document().to_string());
+    let arguments = ["--env", "DEFECT=forgets", "--crash", "all"];
+    let output = replay("examples/careless", &file, &arguments).await;
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stdout);
+    for words in
+        ["not-converged: after 3 retries: setSecret failed: Rejected", "more points not played"]
+    {
+        assert!(text.contains(words), "{words}:\n{text}");
+    }
+    let journal = std::fs::read_to_string(file.path.with_extension("json.journal")).unwrap();
+    let kept: Vec<Value> = journal
+        .lines()
+        .filter_map(|line| serde_json::from_str::<String>(line).ok())
+        .map(|value| serde_json::from_str(&value).unwrap())
+        .collect();
+    let live = kept.iter().find(|value| value["password"] == json!(toy.password())).unwrap();
+    assert_eq!(live["host"], json!("localhost"), "not the proxy's");
+    assert_eq!(live["port"], json!(toy.port));
+}
+
+#[tokio::test]
+async fn what_cannot_be_disturbed_is_refused_before_anything_is_touched() {
+    let plain = r#"{"host": "db", "port": 1, "ssl": false}"#;
+    for (text, arguments, words) in [
+        (plain, &["--crash", "all", "--step", "setSecret"][..], "cannot be used with"),
+        (plain, &["--crash", "all", "--test-only"], "cannot be used with"),
+        (plain, &["--crash", "all", "--rotations", "2"], "cannot be used with"),
+        (plain, &["--crash", "all", "--twice"], "cannot be used with"),
+        (plain, &["--crash", "all", "--sam"], "cannot be used with"),
+        (plain, &["--fault", "slow", "--twice"], "cannot be used with"),
+        (plain, &["--crash", "all", "--fault", "slow"], "cannot be used with"),
+        (plain, &["--crash", "some"], "the number of a point, or all"),
+        (plain, &["--crash", "0"], "the number of a point, or all"),
+        (plain, &["--fault", "fire"], "throttling"),
+        (plain, &["--at", "1"], "--fault"),
+        (r#"{"host": "db", "port": 1, "ssl": true}"#, &["--crash", "all"], "\"ssl\": false"),
+        (r#"{"host": "db", "port": 1}"#, &["--fault", "all"], "\"ssl\": false"),
+        (r#"{"host": "db", "ssl": false}"#, &["--crash", "all"], "\"port\""),
+    ] {
+        let file = secret_file(text);
+        let output = replay("rotate-postgres", &file, arguments).await;
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(words), "{words}: {said}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+    }
+    let toy = Toy::start().await;
+    for (arguments, words) in [
+        (["--crash", "99"].to_vec(), "there is no point 99: this rotation has 32"),
+        (["--fault", "throttling", "--at", "2"].to_vec(), "throttling does not apply to point 2"),
+    ] {
+        let output = careless(&toy, &toy.document(), "none", &arguments).await;
+        assert_eq!(output.status.code(), Some(2));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
