@@ -1,4 +1,41 @@
 //! The author's kit: proves that a rotator cannot lock anyone out.
+//!
+//! One call, [`prove`], takes a rotator and a model of its remote, stops the process at every
+//! possible moment, and shows that a stored credential always works and that every retry converges.
+//! [`guide`] builds a rotator and its model from nothing, on one page.
+//!
+//! - [`conformance`]: what each verb must do, at a model or at the real thing.
+//! - [`sweep`]: rotations over the memory store and a modelled remote, stopped and disturbed at every
+//!   call. There is no chance in it: it tries *all*, so the same rotator gives the same report.
+//! - [`models`]: remotes for every strategy: one password, an admin and a pair of users, MySQL's two
+//!   passwords, vendors' keys.
+//! - [`Canary`]: a value that may appear nowhere, and the search for it.
+//!
+//! # What a run goes through
+//!
+//! A *call* is one request to Secrets Manager or to the remote. At every call the process may be
+//! killed before it or after it took effect, the call may be refused, or its answer lost, or
+//! repeated by the SDK; after a failure the service starts again at createSecret with the same token,
+//! and a new process. Besides: every step twice; two containers racing one step, interleaved at every
+//! call; a container that stands still before any call and wakes up at any later one, its rotation
+//! finished or cancelled and the next one under way meanwhile, so that its step is delivered late; a
+//! rotation cancelled at any moment, twice in a row; AWSCURRENT edited or rolled back by a person
+//! between any two calls; a remote that forgets a change, as after a fail-over; labels and values
+//! read as they were up to three writes ago; throttling.
+//!
+//! # What must hold
+//!
+//! After every call: under [`Overlap::Full`] AWSCURRENT itself works; otherwise some labelled
+//! version does, and once a person interfered some stored one. The remote has no
+//! [complaint](Remote::complaint). After every rotation: the new version is current and works, and
+//! no other credential does than the kept ones. At the end of every run two more rotations succeed.
+//!
+//! # What it cannot see
+//!
+//! A model is as good as its author's knowledge of the real remote: the same checks run there by
+//! [`conformance`], and `fourstep replay --crash all` kills the real binary at the real server. Time
+//! passes in hours only; what depends on milliseconds is for other tests.
+
 mod canary;
 mod choices;
 mod conformance;
