@@ -3,6 +3,8 @@
 //! The AWS CLI and the SDKs work against it with any credentials; none are checked. It serves the
 //! ten operations that rotations need, from creating a secret to deleting it.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod hostile;
 mod operations;
 mod refusal;
 mod wire;

@@ -12,6 +12,8 @@ use tokio::sync::mpsc;
 
 use super::*;
 
+mod properties;
+
 const ONE: &str = "11111111-1111-4111-8111-111111111111";
 const TWO: &str = "22222222-2222-4222-8222-222222222222";
 const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:rotator";

@@ -46,6 +46,12 @@ impl ServerError {
         })
     }
 
+    /// Forgets the message, of a server that was told the password: it may repeat it in any form.
+    pub(crate) fn of_one_who_knows(mut self) -> Self {
+        self.message = "(not shown: the server was sent the password)".to_owned();
+        self
+    }
+
     /// Forgets a message that repeats the password.
     pub(crate) fn without(mut self, password: &str) -> Self {
         if self.message.contains(password) {

@@ -7,6 +7,8 @@
 
 mod change;
 mod errors;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod preflight;
 mod session;
 mod sql;

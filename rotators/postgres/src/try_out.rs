@@ -13,6 +13,8 @@ use crate::change::change_own_password;
 use crate::sql::{self, quote_identifier};
 use crate::{Postgres, Session};
 
+mod quoting;
+
 /// A server and one user made on it for one test.
 struct Place {
     admin: Login,

@@ -23,12 +23,16 @@ pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<Vec
         password: &login.password,
         weak_authentication: wire.weak_authentication,
         answered: false,
+        told: false,
     };
     match conversation.run(login.dbname.as_deref()).await {
         Ok(greeting) => Ok(Attempt::Accepted(greeting)),
         Err(Halt::Failed(error)) => Err(error),
         Err(Halt::Refused(refusal)) => {
-            let refusal = refusal.without(login.password.expose_secret());
+            let refusal = match conversation.told {
+                true => refusal.of_one_who_knows(),
+                false => refusal.without(login.password.expose_secret()),
+            };
             errors::of_login(&refusal, conversation.answered).map(Attempt::Refused)
         }
     }
@@ -54,6 +58,8 @@ struct Conversation<'a> {
     weak_authentication: bool,
     /// Whether the server asked for the password and got an answer.
     answered: bool,
+    /// Whether the answer was the password itself.
+    told: bool,
 }
 
 impl Conversation<'_> {
@@ -103,7 +109,10 @@ impl Conversation<'_> {
             Request::Cleartext | Request::Md5(_) if !self.weak_authentication => {
                 return Err(Halt::Failed(too_weak(&request)));
             }
-            Request::Cleartext => self.exchange.send(&message::password(password)).await?,
+            Request::Cleartext => {
+                self.told = true;
+                self.exchange.send(&message::password(password)).await?;
+            }
             Request::Md5(salt) => {
                 let hash = md5_hash(self.username.as_bytes(), password, salt);
                 self.exchange.send(&message::password(hash.as_bytes())).await?;

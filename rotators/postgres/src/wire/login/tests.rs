@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fourstep::testing::Canary;
 use fourstep::users::{Attempt, Database, Login, SslMode};
 use fourstep::{Deadline, Environment, Error, ErrorKind, Tally, Turn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -127,6 +128,19 @@ async fn weak_authentication_is_possible_where_it_is_allowed() {
     let outcome = against(SslMode::Plaintext, weak(), 5, &[CLEARTEXT, REFUSED]).await;
     assert_eq!(outcome.tally.rejected_logins, 1);
     assert_reason(outcome, "refused with SQLSTATE 28P01 (");
+}
+
+#[tokio::test]
+async fn a_server_that_was_told_the_password_is_not_quoted_in_whatever_form_it_repeats_it() {
+    let weak = Environment::from([("ALLOW_WEAK_AUTHENTICATION", "true")]);
+    let text = format!("C42501\0M{:?}\0\0", PASSWORD.as_bytes());
+    let length = u32::try_from(text.len() + 4).unwrap().to_be_bytes();
+    let repeats = [b"E", &length[..], text.as_bytes()].concat();
+    let outcome = against(SslMode::Plaintext, weak, 5, &[CLEARTEXT, &repeats]).await;
+    let error = outcome.result.unwrap_err().to_string();
+    assert_eq!(Canary::of(PASSWORD).found_in(&text), Some("as a list of bytes"));
+    assert_eq!(Canary::of(PASSWORD).found_in(&error), None, "{error}");
+    assert!(error.contains("42501"), "{error}");
 }
 
 #[tokio::test]
