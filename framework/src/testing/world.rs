@@ -81,6 +81,8 @@ pub(super) struct World {
     pub(super) deed: Option<Deed>,
     /// A container that stands still somewhere and may wake up at any moment.
     pub(super) frozen: Option<Process>,
+    /// Whether one woke up after this rotation began.
+    pub(super) late: bool,
     /// One process for every step, as a warm container.
     pub(super) warm: Option<Arc<dyn Function>>,
     pub(super) left: PendingLabel,
@@ -112,6 +114,7 @@ impl World {
             disturbed: false,
             deed: None,
             frozen: None,
+            late: false,
             warm: None,
             left: PendingLabel::Removed,
             values: BTreeMap::new(),
@@ -138,6 +141,7 @@ impl World {
         if self.disturbed {
             self.clear()?;
         }
+        self.late = false;
         self.rotations += 1;
         let token = version(self.rotations);
         self.wire.line().note(format!("RotateSecret {token}"));
@@ -218,6 +222,7 @@ impl World {
     /// The frozen container wakes up and goes on, to its end or to what another process holds.
     pub(super) async fn wake(&mut self) -> Checked {
         let Some(mut frozen) = self.frozen.take() else { return Ok(()) };
+        self.late = true;
         self.wire.line().note(format!("{} wakes up", frozen.name));
         loop {
             match self.advance(&mut frozen, false).await? {
@@ -244,7 +249,10 @@ impl World {
             if self.try_rotation(token, times).await? {
                 return Ok(true);
             }
-            // The service waits longer and longer.
+            // The service waits longer and longer: longer than AWS lets any invocation live.
+            if self.frozen.take().is_some() {
+                self.wire.line().note("B is ended");
+            }
             self.remote.hour_passes();
         }
         Ok(false)
