@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::RotationEvent;
 use crate::ids::{SecretId, VersionId};
 use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Verdict, Versions};
-use crate::secret::Current;
+use crate::secret::{Current, Secret};
 use crate::staging::{Decision, decide};
 use crate::step::Step;
 use crate::store::{AWSCURRENT, Calls, SecretDescription, SecretStore, StoreErrorCode};
@@ -111,21 +111,31 @@ impl Work<'_> {
             return Ok(nothing("a value is stored under this token already; it is kept"));
         }
         let current = fresh(&description, current?)?;
-        let known = Known { current: &current, token, description: &description };
+        let known =
+            Known { calls: self.calls, current: &current, token, description: &description };
         let proposed = self.rotator.propose(&known, self.turn).await?;
         let rotation_token = self.event.rotation_token.as_ref();
         match self.calls.put_pending(token, &proposed, rotation_token).await? {
             Ok(()) => Ok(done("stored the proposed secret as AWSPENDING")),
             Err(error) if error.code == StoreErrorCode::AlreadyExists => {
-                match self.calls.pending(token).await? {
-                    Some(_) => {
-                        Ok(nothing("another run stored a value under this token; it is kept"))
-                    }
+                match self.calls.version("AWSPENDING", token).await? {
+                    Some(stored) => self.outrun(stored.secret(), &proposed).await,
                     None => Err(error.during("PutSecretValue")),
                 }
             }
             Err(error) => Err(error.during("PutSecretValue")),
         }
+    }
+
+    /// Another run's value is stored. Read by version id, it is found whatever became of its
+    /// label; and a stored value does not change, so the proposal can never be recorded.
+    async fn outrun(&self, stored: &Secret, proposed: &Secret) -> Result<Outcome, Error> {
+        if stored != proposed
+            && let Err(error) = self.rotator.discard(proposed, self.turn).await
+        {
+            self.turn.warn(format!("what this run proposed was not discarded: {error}"));
+        }
+        Ok(nothing("another run stored a value under this token; it is kept"))
     }
 
     /// Makes the recorded secret work at the target.
@@ -192,24 +202,33 @@ impl Work<'_> {
     async fn finish(&self) -> Result<Outcome, Error> {
         let token = &self.event.token;
         let description = self.calls.describe().await?;
-        let outcome = match decide(&description, token)? {
-            Decision::AlreadyCurrent => nothing("this version is AWSCURRENT already"),
-            Decision::Proceed => self.promote(&description).await?,
+        let (outcome, description) = match decide(&description, token)? {
+            Decision::AlreadyCurrent => {
+                (nothing("this version is AWSCURRENT already"), description)
+            }
+            Decision::Proceed => self.promote(description).await?,
         };
         let keep = Keep { calls: self.calls, description, promoted: token };
         self.rotator.retire(&keep, self.turn).await?;
         Ok(outcome)
     }
 
-    async fn promote(&self, description: &SecretDescription) -> Result<Outcome, Error> {
+    /// Moves AWSCURRENT, and says which labels are where now: by what was moved, not by reading
+    /// them again, which may show them as they were.
+    async fn promote(
+        &self,
+        description: SecretDescription,
+    ) -> Result<(Outcome, SecretDescription), Error> {
         let token = &self.event.token;
         let from = description.holder(AWSCURRENT).ok_or_else(no_current)?;
         match self.calls.move_current(token, from).await? {
-            Ok(()) => Ok(done("moved AWSCURRENT to this version")),
+            Ok(()) => Ok((done("moved AWSCURRENT to this version"), description.promoted(token))),
             // The answer to an earlier attempt may have been lost, the SDK's own retry included.
             Err(error) if error.code == StoreErrorCode::InvalidParameter => {
-                if self.calls.describe().await?.has(token, AWSCURRENT) {
-                    return Ok(done("AWSCURRENT was moved to this version by an earlier attempt"));
+                let description = self.calls.describe().await?;
+                if description.has(token, AWSCURRENT) {
+                    let how = "AWSCURRENT was moved to this version by an earlier attempt";
+                    return Ok((done(how), description));
                 }
                 Err(Error::new(ErrorKind::Conflict, "AWSCURRENT was not moved to this version")
                     .caused_by(error))

@@ -25,6 +25,16 @@ pub trait Rotator: Send + Sync {
     /// Makes the next secret. What it returns is stored before anything else happens.
     async fn propose(&self, known: &Known<'_>, turn: &Turn) -> Result<Secret, Error>;
 
+    /// Gives up what this invocation proposed: another run's value is stored under the token, so
+    /// this one never will be. Whoever mints at the target revokes it there. The default has
+    /// nothing to give up.
+    ///
+    /// # Errors
+    /// Whatever stopped it; the step goes on with a warning, since the stored value is good.
+    async fn discard(&self, _proposed: &Secret, _turn: &Turn) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Makes the pending secret work at the target. Must pass `fence` immediately before the
     /// irreversible change, and its last effect must be the one [`verify`](Self::verify) observes.
     async fn apply(
@@ -51,14 +61,31 @@ pub trait Rotator: Send + Sync {
 }
 
 /// What [`Rotator::propose`] may build on.
-#[derive(Debug)]
 pub struct Known<'a> {
+    pub(crate) calls: &'a Calls<'a>,
     /// The current secret; proven to be the one DescribeSecret calls current.
     pub current: &'a Current,
     /// The new version's id.
     pub token: &'a VersionId,
     /// The secret's labels and tags.
     pub description: &'a SecretDescription,
+}
+
+impl Known<'_> {
+    /// What the secret ever held, as [`Keep::stored`]: the token's own version is read again by its
+    /// id, and so is found if a stale read or a slow container missed it.
+    ///
+    /// # Errors
+    /// Those of [`Keep::stored`]. Nothing may be revoked then.
+    pub async fn stored(&self) -> Result<Vec<Previous>, Error> {
+        self.calls.stored_versions(self.description).await
+    }
+
+    /// The fence to pass before a change at the target that cannot be taken back. A proposal
+    /// should need none; where the target has room for no more, something must go first.
+    pub fn fence(&self) -> Fence<'_> {
+        Fence { calls: self.calls, token: self.token, current: self.current.version() }
+    }
 }
 
 /// How a credential fared at its target.
@@ -168,17 +195,35 @@ pub struct Keep<'a> {
 }
 
 impl Keep<'_> {
+    /// The secret's labels, as the promotion left them, and its tags.
+    pub fn description(&self) -> &SecretDescription {
+        &self.description
+    }
+
     /// The version that was just promoted.
     pub fn promoted(&self) -> &VersionId {
         self.promoted
     }
 
-    /// Every labelled version's secret, custom labels included, read by version id. A version that
-    /// has no value yet is left out.
+    /// Every labelled version's secret, custom labels included, read by version id. Labels are
+    /// those the promotion left: the version before this one is AWSPREVIOUS, the one before that
+    /// no longer. A version that waits for its first value is left out.
     ///
     /// # Errors
-    /// Those of GetSecretValue. Nothing may be revoked then.
+    /// Those of GetSecretValue, not found included where there must be a value. Nothing may be
+    /// revoked then.
     pub async fn labelled(&self) -> Result<Vec<Previous>, Error> {
         self.calls.labelled(&self.description).await
+    }
+
+    /// What the secret ever held, as far as it is still known: every labelled version, and the
+    /// newest others. Of the latter, looks at no more than 20; one that may not be read is left
+    /// out with a warning.
+    ///
+    /// # Errors
+    /// Those of [`labelled`](Self::labelled) and of ListSecretVersionIds. Nothing may be revoked
+    /// then.
+    pub async fn stored(&self) -> Result<Vec<Previous>, Error> {
+        self.calls.stored_versions(&self.description).await
     }
 }

@@ -93,8 +93,9 @@ impl Rotator for Careless {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     fourstep::run("careless", |environment| {
-        let read =
-            |name: &str| Ok::<_, Error>(environment.text(name)?.unwrap_or_default().to_owned());
+        let read = |name: &str| -> Result<String, Error> {
+            Ok(environment.text(name)?.unwrap_or_default().to_owned())
+        };
         Ok(Careless { verb: read("CARELESS_VERB")?, defect: read("CARELESS_DEFECT")? })
     })
     .await

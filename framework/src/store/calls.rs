@@ -8,7 +8,7 @@ use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::secret::{Current, Pending, Previous, Secret};
 use crate::store::{
     AWSCURRENT, AWSPENDING, AWSPREVIOUS, SecretDescription, SecretStore, Select, StoreError,
-    StoredValue, StoredVersion,
+    StoredValue, StoredVersion, VersionSummary,
 };
 use crate::turn::Turn;
 
@@ -17,7 +17,7 @@ use crate::turn::Turn;
 const PENDING_PAUSES: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
 
-/// How many versions without one of AWS's labels are looked at. Secrets Manager keeps about 100.
+/// How many versions of a list are looked at. Secrets Manager keeps about 100.
 const MOST_OTHERS: usize = 20;
 
 pub(crate) struct Calls<'a> {
@@ -84,29 +84,55 @@ impl<'a> Calls<'a> {
         self.version("AWSPREVIOUS", version).await
     }
 
-    /// Every labelled version that has a value.
+    /// Every labelled version's value. Only a version that is AWSPENDING and nothing else may have
+    /// none: where another cannot be found, the read is stale, and what it holds is not known.
     pub(crate) async fn labelled(
         &self,
         description: &SecretDescription,
     ) -> Result<Vec<Previous>, Error> {
         let mut labelled = Vec::new();
-        for version in description.labels.keys() {
-            labelled.extend(self.version("a labelled version", version).await?);
+        for (version, labels) in &description.labels {
+            match self.get("a labelled version", Select::Version(version)).await {
+                Ok((version, secret)) => labelled.push(Previous::new(version, secret)),
+                // No text: nothing that this function could have stored.
+                Err(error) if error.kind() == ErrorKind::Malformed => {}
+                Err(error) if error.kind() == ErrorKind::NotFound && labels == &[AWSPENDING] => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(labelled)
     }
 
     /// The newest versions that carry none of AWS's labels.
     pub(crate) async fn others(&self) -> Result<Vec<Previous>, Error> {
+        let known = [AWSCURRENT, AWSPENDING, AWSPREVIOUS];
+        self.newest(|one| !one.labels.iter().any(|on| known.contains(&on.as_str()))).await
+    }
+
+    /// Every labelled version's value, and those of the newest others.
+    pub(crate) async fn stored_versions(
+        &self,
+        description: &SecretDescription,
+    ) -> Result<Vec<Previous>, Error> {
+        let mut stored = self.labelled(description).await?;
+        // Which are the others is said by the same description: the list may be older.
+        let other = |one: &VersionSummary| !description.labels.contains_key(&one.version);
+        stored.extend(self.newest(other).await?);
+        Ok(stored)
+    }
+
+    async fn newest(
+        &self,
+        wanted: impl Fn(&VersionSummary) -> bool,
+    ) -> Result<Vec<Previous>, Error> {
         let work = self.store.list_versions(self.secret);
         let mut versions = self.named("ListSecretVersionIds", work).await?;
-        let known = [AWSCURRENT, AWSPENDING, AWSPREVIOUS];
-        versions.retain(|version| !version.labels.iter().any(|on| known.contains(&on.as_str())));
+        versions.retain(wanted);
         versions.sort_by_key(|version| std::cmp::Reverse(version.created));
-        let mut others = Vec::new();
+        let mut newest = Vec::new();
         for summary in versions.iter().take(MOST_OTHERS) {
             match self.version("an older version", &summary.version).await {
-                Ok(read) => others.extend(read),
+                Ok(read) => newest.extend(read),
                 // One that KMS does not decrypt any more must not hide those behind it.
                 Err(error) if error.kind() == ErrorKind::Forbidden => {
                     self.turn.warn(format!("version {} was not read: {error}", summary.version));
@@ -114,7 +140,7 @@ impl<'a> Calls<'a> {
                 Err(error) => return Err(error),
             }
         }
-        Ok(others)
+        Ok(newest)
     }
 
     /// One version by id; `None` if it has no value, or one that is not text.

@@ -132,6 +132,21 @@ impl SecretDescription {
         self.labels.iter().find(|(_, on)| on.iter().any(|one| one == label)).map(|(id, _)| id)
     }
 
+    /// What it is once AWSCURRENT was moved to `version`: its former holder is AWSPREVIOUS.
+    pub(crate) fn promoted(mut self, version: &VersionId) -> Self {
+        let former = self.holder(AWSCURRENT).cloned();
+        for labels in self.labels.values_mut() {
+            labels.retain(|label| label != AWSCURRENT && label != AWSPREVIOUS);
+        }
+        for (holder, label) in [(former.as_ref(), AWSPREVIOUS), (Some(version), AWSCURRENT)] {
+            if let Some(holder) = holder {
+                self.labels.entry(holder.clone()).or_default().push(label.to_owned());
+            }
+        }
+        self.labels.retain(|_, labels| !labels.is_empty());
+        self
+    }
+
     /// Whether `version` carries `label`.
     pub fn has(&self, version: &VersionId, label: &str) -> bool {
         self.labels.get(version).is_some_and(|on| on.iter().any(|one| one == label))

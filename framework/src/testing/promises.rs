@@ -48,8 +48,9 @@ impl World {
         for version in kept.into_iter().flatten() {
             secrets.extend(self.value(&version)?);
         }
-        // A container that stands still may be about to revoke what is left over.
-        if self.frozen.is_some() {
+        // A container that stands still may be about to revoke what is left over. One that came
+        // late to a cancelled rotation left something newer, which is for the next rotation.
+        if self.frozen.is_some() || (self.late && self.disturbed) {
             return Ok(());
         }
         let fields = self.remote.credential();

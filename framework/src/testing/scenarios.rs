@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::process::Process;
 use super::report::What;
 use super::wire::Menu;
-use super::world::{Checked, Deed, Stand, World};
+use super::world::{Checked, Deed, End, Stand, World};
 use crate::ids::VersionId;
 use crate::step::Step;
 use crate::store::memory::PendingLabel;
@@ -99,7 +99,10 @@ impl Scenario {
                         if world.wire.line().choices.yes() {
                             break;
                         }
-                        world.deliver(step, &token).await?;
+                        // The service goes on to no step after one that failed.
+                        let End::Answered(Ok(_)) = world.deliver(step, &token).await? else {
+                            break;
+                        };
                     }
                     world.perform(Deed::Cancel).await?;
                 }

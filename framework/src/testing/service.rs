@@ -24,7 +24,14 @@ impl World {
             if self.try_rotation(token, times).await? {
                 return Ok(true);
             }
-            // The service waits longer and longer.
+            // The service waits longer and longer: longer than AWS lets any invocation live.
+            // Its machine goes without a word to anybody.
+            if self.frozen.is_some() {
+                self.wire.line().note("B is ended");
+                self.wire.line().vanishing = true;
+                self.frozen = None;
+                self.wire.line().vanishing = false;
+            }
             self.remote.hour_passes();
         }
         Ok(false)

@@ -95,6 +95,8 @@ pub(super) struct Line {
     pub(super) transcript: Vec<String>,
     /// Calls made in this run.
     pub(super) calls: u64,
+    /// Whether what is dropped now vanishes: nobody hears that its connections are closed.
+    pub(super) vanishing: bool,
     /// Whether anything may have changed since the promises were looked at last.
     pub(super) touched: bool,
     /// DescribeSecret calls of the process that runs.

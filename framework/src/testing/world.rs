@@ -80,6 +80,8 @@ pub(super) struct World {
     pub(super) deed: Option<Deed>,
     /// A container that stands still somewhere and may wake up at any moment.
     pub(super) frozen: Option<Process>,
+    /// Whether one woke up after this rotation began.
+    pub(super) late: bool,
     /// One process for every step, as a warm container.
     pub(super) warm: Option<Arc<dyn Function>>,
     pub(super) left: PendingLabel,
@@ -136,6 +138,7 @@ impl World {
             disturbed: false,
             deed: None,
             frozen: None,
+            late: false,
             warm: None,
             left: PendingLabel::Removed,
             values: BTreeMap::new(),
@@ -164,6 +167,7 @@ impl World {
         if self.disturbed {
             self.clear()?;
         }
+        self.late = false;
         self.rotations += 1;
         let token = version(self.rotations);
         self.wire.line().note(format!("RotateSecret {token}"));
@@ -251,6 +255,7 @@ impl World {
     /// The frozen container wakes up and goes on, to its end or to what another process holds.
     pub(super) async fn wake(&mut self) -> Checked {
         let Some(mut frozen) = self.frozen.take() else { return Ok(()) };
+        self.late = true;
         self.wire.line().note(format!("{} wakes up", frozen.name));
         loop {
             match self.advance(&mut frozen, false).await? {

@@ -41,6 +41,11 @@ impl Rotator for Recorder {
         Ok(Secret::decode(&next.into()))
     }
 
+    async fn discard(&self, proposed: &Secret, _: &Turn) -> Result<(), Error> {
+        self.note(&format!("discard {}", proposed.expose()));
+        Ok(())
+    }
+
     async fn apply(
         &self,
         versions: &Versions<'_>,

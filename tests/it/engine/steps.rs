@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use expect_test::expect;
-use fourstep::store::memory::{Fault, MemoryStore, NewRotation, NewSecret, NewValue};
+use fourstep::store::memory::{Fault, MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel};
 use fourstep::store::{AWSCURRENT, AWSPENDING};
 use fourstep::{Effect, ErrorKind, Step};
 
@@ -183,4 +183,17 @@ async fn parity_32_a_test_of_the_configuration_rehearses_a_rotation() {
             "#]],
         )
         .await;
+}
+
+#[tokio::test]
+async fn rule_13_only_the_version_before_the_promoted_one_is_kept_by_the_finish_that_promotes() {
+    let scene = scene();
+    scene.done(&Step::ALL).await;
+    scene.store.finish_rotation(&scene.secret, &scene.token, PendingLabel::Removed).unwrap();
+    let next = Scene { token: new_token(), ..scene };
+    next.store.rotate(&next.secret, &NewRotation::now(&next.token, FUNCTION)).unwrap();
+    next.done(&Step::ALL).await;
+    let mut kept = next.rotator.kept.lock().unwrap().clone();
+    kept.sort();
+    assert_eq!(kept, ["v+", "v++"], "not v, which was AWSPREVIOUS until then");
 }

@@ -10,11 +10,11 @@ use fourstep::store::aws::AwsStore;
 use fourstep::store::memory::{
     MemoryStore, NewRotation, NewSecret, NewValue, ReadValue, SecretValue,
 };
-use fourstep::store::{SecretDescription, SecretStore, Select, StoredValue, StoredVersion};
+use fourstep::store::{SecretStore, Select, StoredValue, StoredVersion};
 use fourstep::users::{Attempt, Database, Login, SingleUser};
 use fourstep::{
-    Current, Deadline, Environment, Known, PasswordPolicy, Pending, Previous, Request,
-    RotationToken, Secret, SecretId, Turn, VersionId,
+    Current, Deadline, Environment, PasswordPolicy, Pending, Previous, Request, RotationToken,
+    Secret, SecretId, Turn, VersionId,
 };
 use fourstep_cli::function::{Function, Sam};
 use fourstep_cli::player::Player;
@@ -84,7 +84,7 @@ const WITHOUT_SECRET: [(&str, &[&str]); 7] = [
     ("settings of the function, of which none is a secret", &["PasswordPolicy", "TlsSettings"]),
     (
         "no Debug at all, which `these_have_no_debug` holds them to",
-        &["Versions", "Fence", "Keep", "Engine", "Report"],
+        &["Known", "Versions", "Fence", "Keep", "Engine", "Report"],
     ),
     (
         "entrances of the fuzzer and the property tests, which see no secret",
@@ -144,8 +144,6 @@ fn framework(source: &Source, printed: &mut Printed) {
     let current = Current::new(version.clone(), secret.clone());
     printed.see("Pending", &Pending::new(version.clone(), secret.clone()));
     printed.see("Previous", &Previous::new(version.clone(), secret.clone()));
-    let description = SecretDescription::default();
-    printed.see("Known", &Known { current: &current, token: version, description: &description });
     printed.see("Current", &current);
     let environment = Environment::from([("AWS_SESSION_TOKEN", text.as_str())]);
     let postgres = Postgres::read(&environment).unwrap();
@@ -282,6 +280,7 @@ fn these_have_no_debug() {
     struct WithDebug;
     impl<T: ?Sized> Chosen<()> for T {}
     impl<T: ?Sized + Debug> Chosen<WithDebug> for T {}
+    <fourstep::Known<'static> as Chosen<_>>::chosen();
     <fourstep::Versions<'static> as Chosen<_>>::chosen();
     <fourstep::Fence<'static> as Chosen<_>>::chosen();
     <fourstep::Keep<'static> as Chosen<_>>::chosen();

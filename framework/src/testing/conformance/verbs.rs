@@ -108,7 +108,8 @@ async fn proposal(world: &World, number: u32) -> Result<Secret, Error> {
     let description: SecretDescription = calls.describe().await?;
     let current: Current = calls.current().await?;
     let token = version(number);
-    let known = Known { current: &current, token: &token, description: &description };
+    let known =
+        Known { calls: &calls, current: &current, token: &token, description: &description };
     world.remote.rotator().propose(&known, &turn).await
 }
 

@@ -166,7 +166,8 @@ impl fmt::Debug for Server {
 
 type Change = Box<dyn FnOnce(&mut Accounts) + Send + Sync>;
 
-/// A session of one user. Dropping it closes the connection.
+/// A session of one user. Dropping it closes the connection, unless its process vanishes with its
+/// machine: then the server goes on waiting for it, as long as its limits let it.
 pub struct Session {
     server: Server,
     id: u64,
@@ -285,7 +286,9 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.server.state().end(self.id);
+        if !self.server.wire.line().vanishing {
+            self.server.state().end(self.id);
+        }
     }
 }
 
