@@ -157,7 +157,26 @@ impl Work<'_> {
         Ok(match self.rotator.apply(&versions, &fence, self.turn).await? {
             Applied::Changed(how) => done(how),
             Applied::Already(how) => nothing(how),
+            Applied::Refused(why) => return Err(self.abandoned(why).await),
         })
+    }
+
+    /// Takes AWSPENDING off a value that the target refuses, so that the next rotation proposes
+    /// another one and does not meet this one for ever.
+    async fn abandoned(&self, why: Error) -> Error {
+        let RotationEvent { secret, token, .. } = self.event;
+        let why =
+            why.while_doing("the target refuses the proposed secret, and nothing was applied");
+        match self.calls.remove_pending(token).await {
+            Ok(()) => why.caused_by(
+                "AWSPENDING was taken off this version; change the setting, then rotate again",
+            ),
+            Err(error) => why.caused_by(format!(
+                "change the setting, discard this version with `{}`, then rotate again; that \
+                 could not be done here: {error}",
+                discard(secret, token)
+            )),
+        }
     }
 
     /// Proves that the pending secret works. A pending secret that equals the current one is the
@@ -244,11 +263,18 @@ impl Work<'_> {
         }
         let RotationEvent { secret, token, .. } = self.event;
         error.caused_by(format!(
-            "if AWSCURRENT is right, discard this version with `aws secretsmanager \
-             update-secret-version-stage --secret-id {secret} --version-stage AWSPENDING \
-             --remove-from-version-id {token}`, then rotate again"
+            "if AWSCURRENT is right, discard this version with `{}`, then rotate again",
+            discard(secret, token)
         ))
     }
+}
+
+/// The command that takes AWSPENDING off a version.
+fn discard(secret: &SecretId, token: &VersionId) -> String {
+    format!(
+        "aws secretsmanager update-secret-version-stage --secret-id {secret} \
+         --version-stage AWSPENDING --remove-from-version-id {token}"
+    )
 }
 
 /// The current secret, if it is the one DescribeSecret calls current. A stale base would revert

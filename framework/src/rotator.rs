@@ -104,6 +104,11 @@ pub enum Applied {
     Changed(String),
     /// The pending secret worked already, nothing was changed.
     Already(String),
+    /// The target refuses this very value, as a password policy does, and nothing was applied: the
+    /// credential that worked before still does. A stored value does not change, so no retry would
+    /// help; the engine takes AWSPENDING off it and fails with this error, which says what to
+    /// change.
+    Refused(Error),
 }
 
 /// One thing [`Rotator::preflight`] found.

@@ -176,6 +176,12 @@ impl<'a> Calls<'a> {
         self.counted("UpdateSecretVersionStage", work).await
     }
 
+    /// Takes AWSPENDING off a version whose value will never be applied.
+    pub(crate) async fn remove_pending(&self, from: &VersionId) -> Result<(), Error> {
+        let work = self.store.remove_pending(self.secret, from);
+        self.named("UpdateSecretVersionStage", work).await
+    }
+
     async fn get(&self, what: &str, select: Select<'_>) -> Result<(VersionId, Secret), Error> {
         let StoredVersion { version, value, .. } = self.stored(select).await?;
         match value {

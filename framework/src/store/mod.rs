@@ -24,7 +24,8 @@ pub const AWSPENDING: &str = "AWSPENDING";
 /// The label of the version that was current before.
 pub const AWSPREVIOUS: &str = "AWSPREVIOUS";
 
-/// What the engine needs of Secrets Manager: five operations, each one API call.
+/// What the engine needs of Secrets Manager: five operations, each one API call. One of them,
+/// UpdateSecretVersionStage, is here as the two uses that are made of it.
 ///
 /// An implementation does not retry beyond what its client library does, and does not cache.
 #[async_trait]
@@ -58,6 +59,10 @@ pub trait SecretStore: Send + Sync {
         to: &VersionId,
         from: &VersionId,
     ) -> Result<(), StoreError>;
+
+    /// UpdateSecretVersionStage: takes AWSPENDING off `from`. [`StoreErrorCode::InvalidParameter`]
+    /// if that version does not hold it.
+    async fn remove_pending(&self, secret: &SecretId, from: &VersionId) -> Result<(), StoreError>;
 
     /// ListSecretVersionIds with IncludeDeprecated: every version, unlabelled ones too.
     async fn list_versions(&self, secret: &SecretId) -> Result<Vec<VersionSummary>, StoreError>;
@@ -95,6 +100,10 @@ impl<S: SecretStore + ?Sized> SecretStore for Arc<S> {
         from: &VersionId,
     ) -> Result<(), StoreError> {
         (**self).move_current(secret, to, from).await
+    }
+
+    async fn remove_pending(&self, secret: &SecretId, from: &VersionId) -> Result<(), StoreError> {
+        (**self).remove_pending(secret, from).await
     }
 
     async fn list_versions(&self, secret: &SecretId) -> Result<Vec<VersionSummary>, StoreError> {

@@ -188,6 +188,11 @@ impl SecretStore for WiredStore {
         self.write(&name, || self.store.move_current(secret, to, from)).await
     }
 
+    async fn remove_pending(&self, secret: &SecretId, from: &VersionId) -> Result<(), StoreError> {
+        let name = format!("UpdateSecretVersionStage AWSPENDING off {from}");
+        self.write(&name, || self.store.remove_pending(secret, from)).await
+    }
+
     async fn list_versions(&self, secret: &SecretId) -> Result<Vec<VersionSummary>, StoreError> {
         self.read("ListSecretVersionIds", self.store.list_versions(secret)).await
     }

@@ -36,7 +36,8 @@ pub trait Database: Send + Sync {
     /// `fence`, changes. Running twice with the same password has the effect of once.
     ///
     /// # Errors
-    /// With any error but a lost connection nothing was changed.
+    /// With any error but a lost connection nothing was changed. That the server refuses this very
+    /// password is no error but [`Change::Refused`].
     async fn change_own_password(
         &self,
         session: Self::Session,
@@ -44,7 +45,7 @@ pub trait Database: Send + Sync {
         password: &SecretString,
         fence: &Fence<'_>,
         turn: &Turn,
-    ) -> Result<(), Error>;
+    ) -> Result<Change, Error>;
 
     /// Finds what would make a change of the session user's own password fail.
     async fn preflight(
@@ -53,6 +54,17 @@ pub trait Database: Send + Sync {
         login: &Login,
         turn: &Turn,
     ) -> Result<Vec<Finding>, Error>;
+}
+
+/// How a change of password ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The password is changed.
+    Made,
+    /// The server refused this very password, by its policy or its history, and changed nothing.
+    /// The error is [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) and says what to
+    /// look at.
+    Refused(Error),
 }
 
 /// How a login ended.

@@ -8,7 +8,7 @@ use crate::password::PasswordPolicy;
 use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Verdict, Versions};
 use crate::secret::{Current, Pending, Previous, Secret};
 use crate::turn::Turn;
-use crate::users::{Attempt, Database, Login};
+use crate::users::{Attempt, Change, Database, Login};
 
 /// The single-user strategy over any [`Database`].
 ///
@@ -86,30 +86,31 @@ impl<D: Database> Rotator for SingleUser<D> {
             unseen: Vec::new(),
             untried: 0,
         };
-        let mut open = tries.log_in("AWSCURRENT", &current).await?;
+        let mut open = tries.open("AWSCURRENT", &current).await?;
         if open.is_none() && tries.log_in("AWSPENDING", &pending).await?.is_some() {
             return Ok(Applied::Already(format!(
                 "{} has the pending password already",
                 pending.account()
             )));
         }
-        let mut through = "AWSCURRENT".to_owned();
         for place in [Older::Previous, Older::Others] {
             if open.is_none() {
                 let older = self.older_logins(place, &current, versions).await;
                 let older = tries.allowed(older)?;
-                if let Some((session, name)) = tries.any(older, self.most(place)).await? {
-                    (open, through) = (Some(session), name);
-                }
+                open = tries.any(older, self.most(place)).await?;
             }
         }
-        let Some(session) = open else { return Err(tries.exhausted(&current)) };
+        let Some(Open { session, name, login }) = open else {
+            return Err(tries.exhausted(&current));
+        };
         let password = &pending.password;
-        self.database.change_own_password(session, &current, password, fence, turn).await?;
-        Ok(Applied::Changed(format!(
-            "changed the password of {}, logged in with {through}",
-            current.account()
-        )))
+        match self.database.change_own_password(session, &current, password, fence, turn).await? {
+            Change::Made => Ok(Applied::Changed(format!(
+                "changed the password of {}, logged in with {name}",
+                current.account()
+            ))),
+            Change::Refused(why) => self.refused(why, &login, turn).await,
+        }
     }
 
     async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
@@ -132,6 +133,13 @@ impl<D: Database> Rotator for SingleUser<D> {
     }
 }
 
+/// A session, and what opened it.
+struct Open<Session> {
+    session: Session,
+    name: String,
+    login: Login,
+}
+
 /// Where an older password of the same account may stand.
 #[derive(Clone, Copy)]
 enum Older {
@@ -140,6 +148,17 @@ enum Older {
 }
 
 impl<D: Database> SingleUser<D> {
+    /// The server refused the value. Only if the login that worked still does was nothing applied:
+    /// where passwords may not be used again, another container may have set this very one.
+    async fn refused(&self, why: Error, login: &Login, turn: &Turn) -> Result<Applied, Error> {
+        match self.database.log_in(login, turn).await? {
+            Attempt::Accepted(_) => Ok(Applied::Refused(why)),
+            Attempt::Refused(_) => {
+                Err(why.caused_by("and the password that logged in does not any more; retry"))
+            }
+        }
+    }
+
     /// How many passwords of one place may be tried.
     fn most(&self, place: Older) -> usize {
         match place {
@@ -196,6 +215,12 @@ impl<D: Database> Tries<'_, D> {
         }
     }
 
+    async fn open(&mut self, name: &str, login: &Login) -> Result<Option<Open<D::Session>>, Error> {
+        let session = self.log_in(name, login).await?;
+        let opened = |session| Open { session, name: name.to_owned(), login: login.clone() };
+        Ok(session.map(opened))
+    }
+
     fn was_refused(&self, login: &Login) -> bool {
         let password = login.password.expose_secret();
         self.refused.iter().any(|(_, tried, _)| tried.password.expose_secret() == password)
@@ -206,7 +231,7 @@ impl<D: Database> Tries<'_, D> {
         &mut self,
         logins: Vec<(String, Login)>,
         most: usize,
-    ) -> Result<Option<(D::Session, String)>, Error> {
+    ) -> Result<Option<Open<D::Session>>, Error> {
         let mut tried = 0;
         for (name, login) in logins {
             if self.was_refused(&login) {
@@ -217,8 +242,8 @@ impl<D: Database> Tries<'_, D> {
                 continue;
             }
             tried += 1;
-            if let Some(session) = self.log_in(&name, &login).await? {
-                return Ok(Some((session, name)));
+            if let Some(open) = self.open(&name, &login).await? {
+                return Ok(Some(open));
             }
         }
         Ok(None)

@@ -3,12 +3,13 @@
 use std::future::Future;
 use std::time::Duration;
 
-use fourstep::users::Login;
+use fourstep::users::{Change, Login};
 use fourstep::{CHANGE_TIME, Error, ErrorKind, SecretString, Turn};
 
 use crate::errors;
+use crate::password::{Literal, PasswordFormat};
 use crate::session::{Failure, Session};
-use crate::sql::{self, Verifier};
+use crate::sql;
 
 /// The least time that must be left to send COMMIT: below it the change is rolled back, because
 /// its outcome might not be heard.
@@ -16,6 +17,13 @@ const COMMIT_TIME: Duration = Duration::from_secs(1);
 
 /// How long a rollback may take. The end of the connection has the same effect.
 const ROLLBACK_TIME: Duration = Duration::from_secs(1);
+
+/// A password to be set, and the form in which the server gets it.
+#[derive(Clone, Copy)]
+pub(crate) struct NewPassword<'a> {
+    pub(crate) password: &'a SecretString,
+    pub(crate) format: PasswordFormat,
+}
 
 /// Sets the session user's password. `gate` is passed behind the account's lock and immediately
 /// before the change.
@@ -25,18 +33,22 @@ const ROLLBACK_TIME: Duration = Duration::from_secs(1);
 pub(crate) async fn change_own_password(
     mut session: Session,
     login: &Login,
-    password: &SecretString,
+    new: NewPassword<'_>,
     gate: impl Future<Output = Result<(), Error>> + Send,
     turn: &Turn,
-) -> Result<(), Error> {
+) -> Result<Change, Error> {
     let outcome = match own_account(&mut session, login, turn).await {
-        Ok(()) => transact(&mut session, login, password, gate, turn).await,
-        refused => refused,
+        Ok(()) => transact(&mut session, login, new, gate, turn).await,
+        Err(refused) => Err(refused),
     };
     session.close(turn).await;
-    outcome.map_err(|error| {
+    let named = |error: Error| {
         error.while_doing(format!("cannot change the password of {}", login.account()))
-    })
+    };
+    match outcome.map_err(named)? {
+        Change::Refused(why) => Ok(Change::Refused(named(why))),
+        Change::Made => Ok(Change::Made),
+    }
 }
 
 /// Refuses a session that is another user's, or on a server that cannot be changed.
@@ -100,16 +112,23 @@ pub(crate) fn too_old(version: Option<&str>) -> Option<Error> {
 async fn transact(
     session: &mut Session,
     login: &Login,
-    password: &SecretString,
+    new: NewPassword<'_>,
     gate: impl Future<Output = Result<(), Error>>,
     turn: &Turn,
-) -> Result<(), Error> {
-    // Made before the transaction: its 4096 rounds take a while on a small function.
-    let verifier = Verifier::new(password);
-    let prepared = prepare(session, login, &verifier, gate, turn).await;
-    if let Err(error) = prepared {
+) -> Result<Change, Error> {
+    new.format.check(session.terms())?;
+    if new.format == PasswordFormat::Plaintext {
+        turn.warn(
+            "POSTGRES_PASSWORD_FORMAT is plaintext: if the server logs statements, it logs the \
+             password",
+        );
+    }
+    // Made before the transaction: the 4096 rounds of SCRAM take a while on a small function.
+    let literal = new.format.literal(&login.username, new.password);
+    let prepared = prepare(session, login, &literal, gate, turn).await;
+    if !matches!(prepared, Ok(Change::Made)) {
         roll_back(session, turn).await;
-        return Err(error);
+        return prepared;
     }
     let left = turn.deadline().remaining();
     if left < COMMIT_TIME {
@@ -117,7 +136,7 @@ async fn transact(
         return Err(Error::new(ErrorKind::OutOfTime, "rolled back; nothing was changed")
             .caused_by(format!("{:.1} s are left, too little to commit", left.as_secs_f64())));
     }
-    session.run("COMMIT", "COMMIT".to_owned(), turn).await.map(drop).map_err(
+    session.run("COMMIT", "COMMIT".to_owned(), turn).await.map(|_| Change::Made).map_err(
         |failure| match failure {
             Failure::Refused(refusal) if !errors::leaves_commit_open(&refusal) => {
                 errors::of_statement("COMMIT", &refusal)
@@ -136,10 +155,10 @@ async fn transact(
 async fn prepare(
     session: &mut Session,
     login: &Login,
-    verifier: &Verifier,
+    password: &Literal,
     gate: impl Future<Output = Result<(), Error>>,
     turn: &Turn,
-) -> Result<(), Error> {
+) -> Result<Change, Error> {
     turn.enough_for_a_change()?;
     let left = turn.deadline().remaining();
     // Waiting for a lock must leave the time that a change needs.
@@ -149,10 +168,10 @@ async fn prepare(
     let what = "the account's lock";
     session.run(what, sql::lock(&login.username), turn).await.map_err(|fail| fail.of(what))?;
     gate.await?;
-    let alter = sql::alter_password(&login.username, verifier);
+    let alter = sql::alter_password(&login.username, password);
     match session.run("ALTER ROLE", alter, turn).await {
-        Ok(_) => Ok(()),
-        Err(Failure::Refused(refusal)) => Err(errors::of_alter(&refusal)),
+        Ok(_) => Ok(Change::Made),
+        Err(Failure::Refused(refusal)) => errors::of_alter(&refusal).map(Change::Refused),
         Err(Failure::Lost(error) | Failure::Late(error)) => {
             Err(error.caused_by("nothing was committed"))
         }

@@ -147,17 +147,24 @@ pub(crate) fn of_statement(what: &str, refusal: &ServerError) -> Error {
 
 /// Sorts an error of the ALTER ROLE, which carries the verifier: only the code and words of our
 /// own may leave.
-pub(crate) fn of_alter(refusal: &ServerError) -> Error {
-    let (kind, meaning) = of_change(refusal).unwrap_or_else(|| match of_class(&refusal.code) {
+///
+/// # Errors
+/// Everything but a refusal of the password itself, which is returned.
+pub(crate) fn of_alter(refusal: &ServerError) -> Result<Error, Error> {
+    let error = |kind, meaning| Error::new(kind, meaning).caused_by(refusal.state());
+    if let Some((kind, meaning)) = of_change(refusal) {
+        return Err(error(kind, meaning));
+    }
+    match of_class(&refusal.code) {
         kind @ (ErrorKind::Unreachable | ErrorKind::Throttled) => {
-            (kind, "the server failed at the change")
+            Err(error(kind, "the server failed at the change"))
         }
-        _ => (
+        _ => Ok(error(
             ErrorKind::Unsupported,
-            "the server refused the new password (look at its password policy and extensions)",
-        ),
-    });
-    Error::new(kind, meaning).caused_by(refusal.state())
+            "the server refused the new password: look at its password policy and extensions, and \
+             at PASSWORD_LENGTH and the EXCLUDE_... variables",
+        )),
+    }
 }
 
 /// The codes that mean one thing wherever they come up in a change.
@@ -256,14 +263,17 @@ mod tests {
             ("42601", ErrorKind::Unsupported),
             ("XX000", ErrorKind::Unreachable),
         ] {
+            let refused_value = matches!(code, "22023" | "42601");
             let sorted = of_alter(&error(code, ""));
+            assert_eq!(sorted.is_ok(), refused_value, "{code}");
+            let sorted = sorted.unwrap_or_else(|error| error);
             assert_eq!(sorted.kind(), kind, "{code}");
             assert!(sorted.to_string().ends_with(&format!("SQLSTATE {code}")), "{sorted}");
             assert!(!sorted.to_string().contains("mot de passe"), "{sorted}");
         }
         let mut race = error("XX000", "simple_heap_update");
         race.message = "tuple concurrently updated".into();
-        assert_eq!(of_alter(&race).kind(), ErrorKind::Conflict);
+        assert_eq!(of_alter(&race).unwrap_err().kind(), ErrorKind::Conflict);
     }
 
     proptest! {

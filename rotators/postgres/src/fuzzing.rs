@@ -62,7 +62,7 @@ pub async fn log_in_against(
     };
     let mut wire = Wire { stream: Box::new(Script { rest: script }), weak_authentication };
     Ok(match log_in(&mut wire, &login).await? {
-        Attempt::Accepted(greeting) => Some(greeting.len()),
+        Attempt::Accepted(greeting) => Some(greeting.messages.len()),
         Attempt::Refused(_) => None,
     })
 }

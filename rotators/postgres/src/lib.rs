@@ -2,13 +2,14 @@
 //!
 //! [`Postgres`] is the [`Database`] behind the strategies. A login counts only if the server asked
 //! for the password and checked it; a new password reaches the server as a SCRAM-SHA-256 verifier
-//! that is computed here; and the change is one transaction, behind an advisory lock named after
+//! that is computed here, unless another form is asked for; and the change is one transaction, behind an advisory lock named after
 //! the account, the framework's fence, and limits that the server itself enforces.
 
 mod change;
 mod errors;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod password;
 mod preflight;
 mod session;
 mod sql;
@@ -18,8 +19,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy, within};
-use fourstep::users::{Attempt, Database, Dialect, Login};
+use fourstep::users::{Attempt, Change, Database, Dialect, Login};
 use fourstep::{Environment, Error, Fence, Finding, SecretString, Turn};
+
+use change::NewPassword;
+use password::PasswordFormat;
+use session::Terms;
+use wire::Greeting;
 
 pub use session::Session;
 
@@ -45,11 +51,12 @@ pub const EXCLUDED_CHARACTERS: &str = ":/@\"'\\";
 pub struct Postgres {
     tls: TlsSettings,
     transport: TransportPolicy,
+    format: PasswordFormat,
 }
 
 impl Postgres {
-    /// Reads `TLS_CA_BUNDLE`, `TLS_SERVER_NAME`, `ALLOW_PLAINTEXT_FALLBACK` and
-    /// `ALLOW_WEAK_AUTHENTICATION`.
+    /// Reads `TLS_CA_BUNDLE`, `TLS_SERVER_NAME`, `ALLOW_PLAINTEXT_FALLBACK`,
+    /// `ALLOW_WEAK_AUTHENTICATION` and `POSTGRES_PASSWORD_FORMAT`.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
@@ -57,14 +64,17 @@ impl Postgres {
         Ok(Self {
             tls: TlsSettings::read(environment)?,
             transport: TransportPolicy::read(environment)?,
+            format: PasswordFormat::read(environment)?,
         })
     }
 
     async fn open(&self, login: &Login, turn: &Turn) -> Result<Attempt<Session>, Error> {
         let mut wire = self.connect(login, turn).await?;
         Ok(match wire::log_in(&mut wire, login).await? {
-            Attempt::Accepted(greeting) => {
-                Attempt::Accepted(Session::new(wire::splice(wire.stream, &greeting).await?))
+            Attempt::Accepted(Greeting { method, messages }) => {
+                let terms = Terms { method, weak_authentication: wire.weak_authentication };
+                let spliced = wire::splice(wire.stream, &messages).await?;
+                Attempt::Accepted(Session::new(spliced, terms))
             }
             Attempt::Refused(why) => {
                 turn.count_rejected_login();
@@ -98,8 +108,9 @@ impl Database for Postgres {
         password: &SecretString,
         fence: &Fence<'_>,
         turn: &Turn,
-    ) -> Result<(), Error> {
-        change::change_own_password(session, login, password, fence.pass(), turn).await
+    ) -> Result<Change, Error> {
+        let new = NewPassword { password, format: self.format };
+        change::change_own_password(session, login, new, fence.pass(), turn).await
     }
 
     async fn preflight(

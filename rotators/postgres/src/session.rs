@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Connection, Row};
 use tokio::task::JoinHandle;
 
 use crate::errors::{self, ServerError};
-use crate::wire::without_panic;
+use crate::wire::{Method, without_panic};
 
 /// How long taking leave of a server may hold up a step.
 const CLOSING_TIME: Duration = Duration::from_secs(1);
@@ -19,6 +19,17 @@ const CLOSING_TIME: Duration = Duration::from_secs(1);
 pub struct Session {
     connection: PgConnection,
     passing: JoinHandle<()>,
+    terms: Terms,
+}
+
+/// On which terms the session was opened.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    /// How the server checked the password.
+    pub(crate) method: Method,
+    /// Whether what shows a password may be sent: inside verified TLS, or where the function's
+    /// owner allowed it.
+    pub(crate) weak_authentication: bool,
 }
 
 impl std::fmt::Debug for Session {
@@ -49,8 +60,12 @@ impl Failure {
 }
 
 impl Session {
-    pub(crate) fn new((connection, passing): (PgConnection, JoinHandle<()>)) -> Self {
-        Self { connection, passing }
+    pub(crate) fn new((connection, passing): (PgConnection, JoinHandle<()>), terms: Terms) -> Self {
+        Self { connection, passing, terms }
+    }
+
+    pub(crate) fn terms(&self) -> Terms {
+        self.terms
     }
 
     /// Runs one query message in the simple protocol, which leaves no prepared statement behind

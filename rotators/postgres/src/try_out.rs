@@ -6,10 +6,13 @@
 
 use std::time::Duration;
 
-use fourstep::users::{Attempt, Database, Login, SslMode};
-use fourstep::{Deadline, Environment, Error, ErrorKind, ExposeSecret, Finding, Turn};
+use fourstep::users::{Attempt, Change, Database, Login, SslMode};
+use fourstep::{
+    Deadline, Environment, Error, ErrorKind, ExposeSecret, Finding, SecretString, Turn,
+};
 
-use crate::change::change_own_password;
+use crate::change::{NewPassword, change_own_password};
+use crate::password::PasswordFormat;
 use crate::sql::{self, quote_identifier};
 use crate::{Postgres, Session};
 
@@ -56,7 +59,12 @@ impl Place {
         let (role, verifier) = (quote_identifier(username), &place.login.password);
         place.as_admin(format!("DROP ROLE IF EXISTS {role}")).await;
         place.as_admin(format!("CREATE ROLE {role} LOGIN")).await;
-        place.as_admin(sql::alter_password(username, &sql::Verifier::new(verifier))).await;
+        place
+            .as_admin(sql::alter_password(
+                username,
+                &PasswordFormat::ScramSha256.literal(username, verifier),
+            ))
+            .await;
         Some(place)
     }
 
@@ -94,12 +102,19 @@ impl Place {
     ) -> Result<(), Error> {
         let session = self.open(&self.login).await?;
         let turn = Turn::new(Deadline::after(Duration::from_secs(seconds)));
-        change_own_password(session, &self.login, &password.into(), gate, &turn).await
+        change_own_password(session, &self.login, scram(&password.into()), gate, &turn)
+            .await
+            .map(|change| assert_eq!(change, Change::Made))
     }
 
     async fn assert_password(&self, password: &str) {
         self.open(&self.login.with_password(&password.into())).await.unwrap();
     }
+}
+
+/// A password in the form that is used by default.
+fn scram(password: &SecretString) -> NewPassword<'_> {
+    NewPassword { password, format: PasswordFormat::ScramSha256 }
 }
 
 async fn open_gate() -> Result<(), Error> {
@@ -120,9 +135,15 @@ async fn parity_18_25_26_any_name_and_any_password() {
             place.assert_password(password).await;
             assert!(matches!(place.try_login(&place.login).await.unwrap(), Attempt::Refused(_)));
             let session = place.open(&place.login.with_password(&password.into())).await.unwrap();
-            change_own_password(session, &place.login, &before.into(), open_gate(), &place.turn)
-                .await
-                .unwrap();
+            change_own_password(
+                session,
+                &place.login,
+                scram(&before.into()),
+                open_gate(),
+                &place.turn,
+            )
+            .await
+            .unwrap();
         }
         place.as_admin(format!("DROP ROLE {}", quote_identifier(name))).await;
     }
@@ -201,7 +222,8 @@ async fn another_session_s_change_at_the_same_moment_is_a_conflict() {
     other.run("alter", alter, &place.turn).await.unwrap();
     let session = place.open(&place.login.with_password(&"second".into())).await.unwrap();
     let third = "third".into();
-    let changed = change_own_password(session, &place.login, &third, open_gate(), &place.turn);
+    let changed =
+        change_own_password(session, &place.login, scram(&third), open_gate(), &place.turn);
     let commit = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         other.run("commit", "COMMIT".into(), &place.turn).await.unwrap();
@@ -272,7 +294,9 @@ async fn tls_is_verified_and_each_failure_has_its_class() {
     let Attempt::Accepted(session) = postgres.log_in(&login, &place.turn).await.unwrap() else {
         panic!("refused");
     };
-    change_own_password(session, &login, &"second".into(), open_gate(), &place.turn).await.unwrap();
+    change_own_password(session, &login, scram(&"second".into()), open_gate(), &place.turn)
+        .await
+        .unwrap();
     place.assert_password("second").await;
 }
 

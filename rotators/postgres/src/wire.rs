@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 
 use crate::Postgres;
 
-pub(crate) use login::log_in;
+pub(crate) use login::{Greeting, Method, log_in};
 pub(crate) use splice::{splice, without_panic};
 
 /// SSLRequest: its length, and the code that stands where a protocol version would.

@@ -1,5 +1,6 @@
 //! Single user on a real PostgreSQL.
 
+mod formats;
 mod hostile;
 mod logins;
 mod recovery;

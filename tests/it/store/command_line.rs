@@ -172,6 +172,15 @@ impl SecretStore for CommandLine {
         self.run("update-secret-version-stage", &input).await.map(drop)
     }
 
+    async fn remove_pending(&self, secret: &SecretId, from: &VersionId) -> Result<(), StoreError> {
+        let input = json!({
+            "SecretId": secret.as_str(),
+            "VersionStage": AWSPENDING,
+            "RemoveFromVersionId": from.as_str(),
+        });
+        self.run("update-secret-version-stage", &input).await.map(drop)
+    }
+
     async fn list_versions(&self, secret: &SecretId) -> Result<Vec<VersionSummary>, StoreError> {
         let input = json!({"SecretId": secret.as_str(), "IncludeDeprecated": true});
         let answer = self.run("list-secret-version-ids", &input).await?;

@@ -142,6 +142,16 @@ impl SecretStore for AwsStore {
         request.send().await.map(|_| ()).map_err(|error| store_error(&error))
     }
 
+    async fn remove_pending(&self, secret: &SecretId, from: &VersionId) -> Result<(), StoreError> {
+        let request = self
+            .client
+            .update_secret_version_stage()
+            .secret_id(secret.as_str())
+            .version_stage(AWSPENDING)
+            .remove_from_version_id(from.as_str());
+        request.send().await.map(|_| ()).map_err(|error| store_error(&error))
+    }
+
     async fn list_versions(&self, secret: &SecretId) -> Result<Vec<VersionSummary>, StoreError> {
         let mut versions = Vec::new();
         let mut next = None;

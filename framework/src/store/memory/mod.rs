@@ -185,6 +185,10 @@ impl SecretStore for MemoryStore {
         self.update_stage(secret, AWSCURRENT, Some(to), Some(from)).map(drop)
     }
 
+    async fn remove_pending(&self, secret: &SecretId, from: &VersionId) -> Result<(), StoreError> {
+        self.update_stage(secret, AWSPENDING, None, Some(from)).map(drop)
+    }
+
     async fn list_versions(&self, secret: &SecretId) -> Result<Vec<VersionSummary>, StoreError> {
         Ok(self.list(secret, true)?.versions)
     }

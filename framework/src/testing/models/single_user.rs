@@ -11,7 +11,7 @@ use crate::rotator::{Fence, Finding, Rotator};
 use crate::secret::Secret;
 use crate::testing::{Overlap, Remote, Testbed, Wire};
 use crate::turn::Turn;
-use crate::users::{Attempt, Database, Dialect, Login, SingleUser};
+use crate::users::{Attempt, Change, Database, Dialect, Login, SingleUser};
 
 /// A server whose users have one password each, and the single-user strategy over it.
 ///
@@ -131,7 +131,7 @@ impl Database for ModelDatabase {
         password: &SecretString,
         fence: &Fence<'_>,
         _: &Turn,
-    ) -> Result<(), Error> {
+    ) -> Result<Change, Error> {
         session.limit().await?;
         session.begin().await?;
         session.lock(&login.username).await?;
@@ -143,7 +143,8 @@ impl Database for ModelDatabase {
             }
         });
         change.await?;
-        Ok(session.commit().await?)
+        session.commit().await?;
+        Ok(Change::Made)
     }
 
     async fn preflight(&self, _: Session, _: &Login, _: &Turn) -> Result<Vec<Finding>, Error> {

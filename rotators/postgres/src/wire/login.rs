@@ -16,26 +16,42 @@ use crate::errors::{self, ServerError};
 /// # Errors
 /// [`ErrorKind::Unsupported`] if the server let the user in without a password, or asks for one in
 /// a way that the transport does not allow; then nothing of the password was sent.
-pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<Vec<u8>>, Error> {
+pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<Greeting>, Error> {
     let mut conversation = Conversation {
         exchange: Exchange::new(&mut wire.stream),
         username: &login.username,
         password: &login.password,
         weak_authentication: wire.weak_authentication,
-        answered: false,
-        told: false,
+        method: None,
     };
     match conversation.run(login.dbname.as_deref()).await {
         Ok(greeting) => Ok(Attempt::Accepted(greeting)),
         Err(Halt::Failed(error)) => Err(error),
         Err(Halt::Refused(refusal)) => {
-            let refusal = match conversation.told {
-                true => refusal.of_one_who_knows(),
-                false => refusal.without(login.password.expose_secret()),
+            let refusal = match conversation.method {
+                Some(Method::Cleartext) => refusal.of_one_who_knows(),
+                _ => refusal.without(login.password.expose_secret()),
             };
-            errors::of_login(&refusal, conversation.answered).map(Attempt::Refused)
+            errors::of_login(&refusal, conversation.method.is_some()).map(Attempt::Refused)
         }
     }
+}
+
+/// How a server checked the password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Method {
+    Cleartext,
+    Md5,
+    ScramSha256,
+}
+
+/// A login that succeeded.
+#[derive(Debug)]
+pub(crate) struct Greeting {
+    /// How the server checked the password.
+    pub(crate) method: Method,
+    /// What it said from AuthenticationOk to ReadyForQuery.
+    pub(crate) messages: Vec<u8>,
 }
 
 /// Why a conversation ended early.
@@ -56,35 +72,34 @@ struct Conversation<'a> {
     username: &'a str,
     password: &'a SecretString,
     weak_authentication: bool,
-    /// Whether the server asked for the password and got an answer.
-    answered: bool,
-    /// Whether the answer was the password itself.
-    told: bool,
+    /// How the server asked for the password, once it got an answer.
+    method: Option<Method>,
 }
 
 impl Conversation<'_> {
-    async fn run(&mut self, database: Option<&str>) -> Result<Vec<u8>, Halt> {
+    async fn run(&mut self, database: Option<&str>) -> Result<Greeting, Halt> {
         self.exchange.send(&message::startup(self.username, database)).await?;
         let accepted = loop {
             let asked = self.hear().await?;
-            match Request::parse(&asked)? {
-                Request::Ok if self.answered => break asked,
-                Request::Ok => return Err(Halt::Failed(unchecked())),
+            match (Request::parse(&asked)?, self.method) {
+                (Request::Ok, Some(method)) => break (asked, method),
+                (Request::Ok, None) => return Err(Halt::Failed(unchecked())),
+                (request, None) => self.answer(request).await?,
                 // A second question is no protocol that PostgreSQL speaks, and would let a server
                 // bargain down from the first.
-                _ if self.answered => return Err(Halt::Failed(not_postgres())),
-                request => self.answer(request).await?,
+                (_, Some(_)) => return Err(Halt::Failed(not_postgres())),
             }
         };
-        let mut greeting = Vec::new();
-        accepted.append_to(&mut greeting);
+        let (accepted, method) = accepted;
+        let mut messages = Vec::new();
+        accepted.append_to(&mut messages);
         loop {
             let message = self.hear().await?;
             match message.kind {
-                b'S' | b'K' => message.append_to(&mut greeting),
+                b'S' | b'K' => message.append_to(&mut messages),
                 b'Z' => {
-                    message.append_to(&mut greeting);
-                    return Ok(greeting);
+                    message.append_to(&mut messages);
+                    return Ok(Greeting { method, messages });
                 }
                 _ => return Err(Halt::Failed(not_postgres())),
             }
@@ -110,12 +125,14 @@ impl Conversation<'_> {
                 return Err(Halt::Failed(too_weak(&request)));
             }
             Request::Cleartext => {
-                self.told = true;
+                // Before it is sent: a server that was half told may repeat it too.
+                self.method = Some(Method::Cleartext);
                 self.exchange.send(&message::password(password)).await?;
             }
             Request::Md5(salt) => {
                 let hash = md5_hash(self.username.as_bytes(), password, salt);
                 self.exchange.send(&message::password(hash.as_bytes())).await?;
+                self.method = Some(Method::Md5);
             }
             Request::Sasl(mechanisms) => return self.answer_scram(mechanisms).await,
             Request::Ok | Request::Continue(_) | Request::Final(_) => {
@@ -128,7 +145,6 @@ impl Conversation<'_> {
                 ))));
             }
         }
-        self.answered = true;
         Ok(())
     }
 
@@ -155,7 +171,7 @@ impl Conversation<'_> {
                 .caused_by(cause)
         })?;
         self.exchange.send(&message::sasl_response(scram.message())).await?;
-        self.answered = true;
+        self.method = Some(Method::ScramSha256);
 
         let outcome = self.hear().await?;
         let Request::Final(outcome) = Request::parse(&outcome)? else {
