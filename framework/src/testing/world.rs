@@ -19,7 +19,7 @@ use crate::store::{AWSCURRENT, AWSPENDING};
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:kit";
 
 /// How often the service delivers a rotation before the kit says that it does not converge.
-const TRIES: u32 = 4;
+pub(super) const TRIES: u32 = 4;
 
 /// Longer than any rotation: a run that gets there goes round in circles.
 const MOST_CALLS: u64 = 5_000;
