@@ -8,10 +8,12 @@
 //! | the same after somebody moved AWSCURRENT back | rolled back after a rotation |
 //! | the same after a reader that lags behind said that pending does not work | one crash, every step twice; with `lagging_reader` |
 //! | a late container changes the password after a finished rotation | frozen in setSecret, cancelled |
+//! | the same where AWSCURRENT was the secondary password, so that REPLACE does not help | `late` |
 //! | AWSCURRENT is dead and an older password works: the remote forgot | forgotten after a rotation |
 //! | AWSCURRENT is dead because a cancelled version was promoted late | frozen in finishSecret, cancelled |
 //! | refused logins lock the account | forgotten after a rotation, with `failed_login_attempts`; `lock_out` |
 
+mod late;
 mod lock_out;
 mod rotator;
 
