@@ -8,7 +8,7 @@ use crate::step::Step;
 use crate::store::{AWSCURRENT, AWSPENDING};
 
 /// How often the service delivers a rotation before the kit says that it does not converge.
-const TRIES: u32 = 4;
+pub(super) const TRIES: u32 = 4;
 
 impl World {
     /// Delivers one step to a process of its own.

@@ -101,6 +101,14 @@ pub(super) fn sweep_until(
     report
 }
 
+/// One scenario alone, by its name: for defects of which it is known where they show.
+#[cfg(test)]
+pub(super) fn only(testbed: &dyn Testbed, effort: Effort, name: &str) -> Option<Section> {
+    let mut scenarios = scenarios(effort).into_iter();
+    let (name, scenario) = scenarios.find(|(one, _)| *one == name)?;
+    Some(explore(testbed, name, scenario, &|section| section.violations.len() == ENOUGH))
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -120,7 +128,7 @@ fn explore(
     let mut section = Section::new(name);
     loop {
         let played = runtime.block_on(async {
-            let mut world = World::new(testbed.fresh(&wire).await, testbed, &wire).await?;
+            let mut world = World::new(testbed, &wire).await?;
             scenario.play(&mut world).await
         });
         section.count(&wire, played);

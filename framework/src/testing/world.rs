@@ -95,13 +95,18 @@ pub(super) struct World {
 pub(super) type Checked<T = ()> = Result<T, Violation>;
 
 impl World {
+    /// A secret and a fresh remote.
+    pub(super) async fn new(testbed: &dyn Testbed, wire: &Wire) -> Checked<Self> {
+        Self::at(testbed.fresh(wire).await, testbed.overlap(), wire).await
+    }
+
     /// A world in which everything that is logged is written down.
     pub(super) async fn listening(
         remote: Box<dyn Remote>,
-        testbed: &dyn Testbed,
+        overlap: Overlap,
         wire: &Wire,
     ) -> Checked<Self> {
-        let mut world = Self::new(remote, testbed, wire).await?;
+        let mut world = Self::at(remote, overlap, wire).await?;
         world.log = Some(Log::default());
         Ok(world)
     }
@@ -113,11 +118,7 @@ impl World {
         poll_fn(|context| listening(dispatch.as_ref(), || work.as_mut().poll(context))).await
     }
 
-    pub(super) async fn new(
-        remote: Box<dyn Remote>,
-        testbed: &dyn Testbed,
-        wire: &Wire,
-    ) -> Checked<Self> {
+    async fn at(remote: Box<dyn Remote>, overlap: Overlap, wire: &Wire) -> Checked<Self> {
         let store = Arc::new(MemoryStore::new());
         let value = Some(SecretValue::from(remote.secret().as_str()));
         let token = Some(version(0));
@@ -125,7 +126,6 @@ impl World {
         let secret = store.create("kit", new).map_err(|error| Violation::of_kit(wire, &error))?;
         let secret =
             SecretId::parse(&secret.arn).map_err(|error| Violation::of_kit(wire, &error))?;
-        let overlap = testbed.overlap();
         let mut world = Self {
             store: Arc::new(WiredStore::new(store, wire.clone())),
             wire: wire.clone(),

@@ -85,7 +85,7 @@ pub(super) async fn names(testbed: &dyn Testbed, section: &mut Section) {
         let wire = Wire::default();
         // A testbed that cannot make such an account is not asked again.
         let Some(remote) = testbed.named(&wire, name, password).await else { continue };
-        let made = match World::listening(remote, testbed, &wire).await {
+        let made = match World::listening(remote, testbed.overlap(), &wire).await {
             Ok(mut world) => match rotations::in_a_row(&mut world, 2, 1).await {
                 Ok(()) => leaks::search(&mut world),
                 broken => broken,

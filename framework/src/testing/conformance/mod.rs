@@ -97,7 +97,9 @@ impl Check {
             return section;
         }
         let wire = Wire::default();
-        let made = match World::listening(testbed.fresh(&wire).await, testbed, &wire).await {
+        let made = match World::listening(testbed.fresh(&wire).await, testbed.overlap(), &wire)
+            .await
+        {
             Ok(mut world) => self.ask(&mut world).await.and_then(|()| leaks::search(&mut world)),
             Err(violation) => Err(violation),
         };

@@ -4,8 +4,10 @@
 //! go back to an earlier state. Each is also a [`Testbed`](super::Testbed) with the rotator that
 //! Fourstep has for it.
 
+mod mysql;
 mod server;
 mod single_user;
 
+pub use mysql::{DualPassword, Identified, PasswordRules, Refusal};
 pub use server::{Account, Accounts, Server, Session, Trouble};
 pub use single_user::{OneUser, SinglePassword};

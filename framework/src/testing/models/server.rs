@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::mysql::DualPassword;
 use crate::error::{Error, ErrorKind};
 use crate::testing::{Lost, Wire};
 
@@ -15,6 +16,8 @@ pub type Accounts = BTreeMap<String, Account>;
 pub struct Account {
     /// The password that logs in.
     pub password: String,
+    /// What MySQL keeps of an account besides.
+    pub dual: DualPassword,
 }
 
 /// A server in memory. Clones are the same server.
@@ -99,20 +102,22 @@ impl Server {
     /// Opens a session; `None` if the server refuses the password.
     ///
     /// # Errors
-    /// [`Lost`].
-    pub async fn log_in(&self, user: &str, password: &str) -> Result<Option<Session>, Lost> {
+    /// [`Trouble::Lost`]; [`Trouble::Refused`] if the account is locked, whatever the password.
+    pub async fn log_in(&self, user: &str, password: &str) -> Result<Option<Session>, Trouble> {
         let name = format!("log in as {user}");
-        let opened = self.wire.call(&name, || {
+        let opened = self.wire.call(&name, || -> Result<_, Trouble> {
             let mut state = self.state();
-            state.accounts.get(user).is_some_and(|account| account.accepts(password)).then(|| {
-                state.opened += 1;
-                let session = state.opened;
-                state.sessions.insert(session, false);
-                session
-            })
+            let Some(account) = state.accounts.get_mut(user) else { return Ok(None) };
+            if !account.log_in(password)? {
+                return Ok(None);
+            }
+            state.opened += 1;
+            let session = state.opened;
+            state.sessions.insert(session, false);
+            Ok(Some(session))
         });
         // The session is this server's until it is wrapped: a lost answer leaves it to an hour.
-        Ok(opened.await?.map(|id| Session {
+        Ok(opened.await??.map(|id| Session {
             server: self.clone(),
             id,
             user: user.to_owned(),
@@ -149,12 +154,12 @@ impl Server {
 impl Account {
     /// An account with this password.
     pub fn with_password(password: &str) -> Self {
-        Self { password: password.to_owned() }
+        Self { password: password.to_owned(), ..Self::default() }
     }
 
     /// Whether this password logs in.
     pub fn accepts(&self, password: &str) -> bool {
-        self.password == password
+        !self.locked_out() && self.is_password(password)
     }
 }
 
@@ -256,6 +261,18 @@ impl Session {
         Ok(())
     }
 
+    /// Changes the accounts at once, as a statement that commits by itself; its own answer.
+    ///
+    /// # Errors
+    /// [`Trouble::Lost`].
+    pub async fn execute<T>(
+        &self,
+        name: &str,
+        statement: impl FnOnce(&mut Accounts) -> T,
+    ) -> Result<T, Trouble> {
+        self.session(name, |state| statement(&mut state.accounts)).await
+    }
+
     /// Makes the transaction's changes, all at once, and gives the locks back.
     ///
     /// # Errors
@@ -271,16 +288,16 @@ impl Session {
         .await
     }
 
-    async fn session(&self, name: &str, work: impl FnOnce(&mut State)) -> Result<(), Trouble> {
+    async fn session<T>(
+        &self,
+        name: &str,
+        work: impl FnOnce(&mut State) -> T,
+    ) -> Result<T, Trouble> {
         let done = self.server.wire.call(name, || {
             let mut state = self.server.state();
-            let open = state.sessions.contains_key(&self.id);
-            if open {
-                work(&mut state);
-            }
-            open
+            state.sessions.contains_key(&self.id).then(|| work(&mut state))
         });
-        if done.await? { Ok(()) } else { Err(Trouble::Lost) }
+        done.await?.ok_or(Trouble::Lost)
     }
 }
 

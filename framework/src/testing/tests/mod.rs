@@ -1,9 +1,10 @@
 //! The kit, tried on what is known to be safe and on what is known to be broken.
 
 mod broken_rotator;
+mod dual_password;
 mod single_user;
 
-use super::sweep::sweep_until;
+use super::sweep::{only, sweep_until};
 use super::{Effort, Report, Testbed, conformance, sweep};
 
 /// How much to try: little in every build of the tests, more when asked for.
@@ -38,5 +39,16 @@ async fn assert_refuted(testbed: &dyn Testbed, name: &str) {
 #[track_caller]
 fn assert_names(report: &Report, name: &str) {
     let defects: Vec<String> = report.defects().iter().map(ToString::to_string).collect();
+    assert!(defects.iter().any(|defect| defect == name), "{name} is not among {defects:?}");
+}
+
+/// The same where it is known which scenario finds the defect: the others are not played.
+#[track_caller]
+fn assert_caught_in(testbed: &dyn Testbed, scenario: &str, name: &str) {
+    let Some(section) = only(testbed, Effort::Short, scenario) else {
+        panic!("there is no scenario {scenario:?}");
+    };
+    let defects: Vec<String> =
+        section.violations.iter().map(|violation| violation.what.to_string()).collect();
     assert!(defects.iter().any(|defect| defect == name), "{name} is not among {defects:?}");
 }

@@ -1,0 +1,57 @@
+//! A container that comes late with a change that nothing is compared with: AWSCURRENT is the
+//! secondary password, because a rotation was cancelled before.
+
+use super::Dual;
+use super::rotator::Defect;
+use crate::step::Step;
+use crate::testing::Wire;
+use crate::testing::report::What;
+use crate::testing::world::{Checked, Deed, Stand, World};
+
+/// B stands still after so many calls of setSecret, its rotation is cancelled, the next one
+/// succeeds, and B wakes up. False if B had ended before.
+async fn late(dual: &Dual, calls: u32) -> Checked<bool> {
+    let wire = Wire::default();
+    let mut world = World::new(dual, &wire).await?;
+    for calls in [None, Some(calls)] {
+        let token = world.begin()?;
+        world.deliver(Step::Create, &token).await?;
+        match calls {
+            None => drop(world.deliver(Step::Set, &token).await?),
+            Some(calls) => {
+                let mut frozen = world.process("B", Step::Set, &token);
+                for _ in 0..calls {
+                    if let Stand::Ended(_) = world.advance(&mut frozen, true).await? {
+                        return Ok(false);
+                    }
+                }
+                world.frozen = Some(frozen);
+            }
+        }
+        world.perform(Deed::Cancel).await?;
+    }
+    // Between two calls of A nothing is chosen to happen: B wakes up when all is done.
+    world.whole(1).await?;
+    world.wake().await?;
+    world.whole(1).await?;
+    Ok(true)
+}
+
+async fn violations(defect: Defect) -> Vec<(u32, What)> {
+    let mut found = Vec::new();
+    for calls in 0.. {
+        match late(&Dual::with(defect), calls).await {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(violation) => found.push((calls, violation.what)),
+        }
+    }
+    found
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lock_stops_a_late_change_that_nothing_is_compared_with() {
+    assert_eq!(violations(Defect::None).await, []);
+    // After the second fence, before ALTER USER.
+    assert_eq!(violations(Defect::NoLock).await, [(9, What::CurrentDead)]);
+}

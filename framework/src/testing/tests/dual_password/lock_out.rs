@@ -1,0 +1,63 @@
+//! Accounts that refused logins lock.
+
+use super::rotator::Defect;
+use super::{Dual, assert_caught_in};
+use crate::error::ErrorKind;
+use crate::step::Step;
+use crate::testing::Wire;
+use crate::testing::models::PasswordRules;
+use crate::testing::process::Progress;
+use crate::testing::report::What;
+use crate::testing::world::{Checked, Deed, World};
+
+fn locking(defect: Defect, failed_login_attempts: u32) -> Dual {
+    Dual { defect, rules: PasswordRules { failed_login_attempts, ..PasswordRules::default() } }
+}
+
+/// AWSCURRENT and AWSPREVIOUS hold the same password, which the server forgot.
+async fn forgotten(dual: &Dual, wire: &Wire) -> Checked<World> {
+    let mut world = World::new(dual, wire).await?;
+    world.whole(1).await?;
+    world.remote.remember();
+    world.whole(1).await?;
+    world.perform(Deed::Edit).await?;
+    world.perform(Deed::Forget).await?;
+    Ok(world)
+}
+
+fn refused(wire: &Wire) -> usize {
+    let line = wire.line();
+    let since = line.transcript.iter().rev().take_while(|one| !one.contains("begins"));
+    since.filter(|one| one.contains("log in as")).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_that_was_refused_is_not_tried_again_in_the_step() {
+    let wire = Wire::default();
+    let mut world = forgotten(&locking(Defect::None, 3), &wire).await.unwrap();
+    world.whole(1).await.unwrap();
+    let wire = Wire::default();
+    let mut world = forgotten(&locking(Defect::TriesTwice, 3), &wire).await.unwrap();
+    assert_eq!(world.whole(1).await.unwrap_err().what, What::StoredDead);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_of_a_locked_account_ends_the_step() {
+    let wire = Wire::default();
+    let mut world = forgotten(&locking(Defect::None, 2), &wire).await.unwrap();
+    let token = world.begin().unwrap();
+    world.deliver(Step::Create, &token).await.unwrap();
+    let mut process = world.process("A", Step::Set, &token);
+    let Progress::Ended(Err(error)) = process.advance(&wire, 1_000, true).await else {
+        panic!("the step did not fail");
+    };
+    assert_eq!(error.kind(), ErrorKind::Rejected);
+    assert!(error.to_string().contains("the account is locked"), "{error}");
+    assert_eq!(refused(&wire), 2);
+}
+
+#[test]
+fn an_account_that_locks_after_four_refused_logins_is_locked_by_one_crash() {
+    let name = "no stored version logs in";
+    assert_caught_in(&locking(Defect::None, 4), "forgotten after a rotation", name);
+}
