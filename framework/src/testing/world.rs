@@ -81,6 +81,8 @@ pub(super) struct World {
     pub(super) deed: Option<Deed>,
     /// A container that stands still somewhere and may wake up at any moment.
     pub(super) frozen: Option<Process>,
+    /// Whether it woke up and only waits for what another process holds.
+    awake: bool,
     /// One process for every step, as a warm container.
     pub(super) warm: Option<Arc<dyn Function>>,
     pub(super) left: PendingLabel,
@@ -112,6 +114,7 @@ impl World {
             disturbed: false,
             deed: None,
             frozen: None,
+            awake: false,
             warm: None,
             left: PendingLabel::Removed,
             values: BTreeMap::new(),
@@ -209,7 +212,7 @@ impl World {
             self.deed = None;
             self.perform(deed).await?;
         }
-        if self.frozen.is_some() && self.wire.line().choices.yes() {
+        if self.frozen.is_some() && (self.awake || self.wire.line().choices.yes()) {
             self.wake().await?;
         }
         Ok(())
@@ -218,13 +221,16 @@ impl World {
     /// The frozen container wakes up and goes on, to its end or to what another process holds.
     pub(super) async fn wake(&mut self) -> Checked {
         let Some(mut frozen) = self.frozen.take() else { return Ok(()) };
-        self.wire.line().note(format!("{} wakes up", frozen.name));
+        if !std::mem::take(&mut self.awake) {
+            self.wire.line().note(format!("{} wakes up", frozen.name));
+        }
         loop {
             match self.advance(&mut frozen, false).await? {
                 Stand::Ready => {}
                 Stand::Ended(_) => return Ok(()),
                 Stand::Blocked => {
-                    self.frozen = Some(frozen);
+                    // The remote lets it go on as soon as it can: there is nothing to choose.
+                    (self.frozen, self.awake) = (Some(frozen), true);
                     return Ok(());
                 }
             }
