@@ -38,8 +38,8 @@ impl World {
             return Err(self.wrong(What::CurrentDead));
         }
         let full = self.overlap == Overlap::Full;
-        if full && !self.disturbed && previous.is_some() && !self.accepts(previous.as_ref()).await?
-        {
+        let dead = full && previous.is_some() && !self.accepts(previous.as_ref()).await?;
+        if dead && !self.disturbed {
             return Err(self.wrong(What::PreviousDead));
         }
         let mut kept = vec![current];
@@ -53,7 +53,9 @@ impl World {
             return Ok(());
         }
         let fields = self.remote.credential();
-        for version in self.stored()? {
+        // Where AWSPREVIOUS was moved to a dead version, another one works in its stead.
+        let others = if dead { Vec::new() } else { self.stored()? };
+        for version in others {
             let Some(secret) = self.value(&version)? else { continue };
             let kept = secrets.iter().any(|one| same_credential(one, &secret, fields));
             if !kept && self.remote.accepts(&secret).await {
