@@ -62,8 +62,9 @@ impl World {
                 return Err(self.wrong(What::OldAlive));
             }
         }
-        match self.remote.credentials().await {
-            Some(number) if number > secrets.len() => Err(self.wrong(What::LeftOver)),
+        match (self.remote.credentials().await, self.remote.unsettled()) {
+            (Some(number), _) if number > secrets.len() => Err(self.wrong(What::LeftOver)),
+            (_, Some(what)) => Err(self.wrong(What::Complaint(what))),
             _ => Ok(()),
         }
     }
@@ -104,13 +105,16 @@ impl World {
 
     /// Does what an operator, or fate, does beside the rotation.
     pub(super) async fn perform(&mut self, deed: Deed) -> Checked {
+        if deed == Deed::Administer {
+            return self.administer().map(drop);
+        }
         self.disturbed = true;
         self.healed_by = Some(self.rotations + 1);
         let weaker = match deed {
             Deed::Cancel | Deed::Edit | Deed::Forget => Promise::Stored,
             // Whoever moves labels under a running rotation takes over its promise.
             Deed::RollBack if self.under_way()? => Promise::Stored,
-            Deed::RollBack => self.promise,
+            Deed::RollBack | Deed::Administer => self.promise,
         };
         if self.overlap == Overlap::None || matches!(deed, Deed::Forget | Deed::RollBack) {
             self.promise = self.promise.min(weaker);
@@ -125,7 +129,21 @@ impl World {
                 }
                 Ok(())
             }
+            Deed::Administer => Ok(()),
         }
+    }
+
+    /// Somebody changes what belongs to the account in use. No promise is weaker for it; but what
+    /// is done between testSecret and the promotion is carried over by the next rotation only.
+    pub(super) fn administer(&mut self) -> Checked<bool> {
+        let Some(current) = self.holder(AWSCURRENT)? else { return Ok(false) };
+        let Some(secret) = self.value(&current)? else { return Ok(false) };
+        if !self.remote.administer(&secret) {
+            return Ok(false);
+        }
+        self.wire.line().note(format!("somebody changes what belongs to the account of {current}"));
+        self.healed_by = Some(self.rotations + 1);
+        Ok(true)
     }
 
     /// Somebody stores AWSCURRENT again with a note added, or, if it is no document, as it is.

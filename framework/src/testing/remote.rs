@@ -64,6 +64,18 @@ pub trait Remote: Send + Sync {
         None
     }
 
+    /// What is wrong at the remote once a rotation has ended that nobody interfered with since it
+    /// began: for what may be under way before.
+    fn unsettled(&self) -> Option<String> {
+        None
+    }
+
+    /// Somebody changes what belongs to the account in use besides its credential, such as its
+    /// rights: a rotation carries it over. False if there is nothing of the kind.
+    fn administer(&self, _current: &Secret) -> bool {
+        false
+    }
+
     /// An hour goes by at the remote: it ends what its own time limits end.
     fn hour_passes(&self) {}
 

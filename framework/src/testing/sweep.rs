@@ -129,6 +129,7 @@ fn scenarios(effort: Effort) -> Vec<(&'static str, Scenario)> {
         ("edited between any two calls", Deed::Edit),
         ("rolled back between any two calls", Deed::RollBack),
         ("forgotten between any two calls", Deed::Forget),
+        ("administered between any two calls", Deed::Administer),
     ] {
         list.push((name, Interference { deed, faults: once }));
     }

@@ -50,6 +50,8 @@ pub(super) enum Deed {
     RollBack,
     /// The remote loses what was done since the last rotation ended.
     Forget,
+    /// Somebody changes what belongs to the account besides its credential.
+    Administer,
 }
 
 /// What must log in at every moment.
