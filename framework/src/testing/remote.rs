@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::Wire;
+use super::{Effort, Wire};
 use crate::engine::{Engine, Outcome};
 use crate::error::Error;
 use crate::event::RotationEvent;
@@ -26,6 +26,12 @@ pub enum Overlap {
 pub trait Testbed: Send + Sync {
     /// How many credentials work at once there.
     fn overlap(&self) -> Overlap;
+
+    /// How often the turn changes at most where two containers race. Few changes find most of
+    /// what there is to find, and all of them are too many where a step makes many calls.
+    fn turns(&self, effort: Effort) -> u32 {
+        if effort == Effort::Short { 3 } else { u32::MAX }
+    }
 
     /// A remote in its first state, or an account of its own on a real one. Nothing that is done
     /// to one remote may be seen at another. What a model does for the process under test goes

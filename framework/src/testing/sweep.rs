@@ -19,7 +19,7 @@ const ENOUGH: usize = 3;
 pub enum Effort {
     /// One fault at a time, and races with few changes of turn: for every build.
     Short,
-    /// All pairs of faults over three rotations, and all races.
+    /// All pairs of faults over three rotations, and all races that the testbed allows.
     Full,
     /// Besides, pairs where something interferes or stands still: by hand.
     Long,
@@ -35,7 +35,7 @@ pub enum Effort {
 /// work over the [`Wire`] they are given; for a real remote there is
 /// [`conformance`](super::conformance).
 pub fn sweep(testbed: &dyn Testbed, effort: Effort) -> Report {
-    let scenarios = scenarios(effort);
+    let scenarios = scenarios(testbed, effort);
     let queue: Mutex<VecDeque<_>> = Mutex::new(scenarios.iter().enumerate().collect());
     let sections = Mutex::new(Vec::new());
     let workers = thread::available_parallelism().map_or(1, usize::from).min(scenarios.len());
@@ -92,13 +92,13 @@ fn explore(testbed: &dyn Testbed, name: &'static str, scenario: Scenario) -> Sec
     }
 }
 
-fn scenarios(effort: Effort) -> Vec<(&'static str, Scenario)> {
+fn scenarios(testbed: &dyn Testbed, effort: Effort) -> Vec<(&'static str, Scenario)> {
     use Scenario::{Afterwards, CancelledTwice, Frozen, FrozenAndCancelled, Interference, Race};
     let full = effort != Effort::Short;
     let more = u32::from(effort == Effort::Long);
     let rotations =
         |rotations, times, faults, menu| Scenario::Rotations { rotations, times, faults, menu };
-    let turns = if full { u32::MAX } else { 3 };
+    let turns = testbed.turns(effort);
     let mut list = Vec::new();
     if full {
         list.push(("two crashes in three rotations", rotations(3, 1, 2, Menu::Crashes)));
