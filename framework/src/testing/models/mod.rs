@@ -4,8 +4,12 @@
 //! go back to an earlier state. Each is also a [`Testbed`](super::Testbed) with the rotator that
 //! Fourstep has for it.
 
+mod rights;
 mod server;
+mod shared_server;
 mod single_user;
 
+pub use rights::{Grant, Mark, Rights};
 pub use server::{Account, Accounts, Server, Session, Trouble};
+pub use shared_server::SharedServer;
 pub use single_user::SinglePassword;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::Rights;
 use crate::error::{Error, ErrorKind};
 use crate::testing::{Lost, Wire};
 
@@ -15,6 +16,8 @@ pub type Accounts = BTreeMap<String, Account>;
 pub struct Account {
     /// The password that logs in.
     pub password: String,
+    /// What else there is to it, where rotations are concerned with that.
+    pub rights: Rights,
 }
 
 /// A server in memory. Clones are the same server.
@@ -149,12 +152,12 @@ impl Server {
 impl Account {
     /// An account with this password.
     pub fn with_password(password: &str) -> Self {
-        Self { password: password.to_owned() }
+        Self { password: password.to_owned(), ..Self::default() }
     }
 
     /// Whether this password logs in.
     pub fn accepts(&self, password: &str) -> bool {
-        self.password == password
+        self.is_live() && self.password == password
     }
 }
 
