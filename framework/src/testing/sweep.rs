@@ -58,6 +58,14 @@ pub fn sweep(testbed: &dyn Testbed, effort: Effort) -> Report {
     report
 }
 
+/// One scenario alone, by its name: for defects of which it is known where they show.
+#[cfg(test)]
+pub(super) fn only(testbed: &dyn Testbed, effort: Effort, name: &str) -> Option<Section> {
+    let mut scenarios = scenarios(testbed, effort).into_iter();
+    let (name, scenario) = scenarios.find(|(one, _)| *one == name)?;
+    Some(explore(testbed, name, scenario))
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,16 @@
 //! The kit, tried on what is known to be safe and on what is known to be broken.
 
+mod admin;
+mod alternating;
+mod alternation;
+mod by_admin;
+mod install;
+mod pair;
 mod single_user;
+mod stale_base;
+mod takeover;
 
+use super::sweep::only;
 use super::{Effort, Testbed, sweep};
 
 /// How much to try: little in every build of the tests, more when asked for.
@@ -26,5 +35,16 @@ fn assert_safe(testbed: &dyn Testbed) {
 fn assert_caught(testbed: &dyn Testbed, name: &str) {
     let report = sweep(testbed, Effort::Short);
     let defects: Vec<String> = report.defects().iter().map(ToString::to_string).collect();
+    assert!(defects.iter().any(|defect| defect == name), "{name} is not among {defects:?}");
+}
+
+/// The same where it is known which scenario finds the defect: the others are not played.
+#[track_caller]
+fn assert_caught_in(testbed: &dyn Testbed, scenario: &str, name: &str) {
+    let Some(section) = only(testbed, Effort::Short, scenario) else {
+        panic!("there is no scenario {scenario:?}");
+    };
+    let defects: Vec<String> =
+        section.violations.iter().map(|violation| violation.what.to_string()).collect();
     assert!(defects.iter().any(|defect| defect == name), "{name} is not among {defects:?}");
 }
