@@ -38,8 +38,8 @@ impl World {
             return Err(self.wrong(What::CurrentDead));
         }
         let full = self.overlap == Overlap::Full;
-        if full && !self.disturbed && previous.is_some() && !self.accepts(previous.as_ref()).await?
-        {
+        let dead = full && previous.is_some() && !self.accepts(previous.as_ref()).await?;
+        if dead && !self.disturbed {
             return Err(self.wrong(What::PreviousDead));
         }
         let mut kept = vec![current];
@@ -54,15 +54,18 @@ impl World {
             return Ok(());
         }
         let fields = self.remote.credential();
-        for version in self.stored()? {
+        // Where AWSPREVIOUS was moved to a dead version, another one works in its stead.
+        let others = if dead { Vec::new() } else { self.stored()? };
+        for version in others {
             let Some(secret) = self.value(&version)? else { continue };
             let kept = secrets.iter().any(|one| same_credential(one, &secret, fields));
             if !kept && self.remote.accepts(&secret).await {
                 return Err(self.wrong(What::OldAlive));
             }
         }
-        match self.remote.credentials().await {
-            Some(number) if number > secrets.len() => Err(self.wrong(What::LeftOver)),
+        match (self.remote.credentials().await, self.remote.unsettled()) {
+            (Some(number), _) if number > secrets.len() => Err(self.wrong(What::LeftOver)),
+            (_, Some(what)) => Err(self.wrong(What::Complaint(what))),
             _ => Ok(()),
         }
     }
@@ -103,13 +106,16 @@ impl World {
 
     /// Does what an operator, or fate, does beside the rotation.
     pub(super) async fn perform(&mut self, deed: Deed) -> Checked {
+        if deed == Deed::Administer {
+            return self.administer().map(drop);
+        }
         self.disturbed = true;
         self.healed_by = Some(self.rotations + 1);
         let weaker = match deed {
             Deed::Cancel | Deed::Edit | Deed::Forget => Promise::Stored,
             // Whoever moves labels under a running rotation takes over its promise.
             Deed::RollBack if self.under_way()? => Promise::Stored,
-            Deed::RollBack => self.promise,
+            Deed::RollBack | Deed::Administer => self.promise,
         };
         if self.overlap == Overlap::None || matches!(deed, Deed::Forget | Deed::RollBack) {
             self.promise = self.promise.min(weaker);
@@ -125,7 +131,21 @@ impl World {
                 }
                 Ok(())
             }
+            Deed::Administer => Ok(()),
         }
+    }
+
+    /// Somebody changes what belongs to the account in use. No promise is weaker for it; but what
+    /// is done between testSecret and the promotion is carried over by the next rotation only.
+    pub(super) fn administer(&mut self) -> Checked<bool> {
+        let Some(current) = self.holder(AWSCURRENT)? else { return Ok(false) };
+        let Some(secret) = self.value(&current)? else { return Ok(false) };
+        if !self.remote.administer(&secret) {
+            return Ok(false);
+        }
+        self.wire.line().note(format!("somebody changes what belongs to the account of {current}"));
+        self.healed_by = Some(self.rotations + 1);
+        Ok(true)
     }
 
     /// Somebody stores AWSCURRENT again with a note added, or, if it is no document, as it is.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::Wire;
+use super::{Effort, Wire};
 use crate::engine::{Engine, Outcome};
 use crate::error::Error;
 use crate::event::RotationEvent;
@@ -26,6 +26,12 @@ pub enum Overlap {
 pub trait Testbed: Send + Sync {
     /// How many credentials work at once there.
     fn overlap(&self) -> Overlap;
+
+    /// How often the turn changes at most where two containers race. Few changes find most of
+    /// what there is to find, and all of them are too many where a step makes many calls.
+    fn turns(&self, effort: Effort) -> u32 {
+        if effort == Effort::Short { 3 } else { u32::MAX }
+    }
 
     /// A remote in its first state, or an account of its own on a real one. Nothing that is done
     /// to one remote may be seen at another. What a model does for the process under test goes
@@ -74,6 +80,18 @@ pub trait Remote: Send + Sync {
     /// touched that is somebody else's.
     fn complaint(&self) -> Option<String> {
         None
+    }
+
+    /// What is wrong at the remote once a rotation has ended that nobody interfered with since it
+    /// began: for what may be under way before.
+    fn unsettled(&self) -> Option<String> {
+        None
+    }
+
+    /// Somebody changes what belongs to the account in use besides its credential, such as its
+    /// rights: a rotation carries it over. False if there is nothing of the kind.
+    fn administer(&self, _current: &Secret) -> bool {
+        false
     }
 
     /// An hour goes by at the remote: it ends what its own time limits end.

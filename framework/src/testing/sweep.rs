@@ -21,7 +21,7 @@ const ENOUGH: usize = 3;
 pub enum Effort {
     /// One fault at a time, and races with few changes of turn: for every build.
     Short,
-    /// All pairs of faults over three rotations, and all races.
+    /// All pairs of faults over three rotations, and all races that the testbed allows.
     Full,
     /// Besides, pairs where something interferes or stands still: by hand.
     Long,
@@ -78,7 +78,7 @@ pub(super) fn sweep_until(
         }
         section.violations.len() == ENOUGH || found.load(Ordering::Relaxed)
     };
-    let scenarios = scenarios(effort);
+    let scenarios = scenarios(testbed, effort);
     let queue: Mutex<VecDeque<_>> = Mutex::new(scenarios.iter().enumerate().collect());
     let sections = Mutex::new(Vec::new());
     let workers = thread::available_parallelism().map_or(1, usize::from).min(scenarios.len());
@@ -104,7 +104,7 @@ pub(super) fn sweep_until(
 /// One scenario alone, by its name: for defects of which it is known where they show.
 #[cfg(test)]
 pub(super) fn only(testbed: &dyn Testbed, effort: Effort, name: &str) -> Option<Section> {
-    let mut scenarios = scenarios(effort).into_iter();
+    let mut scenarios = scenarios(testbed, effort).into_iter();
     let (name, scenario) = scenarios.find(|(one, _)| *one == name)?;
     Some(explore(testbed, name, scenario, &|section| section.violations.len() == ENOUGH))
 }
@@ -138,13 +138,13 @@ fn explore(
     }
 }
 
-fn scenarios(effort: Effort) -> Vec<(&'static str, Scenario)> {
+fn scenarios(testbed: &dyn Testbed, effort: Effort) -> Vec<(&'static str, Scenario)> {
     use Scenario::{Afterwards, CancelledTwice, Frozen, FrozenAndCancelled, Interference, Race};
     let full = effort != Effort::Short;
     let more = u32::from(effort == Effort::Long);
     let rotations =
         |rotations, times, faults, menu| Scenario::Rotations { rotations, times, faults, menu };
-    let turns = if full { u32::MAX } else { 3 };
+    let turns = testbed.turns(effort);
     let mut list = Vec::new();
     if full {
         list.push(("two crashes in three rotations", rotations(3, 1, 2, Menu::Crashes)));
@@ -175,6 +175,7 @@ fn scenarios(effort: Effort) -> Vec<(&'static str, Scenario)> {
         ("edited between any two calls", Deed::Edit),
         ("rolled back between any two calls", Deed::RollBack),
         ("forgotten between any two calls", Deed::Forget),
+        ("administered between any two calls", Deed::Administer),
     ] {
         list.push((name, Interference { deed, faults: once }));
     }

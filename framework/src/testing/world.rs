@@ -49,6 +49,8 @@ pub(super) enum Deed {
     RollBack,
     /// The remote loses what was done since the last rotation ended.
     Forget,
+    /// Somebody changes what belongs to the account besides its credential.
+    Administer,
 }
 
 /// What must log in at every moment.
@@ -82,6 +84,8 @@ pub(super) struct World {
     pub(super) frozen: Option<Process>,
     /// Whether one woke up after this rotation began.
     pub(super) late: bool,
+    /// Whether it woke up and only waits for what another process holds.
+    awake: bool,
     /// One process for every step, as a warm container.
     pub(super) warm: Option<Arc<dyn Function>>,
     pub(super) left: PendingLabel,
@@ -139,6 +143,7 @@ impl World {
             deed: None,
             frozen: None,
             late: false,
+            awake: false,
             warm: None,
             left: PendingLabel::Removed,
             values: BTreeMap::new(),
@@ -246,7 +251,7 @@ impl World {
             self.deed = None;
             self.perform(deed).await?;
         }
-        if self.frozen.is_some() && self.wire.line().choices.yes() {
+        if self.frozen.is_some() && (self.awake || self.wire.line().choices.yes()) {
             self.wake().await?;
         }
         Ok(())
@@ -256,13 +261,16 @@ impl World {
     pub(super) async fn wake(&mut self) -> Checked {
         let Some(mut frozen) = self.frozen.take() else { return Ok(()) };
         self.late = true;
-        self.wire.line().note(format!("{} wakes up", frozen.name));
+        if !std::mem::take(&mut self.awake) {
+            self.wire.line().note(format!("{} wakes up", frozen.name));
+        }
         loop {
             match self.advance(&mut frozen, false).await? {
                 Stand::Ready => {}
                 Stand::Ended(_) => return Ok(()),
                 Stand::Blocked => {
-                    self.frozen = Some(frozen);
+                    // The remote lets it go on as soon as it can: there is nothing to choose.
+                    (self.frozen, self.awake) = (Some(frozen), true);
                     return Ok(());
                 }
             }

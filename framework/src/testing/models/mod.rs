@@ -5,9 +5,13 @@
 //! Fourstep has for it.
 
 mod mysql;
+mod rights;
 mod server;
+mod shared_server;
 mod single_user;
 
 pub use mysql::{DualPassword, Identified, PasswordRules, Refusal};
+pub use rights::{Grant, Mark, Rights};
 pub use server::{Account, Accounts, Server, Session, Trouble};
+pub use shared_server::SharedServer;
 pub use single_user::{OneUser, SinglePassword};

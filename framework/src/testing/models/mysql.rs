@@ -148,9 +148,10 @@ impl Account {
     pub(super) fn log_in(&mut self, password: &str) -> Result<bool, Trouble> {
         let accepted = match &self.dual.stale {
             Some(stale) => stale.iter().flatten().any(|one| one == password),
-            None => self.is_password(password),
+            None => self.is_live() && self.is_password(password),
         };
-        if !self.locked_out() {
+        // Where nothing locks, nothing is counted.
+        if self.dual.rules.failed_login_attempts > 0 && !self.locked_out() {
             self.dual.failed_logins = if accepted { 0 } else { self.dual.failed_logins + 1 };
         }
         if self.locked_out() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::Rights;
 use super::mysql::DualPassword;
 use crate::error::{Error, ErrorKind};
 use crate::testing::{Lost, Wire};
@@ -18,6 +19,8 @@ pub struct Account {
     pub password: String,
     /// What MySQL keeps of an account besides.
     pub dual: DualPassword,
+    /// What else there is to it, where rotations are concerned with that.
+    pub rights: Rights,
 }
 
 /// A server in memory. Clones are the same server.
@@ -159,7 +162,7 @@ impl Account {
 
     /// Whether this password logs in.
     pub fn accepts(&self, password: &str) -> bool {
-        !self.locked_out() && self.is_password(password)
+        self.is_live() && !self.locked_out() && self.is_password(password)
     }
 }
 

@@ -1,8 +1,16 @@
 //! The kit, tried on what is known to be safe and on what is known to be broken.
 
+mod admin;
+mod alternating;
+mod alternation;
 mod broken_rotator;
+mod by_admin;
 mod dual_password;
+mod install;
+mod pair;
 mod single_user;
+mod stale_base;
+mod takeover;
 
 use super::sweep::{only, sweep_until};
 use super::{Effort, Report, Testbed, conformance, sweep};

@@ -1,0 +1,102 @@
+//! Alternating users, tried.
+//!
+//! | sequence | where it is played |
+//! |---|---|
+//! | F3, a late container | frozen in setSecret, and cancelled; planted: [`Defect::NoFence`] |
+//! | F6a, b, a half-made user | one crash; cancelled twice; planted: [`Defect::NoMark`] |
+//! | F6c, a pair after an edit | edited after a rotation; `takeover` |
+//! | F6, F7, somebody else's user | `takeover`; planted: [`Defect::NameProves`] |
+//! | F8, a powerful user | `takeover` |
+//! | F9, a stale base | stale reads; planted in `stale_base`: [`Defect::StaleBase`] |
+//! | F10, a dead AWSCURRENT | forgotten, at any moment and after a rotation; frozen in finishSecret, cancelled; planted: [`Defect::NoRepair`] |
+//! | F11, late or missing rights | frozen in and race for setSecret, after rights were changed; planted: [`Defect::RevokeAll`] |
+//! | F12, rights changed meanwhile | administered between any two calls; planted: [`Defect::PendingFirst`] |
+//! | F13, several databases | every scenario, with [`Commit::PerDatabase`]; planted: [`Defect::PasswordFirst`] |
+//! | rule 11, memory | the same process for all; planted: [`Defect::Memory`] |
+
+use super::alternating::Alternating;
+use super::pair::{Commit, Defect};
+use super::{assert_caught, assert_caught_in, assert_safe};
+use crate::rotator::Rotator;
+use crate::testing::Overlap;
+use crate::testing::models::{Server, SharedServer};
+
+fn testbed(
+    commit: Commit,
+    defect: Option<Defect>,
+) -> SharedServer<impl Fn(&Server) -> Box<dyn Rotator> + Clone + Send + Sync> {
+    SharedServer::new(Overlap::Full, move |server| {
+        Box::new(Alternating::new(server, commit, defect))
+    })
+}
+
+#[test]
+fn alternating_users_over_several_databases_survive_every_sweep() {
+    assert_safe(&testbed(Commit::PerDatabase, None));
+}
+
+#[test]
+fn alternating_users_without_transactions_survive_every_sweep() {
+    assert_safe(&testbed(Commit::PerStatement, None));
+}
+
+#[test]
+fn rights_given_after_the_password_leave_a_live_user_without_them() {
+    for commit in [Commit::PerDatabase, Commit::PerStatement] {
+        let broken = testbed(commit, Some(Defect::PasswordFirst));
+        assert_caught(&broken, "a live user lacks its rights");
+    }
+}
+
+#[test]
+fn a_pending_secret_that_is_tried_first_is_never_made_equal_again() {
+    for commit in [Commit::PerDatabase, Commit::PerStatement] {
+        let broken = testbed(commit, Some(Defect::PendingFirst));
+        let scenario = "administered between any two calls";
+        assert_caught_in(&broken, scenario, "repeating the rotation never succeeds");
+    }
+}
+
+#[test]
+fn rights_that_are_taken_before_they_are_given_are_missed() {
+    let broken = testbed(Commit::PerStatement, Some(Defect::RevokeAll));
+    assert_caught_in(&broken, "one crash in three rotations", "a live user lacks its rights");
+}
+
+#[test]
+fn a_user_without_a_mark_is_refused_for_ever_when_it_is_half_made() {
+    let broken = testbed(Commit::PerStatement, Some(Defect::NoMark));
+    let name = "repeating the rotation never succeeds";
+    assert_caught_in(&broken, "one crash in three rotations", name);
+}
+
+#[test]
+fn a_user_without_a_mark_is_refused_for_ever_after_a_cancelled_rotation() {
+    let broken = testbed(Commit::PerDatabase, Some(Defect::NoMark));
+    assert_caught_in(&broken, "cancelled twice", "the next rotation never succeeds");
+}
+
+#[test]
+fn a_late_container_that_passes_no_fence_undoes_a_finished_rotation() {
+    for commit in [Commit::PerDatabase, Commit::PerStatement] {
+        let broken = testbed(commit, Some(Defect::NoFence));
+        let scenario = "frozen in setSecret, cancelled";
+        assert_caught_in(&broken, scenario, "AWSCURRENT does not log in");
+    }
+}
+
+#[test]
+fn who_is_next_must_not_be_remembered() {
+    let broken = testbed(Commit::PerStatement, Some(Defect::Memory));
+    let scenario = "one crash, the same process for all";
+    assert_caught_in(&broken, scenario, "repeating the rotation never succeeds");
+}
+
+#[test]
+fn a_current_secret_that_was_lost_must_be_set_again() {
+    for commit in [Commit::PerDatabase, Commit::PerStatement] {
+        let broken = testbed(commit, Some(Defect::NoRepair));
+        let scenario = "forgotten after a rotation";
+        assert_caught_in(&broken, scenario, "the next rotation never succeeds");
+    }
+}

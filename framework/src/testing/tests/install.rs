@@ -1,0 +1,221 @@
+//! What one user of a pair lacks, and the statements that give it.
+
+use super::admin::{Login, admin, guard};
+use super::pair::{Commit, Defect, Pair, Standing, unproven};
+use crate::error::{Error, ErrorKind};
+use crate::rotator::Fence;
+use crate::testing::models::{Account, Accounts, Grant, Session, SharedServer};
+
+/// What is to be done in one database, or in all.
+#[derive(Default)]
+struct Plan {
+    create: bool,
+    mark: bool,
+    grant: Vec<Grant>,
+    revoke: Vec<Grant>,
+}
+
+pub(super) struct Change<'a> {
+    pub(super) pair: Pair<'a>,
+    pub(super) target: &'a Login,
+    pub(super) source: &'a str,
+    pub(super) proven: bool,
+}
+
+impl Change<'_> {
+    fn has(&self, defect: Defect) -> bool {
+        self.pair.defect == Some(defect)
+    }
+
+    fn plan(&self, accounts: &Accounts, database: Option<&str>) -> Result<Plan, Error> {
+        let user = &self.target.user;
+        guard(accounts, user)?;
+        if user == self.source {
+            return Ok(Plan::default());
+        }
+        let standing = self.pair.standing(accounts, user, self.source)?;
+        if standing == Standing::Unproven && !self.proven {
+            return Err(unproven(user));
+        }
+        let [first, ..] = SharedServer::DATABASES;
+        if standing == Standing::Absent && database.is_some_and(|database| database != first) {
+            // A fail-over lost it, and with it what it was given elsewhere.
+            return Err(Error::new(ErrorKind::Conflict, format!("user {user:?} is gone; retry")));
+        }
+        let Some(source) = accounts.get(self.source) else {
+            return Err(Error::new(ErrorKind::Conflict, "the user in use is gone; retry"));
+        };
+        let here = |grant: &&Grant| database.is_none_or(|database| grant.database == database);
+        let (wanted, none) = (&source.rights.grants, Default::default());
+        let held = accounts.get(user).map_or(&none, |account| &account.rights.grants);
+        let mut plan = Plan {
+            create: standing == Standing::Absent,
+            mark: matches!(standing, Standing::Adopted | Standing::Unproven),
+            grant: wanted.difference(held).filter(here).cloned().collect(),
+            revoke: held.difference(wanted).filter(here).cloned().collect(),
+        };
+        if self.has(Defect::RevokeAll) {
+            plan.revoke = held.iter().filter(here).cloned().collect();
+            plan.grant = wanted.iter().filter(here).cloned().collect();
+        }
+        Ok(plan)
+    }
+
+    /// Each database in a transaction of its own, then the password in one.
+    pub(super) async fn in_transactions(
+        &self,
+        session: Session,
+        fence: &Fence<'_>,
+    ) -> Result<(), Error> {
+        if self.has(Defect::PasswordFirst) {
+            self.password_in_transaction(fence, true).await?;
+        }
+        let mut at_hand = Some(session);
+        for database in SharedServer::DATABASES {
+            let session = match at_hand.take() {
+                Some(session) => session,
+                None => admin(self.pair.server).await?,
+            };
+            self.reconcile(session, database, fence).await?;
+        }
+        match self.has(Defect::PasswordFirst) {
+            true => Ok(()),
+            false => self.password_in_transaction(fence, false).await,
+        }
+    }
+
+    async fn reconcile(
+        &self,
+        mut session: Session,
+        database: &str,
+        fence: &Fence<'_>,
+    ) -> Result<(), Error> {
+        let name = format!("compare the rights in {database}");
+        let plan = session.ask(&name, |one| self.plan(one, Some(database))).await??;
+        if plan.is_empty() {
+            return Ok(());
+        }
+        self.enter(&mut session, database).await?;
+        // Whoever held the lock may have done it.
+        let plan = session.ask(&name, |one| self.plan(one, Some(database))).await??;
+        self.pass(fence).await?;
+        self.carry_out(&mut session, plan).await?;
+        Ok(session.commit().await?)
+    }
+
+    async fn password_in_transaction(&self, fence: &Fence<'_>, make: bool) -> Result<(), Error> {
+        let mut session = admin(self.pair.server).await?;
+        let [first, ..] = SharedServer::DATABASES;
+        self.enter(&mut session, first).await?;
+        self.pass(fence).await?;
+        if make {
+            let plan = Plan { create: true, ..Plan::default() };
+            self.carry_out(&mut session, plan).await?;
+        }
+        self.set_password(&mut session).await?;
+        Ok(session.commit().await?)
+    }
+
+    async fn enter(&self, session: &mut Session, database: &str) -> Result<(), Error> {
+        session.limit().await?;
+        session.begin().await?;
+        // An advisory lock is of one database.
+        Ok(session.lock(&format!("{database}/{}", self.target.user)).await?)
+    }
+
+    async fn pass(&self, fence: &Fence<'_>) -> Result<(), Error> {
+        match self.has(Defect::NoFence) {
+            true => Ok(()),
+            false => fence.pass().await,
+        }
+    }
+
+    /// One statement after the other, the one that lets in last.
+    pub(super) async fn in_statements(
+        &self,
+        mut session: Session,
+        fence: &Fence<'_>,
+    ) -> Result<(), Error> {
+        session.limit().await?;
+        session.lock(&self.target.user).await?;
+        let plan = session.ask("compare the rights", |one| self.plan(one, None)).await??;
+        self.pass(fence).await?;
+        if self.has(Defect::PasswordFirst) {
+            let create = Plan { create: plan.create, ..Plan::default() };
+            self.carry_out(&mut session, create).await?;
+            self.set_password(&mut session).await?;
+            return self.carry_out(&mut session, Plan { create: false, ..plan }).await;
+        }
+        self.carry_out(&mut session, plan).await?;
+        self.set_password(&mut session).await
+    }
+
+    async fn carry_out(&self, session: &mut Session, plan: Plan) -> Result<(), Error> {
+        let user = &self.target.user;
+        let mark = (!self.has(Defect::NoMark)).then(|| self.pair.mark(self.source));
+        if plan.create {
+            let (name, user, mark) =
+                (format!("CREATE USER {user}, marked"), user.clone(), mark.clone());
+            let locked = self.pair.commit == Commit::PerStatement;
+            let change = session.change(&name, move |accounts| {
+                let account = accounts.entry(user).or_default();
+                (account.rights.mark, account.rights.locked) = (mark, locked);
+            });
+            change.await?;
+        }
+        if plan.mark {
+            self.alter(session, "mark", move |account| account.rights.mark = mark).await?;
+        }
+        let (mut first, mut then) = (statements(plan.grant, true), statements(plan.revoke, false));
+        if self.has(Defect::RevokeAll) {
+            std::mem::swap(&mut first, &mut then);
+        }
+        for (name, grant, give) in first.into_iter().chain(then) {
+            let change = self.alter(session, &name, move |account| match give {
+                true => drop(account.rights.grants.insert(grant)),
+                false => drop(account.rights.grants.remove(&grant)),
+            });
+            change.await?;
+        }
+        Ok(())
+    }
+
+    /// What lets the user in: its password, and its being unlocked, in one statement.
+    async fn set_password(&self, session: &mut Session) -> Result<(), Error> {
+        let password = self.target.password.clone();
+        let change = self.alter(session, "set the password of", move |account| {
+            (account.password, account.rights.locked) = (password, false);
+        });
+        change.await
+    }
+
+    async fn alter(
+        &self,
+        session: &mut Session,
+        what: &str,
+        change: impl FnOnce(&mut Account) + Send + Sync + 'static,
+    ) -> Result<(), Error> {
+        let user = self.target.user.clone();
+        let name = format!("{what} {user}");
+        let change = session.change(&name, move |accounts| {
+            if let Some(account) = accounts.get_mut(&user) {
+                change(account);
+            }
+        });
+        Ok(change.await?)
+    }
+}
+
+impl Plan {
+    fn is_empty(&self) -> bool {
+        !self.create && !self.mark && self.grant.is_empty() && self.revoke.is_empty()
+    }
+}
+
+fn statements(grants: Vec<Grant>, give: bool) -> Vec<(String, Grant, bool)> {
+    let verb = if give { "GRANT" } else { "REVOKE" };
+    let named = |grant: Grant| {
+        (format!("{verb} {:?} in {} for", grant.privilege, grant.database), grant, give)
+    };
+    grants.into_iter().map(named).collect()
+}
