@@ -30,6 +30,8 @@ pub(super) enum Scenario {
     Interference { deed: Deed, faults: u32 },
     /// Something happens after a rotation that succeeded.
     Afterwards { deed: Deed, faults: u32 },
+    /// Somebody edited the secret, and the next rotation's reads are from before that.
+    StaleAfterEdit { faults: u32 },
     /// Two rotations in a row are cancelled, each at any moment.
     CancelledTwice,
 }
@@ -88,6 +90,15 @@ impl Scenario {
                 world.whole(1).await?;
                 world.perform(deed).await?;
                 faulty(world, Menu::Crashes, faults);
+                world.whole(1).await?;
+                settle(world).await
+            }
+            Self::StaleAfterEdit { faults } => {
+                world.whole(1).await?;
+                world.perform(Deed::Edit).await?;
+                // The edit is done: what begins now owes everything.
+                world.disturbed = false;
+                faulty(world, Menu::StaleReads, faults);
                 world.whole(1).await?;
                 settle(world).await
             }

@@ -35,6 +35,15 @@ pub enum Effort {
 /// work over the [`Wire`] they are given; for a real remote there is
 /// [`conformance`](super::conformance).
 pub fn sweep(testbed: &dyn Testbed, effort: Effort) -> Report {
+    sweep_until(testbed, effort, &|_| false)
+}
+
+/// Plays no further scenario once a violation is enough.
+pub(super) fn sweep_until(
+    testbed: &dyn Testbed,
+    effort: Effort,
+    enough: &(dyn Fn(&Violation) -> bool + Sync),
+) -> Report {
     let scenarios = scenarios(effort);
     let queue: Mutex<VecDeque<_>> = Mutex::new(scenarios.iter().enumerate().collect());
     let sections = Mutex::new(Vec::new());
@@ -42,8 +51,14 @@ pub fn sweep(testbed: &dyn Testbed, effort: Effort) -> Report {
     thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
-                while let Some((at, (name, scenario))) = locked(&queue).pop_front() {
+                loop {
+                    // Not in a `while let`, which would hold the lock while the scenario runs.
+                    let next = locked(&queue).pop_front();
+                    let Some((at, (name, scenario))) = next else { break };
                     let section = explore(testbed, name, *scenario);
+                    if section.violations.iter().any(enough) {
+                        locked(&queue).clear();
+                    }
                     locked(&sections).push((at, section));
                 }
             });
@@ -99,7 +114,8 @@ fn scenarios(effort: Effort) -> Vec<(&'static str, Scenario)> {
     let rotations =
         |rotations, times, faults, menu| Scenario::Rotations { rotations, times, faults, menu };
     let turns = if full { u32::MAX } else { 3 };
-    let mut list = Vec::new();
+    let faults = 1 + u32::from(full);
+    let mut list = vec![("stale reads after an edit", Scenario::StaleAfterEdit { faults })];
     if full {
         list.push(("two crashes in three rotations", rotations(3, 1, 2, Menu::Crashes)));
     }

@@ -2,7 +2,8 @@
 
 mod single_user;
 
-use super::{Effort, Testbed, sweep};
+use super::sweep::sweep_until;
+use super::{Effort, Testbed, Violation, sweep};
 
 /// How much to try: little in every build of the tests, more when asked for.
 fn effort() -> Effort {
@@ -24,7 +25,8 @@ fn assert_safe(testbed: &dyn Testbed) {
 /// Sweeps what is broken: one of its defects must be known by this name.
 #[track_caller]
 fn assert_caught(testbed: &dyn Testbed, name: &str) {
-    let report = sweep(testbed, Effort::Short);
+    let known = |violation: &Violation| violation.what.to_string() == name;
+    let report = sweep_until(testbed, Effort::Short, &known);
     let defects: Vec<String> = report.defects().iter().map(ToString::to_string).collect();
     assert!(defects.iter().any(|defect| defect == name), "{name} is not among {defects:?}");
 }
