@@ -1,6 +1,11 @@
 //! The kit, tried on what is known to be safe and on what is known to be broken.
 
+mod broken_engine;
+mod safeguards;
 mod single_user;
+mod vendor;
+mod vendor_issuer;
+mod vendor_updater;
 
 use super::sweep::sweep_until;
 use super::{Effort, Testbed, Violation, sweep};
