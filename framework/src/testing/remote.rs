@@ -94,6 +94,14 @@ pub trait Remote: Send + Sync {
         false
     }
 
+    /// Whether a credential that is applied takes the place of the one that a cancelled rotation
+    /// applied, as with two users or two passwords, and not with keys that are added. Where it
+    /// does, a cancelled rotation that a container promotes late leaves an AWSCURRENT that does
+    /// not work, which no rotator can prevent: moving the label does not ask for AWSPENDING.
+    fn replaces(&self) -> bool {
+        true
+    }
+
     /// An hour goes by at the remote: it ends what its own time limits end.
     fn hour_passes(&self) {}
 

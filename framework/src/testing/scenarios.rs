@@ -31,6 +31,8 @@ pub(super) enum Scenario {
     Interference { deed: Deed, faults: u32 },
     /// Something happens after a rotation that succeeded.
     Afterwards { deed: Deed, faults: u32 },
+    /// Somebody edited the secret, and the next rotation's reads are from before that.
+    StaleAfterEdit { faults: u32 },
     /// Two rotations in a row are cancelled, each at any moment.
     CancelledTwice,
 }
@@ -39,7 +41,8 @@ impl Scenario {
     pub(super) async fn play(self, world: &mut World) -> Checked {
         match self {
             Self::Rotations { rotations, times, faults, menu } => {
-                world.left = match world.wire.line().choices.yes() {
+                // Pairs of faults are many, and AWSPENDING's end makes little difference to them.
+                world.left = match faults < 2 && world.wire.line().choices.yes() {
                     true => PendingLabel::Left,
                     false => PendingLabel::Removed,
                 };
@@ -69,7 +72,7 @@ impl Scenario {
             Self::FrozenAndCancelled { step, faults } => {
                 freeze(world, step).await?;
                 world.perform(Deed::Cancel).await?;
-                if step == Step::Finish {
+                if step == Step::Finish && world.remote.replaces() {
                     // Moving AWSCURRENT does not ask for AWSPENDING: what was cancelled, and
                     // replaced at the remote, may still be promoted by who comes late.
                     world.promise = Promise::Stored;
@@ -98,6 +101,15 @@ impl Scenario {
                 world.whole(1).await?;
                 world.perform(deed).await?;
                 faulty(world, Menu::Crashes, faults);
+                world.whole(1).await?;
+                settle(world).await
+            }
+            Self::StaleAfterEdit { faults } => {
+                world.whole(1).await?;
+                world.perform(Deed::Edit).await?;
+                // The edit is done: what begins now owes everything.
+                world.disturbed = false;
+                faulty(world, Menu::StaleReads, faults);
                 world.whole(1).await?;
                 settle(world).await
             }

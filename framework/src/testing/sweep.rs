@@ -85,7 +85,10 @@ pub(super) fn sweep_until(
     thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
-                while let Some((at, (name, scenario))) = locked(&queue).pop_front() {
+                loop {
+                    // Not in a `while let`, which would hold the lock while the scenario runs.
+                    let next = locked(&queue).pop_front();
+                    let Some((at, (name, scenario))) = next else { break };
                     let section = explore(testbed, name, *scenario, &over);
                     locked(&sections).push((at, section));
                 }
@@ -145,7 +148,8 @@ fn scenarios(testbed: &dyn Testbed, effort: Effort) -> Vec<(&'static str, Scenar
     let rotations =
         |rotations, times, faults, menu| Scenario::Rotations { rotations, times, faults, menu };
     let turns = testbed.turns(effort);
-    let mut list = Vec::new();
+    let faults = 1 + u32::from(full);
+    let mut list = vec![("stale reads after an edit", Scenario::StaleAfterEdit { faults })];
     if full {
         list.push(("two crashes in three rotations", rotations(3, 1, 2, Menu::Crashes)));
     }

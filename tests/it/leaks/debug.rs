@@ -11,7 +11,9 @@ use fourstep::store::memory::{
     MemoryStore, NewRotation, NewSecret, NewValue, ReadValue, SecretValue,
 };
 use fourstep::store::{SecretStore, Select, StoredValue, StoredVersion};
-use fourstep::users::{Attempt, Database, Login, SingleUser};
+use fourstep::testing::Wire;
+use fourstep::testing::models::{Account, Identified, IssuedKey, Server, Terms, Vendor};
+use fourstep::users::{Attempt, Change, Database, Login, SingleUser};
 use fourstep::{
     Current, Deadline, Environment, PasswordPolicy, Pending, Previous, Request, RotationToken,
     Secret, SecretId, Turn, VersionId,
@@ -48,6 +50,17 @@ const WITHOUT_SECRET: [(&str, &[&str]); 7] = [
             "RotationRules",
             "TransportPolicy",
             "Format",
+            "Overlap",
+            "Effort",
+            "PasswordRules",
+            "Refusal",
+            "Terms",
+            "SinglePassword",
+            "SharedServer",
+            "Disturbance",
+            "Plan",
+            "KillSwitch",
+            "Killable",
         ],
     ),
     (
@@ -64,6 +77,10 @@ const WITHOUT_SECRET: [(&str, &[&str]); 7] = [
             "NewRotation",
             "StartedRotation",
             "Call",
+            "Grant",
+            "Mark",
+            "Rights",
+            "ListedKey",
         ],
     ),
     (
@@ -79,12 +96,17 @@ const WITHOUT_SECRET: [(&str, &[&str]); 7] = [
             "Turn",
             "Fault",
             "Invocation",
+            "Lost",
+            "Trouble",
+            "What",
+            "Violation",
+            "Section",
         ],
     ),
     ("settings of the function, of which none is a secret", &["PasswordPolicy", "TlsSettings"]),
     (
         "no Debug at all, which `these_have_no_debug` holds them to",
-        &["Known", "Versions", "Fence", "Keep", "Engine", "Report"],
+        &["Known", "Versions", "Fence", "Keep", "Engine", "Report", "OneUser"],
     ),
     (
         "entrances of the fuzzer and the property tests, which see no secret",
@@ -128,6 +150,23 @@ fn source() -> Source {
     let token = RotationToken::parse(&planted.new_one("the RotationToken")).unwrap();
     let secret = Secret::decode(&text.as_str().into());
     Source { planted, text, secret, version: VersionId::from_store("v".repeat(32)), token }
+}
+
+/// The kit's models, which keep passwords as a server does.
+fn models(source: &Source, printed: &mut Printed) {
+    let mut account = Account::with_password(&source.text);
+    account.dual.retained = Some(source.text.clone());
+    account.dual.former = vec![source.text.clone()];
+    printed.see("Account", &account);
+    printed.see("DualPassword", &account.dual);
+    printed.see("Identified", &Identified::by(&source.text).replace(&source.text));
+    let wire = Wire::default();
+    printed.see("Wire", &wire);
+    printed.see("Server", &Server::new(&wire, [("u".to_owned(), account)].into()));
+    let vendor = Vendor::new(&wire, Terms::default());
+    printed.see("Vendor", &vendor);
+    let value = source.text.as_str().into();
+    printed.see("IssuedKey", &IssuedKey { id: "k".to_owned(), value });
 }
 
 fn framework(source: &Source, printed: &mut Printed) {
@@ -235,6 +274,7 @@ async fn rule_12_debug_of_no_public_type_shows_a_value() {
     let source = source();
     let mut printed = Printed::default();
     framework(&source, &mut printed);
+    models(&source, &mut printed);
     stores(&source, &mut printed).await;
     command_line(&source, &mut printed);
     source.planted.assert_absent("Debug", &printed.text);
@@ -286,4 +326,5 @@ fn these_have_no_debug() {
     <fourstep::Keep<'static> as Chosen<_>>::chosen();
     <fourstep::Engine<'static> as Chosen<_>>::chosen();
     <fourstep_cli::replay::Report<'static> as Chosen<_>>::chosen();
+    <fourstep::testing::models::OneUser as Chosen<_>>::chosen();
 }

@@ -1,17 +1,19 @@
 //! Modelled remotes: servers and vendors in memory, as simple as what matters about them.
 //!
 //! They do what real ones cannot be made to do on demand: stand still at any call, lose an answer,
-//! go back to an earlier state. Each is also a [`Testbed`](super::Testbed) with the rotator that
-//! Fourstep has for it.
+//! go back to an earlier state. Where Fourstep has a rotator for one, there is also a
+//! [`Testbed`](super::Testbed) of both.
 
 mod mysql;
 mod rights;
 mod server;
 mod shared_server;
 mod single_user;
+mod vendor;
 
 pub use mysql::{DualPassword, Identified, PasswordRules, Refusal};
 pub use rights::{Grant, Mark, Rights};
 pub use server::{Account, Accounts, Server, Session, Trouble};
 pub use shared_server::SharedServer;
 pub use single_user::{OneUser, SinglePassword};
+pub use vendor::{IssuedKey, ListedKey, Terms, Vendor};

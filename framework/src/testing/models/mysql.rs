@@ -6,7 +6,9 @@
 use super::{Account, Session, Trouble};
 
 /// What MySQL keeps of an account besides the password that [`Account`] has, the *primary* one.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+///
+/// `Debug` leaves the passwords out.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct DualPassword {
     /// The secondary password, which logs in too.
     pub retained: Option<String>,
@@ -18,6 +20,12 @@ pub struct DualPassword {
     pub rules: PasswordRules,
     /// The passwords before the last change, for a reader that did not see it yet.
     stale: Option<[Option<String>; 2]>,
+}
+
+impl std::fmt::Debug for DualPassword {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "DualPassword({:?})", self.rules)
+    }
 }
 
 /// The options of `CREATE USER` about passwords. None is set unless asked for.

@@ -3,14 +3,19 @@
 mod admin;
 mod alternating;
 mod alternation;
+mod broken_engine;
 mod broken_rotator;
 mod by_admin;
 mod dual_password;
 mod install;
 mod pair;
+mod safeguards;
 mod single_user;
 mod stale_base;
 mod takeover;
+mod vendor;
+mod vendor_issuer;
+mod vendor_updater;
 
 use super::sweep::{only, sweep_until};
 use super::{Effort, Report, Testbed, conformance, sweep};
