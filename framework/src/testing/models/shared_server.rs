@@ -22,13 +22,15 @@ const PASSWORD: &str = "first";
 /// application's users can log in has the rights that the application needs. After a rotation all
 /// of them have the same rights, those that somebody granted or revoked meanwhile included.
 ///
-/// ```no_run
+/// ```
 /// use fourstep::testing::models::{Server, SharedServer};
 /// use fourstep::testing::{Effort, Overlap, sweep};
-/// # fn rotator(server: &Server) -> Box<dyn fourstep::Rotator> { unimplemented!() }
+/// use fourstep::Rotator;
 ///
-/// let testbed = SharedServer::new(Overlap::Full, rotator);
-/// sweep(&testbed, Effort::Short).assert_safe();
+/// fn assert_safe(rotator: fn(&Server) -> Box<dyn Rotator>) {
+///     let testbed = SharedServer::new(Overlap::Full, rotator);
+///     sweep(&testbed, Effort::Short).assert_safe();
+/// }
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct SharedServer<F> {
