@@ -115,7 +115,7 @@ pub fn serve_on(
 }
 
 /// The operations over `store`, for whoever puts something of his own before them.
-pub(crate) fn endpoint(store: &Arc<MemoryStore>) -> Router {
+pub fn endpoint(store: &Arc<MemoryStore>) -> Router {
     let shared = Shared { store: Arc::clone(store), on_rotate: None, calls: Mutex::default() };
     router(Arc::new(shared))
 }

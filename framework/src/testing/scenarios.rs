@@ -27,6 +27,10 @@ pub(super) enum Scenario {
     Frozen { step: Step, faults: u32 },
     /// The same, but its rotation was cancelled meanwhile.
     FrozenAndCancelled { step: Step, faults: u32 },
+    /// Two containers race setSecret after a rotation that was cancelled when it was applied.
+    RaceAfterCancelled { turns: u32 },
+    /// A container stands still in setSecret after such a rotation, and is cancelled itself.
+    FrozenAfterCancelled,
     /// Something happens between any two calls of one of three rotations.
     Interference { deed: Deed, faults: u32 },
     /// Something happens after a rotation that succeeded.
@@ -60,8 +64,24 @@ impl Scenario {
                 }
                 settle(world).await
             }
-            Self::Race { step, turns } => race(world, step, turns).await,
+            Self::Race { step, turns } => {
+                world.whole(1).await?;
+                race(world, step, turns).await
+            }
+            Self::RaceAfterCancelled { turns } => {
+                cancelled(world).await?;
+                race(world, Step::Set, turns).await
+            }
+            Self::FrozenAfterCancelled => {
+                cancelled(world).await?;
+                freeze(world, Step::Set).await?;
+                world.perform(Deed::Cancel).await?;
+                world.whole(1).await?;
+                world.wake().await?;
+                settle(world).await
+            }
             Self::Frozen { step, faults } => {
+                world.whole(1).await?;
                 let token = freeze(world, step).await?;
                 faulty(world, Menu::Crashes, faults);
                 world.conclude(&token, 1).await?;
@@ -70,6 +90,7 @@ impl Scenario {
                 settle(world).await
             }
             Self::FrozenAndCancelled { step, faults } => {
+                world.whole(1).await?;
                 freeze(world, step).await?;
                 world.perform(Deed::Cancel).await?;
                 if step == Step::Finish && world.remote.replaces() {
@@ -150,6 +171,14 @@ async fn settle(world: &mut World) -> Checked {
     Ok(())
 }
 
+/// A rotation that is cancelled when it is applied: what it applied has no label any more.
+async fn cancelled(world: &mut World) -> Checked {
+    world.whole(1).await?;
+    let token = world.begin()?;
+    before(world, Step::Test, &token).await?;
+    world.perform(Deed::Cancel).await
+}
+
 /// Plays the steps before this one, from the first again after a failure.
 async fn before(world: &mut World, step: Step, token: &VersionId) -> Checked {
     'again: for _ in 0..TRIES {
@@ -166,7 +195,6 @@ async fn before(world: &mut World, step: Step, token: &VersionId) -> Checked {
 
 /// Plays a rotation up to `step` and leaves a container standing before one of its calls.
 async fn freeze(world: &mut World, step: Step) -> Checked<VersionId> {
-    world.whole(1).await?;
     world.administer()?;
     let token = world.begin()?;
     before(world, step, &token).await?;
@@ -184,7 +212,6 @@ async fn freeze(world: &mut World, step: Step) -> Checked<VersionId> {
 
 /// Two containers are given the same step at once; the first in the queue has the turn.
 async fn race(world: &mut World, step: Step, mut turns: u32) -> Checked {
-    world.whole(1).await?;
     world.administer()?;
     let token = world.begin()?;
     before(world, step, &token).await?;

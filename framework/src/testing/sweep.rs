@@ -142,7 +142,10 @@ fn explore(
 }
 
 fn scenarios(testbed: &dyn Testbed, effort: Effort) -> Vec<(&'static str, Scenario)> {
-    use Scenario::{Afterwards, CancelledTwice, Frozen, FrozenAndCancelled, Interference, Race};
+    use Scenario::{
+        Afterwards, CancelledTwice, Frozen, FrozenAfterCancelled, FrozenAndCancelled, Interference,
+        Race, RaceAfterCancelled,
+    };
     let full = effort != Effort::Short;
     let more = u32::from(effort == Effort::Long);
     let rotations =
@@ -173,6 +176,11 @@ fn scenarios(testbed: &dyn Testbed, effort: Effort) -> Vec<(&'static str, Scenar
         list.push((frozen, Frozen { step, faults: more }));
         list.push((cancelled, FrozenAndCancelled { step, faults: more }));
     }
+    list.push((
+        "race: setSecret, after a cancelled one",
+        RaceAfterCancelled { turns: turns.min(3) },
+    ));
+    list.push(("frozen in setSecret, after a cancelled one", FrozenAfterCancelled));
     let once = u32::from(full) + more;
     for (name, deed) in [
         ("cancelled between any two calls", Deed::Cancel),

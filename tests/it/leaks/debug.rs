@@ -13,7 +13,7 @@ use fourstep::store::memory::{
 use fourstep::store::{SecretStore, Select, StoredValue, StoredVersion};
 use fourstep::testing::Wire;
 use fourstep::testing::models::{Account, Identified, IssuedKey, Server, Terms, Vendor};
-use fourstep::users::{Attempt, Change, Database, Login, SingleUser};
+use fourstep::users::{Attempt, Database, Login, SingleUser};
 use fourstep::{
     Current, Deadline, Environment, PasswordPolicy, Pending, Previous, Request, RotationToken,
     Secret, SecretId, Turn, VersionId,

@@ -1,6 +1,6 @@
 //! What every store must do, whatever carries the calls.
 
-use fourstep::store::memory::{Fault, NewRotation, NewValue};
+use fourstep::store::memory::Fault;
 use fourstep::store::{
     AWSCURRENT, AWSPENDING, AWSPREVIOUS, Select, StoreError, StoreErrorCode, StoredValue,
     StoredVersion,
@@ -8,10 +8,10 @@ use fourstep::store::{
 use fourstep::{ExposeSecret, RotationToken, SecretId, SecretString, VersionId};
 
 use super::Bench;
-use crate::support::stage::{FUNCTION, new_token};
+use crate::support::stage::new_token;
 
 impl Bench {
-    async fn get(&self, select: Select<'_>) -> Result<(VersionId, String), StoreError> {
+    pub async fn get(&self, select: Select<'_>) -> Result<(VersionId, String), StoreError> {
         let StoredVersion { version, value, created } =
             self.tested.get_secret_value(&self.secret, select).await?;
         assert!(created.is_some(), "the creation time is told");
@@ -21,17 +21,11 @@ impl Bench {
         }
     }
 
-    async fn put(&self, token: &VersionId, value: &str) -> Result<(), StoreError> {
+    pub async fn put(&self, token: &VersionId, value: &str) -> Result<(), StoreError> {
         self.tested.put_pending(&self.secret, token, &SecretString::from(value), None).await
     }
 
-    fn begin(&self) -> VersionId {
-        let token = new_token();
-        self.memory.rotate(&self.secret, &NewRotation::now(&token, FUNCTION)).unwrap();
-        token
-    }
-
-    async fn labels(&self, version: &VersionId) -> Vec<String> {
+    pub async fn labels(&self, version: &VersionId) -> Vec<String> {
         let description = self.tested.describe_secret(&self.secret).await.unwrap();
         let mut labels = description.labels.get(version).cloned().unwrap_or_default();
         labels.sort();
@@ -55,7 +49,7 @@ pub async fn a_description_shows_labels_tags_and_whether_rotation_is_on(bench: &
     let before = bench.tested.describe_secret(&bench.secret).await.unwrap();
     assert_eq!(before.rotation_enabled, None, "never configured");
     assert_eq!(before.tags.get("team").map(String::as_str), Some("blue"));
-    bench.begin();
+    bench.begin().await;
     let after = bench.tested.describe_secret(&bench.secret).await.unwrap();
     assert_eq!(after.rotation_enabled, Some(true));
     // The ARN, with and without its random suffix, names the same secret.
@@ -63,13 +57,13 @@ pub async fn a_description_shows_labels_tags_and_whether_rotation_is_on(bench: &
         let id = SecretId::parse(id).unwrap();
         assert_eq!(bench.tested.describe_secret(&id).await.unwrap().arn, before.arn);
     }
-    bench.memory.cancel_rotation(&bench.secret).unwrap();
+    bench.cancel().await;
     let cancelled = bench.tested.describe_secret(&bench.secret).await.unwrap();
     assert_eq!(cancelled.rotation_enabled, Some(false));
 }
 
 pub async fn an_empty_pending_version_is_described_but_not_found(bench: &Bench) {
-    let token = bench.begin();
+    let token = bench.begin().await;
     assert_eq!(bench.labels(&token).await, [AWSPENDING]);
     for select in [
         Select::Label(AWSPENDING),
@@ -86,12 +80,12 @@ pub async fn an_empty_pending_version_is_described_but_not_found(bench: &Bench) 
 }
 
 pub async fn the_placeholder_is_filled_once_and_the_same_value_may_be_put_again(bench: &Bench) {
-    let token = bench.begin();
+    let token = bench.begin().await;
     bench.put(&token, "second").await.unwrap();
     bench.put(&token, "second").await.unwrap();
     let error = bench.put(&token, "third").await.unwrap_err();
     assert_eq!(error.code, StoreErrorCode::AlreadyExists);
-    let arn = bench.memory.describe(&bench.secret).unwrap().arn;
+    let arn = bench.tested.describe_secret(&bench.secret).await.unwrap().arn;
     assert_eq!(
         error.message,
         format!(
@@ -104,7 +98,7 @@ pub async fn the_placeholder_is_filled_once_and_the_same_value_may_be_put_again(
 }
 
 pub async fn a_label_on_another_version_is_an_invalid_request(bench: &Bench) {
-    let token = bench.begin();
+    let token = bench.begin().await;
     bench.put(&token, "second").await.unwrap();
     let (code, message) = error(bench.get(Select::VersionWithLabel(&token, AWSCURRENT)).await);
     assert_eq!(code, StoreErrorCode::InvalidRequest);
@@ -136,7 +130,7 @@ pub async fn what_does_not_exist_is_not_found(bench: &Bench) {
 
 pub async fn moving_current_moves_previous_and_leaves_pending(bench: &Bench) {
     let (old, _) = bench.get(Select::Label(AWSCURRENT)).await.unwrap();
-    let token = bench.begin();
+    let token = bench.begin().await;
     bench.put(&token, "second").await.unwrap();
     bench.tested.move_current(&bench.secret, &token, &old).await.unwrap();
     assert_eq!(bench.labels(&token).await, [AWSCURRENT, AWSPENDING]);
@@ -145,7 +139,7 @@ pub async fn moving_current_moves_previous_and_leaves_pending(bench: &Bench) {
 }
 
 pub async fn moving_current_from_the_wrong_version_is_an_invalid_parameter(bench: &Bench) {
-    let token = bench.begin();
+    let token = bench.begin().await;
     bench.put(&token, "second").await.unwrap();
     for wrong in [&token, &new_token()] {
         let error = bench.tested.move_current(&bench.secret, &token, wrong).await.unwrap_err();
@@ -157,8 +151,7 @@ pub async fn moving_current_from_the_wrong_version_is_an_invalid_parameter(bench
 pub async fn every_version_is_listed_unlabelled_ones_too(bench: &Bench) {
     let tokens: Vec<VersionId> = (0..4).map(|_| new_token()).collect();
     for (number, token) in tokens.iter().enumerate() {
-        let value = NewValue::current(token, format!("value {number}").as_str());
-        bench.memory.put(&bench.secret, value).unwrap();
+        bench.put_as(token, &format!("value {number}"), &[]).await;
     }
     let mut versions = bench.tested.list_versions(&bench.secret).await.unwrap();
     assert_eq!(versions.len(), 5);
@@ -172,11 +165,11 @@ pub async fn every_version_is_listed_unlabelled_ones_too(bench: &Bench) {
 }
 
 pub async fn the_rotation_token_arrives(bench: &Bench) {
-    let token = bench.begin();
+    let token = bench.begin().await;
     let forwarded = RotationToken::parse("0123456789-0123456789-0123456789-abcd").unwrap();
     let value = SecretString::from("second");
     bench.tested.put_pending(&bench.secret, &token, &value, Some(&forwarded)).await.unwrap();
-    let arrived = bench.memory.forwarded_token(&bench.secret, &token).unwrap();
+    let arrived = bench.memory().forwarded_token(&bench.secret, &token).unwrap();
     assert_eq!(arrived.expose(), forwarded.expose());
 }
 
@@ -188,16 +181,16 @@ pub async fn any_text_survives(bench: &Bench) {
         "x",
     ] {
         let token = new_token();
-        bench.memory.put(&bench.secret, NewValue::labelled(&token, "-", &["other"])).unwrap();
-        let token = bench.begin();
+        bench.put_as(&token, "-", &["other"]).await;
+        let token = bench.begin().await;
         bench.put(&token, text).await.unwrap();
         assert_eq!(bench.get(Select::Version(&token)).await.unwrap().1, text);
-        bench.memory.update_stage(&bench.secret, AWSPENDING, None, Some(&token)).unwrap();
+        bench.unstage(&token).await;
     }
 }
 
 pub async fn a_value_too_long_is_refused_and_not_quoted(bench: &Bench) {
-    let token = bench.begin();
+    let token = bench.begin().await;
     let longest = "c".repeat(65_536);
     let error = bench.put(&token, &format!("{longest}c")).await.unwrap_err();
     assert_eq!(error.code, StoreErrorCode::InvalidParameter, "{error}");
@@ -215,10 +208,10 @@ pub async fn failures_of_the_service_keep_their_code(bench: &Bench) {
         StoreErrorCode::LimitExceeded,
         StoreErrorCode::Internal,
     ] {
-        bench.memory.set_faults(move |_, _| Fault::Fail(StoreError::new(code, "planted words")));
+        bench.memory().set_faults(move |_, _| Fault::Fail(StoreError::new(code, "planted words")));
         let failed = bench.tested.describe_secret(&bench.secret).await.unwrap_err();
         assert_eq!(failed.code, code, "{failed}");
         assert!(failed.message.contains("planted words"), "{failed}");
-        bench.memory.clear_faults();
+        bench.memory().clear_faults();
     }
 }

@@ -1,64 +1,18 @@
-//! One set of bodies for every way to reach a Secrets Manager: the memory store itself, and
-//! `fourstep serve` through the AWS SDK and through the AWS CLI.
+//! One set of bodies for every way to reach a Secrets Manager: the memory store itself, `fourstep
+//! serve` through the AWS SDK and through the AWS CLI, and moto, which others wrote, through the
+//! AWS SDK.
 
+mod bench;
 mod bodies;
 mod command_line;
+mod moto;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-
-use fourstep::store::SecretStore;
-use fourstep::store::aws::AwsStore;
-use fourstep::store::memory::{MemoryStore, NewSecret};
-use fourstep::{Environment, SecretId};
-use fourstep_cli::serve;
-
+use bench::{Bench, Through};
 pub use command_line::CommandLine;
 
-/// A store under test, and the memory store behind it, in which a body arranges what it needs.
-pub struct Bench {
-    pub tested: Box<dyn SecretStore>,
-    pub memory: Arc<MemoryStore>,
-    pub secret: SecretId,
-    _server: Option<serve::Server>,
-}
-
-/// The way a bench reaches its memory store.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Through {
-    Memory,
-    Sdk,
-    CommandLine,
-}
-
-impl Bench {
-    /// A bench with one secret, `bench/secret`, whose current value is `first`. None after
-    /// skipping aloud.
-    pub async fn new(through: Through) -> Option<Self> {
-        let memory = Arc::new(MemoryStore::new());
-        let new = NewSecret {
-            value: Some("first".into()),
-            tags: [("team".to_owned(), "blue".to_owned())].into_iter().collect(),
-            ..NewSecret::default()
-        };
-        memory.create("bench/secret", new).unwrap();
-        let secret = SecretId::parse("bench/secret").unwrap();
-        if through == Through::Memory {
-            let tested = Box::new(Arc::clone(&memory));
-            return Some(Self { tested, memory, secret, _server: None });
-        }
-        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = serve::start(listen, Arc::clone(&memory), None).await.unwrap();
-        let tested: Box<dyn SecretStore> = match through {
-            Through::CommandLine => Box::new(CommandLine::find(&server.url())?),
-            _ => {
-                let endpoint = server.url();
-                let environment =
-                    Environment::from([("SECRETS_MANAGER_ENDPOINT", endpoint.as_str())]);
-                Box::new(AwsStore::connect(&environment).await.unwrap())
-            }
-        };
-        Some(Self { tested, memory, secret, _server: Some(server) })
+async fn run(through: Through, body: impl AsyncFn(&Bench)) {
+    if let Some(bench) = Bench::new(through).await {
+        body(&bench).await;
     }
 }
 
@@ -84,13 +38,10 @@ macro_rules! benches {
                 super::run(super::Through::CommandLine, super::bodies::$body).await;
             })+
         }
-    };
-}
 
-async fn run(through: Through, body: impl AsyncFn(&Bench)) {
-    if let Some(bench) = Bench::new(through).await {
-        body(&bench).await;
-    }
+        /// Every body there is: against moto each of them holds, or is known not to.
+        const BODIES: &[&str] = &[$(stringify!($body)),+];
+    };
 }
 
 benches!(

@@ -1,5 +1,6 @@
 //! A real PostgreSQL server, arranged by its superuser.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
@@ -165,6 +166,11 @@ impl Server {
     /// How much the server has logged so far, in bytes.
     pub fn log_length(&self) -> u64 {
         std::fs::metadata(&self.log).unwrap().len()
+    }
+
+    /// Where the server writes its log.
+    pub fn log_path(&self) -> PathBuf {
+        self.log.clone().into()
     }
 
     /// What the server has logged since its log was this long, other tests' doings included.

@@ -170,7 +170,8 @@ impl SecretStore for AwsStore {
                     created: row.created_date.as_ref().and_then(system_time),
                 }));
             }
-            next = page.next_token;
+            // An empty token is none, as the SDKs' own paginators have it.
+            next = page.next_token.filter(|token| !token.is_empty());
             if next.is_none() {
                 break;
             }

@@ -159,6 +159,12 @@ fn without_the_fence_a_late_container_undoes_a_finished_rotation() {
 }
 
 #[test]
+fn without_the_lock_a_late_container_evicts_the_live_password() {
+    let scenario = "frozen in setSecret, after a cancelled one";
+    assert_caught_in(&Dual::with(Defect::NoLock), scenario, DEAD);
+}
+
+#[test]
 fn a_password_drawn_anew_is_never_the_recorded_one() {
     assert_caught(&Dual::with(Defect::Regenerated), STUCK);
 }
