@@ -19,9 +19,9 @@ const ENOUGH: usize = 3;
 pub enum Effort {
     /// One fault at a time, and races with few changes of turn: for every build.
     Short,
-    /// All pairs of faults over three rotations, and all races.
+    /// All pairs of faults over three rotations, and races with more changes of turn.
     Full,
-    /// Besides, pairs where something interferes or stands still: by hand.
+    /// Besides, all races, and pairs where something interferes or stands still: by hand.
     Long,
 }
 
@@ -113,7 +113,11 @@ fn scenarios(effort: Effort) -> Vec<(&'static str, Scenario)> {
     let more = u32::from(effort == Effort::Long);
     let rotations =
         |rotations, times, faults, menu| Scenario::Rotations { rotations, times, faults, menu };
-    let turns = if full { u32::MAX } else { 3 };
+    let turns = match effort {
+        Effort::Short => 3,
+        Effort::Full => 5,
+        Effort::Long => u32::MAX,
+    };
     let faults = 1 + u32::from(full);
     let mut list = vec![("stale reads after an edit", Scenario::StaleAfterEdit { faults })];
     if full {
