@@ -30,7 +30,11 @@ pub trait Testbed: Send + Sync {
     /// How often the turn changes at most where two containers race. Few changes find most of
     /// what there is to find, and all of them are too many where a step makes many calls.
     fn turns(&self, effort: Effort) -> u32 {
-        if effort == Effort::Short { 3 } else { u32::MAX }
+        match effort {
+            Effort::Short => 3,
+            Effort::Full => 5,
+            Effort::Long => u32::MAX,
+        }
     }
 
     /// A remote in its first state, or an account of its own on a real one. Nothing that is done

@@ -21,9 +21,9 @@ const ENOUGH: usize = 3;
 pub enum Effort {
     /// One fault at a time, and races with few changes of turn: for every build.
     Short,
-    /// All pairs of faults over three rotations, and all races that the testbed allows.
+    /// All pairs of faults over three rotations, and races with more changes of turn.
     Full,
-    /// Besides, pairs where something interferes or stands still: by hand.
+    /// Besides, all races, and pairs where something interferes or stands still: by hand.
     Long,
 }
 
