@@ -97,7 +97,9 @@ fn each_refusal_says_what_to_do() {
     );
     check(
         CertificateError::ExpiredContext { time: at(200_000), not_after: at(1) },
-        expect!["cannot set up verified TLS: the server's certificate expired 3 days ago"],
+        expect![
+            "cannot set up verified TLS: the server's certificate expired 3 days ago; renew it"
+        ],
     );
     check(
         CertificateError::NotValidYetContext { time: at(1), not_before: at(9) },
