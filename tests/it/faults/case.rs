@@ -288,7 +288,9 @@ fn mask_number(before: &str, word: &str, after: &str) -> String {
     }
     match (before, after) {
         ("port", _) if number => format!("PORT{rest}"),
-        (_, after) if number && (after.starts_with('s') || after == "days") => format!("N{rest}"),
+        (_, after) if number && (after.starts_with('s') || after == "days" || after == "bytes") => {
+            format!("N{rest}")
+        }
         _ => word.to_owned(),
     }
 }

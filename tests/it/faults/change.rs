@@ -14,7 +14,7 @@ use crate::support::postgres::User;
 
 pub fn all(ground: &Arc<Ground>) -> Vec<Playing> {
     let mut all = play!(ground; a_lock_held, a_role_that_is_being_altered, a_statement_cancelled,
-        a_session_terminated, a_pending_password_that_was_never_set);
+        a_session_terminated, too_little_time, a_pending_password_that_was_never_set);
     all.extend(BROKEN.iter().map(|broken| -> Playing {
         let ground = Arc::clone(ground);
         Box::pin(async move { broken.play(&ground).await })
@@ -220,6 +220,14 @@ async fn a_statement_cancelled(ground: Arc<Ground>) -> Row {
 async fn a_session_terminated(ground: Arc<Ground>) -> Row {
     let case = Case::new(&ground, "a session that the server ends", &[], |_| ()).await;
     struck(case, "pg_terminate_backend", ErrorKind::Unreachable).await
+}
+
+async fn too_little_time(ground: Arc<Ground>) -> Row {
+    let mut case = Case::new(&ground, "too little time left to begin", &[], |_| ()).await;
+    case.reach(Step::Set).await;
+    case.seconds = 4;
+    case.ends(Step::Set, ErrorKind::OutOfTime, Share::Before, Left::Unchanged).await;
+    case.converges().await
 }
 
 async fn a_pending_password_that_was_never_set(ground: Arc<Ground>) -> Row {

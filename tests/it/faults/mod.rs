@@ -5,6 +5,7 @@
 mod case;
 mod change;
 mod document;
+mod guide;
 mod network;
 mod server;
 mod store;
