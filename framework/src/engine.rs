@@ -252,7 +252,16 @@ impl Work<'_> {
                 Err(Error::new(ErrorKind::Conflict, "AWSCURRENT was not moved to this version")
                     .caused_by(error))
             }
-            Err(error) => Err(error.during("UpdateSecretVersionStage")),
+            Err(error) => {
+                let lost = error.code == StoreErrorCode::Unreachable;
+                let error = error.during("UpdateSecretVersionStage");
+                Err(match lost {
+                    true => {
+                        error.caused_by("AWSCURRENT may have been moved, and a retry finds out")
+                    }
+                    false => error,
+                })
+            }
         }
     }
 

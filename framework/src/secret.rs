@@ -3,6 +3,8 @@
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorKind};
@@ -37,8 +39,8 @@ impl Secret {
     /// Decodes a stored value. Anything that is not a JSON object is kept as text.
     pub fn decode(value: &SecretString) -> Self {
         let text = value.expose_secret();
-        match serde_json::from_str::<Map<String, Value>>(text) {
-            Ok(fields) => Self(Form::Document(Document(fields))),
+        match serde_json::from_str::<Fields>(text) {
+            Ok(Fields(fields)) => Self(Form::Document(Document(fields))),
             Err(_) => Self(Form::Text(text.to_owned())),
         }
     }
@@ -55,7 +57,20 @@ impl Secret {
         };
         let error = Error::new(ErrorKind::Malformed, "the secret value is not a JSON object");
         match serde_json::from_str::<Value>(text) {
-            Ok(_) => Err(error),
+            Ok(Value::Object(_)) => Err(Error::new(
+                ErrorKind::Malformed,
+                "a key stands twice in the secret value; readers differ in which they take, so \
+                 leave one",
+            )),
+            Ok(other) => Err(error.caused_by(match other {
+                Value::Array(_) => "it is a list",
+                Value::String(_) => "it is a string alone",
+                Value::Null => "it is null",
+                _ => "it is a number, true or false",
+            })),
+            Err(at) if at.to_string().starts_with("recursion limit") => {
+                Err(error.caused_by("it is nested deeper than is read here"))
+            }
             // Only the place: the parser's own message may quote the text.
             Err(at) => Err(error.caused_by(format!(
                 "syntax error at line {}, column {}",
@@ -92,6 +107,35 @@ impl fmt::Debug for Secret {
             Form::Document(_) => "Secret::Document(redacted)",
             Form::Text(_) => "Secret::Text(redacted)",
         })
+    }
+}
+
+/// The fields of a JSON object in which none stands twice.
+struct Fields(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Fields, A::Error> {
+        let mut fields = Map::new();
+        while let Some((name, value)) = access.next_entry::<String, Value>()? {
+            if fields.insert(name, value).is_some() {
+                return Err(A::Error::custom("a key stands twice"));
+            }
+        }
+        Ok(Fields(fields))
     }
 }
 
@@ -216,8 +260,8 @@ mod tests {
     #[test]
     fn what_is_no_object_is_text_and_its_error_gives_only_the_place() {
         for (text, message) in [
-            ("[1]", "the secret value is not a JSON object"),
-            ("\"hunter2\"", "the secret value is not a JSON object"),
+            ("[1]", "the secret value is not a JSON object: it is a list"),
+            ("\"hunter2\"", "the secret value is not a JSON object: it is a string alone"),
             (
                 "{\"password\": hunter2}",
                 "the secret value is not a JSON object: syntax error at line 1, column 14",

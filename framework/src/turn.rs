@@ -66,8 +66,10 @@ impl Deadline {
     ) -> Result<T, Error> {
         let limit = self.remaining().min(most);
         tokio::time::timeout(limit, work).await.map_err(|_| {
-            Error::new(ErrorKind::OutOfTime, format!("no answer to {what}"))
-                .caused_by(format!("gave up after {:.1} s", limit.as_secs_f64()))
+            let limit = limit.as_secs_f64();
+            Error::new(ErrorKind::OutOfTime, format!("no answer to {what}")).caused_by(format!(
+                "gave up after {limit:.1} s, because the function's time is used up"
+            ))
         })
     }
 }

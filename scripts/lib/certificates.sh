@@ -37,6 +37,31 @@ make_server_certificate() {
         -CA "$dir/$ca.pem" -CAkey "$dir/$ca.key" -CAcreateserial -out "$dir/server.pem"
 }
 
+# make_expired_certificate DIR CA: DIR/expired.pem and DIR/expired.key, good in every way but that it
+# ran out in 2021. It needs DIR/server.cnf, which make_server_certificate leaves.
+make_expired_certificate() {
+    local dir=$1 ca=$2
+    quietly openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -sha256 \
+        -subj "/CN=localhost" -keyout "$dir/expired.key" -out "$dir/expired.csr"
+    # Not every openssl lets `openssl x509` begin in the past; `openssl ca` does, and keeps books.
+    cat >"$dir/expired.cnf" <<-CONF
+		[ca]
+		default_ca = expired
+		[expired]
+		database = $dir/expired.index
+		new_certs_dir = $dir
+		default_md = sha256
+		policy = any
+		rand_serial = yes
+		[any]
+		commonName = supplied
+	CONF
+    : >"$dir/expired.index"
+    quietly openssl ca -batch -notext -config "$dir/expired.cnf" -extfile "$dir/server.cnf" \
+        -startdate 20210101000000Z -enddate 20210201000000Z -in "$dir/expired.csr" \
+        -cert "$dir/$ca.pem" -keyfile "$dir/$ca.key" -out "$dir/expired.pem"
+}
+
 # openssl tells its progress on standard error: shown only if it fails.
 quietly() {
     local output

@@ -34,6 +34,10 @@ install_packages() {
                 </dev/null >/dev/null
     } || status=$?
     "${as_root[@]}" rm -f "$no_cluster"
+    # So would this one, on port 6432, and it cannot be told beforehand.
+    if [[ " $* " == *" pgbouncer "* ]] && command -v systemctl >/dev/null; then
+        "${as_root[@]}" systemctl disable --now --quiet pgbouncer 2>/dev/null || true
+    fi
     ((status == 0)) || die "could not install: $*"
 }
 

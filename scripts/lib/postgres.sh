@@ -102,6 +102,7 @@ postgres_initdb() {
 postgres_write_hba() {
     cat <<-'HBA'
 		local    all    all                      trust
+		local    replication all                 trust
 		host     nohba  all            samehost  reject
 		host     all    +hba_reject    samehost  reject
 		host     all    +hba_trust     samehost  trust

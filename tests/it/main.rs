@@ -8,6 +8,7 @@ mod support;
 
 mod conformance;
 mod engine;
+mod faults;
 mod function;
 mod kills;
 mod leaks;

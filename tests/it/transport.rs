@@ -62,7 +62,7 @@ async fn parity_27_false_means_plaintext_as_asked() {
 }
 
 #[tokio::test]
-async fn an_unknown_authority_is_a_tls_failure_and_nothing_changes() {
+async fn beyond_06_an_authority_is_trusted_by_configuration_only() {
     let Some(server) = server() else { return };
     for variables in [vec![], vec![("TLS_CA_BUNDLE", server.other_ca.as_str())]] {
         let user = server.user("authority").await;
@@ -72,11 +72,14 @@ async fn an_unknown_authority_is_a_tls_failure_and_nothing_changes() {
         assert!(ended.error().contains("TLS_CA_BUNDLE"), "{}", ended.error());
         assert_eq!(ended.tally.rejected_logins, 0, "a TLS failure is never a rejected password");
         assert!(!server.log_about(&user.name).contains("authorized"), "no other mode was tried");
+        // With the authority's own certificate, the same secret rotates.
+        let trusting = Stage::new(&stage.document(AWSCURRENT), &[("TLS_CA_BUNDLE", &server.ca)]);
+        trusting.play(&Step::ALL).await;
     }
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_name_is_a_tls_failure_unless_the_name_is_configured() {
+async fn beyond_06_a_host_that_the_certificate_does_not_name_needs_the_name_configured() {
     let Some(server) = server() else { return };
     let user = server.user("name").await;
     let mut document = document(&server, &user, Some(json!(true)));

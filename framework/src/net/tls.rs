@@ -169,9 +169,12 @@ fn explain_certificate(reason: &CertificateError, expected: &str) -> String {
              a name it carries",
             list(presented)
         ),
-        CertificateError::Expired => "the server's certificate has expired".into(),
+        CertificateError::Expired => "the server's certificate has expired; renew it".into(),
         CertificateError::ExpiredContext { time, not_after } => {
-            format!("the server's certificate expired {} days ago", days(*not_after, *time))
+            format!(
+                "the server's certificate expired {} days ago; renew it",
+                days(*not_after, *time)
+            )
         }
         CertificateError::NotValidYet => "the server's certificate is not valid yet".into(),
         CertificateError::NotValidYetContext { time, not_before } => format!(

@@ -100,10 +100,15 @@ proptest! {
 }
 
 #[test]
-fn of_a_field_that_stands_twice_the_last_value_stays_in_the_first_place() {
-    let secret = decode(r#"{"password":"a","x":1,"password":"b","x":2}"#);
-    let next = secret.document().unwrap().with("password", "c");
-    assert_eq!(Secret::from(next).expose(), r#"{"password":"c","x":2}"#);
+fn a_field_that_stands_twice_is_refused_and_the_value_is_kept_as_it_is() {
+    for text in [r#"{"password":"a","x":1,"password":"b"}"#, r#"{"x":1,"x":1}"#] {
+        let secret = decode(text);
+        let error = secret.document().unwrap_err().to_string();
+        assert!(error.contains("stands twice"), "{error}");
+        assert_eq!(secret.expose(), text);
+    }
+    // Further in it is nobody's business here.
+    assert!(decode(r#"{"x":{"y":1,"y":2}}"#).document().is_ok());
 }
 
 /// The parser gives up at 128 levels, so that nobody's document can exhaust the stack.

@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
+
 use crate::error::{Error, ErrorKind};
 use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::secret::{Current, Pending, Previous, Secret};
 use crate::store::{
-    AWSCURRENT, AWSPENDING, AWSPREVIOUS, SecretDescription, SecretStore, Select, StoreError,
-    StoredValue, StoredVersion, VersionSummary,
+    AWSCURRENT, AWSPENDING, AWSPREVIOUS, NO_WAY, SecretDescription, SecretStore, Select,
+    StoreError, StoredValue, StoredVersion, VersionSummary,
 };
 use crate::turn::Turn;
 
@@ -19,6 +21,9 @@ const PENDING_PAUSES: [Duration; 3] =
 
 /// How many versions of a list are looked at. Secrets Manager keeps about 100.
 const MOST_OTHERS: usize = 20;
+
+/// The longest value, in bytes. Source: API Reference, PutSecretValue, SecretString.
+const LONGEST_VALUE: usize = 65_536;
 
 pub(crate) struct Calls<'a> {
     store: &'a dyn SecretStore,
@@ -163,6 +168,17 @@ impl<'a> Calls<'a> {
         rotation_token: Option<&RotationToken>,
     ) -> Result<Result<(), StoreError>, Error> {
         let value = secret.encode();
+        let length = value.expose_secret().len();
+        if length > LONGEST_VALUE {
+            // The service's own refusal would be withheld, because it may quote the value.
+            return Err(Error::new(
+                ErrorKind::Malformed,
+                format!(
+                    "with the new password the secret would be {length} bytes long, and Secrets \
+                     Manager takes {LONGEST_VALUE}; take something out of it"
+                ),
+            ));
+        }
         let work = self.store.put_pending(self.secret, token, &value, rotation_token);
         self.counted("PutSecretValue", work).await
     }
@@ -212,7 +228,8 @@ impl<'a> Calls<'a> {
         work: impl Future<Output = T>,
     ) -> Result<T, Error> {
         self.turn.count_call(operation);
-        self.turn.deadline().bound(operation, Duration::MAX, work).await
+        let bounded = self.turn.deadline().bound(operation, Duration::MAX, work).await;
+        bounded.map_err(|error| error.caused_by(NO_WAY))
     }
 }
 

@@ -117,7 +117,7 @@ impl<D: Database> Rotator for SingleUser<D> {
         let login = Login::read(secret, self.database.dialect())?;
         match self.database.log_in(&login, turn).await? {
             Attempt::Accepted(_) => Ok(Verdict::Accepted),
-            Attempt::Refused(why) => Ok(Verdict::Rejected(why)),
+            Attempt::Refused(why) => Ok(Verdict::Rejected(format!("{}: {why}", login.account()))),
         }
     }
 

@@ -18,6 +18,9 @@ const COMMIT_TIME: Duration = Duration::from_secs(1);
 /// How long a rollback may take. The end of the connection has the same effect.
 const ROLLBACK_TIME: Duration = Duration::from_secs(1);
 
+/// What is added to an error from before the statement.
+const UNCHANGED: &str = "nothing was changed";
+
 /// A password to be set, and the form in which the server gets it.
 #[derive(Clone, Copy)]
 pub(crate) struct NewPassword<'a> {
@@ -61,7 +64,8 @@ async fn own_account(session: &mut Session, login: &Login, turn: &Turn) -> Resul
              pg_catalog.current_setting('server_version_num')",
             turn,
         )
-        .await?;
+        .await
+        .map_err(|error| error.caused_by(UNCHANGED))?;
     let obstacles = [
         other_user(login, user.as_deref()),
         on_replica(replica.as_deref()),
@@ -143,12 +147,15 @@ async fn transact(
             }
             failure => Error::new(
                 ErrorKind::Unreachable,
-                "no answer to COMMIT: the password may or may not have been changed, and a retry \
-                 finds out",
+                "the password may or may not have been changed, and a retry finds out",
             )
             .caused_by(failure.of("COMMIT")),
         },
     )
+}
+
+fn unchanged(failure: Failure, what: &str) -> Error {
+    failure.of(what).caused_by(UNCHANGED)
 }
 
 /// Everything up to COMMIT.
@@ -164,9 +171,12 @@ async fn prepare(
     // Waiting for a lock must leave the time that a change needs.
     let lock = left.saturating_sub(CHANGE_TIME);
     let what = "the beginning of a transaction";
-    session.run(what, sql::begin(left, lock), turn).await.map_err(|fail| fail.of(what))?;
+    session.run(what, sql::begin(left, lock), turn).await.map_err(|fail| unchanged(fail, what))?;
     let what = "the account's lock";
-    session.run(what, sql::lock(&login.username), turn).await.map_err(|fail| fail.of(what))?;
+    session
+        .run(what, sql::lock(&login.username), turn)
+        .await
+        .map_err(|fail| unchanged(fail, what))?;
     gate.await?;
     let alter = sql::alter_password(&login.username, password);
     match session.run("ALTER ROLE", alter, turn).await {

@@ -104,9 +104,10 @@ pub(crate) fn of_login(refusal: &ServerError, answered: bool) -> Result<String, 
             "pg_hba.conf does not let this user connect from here to this database in this way \
              (look at the address, and whether TLS is demanded)",
         ),
-        "28000" if refusal.routine == "InitializeSessionUserId" => {
-            (ErrorKind::Forbidden, "the role is not permitted to log in (NOLOGIN) or is gone")
-        }
+        "28000" if refusal.routine == "InitializeSessionUserId" => (
+            ErrorKind::Forbidden,
+            "the role is not permitted to log in (NOLOGIN) or is gone; ALTER ROLE ... LOGIN allows it",
+        ),
         "28000" if refusal.routine == "auth_failed" => (
             ErrorKind::Forbidden,
             "the server does not check this user's password itself (LDAP, PAM or IAM)",
@@ -114,11 +115,23 @@ pub(crate) fn of_login(refusal: &ServerError, answered: bool) -> Result<String, 
         "28P01" => {
             (ErrorKind::Forbidden, "the server refused the login without asking for the password")
         }
-        "3D000" => (ErrorKind::NotFound, "the database that \"dbname\" names does not exist"),
-        "42501" => (ErrorKind::Forbidden, "the user may not CONNECT to this database"),
-        "53300" => (ErrorKind::Throttled, "too many connections, to the server, database or role"),
-        "57P03" => (ErrorKind::Unreachable, "the server is starting up or shutting down"),
-        "55000" => (ErrorKind::Unreachable, "the database does not accept connections"),
+        "3D000" => (
+            ErrorKind::NotFound,
+            "the database that \"dbname\" names does not exist; create it or correct the name",
+        ),
+        "42501" => (ErrorKind::Forbidden, "the user may not CONNECT to this database; grant it"),
+        "53300" => (
+            ErrorKind::Throttled,
+            "too many connections, to the server, database or role; close some or raise the limit",
+        ),
+        "57P03" => (ErrorKind::Unreachable, "the server is starting up or shutting down; retry"),
+        "55000" => {
+            (ErrorKind::Unreachable, "the database does not accept connections (ALLOW_CONNECTIONS)")
+        }
+        "08P01" => (
+            ErrorKind::Unreachable,
+            "the login was broken off, as by a pooler that does not reach its server",
+        ),
         "0A000" | "25006" => (ErrorKind::Unsupported, "the server cannot do what was asked"),
         _ => (of_class(code), "the server refused the login"),
     };
@@ -152,6 +165,13 @@ pub(crate) fn of_statement(what: &str, refusal: &ServerError) -> Error {
 /// Everything but a refusal of the password itself, which is returned.
 pub(crate) fn of_alter(refusal: &ServerError) -> Result<Error, Error> {
     let error = |kind, meaning| Error::new(kind, meaning).caused_by(refusal.state());
+    // The account's own lock is held by then, so it is not another rotation that is in the way.
+    if refusal.code == "55P03" {
+        return Err(error(
+            ErrorKind::Conflict,
+            "another session is altering this role and has not committed; end it, or retry later",
+        ));
+    }
     if let Some((kind, meaning)) = of_change(refusal) {
         return Err(error(kind, meaning));
     }
@@ -186,12 +206,15 @@ fn of_change(refusal: &ServerError) -> Option<(ErrorKind, &'static str)> {
             "the server is a read-only replica; point the secret's \"host\" at the writer",
         ),
         "55P03" => (ErrorKind::Conflict, "another rotation of this account holds the lock; retry"),
-        "57014" | "25P03" => {
-            (ErrorKind::OutOfTime, "the server ended the change when its time was used up")
-        }
-        "57P01" | "57P02" | "57P03" => {
-            (ErrorKind::Unreachable, "the server is shutting down or failing over")
-        }
+        "57014" => (
+            ErrorKind::OutOfTime,
+            "the server cancelled the change: its time was used up, or somebody cancelled it; retry",
+        ),
+        "25P03" => (ErrorKind::OutOfTime, "the server ended the change when its time was used up"),
+        "57P01" | "57P02" | "57P03" => (
+            ErrorKind::Unreachable,
+            "the server is shutting down or failing over, or somebody ended the session; retry",
+        ),
         _ => return None,
     })
 }

@@ -1,5 +1,6 @@
 //! An open session: statements bounded by the deadline, each failure in its own class.
 
+use std::io::ErrorKind as ErrorKindOfIo;
 use std::time::Duration;
 
 use fourstep::{Error, ErrorKind, Turn};
@@ -93,6 +94,9 @@ impl Session {
             Some(Ok(rows)) => Ok(rows),
             Some(Err(error)) => Err(match (ServerError::of_driver(&error), error) {
                 (Some(refusal), _) => Failure::Refused(refusal),
+                (None, sqlx::Error::Io(cause)) if cause.kind() == ErrorKindOfIo::UnexpectedEof => {
+                    lost("the server closed it")
+                }
                 (None, sqlx::Error::Io(cause)) => lost(&cause.to_string()),
                 // The driver's other texts can quote what it was given.
                 (None, _) => lost("the driver cannot read the server's answer"),

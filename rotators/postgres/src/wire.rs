@@ -85,10 +85,7 @@ impl Postgres {
 /// Asks for TLS. Reads exactly one byte: anything sent behind it in plaintext is left for the TLS
 /// handshake to choke on, and can never pass for a part of the session (CVE-2021-23222).
 async fn request_tls(stream: &mut TcpStream) -> Result<(), Error> {
-    let broken = |cause| {
-        Error::new(ErrorKind::Unreachable, "the connection broke at the request for TLS")
-            .caused_by(cause)
-    };
+    let broken = |cause| message::broken("at the request for TLS", cause);
     stream.write_all(&SSL_REQUEST).await.map_err(broken)?;
     match stream.read_u8().await.map_err(broken)? {
         b'S' => Ok(()),

@@ -8,8 +8,6 @@ use serde_json::json;
 use crate::support::postgres::{Server, User, server};
 use crate::support::stage::Stage;
 
-use super::verifier;
-
 const FORMAT: &str = "POSTGRES_PASSWORD_FORMAT";
 
 /// Makes every session of this user load the server's own password check, which refuses what is
@@ -54,7 +52,7 @@ async fn rule_15_a_password_that_the_server_refuses_is_given_up_and_the_next_rot
     assert_eq!(stage.labels()[0], Some(ended));
     assert!(server.logs_in(&user.name, &stage.password(AWSCURRENT)).await);
     // Kept in the stronger form, whatever the server's own default is.
-    assert!(verifier(&server, &user).await.starts_with("SCRAM-SHA-256$"));
+    assert!(server.verifier(&user).await.starts_with("SCRAM-SHA-256$"));
 }
 
 #[tokio::test]
@@ -126,10 +124,10 @@ async fn md5_rotates_an_account_that_the_server_checks_with_md5() {
     for _ in 0..2 {
         stage.play(&Step::ALL).await;
     }
-    assert!(verifier(&server, &user).await.starts_with("md5"));
+    assert!(server.verifier(&user).await.starts_with("md5"));
     // Without the variable the account moves on to SCRAM, which the method md5 accepts as well.
     let stage = Stage { rotator: Stage::new(&document, &settings[1..]).rotator, ..stage };
     stage.play(&Step::ALL).await;
-    assert!(verifier(&server, &user).await.starts_with("SCRAM-SHA-256$"));
+    assert!(server.verifier(&user).await.starts_with("SCRAM-SHA-256$"));
     assert!(server.logs_in(&user.name, &stage.password(AWSCURRENT)).await);
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::postgres::server;
 use crate::support::stage::Stage;
 
-use super::{CREATE_AND_SET, verifier, with};
+use super::{CREATE_AND_SET, with};
 
 #[tokio::test]
 async fn parity_17_a_pending_password_that_works_already_is_left_alone() {
@@ -15,11 +15,11 @@ async fn parity_17_a_pending_password_that_works_already_is_left_alone() {
     let user = server.user("again").await;
     let stage = Stage::new(&server.document(&user), &[]);
     let token = stage.play(&CREATE_AND_SET).await;
-    let before = verifier(&server, &user).await;
+    let before = server.verifier(&user).await;
     let ended = stage.step(Step::Set, &token).await;
     assert_eq!(ended.result.as_ref().unwrap().effect, Effect::Nothing);
     assert!(ended.why().contains("has the pending password already"), "{}", ended.why());
-    assert_eq!(verifier(&server, &user).await, before);
+    assert_eq!(server.verifier(&user).await, before);
     assert_eq!(
         (ended.tally.connections, ended.tally.rejected_logins),
         (2, 1),
@@ -82,7 +82,7 @@ async fn parity_21_when_every_password_is_wrong_each_attempt_is_listed_and_nothi
     let stage = Stage::new(&with(&server.document(&user), "password", "canary-oldest"), &[]);
     stage.put_current(&with(&server.document(&user), "password", "canary-wrong"));
     let token = stage.play(&[Step::Create]).await;
-    let before = verifier(&server, &user).await;
+    let before = server.verifier(&user).await;
     let ended = stage.step(Step::Set, &token).await;
     let error = ended.error();
     assert_eq!(ended.result.unwrap_err().kind(), ErrorKind::Rejected);
@@ -91,7 +91,7 @@ async fn parity_21_when_every_password_is_wrong_each_attempt_is_listed_and_nothi
     }
     assert!(!error.contains("canary"), "{error}");
     assert_eq!(ended.tally.rejected_logins, 3);
-    assert_eq!(verifier(&server, &user).await, before);
+    assert_eq!(server.verifier(&user).await, before);
 }
 
 #[tokio::test]

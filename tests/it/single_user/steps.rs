@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::postgres::server;
 use crate::support::stage::{FUNCTION, Stage, new_token};
 
-use super::{verifier, with};
+use super::with;
 
 #[tokio::test]
 async fn a_healthy_rotation_stays_within_its_budget() {
@@ -151,11 +151,11 @@ async fn parity_32_a_test_only_call_with_a_copy_of_current_succeeds_and_changes_
     let token = new_token();
     let begin = NewRotation { immediately: false, ..NewRotation::now(&token, FUNCTION) };
     stage.store.rotate(&stage.secret, &begin).unwrap();
-    let before = verifier(&server, &user).await;
+    let before = server.verifier(&user).await;
     let ended = stage.step(Step::Test, &token).await;
     assert_eq!(ended.why(), "the current secret logs in and a rotation would succeed");
     stage.store.end_test(&stage.secret, &token).unwrap();
-    assert_eq!(verifier(&server, &user).await, before);
+    assert_eq!(server.verifier(&user).await, before);
     assert_eq!(stage.labels()[1], None);
 }
 

@@ -1,5 +1,6 @@
 //! What every test needs: a real server to arrange, and a stage to rotate on.
 
+pub mod door;
 pub mod hostile;
 pub mod postgres;
 pub mod program;

@@ -16,6 +16,10 @@ pub struct Server {
     pub port: u16,
     pub ca: String,
     pub other_ca: String,
+    /// A read-only replica of it, on the same host. Its certificate has expired.
+    pub replica: u16,
+    /// A pooler in front of it, on the same host.
+    pub pooler: u16,
     arranger: String,
     password: String,
     log: String,
@@ -24,12 +28,15 @@ pub struct Server {
 /// The server, or None after skipping aloud.
 pub fn server() -> Option<Server> {
     let variable = |name: &str| std::env::var(format!("FOURSTEP_TEST_POSTGRES_{name}")).ok();
+    let port = |name: &str| variable(name)?.parse().ok();
     let server = (|| {
         Some(Server {
             host: variable("HOST")?,
-            port: variable("PORT")?.parse().ok()?,
+            port: port("PORT")?,
             ca: variable("CA")?,
             other_ca: variable("OTHER_CA")?,
+            replica: port("REPLICA_PORT").unwrap_or_default(),
+            pooler: port("POOLER_PORT").unwrap_or_default(),
             arranger: variable("ARRANGER")?,
             password: variable("ARRANGER_PASSWORD")?,
             log: variable("LOG")?,
@@ -39,6 +46,16 @@ pub fn server() -> Option<Server> {
         skip("FOURSTEP_TEST_POSTGRES_HOST and its companions");
     }
     server
+}
+
+/// The server with a replica and a pooler beside it, or None after skipping aloud.
+pub fn server_with_neighbours() -> Option<Server> {
+    let server = server()?;
+    if server.replica == 0 || server.pooler == 0 {
+        skip("FOURSTEP_TEST_POSTGRES_REPLICA_PORT or FOURSTEP_TEST_POSTGRES_POOLER_PORT");
+        return None;
+    }
+    Some(server)
 }
 
 /// A user of the server, made for one test.
@@ -154,6 +171,44 @@ impl Server {
             "{complaint}"
         );
         output.status.success()
+    }
+
+    /// The stored verifier of a user: changes with every ALTER ROLE ... PASSWORD.
+    pub async fn verifier(&self, user: &User) -> String {
+        let mut connection = self.superuser().await;
+        let query =
+            sqlx::query("SELECT rolpassword FROM pg_authid WHERE rolname = $1").bind(&user.name);
+        query.fetch_one(&mut connection).await.unwrap().get(0)
+    }
+
+    /// Waits until a session of this user is in such a state.
+    pub async fn wait_for_session(&self, user: &User, state: &str) {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE usename = ";
+        self.wait_for(&format!("{sql}'{}' AND {state}", user.name)).await;
+    }
+
+    /// Waits until this query of the superuser's says something other than 0.
+    async fn wait_for(&self, query: &str) {
+        let mut connection = self.superuser().await;
+        for _ in 0..400 {
+            let row = connection.fetch_one(sqlx::AssertSqlSafe(query)).await.unwrap();
+            if row.get::<i64, _>(0) != 0 {
+                return connection.close().await.unwrap();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("it did not come to this: {query}");
+    }
+
+    /// Waits until the replica has all that was done here so far.
+    pub async fn replica_has_all(&self) {
+        let mut connection = self.superuser().await;
+        let row = connection.fetch_one("SELECT pg_current_wal_flush_lsn()::text").await.unwrap();
+        let position: String = row.get(0);
+        connection.close().await.unwrap();
+        let replica = Self { port: self.replica, ..self.clone() };
+        let sql = "SELECT count(*) FROM pg_last_wal_replay_lsn() AS at WHERE at >=";
+        replica.wait_for(&format!("{sql} '{position}'")).await;
     }
 
     /// What the server has logged so far about this user.

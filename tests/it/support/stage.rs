@@ -133,6 +133,14 @@ impl Stage {
         read(&self.store, &self.secret, label)
     }
 
+    /// The text under a label, if there is one.
+    pub fn try_text(&self, label: &str) -> Option<String> {
+        match self.store.get(&self.secret, Select::Label(label)).ok()?.value {
+            SecretValue::Text(text) => Some(text.expose_secret().to_owned()),
+            SecretValue::Binary(_) => None,
+        }
+    }
+
     /// The password under a label.
     pub fn password(&self, label: &str) -> String {
         self.document(label)["password"].as_str().unwrap().to_owned()

@@ -46,7 +46,7 @@ fn a_bundle_that_cannot_serve_is_refused_by_name() {
 }
 
 #[test]
-fn every_rds_root_can_be_used_and_comes_with_the_web_s_roots() {
+fn beyond_06_every_rds_root_can_be_used_and_comes_with_the_web_s_roots() {
     let bundle: Vec<_> =
         CertificateDer::pem_slice_iter(RDS_ROOTS).collect::<Result<_, _>>().unwrap();
     let mut roots = RootCertStore::empty();
@@ -55,7 +55,7 @@ fn every_rds_root_can_be_used_and_comes_with_the_web_s_roots() {
 }
 
 #[test]
-fn the_expected_name_is_the_configured_one_or_the_host() {
+fn beyond_06_the_expected_name_is_the_configured_one_or_the_host() {
     let settings = TlsSettings::default();
     for host in ["db.example", "127.0.0.1", "::1"] {
         assert_eq!(settings.expected_name(host).unwrap().to_str(), host);
@@ -97,7 +97,9 @@ fn each_refusal_says_what_to_do() {
     );
     check(
         CertificateError::ExpiredContext { time: at(200_000), not_after: at(1) },
-        expect!["cannot set up verified TLS: the server's certificate expired 3 days ago"],
+        expect![
+            "cannot set up verified TLS: the server's certificate expired 3 days ago; renew it"
+        ],
     );
     check(
         CertificateError::NotValidYetContext { time: at(1), not_before: at(9) },

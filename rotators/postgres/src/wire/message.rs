@@ -39,17 +39,17 @@ impl<'a> Exchange<'a> {
     }
 
     pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.stream.write_all(bytes).await.map_err(broken)?;
-        self.stream.flush().await.map_err(broken)
+        self.stream.write_all(bytes).await.map_err(in_login)?;
+        self.stream.flush().await.map_err(in_login)
     }
 
     /// Reads one message, with nothing behind it.
     pub(super) async fn receive(&mut self) -> Result<Message, Error> {
-        let kind = self.stream.read_u8().await.map_err(broken)?;
+        let kind = self.stream.read_u8().await.map_err(in_login)?;
         if !b"RENSKZv".contains(&kind) {
             return Err(not_postgres());
         }
-        let length = self.stream.read_u32().await.map_err(broken)?;
+        let length = self.stream.read_u32().await.map_err(in_login)?;
         let length = usize::try_from(length).ok().and_then(|length| length.checked_sub(4));
         let length = length.ok_or_else(not_postgres)?;
         // Its five bytes of header count too: empty messages without end are as bad as long ones.
@@ -58,13 +58,17 @@ impl<'a> Exchange<'a> {
             not_postgres().caused_by("it sends more than any server does before it is ready")
         })?;
         let mut body = vec![0; length];
-        self.stream.read_exact(&mut body).await.map_err(broken)?;
+        self.stream.read_exact(&mut body).await.map_err(in_login)?;
         Ok(Message { kind, body })
     }
 }
 
-fn broken(cause: std::io::Error) -> Error {
-    let error = Error::new(ErrorKind::Unreachable, "the connection broke during the login");
+fn in_login(cause: std::io::Error) -> Error {
+    broken("during the login", cause)
+}
+
+pub(super) fn broken(when: &str, cause: std::io::Error) -> Error {
+    let error = Error::new(ErrorKind::Unreachable, format!("the connection broke {when}"));
     if cause.kind() == std::io::ErrorKind::UnexpectedEof {
         return error.caused_by("the server closed it");
     }
@@ -73,7 +77,10 @@ fn broken(cause: std::io::Error) -> Error {
 
 /// What is said of a server that answers in another language.
 pub(super) fn not_postgres() -> Error {
-    Error::new(ErrorKind::Unreachable, "what answers is not a PostgreSQL server")
+    Error::new(
+        ErrorKind::Unreachable,
+        "what answers is not a PostgreSQL server; look at the secret's \"host\" and \"port\"",
+    )
 }
 
 /// The first message. `options` is left out because proxies refuse it, and so is everything that

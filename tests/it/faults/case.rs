@@ -1,0 +1,296 @@
+//! One fault: a user, a secret and a rotation of its own, the step that fails, and the retry.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fourstep::store::aws::AwsStore;
+use fourstep::store::{AWSCURRENT, AWSPENDING, SecretStore};
+use fourstep::{Deadline, Engine, Environment, ErrorKind, Request, Step, Turn, VersionId};
+use fourstep_cli::{events, serve};
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use crate::leaks::Planted;
+use crate::support::door::{Door, Way};
+use crate::support::postgres::{Server, User};
+use crate::support::stage::{Ended, Stage};
+
+/// What all faults stand on.
+pub struct Ground {
+    pub server: Server,
+    /// Every password that was used, to be looked for in the end.
+    pub planted: Mutex<Planted>,
+}
+
+/// The most that a step may take of its deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// 25 %, of which a busy machine takes most: nothing is waited for.
+    AtOnce,
+    /// 75 %: something has a limit of its own.
+    Before,
+    /// All but nothing of it: it is cut off by the deadline.
+    AtDeadline,
+}
+
+/// What a failed step left at the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// The password that was there.
+    Unchanged,
+    /// The pending password: the statement took effect, and nobody heard of it.
+    Changed,
+}
+
+/// How a fault ended.
+pub struct Row {
+    pub name: &'static str,
+    /// What faults have in common that nobody can tell apart from outside; else the name.
+    pub cause: &'static str,
+    pub step: Step,
+    pub kind: ErrorKind,
+    pub share: Share,
+    pub left: Left,
+    /// With names, ports, ids and times masked.
+    pub message: String,
+}
+
+/// A fault under way.
+pub struct Case {
+    pub ground: Arc<Ground>,
+    pub user: User,
+    pub stage: Stage,
+    pub token: VersionId,
+    /// How long a step may take.
+    pub seconds: u64,
+    name: &'static str,
+    cause: &'static str,
+    seen: Arc<dyn SecretStore>,
+    service: Option<serve::Server>,
+    /// How many steps have succeeded.
+    done: usize,
+    row: Option<Row>,
+}
+
+/// Long enough for a quick step to stay below its share of it on a busy machine.
+const SECONDS: u64 = 24;
+
+impl Case {
+    /// A new user, and a secret with this change that a rotation was begun of.
+    pub async fn new(
+        ground: &Arc<Ground>,
+        name: &'static str,
+        variables: &[(&str, &str)],
+        change: impl FnOnce(&mut Value),
+    ) -> Self {
+        let user = ground.server.user("fault").await;
+        let mut document = ground.server.document(&user);
+        change(&mut document);
+        let stage = Stage::new(&document, variables);
+        let token = stage.begin();
+        let seen = Arc::clone(&stage.store) as Arc<dyn SecretStore>;
+        let (cause, seconds, done, row, service) = (name, SECONDS, 0, None, None);
+        let ground = Arc::clone(ground);
+        let case =
+            Self { ground, user, stage, token, seconds, name, cause, seen, service, done, row };
+        case.plant().await;
+        case
+    }
+
+    /// As [`new`](Self::new), with a door to the server in the secret.
+    pub async fn behind(ground: &Arc<Ground>, name: &'static str, seconds: u64) -> (Self, Door) {
+        let door = Door::new(Way::To(ground.server.port)).await;
+        let mut case =
+            Self::new(ground, name, &[], |document| document["port"] = door.port.into()).await;
+        case.seconds = seconds;
+        (case, door)
+    }
+
+    /// Has the function reach its secret through HTTP, the real SDK and a door.
+    pub async fn through_the_sdk(mut self) -> (Self, Door) {
+        let memory = Arc::clone(&self.stage.store);
+        let service = serve::start(([127, 0, 0, 1], 0).into(), memory, None).await.unwrap();
+        let door = Door::new(Way::To(service.address().port())).await;
+        self.service = Some(service);
+        self.call(&format!("http://127.0.0.1:{}", door.port)).await;
+        (self, door)
+    }
+
+    /// Has the function reach Secrets Manager here.
+    pub async fn call(&mut self, endpoint: &str) {
+        let environment = Environment::from([("SECRETS_MANAGER_ENDPOINT", endpoint)]);
+        self.seen = Arc::new(AwsStore::connect(&environment).await.unwrap());
+    }
+
+    /// Says what this fault shares with others.
+    pub fn cause(mut self, cause: &'static str) -> Self {
+        self.cause = cause;
+        self
+    }
+
+    /// Another function with these variables.
+    pub fn configure(&mut self, variables: &[(&str, &str)]) {
+        self.stage.rotator = Stage::of_text("unused", variables).rotator;
+    }
+
+    pub async fn arrange(&self, sql: &str) {
+        self.ground.server.arrange_quietly(&sql.replace("USER", &self.user.name)).await;
+    }
+
+    async fn deliver(&self, step: Step, time: Duration) -> Ended {
+        let turn = Turn::new(Deadline::after(time));
+        let event = events::step(step, self.stage.secret.as_str(), self.token.as_str());
+        let Ok(Request::Rotate(event)) = Request::decode(&event) else { panic!("no step") };
+        let result = Engine::new(&*self.seen, &self.stage.rotator).step(&event, &turn).await;
+        self.plant().await;
+        Ended { result, tally: turn.tally() }
+    }
+
+    /// Does the steps before this one, which succeed.
+    pub async fn reach(&mut self, step: Step) {
+        while Step::ALL[self.done] != step {
+            let ended = self.deliver(Step::ALL[self.done], Duration::from_secs(30)).await;
+            assert!(ended.result.is_ok(), "{}: {}", self.name, ended.error());
+            self.done += 1;
+        }
+    }
+
+    /// Does this step, which fails in this way.
+    pub async fn ends(&mut self, step: Step, kind: ErrorKind, share: Share, left: Left) {
+        self.reach(step).await;
+        let before = self.verifier().await;
+        let started = Instant::now();
+        let time = Duration::from_secs(self.seconds);
+        let ended = self.deliver(step, time).await;
+        let taken = started.elapsed();
+        let error = ended.result.expect_err(self.name);
+        let percent = match share {
+            Share::AtOnce => 25,
+            Share::Before => 75,
+            Share::AtDeadline => 100,
+        };
+        assert_eq!(error.kind(), kind, "{}: {error}", self.name);
+        assert!(taken <= time * percent / 100, "{}: it took {taken:?}: {error}", self.name);
+        let after = self.verifier().await;
+        assert_eq!(left == Left::Unchanged, before == after, "{}: {error}", self.name);
+        self.ground.planted.lock().await.assert_absent(self.name, &error.to_string());
+        let message = self.masked(&error.to_string());
+        let (name, cause) = (self.name, self.cause);
+        self.row = Some(Row { name, cause, step, kind, share, left, message });
+    }
+
+    /// Has the secret ask for TLS, and the function trust the server.
+    pub fn with_tls(mut self) -> Self {
+        let ca = self.ground.server.ca.clone();
+        self.configure(&[("TLS_CA_BUNDLE", &ca)]);
+        self.edit(|document| document["ssl"] = true.into());
+        self
+    }
+
+    /// Edits the secret, and begins anew.
+    pub fn edit(&mut self, change: impl FnOnce(&mut Value)) {
+        let mut document = self.stage.document(AWSCURRENT);
+        change(&mut document);
+        self.store(&document);
+    }
+
+    /// Corrects the secret as an operator does: with what the server has, which begins anew.
+    pub fn correct(&mut self) {
+        self.store(&self.ground.server.document(&self.user));
+    }
+
+    fn store(&mut self, document: &Value) {
+        self.stage.put_current(document);
+        self.discard();
+        self.begin();
+    }
+
+    /// Takes AWSPENDING off, as errors tell operators to.
+    pub fn discard(&self) {
+        if let Some(pending) = &self.stage.labels()[1] {
+            let (store, secret) = (&self.stage.store, &self.stage.secret);
+            store.update_stage(secret, AWSPENDING, None, Some(pending)).unwrap();
+        }
+    }
+
+    pub fn service_port(&self) -> u16 {
+        self.service.as_ref().unwrap().address().port()
+    }
+
+    /// RotateSecret, with a token of its own.
+    pub fn begin(&mut self) {
+        self.token = self.stage.begin();
+        self.done = 0;
+    }
+
+    /// With the fault gone, the rotation is played again from its beginning, as the service does.
+    pub async fn converges(self) -> Row {
+        self.stage.store.clear_faults();
+        for step in Step::ALL {
+            let ended = self.deliver(step, Duration::from_secs(30)).await;
+            assert!(ended.result.is_ok(), "{}, the retry: {}", self.name, ended.error());
+        }
+        assert_eq!(self.stage.labels()[0].as_ref(), Some(&self.token), "{}", self.name);
+        let password = self.stage.password(AWSCURRENT);
+        assert!(self.ground.server.logs_in(&self.user.name, &password).await, "{}", self.name);
+        self.row.expect("a fault that was played")
+    }
+
+    /// What the server keeps of the password: another one after every change.
+    async fn verifier(&self) -> String {
+        self.ground.server.verifier(&self.user).await
+    }
+
+    /// Every password there is by now.
+    async fn plant(&self) {
+        let mut planted = self.ground.planted.lock().await;
+        planted.add("the first password", &self.user.password);
+        for label in [AWSCURRENT, AWSPENDING] {
+            let text = self.stage.try_text(label).unwrap_or_default();
+            let document: Value = serde_json::from_str(&text).unwrap_or_default();
+            if let Some(password) = document["password"].as_str().filter(|text| text.len() > 9) {
+                planted.add("a password", password);
+            }
+        }
+    }
+
+    fn masked(&self, message: &str) -> String {
+        let named = message
+            .replace(&self.user.name, "USER")
+            .replace(self.token.as_str(), "TOKEN")
+            .replace(&self.ground.server.host, "HOST")
+            // A pooler that knows already says it in other words.
+            .replace(
+                "server login has been failing, try again later (server_login_retry)",
+                "query_wait_timeout",
+            );
+        // The resolver's words differ between systems, and between networks.
+        let named = match named.split_once("failed to lookup address information: ") {
+            Some((before, _)) => format!("{before}failed to lookup address information: WORDS"),
+            None => named,
+        };
+        let words: Vec<&str> = named.split(' ').collect();
+        let masked = (0..words.len()).map(|place| {
+            let before = place.checked_sub(1).map_or("", |before| words[before]);
+            mask_number(before, words[place], words.get(place + 1).copied().unwrap_or_default())
+        });
+        masked.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Masks what differs from run to run: a time, as `5.0 s`, an age in days, and a port.
+fn mask_number(before: &str, word: &str, after: &str) -> String {
+    let bare = word.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let (front, rest) = (bare.trim_end_matches(|c: char| c.is_ascii_digit()), &word[bare.len()..]);
+    let number = !bare.is_empty() && front.len() < bare.len();
+    if number && (front == "HOST:" || front.ends_with(".invalid:")) {
+        return format!("{front}PORT{rest}");
+    }
+    match (before, after) {
+        ("port", _) if number => format!("PORT{rest}"),
+        (_, after) if number && (after.starts_with('s') || after == "days" || after == "bytes") => {
+            format!("N{rest}")
+        }
+        _ => word.to_owned(),
+    }
+}

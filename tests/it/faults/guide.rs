@@ -1,0 +1,73 @@
+//! docs/errors.md: every kind, in order, and no message that the code does not make.
+
+use fourstep::ErrorKind;
+
+const GUIDE: &str = include_str!("../../../docs/errors.md");
+const README: &str = include_str!("../../../README.md");
+const TABLE: &str = include_str!("table.txt");
+
+/// Kind and message of every row of the table.
+fn rows() -> Vec<(&'static str, &'static str)> {
+    let blocks = TABLE.split("\n\n").filter(|block| !block.trim().is_empty());
+    blocks
+        .map(|block| {
+            let mut lines = block.trim().lines().skip(1);
+            let kind = lines.next().unwrap().split(", ").nth(1).unwrap();
+            (kind, lines.next().unwrap().trim())
+        })
+        .collect()
+}
+
+/// The sections that are named after kinds, with their text.
+fn sections() -> Vec<(&'static str, &'static str)> {
+    let sections = GUIDE.split("\n## ").skip(1).filter_map(|section| section.split_once('\n'));
+    sections.filter(|(title, _)| *title != "How to see it").collect()
+}
+
+/// Whether a quote, in which `...` stands for anything, is part of this message.
+fn quotes(quote: &str, message: &str) -> bool {
+    let mut rest = message;
+    quote.split("...").all(|part| match rest.split_once(part.trim()) {
+        Some((_, behind)) => {
+            rest = behind;
+            true
+        }
+        None => false,
+    })
+}
+
+#[test]
+fn the_guide_has_every_kind_in_order_and_says_what_to_do() {
+    let titles: Vec<&str> = sections().iter().map(|(title, _)| *title).collect();
+    assert_eq!(titles, ErrorKind::ALL.map(ErrorKind::name));
+    for (title, text) in sections() {
+        assert_eq!(text.matches("\n*Do:* ").count(), 1, "{title}");
+    }
+}
+
+#[test]
+fn every_message_in_the_guide_is_one_of_the_table_and_of_its_kind() {
+    let rows = rows();
+    assert!(rows.len() > 70, "the table was not read");
+    for (title, text) in sections() {
+        let blocks = text.split("```text\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+        let quoted: Vec<&str> = blocks.flat_map(str::lines).collect();
+        assert_eq!(quoted.is_empty(), title == "Internal", "{title}");
+        for quote in quoted {
+            let found = rows.iter().any(|(kind, row)| *kind == title && quotes(quote, row));
+            assert!(found, "{title}: nothing says: {quote}");
+        }
+    }
+    // And a quote that nobody says is noticed.
+    assert!(!rows.iter().any(|(_, row)| quotes("the server ... is on fire", row)));
+}
+
+#[test]
+fn every_kind_of_the_table_s_rows_is_explained_and_the_readme_leads_there() {
+    for kind in ErrorKind::ALL {
+        let shown = rows().iter().any(|(of_row, _)| *of_row == kind.name());
+        assert_eq!(shown, kind != ErrorKind::Internal, "{kind}");
+        let link = format!("[`{kind}`](docs/errors.md#{})", kind.name().to_lowercase());
+        assert!(README.contains(&link), "{link}");
+    }
+}

@@ -1,0 +1,148 @@
+//! Every way in which a server, a network, TLS, a name, Secrets Manager or a document can fail,
+//! made for real: the kind of error it ends in, in which step, what it says, how much of the
+//! deadline it takes, what it leaves at the server; and that the retry succeeds once it is gone.
+
+mod case;
+mod change;
+mod document;
+mod guide;
+mod network;
+mod server;
+mod store;
+mod tls;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use expect_test::expect_file;
+use tokio::sync::{Mutex, OnceCell, Semaphore};
+
+use crate::leaks::Planted;
+use crate::support::postgres::{Server, server_with_neighbours};
+use case::{Ground, Left, Row, Share};
+
+/// One fault being played.
+pub type Playing = Pin<Box<dyn Future<Output = Row> + Send>>;
+
+/// A list of faults out of their names.
+macro_rules! play {
+    ($ground:expr; $($fault:ident),+ $(,)?) => {
+        vec![$(Box::pin($fault(std::sync::Arc::clone($ground))) as $crate::faults::Playing),+]
+    };
+}
+use play;
+
+/// How many faults are played at once: most of them wait, a few compute.
+const AT_ONCE: usize = 24;
+
+/// What came of them all.
+struct Played {
+    rows: Vec<Row>,
+    /// How many did not end as they should.
+    failed: usize,
+    planted: Planted,
+    /// How much the server had logged before.
+    log_length: u64,
+}
+
+static PLAYED: OnceCell<Played> = OnceCell::const_new();
+
+/// Plays them all, once for all tests of this file.
+async fn played(server: &Server) -> &'static Played {
+    let played = PLAYED.get_or_init(|| play_all(server)).await;
+    assert_eq!(played.failed, 0, "faults did not end as they should: see the panics above");
+    played
+}
+
+async fn play_all(server: &Server) -> Played {
+    let log_length = server.log_length();
+    let ground = Arc::new(Ground { server: server.clone(), planted: Mutex::default() });
+    let sections = [
+        server::all(&ground),
+        change::all(&ground),
+        network::all(&ground),
+        tls::all(&ground),
+        store::all(&ground),
+        document::all(&ground),
+    ];
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let tasks: Vec<_> = sections
+        .into_iter()
+        .flatten()
+        .map(|playing| {
+            let places = Arc::clone(&places);
+            tokio::spawn(async move {
+                let _place = places.acquire().await.unwrap();
+                playing.await
+            })
+        })
+        .collect();
+    let (mut rows, mut failed) = (Vec::new(), 0);
+    for task in tasks {
+        match task.await {
+            Ok(row) => rows.push(row),
+            Err(_) => failed += 1,
+        }
+    }
+    let planted = std::mem::take(&mut *ground.planted.lock().await);
+    Played { rows, failed, planted, log_length }
+}
+
+/// The table, for a person to review: name, step, kind, share, what is left, and the message.
+fn table(rows: &[Row]) -> String {
+    let mut text = String::new();
+    for row in rows {
+        let share = match row.share {
+            Share::AtOnce => "at once (25 %)",
+            Share::Before => "before the deadline (75 %)",
+            Share::AtDeadline => "at the deadline",
+        };
+        let left = match row.left {
+            Left::Unchanged => "nothing changed",
+            Left::Changed => "the password was changed",
+        };
+        let Row { name, step, kind, message, .. } = row;
+        writeln!(text, "{name}\n    {step}, {kind}, {share}, {left}\n    {message}\n").unwrap();
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_fault_ends_in_a_class_of_its_own_and_the_retry_succeeds() {
+    let Some(server) = server_with_neighbours() else { return };
+    expect_file!["table.txt"].assert_eq(&table(&played(&server).await.rows));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_two_causes_share_a_message() {
+    let Some(server) = server_with_neighbours() else { return };
+    let mut causes: BTreeMap<&str, &Row> = BTreeMap::new();
+    for row in &played(&server).await.rows {
+        assert!(row.message.starts_with(&format!("{}: ", row.step)), "{}", row.name);
+        // The step's name tells nothing about the cause.
+        let (_, message) = row.message.split_once(": ").unwrap();
+        if let Some(other) = causes.insert(message, row) {
+            let (one, other) = (row.cause, other.cause);
+            assert_eq!(one, other, "{:?} and {one:?} share a message: {message}", row.name);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_server_holds_no_password_after_any_of_it() {
+    let Some(server) = server_with_neighbours() else { return };
+    let played = played(&server).await;
+    for (setting, value) in [("log_statement", "all"), ("log_min_duration_statement", "0")] {
+        assert_eq!(server.setting(setting).await, value, "{setting}");
+    }
+    let log = server.log_since(played.log_length);
+    let kept = server.kept_statements().await;
+    for text in [&log, &kept] {
+        assert!(text.matches("PASSWORD 'SCRAM-SHA-256$4096:").count() > 20, "nothing was kept");
+    }
+    played.planted.assert_absent("the server's log", &log);
+    played.planted.assert_absent("pg_stat_statements", &kept);
+}
