@@ -120,8 +120,13 @@ impl<'a> Calls<'a> {
         description: &SecretDescription,
     ) -> Result<Vec<Previous>, Error> {
         let mut stored = self.labelled(description).await?;
-        // Which are the others is said by the same description: the list may be older.
-        let other = |one: &VersionSummary| !description.labels.contains_key(&one.version);
+        // Which are the others is said by the same description, since the list may be older; but
+        // one that a rotation since then is about belongs to that.
+        let newer = |one: &VersionSummary| {
+            one.labels.iter().any(|label| label == AWSPENDING || label == AWSCURRENT)
+        };
+        let other =
+            |one: &VersionSummary| !newer(one) && !description.labels.contains_key(&one.version);
         stored.extend(self.newest(other).await?);
         Ok(stored)
     }

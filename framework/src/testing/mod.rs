@@ -30,11 +30,20 @@
 //! [complaint](Remote::complaint). After every rotation: the new version is current and works, and
 //! no other credential does than the kept ones. At the end of every run two more rotations succeed.
 //!
+//! Where less is promised: once the remote [forgets](Remote::forget), or AWSCURRENT is rolled back under
+//! a running rotation, some stored version works, until a rotation that began afterwards is done.
+//! Where a credential [takes the place](Remote::replaces) of a cancelled one, the same holds when a
+//! cancelled rotation is promoted late. While a container stands still, what it may be about to revoke
+//! is not called left over.
+//!
 //! # What it cannot see
 //!
 //! A model is as good as its author's knowledge of the real remote: the same checks run there by
 //! [`conformance`], and `fourstep replay --crash all` kills the real binary at the real server. Time
-//! passes in hours only; what depends on milliseconds is for other tests.
+//! passes in hours only; what depends on milliseconds is for other tests. An edit in between stores the
+//! same credential again with a note: nobody changes a credential by hand at the remote. That the fence is
+//! passed is seen by a second DescribeSecret before the pending credential begins to work; whether its
+//! refusal is heeded, by the containers that come late.
 
 mod canary;
 mod choices;

@@ -103,7 +103,7 @@ pub trait Remote: Send + Sync {
     /// does, a cancelled rotation that a container promotes late leaves an AWSCURRENT that does
     /// not work, which no rotator can prevent: moving the label does not ask for AWSPENDING.
     fn replaces(&self) -> bool {
-        true
+        false
     }
 
     /// An hour goes by at the remote: it ends what its own time limits end.

@@ -201,6 +201,8 @@ impl World {
     /// Runs a process to its end, call by call, and checks after each that what must hold does.
     /// Between two calls anything may happen that is still to happen.
     pub(super) async fn run(&mut self, mut process: Process) -> Checked<End> {
+        // Between two steps, too.
+        self.meanwhile().await?;
         loop {
             match self.advance(&mut process, true).await? {
                 Stand::Ended(end) => return Ok(end),

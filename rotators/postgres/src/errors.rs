@@ -175,15 +175,19 @@ pub(crate) fn of_alter(refusal: &ServerError) -> Result<Error, Error> {
     if let Some((kind, meaning)) = of_change(refusal) {
         return Err(error(kind, meaning));
     }
-    match of_class(&refusal.code) {
-        kind @ (ErrorKind::Unreachable | ErrorKind::Throttled) => {
-            Err(error(kind, "the server failed at the change"))
-        }
-        _ => Ok(error(
+    // Only what a check of passwords answers: a passing trouble must not give a password up.
+    match refusal.code.get(..2) {
+        Some("22" | "23" | "28" | "P0") => Ok(error(
             ErrorKind::Unsupported,
-            "the server refused the new password: look at its password policy and extensions, and \
-             at PASSWORD_LENGTH and the EXCLUDE_... variables",
+            "the server refused the new password: look at its password policy and extensions, at \
+             PASSWORD_LENGTH and the EXCLUDE_... variables, and, if the server wants to see \
+             passwords, at POSTGRES_PASSWORD_FORMAT",
         )),
+        Some("25" | "40") => Err(error(
+            ErrorKind::Conflict,
+            "the server gave the change up; nothing was changed, retry",
+        )),
+        _ => Err(error(of_class(&refusal.code), "the server failed at the change")),
     }
 }
 
@@ -283,10 +287,12 @@ mod tests {
             ("25P03", ErrorKind::OutOfTime),
             ("57P01", ErrorKind::Unreachable),
             ("22023", ErrorKind::Unsupported),
-            ("42601", ErrorKind::Unsupported),
+            ("P0001", ErrorKind::Unsupported),
+            ("40P01", ErrorKind::Conflict),
+            ("42601", ErrorKind::Forbidden),
             ("XX000", ErrorKind::Unreachable),
         ] {
-            let refused_value = matches!(code, "22023" | "42601");
+            let refused_value = matches!(code, "22023" | "P0001");
             let sorted = of_alter(&error(code, ""));
             assert_eq!(sorted.is_ok(), refused_value, "{code}");
             let sorted = sorted.unwrap_or_else(|error| error);

@@ -11,6 +11,7 @@ use fourstep::{Error, SecretString};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::errors::ServerError;
+use crate::password::{Literal, PasswordFormat};
 use crate::sql;
 use crate::wire::{Wire, log_in};
 
@@ -23,12 +24,12 @@ pub fn quote_identifier(name: &str) -> String {
 }
 
 /// A change to one password, whose verifier takes thousands of rounds of HMAC to compute.
-pub struct Change(sql::Verifier);
+pub struct Change(Literal);
 
 impl Change {
     /// A change to this password.
     pub fn to(password: &SecretString) -> Self {
-        Self(sql::Verifier::new(password))
+        Self(PasswordFormat::ScramSha256.literal("app", password))
     }
 
     /// The statement that makes it.

@@ -72,7 +72,11 @@ async fn serve(
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                let Ok((client, _)) = accepted else { continue };
+                let Ok((client, _)) = accepted else {
+                    // As when no more files may be opened: that passes, or the step reports it.
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                };
                 let (target, watch) = (target.clone(), Arc::clone(&watch));
                 connections.spawn(async move {
                     // However a connection ends, both sides of it are closed.

@@ -110,7 +110,7 @@ async fn proposal(world: &World, number: u32) -> Result<Secret, Error> {
     let token = version(number);
     let known =
         Known { calls: &calls, current: &current, token: &token, description: &description };
-    world.remote.rotator().propose(&known, &turn).await
+    world.heard(world.remote.rotator().propose(&known, &turn)).await
 }
 
 /// A pending secret of another host or user would be applied to somebody else's account.
@@ -142,7 +142,8 @@ pub(super) async fn preflight(world: &mut World) -> Checked {
     let before = world.remote.credentials().await;
     let turn = Turn::new(Deadline::after(TIME));
     let current = Current::new(version(0), secret.clone());
-    match world.remote.rotator().preflight(&current, &turn).await {
+    let rotator = world.remote.rotator();
+    match world.heard(rotator.preflight(&current, &turn)).await {
         Err(error) => return fails(world, "preflight", &error),
         Ok(findings) => {
             for finding in findings {
@@ -165,6 +166,7 @@ async fn asked(world: &World, secret: &Secret) -> Result<Verdict, Error> {
     let rotator = world.remote.rotator();
     let turn = Turn::new(Deadline::after(TIME));
     let verdict = world.heard(rotator.verify(secret, &turn)).await;
+    world.wire.line().transcript.extend(turn.tally().warnings);
     world.wire.line().note(match &verdict {
         Ok(Verdict::Accepted) => "verify: accepted".to_owned(),
         Ok(Verdict::Rejected(why)) => format!("verify: rejected: {why}"),

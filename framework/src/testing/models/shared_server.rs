@@ -190,6 +190,10 @@ impl<F: Fn(&Server) -> Box<dyn Rotator> + Send + Sync> Remote for Shared<F> {
         true
     }
 
+    fn replaces(&self) -> bool {
+        true
+    }
+
     fn hour_passes(&self) {
         self.server.hour_passes();
     }

@@ -86,6 +86,10 @@ impl Remote for OneUser {
         self.server.arrange(|accounts| accounts.get(USER).map(Account::passwords))
     }
 
+    fn replaces(&self) -> bool {
+        true
+    }
+
     fn hour_passes(&self) {
         self.server.hour_passes();
         self.server.arrange(|accounts| accounts.values_mut().for_each(Account::catch_up));
