@@ -48,7 +48,7 @@ arm64_build() {
     local binary=$1 folder=$2 inside=$ARM64_ROOT/fourstep
     rm -rf "$inside/source"
     mkdir -p "$inside/source" "$inside/bin" "$inside/home/.cargo" "$folder"
-    git ls-files -z -- '*.toml' '*.rs' '*.pem' Cargo.lock | xargs -0 cp --preserve=timestamps --parents -t "$inside/source"
+    git ls-files -z -- '*.toml' '*.rs' '*.pem' 'docs/*.md' Cargo.lock | xargs -0 cp --preserve=timestamps --parents -t "$inside/source"
     show cargo vendor --quiet --locked "$inside/vendor" >/dev/null
     printf '[source.crates-io]\nreplace-with = "vendored"\n[source.vendored]\ndirectory = "%s"\n' \
         /fourstep/vendor >"$inside/home/.cargo/config.toml"
