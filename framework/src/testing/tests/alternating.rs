@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::password::PasswordPolicy;
 use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Verdict, Versions};
 use crate::secret::{Current, Pending, Secret};
-use crate::testing::models::{Accounts, Server, Session, SharedServer};
+use crate::testing::models::{Account, Accounts, Server, Session, SharedServer};
 use crate::turn::Turn;
 
 pub(super) struct Alternating {
@@ -82,11 +82,15 @@ impl Alternating {
         };
         let session = admin(&self.server).await?;
         let (user, partner) = (&current.user, &works.user);
-        let there =
-            session.ask("is the user there?", |accounts| accounts.contains_key(user)).await?;
-        // Its own rights count, if it has any; a user that is gone gets those of the other half.
-        let source = if there { user } else { partner };
-        if there && user != partner {
+        let there = session.ask("is the user there?", |accounts| {
+            let whole = |account: &Account| !account.rights.locked;
+            accounts.get(user).map(|one| whole(one) || self.defect == Some(Defect::HalfMade))
+        });
+        let there = there.await?;
+        // Its own rights count. One that is gone, or half-made by an earlier run, has none to
+        // count: it gets those of the other half.
+        let source = if there == Some(true) { user } else { partner };
+        if there.is_some() && user != partner {
             let standing = |accounts: &Accounts| pair.standing(accounts, user, partner);
             if session.ask("whose is the user?", standing).await?? == Standing::Unproven {
                 return Err(unproven(user));

@@ -8,7 +8,7 @@
 //! | F6, F7, somebody else's user | `takeover`; planted: [`Defect::NameProves`] |
 //! | F8, a powerful user | `takeover` |
 //! | F9, a stale base | stale reads; planted in `stale_base`: [`Defect::StaleBase`] |
-//! | F10, a dead AWSCURRENT | forgotten, at any moment and after a rotation; frozen in finishSecret, cancelled; planted: [`Defect::NoRepair`] |
+//! | F10, a dead AWSCURRENT | forgotten, at any moment and after a rotation; frozen in finishSecret, cancelled; planted: [`Defect::NoRepair`], [`Defect::HalfMade`] |
 //! | F11, late or missing rights | frozen in and race for setSecret, after rights were changed; planted: [`Defect::RevokeAll`] |
 //! | F12, rights changed meanwhile | administered between any two calls; planted: [`Defect::PendingFirst`] |
 //! | F13, several databases | every scenario, with [`Commit::PerDatabase`]; planted: [`Defect::PasswordFirst`] |
@@ -18,8 +18,9 @@ use super::alternating::Alternating;
 use super::pair::{Commit, Defect};
 use super::{assert_caught, assert_caught_in, assert_safe};
 use crate::rotator::Rotator;
-use crate::testing::Overlap;
 use crate::testing::models::{Server, SharedServer};
+use crate::testing::sweep::only;
+use crate::testing::{Effort, Overlap};
 
 fn testbed(
     commit: Commit,
@@ -98,5 +99,16 @@ fn a_current_secret_that_was_lost_must_be_set_again() {
         let broken = testbed(commit, Some(Defect::NoRepair));
         let scenario = "forgotten after a rotation";
         assert_caught_in(&broken, scenario, "the next rotation never succeeds");
+    }
+}
+
+#[test]
+fn a_user_that_was_made_again_by_half_does_not_count_as_whole() {
+    for commit in [Commit::PerDatabase, Commit::PerStatement] {
+        let broken = testbed(commit, Some(Defect::HalfMade));
+        // A fail-over and a crash: one fault more than a short sweep has.
+        let section = only(&broken, Effort::Full, "forgotten between any two calls").unwrap();
+        let first = section.violations.first().map(|violation| violation.what.to_string());
+        assert_eq!(first.as_deref(), Some("a live user lacks its rights"));
     }
 }

@@ -1,7 +1,7 @@
 //! What one user of a pair lacks, and the statements that give it.
 
 use super::admin::{Login, admin, guard};
-use super::pair::{Commit, Defect, Pair, Standing, unproven};
+use super::pair::{Defect, Pair, Standing, unproven};
 use crate::error::{Error, ErrorKind};
 use crate::rotator::Fence;
 use crate::testing::models::{Account, Accounts, Grant, Session, SharedServer};
@@ -156,10 +156,10 @@ impl Change<'_> {
         if plan.create {
             let (name, user, mark) =
                 (format!("CREATE USER {user}, marked"), user.clone(), mark.clone());
-            let locked = self.pair.commit == Commit::PerStatement;
             let change = session.change(&name, move |accounts| {
                 let account = accounts.entry(user).or_default();
-                (account.rights.mark, account.rights.locked) = (mark, locked);
+                // Whoever finds it half-made must see that it is.
+                (account.rights.mark, account.rights.locked) = (mark, true);
             });
             change.await?;
         }

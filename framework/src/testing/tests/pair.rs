@@ -39,6 +39,8 @@ pub(super) enum Defect {
     Memory,
     /// A current secret that does not log in ends setSecret.
     NoRepair,
+    /// A user that was made again but for its rights is taken to have them all.
+    HalfMade,
 }
 
 /// Whose an account is.
