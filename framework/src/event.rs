@@ -79,6 +79,8 @@ fn text<'a>(event: &'a Value, field: &'static str) -> Result<&'a str, Error> {
 }
 
 #[cfg(test)]
+mod complaints;
+#[cfg(test)]
 mod properties;
 
 #[cfg(test)]

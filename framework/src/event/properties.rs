@@ -3,29 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+use super::complaints::{FIELDS, is_known};
 use super::*;
-
-const FIELDS: [&str; 5] = ["Step", "SecretId", "ClientRequestToken", "RotationToken", "Fourstep"];
-
-/// Everything that an error says after the name of a field. The list is closed, so no error can
-/// repeat anything of the event.
-const COMPLAINTS: [&str; 9] = [
-    "is missing",
-    "is not a string",
-    "is empty",
-    "contains characters that are not printable ASCII",
-    "must be 1 to 2048 characters long",
-    "must be 32 to 64 characters long",
-    "must be 36 to 256 letters, digits or hyphens",
-    "must be createSecret, setSecret, testSecret or finishSecret",
-    "must be inspect",
-];
-
-fn is_known(message: &str) -> bool {
-    let known = |field: &&str| COMPLAINTS.map(|what| format!("the event's {field} {what}"));
-    message == "the event is not a JSON object"
-        || FIELDS.iter().flat_map(known).any(|known| known == message)
-}
 
 /// Any JSON at all.
 fn json_value() -> impl Strategy<Value = Value> {

@@ -52,12 +52,11 @@ impl Process {
         event: RotationEvent,
         hears: Option<Dispatch>,
     ) -> Self {
-        let turn = Arc::new(Turn::new(Deadline::after(TIMEOUT)));
-        let work_turn = Arc::clone(&turn);
+        let own = Arc::new(Turn::new(Deadline::after(TIMEOUT)));
+        let turn = Arc::clone(&own);
         let work = async move {
-            let turn = work_turn;
-            let step = function.step(&*store, &event, &turn);
-            turn.deadline().bound_step(step).await?
+            let step = function.step(&*store, &event, &own);
+            own.deadline().bound_step(step).await?
         };
         Self { name, turn, hears, work: Box::pin(work) }
     }

@@ -2,11 +2,13 @@
 
 use fourstep::store::memory::Fault;
 use fourstep::store::{AWSCURRENT, AWSPENDING, StoreError, StoreErrorCode};
-use fourstep::{ErrorKind, Step};
-use serde_json::json;
+use fourstep::{ErrorKind, Step, VersionId};
+use serde_json::Value;
 
 use crate::support::postgres::{Server, User, server};
 use crate::support::stage::Stage;
+
+use super::with;
 
 const FORMAT: &str = "POSTGRES_PASSWORD_FORMAT";
 
@@ -22,16 +24,24 @@ async fn check_passwords_of(server: &Server, user: &User) {
     server.arrange(&sql).await;
 }
 
+fn over_tls(server: &Server, user: &User) -> Value {
+    with(&server.document(user), "ssl", true)
+}
+
+/// A rotation whose pending password the server's check refuses, before setSecret.
+async fn refused_proposal(server: &Server, user: &User) -> (Stage, VersionId) {
+    check_passwords_of(server, user).await;
+    let weak = [(FORMAT, "plaintext"), ("TLS_CA_BUNDLE", &server.ca), ("PASSWORD_LENGTH", "5")];
+    let stage = Stage::new(&over_tls(server, user), &weak);
+    let token = stage.play(&[Step::Create]).await;
+    (stage, token)
+}
+
 #[tokio::test]
 async fn rule_15_a_password_that_the_server_refuses_is_given_up_and_the_next_rotation_goes_on() {
     let Some(server) = server() else { return };
     let user = server.user("picky").await;
-    check_passwords_of(&server, &user).await;
-    let mut document = server.document(&user);
-    document["ssl"] = json!(true);
-    let weak = [(FORMAT, "plaintext"), ("TLS_CA_BUNDLE", &server.ca), ("PASSWORD_LENGTH", "5")];
-    let stage = Stage::new(&document, &weak);
-    let token = stage.play(&[Step::Create]).await;
+    let (stage, token) = refused_proposal(&server, &user).await;
     let refused = stage.password(AWSPENDING);
     let ended = stage.step(Step::Set, &token).await;
     let error = ended.error();
@@ -47,6 +57,7 @@ async fn rule_15_a_password_that_the_server_refuses_is_given_up_and_the_next_rot
     assert_eq!(again.result.unwrap_err().kind(), ErrorKind::NotStaged);
     // With the setting changed, the next rotation simply works.
     let strong = [(FORMAT, "plaintext"), ("TLS_CA_BUNDLE", &server.ca)];
+    let document = over_tls(&server, &user);
     let stage = Stage { rotator: Stage::new(&document, &strong).rotator, ..stage };
     let ended = stage.play(&Step::ALL).await;
     assert_eq!(stage.labels()[0], Some(ended));
@@ -59,12 +70,7 @@ async fn rule_15_a_password_that_the_server_refuses_is_given_up_and_the_next_rot
 async fn rule_15_a_refused_password_whose_label_cannot_be_taken_off_says_the_command() {
     let Some(server) = server() else { return };
     let user = server.user("stuck").await;
-    check_passwords_of(&server, &user).await;
-    let mut document = server.document(&user);
-    document["ssl"] = json!(true);
-    let weak = [(FORMAT, "plaintext"), ("TLS_CA_BUNDLE", &server.ca), ("PASSWORD_LENGTH", "5")];
-    let stage = Stage::new(&document, &weak);
-    let token = stage.play(&[Step::Create]).await;
+    let (stage, token) = refused_proposal(&server, &user).await;
     stage.store.set_faults(|_, call| match call.operation {
         "UpdateSecretVersionStage" => {
             Fault::Fail(StoreError::new(StoreErrorCode::AccessDenied, "planted"))
@@ -98,8 +104,7 @@ async fn a_plaintext_is_never_sent_where_it_would_be_seen() {
 async fn md5_is_kept_where_the_server_uses_it_and_refused_where_it_would_be_a_step_back() {
     let Some(server) = server() else { return };
     let user = server.user("scram").await;
-    let mut document = server.document(&user);
-    document["ssl"] = json!(true);
+    let document = over_tls(&server, &user);
     let settings = [(FORMAT, "md5"), ("TLS_CA_BUNDLE", server.ca.as_str())];
     let stage = Stage::new(&document, &settings);
     let token = stage.play(&[Step::Create]).await;
@@ -117,8 +122,7 @@ async fn md5_rotates_an_account_that_the_server_checks_with_md5() {
         user.name, user.password, user.name
     );
     server.arrange_quietly(&sql).await;
-    let mut document = server.document(&user);
-    document["ssl"] = json!(true);
+    let document = over_tls(&server, &user);
     let settings = [(FORMAT, "md5"), ("TLS_CA_BUNDLE", server.ca.as_str())];
     let stage = Stage::new(&document, &settings);
     for _ in 0..2 {

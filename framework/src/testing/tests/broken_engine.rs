@@ -77,6 +77,22 @@ impl Remote for Undone {
         self.1.complaint()
     }
 
+    fn unsettled(&self) -> Option<String> {
+        self.1.unsettled()
+    }
+
+    fn replaces(&self) -> bool {
+        self.1.replaces()
+    }
+
+    fn administer(&self, current: &Secret) -> bool {
+        self.1.administer(current)
+    }
+
+    fn out_of_reach(&self) -> Option<String> {
+        self.1.out_of_reach()
+    }
+
     fn hour_passes(&self) {
         self.1.hour_passes();
     }

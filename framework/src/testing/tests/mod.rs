@@ -61,7 +61,5 @@ fn assert_caught_in(testbed: &dyn Testbed, scenario: &str, name: &str) {
     let Some(section) = only(testbed, Effort::Short, scenario) else {
         panic!("there is no scenario {scenario:?}");
     };
-    let defects: Vec<String> =
-        section.violations.iter().map(|violation| violation.what.to_string()).collect();
-    assert!(defects.iter().any(|defect| defect == name), "{name} is not among {defects:?}");
+    assert_names(&Report { sections: vec![section] }, name);
 }
