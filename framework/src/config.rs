@@ -105,26 +105,6 @@ pub(crate) fn parse_flag(text: &str) -> Option<bool> {
     }
 }
 
-/// The strategies a user rotator can follow, as `ROTATION_STRATEGY` names them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Strategy {
-    /// `single-user`: the user changes its own password.
-    SingleUser,
-}
-
-impl Strategy {
-    /// Reads `ROTATION_STRATEGY`; absent means single-user.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Malformed`] for a strategy this version does not offer.
-    pub fn read(environment: &Environment) -> Result<Self, Error> {
-        match environment.text("ROTATION_STRATEGY")?.map(str::trim) {
-            None | Some("single-user") => Ok(Self::SingleUser),
-            Some(_) => Err(refused("ROTATION_STRATEGY", "must be single-user")),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,13 +140,5 @@ mod tests {
     fn debug_shows_names_only() {
         let environment = Environment::from([("AWS_SESSION_TOKEN", "canary")]);
         assert_eq!(format!("{environment:?}"), r#"{"AWS_SESSION_TOKEN"}"#);
-    }
-
-    #[test]
-    fn a_strategy_not_offered_is_refused_by_name() {
-        let environment = Environment::from([("ROTATION_STRATEGY", "alternating-users")]);
-        let error = Strategy::read(&environment).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Malformed);
-        assert!(error.to_string().contains("ROTATION_STRATEGY"), "{error}");
     }
 }

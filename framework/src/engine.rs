@@ -5,7 +5,7 @@ use futures_util::join;
 use crate::error::{Error, ErrorKind};
 use crate::event::RotationEvent;
 use crate::ids::{SecretId, VersionId};
-use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Verdict, Versions};
+use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Subject, Verdict, Versions};
 use crate::secret::{Current, Secret};
 use crate::staging::{Decision, decide};
 use crate::step::Step;
@@ -119,7 +119,7 @@ impl Work<'_> {
             Ok(()) => Ok(done("stored the proposed secret as AWSPENDING")),
             Err(error) if error.code == StoreErrorCode::AlreadyExists => {
                 match self.calls.version("AWSPENDING", token).await? {
-                    Some(stored) => self.outrun(stored.secret(), &proposed).await,
+                    Some(stored) => self.outrun(stored.secret(), &proposed, &known).await,
                     None => Err(error.during("PutSecretValue")),
                 }
             }
@@ -129,9 +129,14 @@ impl Work<'_> {
 
     /// Another run's value is stored. Read by version id, it is found whatever became of its
     /// label; and a stored value does not change, so the proposal can never be recorded.
-    async fn outrun(&self, stored: &Secret, proposed: &Secret) -> Result<Outcome, Error> {
+    async fn outrun(
+        &self,
+        stored: &Secret,
+        proposed: &Secret,
+        known: &Known<'_>,
+    ) -> Result<Outcome, Error> {
         if stored != proposed
-            && let Err(error) = self.rotator.discard(proposed, self.turn).await
+            && let Err(error) = self.rotator.discard(proposed, known, self.turn).await
         {
             self.turn.warn(format!("what this run proposed was not discarded: {error}"));
         }
@@ -149,11 +154,10 @@ impl Work<'_> {
         }
         let current = fresh(&description, current?)?;
         let pending = pending.map_err(|error| self.clearing(error))?;
-        self.rotator.check(&current, &pending).map_err(|error| self.clearing(error))?;
-        let base = current.version().clone();
-        let fence = Fence { calls: self.calls, token, current: &base };
-        self.turn.enough_for_a_change()?;
         let versions = Versions { calls: self.calls, description: &description, current, pending };
+        self.rotator.check(&versions).map_err(|error| self.clearing(error))?;
+        let fence = Fence { calls: self.calls, token, current: versions.current().version() };
+        self.turn.enough_for_a_change()?;
         Ok(match self.rotator.apply(&versions, &fence, self.turn).await? {
             Applied::Changed(how) => done(how),
             Applied::Already(how) => nothing(how),
@@ -185,7 +189,8 @@ impl Work<'_> {
         let token = &self.event.token;
         let (description, current, pending) =
             join!(self.calls.describe(), self.calls.current(), self.calls.pending_stored(token));
-        if decide(&description?, token)? == Decision::AlreadyCurrent {
+        let description = description?;
+        if decide(&description, token)? == Decision::AlreadyCurrent {
             return Ok(nothing("this version is AWSCURRENT already"));
         }
         let pending = pending.map_err(|error| self.clearing(error))?;
@@ -201,20 +206,36 @@ impl Work<'_> {
                 .caused_by(why));
         }
         let current = current?;
-        if !rehearsal {
-            return Ok(done("the pending secret logs in"));
+        if rehearsal {
+            return self.rehearse(&current, &description).await;
         }
-        let mut findings = Vec::new();
-        for finding in self.rotator.preflight(&current, self.turn).await? {
+        let versions = Versions { calls: self.calls, description: &description, current, pending };
+        self.rotator.compare(&versions, self.turn).await?;
+        Ok(done("the pending secret logs in"))
+    }
+
+    /// Finds out whether a real rotation would succeed. Fails only on what would fail one, and
+    /// with all of it.
+    async fn rehearse(
+        &self,
+        current: &Current,
+        description: &SecretDescription,
+    ) -> Result<Outcome, Error> {
+        let subject = Subject { calls: self.calls, current, description };
+        let mut obstacles = Vec::new();
+        for finding in self.rotator.preflight(&subject, self.turn).await? {
             match finding {
-                Finding::Fails(error) => findings.push(error),
+                Finding::Fails(error) => obstacles.push(error),
                 Finding::Warns(warning) => self.turn.warn(warning),
             }
         }
-        match findings.into_iter().next() {
-            Some(error) => Err(error.while_doing("a real rotation would fail")),
-            None => Ok(done("the current secret logs in and a rotation would succeed")),
-        }
+        let mut obstacles = obstacles.into_iter();
+        let Some(first) = obstacles.next() else {
+            return Ok(done("the current secret logs in and a rotation would succeed"));
+        };
+        let first = first.while_doing("a real rotation would fail");
+        Err(obstacles
+            .fold(first, |all, next| all.caused_by(format!("and then {}: {next}", next.kind()))))
     }
 
     /// Promotes the pending version with one call, then retires what is no longer kept.

@@ -27,8 +27,34 @@ pub struct RotationEvent {
 pub enum Request {
     /// A step of a rotation.
     Rotate(RotationEvent),
-    /// `{"Fourstep": "inspect", "SecretId": ...}`: which labelled version logs in. Changes nothing.
-    Inspect(SecretId),
+    /// `{"Fourstep": QUESTION, "SecretId": ...}`: a look at a secret that changes nothing.
+    Look(Question, SecretId),
+}
+
+/// What may be asked about a secret without changing anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// Which labelled version logs in.
+    Inspect,
+    /// Whether a rotation would succeed.
+    Preflight,
+    /// What a rotation would do.
+    Plan,
+}
+
+impl Question {
+    /// As it stands in an event and in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Inspect => "inspect",
+            Self::Preflight => "preflight",
+            Self::Plan => "plan",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        [Self::Inspect, Self::Preflight, Self::Plan].into_iter().find(|one| one.name() == name)
+    }
 }
 
 impl Request {
@@ -52,10 +78,9 @@ impl Request {
             return Err(Error::new(ErrorKind::Malformed, "the event is not a JSON object"));
         }
         if event.get("Fourstep").is_some() {
-            return match text(event, "Fourstep")? {
-                "inspect" => Ok(Self::Inspect(SecretId::parse(text(event, "SecretId")?)?)),
-                _ => Err(malformed("Fourstep", "must be inspect")),
-            };
+            let question = Question::parse(text(event, "Fourstep")?)
+                .ok_or_else(|| malformed("Fourstep", "must be inspect, preflight or plan"))?;
+            return Ok(Self::Look(question, SecretId::parse(text(event, "SecretId")?)?));
         }
         let secret = SecretId::parse(text(event, "SecretId")?)?;
         let token = VersionId::parse(text(event, "ClientRequestToken")?)?;
@@ -96,7 +121,7 @@ mod tests {
         change(&mut event);
         match Request::decode(&event) {
             Ok(Request::Rotate(event)) => Ok(event),
-            Ok(Request::Inspect(_)) => Err("inspect".to_owned()),
+            Ok(_) => Err("no step".to_owned()),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -176,10 +201,13 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_are_ignored_and_inspect_is_its_own_request() {
+    fn unknown_keys_are_ignored_and_a_question_is_its_own_request() {
         decode(|event| event["Future"] = json!({"a": 1})).unwrap();
-        let inspect = Request::decode(&json!({"Fourstep": "inspect", "SecretId": "x"}));
-        assert!(matches!(inspect, Ok(Request::Inspect(_))));
+        for question in [Question::Inspect, Question::Preflight, Question::Plan] {
+            let event = json!({"Fourstep": question.name(), "SecretId": "x"});
+            let asked = Request::decode(&event);
+            assert!(matches!(asked, Ok(Request::Look(one, _)) if one == question));
+        }
         for bad in [json!({"Fourstep": "drop", "SecretId": "x"}), json!({"Fourstep": 1})] {
             assert!(Request::decode(&bad).unwrap_err().to_string().contains("Fourstep"));
         }

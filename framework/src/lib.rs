@@ -9,6 +9,7 @@ mod inspect;
 mod log;
 pub mod net;
 mod password;
+mod rehearsal;
 mod rotator;
 mod run;
 mod secret;
@@ -21,13 +22,15 @@ mod turn;
 mod uniform;
 pub mod users;
 
-pub use config::{Environment, Strategy};
+pub use config::Environment;
 pub use engine::{Effect, Engine, Outcome};
 pub use error::{Error, ErrorKind};
-pub use event::{Request, RotationEvent};
+pub use event::{Question, Request, RotationEvent};
 pub use ids::{RotationToken, SecretId, VersionId};
 pub use password::PasswordPolicy;
-pub use rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Verdict, Versions};
+pub use rotator::{
+    Applied, Fence, Finding, Keep, Known, OtherSecrets, Rotator, Subject, Verdict, Versions,
+};
 pub use run::run;
 pub use secret::{Current, Document, Pending, Previous, Secret};
 pub use step::Step;

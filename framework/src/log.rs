@@ -89,7 +89,7 @@ impl Line<'_> {
         let mut put = |key: &str, value: Value| line.insert(key.to_owned(), value);
         let step = match self.request {
             Ok(Request::Rotate(event)) => event.step.name(),
-            Ok(Request::Inspect(_)) => "inspect",
+            Ok(Request::Look(question, _)) => question.name(),
             Err(_) => "unknown",
         };
         let (outcome, why, error) = match &self.result {
@@ -105,7 +105,7 @@ impl Line<'_> {
                 put("secret", secret.as_str().into());
                 put("version", token.as_str().into());
             }
-            Ok(Request::Inspect(secret)) => {
+            Ok(Request::Look(_, secret)) => {
                 put("secret", secret.as_str().into());
             }
             Err(_) => {}
@@ -120,7 +120,7 @@ impl Line<'_> {
         put("warnings", json!(self.tally.warnings));
         put("calls", json!(self.tally.calls));
         // Looking is no rotation: refused logins are what an inspection is there to find.
-        if !matches!(self.request, Ok(Request::Inspect(_))) {
+        if !matches!(self.request, Ok(Request::Look(..))) {
             self.add_metrics(&mut line, error.is_some());
         }
         line

@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use crate::config::Environment;
 use crate::engine::{Effect, Engine, Outcome};
 use crate::error::{Error, ErrorKind};
-use crate::event::Request;
+use crate::event::{Question, Request};
 use crate::inspect::inspect;
 use crate::log;
+use crate::rehearsal;
 use crate::rotator::Rotator;
 use crate::store::SecretStore;
 use crate::store::aws::AwsStore;
@@ -26,6 +27,7 @@ use crate::turn::{Deadline, Turn};
 /// names the variable to correct, and nothing is changed meanwhile.
 ///
 /// ```no_run
+/// use std::sync::Arc;
 /// use fourstep::{Environment, Error, PasswordPolicy, users::{Database, SingleUser}};
 ///
 /// async fn main_of<D: Database>(
@@ -33,7 +35,7 @@ use crate::turn::{Deadline, Turn};
 /// ) -> std::process::ExitCode {
 ///     fourstep::run("rotate-example", |environment| {
 ///         let policy = PasswordPolicy::read(environment, "/@\"'\\")?;
-///         Ok(SingleUser::new(connect(environment)?, policy))
+///         Ok(SingleUser::new(Arc::new(connect(environment)?), policy))
 ///     })
 ///     .await
 /// }
@@ -133,7 +135,7 @@ impl Function<'_> {
         }
         .map_err(|error| match request {
             Request::Rotate(event) => error.at(event.step),
-            Request::Inspect(_) => error,
+            Request::Look(..) => error,
         })
     }
 }
@@ -151,10 +153,18 @@ async fn work(
             let answer = json!({"outcome": outcome.effect.name(), "why": outcome.why});
             Ok((outcome, answer))
         }
-        Request::Inspect(secret) => {
-            let answer = inspect(&engine, secret, turn).await?;
-            let why = "looked at every labelled version".to_owned();
-            Ok((Outcome { effect: Effect::Done, why }, answer))
+        Request::Look(question, secret) => {
+            let answer = match question {
+                Question::Inspect => inspect(&engine, secret, turn).await?,
+                Question::Preflight => rehearsal::preflight(&engine, secret, turn).await?,
+                Question::Plan => rehearsal::plan(&engine, secret, turn).await?,
+            };
+            let why = match question {
+                Question::Inspect => "looked at every labelled version",
+                Question::Preflight => "looked for what would fail a rotation",
+                Question::Plan => "looked at what a rotation would do",
+            };
+            Ok((Outcome { effect: Effect::Done, why: why.to_owned() }, answer))
         }
     }
 }
@@ -178,8 +188,8 @@ mod tests {
     use super::*;
     use crate::event::RotationEvent;
     use crate::ids::{SecretId, VersionId};
-    use crate::rotator::{Applied, Fence, Finding, Known, Verdict, Versions};
-    use crate::secret::{Current, Pending, Secret};
+    use crate::rotator::{Applied, Fence, Finding, Known, Subject, Verdict, Versions};
+    use crate::secret::Secret;
     use crate::step::Step;
     use crate::store::memory::{MemoryStore, NewRotation, NewSecret};
     use async_trait::async_trait;
@@ -190,7 +200,7 @@ mod tests {
 
     #[async_trait]
     impl Rotator for Defective {
-        fn check(&self, _: &Current, _: &Pending) -> Result<(), Error> {
+        fn check(&self, _: &Versions<'_>) -> Result<(), Error> {
             Ok(())
         }
 
@@ -207,7 +217,7 @@ mod tests {
             turn.deadline().bound("the vendor", Duration::MAX, silence).await
         }
 
-        async fn preflight(&self, _: &Current, _: &Turn) -> Result<Vec<Finding>, Error> {
+        async fn preflight(&self, _: &Subject<'_>, _: &Turn) -> Result<Vec<Finding>, Error> {
             Ok(Vec::new())
         }
     }

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::{
-    Applied, Current, Environment, Error, ErrorKind, ExposeSecret, Fence, Finding, Known,
-    PasswordPolicy, Pending, Rotator, Secret, Turn, Verdict, Versions,
+    Applied, Environment, Error, ErrorKind, ExposeSecret, Fence, Finding, Known, PasswordPolicy,
+    Rotator, Secret, Subject, Turn, Verdict, Versions,
 };
 
 /// What is wrong with it.
@@ -125,7 +125,7 @@ impl Line {
 
 #[async_trait]
 impl Rotator for Careless {
-    fn check(&self, _: &Current, _: &Pending) -> Result<(), Error> {
+    fn check(&self, _: &Versions<'_>) -> Result<(), Error> {
         Ok(())
     }
 
@@ -169,7 +169,7 @@ impl Rotator for Careless {
         })
     }
 
-    async fn preflight(&self, _: &Current, _: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(&self, _: &Subject<'_>, _: &Turn) -> Result<Vec<Finding>, Error> {
         Ok(Vec::new())
     }
 }

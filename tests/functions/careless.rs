@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use async_trait::async_trait;
 use fourstep::{
-    Applied, Current, Error, ErrorKind, Fence, Finding, Keep, Known, Pending, Rotator, Secret,
-    Turn, Verdict, Versions,
+    Applied, Error, ErrorKind, Fence, Finding, Keep, Known, Rotator, Secret, Subject, Turn,
+    Verdict, Versions,
 };
 
 struct Careless {
@@ -52,7 +52,8 @@ impl Careless {
 
 #[async_trait]
 impl Rotator for Careless {
-    fn check(&self, current: &Current, _: &Pending) -> Result<(), Error> {
+    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+        let current = versions.current();
         if self.verb == "check" { self.mishandle(current.secret().expose()) } else { Ok(()) }
     }
 
@@ -84,7 +85,8 @@ impl Rotator for Careless {
         Ok(())
     }
 
-    async fn preflight(&self, current: &Current, _: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(&self, subject: &Subject<'_>, _: &Turn) -> Result<Vec<Finding>, Error> {
+        let current = subject.current;
         self.handle("preflight", current.secret()).await?;
         Ok(Vec::new())
     }

@@ -88,7 +88,7 @@ async fn main() -> ExitCode {
     }
     fourstep::run("rotate-postgres", |environment| {
         let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
-        Ok(SingleUser::new(Postgres::read(environment)?, policy))
+        Ok(SingleUser::new(std::sync::Arc::new(Postgres::read(environment)?), policy))
     })
     .await
 }

@@ -1,5 +1,7 @@
 //! The author's kit asks the real thing: rotate-postgres at a real PostgreSQL.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use fourstep::testing::{Overlap, Remote, Testbed, Wire, conformance};
 use fourstep::users::SingleUser;
@@ -39,7 +41,7 @@ impl Remote for RealUser {
     fn rotator(&self) -> Box<dyn Rotator> {
         let environment = Environment::default();
         let policy = PasswordPolicy::read(&environment, EXCLUDED_CHARACTERS).unwrap();
-        Box::new(SingleUser::new(Postgres::read(&environment).unwrap(), policy))
+        Box::new(SingleUser::new(Arc::new(Postgres::read(&environment).unwrap()), policy))
     }
 
     fn secret(&self) -> String {

@@ -15,7 +15,7 @@ const COMPLAINTS: [&str; 9] = [
     "must be 32 to 64 characters long",
     "must be 36 to 256 letters, digits or hyphens",
     "must be createSecret, setSecret, testSecret or finishSecret",
-    "must be inspect",
+    "must be inspect, preflight or plan",
 ];
 
 /// Whether an error says one of these sentences and nothing else.

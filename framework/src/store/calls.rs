@@ -36,6 +36,14 @@ impl<'a> Calls<'a> {
         Self { store, secret, turn }
     }
 
+    /// The same store and turn, for another secret.
+    pub(crate) fn about<'b>(&self, secret: &'b SecretId) -> Calls<'b>
+    where
+        'a: 'b,
+    {
+        Calls { store: self.store, secret, turn: self.turn }
+    }
+
     pub(crate) fn turn(&self) -> &'a Turn {
         self.turn
     }

@@ -94,6 +94,12 @@ impl Login {
         Self { password: password.clone(), ..self.clone() }
     }
 
+    /// This login in another database of the same server.
+    #[must_use]
+    pub fn with_database(&self, dbname: &str) -> Self {
+        Self { dbname: Some(dbname.to_owned()), ..self.clone() }
+    }
+
     /// `user "app" on db.example:5432`: for messages.
     pub fn account(&self) -> String {
         format!("user {:?} on {}", self.username, self.server())

@@ -1,7 +1,10 @@
-//! Strategies for targets that have users with passwords, over the small [`Database`] trait.
+//! Strategies for targets that have users with passwords, over the small [`Database`] trait and, where
+//! an admin is needed, [`Administered`] and [`Alternates`].
 
 mod login;
+mod pair;
 mod single_user;
+mod strategies;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -11,7 +14,9 @@ use crate::rotator::{Fence, Finding};
 use crate::turn::Turn;
 
 pub use login::{Dialect, Login, SslMode};
+pub use pair::{Account, Accounts, Install, Mark, Pair, Standing};
 pub use single_user::SingleUser;
+pub use strategies::{Strategies, Strategy};
 
 /// A target that has users who log in with a password.
 ///
@@ -54,6 +59,105 @@ pub trait Database: Send + Sync {
         login: &Login,
         turn: &Turn,
     ) -> Result<Vec<Finding>, Error>;
+
+    /// Asks as this user what the function's owner wants asked before the user is promoted
+    /// (`PROBE_QUERY`). The default asks nothing and does not log in.
+    ///
+    /// # Errors
+    /// Whatever kept the question from being answered.
+    async fn probe(&self, _login: &Login, _turn: &Turn) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// A database in which an admin can set another user's password.
+///
+/// `admin` is a login that was proven to be of the same database as the user's.
+#[async_trait]
+pub trait Administered: Database {
+    /// Sets the password of `target`'s user to `target`'s, in a session of the admin's. Takes the
+    /// account's lock, refuses an account that is more than an application's (the admin itself, a
+    /// superuser, one that may make roles), passes `fence`, changes. Running twice with the same
+    /// password has the effect of once.
+    ///
+    /// # Errors
+    /// As [`Database::change_own_password`].
+    async fn reset_password(
+        &self,
+        admin: &Login,
+        target: &Login,
+        fence: &Fence<'_>,
+        turn: &Turn,
+    ) -> Result<Change, Error>;
+
+    /// Finds everything that would make [`reset_password`](Self::reset_password) fail.
+    async fn preflight_reset(
+        &self,
+        admin: &Login,
+        target: &Login,
+        turn: &Turn,
+    ) -> Result<Vec<Finding>, Error>;
+}
+
+/// A database in which an admin keeps two users equal, so that one is always at rest.
+#[async_trait]
+pub trait Alternates: Administered {
+    /// Refuses a user name that the server would refuse or cut off.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported), naming the limit and the way
+    /// out.
+    fn check_username(&self, username: &str) -> Result<(), Error>;
+
+    /// What the server knows of these users, and of every user whose mark names this secret.
+    async fn accounts(
+        &self,
+        admin: &Login,
+        usernames: &[&str],
+        secret: &str,
+        turn: &Turn,
+    ) -> Result<Accounts, Error>;
+
+    /// Makes the target as the source is, then gives it its password and lets it in: whoever can
+    /// log in can also work. Takes the lock, asks [`Install::judge`] about what it finds behind it,
+    /// passes `fence`, and only then changes; creates the target if it is absent, marked and
+    /// unable to log in; grants before it revokes. Every part may run twice.
+    ///
+    /// # Errors
+    /// With any error the target cannot log in with `password` unless it is as the source is.
+    async fn install(
+        &self,
+        admin: &Login,
+        install: &Install<'_>,
+        password: &SecretString,
+        fence: &Fence<'_>,
+        turn: &Turn,
+    ) -> Result<Change, Error>;
+
+    /// What the two users may do or are set to differently, one line for each difference.
+    async fn differences(
+        &self,
+        admin: &Login,
+        usernames: [&str; 2],
+        turn: &Turn,
+    ) -> Result<Vec<String>, Error>;
+
+    /// Finds everything that would make [`install`](Self::install) fail.
+    async fn preflight_install(
+        &self,
+        admin: &Login,
+        install: &Install<'_>,
+        turn: &Turn,
+    ) -> Result<Vec<Finding>, Error>;
+
+    /// The statements of [`install`](Self::install), without the password's, and what an operator
+    /// should run before it.
+    async fn plan_install(
+        &self,
+        admin: &Login,
+        install: &Install<'_>,
+        turn: &Turn,
+    ) -> Result<Vec<String>, Error>;
 }
 
 /// How a change of password ended.

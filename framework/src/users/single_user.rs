@@ -1,12 +1,14 @@
 //! One user that changes its own password.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use secrecy::ExposeSecret;
 
 use crate::error::{Error, ErrorKind};
 use crate::password::PasswordPolicy;
-use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Verdict, Versions};
-use crate::secret::{Current, Pending, Previous, Secret};
+use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, Versions};
+use crate::secret::{Previous, Secret};
 use crate::turn::Turn;
 use crate::users::{Attempt, Change, Database, Login};
 
@@ -16,13 +18,13 @@ use crate::users::{Attempt, Change, Database, Login};
 /// strategy with two passwords.
 #[derive(Debug)]
 pub struct SingleUser<D> {
-    database: D,
+    database: Arc<D>,
     policy: PasswordPolicy,
 }
 
 impl<D: Database> SingleUser<D> {
     /// Rotates users of `database` to passwords that meet `policy`.
-    pub fn new(database: D, policy: PasswordPolicy) -> Self {
+    pub fn new(database: Arc<D>, policy: PasswordPolicy) -> Self {
         Self { database, policy }
     }
 
@@ -42,7 +44,8 @@ impl<D: Database> SingleUser<D> {
 impl<D: Database> Rotator for SingleUser<D> {
     /// Pending must be current with another password. Another account would be somebody else's;
     /// any other difference is an edit of AWSCURRENT that promoting pending would revert.
-    fn check(&self, current: &Current, pending: &Pending) -> Result<(), Error> {
+    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+        let (current, pending) = (versions.current(), versions.pending());
         let login = self.login("AWSCURRENT", current.secret())?;
         let other = self.login("AWSPENDING", pending.secret())?;
         let mismatch = |what: String| Err(Error::new(ErrorKind::Mismatch, what));
@@ -80,7 +83,7 @@ impl<D: Database> Rotator for SingleUser<D> {
         let current = self.login("AWSCURRENT", versions.current().secret())?;
         let pending = self.login("AWSPENDING", versions.pending().secret())?;
         let mut tries = Tries {
-            database: &self.database,
+            database: &*self.database,
             turn,
             refused: Vec::new(),
             unseen: Vec::new(),
@@ -121,7 +124,13 @@ impl<D: Database> Rotator for SingleUser<D> {
         }
     }
 
-    async fn preflight(&self, current: &Current, turn: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn compare(&self, versions: &Versions<'_>, turn: &Turn) -> Result<(), Error> {
+        let pending = self.login("AWSPENDING", versions.pending().secret())?;
+        self.database.probe(&pending, turn).await
+    }
+
+    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
+        let current = subject.current;
         let login = self.login("AWSCURRENT", current.secret())?;
         match self.database.log_in(&login, turn).await? {
             Attempt::Accepted(session) => self.database.preflight(session, &login, turn).await,

@@ -15,12 +15,15 @@ mod session;
 mod sql;
 mod wire;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy, within};
-use fourstep::users::{Attempt, Change, Database, Dialect, Login};
-use fourstep::{Environment, Error, Fence, Finding, SecretString, Turn};
+use fourstep::users::{
+    Attempt, Change, Database, Dialect, Login, SingleUser, Strategies, Strategy,
+};
+use fourstep::{Environment, Error, Fence, Finding, PasswordPolicy, Rotator, SecretString, Turn};
 
 use change::NewPassword;
 use password::PasswordFormat;
@@ -45,6 +48,23 @@ const DIALECT: Dialect = Dialect {
 /// What a generated password leaves out unless `EXCLUDE_CHARACTERS` says otherwise. As AWS's
 /// PostgreSQL template: `:` stands between the fields of a .pgpass file.
 pub const EXCLUDED_CHARACTERS: &str = ":/@\"'\\";
+
+/// The function's rotator, as its environment variables describe it.
+///
+/// # Errors
+/// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
+pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
+    let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
+    let database = Arc::new(Postgres::read(environment)?);
+    Strategies::read(environment, |strategy| {
+        let (database, policy) = (database.clone(), policy.clone());
+        let rotator: Box<dyn Rotator> = match strategy {
+            Strategy::SingleUser => Box::new(SingleUser::new(database, policy)),
+            _ => return Ok(None),
+        };
+        Ok(Some(rotator))
+    })
+}
 
 /// A PostgreSQL server, as far as rotating passwords on it needs.
 #[derive(Debug)]

@@ -8,9 +8,8 @@ use expect_test::Expect;
 use fourstep::store::memory::{Fault, MemoryStore, NewRotation, NewSecret};
 use fourstep::store::{StoreError, StoreErrorCode};
 use fourstep::{
-    Applied, Current, Deadline, Engine, Error, Fence, Finding, Keep, Known, Outcome, Pending,
-    RotationEvent, RotationToken, Rotator, Secret, SecretId, Step, Turn, Verdict, VersionId,
-    Versions,
+    Applied, Deadline, Engine, Error, Fence, Finding, Keep, Known, Outcome, RotationEvent,
+    RotationToken, Rotator, Secret, SecretId, Step, Subject, Turn, Verdict, VersionId, Versions,
 };
 
 use crate::support::stage::FUNCTION;
@@ -30,7 +29,7 @@ impl Recorder {
 
 #[async_trait]
 impl Rotator for Recorder {
-    fn check(&self, _: &Current, _: &Pending) -> Result<(), Error> {
+    fn check(&self, _: &Versions<'_>) -> Result<(), Error> {
         self.note("check");
         Ok(())
     }
@@ -41,7 +40,7 @@ impl Rotator for Recorder {
         Ok(Secret::decode(&next.into()))
     }
 
-    async fn discard(&self, proposed: &Secret, _: &Turn) -> Result<(), Error> {
+    async fn discard(&self, proposed: &Secret, _: &Known<'_>, _: &Turn) -> Result<(), Error> {
         self.note(&format!("discard {}", proposed.expose()));
         Ok(())
     }
@@ -74,7 +73,7 @@ impl Rotator for Recorder {
         Ok(())
     }
 
-    async fn preflight(&self, _: &Current, _: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(&self, _: &Subject<'_>, _: &Turn) -> Result<Vec<Finding>, Error> {
         self.note("preflight");
         Ok(vec![Finding::Warns("the target is slow".to_owned())])
     }

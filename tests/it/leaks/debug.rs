@@ -192,7 +192,7 @@ fn framework(source: &Source, printed: &mut Printed) {
     printed.see("Environment", &environment);
     let policy = PasswordPolicy::read(&environment, "").unwrap();
     printed.see("Postgres", &postgres);
-    printed.see("SingleUser", &SingleUser::new(postgres, policy));
+    printed.see("SingleUser", &SingleUser::new(std::sync::Arc::new(postgres), policy));
 }
 
 async fn stores(source: &Source, printed: &mut Printed) {

@@ -54,7 +54,7 @@ impl Stage {
     pub fn of_text(text: &str, variables: &[(&str, &str)]) -> Self {
         let environment: Environment = variables.iter().copied().collect();
         let policy = PasswordPolicy::read(&environment, EXCLUDED_CHARACTERS).unwrap();
-        let rotator = SingleUser::new(Postgres::read(&environment).unwrap(), policy);
+        let rotator = SingleUser::new(Arc::new(Postgres::read(&environment).unwrap()), policy);
         let store = Arc::new(MemoryStore::new());
         let value = Some(text.into());
         store.create("stage", NewSecret { value, ..NewSecret::default() }).unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
-use crate::rotator::{Finding, Known, Verdict};
+use crate::rotator::{Finding, Known, Subject, Verdict, Versions};
 use crate::secret::{Current, Document, Pending, Secret};
 use crate::store::{Calls, SecretDescription};
 use crate::testing::promises::same_credential;
@@ -120,13 +120,18 @@ pub(super) async fn another_account(world: &mut World) -> Checked {
         return Ok(());
     };
     let fields = world.remote.credential();
+    let turn = Turn::new(Deadline::after(TIME));
+    let calls = Calls::new(world.memory(), &world.secret, &turn);
+    let description = SecretDescription::default();
     for field in ["host", "username"] {
         if fields.contains(&field) || document.field(field).is_none() {
             continue;
         }
         let other: Document = document.with(field, "somebody-elses");
         let pending = Pending::new(version(1), with_new_proof(&other, fields));
-        match rotator.check(&Current::new(version(0), secret.clone()), &pending) {
+        let current = Current::new(version(0), secret.clone());
+        let versions = Versions { calls: &calls, description: &description, current, pending };
+        match rotator.check(&versions) {
             Err(error) if error.kind() == ErrorKind::Mismatch => {}
             _ => {
                 return finds(world, &format!("a pending secret with another {field} is accepted"));
@@ -143,7 +148,13 @@ pub(super) async fn preflight(world: &mut World) -> Checked {
     let turn = Turn::new(Deadline::after(TIME));
     let current = Current::new(version(0), secret.clone());
     let rotator = world.remote.rotator();
-    match world.heard(rotator.preflight(&current, &turn)).await {
+    let calls = Calls::new(world.memory(), &world.secret, &turn);
+    let description = match calls.describe().await {
+        Ok(description) => description,
+        Err(error) => return fails(world, "a look at the secret before preflight", &error),
+    };
+    let subject = Subject { calls: &calls, current: &current, description: &description };
+    match world.heard(rotator.preflight(&subject, &turn)).await {
         Err(error) => return fails(world, "preflight", &error),
         Ok(findings) => {
             for finding in findings {

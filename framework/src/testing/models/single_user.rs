@@ -1,5 +1,7 @@
 //! One user with one password, and the single-user strategy over it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -63,7 +65,10 @@ impl OneUser {
 #[async_trait]
 impl Remote for OneUser {
     fn rotator(&self) -> Box<dyn Rotator> {
-        Box::new(SingleUser::new(ModelDatabase(self.server.clone()), PasswordPolicy::default()))
+        Box::new(SingleUser::new(
+            Arc::new(ModelDatabase(self.server.clone())),
+            PasswordPolicy::default(),
+        ))
     }
 
     fn secret(&self) -> String {

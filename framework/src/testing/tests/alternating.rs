@@ -9,8 +9,8 @@ use super::admin::{Login, Tries, admin, check_same};
 use super::pair::{Commit, Defect, Pair, Standing, unproven};
 use crate::error::{Error, ErrorKind};
 use crate::password::PasswordPolicy;
-use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Verdict, Versions};
-use crate::secret::{Current, Pending, Secret};
+use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, Versions};
+use crate::secret::Secret;
 use crate::testing::models::{Account, Accounts, Server, Session, SharedServer};
 use crate::turn::Turn;
 
@@ -136,7 +136,8 @@ fn same_rights(accounts: &Accounts, user: &str, database: Option<&str>) -> bool 
 #[async_trait]
 impl Rotator for Alternating {
     /// Pending must name the other user; which that is and whose, the server says in apply.
-    fn check(&self, current: &Current, pending: &Pending) -> Result<(), Error> {
+    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+        let (current, pending) = (versions.current(), versions.pending());
         if current.secret() == pending.secret() || self.defect == Some(Defect::StaleBase) {
             return Ok(());
         }
@@ -203,7 +204,7 @@ impl Rotator for Alternating {
         Ok(Verdict::Accepted)
     }
 
-    async fn preflight(&self, _: &Current, _: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(&self, _: &Subject<'_>, _: &Turn) -> Result<Vec<Finding>, Error> {
         Ok(Vec::new())
     }
 }

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::{assert_caught, assert_refuted, assert_safe};
 use crate::error::{Error, ErrorKind};
-use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Verdict, Versions};
-use crate::secret::{Current, Pending, Secret};
+use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, Versions};
+use crate::secret::{Pending, Secret};
 use crate::testing::models::{OneUser, Server, Session, Trouble};
 use crate::testing::{Overlap, Remote, Testbed, Wire, conformance};
 use crate::turn::Turn;
@@ -139,11 +139,11 @@ impl BrokenRotator {
 
 #[async_trait]
 impl Rotator for BrokenRotator {
-    fn check(&self, current: &Current, pending: &Pending) -> Result<(), Error> {
+    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
         if matches!(self.defect, Defect::NoCheck | Defect::DropsFields) {
             return Ok(());
         }
-        self.right.check(current, pending)
+        self.right.check(versions)
     }
 
     async fn propose(&self, known: &Known<'_>, turn: &Turn) -> Result<Secret, Error> {
@@ -210,8 +210,8 @@ impl Rotator for BrokenRotator {
         Ok(if open { Verdict::Accepted } else { Verdict::Rejected("refused".to_owned()) })
     }
 
-    async fn preflight(&self, current: &Current, turn: &Turn) -> Result<Vec<Finding>, Error> {
-        self.right.preflight(current, turn).await
+    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
+        self.right.preflight(subject, turn).await
     }
 }
 

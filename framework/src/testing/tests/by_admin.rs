@@ -13,8 +13,8 @@ use super::admin::{Login, Tries, admin, check_same, guard};
 use super::{assert_caught_in, assert_safe};
 use crate::error::{Error, ErrorKind};
 use crate::password::PasswordPolicy;
-use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Verdict, Versions};
-use crate::secret::{Current, Pending, Secret};
+use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, Versions};
+use crate::secret::Secret;
 use crate::testing::Overlap;
 use crate::testing::models::{Server, SharedServer};
 use crate::turn::Turn;
@@ -41,7 +41,8 @@ pub(super) struct ByAdmin {
 
 #[async_trait]
 impl Rotator for ByAdmin {
-    fn check(&self, current: &Current, pending: &Pending) -> Result<(), Error> {
+    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+        let (current, pending) = (versions.current(), versions.pending());
         check_same(current.secret(), pending.secret(), &["password"])
     }
 
@@ -85,7 +86,7 @@ impl Rotator for ByAdmin {
         })
     }
 
-    async fn preflight(&self, _: &Current, _: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(&self, _: &Subject<'_>, _: &Turn) -> Result<Vec<Finding>, Error> {
         Ok(Vec::new())
     }
 }

@@ -13,8 +13,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Error, ErrorKind};
 use crate::ids::VersionId;
-use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Verdict, Versions};
-use crate::secret::{Current, Pending, Previous, Secret};
+use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Subject, Verdict, Versions};
+use crate::secret::{Previous, Secret};
 use crate::store::{AWSPREVIOUS, SecretDescription};
 use crate::testing::models::{IssuedKey, ListedKey, Vendor};
 use crate::turn::Turn;
@@ -148,7 +148,8 @@ impl Issuer {
 
 #[async_trait]
 impl Rotator for Issuer {
-    fn check(&self, current: &Current, pending: &Pending) -> Result<(), Error> {
+    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+        let (current, pending) = (versions.current(), versions.pending());
         let (current, pending) = (current.secret().document()?, pending.secret().document()?);
         match current.difference(pending, &FIELDS) {
             None => Ok(()),
@@ -180,7 +181,7 @@ impl Rotator for Issuer {
         Ok(next.with("key", issued.value.expose_secret()).into())
     }
 
-    async fn discard(&self, proposed: &Secret, _: &Turn) -> Result<(), Error> {
+    async fn discard(&self, proposed: &Secret, _: &Known<'_>, _: &Turn) -> Result<(), Error> {
         if self.has(Defect::NeverDiscards) {
             return Ok(());
         }
@@ -244,7 +245,8 @@ impl Rotator for Issuer {
         Ok(())
     }
 
-    async fn preflight(&self, current: &Current, _: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(&self, subject: &Subject<'_>, _: &Turn) -> Result<Vec<Finding>, Error> {
+        let current = subject.current;
         if self.lets_in(current.secret()).await? {
             return Ok(Vec::new());
         }

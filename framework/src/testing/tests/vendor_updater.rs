@@ -9,8 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::vendor_issuer::key;
 use crate::error::{Error, ErrorKind};
 use crate::password::PasswordPolicy;
-use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Verdict, Versions};
-use crate::secret::{Current, Pending, Secret};
+use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, Versions};
+use crate::secret::Secret;
 use crate::testing::models::{IssuedKey, Vendor};
 use crate::turn::Turn;
 
@@ -46,7 +46,8 @@ impl Updater {
 
 #[async_trait]
 impl Rotator for Updater {
-    fn check(&self, current: &Current, pending: &Pending) -> Result<(), Error> {
+    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+        let (current, pending) = (versions.current(), versions.pending());
         let (current, pending) = (current.secret().document()?, pending.secret().document()?);
         match current.difference(pending, &["key"]) {
             None => Ok(()),
@@ -105,7 +106,8 @@ impl Rotator for Updater {
         })
     }
 
-    async fn preflight(&self, current: &Current, turn: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
+        let current = subject.current;
         Ok(match self.verify(current.secret(), turn).await? {
             Verdict::Accepted => Vec::new(),
             Verdict::Rejected(why) => vec![Finding::Fails(Error::new(ErrorKind::Rejected, why))],

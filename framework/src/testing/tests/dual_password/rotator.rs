@@ -7,8 +7,8 @@ use secrecy::ExposeSecret;
 
 use crate::error::{Error, ErrorKind};
 use crate::password::PasswordPolicy;
-use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Verdict, Versions};
-use crate::secret::{Current, Pending, Secret};
+use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Subject, Verdict, Versions};
+use crate::secret::{Pending, Secret};
 use crate::testing::models::{Identified, Refusal, Server, Session, Trouble};
 use crate::turn::Turn;
 use crate::users::{Dialect, Login};
@@ -216,7 +216,8 @@ fn same_password(one: &Login, other: &Login) -> bool {
 
 #[async_trait]
 impl Rotator for DualPassword {
-    fn check(&self, current: &Current, pending: &Pending) -> Result<(), Error> {
+    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+        let (current, pending) = (versions.current(), versions.pending());
         let mismatch = |what: &str| Err(Error::new(ErrorKind::Mismatch, what));
         let (login, other) =
             (Login::read(current.secret(), &DIALECT)?, Login::read(pending.secret(), &DIALECT)?);
@@ -307,7 +308,8 @@ impl Rotator for DualPassword {
         Ok(())
     }
 
-    async fn preflight(&self, current: &Current, _: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(&self, subject: &Subject<'_>, _: &Turn) -> Result<Vec<Finding>, Error> {
+        let current = subject.current;
         let login = Login::read(current.secret(), &DIALECT)?;
         let dead = Error::new(ErrorKind::Rejected, "AWSCURRENT does not log in");
         Ok(match self.log_in(&login).await? {

@@ -1,0 +1,70 @@
+//! `{"Fourstep": "preflight", "SecretId": ...}` and `{"Fourstep": "plan", ...}`: whether a rotation
+//! would succeed, and what it would do. They read only, and show no value.
+
+use serde_json::{Value, json};
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::ids::SecretId;
+use crate::rotator::{Finding, Subject};
+use crate::store::Calls;
+use crate::turn::Turn;
+
+/// Answers a preflight event: every finding, the ones that would fail a rotation first.
+///
+/// # Errors
+/// Those of reading the secret. What keeps a rotation from succeeding is a finding, not an error.
+pub(crate) async fn preflight(
+    engine: &Engine<'_>,
+    secret: &SecretId,
+    turn: &Turn,
+) -> Result<Value, Error> {
+    let calls = engine.calls(secret, turn);
+    let (mut obstacles, mut warnings) = (Vec::new(), Vec::new());
+    let mut sort = |finding| match finding {
+        Finding::Fails(error) => obstacles.push(error),
+        Finding::Warns(warning) => warnings.push(warning),
+    };
+    let arn = match looked(&calls).await {
+        Err(error) => return Err(error),
+        Ok((description, current)) => {
+            let subject = Subject { calls: &calls, current: &current, description: &description };
+            match engine.rotator().preflight(&subject, turn).await {
+                Ok(findings) => findings.into_iter().for_each(&mut sort),
+                Err(error) => sort(Finding::Fails(error)),
+            }
+            description.arn
+        }
+    };
+    warnings.extend(turn.tally().warnings);
+    let ready = obstacles.is_empty();
+    let fails = obstacles.iter().map(|error| {
+        json!({"severity": "fails", "kind": error.kind().name(), "finding": error.to_string()})
+    });
+    let warns = warnings.iter().map(|text| json!({"severity": "warns", "finding": text}));
+    let findings: Vec<Value> = fails.chain(warns).collect();
+    Ok(json!({"secret": arn, "ready": ready, "findings": findings}))
+}
+
+/// Answers a plan event.
+///
+/// # Errors
+/// Those of reading the secret, and of [`Rotator::plan`](crate::Rotator::plan).
+pub(crate) async fn plan(
+    engine: &Engine<'_>,
+    secret: &SecretId,
+    turn: &Turn,
+) -> Result<Value, Error> {
+    let calls = engine.calls(secret, turn);
+    let (description, current) = looked(&calls).await?;
+    let subject = Subject { calls: &calls, current: &current, description: &description };
+    let lines = engine.rotator().plan(&subject, turn).await?;
+    Ok(json!({"secret": description.arn, "plan": lines}))
+}
+
+async fn looked(
+    calls: &Calls<'_>,
+) -> Result<(crate::store::SecretDescription, crate::secret::Current), Error> {
+    let (description, current) = futures_util::join!(calls.describe(), calls.current());
+    Ok((description?, current?))
+}

@@ -1,0 +1,206 @@
+//! What each verb is given: the versions it may read, the fence it must pass, what it must keep.
+
+use crate::error::{Error, ErrorKind};
+use crate::ids::{SecretId, VersionId};
+use crate::secret::{Current, Pending, Previous, Secret};
+use crate::store::{AWSCURRENT, AWSPENDING, Calls, SecretDescription};
+
+/// What [`Rotator::propose`](super::Rotator::propose) may build on.
+pub struct Known<'a> {
+    pub(crate) calls: &'a Calls<'a>,
+    /// The current secret; proven to be the one DescribeSecret calls current.
+    pub current: &'a Current,
+    /// The new version's id.
+    pub token: &'a VersionId,
+    /// The secret's labels and tags.
+    pub description: &'a SecretDescription,
+}
+
+impl Known<'_> {
+    /// What the secret ever held, as [`Keep::stored`]: the token's own version is read again by its
+    /// id, and so is found if a stale read or a slow container missed it.
+    ///
+    /// # Errors
+    /// Those of [`Keep::stored`]. Nothing may be revoked then.
+    pub async fn stored(&self) -> Result<Vec<Previous>, Error> {
+        self.calls.stored_versions(self.description).await
+    }
+
+    /// Other secrets, such as an admin's.
+    pub fn other_secrets(&self) -> OtherSecrets<'_> {
+        OtherSecrets { calls: self.calls }
+    }
+
+    /// The fence to pass before a change at the target that cannot be taken back. A proposal
+    /// should need none; where the target has room for no more, something must go first.
+    pub fn fence(&self) -> Fence<'_> {
+        Fence { calls: self.calls, token: self.token, current: self.current.version() }
+    }
+}
+
+/// The versions [`Rotator::apply`](super::Rotator::apply) may use. Current and pending are at hand; older ones are read
+/// only when asked for, because a healthy rotation never needs them.
+pub struct Versions<'a> {
+    pub(crate) calls: &'a Calls<'a>,
+    pub(crate) description: &'a SecretDescription,
+    pub(crate) current: Current,
+    pub(crate) pending: Pending,
+}
+
+impl Versions<'_> {
+    /// The version applications use.
+    pub fn current(&self) -> &Current {
+        &self.current
+    }
+
+    /// The version to be made to work.
+    pub fn pending(&self) -> &Pending {
+        &self.pending
+    }
+
+    /// The secret's labels and tags.
+    pub fn description(&self) -> &SecretDescription {
+        self.description
+    }
+
+    /// Other secrets, such as an admin's.
+    pub fn other_secrets(&self) -> OtherSecrets<'_> {
+        OtherSecrets { calls: self.calls }
+    }
+
+    /// The version that was current before, if there is one with a value.
+    ///
+    /// # Errors
+    /// Those of GetSecretValue, but for not found.
+    pub async fn previous(&self) -> Result<Option<Previous>, Error> {
+        self.calls.previous(self.description).await
+    }
+
+    /// The newest versions that carry none of AWS's three labels, newest first: a cancelled
+    /// rotation leaves the value it applied there. Looks at no more than 20; one that may not be
+    /// read is left out with a warning.
+    ///
+    /// # Errors
+    /// Those of ListSecretVersionIds and GetSecretValue.
+    pub async fn others(&self) -> Result<Vec<Previous>, Error> {
+        self.calls.others().await
+    }
+}
+
+/// The check that stands between a rotator and an irreversible change.
+///
+/// A rotator takes its lock, passes the fence, then changes. A container that was frozen, or that
+/// lost a race against a newer rotation, is stopped here.
+pub struct Fence<'a> {
+    pub(crate) calls: &'a Calls<'a>,
+    pub(crate) token: &'a VersionId,
+    pub(crate) current: &'a VersionId,
+}
+
+impl Fence<'_> {
+    /// Asks DescribeSecret again: the token must still carry AWSPENDING, AWSCURRENT must still be
+    /// on the version that was read, and [`CHANGE_TIME`](crate::CHANGE_TIME) must be left.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] or [`ErrorKind::OutOfTime`]; nothing may be changed then.
+    pub async fn pass(&self) -> Result<(), Error> {
+        self.calls.turn().enough_for_a_change()?;
+        let description = self.calls.describe().await?;
+        if !description.has(self.token, AWSPENDING) {
+            return Err(conflict("AWSPENDING was taken from this version meanwhile"));
+        }
+        if description.holder(AWSCURRENT) != Some(self.current) {
+            return Err(conflict("AWSCURRENT moved to another version meanwhile"));
+        }
+        self.calls.turn().enough_for_a_change()
+    }
+}
+
+fn conflict(what: &str) -> Error {
+    Error::new(ErrorKind::Conflict, format!("{what}; nothing was changed"))
+}
+
+/// What [`Rotator::retire`](super::Rotator::retire) must leave alone.
+pub struct Keep<'a> {
+    pub(crate) calls: &'a Calls<'a>,
+    pub(crate) description: SecretDescription,
+    pub(crate) promoted: &'a VersionId,
+}
+
+impl Keep<'_> {
+    /// The secret's labels, as the promotion left them, and its tags.
+    pub fn description(&self) -> &SecretDescription {
+        &self.description
+    }
+
+    /// Other secrets, such as an admin's.
+    pub fn other_secrets(&self) -> OtherSecrets<'_> {
+        OtherSecrets { calls: self.calls }
+    }
+
+    /// The version that was just promoted.
+    pub fn promoted(&self) -> &VersionId {
+        self.promoted
+    }
+
+    /// Every labelled version's secret, custom labels included, read by version id. Labels are
+    /// those the promotion left: the version before this one is AWSPREVIOUS, the one before that
+    /// no longer. A version that waits for its first value is left out.
+    ///
+    /// # Errors
+    /// Those of GetSecretValue, not found included where there must be a value. Nothing may be
+    /// revoked then.
+    pub async fn labelled(&self) -> Result<Vec<Previous>, Error> {
+        self.calls.labelled(&self.description).await
+    }
+
+    /// What the secret ever held, as far as it is still known: every labelled version, and the
+    /// newest others. Of the latter, looks at no more than 20; one that may not be read is left
+    /// out with a warning.
+    ///
+    /// # Errors
+    /// Those of [`labelled`](Self::labelled) and of ListSecretVersionIds. Nothing may be revoked
+    /// then.
+    pub async fn stored(&self) -> Result<Vec<Previous>, Error> {
+        self.calls.stored_versions(&self.description).await
+    }
+}
+
+/// A secret as it stands, outside a rotation.
+pub struct Subject<'a> {
+    pub(crate) calls: &'a Calls<'a>,
+    /// The current secret.
+    pub current: &'a Current,
+    /// The secret's labels and tags.
+    pub description: &'a SecretDescription,
+}
+
+impl Subject<'_> {
+    /// Other secrets, such as an admin's.
+    pub fn other_secrets(&self) -> OtherSecrets<'_> {
+        OtherSecrets { calls: self.calls }
+    }
+}
+
+/// Secrets other than the one that is rotated, such as an admin's. They are read, never changed.
+pub struct OtherSecrets<'a> {
+    calls: &'a Calls<'a>,
+}
+
+impl OtherSecrets<'_> {
+    /// The AWSCURRENT value of another secret.
+    ///
+    /// # Errors
+    /// Those of GetSecretValue.
+    pub async fn current(&self, secret: &SecretId) -> Result<Secret, Error> {
+        Ok(self.calls.about(secret).current().await?.secret().clone())
+    }
+
+    /// Labels and tags of another secret.
+    ///
+    /// # Errors
+    /// Those of DescribeSecret.
+    pub async fn describe(&self, secret: &SecretId) -> Result<SecretDescription, Error> {
+        self.calls.about(secret).describe().await
+    }
+}

@@ -1,0 +1,305 @@
+//! Two users that a secret names in turn: which they are, and whether they are ours.
+//!
+//! A suffix proves nothing, and neither does AWSPREVIOUS. What proves a user is the mark that was
+//! written when it was made, or the function's own configuration.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::config::{Environment, refused};
+use crate::error::{Error, ErrorKind};
+
+/// What the second user's name ends in where nothing else is said. As AWS's templates have it.
+const SUFFIX: &str = "_clone";
+
+/// What stands before a mark where it is kept in free text.
+const PREFIX: &str = "fourstep: ";
+
+/// What is written on a user that Fourstep made or adopted: PostgreSQL keeps it as the role's
+/// comment, MySQL as the user's attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The user that this one alternates with.
+    pub partner: String,
+    /// The ARN of the secret that both belong to.
+    pub secret: String,
+}
+
+impl Mark {
+    /// As JSON, for a database that keeps structured attributes.
+    pub fn to_json(&self) -> Value {
+        json!({"partner": self.partner, "secret": self.secret})
+    }
+
+    /// Reads what [`to_json`](Self::to_json) made. None if it is anything else.
+    pub fn from_json(value: &Value) -> Option<Self> {
+        let field = |name| value.get(name).and_then(Value::as_str).map(str::to_owned);
+        Some(Self { partner: field("partner")?, secret: field("secret")? })
+    }
+
+    /// This mark in a comment, behind what somebody else wrote there.
+    ///
+    /// ```
+    /// use fourstep::users::Mark;
+    ///
+    /// let mark = Mark { partner: "app".to_owned(), secret: "arn:x".to_owned() };
+    /// let comment = mark.in_comment(Some("owned by team blue"));
+    /// assert!(comment.starts_with("owned by team blue\nfourstep: {"));
+    /// assert_eq!(Mark::of_comment(&comment), Some(mark));
+    /// ```
+    pub fn in_comment(&self, comment: Option<&str>) -> String {
+        let theirs = comment.unwrap_or_default().lines().filter(|line| !line.starts_with(PREFIX));
+        let mine = format!("{PREFIX}{}", self.to_json());
+        theirs.chain([mine.as_str()]).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The mark in a comment, if there is exactly one.
+    pub fn of_comment(comment: &str) -> Option<Self> {
+        let mut lines = comment.lines().filter_map(|line| line.strip_prefix(PREFIX));
+        let (mark, None) = (lines.next()?, lines.next()) else { return None };
+        Self::from_json(&serde_json::from_str(mark).ok()?)
+    }
+}
+
+/// What the server knows of a user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Account {
+    /// The mark on it.
+    pub mark: Option<Mark>,
+    /// Why it is never touched, whatever proves it: it is the admin itself, a superuser, or may
+    /// make other users.
+    pub barred: Option<String>,
+    /// Whether it may log in. One that was made and not finished may not, and has no rights yet
+    /// that another should be given.
+    pub usable: bool,
+}
+
+/// Users by name, as the server spells them.
+pub type Accounts = BTreeMap<String, Account>;
+
+/// Whose a user is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It does not exist.
+    Absent,
+    /// A mark on it or on its partner names the other and the secret.
+    Ours,
+    /// The function's configuration gives it to us; the mark is to be written.
+    Adopted,
+    /// Nothing proves that it is ours.
+    Unproven,
+}
+
+/// What the function's configuration says about pairs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PairSettings {
+    pairs: Vec<(String, String)>,
+    adopted: Vec<String>,
+}
+
+impl PairSettings {
+    /// Reads `USER_PAIRS` (`app=app_b,...`) and `ADOPT_USERS` (`app_clone,...`).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the variable.
+    pub(crate) fn read(environment: &Environment) -> Result<Self, Error> {
+        let name = "USER_PAIRS";
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for pair in words(environment, name)? {
+            let halves = pair.split_once('=').map(|(one, other)| (one.trim(), other.trim()));
+            let Some((one, other)) = halves.filter(|(one, other)| {
+                !one.is_empty() && !other.is_empty() && one != other && !other.contains('=')
+            }) else {
+                return Err(refused(name, "must list pairs of different users, as app=app_b"));
+            };
+            let known = |user: &str| pairs.iter().any(|(a, b)| a == user || b == user);
+            if known(one) || known(other) {
+                return Err(refused(name, "names a user in more than one pair"));
+            }
+            pairs.push((one.to_owned(), other.to_owned()));
+        }
+        Ok(Self { pairs, adopted: words(environment, "ADOPT_USERS")? })
+    }
+}
+
+/// The words of a list separated by commas.
+///
+/// # Errors
+/// [`ErrorKind::Malformed`], naming the variable.
+pub(crate) fn words(environment: &Environment, name: &str) -> Result<Vec<String>, Error> {
+    let text = environment.text(name)?.unwrap_or_default();
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    Ok(words.map(str::to_owned).collect())
+}
+
+/// The pair of one secret.
+#[derive(Debug, Clone, Copy)]
+pub struct Pair<'a> {
+    settings: &'a PairSettings,
+    secret: &'a str,
+}
+
+impl<'a> Pair<'a> {
+    pub(crate) fn new(settings: &'a PairSettings, secret: &'a str) -> Self {
+        Self { settings, secret }
+    }
+
+    /// The ARN of the secret.
+    pub fn secret(&self) -> &str {
+        self.secret
+    }
+
+    /// The mark of a user whose partner is this one.
+    pub fn mark(&self, partner: &str) -> Mark {
+        Mark { partner: partner.to_owned(), secret: self.secret.to_owned() }
+    }
+
+    /// The names that [`other`](Self::other) may ask about.
+    pub(crate) fn candidates(&self, user: &str) -> Vec<String> {
+        let configured = self.configured(user).map(str::to_owned);
+        let base = user.strip_suffix(SUFFIX).map(str::to_owned);
+        let named = configured.into_iter().chain(base).chain([format!("{user}{SUFFIX}")]);
+        std::iter::once(user.to_owned()).chain(named).collect()
+    }
+
+    fn configured(&self, user: &str) -> Option<&str> {
+        self.settings.pairs.iter().find_map(|(one, other)| match user {
+            _ if user == one => Some(other.as_str()),
+            _ if user == other => Some(one.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The user that alternates with this one: the one that the configuration names, the one that
+    /// a mark names, or the one with the suffix.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] if the name ends in the suffix and nothing says that the user is
+    /// the second half of a pair.
+    pub fn other(&self, accounts: &Accounts, user: &str) -> Result<String, Error> {
+        if let Some(other) = self.configured(user) {
+            return Ok(other.to_owned());
+        }
+        let account = accounts.get(user);
+        let mark = account.and_then(|account| account.mark.as_ref());
+        if let Some(mark) = mark.filter(|mark| mark.secret == self.secret) {
+            return Ok(mark.partner.clone());
+        }
+        let ours = Some(self.mark(user));
+        if let Some((name, _)) = accounts.iter().find(|(_, account)| account.mark == ours) {
+            return Ok(name.clone());
+        }
+        match user.strip_suffix(SUFFIX).filter(|base| !base.is_empty()) {
+            None => Ok(format!("{user}{SUFFIX}")),
+            // A user that is gone, as after a restored snapshot, can be nobody else's.
+            Some(base) if account.is_none() || self.is_adopted(user) => Ok(base.to_owned()),
+            Some(base) => Err(unproven(user).caused_by(format!(
+                "its name ends in {SUFFIX:?}, which does not make it the other half of {base:?}; \
+                 if it is, list it in ADOPT_USERS; if not, name its own other half in USER_PAIRS, \
+                 as {user}=OTHER"
+            ))),
+        }
+    }
+
+    /// Whose `user` is, in a pair with `partner`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for an account that is never touched.
+    pub fn standing(
+        &self,
+        accounts: &Accounts,
+        user: &str,
+        partner: &str,
+    ) -> Result<Standing, Error> {
+        let Some(account) = accounts.get(user) else { return Ok(Standing::Absent) };
+        if let Some(why) = &account.barred {
+            return Err(barred(user, why));
+        }
+        let names = |account: &Account, other| account.mark == Some(self.mark(other));
+        let linked =
+            names(account, partner) || accounts.get(partner).is_some_and(|one| names(one, user));
+        Ok(match linked {
+            true => Standing::Ours,
+            false if self.is_adopted(user) => Standing::Adopted,
+            false if self.is_adopted(partner) && self.is_second_half(partner, user) => {
+                Standing::Adopted
+            }
+            false => Standing::Unproven,
+        })
+    }
+
+    /// Whether the second name follows from the first: who adopts that one gives us both.
+    fn is_second_half(&self, user: &str, of: &str) -> bool {
+        user.strip_suffix(SUFFIX) == Some(of) || self.configured(user) == Some(of)
+    }
+
+    fn is_adopted(&self, user: &str) -> bool {
+        self.settings.adopted.iter().any(|adopted| adopted == user)
+    }
+}
+
+/// The error about an account that no rotation touches.
+pub(crate) fn barred(user: &str, why: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("user {user:?} is never changed")).caused_by(why)
+}
+
+/// The error about a user that is not known to be ours.
+pub(crate) fn unproven(user: &str) -> Error {
+    let what = format!("user {user:?} is not known to be this secret's");
+    Error::new(ErrorKind::Unsupported, what)
+}
+
+/// The error about a user that exists and is not known to be ours, and the ways out.
+pub(crate) fn not_ours(user: &str, partner: &str) -> Error {
+    unproven(user).caused_by(format!(
+        "it exists already and carries no mark of this secret; if it is the other half of \
+         {partner:?}, list it in ADOPT_USERS; if not, choose another in USER_PAIRS, as \
+         {partner}=OTHER"
+    ))
+}
+
+/// What [`Alternates::install`](super::Alternates::install) is to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Install<'a> {
+    /// The pair of the secret.
+    pub pair: Pair<'a>,
+    /// The user to be made equal and given a password.
+    pub target: &'a str,
+    /// The user to take everything from. The target itself where only its password is to be set
+    /// again.
+    pub source: &'a str,
+    /// Whether a recorded password of the target logged in, which proves it as a mark does.
+    pub proven: bool,
+    /// Whether open sessions of the target end the rotation (`REFUSE_OPEN_SESSIONS`), rather than
+    /// being warned about.
+    pub refuse_open_sessions: bool,
+}
+
+impl Install<'_> {
+    /// What is to become of the target, by what was found behind the lock.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] if the target is not ours, [`ErrorKind::Conflict`] if the source
+    /// is gone.
+    pub fn judge(&self, accounts: &Accounts) -> Result<Standing, Error> {
+        let Self { pair, target, source, .. } = *self;
+        if !accounts.contains_key(source) {
+            let what = format!("user {source:?} is gone; retry");
+            return Err(Error::new(ErrorKind::Conflict, what));
+        }
+        if target == source {
+            // Proven by whoever asks for it; what is never touched is refused all the same.
+            pair.standing(accounts, target, source)?;
+            return Ok(Standing::Ours);
+        }
+        match pair.standing(accounts, target, source)? {
+            Standing::Unproven if self.proven => Ok(Standing::Adopted),
+            Standing::Unproven => Err(not_ours(target, source)),
+            standing => Ok(standing),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

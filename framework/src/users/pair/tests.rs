@@ -1,0 +1,128 @@
+use super::*;
+use expect_test::expect;
+
+const SECRET: &str = "arn:aws:secretsmanager:us-east-1:111122223333:secret:app-AbCdEf";
+
+fn settings(pairs: &str, adopted: &str) -> PairSettings {
+    let environment = Environment::from([("USER_PAIRS", pairs), ("ADOPT_USERS", adopted)]);
+    PairSettings::read(&environment).unwrap()
+}
+
+fn mark(partner: &str, secret: &str) -> Option<Mark> {
+    Some(Mark { partner: partner.to_owned(), secret: secret.to_owned() })
+}
+
+/// Users and the partner that a mark of this secret names.
+fn accounts<const N: usize>(users: [(&str, Option<&str>); N]) -> Accounts {
+    let account = |partner: Option<&str>| Account {
+        mark: partner.and_then(|partner| mark(partner, SECRET)),
+        barred: None,
+        usable: true,
+    };
+    users.into_iter().map(|(name, partner)| (name.to_owned(), account(partner))).collect()
+}
+
+#[test]
+fn the_other_half_is_configured_or_marked_or_named_by_the_suffix() {
+    let marked = accounts([("app", None), ("blue", Some("app"))]);
+    let unmarked = accounts([("app", None)]);
+    for (configured, accounts, user, other) in [
+        ("app=app_b", &unmarked, "app", "app_b"),
+        ("app=app_b", &unmarked, "app_b", "app"),
+        ("app=app_b", &marked, "app", "app_b"),
+        ("", &marked, "app", "blue"),
+        ("", &marked, "blue", "app"),
+        ("", &unmarked, "app", "app_clone"),
+        // Gone, as after a restored snapshot.
+        ("", &unmarked, "app_clone", "app"),
+    ] {
+        let settings = settings(configured, "");
+        let pair = Pair::new(&settings, SECRET);
+        assert_eq!(pair.other(accounts, user).unwrap(), other, "{configured} {user}");
+    }
+}
+
+#[test]
+fn beyond_02_a_user_whose_name_ends_in_the_suffix_is_not_taken_for_a_second_half() {
+    let accounts = accounts([("x", None), ("x_clone", None)]);
+    let plain = settings("", "");
+    let error = Pair::new(&plain, SECRET).other(&accounts, "x_clone").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    expect![[r#"user "x_clone" is not known to be this secret's: its name ends in "_clone", which does not make it the other half of "x"; if it is, list it in ADOPT_USERS; if not, name its own other half in USER_PAIRS, as x_clone=OTHER"#]]
+        .assert_eq(&error.to_string());
+    let paired = settings("x_clone=x_blue", "");
+    assert_eq!(Pair::new(&paired, SECRET).other(&accounts, "x_clone").unwrap(), "x_blue");
+    let adopted = settings("", "x_clone");
+    assert_eq!(Pair::new(&adopted, SECRET).other(&accounts, "x_clone").unwrap(), "x");
+}
+
+#[test]
+fn only_a_mark_of_this_secret_or_the_configuration_proves_a_user() {
+    let another = mark("app", "arn:another");
+    for (pairs, adopted, of_clone, of_app, standing) in [
+        ("", "", None, None, Standing::Unproven),
+        ("app=app_clone", "", None, None, Standing::Unproven),
+        ("", "app_clone", None, None, Standing::Adopted),
+        // Whoever adopts a second half adopts the first, not the other way round.
+        ("", "app", None, None, Standing::Unproven),
+        ("", "", mark("app", SECRET), None, Standing::Ours),
+        ("", "", None, mark("app_clone", SECRET), Standing::Ours),
+        ("", "", another, None, Standing::Unproven),
+        ("", "", mark("web", SECRET), None, Standing::Unproven),
+    ] {
+        let settings = settings(pairs, adopted);
+        let mut accounts = accounts([("app", None), ("app_clone", None)]);
+        accounts.entry("app_clone".to_owned()).or_default().mark = of_clone;
+        accounts.entry("app".to_owned()).or_default().mark = of_app;
+        let pair = Pair::new(&settings, SECRET);
+        assert_eq!(pair.standing(&accounts, "app_clone", "app").unwrap(), standing);
+    }
+    let settings = settings("", "app_clone");
+    let accounts = accounts([("app", None), ("app_clone", None)]);
+    let pair = Pair::new(&settings, SECRET);
+    assert_eq!(pair.standing(&accounts, "app", "app_clone").unwrap(), Standing::Adopted);
+    assert_eq!(pair.standing(&accounts, "web", "app").unwrap(), Standing::Absent);
+}
+
+#[test]
+fn what_is_barred_is_never_touched_even_if_it_is_ours() {
+    let settings = settings("", "app_clone");
+    let mut accounts = accounts([("app", None), ("app_clone", Some("app"))]);
+    accounts.entry("app_clone".to_owned()).or_default().barred = Some("it is a superuser".into());
+    let pair = Pair::new(&settings, SECRET);
+    let error = pair.standing(&accounts, "app_clone", "app").unwrap_err();
+    assert_eq!(error.to_string(), "user \"app_clone\" is never changed: it is a superuser");
+}
+
+#[test]
+fn lists_that_cannot_be_read_are_refused_by_name() {
+    for (variable, text) in [
+        ("USER_PAIRS", "app"),
+        ("USER_PAIRS", "app="),
+        ("USER_PAIRS", "=app"),
+        ("USER_PAIRS", "app=app"),
+        ("USER_PAIRS", "app=b=c"),
+        ("USER_PAIRS", "app=b,c=app"),
+    ] {
+        let error = PairSettings::read(&Environment::from([(variable, text)])).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Malformed);
+        assert!(error.to_string().contains(variable), "{error}");
+    }
+    let read = settings(" app = app_b , web=web_b,", " one ,two");
+    assert_eq!(read.pairs.len(), 2);
+    assert_eq!(read.adopted, ["one", "two"]);
+}
+
+#[test]
+fn a_mark_survives_a_comment_and_is_replaced_there() {
+    let mark = Mark { partner: "a \"b\"\nc".into(), secret: SECRET.into() };
+    let first = mark.in_comment(Some("ours\nsince 2019"));
+    assert_eq!(Mark::of_comment(&first), Some(mark));
+    let other = Mark { partner: "d".into(), secret: SECRET.into() };
+    let second = other.in_comment(Some(&first));
+    assert_eq!(Mark::of_comment(&second), Some(other));
+    assert_eq!(second.lines().count(), 3);
+    let twice = format!("{second}\n{second}");
+    assert_eq!(Mark::of_comment(&twice), None, "which of the two counts is not known");
+    assert_eq!(Mark::of_comment("fourstep: {"), None);
+}

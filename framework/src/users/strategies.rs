@@ -1,0 +1,251 @@
+//! Which strategy a secret follows: the function's first, or the one that the secret's tag picks.
+
+use async_trait::async_trait;
+
+use crate::config::{Environment, refused};
+use crate::error::{Error, ErrorKind};
+use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Subject, Verdict, Versions};
+use crate::secret::Secret;
+use crate::store::SecretDescription;
+use crate::turn::Turn;
+
+/// The tag by which a secret picks one of the function's strategies.
+const TAG: &str = "fourstep:strategy";
+
+/// How a user's password is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// The user changes its own password; the old one dies.
+    SingleUser,
+    /// The admin of `masterarn` changes it.
+    SingleUserByAdmin,
+    /// The admin keeps two users equal, and the secret names them in turn.
+    AlternatingUsers,
+    /// One user with two passwords, of which the old one dies a rotation later.
+    DualPassword,
+}
+
+impl Strategy {
+    /// Every strategy.
+    pub const ALL: [Self; 4] =
+        [Self::SingleUser, Self::SingleUserByAdmin, Self::AlternatingUsers, Self::DualPassword];
+
+    /// As `ROTATION_STRATEGY` and the tag name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SingleUser => "single-user",
+            Self::SingleUserByAdmin => "single-user-by-admin",
+            Self::AlternatingUsers => "alternating-users",
+            Self::DualPassword => "dual-password",
+        }
+    }
+}
+
+/// The strategies of one function, of which each secret follows one.
+///
+/// `ROTATION_STRATEGY` lists them, separated by commas; absent means `single-user`. A secret
+/// follows the first, unless its tag `fourstep:strategy` names another of the list.
+pub struct Strategies(Vec<(Strategy, Box<dyn Rotator>)>);
+
+impl Strategies {
+    /// Reads `ROTATION_STRATEGY`. `build` makes the rotator of a strategy that is listed, and
+    /// nothing for one that the database does not have.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the variable, and those of `build`.
+    ///
+    /// ```
+    /// use fourstep::users::{Database, SingleUser, Strategies, Strategy};
+    /// use fourstep::{Environment, Error, PasswordPolicy, Rotator};
+    ///
+    /// fn strategies<D: Database + 'static>(database: D) -> Result<Strategies, Error> {
+    ///     let environment = Environment::from([("ROTATION_STRATEGY", "single-user")]);
+    ///     let database = std::sync::Arc::new(database);
+    ///     Strategies::read(&environment, |strategy| match strategy {
+    ///         Strategy::SingleUser => {
+    ///             let rotator = SingleUser::new(database.clone(), PasswordPolicy::default());
+    ///             Ok(Some(Box::new(rotator) as Box<dyn Rotator>))
+    ///         }
+    ///         _ => Ok(None),
+    ///     })
+    /// }
+    /// ```
+    pub fn read(
+        environment: &Environment,
+        mut build: impl FnMut(Strategy) -> Result<Option<Box<dyn Rotator>>, Error>,
+    ) -> Result<Self, Error> {
+        let name = "ROTATION_STRATEGY";
+        let listed = environment.text(name)?.unwrap_or(Strategy::SingleUser.name());
+        let mut strategies: Vec<(Strategy, Box<dyn Rotator>)> = Vec::new();
+        for word in listed.split(',').map(str::trim) {
+            let strategy = Strategy::ALL.into_iter().find(|one| one.name() == word);
+            let Some(strategy) = strategy else {
+                let all = Strategy::ALL.map(Strategy::name).join(", ");
+                return Err(refused(name, &format!("must list strategies, each one of {all}")));
+            };
+            if strategies.iter().any(|(one, _)| *one == strategy) {
+                return Err(refused(name, &format!("lists {} twice", strategy.name())));
+            }
+            match build(strategy)? {
+                Some(rotator) => strategies.push((strategy, rotator)),
+                None => {
+                    let what = format!("lists {}, which this database lacks", strategy.name());
+                    return Err(refused(name, &what));
+                }
+            }
+        }
+        Ok(Self(strategies))
+    }
+
+    /// The rotator of the strategy that this secret follows.
+    fn of(&self, description: &SecretDescription) -> Result<&dyn Rotator, Error> {
+        let picked = match description.tags.get(TAG).map(|name| name.trim()) {
+            None | Some("") => self.0.first(),
+            Some(name) => self.0.iter().find(|(strategy, _)| strategy.name() == name),
+        };
+        picked.map(|(_, rotator)| &**rotator).ok_or_else(|| {
+            let offered: Vec<_> = self.0.iter().map(|(strategy, _)| strategy.name()).collect();
+            Error::new(
+                ErrorKind::Malformed,
+                format!("the secret's tag {TAG} names no strategy of this function"),
+            )
+            .caused_by(format!(
+                "ROTATION_STRATEGY offers {}; correct the tag, or add the strategy there",
+                offered.join(", ")
+            ))
+        })
+    }
+}
+
+impl std::fmt::Debug for Strategies {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_list().entries(self.0.iter().map(|(strategy, _)| strategy)).finish()
+    }
+}
+
+#[async_trait]
+impl Rotator for Strategies {
+    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+        self.of(versions.description())?.check(versions)
+    }
+
+    async fn propose(&self, known: &Known<'_>, turn: &Turn) -> Result<Secret, Error> {
+        self.of(known.description)?.propose(known, turn).await
+    }
+
+    async fn discard(
+        &self,
+        proposed: &Secret,
+        known: &Known<'_>,
+        turn: &Turn,
+    ) -> Result<(), Error> {
+        self.of(known.description)?.discard(proposed, known, turn).await
+    }
+
+    async fn apply(
+        &self,
+        versions: &Versions<'_>,
+        fence: &Fence<'_>,
+        turn: &Turn,
+    ) -> Result<Applied, Error> {
+        self.of(versions.description())?.apply(versions, fence, turn).await
+    }
+
+    /// The same for all of them: a user logs in or does not.
+    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
+        match self.0.first() {
+            Some((_, rotator)) => rotator.verify(secret, turn).await,
+            None => Err(Error::new(ErrorKind::Internal, "the function has no strategy")),
+        }
+    }
+
+    async fn compare(&self, versions: &Versions<'_>, turn: &Turn) -> Result<(), Error> {
+        self.of(versions.description())?.compare(versions, turn).await
+    }
+
+    async fn retire(&self, keep: &Keep<'_>, turn: &Turn) -> Result<(), Error> {
+        self.of(keep.description())?.retire(keep, turn).await
+    }
+
+    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
+        self.of(subject.description)?.preflight(subject, turn).await
+    }
+
+    async fn plan(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<String>, Error> {
+        self.of(subject.description)?.plan(subject, turn).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(listed: &str) -> Result<Strategies, Error> {
+        let environment = Environment::from([("ROTATION_STRATEGY", listed)]);
+        Strategies::read(&environment, |strategy| match strategy {
+            Strategy::DualPassword => Ok(None),
+            _ => Ok(Some(Box::new(Nothing) as Box<dyn Rotator>)),
+        })
+    }
+
+    struct Nothing;
+
+    #[async_trait]
+    impl Rotator for Nothing {
+        fn check(&self, _: &Versions<'_>) -> Result<(), Error> {
+            unreachable!()
+        }
+
+        async fn propose(&self, _: &Known<'_>, _: &Turn) -> Result<Secret, Error> {
+            unreachable!()
+        }
+
+        async fn apply(&self, _: &Versions<'_>, _: &Fence<'_>, _: &Turn) -> Result<Applied, Error> {
+            unreachable!()
+        }
+
+        async fn verify(&self, _: &Secret, _: &Turn) -> Result<Verdict, Error> {
+            unreachable!()
+        }
+
+        async fn preflight(&self, _: &Subject<'_>, _: &Turn) -> Result<Vec<Finding>, Error> {
+            unreachable!()
+        }
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_followed_is_refused_by_name() {
+        for (listed, what) in [
+            ("double-user", "must list strategies"),
+            ("single-user,", "must list strategies"),
+            ("single-user, single-user", "lists single-user twice"),
+            ("dual-password", "lists dual-password, which this database lacks"),
+        ] {
+            let error = read(listed).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Malformed);
+            let text = error.to_string();
+            assert!(text.contains("ROTATION_STRATEGY") && text.contains(what), "{text}");
+        }
+        assert_eq!(format!("{:?}", read("").unwrap()), "[SingleUser]");
+    }
+
+    #[test]
+    fn a_tag_picks_one_of_the_list_and_nothing_else() {
+        let strategies = read("alternating-users, single-user").unwrap();
+        let with_tag = |name: Option<&str>| {
+            let mut description = SecretDescription::default();
+            description.tags.extend(name.map(|name| (TAG.to_owned(), name.to_owned())));
+            let picked = strategies.of(&description)?;
+            let place = strategies.0.iter().position(|(_, one)| std::ptr::eq(&**one, picked));
+            Ok::<_, Error>(place)
+        };
+        assert_eq!(with_tag(None).unwrap(), Some(0));
+        assert_eq!(with_tag(Some("")).unwrap(), Some(0));
+        assert_eq!(with_tag(Some("single-user")).unwrap(), Some(1));
+        for refused in ["single-user-by-admin", "none"] {
+            let error = with_tag(Some(refused)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Malformed);
+            assert!(error.to_string().contains("fourstep:strategy"), "{error}");
+        }
+    }
+}
