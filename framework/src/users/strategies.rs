@@ -184,11 +184,14 @@ mod tests {
         let environment = Environment::from([("ROTATION_STRATEGY", listed)]);
         Strategies::read(&environment, |strategy| match strategy {
             Strategy::DualPassword => Ok(None),
-            _ => Ok(Some(Box::new(Nothing) as Box<dyn Rotator>)),
+            _ => Ok(Some(Box::new(Nothing { _strategy: strategy }) as Box<dyn Rotator>)),
         })
     }
 
-    struct Nothing;
+    /// Not of size zero, or all of them would have the same address.
+    struct Nothing {
+        _strategy: Strategy,
+    }
 
     #[async_trait]
     impl Rotator for Nothing {
