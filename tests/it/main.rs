@@ -14,6 +14,7 @@ mod kills;
 mod leaks;
 mod local;
 mod races;
+mod rds;
 mod replay;
 mod single_user;
 mod store;
