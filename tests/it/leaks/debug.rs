@@ -20,7 +20,7 @@ use fourstep::{
 };
 use fourstep_cli::function::{Function, Sam};
 use fourstep_cli::player::Player;
-use fourstep_cli::replay::{Options, Rotator, SecretFile};
+use fourstep_cli::replay::{Options, Rotator, SecretFile, Stage};
 use fourstep_cli::serve;
 use rotate_postgres::Postgres;
 use serde_json::json;
@@ -40,6 +40,9 @@ const WITHOUT_SECRET: [(&str, &[&str]); 7] = [
             "ErrorKind",
             "Effect",
             "Strategy",
+            "Strategies",
+            "Standing",
+            "Question",
             "SslMode",
             "Dialect",
             "Decision",
@@ -103,10 +106,23 @@ const WITHOUT_SECRET: [(&str, &[&str]); 7] = [
             "Section",
         ],
     ),
-    ("settings of the function, of which none is a secret", &["PasswordPolicy", "TlsSettings"]),
+    (
+        "settings of the function, of which none is a secret, and names of users",
+        &["PasswordPolicy", "TlsSettings", "Pair", "Install"],
+    ),
     (
         "no Debug at all, which `these_have_no_debug` holds them to",
-        &["Known", "Versions", "Fence", "Keep", "Engine", "Report", "OneUser"],
+        &[
+            "Known",
+            "Versions",
+            "Subject",
+            "OtherSecrets",
+            "Fence",
+            "Keep",
+            "Engine",
+            "Report",
+            "OneUser",
+        ],
     ),
     (
         "entrances of the fuzzer and the property tests, which see no secret",
@@ -252,19 +268,24 @@ fn command_line(source: &Source, printed: &mut Printed) {
     printed.see("SecretFile", &SecretFile::open(&file.path).unwrap());
     let rotator = Rotator::Binary("f".into());
     printed.see("Rotator", &rotator);
+    let stage = Stage {
+        rotator,
+        listen: ([127, 0, 0, 1], 0).into(),
+        secret: file.path.clone(),
+        admin: None,
+        environment,
+        timeout,
+    };
+    printed.see("Stage", &stage);
     printed.see(
         "Options",
         &Options {
-            rotator,
-            listen: ([127, 0, 0, 1], 0).into(),
-            secret: file.path.clone(),
-            environment,
+            stage,
             steps: Vec::new(),
             twice: false,
             rotations: 1,
             test_only: false,
             pending_label,
-            timeout,
         },
     );
 }
@@ -323,6 +344,8 @@ fn these_have_no_debug() {
     <fourstep::Known<'static> as Chosen<_>>::chosen();
     <fourstep::Versions<'static> as Chosen<_>>::chosen();
     <fourstep::Fence<'static> as Chosen<_>>::chosen();
+    <fourstep::Subject<'static> as Chosen<_>>::chosen();
+    <fourstep::OtherSecrets<'static> as Chosen<_>>::chosen();
     <fourstep::Keep<'static> as Chosen<_>>::chosen();
     <fourstep::Engine<'static> as Chosen<_>>::chosen();
     <fourstep_cli::replay::Report<'static> as Chosen<_>>::chosen();
