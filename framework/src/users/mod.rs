@@ -4,6 +4,7 @@
 mod login;
 mod pair;
 mod single_user;
+mod ssl;
 mod strategies;
 
 use async_trait::async_trait;
@@ -13,9 +14,10 @@ use crate::error::Error;
 use crate::rotator::{Fence, Finding};
 use crate::turn::Turn;
 
-pub use login::{Dialect, Login, SslMode};
+pub use login::{Dialect, Login};
 pub use pair::{Account, Accounts, Install, Mark, Pair, Standing};
 pub use single_user::SingleUser;
+pub use ssl::SslMode;
 pub use strategies::{Strategies, Strategy};
 
 /// A target that has users who log in with a password.
