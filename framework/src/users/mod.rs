@@ -1,11 +1,14 @@
 //! Strategies for targets that have users with passwords, over the small [`Database`] trait and, where
 //! an admin is needed, [`Administered`] and [`Alternates`].
 
+mod common;
+mod dual_password;
 mod login;
 mod pair;
 mod single_user;
 mod ssl;
 mod strategies;
+mod tries;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -14,6 +17,7 @@ use crate::error::Error;
 use crate::rotator::{Fence, Finding};
 use crate::turn::Turn;
 
+pub use dual_password::{DualPassword, DualPasswords, NewPrimary, Swap};
 pub use login::{Dialect, Login};
 pub use pair::{Account, Accounts, Install, Mark, Pair, Standing};
 pub use single_user::SingleUser;
