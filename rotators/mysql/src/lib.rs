@@ -7,6 +7,7 @@
 //! passwords out of its logs by itself; MariaDB gets a hash that is computed here.
 
 mod change;
+mod dual;
 mod errors;
 mod password;
 mod preflight;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy, within};
 use fourstep::users::{
-    Attempt, Change, Database, Dialect, Login, SingleUser, Strategies, Strategy,
+    Attempt, Change, Database, Dialect, DualPassword, Login, SingleUser, Strategies, Strategy,
 };
 use fourstep::{Environment, Error, Fence, Finding, PasswordPolicy, Rotator, SecretString, Turn};
 
@@ -58,6 +59,7 @@ pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
         let (database, policy) = (database.clone(), policy.clone());
         let rotator: Box<dyn Rotator> = match strategy {
             Strategy::SingleUser => Box::new(SingleUser::new(database, policy)),
+            Strategy::DualPassword => Box::new(DualPassword::new(database, policy)),
             _ => return Ok(None),
         };
         Ok(Some(rotator))
