@@ -14,10 +14,9 @@ MARIADB_CLIENT=mariadb
 
 # Each server's folder holds tls/ca.pem, tls/other-ca.pem, general.log, slow.log and error.log.
 
-# What this machine lacks, for install_packages.
+# What this machine lacks, for install_packages. The whole package, because the plugins are in it.
 mariadb_missing() {
-    command -v mariadbd >/dev/null || printf 'mariadb-server-core\n'
-    command -v mariadb >/dev/null || printf 'mariadb-client-core\n'
+    [[ -e /usr/lib/mysql/plugin/auth_ed25519.so ]] || printf 'mariadb-server\n'
 }
 
 # mysql_start PASSWORD: a MySQL in the folder that sid_find found; PASSWORD is the arranger's.

@@ -13,6 +13,7 @@ mod function;
 mod kills;
 mod leaks;
 mod local;
+mod mysql;
 mod races;
 mod replay;
 mod single_user;

@@ -11,6 +11,9 @@ use crate::wire::Parts;
 /// The longest message of a server that is quoted, in characters.
 const LONGEST_QUOTE: usize = 200;
 
+const EXPIRED: &str = "the password has expired (PASSWORD EXPIRE), and the server lets nobody work \
+                       with it; an administrator must set one";
+
 /// An ERR packet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ServerError {
@@ -129,11 +132,7 @@ pub(crate) fn of_login(refusal: &ServerError) -> Result<String, Error> {
             "the account is blocked after refused logins (max_password_errors); FLUSH PRIVILEGES \
              unblocks it",
         ),
-        1820 | 1862 => (
-            ErrorKind::Forbidden,
-            "the password has expired (PASSWORD EXPIRE), and the server lets nobody in with it; an \
-             administrator must set one",
-        ),
+        1820 | 1862 => (ErrorKind::Forbidden, EXPIRED),
         3159 => (
             ErrorKind::Forbidden,
             "the server demands TLS (require_secure_transport); set the secret's field \"ssl\" to \
@@ -220,6 +219,8 @@ fn of_change(refusal: &ServerError) -> Option<(ErrorKind, &'static str)> {
             ErrorKind::Unsupported,
             "the server is read-only; point the secret's \"host\" at the writer",
         ),
+        // MariaDB lets such a user in, to do nothing but change it.
+        1820 => (ErrorKind::Forbidden, EXPIRED),
         1205 => (
             ErrorKind::Conflict,
             "another session holds a lock on the server's accounts (a backup, FLUSH TABLES WITH \

@@ -54,7 +54,7 @@ impl Mysql {
                  false",
             ));
         }
-        channel.send(&ssl_request()).await?;
+        channel.send(&ssl_request(login)).await?;
         let secured = channel.over(async |stream| {
             let stream = handshake(stream, &login.host, &self.tls, turn).await?;
             Ok(Box::new(stream) as _)

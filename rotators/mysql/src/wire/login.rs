@@ -59,9 +59,9 @@ pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<Plu
     }
 }
 
-/// SSLRequest.
-pub(crate) fn ssl_request() -> Vec<u8> {
-    beginning(capabilities(true, false))
+/// SSLRequest. The server goes by its capabilities, and not by those that come inside TLS.
+pub(crate) fn ssl_request(login: &Login) -> Vec<u8> {
+    beginning(capabilities(true, login.dbname.is_some()))
 }
 
 /// The part of a HandshakeResponse that an SSLRequest consists of.
