@@ -13,6 +13,8 @@ mod function;
 mod kills;
 mod leaks;
 mod local;
+mod mysql;
+mod questions;
 mod races;
 mod rds;
 mod replay;

@@ -13,6 +13,7 @@ mod safeguards;
 mod single_user;
 mod stale_base;
 mod takeover;
+mod two_passwords;
 mod vendor;
 mod vendor_issuer;
 mod vendor_updater;
