@@ -158,6 +158,27 @@ pub(crate) fn of_statement(what: &str, refusal: &ServerError) -> Error {
     .caused_by(refusal.state())
 }
 
+/// Sorts an error of a statement of the admin's that carries no secret and is quoted.
+pub(crate) fn of_admin(statement: &str, refusal: &ServerError) -> Error {
+    let (kind, meaning) = match refusal.code.as_str() {
+        "42501" => (ErrorKind::Forbidden, "the admin may not do this; nothing was changed"),
+        // Objects that somebody dropped, changed or made meanwhile.
+        "42704" | "42P01" | "42883" | "42703" | "3F000" | "3D000" | "42710" => {
+            (ErrorKind::Conflict, "something was dropped or made meanwhile; retry")
+        }
+        "2BP01" => (
+            ErrorKind::Unsupported,
+            "others hold what the user gave on; revoke that from them, or run this with CASCADE",
+        ),
+        "55P03" => (ErrorKind::Conflict, "another session holds a lock on this; retry"),
+        _ => match of_change(refusal) {
+            Some(known) => known,
+            None => (of_class(&refusal.code), "the server refused a statement"),
+        },
+    };
+    Error::new(kind, meaning).caused_by(format!("{statement}: {}", refusal.state()))
+}
+
 /// Sorts an error of the ALTER ROLE, which carries the verifier: only the code and words of our
 /// own may leave.
 ///

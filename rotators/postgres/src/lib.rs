@@ -5,6 +5,9 @@
 //! that is computed here, unless another form is asked for; and the change is one transaction, behind an advisory lock named after
 //! the account, the framework's fence, and limits that the server itself enforces.
 
+mod accounts;
+mod admin;
+mod alternate;
 mod change;
 mod errors;
 #[cfg(feature = "fuzzing")]
@@ -13,6 +16,7 @@ mod password;
 mod preflight;
 mod session;
 mod sql;
+mod transaction;
 mod wire;
 
 use std::sync::Arc;
@@ -25,6 +29,7 @@ use fourstep::users::{
 };
 use fourstep::{Environment, Error, Fence, Finding, PasswordPolicy, Rotator, SecretString, Turn};
 
+use alternate::SharedOwners;
 use change::NewPassword;
 use password::PasswordFormat;
 use session::Terms;
@@ -72,11 +77,12 @@ pub struct Postgres {
     tls: TlsSettings,
     transport: TransportPolicy,
     format: PasswordFormat,
+    owners: SharedOwners,
 }
 
 impl Postgres {
     /// Reads `TLS_CA_BUNDLE`, `TLS_SERVER_NAME`, `ALLOW_PLAINTEXT_FALLBACK`,
-    /// `ALLOW_WEAK_AUTHENTICATION` and `POSTGRES_PASSWORD_FORMAT`.
+    /// `ALLOW_WEAK_AUTHENTICATION`, `POSTGRES_PASSWORD_FORMAT` and `SHARED_OWNER`.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
@@ -85,6 +91,7 @@ impl Postgres {
             tls: TlsSettings::read(environment)?,
             transport: TransportPolicy::read(environment)?,
             format: PasswordFormat::read(environment)?,
+            owners: SharedOwners::read(environment)?,
         })
     }
 
