@@ -15,5 +15,7 @@ pub use mysql::{DualPassword, Identified, PasswordRules, Refusal};
 pub use rights::{Grant, Mark, Rights};
 pub use server::{Account, Accounts, Server, Session, Trouble};
 pub use shared_server::SharedServer;
+#[cfg(test)]
+pub(in crate::testing) use single_user::ModelDatabase;
 pub use single_user::{OneUser, SinglePassword};
 pub use vendor::{IssuedKey, ListedKey, Terms, Vendor};
