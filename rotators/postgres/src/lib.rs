@@ -14,6 +14,7 @@ mod errors;
 pub mod fuzzing;
 mod password;
 mod preflight;
+mod probe;
 mod session;
 mod sql;
 mod transaction;
@@ -25,7 +26,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy, within};
 use fourstep::users::{
-    Attempt, Change, Database, Dialect, Login, SingleUser, Strategies, Strategy,
+    Alternating, Attempt, ByAdmin, Change, Database, Dialect, Login, SingleUser, Strategies,
+    Strategy,
 };
 use fourstep::{Environment, Error, Fence, Finding, PasswordPolicy, Rotator, SecretString, Turn};
 
@@ -65,7 +67,11 @@ pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
         let (database, policy) = (database.clone(), policy.clone());
         let rotator: Box<dyn Rotator> = match strategy {
             Strategy::SingleUser => Box::new(SingleUser::new(database, policy)),
-            _ => return Ok(None),
+            Strategy::SingleUserByAdmin => Box::new(ByAdmin::read(environment, database, policy)?),
+            Strategy::AlternatingUsers => {
+                Box::new(Alternating::read(environment, database, policy)?)
+            }
+            Strategy::DualPassword => return Ok(None),
         };
         Ok(Some(rotator))
     })
@@ -78,11 +84,13 @@ pub struct Postgres {
     transport: TransportPolicy,
     format: PasswordFormat,
     owners: SharedOwners,
+    probe: Option<String>,
 }
 
 impl Postgres {
     /// Reads `TLS_CA_BUNDLE`, `TLS_SERVER_NAME`, `ALLOW_PLAINTEXT_FALLBACK`,
-    /// `ALLOW_WEAK_AUTHENTICATION`, `POSTGRES_PASSWORD_FORMAT` and `SHARED_OWNER`.
+    /// `ALLOW_WEAK_AUTHENTICATION`, `POSTGRES_PASSWORD_FORMAT`, `SHARED_OWNER`
+    /// and `PROBE_QUERY`.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
@@ -92,6 +100,7 @@ impl Postgres {
             transport: TransportPolicy::read(environment)?,
             format: PasswordFormat::read(environment)?,
             owners: SharedOwners::read(environment)?,
+            probe: probe::read(environment)?,
         })
     }
 
@@ -147,6 +156,13 @@ impl Database for Postgres {
         turn: &Turn,
     ) -> Result<Vec<Finding>, Error> {
         preflight::preflight(session, login, turn).await
+    }
+
+    async fn probe(&self, login: &Login, turn: &Turn) -> Result<(), Error> {
+        match &self.probe {
+            Some(query) => probe::ask(self, query, login, turn).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -7,12 +7,11 @@ use fourstep::store::memory::{
     MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel, SecretValue,
 };
 use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS, Select};
-use fourstep::users::SingleUser;
+use fourstep::users::Strategies;
 use fourstep::{
-    Deadline, Engine, Environment, Error, ExposeSecret, Outcome, PasswordPolicy, Request, SecretId,
-    Step, Tally, Turn, VersionId,
+    Deadline, Engine, Environment, Error, ExposeSecret, Outcome, Request, SecretId, Step, Tally,
+    Turn, VersionId,
 };
-use rotate_postgres::{EXCLUDED_CHARACTERS, Postgres};
 use serde_json::Value;
 
 /// A function's ARN, as RotateSecret wants one.
@@ -22,7 +21,7 @@ pub const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:test"
 pub struct Stage {
     pub store: Arc<MemoryStore>,
     pub secret: SecretId,
-    pub rotator: SingleUser<Postgres>,
+    pub rotator: Strategies,
     pub timeout: Duration,
 }
 
@@ -53,8 +52,7 @@ impl Stage {
     /// A secret that holds this text.
     pub fn of_text(text: &str, variables: &[(&str, &str)]) -> Self {
         let environment: Environment = variables.iter().copied().collect();
-        let policy = PasswordPolicy::read(&environment, EXCLUDED_CHARACTERS).unwrap();
-        let rotator = SingleUser::new(Arc::new(Postgres::read(&environment).unwrap()), policy);
+        let rotator = rotate_postgres::strategies(&environment).unwrap();
         let store = Arc::new(MemoryStore::new());
         let value = Some(text.into());
         store.create("stage", NewSecret { value, ..NewSecret::default() }).unwrap();

@@ -126,7 +126,7 @@ pub(crate) async fn differences(
         old_enough(version)?;
         transaction::begin(&mut session, turn).await?;
         let others = databases::read(&mut session, &names, &place, turn).await?.others;
-        Ok((in_one(&mut session, &names, &place, turn).await?, others))
+        Ok::<_, Error>((in_one(&mut session, &names, &place, turn).await?, others))
     }
     .await;
     session.close(turn).await;

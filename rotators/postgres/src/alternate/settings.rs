@@ -39,9 +39,10 @@ pub(crate) async fn read(
         true => "has_parameter_privilege(session_user, split_part(one, '=', 1), 'SET')",
         false => "false",
     };
+    // A setting that the server does not know, as an application's own, is as a superuser's.
     let query = format!(
         "SELECT d.datname::text, r.rolname::text, one, \
-         (COALESCE(known.context, '') NOT IN ('superuser', 'superuser-backend') OR {granted} OR \
+         (COALESCE(known.context, 'superuser') NOT IN ('superuser', 'superuser-backend') OR {granted} OR \
          (SELECT rolsuper FROM pg_roles WHERE rolname = session_user))::text \
          FROM pg_db_role_setting AS s JOIN pg_roles AS r ON r.oid = s.setrole \
          CROSS JOIN unnest(s.setconfig) AS one LEFT JOIN pg_database AS d ON d.oid = s.setdatabase \
@@ -73,6 +74,7 @@ impl Settings {
             }
             if !allowed {
                 let admin = quote_identifier(&place.admin);
+                let name = quote_parameter(name);
                 plan.missing.insert(format!("GRANT SET ON PARAMETER {name} TO {admin}"));
             }
             let place = database.as_deref().map(quote_identifier);
