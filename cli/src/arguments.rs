@@ -20,6 +20,12 @@ pub(crate) struct Command {
 pub(crate) enum Action {
     Serve(ServeArguments),
     Replay(ReplayArguments),
+    /// Ask a function which labelled versions of a secret log in.
+    Inspect(AskArguments),
+    /// Ask a function whether a rotation would succeed: every obstacle, not only the first.
+    Preflight(AskArguments),
+    /// Ask a function what a rotation would do at the target, and what should be done before it.
+    Plan(AskArguments),
 }
 
 /// Serve a local Secrets Manager for the AWS CLI and any SDK.
@@ -37,7 +43,10 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "BINARY")]
     pub(crate) rotator: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) function: FunctionArguments,
+    pub(crate) process: ProcessArguments,
+    /// What becomes of AWSPENDING after a rotation. The service does either.
+    #[arg(long, value_enum, default_value_t = Pending::Removed)]
+    pub(crate) pending_label: Pending,
 }
 
 /// Play whole rotations against a real target, a fresh process for each step, as Lambda would.
@@ -47,23 +56,9 @@ pub(crate) struct ServeArguments {
 /// step that makes it live. To show whether each labelled version logs in, it logs in with each
 /// one before the first step and after every step, the refused ones included.
 #[derive(Args)]
-#[command(group = clap::ArgGroup::new("function").required(true).args(["rotator", "sam"]))]
 pub(crate) struct ReplayArguments {
-    /// The function binary, for example target/debug/rotate-postgres.
-    #[arg(long, value_name = "BINARY")]
-    pub(crate) rotator: Option<PathBuf>,
-    /// Play through `sam local invoke` what `sam build` made of this folder's template: its only
-    /// function, or the one with this logical id. --env reaches only variables that the template
-    /// declares, and its Timeout stands in for --timeout.
-    #[arg(long, value_name = "FUNCTION", num_args = 0..=1)]
-    pub(crate) sam: Option<Option<String>>,
-    /// Where the local Secrets Manager listens meanwhile. On Linux a container needs the address of
-    /// Docker's bridge: --listen 172.17.0.1:0. Whoever reaches it can read the secret.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
-    pub(crate) listen: SocketAddr,
-    /// A file with the secret value, as it stands in Secrets Manager.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) secret: PathBuf,
+    #[command(flatten)]
+    pub(crate) stage: StageArguments,
     /// Deliver only this step; may be repeated, in any order. Default: all four.
     #[arg(long = "step", value_name = "STEP", value_parser = step)]
     pub(crate) steps: Vec<Step>,
@@ -81,11 +76,52 @@ pub(crate) struct ReplayArguments {
     /// Print one JSON object a line instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
+    /// What becomes of AWSPENDING after a rotation. The service does either.
+    #[arg(long, value_enum, default_value_t = Pending::Removed)]
+    pub(crate) pending_label: Pending,
+}
+
+/// A function and a secret to try it with.
+#[derive(Args)]
+#[command(group = clap::ArgGroup::new("function").required(true).args(["rotator", "sam"]))]
+pub(crate) struct StageArguments {
+    /// The function binary, for example target/debug/rotate-postgres.
+    #[arg(long, value_name = "BINARY")]
+    pub(crate) rotator: Option<PathBuf>,
+    /// Play through `sam local invoke` what `sam build` made of this folder's template: its only
+    /// function, or the one with this logical id. --env reaches only variables that the template
+    /// declares, and its Timeout stands in for --timeout.
+    #[arg(long, value_name = "FUNCTION", num_args = 0..=1)]
+    pub(crate) sam: Option<Option<String>>,
+    /// Where the local Secrets Manager listens meanwhile. On Linux a container needs the address of
+    /// Docker's bridge: --listen 172.17.0.1:0. Whoever reaches it can read the secret.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+    /// A file with the secret value, as it stands in Secrets Manager.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret: PathBuf,
+    /// A file with the value of the admin's secret, where the secret names one as "masterarn". It is
+    /// read and never changed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) admin: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) function: FunctionArguments,
+    pub(crate) process: ProcessArguments,
     /// What follows -- goes to `sam local invoke`, for example --skip-pull-image.
     #[arg(last = true, conflicts_with = "rotator", value_name = "SAM ARGUMENT")]
     pub(crate) sam_arguments: Vec<String>,
+}
+
+/// Ask a function about a secret. Nothing is changed, and no value is shown.
+///
+/// The same questions can be asked of a deployed function: hand it the event
+/// {"Fourstep": "inspect", "SecretId": ...} by `aws lambda invoke`.
+#[derive(Args)]
+pub(crate) struct AskArguments {
+    #[command(flatten)]
+    pub(crate) stage: StageArguments,
+    /// Print the function's answer, one JSON object, instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]
@@ -151,16 +187,13 @@ impl DisturbanceArguments {
 }
 
 #[derive(Args)]
-pub(crate) struct FunctionArguments {
+pub(crate) struct ProcessArguments {
     /// A variable for the function; may be repeated.
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable)]
     pub(crate) environment: Vec<(String, String)>,
     /// How long the function may take for one step, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=900))]
     pub(crate) timeout: u64,
-    /// What becomes of AWSPENDING after a rotation. The service does either.
-    #[arg(long, value_enum, default_value_t = Pending::Removed)]
-    pub(crate) pending_label: Pending,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -1,6 +1,6 @@
 //! The events that Secrets Manager and Fourstep's own commands send to a function.
 
-use fourstep::Step;
+use fourstep::{Question, Step};
 use serde_json::{Value, json};
 
 /// One step of a rotation, as Secrets Manager sends it, with a RotationToken of its own.
@@ -13,9 +13,9 @@ pub fn step(step: Step, secret_arn: &str, token: &str) -> Value {
     })
 }
 
-/// The read-only question which labelled version logs in.
-pub fn inspect(secret_arn: &str) -> Value {
-    json!({"Fourstep": "inspect", "SecretId": secret_arn})
+/// A question about a secret, which changes nothing.
+pub fn question(question: Question, secret_arn: &str) -> Value {
+    json!({"Fourstep": question.name(), "SecretId": secret_arn})
 }
 
 /// A text field of an answer; empty if it is not there.

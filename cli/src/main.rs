@@ -9,20 +9,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use fourstep::Step;
 use fourstep::store::memory::MemoryStore;
+use fourstep::{Question, Step};
 use fourstep_cli::player::Player;
 use fourstep_cli::replay::crash::disturb;
-use fourstep_cli::replay::{Format, Options, Report, Rotator, replay};
+use fourstep_cli::replay::{Format, Options, Report, Rotator, Stage, ask, replay};
 use fourstep_cli::serve;
 
-use arguments::{Action, Command, ReplayArguments, ServeArguments};
+use arguments::{Action, AskArguments, Command, ReplayArguments, ServeArguments, StageArguments};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let ended = match Command::parse().action {
         Action::Serve(arguments) => run_serve(arguments).await,
         Action::Replay(arguments) => run_replay(arguments).await,
+        Action::Inspect(arguments) => run_ask(Question::Inspect, arguments).await,
+        Action::Preflight(arguments) => run_ask(Question::Preflight, arguments).await,
+        Action::Plan(arguments) => run_ask(Question::Plan, arguments).await,
     };
     match ended {
         Ok(true) => ExitCode::SUCCESS,
@@ -34,9 +37,17 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run_replay(arguments: ReplayArguments) -> io::Result<bool> {
-    let ReplayArguments { secret, twice, rotations, test_only, listen, function, .. } = arguments;
-    let plan = arguments.disturbance.plan();
+async fn run_ask(question: Question, arguments: AskArguments) -> io::Result<bool> {
+    let stage = stage(arguments.stage)?;
+    ask(&stage, question, format(arguments.json), &mut io::stdout()).await
+}
+
+fn format(json: bool) -> Format {
+    if json { Format::Json } else { Format::Table }
+}
+
+fn stage(arguments: StageArguments) -> io::Result<Stage> {
+    let StageArguments { secret, admin, listen, process, .. } = arguments;
     let rotator = match (arguments.rotator, arguments.sam) {
         (Some(binary), _) => Rotator::Binary(binary),
         (None, function) => {
@@ -44,20 +55,22 @@ async fn run_replay(arguments: ReplayArguments) -> io::Result<bool> {
             Rotator::Sam { function: function.flatten(), arguments: arguments.sam_arguments }
         }
     };
-    let steps = arguments.steps;
+    let timeout = Duration::from_secs(process.timeout);
+    Ok(Stage { rotator, listen, secret, admin, environment: process.environment, timeout })
+}
+
+async fn run_replay(arguments: ReplayArguments) -> io::Result<bool> {
+    let ReplayArguments { twice, rotations, test_only, steps, .. } = arguments;
+    let plan = arguments.disturbance.plan();
     let options = Options {
-        rotator,
-        listen,
-        secret,
-        environment: function.environment,
+        stage: stage(arguments.stage)?,
         steps: if steps.is_empty() { Step::ALL.to_vec() } else { steps },
         twice,
         rotations,
         test_only,
-        pending_label: function.pending_label.into(),
-        timeout: Duration::from_secs(function.timeout),
+        pending_label: arguments.pending_label.into(),
     };
-    let format = if arguments.json { Format::Json } else { Format::Table };
+    let format = format(arguments.json);
     let mut out = io::stdout();
     let mut report = Report::new(&mut out, format);
     let ended = match plan {
@@ -85,7 +98,7 @@ fn reachable_from_a_container(listen: SocketAddr) -> io::Result<()> {
 }
 
 async fn run_serve(arguments: ServeArguments) -> io::Result<bool> {
-    let ServeArguments { listen, rotator, function } = arguments;
+    let ServeArguments { listen, rotator, process, pending_label } = arguments;
     // Bound first, so that a function can be told the port even where the system chose it.
     let listener = serve::bind(listen).await?;
     let address = listener.local_addr()?;
@@ -94,9 +107,9 @@ async fn run_serve(arguments: ServeArguments) -> io::Result<bool> {
         Arc::new(Player {
             rotator,
             endpoint: format!("http://{address}"),
-            environment: function.environment,
-            timeout: Duration::from_secs(function.timeout),
-            pending_label: function.pending_label.into(),
+            environment: process.environment,
+            timeout: Duration::from_secs(process.timeout),
+            pending_label: pending_label.into(),
         }) as Arc<dyn serve::OnRotate>
     });
     let mut server = serve::serve_on(listener, Arc::new(MemoryStore::new()), player)?;

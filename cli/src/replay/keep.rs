@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -42,6 +43,23 @@ impl SecretFile {
             io::Error::other(format!("{}: another replay uses this file", path.display()))
         })?;
         Ok(Self { path, journal, _locked: locked })
+    }
+
+    /// Six letters, the same for this file every time: the end of its secret's ARN, which a rotator
+    /// may write at the target and must find again.
+    pub fn letters(&self) -> String {
+        // FNV-1a, 64 bits.
+        let bytes = self.path.as_os_str().as_bytes().iter();
+        let mut hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let mut letters = String::new();
+        for _ in 0..6 {
+            let letter = u8::try_from(hash % 26).unwrap_or_default();
+            letters.push(char::from(b'a' + letter));
+            hash /= 26;
+        }
+        letters
     }
 
     /// Where values proposed since are kept.

@@ -1,5 +1,6 @@
 //! The secret of a replay: in a local Secrets Manager, and in step with its file.
 
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,15 +9,17 @@ use fourstep::store::memory::{
     MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel, SecretValue,
 };
 use fourstep::store::{AWSCURRENT, AWSPREVIOUS, Select, StoreError};
-use fourstep::{SecretId, SecretString, VersionId};
+use fourstep::{Secret, SecretId, SecretString, VersionId};
 use serde_json::Value;
 
-use super::{Options, Report, SecretFile};
+use super::keep::named as named_file;
+use super::{Report, SecretFile, Stage};
 use crate::events;
 use crate::function::Invocation;
 use crate::serve;
 
 const NAME: &str = "replay";
+const ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:";
 /// The label, with a number behind it, of a value that an earlier replay left.
 const PROPOSED: &str = "proposed-";
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:replayed";
@@ -32,18 +35,21 @@ pub(super) struct LocalSecret {
 }
 
 impl LocalSecret {
-    /// The secret of the options' file, served where they say. `usable` may refuse the value before
+    /// The secret of the stage's file, served where it says. `usable` may refuse the value before
     /// anything is done with it.
     pub(super) async fn open(
-        options: &Options,
+        stage: &Stage,
         usable: impl FnOnce(&SecretString) -> io::Result<()>,
         report: &mut Report<'_>,
     ) -> io::Result<Self> {
-        let file = SecretFile::open(&options.secret)?;
+        let file = SecretFile::open(&stage.secret)?;
         usable(&file.read()?)?;
         let store = Arc::new(MemoryStore::new());
         let secret = seed(&store, &file, report)?;
-        let server = serve::bind(options.listen).await?;
+        if let Some(admin) = &stage.admin {
+            seed_admin(&store, &file.read()?, admin)?;
+        }
+        let server = serve::bind(stage.listen).await?;
         let server = serve::serve_on(server, Arc::clone(&store), None)?;
         let arn = store.describe(&secret).map_err(io::Error::other)?.arn;
         Ok(Self { store, secret, arn, file, server })
@@ -178,7 +184,8 @@ fn seed(store: &MemoryStore, file: &SecretFile, report: &mut Report<'_>) -> io::
     if !proposed.is_empty() {
         report.resumed(file.journal(), proposed.len())?;
     }
-    store.create(NAME, NewSecret::default()).map_err(io::Error::other)?;
+    let arn = Some(format!("{ARN}{NAME}-{}", file.letters()));
+    store.create(NAME, NewSecret { arn, ..NewSecret::default() }).map_err(io::Error::other)?;
     let secret = SecretId::parse(NAME).map_err(io::Error::other)?;
     let new = |value| {
         let token = VersionId::from_store(uuid::Uuid::new_v4().to_string());
@@ -190,6 +197,24 @@ fn seed(store: &MemoryStore, file: &SecretFile, report: &mut Report<'_>) -> io::
         store.put(&secret, value).map_err(io::Error::other)?;
     }
     Ok(secret)
+}
+
+/// The admin's secret, under the ARN or name by which the secret calls it.
+fn seed_admin(store: &MemoryStore, secret: &SecretString, file: &Path) -> io::Result<()> {
+    let refused = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    let secret = Secret::decode(secret);
+    let named = secret.document().and_then(|document| document.optional("masterarn"));
+    let Some(id) = named.map_err(io::Error::other)? else {
+        return refused("--admin has no meaning: the secret names no \"masterarn\"");
+    };
+    let (name, arn) = match id.split_once(":secret:") {
+        Some((_, name)) => (name, Some(id.to_owned())),
+        None => (id, None),
+    };
+    let text = fs::read_to_string(file).map_err(|error| named_file(file, &error))?;
+    let value = Some(SecretValue::Text(text.trim_end_matches(['\r', '\n']).into()));
+    let new = NewSecret { value, arn, ..NewSecret::default() };
+    store.create(name, new).map(drop).map_err(io::Error::other)
 }
 
 fn text(value: SecretValue) -> io::Result<SecretString> {

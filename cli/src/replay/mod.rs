@@ -1,5 +1,6 @@
 //! `fourstep replay`: a whole rotation on this machine, against the real target.
 
+mod ask;
 pub mod crash;
 mod keep;
 mod local;
@@ -12,13 +13,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fourstep::store::memory::PendingLabel;
-use fourstep::{Step, VersionId};
+use fourstep::{Question, Step, VersionId};
 use serde_json::Value;
 
 use crate::events;
 use crate::function::{Function, Invocation, Names, Sam};
 use crate::serve;
 
+pub use ask::ask;
 pub use keep::SecretFile;
 use keep::named;
 use local::LocalSecret;
@@ -38,9 +40,9 @@ pub enum Rotator {
     },
 }
 
-/// What to replay, and how.
+/// Which function is tried, and with which secret.
 #[derive(Clone)]
-pub struct Options {
+pub struct Stage {
     /// The function.
     pub rotator: Rotator,
     /// Where the local Secrets Manager listens. A container cannot reach the loopback address.
@@ -48,8 +50,20 @@ pub struct Options {
     /// The file with the secret value. It is kept up to date: the target really gets a new
     /// password.
     pub secret: PathBuf,
+    /// A file with the value of the admin's secret, which the secret names as `masterarn`. It is
+    /// read and never changed.
+    pub admin: Option<PathBuf>,
     /// Variables for the function.
     pub environment: Vec<(String, String)>,
+    /// How long the function may take for one step.
+    pub timeout: Duration,
+}
+
+/// What to replay, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The function and the secret.
+    pub stage: Stage,
     /// The steps to deliver, in this order.
     pub steps: Vec<Step>,
     /// Deliver every step twice.
@@ -60,8 +74,6 @@ pub struct Options {
     pub test_only: bool,
     /// What becomes of AWSPENDING after a rotation that succeeded.
     pub pending_label: PendingLabel,
-    /// How long the function may take for one step.
-    pub timeout: Duration,
 }
 
 /// Plays the rotations and reports each step as it ends. True if every step succeeded.
@@ -70,28 +82,27 @@ pub struct Options {
 /// If the secret file, the local Secrets Manager or the function binary cannot be used. What a
 /// step reports is no error here but in the report.
 pub async fn replay(options: &Options, report: &mut Report<'_>) -> io::Result<bool> {
-    let secret = LocalSecret::open(options, |_| Ok(()), report).await?;
-    let function = options.function(secret.server());
+    let secret = LocalSecret::open(&options.stage, |_| Ok(()), report).await?;
+    let function = options.stage.function(secret.server());
     let replay = Replay { options, secret: &secret, function: &function };
     let succeeded = replay.all(report).await?;
     secret.close().await?;
     Ok(succeeded)
 }
 
-impl fmt::Debug for Options {
+impl fmt::Debug for Stage {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Options")
+            .debug_struct("Stage")
             .field("rotator", &self.rotator)
             .field("secret", &self.secret)
+            .field("admin", &self.admin)
             .field("environment", &Names(&self.environment))
-            .field("steps", &self.steps)
-            .field("rotations", &self.rotations)
             .finish_non_exhaustive()
     }
 }
 
-impl Options {
+impl Stage {
     /// The function, with this local Secrets Manager.
     fn function(&self, server: &serve::Server) -> Function {
         match &self.rotator {
@@ -204,5 +215,5 @@ async fn invoke(function: &Function, event: &Value) -> io::Result<Invocation> {
 
 /// Asks which labelled versions log in.
 async fn inspect(function: &Function, secret: &LocalSecret) -> io::Result<Invocation> {
-    invoke(function, &events::inspect(secret.arn())).await
+    invoke(function, &events::question(Question::Inspect, secret.arn())).await
 }

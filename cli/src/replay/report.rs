@@ -246,7 +246,7 @@ fn versions(inspection: &Invocation) -> Value {
     }
 }
 
-fn versions_table(inspection: &Invocation) -> String {
+pub(super) fn versions_table(inspection: &Invocation) -> String {
     let mut rows = match &inspection.answer {
         Ok(answer) => answer.get("versions").and_then(Value::as_array).cloned().unwrap_or_default(),
         Err((kind, message)) => return format!("    cannot inspect: {kind}: {message}\n"),

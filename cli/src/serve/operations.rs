@@ -62,6 +62,7 @@ fn create(store: &MemoryStore, input: &Input) -> Result<Value, Refusal> {
         token: input.version("ClientRequestToken")?,
         tags: input.tags()?,
         description: input.description()?.map(str::to_owned),
+        arn: None,
     };
     Ok(written(store.create(input.name()?, new)?, false))
 }

@@ -53,6 +53,15 @@ pub(crate) fn same_host(one: &str, other: &str) -> bool {
     bare(one) == bare(other)
 }
 
+/// Whether a connection is inside verified TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Verified TLS.
+    Tls,
+    /// No TLS, as asked or as allowed.
+    Plaintext,
+}
+
 /// Waits for an answer of the other side no longer than `most`, nor than the turn lasts.
 ///
 /// # Errors

@@ -5,9 +5,11 @@ mod admin;
 mod alternating;
 mod by_admin;
 mod common;
+mod dual_password;
 mod login;
 mod pair;
 mod single_user;
+mod ssl;
 mod strategies;
 mod tries;
 
@@ -20,11 +22,13 @@ use crate::turn::Turn;
 
 pub use alternating::Alternating;
 pub use by_admin::ByAdmin;
-pub use login::{Dialect, Login, SslMode};
+pub use dual_password::{DualPassword, DualPasswords, NewPrimary, Swap};
+pub use login::{Dialect, Login};
 #[cfg(test)]
 pub(crate) use pair::PairSettings;
 pub use pair::{Account, Accounts, Install, Mark, Pair, Standing};
 pub use single_user::SingleUser;
+pub use ssl::SslMode;
 pub use strategies::{Strategies, Strategy};
 
 /// A target that has users who log in with a password.

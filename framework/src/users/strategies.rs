@@ -184,11 +184,12 @@ mod tests {
         let environment = Environment::from([("ROTATION_STRATEGY", listed)]);
         Strategies::read(&environment, |strategy| match strategy {
             Strategy::DualPassword => Ok(None),
-            _ => Ok(Some(Box::new(Nothing) as Box<dyn Rotator>)),
+            _ => Ok(Some(Box::new(Nothing(strategy)) as Box<dyn Rotator>)),
         })
     }
 
-    struct Nothing;
+    /// Not empty, or all of them would have one address.
+    struct Nothing(#[expect(dead_code)] Strategy);
 
     #[async_trait]
     impl Rotator for Nothing {

@@ -158,7 +158,7 @@ async fn a_server_that_never_answers_is_reported_before_lambda_stops_the_functio
 #[tokio::test]
 async fn a_binary_that_is_no_function_is_reported() {
     let scene = Scene::new(&unused(), &[]).await;
-    let event = events::inspect(&scene.arn);
+    let event = events::question(fourstep::Question::Inspect, &scene.arn);
     let endpoint = scene.server.url();
     let run = async |path: &str| {
         let function = Function::new(Path::new(path), &endpoint, &[], Duration::from_secs(2));

@@ -133,7 +133,11 @@ async fn inspect_tells_which_labelled_version_logs_in_and_shows_no_value() {
     let scene = Scene::new(&server.document(&user), &[]).await;
     let token = scene.begin();
     let verdicts = async || {
-        let invocation = scene.function.invoke(&events::inspect(&scene.arn)).await.unwrap();
+        let invocation = scene
+            .function
+            .invoke(&events::question(fourstep::Question::Inspect, &scene.arn))
+            .await
+            .unwrap();
         let answer = invocation.answer.clone().unwrap();
         let printed = format!("{answer} {:?}", invocation.lines);
         assert!(!printed.contains(&user.password), "{printed}");

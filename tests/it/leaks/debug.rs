@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fourstep::rds::AwsRds;
 use fourstep::store::aws::AwsStore;
 use fourstep::store::memory::{
     MemoryStore, NewRotation, NewSecret, NewValue, ReadValue, SecretValue,
@@ -13,15 +14,16 @@ use fourstep::store::memory::{
 use fourstep::store::{SecretStore, Select, StoredValue, StoredVersion};
 use fourstep::testing::Wire;
 use fourstep::testing::models::{Account, Identified, IssuedKey, Server, Terms, Vendor};
-use fourstep::users::{Attempt, Database, Login, SingleUser};
+use fourstep::users::{Attempt, Database, Login, NewPrimary, SingleUser};
 use fourstep::{
     Current, Deadline, Environment, PasswordPolicy, Pending, Previous, Request, RotationToken,
     Secret, SecretId, Turn, VersionId,
 };
 use fourstep_cli::function::{Function, Sam};
 use fourstep_cli::player::Player;
-use fourstep_cli::replay::{Options, Rotator, SecretFile};
+use fourstep_cli::replay::{Options, Rotator, SecretFile, Stage};
 use fourstep_cli::serve;
+use rotate_mysql::Mysql;
 use rotate_postgres::Postgres;
 use serde_json::json;
 
@@ -40,7 +42,11 @@ const WITHOUT_SECRET: [(&str, &[&str]); 7] = [
             "ErrorKind",
             "Effect",
             "Strategy",
+            "Strategies",
+            "Standing",
+            "Question",
             "SslMode",
+            "Transport",
             "Dialect",
             "Decision",
             "Deadline",
@@ -56,11 +62,14 @@ const WITHOUT_SECRET: [(&str, &[&str]); 7] = [
             "Refusal",
             "Terms",
             "SinglePassword",
+            "TwoPasswords",
             "SharedServer",
             "Disturbance",
             "Plan",
             "KillSwitch",
             "Killable",
+            "Instance",
+            "Cluster",
         ],
     ),
     (
@@ -92,6 +101,7 @@ const WITHOUT_SECRET: [(&str, &[&str]); 7] = [
             "Verdict",
             "Applied",
             "Finding",
+            "Swap",
             "Tally",
             "Turn",
             "Fault",
@@ -103,10 +113,23 @@ const WITHOUT_SECRET: [(&str, &[&str]); 7] = [
             "Section",
         ],
     ),
-    ("settings of the function, of which none is a secret", &["PasswordPolicy", "TlsSettings"]),
+    (
+        "settings of the function, of which none is a secret, and names of users",
+        &["PasswordPolicy", "TlsSettings", "Pair", "Install", "ByAdmin", "Alternating"],
+    ),
     (
         "no Debug at all, which `these_have_no_debug` holds them to",
-        &["Known", "Versions", "Fence", "Keep", "Engine", "Report", "OneUser"],
+        &[
+            "Known",
+            "Versions",
+            "Subject",
+            "OtherSecrets",
+            "Fence",
+            "Keep",
+            "Engine",
+            "Report",
+            "OneUser",
+        ],
     ),
     (
         "entrances of the fuzzer and the property tests, which see no secret",
@@ -190,7 +213,13 @@ fn framework(source: &Source, printed: &mut Printed) {
     printed.see("Attempt", &Attempt::Accepted(login.clone()));
     printed.see("Login", &login);
     printed.see("Environment", &environment);
+    printed.see("AwsRds", &AwsRds::read(&environment).unwrap());
     let policy = PasswordPolicy::read(&environment, "").unwrap();
+    let replace = Some(&login.password);
+    printed.see("NewPrimary", &NewPrimary { password: &login.password, replace, retain: true });
+    let mysql = std::sync::Arc::new(Mysql::read(&environment).unwrap());
+    printed.see("Mysql", &mysql);
+    printed.see("DualPassword", &fourstep::users::DualPassword::new(mysql, policy.clone()));
     printed.see("Postgres", &postgres);
     printed.see("SingleUser", &SingleUser::new(std::sync::Arc::new(postgres), policy));
 }
@@ -252,19 +281,24 @@ fn command_line(source: &Source, printed: &mut Printed) {
     printed.see("SecretFile", &SecretFile::open(&file.path).unwrap());
     let rotator = Rotator::Binary("f".into());
     printed.see("Rotator", &rotator);
+    let stage = Stage {
+        rotator,
+        listen: ([127, 0, 0, 1], 0).into(),
+        secret: file.path.clone(),
+        admin: None,
+        environment,
+        timeout,
+    };
+    printed.see("Stage", &stage);
     printed.see(
         "Options",
         &Options {
-            rotator,
-            listen: ([127, 0, 0, 1], 0).into(),
-            secret: file.path.clone(),
-            environment,
+            stage,
             steps: Vec::new(),
             twice: false,
             rotations: 1,
             test_only: false,
             pending_label,
-            timeout,
         },
     );
 }
@@ -323,6 +357,8 @@ fn these_have_no_debug() {
     <fourstep::Known<'static> as Chosen<_>>::chosen();
     <fourstep::Versions<'static> as Chosen<_>>::chosen();
     <fourstep::Fence<'static> as Chosen<_>>::chosen();
+    <fourstep::Subject<'static> as Chosen<_>>::chosen();
+    <fourstep::OtherSecrets<'static> as Chosen<_>>::chosen();
     <fourstep::Keep<'static> as Chosen<_>>::chosen();
     <fourstep::Engine<'static> as Chosen<_>>::chosen();
     <fourstep_cli::replay::Report<'static> as Chosen<_>>::chosen();

@@ -96,7 +96,7 @@ async fn healthy(server: &Server, program: &str) -> Heard {
         let store = player.scene.server.store();
         store.finish_rotation(&player.scene.secret, &token, PendingLabel::Left).unwrap();
     }
-    let event = events::inspect(&player.scene.arn);
+    let event = events::question(fourstep::Question::Inspect, &player.scene.arn);
     player.invoke("inspect", &event).await;
     assert!(!player.heard.ended.iter().any(|end| end.contains(' ')), "{:?}", player.heard.ended);
     player.heard

@@ -71,14 +71,14 @@ impl Plan {
 /// If the secret cannot be used for this, if the plan names a point that is none, and those of
 /// [`replay`](super::replay).
 pub async fn disturb(options: &Options, plan: &Plan, report: &mut Report<'_>) -> io::Result<bool> {
-    let Rotator::Binary(binary) = &options.rotator else {
+    let Rotator::Binary(binary) = &options.stage.rotator else {
         let why = "only a function binary can be disturbed, not a container";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     };
     let mut target = None;
     let read_target = |value: &_| Target::of(value).map(|found| target = found);
-    let secret = LocalSecret::open(options, read_target, report).await?;
-    let function = options.function(secret.server());
+    let secret = LocalSecret::open(&options.stage, read_target, report).await?;
+    let function = options.stage.function(secret.server());
     let sweep = Sweep { options, binary, secret: &secret, function: &function, target };
     let held = sweep.all(plan, report).await?;
     secret.close().await?;

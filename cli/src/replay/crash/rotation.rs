@@ -50,7 +50,7 @@ impl Sweep<'_> {
         let detour = database.as_ref().zip(self.target.clone());
         let detour = detour.map(|(proxy, target)| Detour { target, port: proxy.port() });
         let store = StoreProxy::start(self.secret.store(), Arc::clone(&watch), detour).await?;
-        let environment = &self.options.environment;
+        let environment = &self.options.stage.environment;
         let function = Function::new(self.binary, store.url(), environment, timeout);
         let event = events::step(step, self.secret.arn(), token.as_str());
         let invocation = function.invoke_killable(&event, killable).await;
@@ -67,8 +67,8 @@ impl Sweep<'_> {
     fn timeout(&self, step: Step, armed: Option<&(Point, Disturbance)>) -> Duration {
         let change = if step == Step::Set { CHANGE_TIME } else { Duration::ZERO };
         match armed {
-            Some((_, Disturbance::Slow)) => self.options.timeout.min(SLOW_STEP_TIME + change),
-            _ => self.options.timeout,
+            Some((_, Disturbance::Slow)) => self.options.stage.timeout.min(SLOW_STEP_TIME + change),
+            _ => self.options.stage.timeout,
         }
     }
 

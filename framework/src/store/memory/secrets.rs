@@ -94,7 +94,10 @@ fn create(state: &mut State, name: &str, new: NewSecret) -> Result<Written, Stor
         }
         return repeated(taken, &new).ok_or_else(|| errors::already_named(name));
     }
-    let arn = format!("{ARN}{name}-{}", random_suffix()?);
+    let arn = match new.arn {
+        Some(arn) => arn,
+        None => format!("{ARN}{name}-{}", random_suffix()?),
+    };
     let mut record = Record::new(name, arn, new.tags);
     record.detail.description = new.description;
     record.detail.created = Some(state.clock.tick());

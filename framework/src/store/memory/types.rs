@@ -18,6 +18,8 @@ pub struct NewSecret {
     pub tags: BTreeMap<String, String>,
     /// A description for people.
     pub description: Option<String>,
+    /// The ARN that it has elsewhere; without one, it gets one that ends in random letters.
+    pub arn: Option<String>,
 }
 
 /// What PutSecretValue takes besides the secret.

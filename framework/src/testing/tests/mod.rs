@@ -1,5 +1,6 @@
 //! The kit, tried on what is known to be safe and on what is known to be broken.
 
+mod admin_secret;
 mod alternation;
 mod broken_engine;
 mod broken_rotator;
@@ -12,6 +13,7 @@ mod safeguards;
 mod single_user;
 mod stale_base;
 mod takeover;
+mod two_passwords;
 mod vendor;
 mod vendor_issuer;
 mod vendor_updater;

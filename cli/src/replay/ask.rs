@@ -1,0 +1,96 @@
+//! `fourstep inspect`, `preflight` and `plan`: the questions that a function answers without changing
+//! anything.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use fourstep::Question;
+use serde_json::Value;
+
+use super::local::LocalSecret;
+use super::report::versions_table;
+use super::{Format, Report, Stage, invoke};
+use crate::events::{self, text as field};
+use crate::function::Invocation;
+
+/// Asks the function and shows its answer. True unless it failed, or found what would fail a
+/// rotation.
+///
+/// # Errors
+/// If the secret file, the local Secrets Manager or the function cannot be used.
+pub async fn ask(
+    stage: &Stage,
+    question: Question,
+    format: Format,
+    out: &mut dyn Write,
+) -> io::Result<bool> {
+    let secret = {
+        // What an earlier replay left is mentioned to people only: the answer is one JSON object.
+        let mut unheard = io::sink();
+        let heard: &mut dyn Write = match format {
+            Format::Table => &mut *out,
+            Format::Json => &mut unheard,
+        };
+        LocalSecret::open(stage, |_| Ok(()), &mut Report::new(heard, format)).await?
+    };
+    let function = stage.function(secret.server());
+    let asked = invoke(&function, &events::question(question, secret.arn())).await?;
+    secret.close().await?;
+    let text = match format {
+        Format::Json => json_line(&asked),
+        Format::Table => match question {
+            Question::Inspect => versions_table(&asked),
+            Question::Preflight => findings(&asked),
+            Question::Plan => plan(&asked),
+        },
+    };
+    out.write_all(text.as_bytes())?;
+    Ok(asked.answer.is_ok_and(|answer| answer.get("ready") != Some(&Value::Bool(false))))
+}
+
+fn json_line(asked: &Invocation) -> String {
+    let answer = match &asked.answer {
+        Ok(answer) => answer.clone(),
+        Err((kind, message)) => serde_json::json!({"error_type": kind, "error": message}),
+    };
+    format!("{answer}\n")
+}
+
+fn failed(kind: &str, message: &str) -> String {
+    format!("the function could not look: {message}\n  error type: {kind}\n")
+}
+
+/// What would fail first, then what is only to be known.
+fn findings(asked: &Invocation) -> String {
+    let answer = match &asked.answer {
+        Ok(answer) => answer,
+        Err((kind, message)) => return failed(kind, message),
+    };
+    let mut text = String::new();
+    for row in answer.get("findings").and_then(Value::as_array).into_iter().flatten() {
+        let (severity, finding) = (field(row, "severity"), field(row, "finding"));
+        let _ = match field(row, "kind") {
+            "" => writeln!(text, "{severity}  {finding}"),
+            kind => writeln!(text, "{severity}  {kind}: {finding}"),
+        };
+    }
+    text.push_str(match answer.get("ready") {
+        Some(Value::Bool(true)) => "A rotation would succeed. Nothing was changed.\n",
+        _ => "A rotation would fail. Nothing was changed.\n",
+    });
+    text
+}
+
+fn plan(asked: &Invocation) -> String {
+    let answer = match &asked.answer {
+        Ok(answer) => answer,
+        Err((kind, message)) => return failed(kind, message),
+    };
+    let lines = answer.get("plan").and_then(Value::as_array).into_iter().flatten();
+    let mut text: String =
+        lines.filter_map(Value::as_str).map(|line| format!("{line}\n")).collect();
+    if text.is_empty() {
+        text.push_str("Nothing but a new password. Nothing was changed.\n");
+    }
+    text
+}

@@ -1,0 +1,73 @@
+//! `fourstep inspect`, `preflight` and `plan`: what a function answers without changing anything.
+
+use serde_json::{Value, json};
+
+use crate::support::postgres::server;
+use crate::support::program::{SecretFile, binary, fourstep, secret_file};
+
+/// What is printed, and whether it was a success.
+async fn asked(question: &str, file: &SecretFile, more: &[&str]) -> (String, bool) {
+    let rotator = binary("rotate-postgres");
+    let (rotator, file) = (rotator.to_str().unwrap(), file.path.to_str().unwrap());
+    let mut all = vec![question, "--rotator", rotator, "--secret", file];
+    all.extend_from_slice(more);
+    let output = fourstep(&all).await;
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{shown}");
+    (shown, output.status.success())
+}
+
+#[tokio::test]
+async fn preflight_of_a_healthy_secret_says_that_a_rotation_would_succeed() {
+    let Some(server) = server() else { return };
+    let user = server.user("preflight").await;
+    let file = secret_file(&server.document(&user).to_string());
+    let before = std::fs::read_to_string(&file.path).unwrap();
+    let (shown, fine) = asked("preflight", &file, &[]).await;
+    assert_eq!(shown, "A rotation would succeed. Nothing was changed.\n");
+    assert!(fine);
+    let (shown, fine) = asked("preflight", &file, &["--json"]).await;
+    let answer: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((&answer["ready"], &answer["findings"]), (&json!(true), &json!([])));
+    assert!(fine && !shown.contains(&user.password));
+    assert_eq!(std::fs::read_to_string(&file.path).unwrap(), before);
+    assert!(server.logs_in(&user.name, &user.password).await);
+}
+
+#[tokio::test]
+async fn preflight_says_what_would_fail_and_fails_itself() {
+    let Some(server) = server() else { return };
+    let user = server.user("preflight_wrong").await;
+    let mut document = server.document(&user);
+    document["password"] = json!("not-the-password");
+    let file = secret_file(&document.to_string());
+    let (shown, fine) = asked("preflight", &file, &[]).await;
+    assert!(shown.starts_with("fails  Rejected: AWSCURRENT does not log in"), "{shown}");
+    assert!(shown.ends_with("A rotation would fail. Nothing was changed.\n"), "{shown}");
+    assert!(!fine && !shown.contains("not-the-password"), "{shown}");
+    document["engine"] = json!("mysql");
+    let file = secret_file(&document.to_string());
+    let (shown, fine) = asked("preflight", &file, &["--json"]).await;
+    let answer: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(answer["findings"][0]["kind"], "Malformed", "{shown}");
+    assert!(!fine);
+}
+
+#[tokio::test]
+async fn inspect_shows_which_version_logs_in() {
+    let Some(server) = server() else { return };
+    let user = server.user("inspected").await;
+    let file = secret_file(&server.document(&user).to_string());
+    let (shown, fine) = asked("inspect", &file, &[]).await;
+    assert!(fine && shown.contains("AWSCURRENT") && shown.contains("yes"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_plan_of_one_user_is_a_new_password_alone() {
+    let Some(server) = server() else { return };
+    let user = server.user("planned").await;
+    let file = secret_file(&server.document(&user).to_string());
+    let (shown, fine) = asked("plan", &file, &[]).await;
+    assert_eq!(shown, "Nothing but a new password. Nothing was changed.\n");
+    assert!(fine);
+}
