@@ -90,7 +90,7 @@ postgres18_launch() {
 postgres18_sql() {
     in_sid_as_postgres "$POSTGRES18_BIN/psql" --no-psqlrc --quiet --set=ON_ERROR_STOP=1 \
         --host="$POSTGRES18_INSIDE/socket" --port="$POSTGRES18_PORT" \
-        --username="$POSTGRES_ARRANGER" --dbname=postgres "$@"
+        --username="$POSTGRES_ARRANGER" --dbname=postgres
 }
 
 # Safe to call at any time. The folder is not under the scratch folder, so it is removed here.

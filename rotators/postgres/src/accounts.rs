@@ -31,7 +31,8 @@ pub(crate) async fn read(
          CASE WHEN one.rolname = session_user THEN 'it is the admin itself' \
          WHEN one.rolsuper THEN 'it is a superuser' \
          WHEN one.rolcreaterole THEN 'it may create roles' \
-         WHEN one.rolreplication THEN 'it may copy the whole server (REPLICATION)' \
+         WHEN one.rolreplication THEN 'it may copy the whole server (REPLICATION; \
+         before PostgreSQL 16 only a superuser changes its password)' \
          WHEN starts_with(one.rolname::text, 'pg_') THEN 'it is a role of the server''s own' \
          WHEN EXISTS (SELECT FROM pg_roles AS other \
          WHERE pg_has_role(one.oid, other.oid, 'MEMBER') AND (other.rolsuper OR \

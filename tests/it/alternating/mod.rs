@@ -108,6 +108,13 @@ impl Shop {
         shop
     }
 
+    /// Another configuration of the function.
+    pub fn configure(&mut self, variables: &[(&str, &str)]) {
+        let always = [("ROTATION_STRATEGY", "alternating-users")];
+        let all = [&always[..], variables].concat();
+        self.stage.rotator = rotate_postgres::strategies(&all.into_iter().collect()).unwrap();
+    }
+
     fn names(&self) -> Vec<(&str, &str)> {
         vec![
             ("app_clone", "-"),
@@ -152,12 +159,7 @@ impl Shop {
             let ended = self.stage.step(step, &token).await;
             if ended.result.is_err() {
                 let error = ended.error();
-                self.stage.store.cancel_rotation(&self.stage.secret).unwrap();
-                let labels = self.stage.labels();
-                if let Some(pending) = &labels[1] {
-                    let (store, label) = (&self.stage.store, fourstep::store::AWSPENDING);
-                    store.update_stage(&self.stage.secret, label, None, Some(pending)).unwrap();
-                }
+                self.stage.cancel();
                 return error;
             }
         }

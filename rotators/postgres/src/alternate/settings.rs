@@ -24,9 +24,17 @@ const LISTS: [&str; 6] = [
 /// From this version on a superuser's settings can be granted.
 const SETTING_RIGHTS: u32 = 150_000;
 
-/// The values of both, by database and name, and whether the admin may set them.
+/// One setting: the source's value, the target's, and whether the admin may set it.
 #[derive(Debug, Default)]
-pub(crate) struct Settings(BTreeMap<(Option<String>, String), ([Option<String>; 2], bool)>);
+struct Setting {
+    wanted: Option<String>,
+    held: Option<String>,
+    allowed: bool,
+}
+
+/// The settings of both, by database and name.
+#[derive(Debug, Default)]
+pub(crate) struct Settings(BTreeMap<(Option<String>, String), Setting>);
 
 /// Reads the settings of both.
 pub(crate) async fn read(
@@ -39,10 +47,12 @@ pub(crate) async fn read(
         true => "has_parameter_privilege(session_user, split_part(one, '=', 1), 'SET')",
         false => "false",
     };
-    // A setting that the server does not know, as an application's own, is as a superuser's.
+    // A setting that the server does not know, as an application's own, is as a superuser's. It
+    // does know `role`, which it does not list.
     let query = format!(
         "SELECT d.datname::text, r.rolname::text, one, \
          (COALESCE(known.context, 'superuser') NOT IN ('superuser', 'superuser-backend') OR {granted} OR \
+         split_part(one, '=', 1) = 'role' OR \
          (SELECT rolsuper FROM pg_roles WHERE rolname = session_user))::text \
          FROM pg_db_role_setting AS s JOIN pg_roles AS r ON r.oid = s.setrole \
          CROSS JOIN unnest(s.setconfig) AS one LEFT JOIN pg_database AS d ON d.oid = s.setdatabase \
@@ -55,11 +65,13 @@ pub(crate) async fn read(
         let [database, role, setting, may] = row;
         let setting = setting.unwrap_or_default();
         let Some((name, value)) = setting.split_once('=') else { continue };
-        let ([source, target], allowed) =
-            settings.0.entry((database, name.to_owned())).or_default();
-        let side = if role.as_deref() == Some(names.source) { source } else { target };
+        let entry = settings.0.entry((database, name.to_owned())).or_default();
+        entry.allowed = may.as_deref() == Some("true");
+        let side = match role.as_deref() == Some(names.source) {
+            true => &mut entry.wanted,
+            false => &mut entry.held,
+        };
         *side = Some(value.to_owned());
-        *allowed = may.as_deref() == Some("true");
     }
     Ok(settings)
 }
@@ -68,7 +80,7 @@ impl Settings {
     /// What makes the target's settings like the source's.
     pub(crate) fn plan(&self, names: &Names<'_>, place: &Place, plan: &mut Plan) {
         let role = quote_identifier(names.target);
-        for ((database, name), ([wanted, held], allowed)) in &self.0 {
+        for ((database, name), Setting { wanted, held, allowed }) in &self.0 {
             if wanted == held {
                 continue;
             }
