@@ -1,6 +1,7 @@
 //! Two users that an admin keeps equal, on real PostgreSQL 15 and 18, by an admin that is no
 //! superuser and has what the README says it needs, and no more.
 
+mod conformance;
 mod ownership;
 mod rights;
 mod rotations;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use fourstep::store::{AWSCURRENT, AWSPREVIOUS};
-use fourstep::{ErrorKind, Step};
+use fourstep::{ErrorKind, Question, Step};
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions, Connection};
 
@@ -155,6 +155,41 @@ async fn parity_42_a_name_that_is_too_long_is_refused_in_bytes_before_anything_i
         let ended = shop.stage.step(Step::Create, &token).await;
         assert_eq!(ended.result.as_ref().unwrap_err().kind(), ErrorKind::Unsupported);
         assert!(ended.error().contains("USER_PAIRS"), "{}", ended.error());
+        shop.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_preflight_lists_all_that_would_fail_and_a_plan_shows_each_statement() {
+    for server in both_versions() {
+        let mut shop = Shop::open(&server, &[]).await;
+        let ready = shop.stage.ask(Question::Preflight).await;
+        assert_eq!((&ready["ready"], &ready["findings"]), (&json!(true), &json!([])), "{ready}");
+        let plan = shop.stage.ask(Question::Plan).await.to_string();
+        for words in
+            ["CREATE ROLE", "COMMENT ON ROLE", "GRANT DELETE ON TABLE", "SET ROLE", "second"]
+        {
+            assert!(plan.contains(words), "{words}: {plan}");
+        }
+        assert!(!exists(&server, &shop.clone_name()).await, "nothing was changed");
+        let first = shop.databases[0].clone();
+        shop.in_database(&first, "SET ROLE $app; CREATE TABLE \"Sales %\".own (a int)").await;
+        let second = &shop.databases[1];
+        shop.in_database(second, "REVOKE CONNECT ON DATABASE $database FROM PUBLIC").await;
+        shop.in_database(second, "GRANT CONNECT ON DATABASE $database TO $app").await;
+        shop.arrange("REVOKE $owner FROM $admin; ALTER ROLE $app CREATEDB").await;
+        shop.configure(&[("SHARED_OWNER", &format!("{}={}", shop.app.name, shop.readers))]);
+        let answer = shop.stage.ask(Question::Preflight).await;
+        let text = answer["findings"].to_string();
+        assert_eq!(answer["ready"], json!(false));
+        let mut expected =
+            vec!["owns objects", "does not act as", "GRANT CONNECT ON DATABASE", "GRANT \\\"owner"];
+        if server.version().await >= 16 {
+            expected.push("CREATEDB");
+        }
+        for words in expected {
+            assert!(text.contains(words), "{words}: {text}");
+        }
         shop.close().await;
     }
 }

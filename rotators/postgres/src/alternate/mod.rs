@@ -140,7 +140,7 @@ impl Alternates for Postgres {
             Ok(survey) => survey,
             Err(error) => return Ok(vec![Finding::Fails(error)]),
         };
-        let findings = survey.findings(install, self.format);
+        let findings = survey.findings(self.format);
         survey.close(turn).await;
         Ok(findings)
     }

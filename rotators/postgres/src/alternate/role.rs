@@ -55,8 +55,9 @@ struct Options([bool; 3]);
 pub(crate) struct Roles {
     attributes: [Option<Attributes>; 2],
     comment: Option<String>,
-    /// Whether the admin may alter the target, where that exists.
+    /// Whether the admin may alter the target, where that exists, and the source.
     alterable: bool,
+    source_alterable: bool,
     memberships: BTreeMap<String, [Vec<Membership>; 2]>,
     admin: AdminRights,
 }
@@ -114,6 +115,7 @@ pub(crate) async fn read(
             (roles.comment, roles.alterable) = (comment, yes(&option));
             *target = Some(attributes);
         } else if name == names.source {
+            roles.source_alterable = yes(&option);
             *source = Some(attributes);
         }
     }
@@ -212,6 +214,13 @@ impl Roles {
             plan.give(None, format!("COMMENT ON ROLE {role} IS {comment}"));
         }
         self.plan_memberships(names, place, plan);
+    }
+
+    /// What lets the admin alter the source, whose turn comes next, where it cannot yet.
+    pub(crate) fn lacks_source(&self, names: &Names<'_>, place: &Place) -> Option<String> {
+        let lacks = place.version >= ADMIN_OPTION && !self.source_alterable;
+        let (source, admin) = (quote_identifier(names.source), quote_identifier(&place.admin));
+        lacks.then(|| format!("GRANT {source} TO {admin} WITH ADMIN OPTION"))
     }
 
     /// What is needed to set the target's password, and no more.

@@ -134,6 +134,14 @@ impl Survey {
         let mark = install.pair.mark(names.source);
         let mark = Some(&mark).filter(|_| adopted && place.first);
         let mut plan = look.plan(names, mark, place);
+        if let Some(statement) =
+            look.roles.as_ref().and_then(|(roles, _)| roles.lacks_source(names, place))
+        {
+            self.warnings.push(format!(
+                "the rotation after the next one changes user {:?}; before that, have this run: {statement}",
+                names.source
+            ));
+        }
         self.missing.append(&mut plan.missing);
         self.plans.push(plan);
         Ok(())
@@ -185,23 +193,17 @@ impl Survey {
     }
 
     /// All that stands in the way, and all that is worth knowing.
-    pub(crate) fn findings(&self, install: &Install<'_>, format: PasswordFormat) -> Vec<Finding> {
+    pub(crate) fn findings(&self, format: PasswordFormat) -> Vec<Finding> {
         let mut findings = self.findings.clone();
         findings.extend(self.obstacles.iter().cloned().map(Finding::Fails));
         if !self.missing.is_empty() {
             findings.push(Finding::Fails(forbidden(&joined(&self.missing))));
         }
-        if let Some((place, session)) = self.places.first() {
+        if let Some((_, session)) = self.places.first() {
             findings.extend(format.check(session.terms()).err().map(Finding::Fails));
-            findings.extend(self.next_but_one(place, install));
         }
         findings.extend(self.warnings.iter().cloned().map(Finding::Warns));
         findings
-    }
-
-    /// The rotation after the next one changes the user that is in use now.
-    fn next_but_one(&self, _place: &Place, _install: &Install<'_>) -> Option<Finding> {
-        None
     }
 
     /// The statements of the change, as a person could run them.
