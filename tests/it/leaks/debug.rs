@@ -14,6 +14,7 @@ use fourstep::store::{SecretStore, Select, StoredValue, StoredVersion};
 use fourstep::testing::Wire;
 use fourstep::testing::models::{Account, Identified, IssuedKey, Server, Terms, Vendor};
 use fourstep::users::{Attempt, Database, Login, SingleUser};
+use fourstep::vendor::{Caller, Issued, IssuedKeys, UpdatedKey};
 use fourstep::{
     Current, Deadline, Environment, PasswordPolicy, Pending, Previous, Request, RotationToken,
     Secret, SecretId, Turn, VersionId,
@@ -61,6 +62,8 @@ const WITHOUT_SECRET: [(&str, &[&str]); 7] = [
             "SinglePassword",
             "SharedServer",
             "Disturbance",
+            "Ownership",
+            "Label",
             "Plan",
             "KillSwitch",
             "Killable",
@@ -94,6 +97,7 @@ const WITHOUT_SECRET: [(&str, &[&str]); 7] = [
             "Outcome",
             "Verdict",
             "Applied",
+            "Update",
             "Finding",
             "Tally",
             "Turn",
@@ -209,6 +213,10 @@ fn framework(source: &Source, printed: &mut Printed) {
     let policy = PasswordPolicy::read(&environment, "").unwrap();
     printed.see("Postgres", &postgres);
     printed.see("SingleUser", &SingleUser::new(std::sync::Arc::new(postgres), policy));
+    printed.see("Caller", &Caller { own: secret, admin: Some(secret) });
+    printed.see("Issued", &Issued::Key(secret.clone()));
+    printed.see("IssuedKeys", &IssuedKeys::new(environment.clone()));
+    printed.see("UpdatedKey", &UpdatedKey::new(environment));
 }
 
 async fn stores(source: &Source, printed: &mut Printed) {

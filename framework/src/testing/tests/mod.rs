@@ -14,7 +14,10 @@ mod single_user;
 mod stale_base;
 mod takeover;
 mod vendor;
+mod vendor_grace;
 mod vendor_issuer;
+mod vendor_keys;
+mod vendor_sweeps;
 mod vendor_updater;
 
 use super::sweep::{only, sweep_until};
