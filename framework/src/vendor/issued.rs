@@ -149,7 +149,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
     async fn propose(&self, known: &Known<'_>, turn: &Turn) -> Result<Secret, Error> {
         let current = known.current.secret();
         self.vendor.id(current).map_err(|error| error.while_doing("AWSCURRENT"))?;
-        let admin = admin(self.vendor.admin(), &known.other_secrets()).await?;
+        let admin = admin(self.vendor.admin(current), &known.other_secrets()).await?;
         let caller = Caller { own: current, admin: admin.as_ref() };
         if let Some(cap) = self.vendor.terms().cap
             && self.keys(&caller, turn).await?.len() >= cap
@@ -172,8 +172,9 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         known: &Known<'_>,
         turn: &Turn,
     ) -> Result<(), Error> {
-        let admin = admin(self.vendor.admin(), &known.other_secrets()).await?;
-        let caller = Caller { own: known.current.secret(), admin: admin.as_ref() };
+        let current = known.current.secret();
+        let admin = admin(self.vendor.admin(current), &known.other_secrets()).await?;
+        let caller = Caller { own: current, admin: admin.as_ref() };
         self.vendor.revoke(&self.vendor.id(proposed)?, &caller, turn).await
     }
 
@@ -210,7 +211,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         let promoted = versions.iter().find(|one| one.version() == keep.promoted());
         let gone = || Error::new(ErrorKind::NotFound, "the promoted version has no value");
         let promoted = promoted.ok_or_else(gone)?.secret();
-        let admin = admin(self.vendor.admin(), &keep.other_secrets()).await?;
+        let admin = admin(self.vendor.admin(promoted), &keep.other_secrets()).await?;
         let caller = Caller { own: promoted, admin: admin.as_ref() };
         let kept = self.ids(versions.iter());
         let (all, age) = self.keys_with(&self.vendor.id(promoted)?, &caller, turn).await?;
@@ -243,7 +244,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
             let error = Error::new(ErrorKind::Rejected, "the vendor refuses AWSCURRENT's key");
             findings.push(Finding::Fails(error.caused_by(why)));
         }
-        let admin = admin(self.vendor.admin(), &subject.other_secrets()).await?;
+        let admin = admin(self.vendor.admin(secret), &subject.other_secrets()).await?;
         let caller = Caller { own: secret, admin: admin.as_ref() };
         let keys = match self.keys(&caller, turn).await {
             Ok(keys) => keys,

@@ -40,8 +40,11 @@ pub trait Issuer: Send + Sync {
     fn terms(&self) -> &Terms;
 
     /// The secret of whoever may issue and revoke keys, where the key itself may not.
-    fn admin(&self) -> Option<&SecretId> {
-        None
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the field that should name it.
+    fn admin(&self, _secret: &Secret) -> Result<Option<SecretId>, Error> {
+        Ok(None)
     }
 
     /// The fields of the secret that a rotation changes; none where the secret is a plain text.
@@ -81,8 +84,11 @@ pub trait Updater: Send + Sync {
     fn fields(&self) -> &[String];
 
     /// The secret of whoever may set the value, where the credential itself may not.
-    fn admin(&self) -> Option<&SecretId> {
-        None
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the field that should name it.
+    fn admin(&self, _secret: &Secret) -> Result<Option<SecretId>, Error> {
+        Ok(None)
     }
 
     /// How long the vendor may take until a new value works everywhere.
@@ -214,11 +220,11 @@ fn check(fields: &[String], versions: &Versions<'_>) -> Result<(), Error> {
 
 /// The admin's secret, read where there is one.
 async fn admin(
-    secret: Option<&SecretId>,
+    secret: Result<Option<SecretId>, Error>,
     secrets: &OtherSecrets<'_>,
 ) -> Result<Option<Secret>, Error> {
-    let Some(secret) = secret else { return Ok(None) };
-    match secrets.current(secret).await {
+    let Some(secret) = secret? else { return Ok(None) };
+    match secrets.current(&secret).await {
         Ok(value) => Ok(Some(value)),
         Err(error) => Err(error.while_doing(format!("cannot read the admin secret {secret}"))),
     }

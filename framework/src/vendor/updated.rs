@@ -108,7 +108,7 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
         turn: &Turn,
     ) -> Result<Applied, Error> {
         let (current, pending) = (versions.current().secret(), versions.pending().secret());
-        let admin = admin(self.vendor.admin(), &versions.other_secrets()).await?;
+        let admin = admin(self.vendor.admin(current), &versions.other_secrets()).await?;
         let change = Change { vendor: &self.vendor, admin: admin.as_ref(), pending, fence, turn };
         match change.through(current).await? {
             Update::Made => return Ok(Applied::Changed("set the value with AWSCURRENT".into())),
@@ -149,7 +149,7 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
         let mut findings = Vec::new();
         let current = subject.current.secret();
         self.vendor.propose(current)?;
-        admin(self.vendor.admin(), &subject.other_secrets()).await?;
+        admin(self.vendor.admin(current), &subject.other_secrets()).await?;
         if let Verdict::Rejected(why) = self.vendor.verify(current, turn).await? {
             let error = Error::new(ErrorKind::Rejected, "the vendor refuses AWSCURRENT");
             findings.push(Finding::Fails(error.caused_by(why)));
