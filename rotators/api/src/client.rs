@@ -83,7 +83,7 @@ impl Client {
     }
 
     /// What is said of a request: its template, in which no value stands.
-    fn told(&self, name: &str, parts: &Parts<'_>) -> String {
+    pub(crate) fn told(&self, name: &str, parts: &Parts<'_>) -> String {
         let url = parts.base_url.unwrap_or(&self.document.base_url);
         format!("{name} ({} {}{})", parts.method, url.trim_end_matches('/'), parts.path)
     }
@@ -170,7 +170,7 @@ impl Client {
         tokio::time::sleep(due - now).await;
     }
 
-    fn address(&self, url: Option<&str>) -> Result<Address, Error> {
+    pub(crate) fn address(&self, url: Option<&str>) -> Result<Address, Error> {
         let read = Address::read(url.unwrap_or(&self.document.base_url));
         read.map_err(|what| Error::new(ErrorKind::Malformed, what))
     }

@@ -91,13 +91,15 @@ impl Issuer for ApiIssuer {
             Ok(next.into())
         };
         made().map(Issued::Key).map_err(|error| {
-            error.caused_by(format!("a key may have been made that nobody knows, labelled {label}"))
+            let lost = format!("a key may have been made that nobody knows, labelled {label}");
+            error.while_doing(self.client.told("issue", &parts)).caused_by(lost)
         })
     }
 
     async fn list(&self, caller: &Caller<'_>, turn: &Turn) -> Result<Vec<ListedKey>, Error> {
         let placed = values(caller.own, caller.admin);
-        let mut way = Way::first(self.list.parts(), self.list.pages.as_ref());
+        let base = self.client.address(self.list.base_url.as_deref())?;
+        let mut way = Way::first(self.list.parts(), self.list.pages.as_ref(), &base.path);
         let mut keys = Vec::new();
         for _ in 0..MOST_PAGES {
             let parts = way.parts();

@@ -12,6 +12,8 @@ use crate::spec::{Pages, Parts};
 pub(crate) struct Way<'a> {
     first: Parts<'a>,
     pages: Option<&'a Pages>,
+    /// What every path at this vendor begins with, by the specification's URL.
+    base: &'a str,
     path: String,
     query: BTreeMap<String, String>,
     number: u64,
@@ -19,14 +21,14 @@ pub(crate) struct Way<'a> {
 
 impl<'a> Way<'a> {
     /// The first page.
-    pub(crate) fn first(first: Parts<'a>, pages: Option<&'a Pages>) -> Self {
+    pub(crate) fn first(first: Parts<'a>, pages: Option<&'a Pages>, base: &'a str) -> Self {
         let mut query = first.query.clone();
         let mut number = 0;
         if let Some(Pages::Number { query: name, first }) = pages {
             number = *first;
             query.insert(name.clone(), number.to_string());
         }
-        Self { first, pages, path: first.path.to_owned(), query, number }
+        Self { first, pages, base, path: first.path.to_owned(), query, number }
     }
 
     /// The request for it.
@@ -66,14 +68,13 @@ impl<'a> Way<'a> {
             }
             Pages::Link { next } => {
                 let Some(link) = told(reading, next) else { return Ok(None) };
-                let elsewhere =
-                    || strange(format!("list: {next:?} in the answer is no path on the same host"));
-                let one_host = link.starts_with('/') && !link.starts_with("//");
                 let (to, pairs) = link.split_once('?').unwrap_or((link, ""));
-                if !one_host {
-                    return Err(elsewhere());
-                }
-                path = escaped(to);
+                let below = to.strip_prefix(self.base).filter(|rest| rest.starts_with('/'));
+                let Some(below) = below.filter(|_| !to.starts_with("//")) else {
+                    let what = format!("list: {next:?} in the answer is no path below base_url");
+                    return Err(strange(what));
+                };
+                path = escaped(below);
                 query = BTreeMap::new();
                 for pair in pairs.split('&').filter(|pair| !pair.is_empty()) {
                     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -84,7 +85,7 @@ impl<'a> Way<'a> {
                 }
             }
         }
-        Ok(Some(Self { first: self.first, pages: self.pages, path, query, number }))
+        Ok(Some(Self { path, query, number, ..*self }))
     }
 }
 
@@ -98,7 +99,8 @@ fn escaped(text: &str) -> String {
 }
 
 fn plain(text: &str) -> Result<String, Error> {
-    let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
+    let spaced = text.replace('+', " ");
+    let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8();
     let decoded = decoded.map_err(|_| strange("list: the link to the next page".to_owned()))?;
-    Ok(decoded.replace('+', " "))
+    Ok(decoded.into_owned())
 }

@@ -11,8 +11,8 @@ use fourstep::store::memory::{
     MemoryStore, NewRotation, NewSecret, NewValue, ReadValue, SecretValue,
 };
 use fourstep::store::{SecretStore, Select, StoredValue, StoredVersion};
-use fourstep::testing::Wire;
 use fourstep::testing::models::{Account, Identified, IssuedKey, Server, Terms, Vendor};
+use fourstep::testing::{Asked, DoubleKeys, Fault, Told, Wire};
 use fourstep::users::{Attempt, Database, Login, SingleUser};
 use fourstep::vendor::{Caller, Issued, IssuedKeys, UpdatedKey};
 use fourstep::{
@@ -28,112 +28,10 @@ use serde_json::json;
 
 use super::Planted;
 use super::public_types::public_types;
+use super::without_secret::WITHOUT_SECRET;
 use crate::support::postgres::server;
 use crate::support::program::secret_file;
 use crate::support::stage::FUNCTION;
-
-/// Types that hold no secret, each with the reason.
-const WITHOUT_SECRET: [(&str, &[&str]); 7] = [
-    (
-        "names and numbers alone",
-        &[
-            "Step",
-            "ErrorKind",
-            "Effect",
-            "Strategy",
-            "Strategies",
-            "Standing",
-            "Question",
-            "SslMode",
-            "Dialect",
-            "Decision",
-            "Deadline",
-            "StoreErrorCode",
-            "PendingLabel",
-            "Deletion",
-            "RotationRules",
-            "TransportPolicy",
-            "Format",
-            "Overlap",
-            "Effort",
-            "PasswordRules",
-            "Refusal",
-            "Terms",
-            "SinglePassword",
-            "SharedServer",
-            "Disturbance",
-            "Ownership",
-            "Label",
-            "Plan",
-            "KillSwitch",
-            "Killable",
-        ],
-    ),
-    (
-        "ids, labels, tags and times, which are in the log on purpose",
-        &[
-            "SecretId",
-            "VersionId",
-            "Select",
-            "SecretDescription",
-            "VersionSummary",
-            "Written",
-            "ListedVersions",
-            "SecretDetail",
-            "NewRotation",
-            "StartedRotation",
-            "Call",
-            "Grant",
-            "Mark",
-            "Rights",
-            "ListedKey",
-        ],
-    ),
-    (
-        "what is said to an operator: made of text that holds no secret, and searched in every test here",
-        &[
-            "Error",
-            "StoreError",
-            "Outcome",
-            "Verdict",
-            "Applied",
-            "Update",
-            "Finding",
-            "Tally",
-            "Turn",
-            "Fault",
-            "Invocation",
-            "Lost",
-            "Trouble",
-            "What",
-            "Violation",
-            "Section",
-        ],
-    ),
-    (
-        "settings of the function, of which none is a secret, and names of users",
-        &["PasswordPolicy", "TlsSettings", "Pair", "Install"],
-    ),
-    (
-        "no Debug at all, which `these_have_no_debug` holds them to",
-        &[
-            "Known",
-            "Versions",
-            "Subject",
-            "OtherSecrets",
-            "Fence",
-            "Keep",
-            "Engine",
-            "Report",
-            "OneUser",
-        ],
-    ),
-    (
-        "entrances of the fuzzer and the property tests, which see no secret",
-        &["Change", "Reply", "Service"],
-    ),
-    ("the search itself, which hides its value all the same", &["Canary"]),
-];
 
 /// Each public type that holds a secret, printed in both ways.
 #[derive(Default)]
@@ -187,6 +85,17 @@ fn models(source: &Source, printed: &mut Printed) {
     printed.see("Vendor", &vendor);
     let value = source.text.as_str().into();
     printed.see("IssuedKey", &IssuedKey { id: "k".to_owned(), value });
+    let told = Told::json(200, source.text.clone());
+    printed.see("Fault", &Fault::Answer(told.clone()));
+    printed.see("Told", &told);
+    let text = || source.text.clone();
+    let headers = [("authorization".to_owned(), text())].into();
+    let (method, path, query) = ("GET".to_owned(), "/".to_owned(), [(text(), text())].into());
+    printed.see("Asked", &Asked { method, path, query, headers, body: text() });
+    let mut keys = DoubleKeys::default();
+    let mut key = keys.issue(Some(&source.text)).unwrap();
+    key.value.clone_from(&source.text);
+    printed.see("DoubleKey", &key);
 }
 
 fn framework(source: &Source, printed: &mut Printed) {

@@ -124,6 +124,11 @@ impl Double {
         self.lock().keys.all().map(|key| key.id.clone()).collect()
     }
 
+    /// Revokes a key, as a person may by hand.
+    pub fn revoke(&self, id: &str) {
+        self.lock().keys.revoke(id);
+    }
+
     /// Method and path of every request so far.
     pub fn asked(&self) -> Vec<String> {
         self.lock().asked.clone()

@@ -218,7 +218,7 @@ pub enum Pages {
         /// The JSON Pointer to the next cursor.
         next: String,
     },
-    /// By the path of the next page, on the same host, until there is none.
+    /// By the path of the next page, below `base_url`, until there is none.
     Link {
         /// The JSON Pointer to it.
         next: String,

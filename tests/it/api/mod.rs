@@ -1,0 +1,8 @@
+//! rotate-api: specifications, and the real function at doubles of the vendors they describe.
+
+mod doubles;
+mod faults;
+mod hostile;
+mod schema;
+mod support;
+mod vendors;
