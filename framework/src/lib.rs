@@ -9,6 +9,7 @@ mod inspect;
 mod log;
 pub mod net;
 mod password;
+pub mod rds;
 mod rehearsal;
 mod rotator;
 mod run;

@@ -34,10 +34,13 @@ install_packages() {
                 </dev/null >/dev/null
     } || status=$?
     "${as_root[@]}" rm -f "$no_cluster"
-    # So would this one, on port 6432, and it cannot be told beforehand.
-    if [[ " $* " == *" pgbouncer "* ]] && command -v systemctl >/dev/null; then
-        "${as_root[@]}" systemctl disable --now --quiet pgbouncer 2>/dev/null || true
-    fi
+    # So would these, on ports 6432 and 3306, and they cannot be told beforehand.
+    local service
+    for service in pgbouncer mariadb; do
+        if [[ " $* " == *" $service"* ]] && command -v systemctl >/dev/null; then
+            "${as_root[@]}" systemctl disable --now --quiet "$service" 2>/dev/null || true
+        fi
+    done
     ((status == 0)) || die "could not install: $*"
 }
 

@@ -14,6 +14,7 @@ mod function;
 mod kills;
 mod leaks;
 mod local;
+mod mysql;
 mod questions;
 mod races;
 mod replay;

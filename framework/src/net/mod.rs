@@ -47,6 +47,21 @@ impl TransportPolicy {
     }
 }
 
+/// Whether two names or addresses of hosts are the same: in any case, with or without a final dot.
+pub(crate) fn same_host(one: &str, other: &str) -> bool {
+    let bare = |host: &str| host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    bare(one) == bare(other)
+}
+
+/// Whether a connection is inside verified TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Verified TLS.
+    Tls,
+    /// No TLS, as asked or as allowed.
+    Plaintext,
+}
+
 /// Waits for an answer of the other side no longer than `most`, nor than the turn lasts.
 ///
 /// # Errors
@@ -82,6 +97,12 @@ mod tests {
         let environment = Environment::from([("ALLOW_PLAINTEXT_FALLBACK", "maybe")]);
         let error = TransportPolicy::read(&environment).unwrap_err();
         assert!(error.to_string().contains("ALLOW_PLAINTEXT_FALLBACK"), "{error}");
+    }
+
+    #[test]
+    fn a_host_is_the_same_in_any_case_and_with_a_final_dot() {
+        assert!(same_host("DB.example.", "db.Example"));
+        assert!(!same_host("db.example", "db.example.org"));
     }
 
     #[tokio::test]

@@ -59,6 +59,12 @@ pub trait Remote: Send + Sync {
     /// The secret value that works at a fresh remote.
     fn secret(&self) -> String;
 
+    /// Other secrets that the rotator reads, such as an admin's: their names and values. They stand
+    /// in the same store.
+    fn other_secrets(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
     /// Whether this secret works now, asked by other means than the rotator's own.
     async fn accepts(&self, secret: &Secret) -> bool;
 

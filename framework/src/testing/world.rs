@@ -130,6 +130,10 @@ impl World {
         let secret = store.create("kit", new).map_err(|error| Violation::of_kit(wire, &error))?;
         let secret =
             SecretId::parse(&secret.arn).map_err(|error| Violation::of_kit(wire, &error))?;
+        for (name, value) in remote.other_secrets() {
+            let new = NewSecret { value: Some(value.as_str().into()), ..NewSecret::default() };
+            store.create(name, new).map_err(|error| Violation::of_kit(wire, &error))?;
+        }
         let mut world = Self {
             store: Arc::new(WiredStore::new(store, wire.clone())),
             wire: wire.clone(),

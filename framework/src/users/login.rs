@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::secret::{Secret, malformed};
+use crate::users::SslMode;
 
 /// How a database reads a secret document.
 #[derive(Debug, Clone, Copy)]
@@ -42,19 +43,6 @@ pub struct Login {
     pub ssl: SslMode,
 }
 
-/// What the field `ssl` asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SslMode {
-    /// `true`: verified TLS or nothing.
-    Verified,
-    /// `false`: plaintext, as asked.
-    Plaintext,
-    /// Absent or null: verified TLS; plaintext only if the function's configuration allows it.
-    Absent,
-    /// Neither true nor false: treated as absent, with a warning.
-    Unreadable,
-}
-
 impl Login {
     /// Reads a secret document.
     ///
@@ -73,7 +61,7 @@ impl Login {
             username: document.required("username")?.to_owned(),
             password: document.required("password")?.into(),
             dbname: document.optional("dbname")?.or(dialect.default_dbname).map(str::to_owned),
-            ssl: read_ssl(document.field("ssl")),
+            ssl: SslMode::read(document.field("ssl")),
         };
         for (field, value) in [
             ("host", login.host.as_str()),
@@ -142,17 +130,6 @@ fn read_port(port: Option<&Value>) -> Result<Option<u16>, Error> {
     }
 }
 
-fn read_ssl(ssl: Option<&Value>) -> SslMode {
-    match ssl {
-        None | Some(Value::Null) => SslMode::Absent,
-        Some(Value::Bool(true)) => SslMode::Verified,
-        Some(Value::Bool(false)) => SslMode::Plaintext,
-        Some(Value::String(text)) if text.eq_ignore_ascii_case("true") => SslMode::Verified,
-        Some(Value::String(text)) if text.eq_ignore_ascii_case("false") => SslMode::Plaintext,
-        Some(_) => SslMode::Unreadable,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,22 +182,6 @@ mod tests {
         }
         let login = read(|document| document["dbname"] = json!(null)).unwrap();
         assert_eq!((login.port, login.dbname.as_deref()), (5432, Some("postgres")));
-    }
-
-    #[test]
-    fn parity_27_ssl_is_read_as_aws_reads_it() {
-        for (ssl, expected) in [
-            (json!(true), SslMode::Verified),
-            (json!("TRUE"), SslMode::Verified),
-            (json!(false), SslMode::Plaintext),
-            (json!("False"), SslMode::Plaintext),
-            (json!(null), SslMode::Absent),
-            (json!("yes"), SslMode::Unreadable),
-            (json!(1), SslMode::Unreadable),
-        ] {
-            assert_eq!(read(|document| document["ssl"] = ssl).unwrap().ssl, expected);
-        }
-        assert_eq!(read(|_| ()).unwrap().ssl, SslMode::Absent);
     }
 
     #[test]

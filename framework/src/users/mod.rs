@@ -1,21 +1,34 @@
 //! Strategies for targets that have users with passwords, over the small [`Database`] trait and, where
 //! an admin is needed, [`Administered`] and [`Alternates`].
 
+mod admin;
+mod alternating;
+mod by_admin;
+mod common;
+mod dual_password;
 mod login;
 mod pair;
 mod single_user;
+mod ssl;
 mod strategies;
+mod tries;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::rotator::{Fence, Finding};
 use crate::turn::Turn;
 
-pub use login::{Dialect, Login, SslMode};
+pub use alternating::Alternating;
+pub use by_admin::ByAdmin;
+pub use dual_password::{DualPassword, DualPasswords, NewPrimary, Swap};
+pub use login::{Dialect, Login};
+#[cfg(test)]
+pub(crate) use pair::PairSettings;
 pub use pair::{Account, Accounts, Install, Mark, Pair, Standing};
 pub use single_user::SingleUser;
+pub use ssl::SslMode;
 pub use strategies::{Strategies, Strategy};
 
 /// A target that has users who log in with a password.
@@ -75,6 +88,21 @@ pub trait Database: Send + Sync {
 /// `admin` is a login that was proven to be of the same database as the user's.
 #[async_trait]
 pub trait Administered: Database {
+    /// Opens a session of the admin's.
+    ///
+    /// # Errors
+    /// Those of [`Database::log_in`], and [`ErrorKind::Rejected`](crate::ErrorKind::Rejected) if
+    /// the server refuses the admin's password.
+    async fn log_in_as_admin(&self, admin: &Login, turn: &Turn) -> Result<Self::Session, Error> {
+        match self.log_in(admin, turn).await? {
+            Attempt::Accepted(session) => Ok(session),
+            Attempt::Refused(why) => {
+                let what = format!("the admin, {}, does not log in", admin.account());
+                Err(Error::new(ErrorKind::Rejected, what).caused_by(why))
+            }
+        }
+    }
+
     /// Sets the password of `target`'s user to `target`'s, in a session of the admin's. Takes the
     /// account's lock, refuses an account that is more than an application's (the admin itself, a
     /// superuser, one that may make roles), passes `fence`, changes. Running twice with the same

@@ -89,7 +89,8 @@ impl Postgres {
     }
 
     async fn open(&self, login: &Login, turn: &Turn) -> Result<Attempt<Session>, Error> {
-        let mut wire = self.connect(login, turn).await?;
+        let connect = |transport| self.connect(login, transport, turn);
+        let mut wire = login.ssl.connect(self.transport, turn, connect).await?;
         Ok(match wire::log_in(&mut wire, login).await? {
             Attempt::Accepted(Greeting { method, messages }) => {
                 let terms = Terms { method, weak_authentication: wire.weak_authentication };

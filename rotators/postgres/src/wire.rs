@@ -12,8 +12,8 @@ mod login;
 mod message;
 mod splice;
 
-use fourstep::net::{CONNECT_TIME, connect_tcp, handshake, within};
-use fourstep::users::{Login, SslMode};
+use fourstep::net::{CONNECT_TIME, Transport, connect_tcp, handshake, within};
+use fourstep::users::Login;
 use fourstep::{Error, ErrorKind, Turn};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -40,29 +40,15 @@ pub(crate) struct Wire {
 }
 
 impl Postgres {
-    /// Connects as the secret's `ssl` asks.
-    ///
-    /// Plaintext follows a TLS failure only: a network failure would fail again, and a login has
-    /// not been tried yet, so an authentication failure can never lead here.
-    pub(crate) async fn connect(&self, login: &Login, turn: &Turn) -> Result<Wire, Error> {
-        match login.ssl {
-            SslMode::Verified => return self.connect_tls(login, turn).await,
-            SslMode::Plaintext => return self.connect_plaintext(login, turn).await,
-            SslMode::Absent => {}
-            SslMode::Unreadable => turn.warn(
-                "the secret's field \"ssl\" is neither true nor false and is treated as absent",
-            ),
-        }
-        match self.connect_tls(login, turn).await {
-            Err(error)
-                if error.kind() == ErrorKind::Tls && self.transport.allow_plaintext_fallback =>
-            {
-                turn.warn(format!(
-                    "went on in plaintext, as ALLOW_PLAINTEXT_FALLBACK allows: {error}"
-                ));
-                self.connect_plaintext(login, turn).await
-            }
-            connected => connected,
+    pub(crate) async fn connect(
+        &self,
+        login: &Login,
+        transport: Transport,
+        turn: &Turn,
+    ) -> Result<Wire, Error> {
+        match transport {
+            Transport::Tls => self.connect_tls(login, turn).await,
+            Transport::Plaintext => self.connect_plaintext(login, turn).await,
         }
     }
 

@@ -13,7 +13,7 @@ use fourstep::store::memory::{
 use fourstep::store::{SecretStore, Select, StoredValue, StoredVersion};
 use fourstep::testing::models::{Account, Identified, IssuedKey, Server, Terms, Vendor};
 use fourstep::testing::{Asked, DoubleKeys, Fault, Told, Wire};
-use fourstep::users::{Attempt, Database, Login, SingleUser};
+use fourstep::users::{Attempt, Database, Login, NewPrimary, SingleUser};
 use fourstep::vendor::{Caller, Issued, IssuedKeys, UpdatedKey};
 use fourstep::{
     Current, Deadline, Environment, PasswordPolicy, Pending, Previous, Request, RotationToken,
@@ -23,6 +23,7 @@ use fourstep_cli::function::{Function, Sam};
 use fourstep_cli::player::Player;
 use fourstep_cli::replay::{Options, Rotator, SecretFile, Stage};
 use fourstep_cli::serve;
+use rotate_mysql::Mysql;
 use rotate_postgres::Postgres;
 use serde_json::json;
 
@@ -120,6 +121,11 @@ fn framework(source: &Source, printed: &mut Printed) {
     printed.see("Login", &login);
     printed.see("Environment", &environment);
     let policy = PasswordPolicy::read(&environment, "").unwrap();
+    let replace = Some(&login.password);
+    printed.see("NewPrimary", &NewPrimary { password: &login.password, replace, retain: true });
+    let mysql = std::sync::Arc::new(Mysql::read(&environment).unwrap());
+    printed.see("Mysql", &mysql);
+    printed.see("DualPassword", &fourstep::users::DualPassword::new(mysql, policy.clone()));
     printed.see("Postgres", &postgres);
     printed.see("SingleUser", &SingleUser::new(std::sync::Arc::new(postgres), policy));
     printed.see("Caller", &Caller { own: secret, admin: Some(secret) });

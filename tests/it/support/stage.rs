@@ -7,12 +7,11 @@ use fourstep::store::memory::{
     MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel, SecretValue,
 };
 use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS, Select};
-use fourstep::users::SingleUser;
+use fourstep::users::Strategies;
 use fourstep::{
-    Deadline, Engine, Environment, Error, ExposeSecret, Outcome, PasswordPolicy, Request, SecretId,
-    Step, Tally, Turn, VersionId,
+    Deadline, Engine, Environment, Error, ExposeSecret, Outcome, Request, SecretId, Step, Tally,
+    Turn, VersionId,
 };
-use rotate_postgres::{EXCLUDED_CHARACTERS, Postgres};
 use serde_json::Value;
 
 /// A function's ARN, as RotateSecret wants one.
@@ -22,9 +21,15 @@ pub const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:test"
 pub struct Stage {
     pub store: Arc<MemoryStore>,
     pub secret: SecretId,
-    pub rotator: SingleUser<Postgres>,
+    pub rotator: Strategies,
     pub timeout: Duration,
+    /// What another container makes its rotator of.
+    pub function: Function,
+    pub environment: Environment,
 }
+
+/// What a function's `main` hands to [`fourstep::run`].
+pub type Function = fn(&Environment) -> Result<Strategies, Error>;
 
 /// How a step ended: what it reported, and what it did on the way.
 pub struct Ended {
@@ -52,19 +57,22 @@ impl Stage {
 
     /// A secret that holds this text.
     pub fn of_text(text: &str, variables: &[(&str, &str)]) -> Self {
-        let environment: Environment = variables.iter().copied().collect();
-        let policy = PasswordPolicy::read(&environment, EXCLUDED_CHARACTERS).unwrap();
-        let rotator = SingleUser::new(Arc::new(Postgres::read(&environment).unwrap()), policy);
+        Self::of(rotate_postgres::strategies, text, variables.iter().copied().collect())
+    }
+
+    /// A secret that holds this text, and the rotator of this function with these variables.
+    pub fn of(function: Function, text: &str, environment: Environment) -> Self {
+        let rotator = function(&environment).unwrap();
         let store = Arc::new(MemoryStore::new());
         let value = Some(text.into());
         store.create("stage", NewSecret { value, ..NewSecret::default() }).unwrap();
         let secret = SecretId::parse("stage").unwrap();
-        Self { store, secret, rotator, timeout: Duration::from_secs(30) }
+        Self { store, secret, rotator, timeout: Duration::from_secs(30), function, environment }
     }
 
     /// Another container: the same secret and store, another process.
     pub fn beside(&self) -> Self {
-        let other = Self::of_text("unused", &[]);
+        let other = Self::of(self.function, "unused", self.environment.clone());
         Self { store: Arc::clone(&self.store), secret: self.secret.clone(), ..other }
     }
 
@@ -103,9 +111,21 @@ impl Stage {
             self.step(step, &token).await.why();
         }
         if steps.contains(&Step::Finish) {
-            self.store.finish_rotation(&self.secret, &token, PendingLabel::Removed).unwrap();
+            self.end(&token);
         }
         token
+    }
+
+    /// The service's last act in a rotation.
+    pub fn end(&self, token: &VersionId) {
+        self.store.finish_rotation(&self.secret, token, PendingLabel::Removed).unwrap();
+    }
+
+    /// What an operator does to give a rotation up: CancelRotateSecret, and AWSPENDING is taken off.
+    pub fn cancel(&self) {
+        self.store.cancel_rotation(&self.secret).unwrap();
+        let [_, pending, _] = self.labels();
+        self.store.update_stage(&self.secret, AWSPENDING, None, pending.as_ref()).unwrap();
     }
 
     /// Stores a value as AWSCURRENT, as a person does.

@@ -50,14 +50,19 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// Searches outcomes, errors, warnings and logs for what proves the credential of any version.
+/// Searches outcomes, errors, warnings and logs for what proves the credential of any version, or
+/// of any other secret.
 pub(super) fn search(world: &mut World) -> Checked {
     let mut said = world.wire.line().transcript.join("\n");
     if let Some(log) = &world.log {
         said.push_str(&log.text());
     }
+    let others = world.remote.other_secrets().into_iter();
+    let mut secrets: Vec<Secret> = others.map(|(_, value)| Secret::decode(&value.into())).collect();
     for version in world.stored()? {
-        let Some(secret) = world.value(&version)? else { continue };
+        secrets.extend(world.value(&version)?);
+    }
+    for secret in secrets {
         let Some(proof) = proof(&secret, world.remote.credential()) else { continue };
         if let Some(how) = Canary::of(proof).found_in(&said) {
             return Err(world.wrong(What::Check(format!("a secret value is said, {how}"))));

@@ -4,6 +4,7 @@
 //! go back to an earlier state. Where Fourstep has a rotator for one, there is also a
 //! [`Testbed`](super::Testbed) of both.
 
+mod dual_password;
 mod mysql;
 mod rights;
 mod server;
@@ -11,9 +12,12 @@ mod shared_server;
 mod single_user;
 mod vendor;
 
+pub use dual_password::TwoPasswords;
 pub use mysql::{DualPassword, Identified, PasswordRules, Refusal};
 pub use rights::{Grant, Mark, Rights};
 pub use server::{Account, Accounts, Server, Session, Trouble};
 pub use shared_server::SharedServer;
+#[cfg(test)]
+pub(in crate::testing) use single_user::ModelDatabase;
 pub use single_user::{OneUser, SinglePassword};
 pub use vendor::{IssuedKey, ListedKey, Terms, Vendor};

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
+use serde_json::json;
 
 use super::single_user::accepts;
 use super::{Account, Accounts, Grant, Server};
@@ -16,7 +17,8 @@ const USER: &str = "app";
 const PASSWORD: &str = "first";
 
 /// A server where an admin makes accounts and resets their passwords. The secret is that of the
-/// user `app`; every other account that is there at first is somebody else's.
+/// user `app`; every other account that is there at first is somebody else's. Its field `masterarn`
+/// names a second secret, the admin's.
 ///
 /// At every moment the strangers' accounts and the admin's are as they were, and whoever of the
 /// application's users can log in has the rights that the application needs. After a rotation all
@@ -45,6 +47,9 @@ impl SharedServer<()> {
     pub const ADMIN: &str = "admin";
     /// The admin's password.
     pub const ADMIN_PASSWORD: &str = "of the admin";
+
+    /// The secret that holds the admin's login, and that `masterarn` names.
+    pub const ADMIN_SECRET: &str = "admin";
 
     /// A server in its first state: the application's user, its admin, and strangers.
     pub fn server(wire: &Wire) -> Server {
@@ -133,9 +138,19 @@ impl<F: Fn(&Server) -> Box<dyn Rotator> + Send + Sync> Remote for Shared<F> {
     }
 
     fn secret(&self) -> String {
-        format!(
-            r#"{{"engine":"model","host":"model","username":"{USER}","password":"{PASSWORD}"}}"#
-        )
+        let admin = SharedServer::ADMIN_SECRET;
+        json!({
+            "engine": "model", "host": "model", "username": USER, "password": PASSWORD,
+            "masterarn": admin,
+        })
+        .to_string()
+    }
+
+    fn other_secrets(&self) -> Vec<(&'static str, String)> {
+        let (user, password) = (SharedServer::ADMIN, SharedServer::ADMIN_PASSWORD);
+        let document =
+            json!({"engine": "model", "host": "model", "username": user, "password": password});
+        vec![(SharedServer::ADMIN_SECRET, document.to_string())]
     }
 
     async fn accepts(&self, secret: &Secret) -> bool {

@@ -105,7 +105,7 @@ pub(super) fn accepts(server: &Server, secret: &Secret) -> bool {
 }
 
 /// A [`Server`] as the strategies see a database: transactions, as PostgreSQL has them.
-struct ModelDatabase(Server);
+pub(in crate::testing) struct ModelDatabase(pub(in crate::testing) Server);
 
 const DIALECT: Dialect =
     Dialect { engines: &["model"], default_port: 1, default_dbname: None, most_older_logins: 8 };

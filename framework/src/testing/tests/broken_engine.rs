@@ -61,6 +61,10 @@ impl Remote for Undone {
         self.1.secret()
     }
 
+    fn other_secrets(&self) -> Vec<(&'static str, String)> {
+        self.1.other_secrets()
+    }
+
     async fn accepts(&self, secret: &Secret) -> bool {
         self.1.accepts(secret).await
     }

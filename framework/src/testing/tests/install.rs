@@ -1,10 +1,13 @@
 //! What one user of a pair lacks, and the statements that give it.
 
-use super::admin::{Login, admin, guard};
-use super::pair::{Defect, Pair, Standing, unproven};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::database::{Defect, Model};
 use crate::error::{Error, ErrorKind};
 use crate::rotator::Fence;
-use crate::testing::models::{Account, Accounts, Grant, Session, SharedServer};
+use crate::testing::models::{Account, Accounts, Grant, Mark, Session, SharedServer};
+use crate::turn::Turn;
+use crate::users::{Administered, Install, Login, Standing};
 
 /// What is to be done in one database, or in all.
 #[derive(Default)]
@@ -15,42 +18,42 @@ struct Plan {
     revoke: Vec<Grant>,
 }
 
-pub(super) struct Change<'a> {
-    pub(super) pair: Pair<'a>,
-    pub(super) target: &'a Login,
-    pub(super) source: &'a str,
-    pub(super) proven: bool,
+/// Making one user as another is.
+#[derive(Clone, Copy)]
+pub(super) struct Work<'a> {
+    pub(super) model: &'a Model,
+    pub(super) admin: &'a Login,
+    pub(super) install: &'a Install<'a>,
+    pub(super) password: &'a SecretString,
+    pub(super) fence: &'a Fence<'a>,
+    pub(super) turn: &'a Turn,
 }
 
-impl Change<'_> {
+impl Work<'_> {
     fn has(&self, defect: Defect) -> bool {
-        self.pair.defect == Some(defect)
+        self.model.has(defect)
     }
 
     fn plan(&self, accounts: &Accounts, database: Option<&str>) -> Result<Plan, Error> {
-        let user = &self.target.user;
-        guard(accounts, user)?;
-        if user == self.source {
+        let Install { target: user, source, pair, .. } = *self.install;
+        let users = [user, source];
+        let seen = self.model.seen(accounts, &users, &self.admin.username, pair.secret());
+        let standing = self.install.judge(&seen)?;
+        if user == source {
             return Ok(Plan::default());
-        }
-        let standing = self.pair.standing(accounts, user, self.source)?;
-        if standing == Standing::Unproven && !self.proven {
-            return Err(unproven(user));
         }
         let [first, ..] = SharedServer::DATABASES;
         if standing == Standing::Absent && database.is_some_and(|database| database != first) {
             // A fail-over lost it, and with it what it was given elsewhere.
             return Err(Error::new(ErrorKind::Conflict, format!("user {user:?} is gone; retry")));
         }
-        let Some(source) = accounts.get(self.source) else {
-            return Err(Error::new(ErrorKind::Conflict, "the user in use is gone; retry"));
-        };
+        let none = Default::default();
+        let wanted = accounts.get(source).map_or(&none, |account| &account.rights.grants);
         let here = |grant: &&Grant| database.is_none_or(|database| grant.database == database);
-        let (wanted, none) = (&source.rights.grants, Default::default());
         let held = accounts.get(user).map_or(&none, |account| &account.rights.grants);
         let mut plan = Plan {
             create: standing == Standing::Absent,
-            mark: matches!(standing, Standing::Adopted | Standing::Unproven),
+            mark: standing == Standing::Adopted,
             grant: wanted.difference(held).filter(here).cloned().collect(),
             revoke: held.difference(wanted).filter(here).cloned().collect(),
         };
@@ -62,34 +65,21 @@ impl Change<'_> {
     }
 
     /// Each database in a transaction of its own, then the password in one.
-    pub(super) async fn in_transactions(
-        &self,
-        session: Session,
-        fence: &Fence<'_>,
-    ) -> Result<(), Error> {
+    pub(super) async fn in_transactions(&self) -> Result<(), Error> {
         if self.has(Defect::PasswordFirst) {
-            self.password_in_transaction(fence, true).await?;
+            self.password_in_transaction(true).await?;
         }
-        let mut at_hand = Some(session);
         for database in SharedServer::DATABASES {
-            let session = match at_hand.take() {
-                Some(session) => session,
-                None => admin(self.pair.server).await?,
-            };
-            self.reconcile(session, database, fence).await?;
+            self.reconcile(database).await?;
         }
         match self.has(Defect::PasswordFirst) {
             true => Ok(()),
-            false => self.password_in_transaction(fence, false).await,
+            false => self.password_in_transaction(false).await,
         }
     }
 
-    async fn reconcile(
-        &self,
-        mut session: Session,
-        database: &str,
-        fence: &Fence<'_>,
-    ) -> Result<(), Error> {
+    async fn reconcile(&self, database: &str) -> Result<(), Error> {
+        let mut session = self.model.log_in_as_admin(self.admin, self.turn).await?;
         let name = format!("compare the rights in {database}");
         let plan = session.ask(&name, |one| self.plan(one, Some(database))).await??;
         if plan.is_empty() {
@@ -98,16 +88,16 @@ impl Change<'_> {
         self.enter(&mut session, database).await?;
         // Whoever held the lock may have done it.
         let plan = session.ask(&name, |one| self.plan(one, Some(database))).await??;
-        self.pass(fence).await?;
+        self.model.pass(self.fence).await?;
         self.carry_out(&mut session, plan).await?;
         Ok(session.commit().await?)
     }
 
-    async fn password_in_transaction(&self, fence: &Fence<'_>, make: bool) -> Result<(), Error> {
-        let mut session = admin(self.pair.server).await?;
+    async fn password_in_transaction(&self, make: bool) -> Result<(), Error> {
+        let mut session = self.model.log_in_as_admin(self.admin, self.turn).await?;
         let [first, ..] = SharedServer::DATABASES;
         self.enter(&mut session, first).await?;
-        self.pass(fence).await?;
+        self.model.pass(self.fence).await?;
         if make {
             let plan = Plan { create: true, ..Plan::default() };
             self.carry_out(&mut session, plan).await?;
@@ -117,29 +107,19 @@ impl Change<'_> {
     }
 
     async fn enter(&self, session: &mut Session, database: &str) -> Result<(), Error> {
-        session.limit().await?;
+        self.model.limit(session).await?;
         session.begin().await?;
         // An advisory lock is of one database.
-        Ok(session.lock(&format!("{database}/{}", self.target.user)).await?)
-    }
-
-    async fn pass(&self, fence: &Fence<'_>) -> Result<(), Error> {
-        match self.has(Defect::NoFence) {
-            true => Ok(()),
-            false => fence.pass().await,
-        }
+        Ok(session.lock(&format!("{database}/{}", self.install.target)).await?)
     }
 
     /// One statement after the other, the one that lets in last.
-    pub(super) async fn in_statements(
-        &self,
-        mut session: Session,
-        fence: &Fence<'_>,
-    ) -> Result<(), Error> {
-        session.limit().await?;
-        session.lock(&self.target.user).await?;
+    pub(super) async fn in_statements(&self) -> Result<(), Error> {
+        let mut session = self.model.log_in_as_admin(self.admin, self.turn).await?;
+        self.model.limit(&session).await?;
+        session.lock(self.install.target).await?;
         let plan = session.ask("compare the rights", |one| self.plan(one, None)).await??;
-        self.pass(fence).await?;
+        self.model.pass(self.fence).await?;
         if self.has(Defect::PasswordFirst) {
             let create = Plan { create: plan.create, ..Plan::default() };
             self.carry_out(&mut session, create).await?;
@@ -151,11 +131,13 @@ impl Change<'_> {
     }
 
     async fn carry_out(&self, session: &mut Session, plan: Plan) -> Result<(), Error> {
-        let user = &self.target.user;
-        let mark = (!self.has(Defect::NoMark)).then(|| self.pair.mark(self.source));
+        let Install { target: user, source, pair, .. } = *self.install;
+        let mark = pair.mark(source);
+        let mark = Mark { partner: mark.partner, secret: mark.secret };
+        let mark = (!self.has(Defect::NoMark)).then_some(mark);
         if plan.create {
             let (name, user, mark) =
-                (format!("CREATE USER {user}, marked"), user.clone(), mark.clone());
+                (format!("CREATE USER {user}, marked"), user.to_owned(), mark.clone());
             let change = session.change(&name, move |accounts| {
                 let account = accounts.entry(user).or_default();
                 // Whoever finds it half-made must see that it is.
@@ -182,7 +164,7 @@ impl Change<'_> {
 
     /// What lets the user in: its password, and its being unlocked, in one statement.
     async fn set_password(&self, session: &mut Session) -> Result<(), Error> {
-        let password = self.target.password.clone();
+        let password = self.password.expose_secret().to_owned();
         let change = self.alter(session, "set the password of", move |account| {
             (account.password, account.rights.locked) = (password, false);
         });
@@ -195,7 +177,7 @@ impl Change<'_> {
         what: &str,
         change: impl FnOnce(&mut Account) + Send + Sync + 'static,
     ) -> Result<(), Error> {
-        let user = self.target.user.clone();
+        let user = self.install.target.to_owned();
         let name = format!("{what} {user}");
         let change = session.change(&name, move |accounts| {
             if let Some(account) = accounts.get_mut(&user) {

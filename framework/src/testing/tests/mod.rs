@@ -1,18 +1,18 @@
 //! The kit, tried on what is known to be safe and on what is known to be broken.
 
-mod admin;
-mod alternating;
 mod alternation;
 mod broken_engine;
 mod broken_rotator;
 mod by_admin;
+mod careless;
+mod database;
 mod dual_password;
 mod install;
-mod pair;
 mod safeguards;
 mod single_user;
 mod stale_base;
 mod takeover;
+mod two_passwords;
 mod vendor;
 mod vendor_grace;
 mod vendor_issuer;

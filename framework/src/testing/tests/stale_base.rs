@@ -2,18 +2,20 @@
 //! Two safeguards stop it, and each is needed: without the first the rotation does not converge,
 //! without both AWSCURRENT dies.
 
-use super::alternating::Alternating;
 use super::assert_caught_in;
 use super::broken_engine::{Safeguard, Without};
-use super::pair::{Commit, Defect};
+use super::careless::{self, Carelessness};
+use super::database::{Commit, Model};
+use crate::config::Environment;
 use crate::rotator::Rotator;
 use crate::testing::models::{Server, SharedServer};
 use crate::testing::{Overlap, Testbed};
 
 /// Alternating users with an engine that builds on a stale base.
-fn broken(defect: Option<Defect>) -> impl Testbed {
+fn broken(with: Option<Carelessness>) -> impl Testbed {
     let rotator = move |server: &Server| -> Box<dyn Rotator> {
-        Box::new(Alternating::new(server, Commit::PerStatement, defect))
+        let model = Model::new(server, Commit::PerStatement, None);
+        careless::alternating(model, &Environment::default(), with)
     };
     Without(Safeguard::FreshBase, SharedServer::new(Overlap::Full, rotator))
 }
@@ -25,6 +27,6 @@ fn a_stale_base_that_is_refused_by_setsecret_only_wedges_the_rotation() {
 
 #[test]
 fn a_stale_base_that_nobody_refuses_kills_the_user_in_use() {
-    let broken = broken(Some(Defect::StaleBase));
+    let broken = broken(Some(Carelessness::StaleBase));
     assert_caught_in(&broken, "stale reads", "AWSCURRENT does not log in");
 }

@@ -2,9 +2,9 @@
 //! gets here: each sequence is played once, with a rotator that should refuse and one that does
 //! not.
 
-use super::alternating::Alternating;
-use super::by_admin;
-use super::pair::{Commit, Defect};
+use super::careless::{self, Carelessness};
+use super::database::{Commit, Defect, Model};
+use crate::config::Environment;
 use crate::engine::{Engine, Outcome};
 use crate::error::{Error, ErrorKind};
 use crate::event::RotationEvent;
@@ -31,8 +31,9 @@ fn token(number: u32) -> VersionId {
 }
 
 fn document(user: &str, password: &str) -> SecretValue {
+    let admin = SharedServer::ADMIN_SECRET;
     let text = format!(
-        r#"{{"engine":"model","host":"model","username":"{user}","password":"{password}"}}"#
+        r#"{{"engine":"model","host":"model","username":"{user}","password":"{password}","masterarn":"{admin}"}}"#
     );
     text.as_str().into()
 }
@@ -51,6 +52,10 @@ fn place(strangers: &[(&str, Account)], values: &[(&str, &str)], rotate: Rotate)
         store.put(&secret, NewValue::current(&token, value)).unwrap();
     }
     let remote = SharedServer::new(Overlap::Full, rotate).remote(&server);
+    for (name, value) in remote.other_secrets() {
+        let value = Some(value.as_str().into());
+        store.create(name, NewSecret { value, ..NewSecret::default() }).unwrap();
+    }
     Place { store, secret, server, remote }
 }
 
@@ -98,30 +103,34 @@ impl Place {
 const TOUCHED: &str = "a stranger's account was touched";
 
 fn alternating(server: &Server) -> Box<dyn Rotator> {
-    Box::new(Alternating::new(server, Commit::PerDatabase, None))
+    let model = Model::new(server, Commit::PerDatabase, None);
+    careless::alternating(model, &Environment::default(), None)
 }
 
 fn alternating_by_name(server: &Server) -> Box<dyn Rotator> {
-    Box::new(Alternating::new(server, Commit::PerDatabase, Some(Defect::NameProves)))
+    let model = Model::new(server, Commit::PerDatabase, Some(Defect::NameProves));
+    careless::alternating(model, &Environment::default(), None)
 }
 
 fn adopting(server: &Server) -> Box<dyn Rotator> {
-    let rotator = Alternating::new(server, Commit::PerStatement, None);
-    Box::new(Alternating { adopt: &["app_clone"], ..rotator })
+    let model = Model::new(server, Commit::PerStatement, None);
+    careless::alternating(model, &Environment::from([("ADOPT_USERS", "app_clone")]), None)
 }
 
 fn by_admin(server: &Server) -> Box<dyn Rotator> {
-    Box::new(by_admin::ByAdmin { server: server.clone(), repair: &[], defect: None })
+    let model = Model::new(server, Commit::PerDatabase, None);
+    careless::by_admin(model, &Environment::default(), None)
 }
 
 fn by_admin_without_proof(server: &Server) -> Box<dyn Rotator> {
-    let defect = Some(by_admin::Defect::NoProof);
-    Box::new(by_admin::ByAdmin { server: server.clone(), repair: &[], defect })
+    let model = Model::new(server, Commit::PerDatabase, None);
+    careless::by_admin(model, &Environment::default(), Some(Carelessness::NoProof))
 }
 
 fn repairing(server: &Server) -> Box<dyn Rotator> {
-    let repair = &["app", "somebody", "admin", "deputy"];
-    Box::new(by_admin::ByAdmin { server: server.clone(), repair, defect: None })
+    let model = Model::new(server, Commit::PerDatabase, None);
+    let settings = Environment::from([("REPAIR_USERS", "app, somebody, admin, deputy")]);
+    careless::by_admin(model, &settings, None)
 }
 
 fn account(password: &str) -> Account {

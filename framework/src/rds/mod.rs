@@ -1,0 +1,83 @@
+//! What the RDS API knows of databases: which host is which instance or cluster, and which of them
+//! hold the same data. Asked only where the secrets themselves do not say it.
+
+mod place;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::config::Environment;
+use crate::error::{Error, ErrorKind};
+use crate::turn::Turn;
+
+pub(crate) use place::{managed_by, same_database};
+
+/// The two questions that are asked of the RDS API.
+#[async_trait]
+pub trait Rds: Send + Sync + fmt::Debug {
+    /// DescribeDBInstances for one instance, by its identifier or ARN. `None` if there is none.
+    async fn instance(&self, id: &str, turn: &Turn) -> Result<Option<Instance>, Error>;
+
+    /// DescribeDBClusters for one cluster, by its identifier or ARN. `None` if there is none.
+    async fn cluster(&self, id: &str, turn: &Turn) -> Result<Option<Cluster>, Error>;
+}
+
+/// One DB instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Instance {
+    /// `DBInstanceIdentifier`.
+    pub id: String,
+    /// `Engine`, as secrets name it too.
+    pub engine: String,
+    /// `Endpoint.Address`; absent while the instance is being made.
+    pub host: Option<String>,
+    /// `Endpoint.Port`.
+    pub port: Option<u16>,
+    /// `DBClusterIdentifier`, of a member of a cluster.
+    pub cluster: Option<String>,
+    /// `ReadReplicaSourceDBInstanceIdentifier`, of a read replica.
+    pub source_instance: Option<String>,
+    /// `ReadReplicaSourceDBClusterIdentifier`, of a read replica of a cluster.
+    pub source_cluster: Option<String>,
+}
+
+/// One DB cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cluster {
+    /// `DBClusterIdentifier`.
+    pub id: String,
+    /// `Engine`, as secrets name it too.
+    pub engine: String,
+    /// `Endpoint`, the writer's.
+    pub host: Option<String>,
+    /// `Port`.
+    pub port: Option<u16>,
+    /// `ReaderEndpoint` and `CustomEndpoints`.
+    pub others: Vec<String>,
+}
+
+/// The RDS API that a function built like this one asks.
+pub(crate) fn of(_environment: &Environment) -> Arc<dyn Rds> {
+    Arc::new(NoRds)
+}
+
+/// A function that was built without the feature `rds`.
+#[derive(Debug)]
+struct NoRds;
+
+#[async_trait]
+impl Rds for NoRds {
+    async fn instance(&self, _: &str, _: &Turn) -> Result<Option<Instance>, Error> {
+        Err(without())
+    }
+
+    async fn cluster(&self, _: &str, _: &Turn) -> Result<Option<Cluster>, Error> {
+        Err(without())
+    }
+}
+
+fn without() -> Error {
+    Error::new(ErrorKind::Unsupported, "this function was built without the RDS API")
+}

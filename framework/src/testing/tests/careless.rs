@@ -1,0 +1,177 @@
+//! The strategies that need an admin, each with something left out of it or put before it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use super::database::Model;
+use crate::config::Environment;
+use crate::error::{Error, ErrorKind};
+use crate::password::PasswordPolicy;
+use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, Versions};
+use crate::secret::Secret;
+use crate::testing::models::SharedServer;
+use crate::turn::Turn;
+use crate::users::{
+    Administered, Alternates, Alternating, Attempt, ByAdmin, Database, Install, Login, Pair,
+    PairSettings,
+};
+
+/// What may be wrong with a strategy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carelessness {
+    /// A pending secret of the very user that is in use is applied.
+    StaleBase,
+    /// A pending secret that logs in ends setSecret.
+    PendingFirst,
+    /// Which user is next is kept in memory.
+    Memory,
+    /// A current secret that does not log in ends setSecret.
+    NoRepair,
+    /// The admin resets whatever the secret names.
+    NoProof,
+    /// Only AWSCURRENT proves the account.
+    OnlyCurrent,
+}
+
+/// A strategy, and what is wrong with it.
+pub(super) struct Careless {
+    strategy: Box<dyn Rotator>,
+    model: Arc<Model>,
+    with: Option<Carelessness>,
+    /// For [`Carelessness::Memory`].
+    next: Mutex<Option<String>>,
+}
+
+/// Alternating users as it is, but for what is said.
+pub(super) fn alternating(
+    model: Arc<Model>,
+    settings: &Environment,
+    with: Option<Carelessness>,
+) -> Box<dyn Rotator> {
+    let strategy = Alternating::read(settings, model.clone(), PasswordPolicy::default());
+    Box::new(Careless::new(strategy.unwrap(), model, with))
+}
+
+/// Single user by admin as it is, but for what is said.
+pub(super) fn by_admin(
+    model: Arc<Model>,
+    settings: &Environment,
+    with: Option<Carelessness>,
+) -> Box<dyn Rotator> {
+    let strategy = ByAdmin::read(settings, model.clone(), PasswordPolicy::default());
+    Box::new(Careless::new(strategy.unwrap(), model, with))
+}
+
+impl Careless {
+    fn new(
+        strategy: impl Rotator + 'static,
+        model: Arc<Model>,
+        with: Option<Carelessness>,
+    ) -> Self {
+        Self { strategy: Box::new(strategy), model, with, next: Mutex::default() }
+    }
+
+    fn login(&self, secret: &Secret) -> Result<Login, Error> {
+        Login::read(secret, self.model.dialect())
+    }
+
+    fn admin(&self) -> Result<Login, Error> {
+        let (user, password) = (SharedServer::ADMIN, SharedServer::ADMIN_PASSWORD);
+        let document = serde_json::json!({
+            "engine": "model", "host": "model", "username": user, "password": password,
+        });
+        self.login(&Secret::decode(&document.to_string().into()))
+    }
+
+    async fn works(&self, login: &Login, turn: &Turn) -> Result<bool, Error> {
+        Ok(matches!(self.model.log_in(login, turn).await?, Attempt::Accepted(_)))
+    }
+
+    /// What the defect does before the strategy, or in its place.
+    async fn before(
+        &self,
+        versions: &Versions<'_>,
+        fence: &Fence<'_>,
+        turn: &Turn,
+    ) -> Result<Option<Applied>, Error> {
+        let current = self.login(versions.current().secret())?;
+        let pending = self.login(versions.pending().secret())?;
+        let refused = || Err(Error::new(ErrorKind::Rejected, "AWSCURRENT does not log in"));
+        match self.with {
+            Some(Carelessness::StaleBase) if current.username == pending.username => {
+                let settings = PairSettings::default();
+                let pair = Pair::new(&settings, &versions.description().arn);
+                let (target, source) = (&*pending.username, &*current.username);
+                let install =
+                    Install { pair, target, source, proven: true, refuse_open_sessions: false };
+                let password = &pending.password;
+                self.model.install(&self.admin()?, &install, password, fence, turn).await?;
+                Ok(Some(Applied::Changed("reset the user in use".to_owned())))
+            }
+            Some(Carelessness::PendingFirst) if self.works(&pending, turn).await? => {
+                Ok(Some(Applied::Already("the pending secret logs in".to_owned())))
+            }
+            Some(Carelessness::NoRepair) if !self.works(&current, turn).await? => refused(),
+            Some(Carelessness::NoProof) => {
+                self.model.reset_password(&self.admin()?, &pending, fence, turn).await?;
+                Ok(Some(Applied::Changed("reset what the secret names".to_owned())))
+            }
+            Some(Carelessness::OnlyCurrent)
+                if !self.works(&current, turn).await? && !self.works(&pending, turn).await? =>
+            {
+                refused()
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+#[async_trait]
+impl Rotator for Careless {
+    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+        match self.with {
+            Some(Carelessness::StaleBase) => Ok(()),
+            _ => self.strategy.check(versions),
+        }
+    }
+
+    async fn propose(&self, known: &Known<'_>, turn: &Turn) -> Result<Secret, Error> {
+        let proposed = self.strategy.propose(known, turn).await?;
+        if self.with != Some(Carelessness::Memory) {
+            return Ok(proposed);
+        }
+        let document = proposed.document()?;
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = next.get_or_insert(document.required("username")?.to_owned());
+        Ok(document.with("username", next).into())
+    }
+
+    async fn apply(
+        &self,
+        versions: &Versions<'_>,
+        fence: &Fence<'_>,
+        turn: &Turn,
+    ) -> Result<Applied, Error> {
+        match self.before(versions, fence, turn).await? {
+            Some(applied) => Ok(applied),
+            None => self.strategy.apply(versions, fence, turn).await,
+        }
+    }
+
+    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
+        self.strategy.verify(secret, turn).await
+    }
+
+    async fn compare(&self, versions: &Versions<'_>, turn: &Turn) -> Result<(), Error> {
+        match self.with {
+            // Of one user there is nothing to compare.
+            Some(Carelessness::StaleBase) => Ok(()),
+            _ => self.strategy.compare(versions, turn).await,
+        }
+    }
+
+    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
+        self.strategy.preflight(subject, turn).await
+    }
+}

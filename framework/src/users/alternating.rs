@@ -1,0 +1,258 @@
+//! Two users that an admin keeps equal, and that the secret names in turn.
+
+mod halves;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::config::Environment;
+use crate::error::{Error, ErrorKind};
+use crate::password::PasswordPolicy;
+use crate::rotator::{
+    Applied, Fence, Finding, Known, OtherSecrets, Rotator, Subject, Verdict, Versions,
+};
+use crate::secret::Secret;
+use crate::turn::Turn;
+use crate::users::admin::Admins;
+use crate::users::pair::PairSettings;
+use crate::users::tries::{Older, Tries};
+use crate::users::{Alternates, Attempt, Change, Login, Pair, common};
+
+use halves::Halves;
+
+/// How many differences of two users an error lists.
+const MOST_DIFFERENCES: usize = 10;
+
+/// The strategy alternating-users over any [`Alternates`] database: the admin of the secret that
+/// the field `masterarn` names keeps two users equal, and the secret names them in turn.
+///
+/// No login ever fails: the one before keeps working until the next rotation gives its user a new
+/// password.
+///
+/// The second user is named after the first with `_clone` behind it, as by AWS's templates, or as
+/// `USER_PAIRS` says. It is touched only if it is known to be this secret's: by the mark that was
+/// written when it was made, by a recorded password that logs in, or by `ADOPT_USERS`.
+#[derive(Debug)]
+pub struct Alternating<D> {
+    database: Arc<D>,
+    policy: PasswordPolicy,
+    admins: Admins,
+    pairs: PairSettings,
+    refuse_open_sessions: bool,
+}
+
+impl<D: Alternates> Alternating<D> {
+    /// Rotates pairs of users of `database` to passwords that meet `policy`. Reads `USER_PAIRS`
+    /// (`app=app_b,...`), `ADOPT_USERS` (`app_clone,...`), `REFUSE_OPEN_SESSIONS`, and
+    /// `SAME_DATABASE_HOSTS`, which joins the names of one database by `=`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the variable.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use fourstep::users::{Alternates, Alternating};
+    /// use fourstep::{Environment, Error, PasswordPolicy};
+    ///
+    /// fn blue_and_green<D: Alternates>(database: Arc<D>) -> Result<Alternating<D>, Error> {
+    ///     let environment = Environment::from([("USER_PAIRS", "app_blue=app_green")]);
+    ///     Alternating::read(&environment, database, PasswordPolicy::default())
+    /// }
+    /// ```
+    pub fn read(
+        environment: &Environment,
+        database: Arc<D>,
+        policy: PasswordPolicy,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            database,
+            policy,
+            admins: Admins::read(environment)?,
+            pairs: PairSettings::read(environment)?,
+            refuse_open_sessions: environment.flag("REFUSE_OPEN_SESSIONS")?,
+        })
+    }
+
+    /// The pair that this secret names half of, as its admin sees it.
+    async fn halves<'a>(
+        &'a self,
+        (user, secret): (&Login, &Secret),
+        arn: &'a str,
+        others: OtherSecrets<'_>,
+        turn: &'a Turn,
+    ) -> Result<Halves<'a, D>, Error> {
+        let (document, dialect) = (secret.document()?, self.database.dialect());
+        Ok(Halves {
+            database: &*self.database,
+            pair: Pair::new(&self.pairs, arn),
+            admin: self.admins.of(user, document, dialect, &others, turn).await?,
+            refuse_open_sessions: self.refuse_open_sessions,
+            turn,
+        })
+    }
+
+    /// The user of the pair whose recorded password logs in, where AWSCURRENT's does not. Pending
+    /// may log in here, if an earlier run set it and something was lost since.
+    async fn other_proof(
+        &self,
+        tries: &mut Tries<'_, D>,
+        versions: &Versions<'_>,
+        (current, pending): (&Login, &Login),
+    ) -> Result<Option<String>, Error> {
+        let users = [current.username.as_str(), pending.username.as_str()];
+        let dialect = self.database.dialect();
+        let login = |secret: &Secret| common::older(current, &users, secret, dialect);
+        let mut open = tries.older(Older::Previous, versions, login).await?;
+        if open.is_none() {
+            open = tries.open("AWSPENDING", pending).await?;
+        }
+        if open.is_none() {
+            open = tries.older(Older::Others, versions, login).await?;
+        }
+        Ok(open.map(|open| open.login.username))
+    }
+}
+
+#[async_trait]
+impl<D: Alternates> Rotator for Alternating<D> {
+    /// Pending must name the other user, on the same host; which user that is and whose, the
+    /// server says in apply. A copy of AWSCURRENT is no rotation.
+    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+        common::admin_named(versions.current())?;
+        let (current, pending) = (versions.current().secret(), versions.pending().secret());
+        if current == pending {
+            return Ok(());
+        }
+        let login = common::current(current, self.database.dialect())?;
+        let other = common::pending(pending, self.database.dialect())?;
+        if login.same_account(&other) {
+            let what = format!("AWSPENDING names {}, which AWSCURRENT names too", other.account());
+            let error = Error::new(ErrorKind::Mismatch, what);
+            return Err(error.caused_by("its password must not change while it is in use"));
+        }
+        common::check_unedited(versions, &["username", "password"])
+    }
+
+    /// Which user is next, and whose, is asked of the server: what belongs to somebody else is
+    /// refused before anything is stored that would name it.
+    async fn propose(&self, known: &Known<'_>, turn: &Turn) -> Result<Secret, Error> {
+        let secret = known.current.secret();
+        let current = common::current(secret, self.database.dialect())?;
+        common::admin_named(known.current)?;
+        let (arn, others) = (known.description.arn.as_str(), known.other_secrets());
+        let halves = self.halves((&current, secret), arn, others, turn).await?;
+        let (next, objections) = halves.next(&current.username).await?;
+        if let Some(objection) = objections.into_iter().next() {
+            return Err(objection);
+        }
+        Ok(common::with_new_password(&self.policy, known)?.with("username", &next).into())
+    }
+
+    /// Current must log in, or be made to; then the other user gets its rights and the pending
+    /// password. That is not tried first: in a healthy rotation it would be refused, and where it
+    /// works, the rights may have been changed since.
+    async fn apply(
+        &self,
+        versions: &Versions<'_>,
+        fence: &Fence<'_>,
+        turn: &Turn,
+    ) -> Result<Applied, Error> {
+        let (secret, dialect) = (versions.current().secret(), self.database.dialect());
+        if secret == versions.pending().secret() {
+            return Ok(Applied::Already("AWSPENDING is a copy of AWSCURRENT".to_owned()));
+        }
+        let current = common::current(secret, dialect)?;
+        let pending = common::pending(versions.pending().secret(), dialect)?;
+        let mut tries = Tries::new(&*self.database, turn);
+        let works = tries.open("AWSCURRENT", &current).await?.is_some();
+        let other = match works {
+            true => None,
+            false => self.other_proof(&mut tries, versions, (&current, &pending)).await?,
+        };
+        if !works && other.is_none() {
+            let (one, other) = (current.account(), &pending.username);
+            let what = format!("neither {one} nor user {other:?} logs in with what is recorded");
+            return Err(tries.exhausted(what));
+        }
+        let (arn, others) = (versions.description().arn.as_str(), versions.other_secrets());
+        let halves = self.halves((&current, secret), arn, others, turn).await?;
+        if let Some(other) = other {
+            halves.revive(&current, &other, fence).await?;
+        }
+        let (target, source) = (pending.username.as_str(), current.username.as_str());
+        let proven = match halves.is_unproven(target, source).await? {
+            false => false,
+            true => tries.open("AWSPENDING", &pending).await?.is_some(),
+        };
+        match halves.install(&pending, source, proven, fence).await? {
+            Change::Made => Ok(Applied::Changed(format!(
+                "made user {target:?} equal to user {source:?} and gave it the pending password"
+            ))),
+            Change::Refused(_) if halves.has(&pending).await? => Ok(Applied::Already(format!(
+                "user {target:?} has the pending password already, set by another run"
+            ))),
+            Change::Refused(why) => Ok(Applied::Refused(why)),
+        }
+    }
+
+    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
+        common::verify(&*self.database, secret, turn).await
+    }
+
+    /// The two users must be able to do the same, and pending what the function's owner asks.
+    async fn compare(&self, versions: &Versions<'_>, turn: &Turn) -> Result<(), Error> {
+        let (secret, dialect) = (versions.current().secret(), self.database.dialect());
+        let current = common::current(secret, dialect)?;
+        let pending = common::pending(versions.pending().secret(), dialect)?;
+        if current.same_account(&pending) {
+            let what = "AWSCURRENT was read as it was before, and names the pending user";
+            return Err(Error::new(ErrorKind::Conflict, what).caused_by("retry"));
+        }
+        let (arn, others) = (versions.description().arn.as_str(), versions.other_secrets());
+        let halves = self.halves((&current, secret), arn, others, turn).await?;
+        let differences = halves.differences([&current.username, &pending.username]).await?;
+        if !differences.is_empty() {
+            let what = format!(
+                "users {:?} and {:?} differ, which setSecret made equal",
+                current.username, pending.username
+            );
+            let count = differences.len().saturating_sub(MOST_DIFFERENCES);
+            let more = if count > 0 { format!(", and {count} more") } else { String::new() };
+            let listed: Vec<_> = differences.into_iter().take(MOST_DIFFERENCES).collect();
+            let listed = format!("{}{more}; retry", listed.join(", "));
+            return Err(Error::new(ErrorKind::Conflict, what).caused_by(listed));
+        }
+        self.database.probe(&pending, turn).await
+    }
+
+    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
+        let secret = subject.current.secret();
+        let current = common::current(secret, self.database.dialect())?;
+        let mut findings = Vec::new();
+        match self.database.log_in(&current, turn).await {
+            Ok(Attempt::Accepted(_)) => {}
+            Ok(Attempt::Refused(why)) => findings.push(common::current_refused(why)),
+            Err(error) => findings.push(Finding::Fails(error)),
+        }
+        let (arn, others) = (subject.description.arn.as_str(), subject.other_secrets());
+        let found = match self.halves((&current, secret), arn, others, turn).await {
+            Ok(halves) => halves.preflight(&current.username).await,
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(found) => findings.extend(found),
+            Err(error) => findings.push(Finding::Fails(error)),
+        }
+        findings.extend(common::policy_finding(&self.policy, subject.description));
+        Ok(findings)
+    }
+
+    async fn plan(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<String>, Error> {
+        let secret = subject.current.secret();
+        let current = common::current(secret, self.database.dialect())?;
+        let (arn, others) = (subject.description.arn.as_str(), subject.other_secrets());
+        let halves = self.halves((&current, secret), arn, others, turn).await?;
+        halves.plan(&current.username).await
+    }
+}

@@ -1,0 +1,155 @@
+//! What the admin finds out about a pair of users, and does to it.
+
+use crate::error::Error;
+use crate::rotator::{Fence, Finding};
+use crate::turn::Turn;
+use crate::users::admin::Admin;
+use crate::users::pair::{not_ours, unproven};
+use crate::users::{Accounts, Alternates, Attempt, Change, Install, Login, Pair, Standing};
+
+/// A pair of users, as the admin sees it.
+pub(super) struct Halves<'a, D> {
+    pub(super) database: &'a D,
+    pub(super) pair: Pair<'a>,
+    pub(super) admin: Admin,
+    pub(super) refuse_open_sessions: bool,
+    pub(super) turn: &'a Turn,
+}
+
+impl<D: Alternates> Halves<'_, D> {
+    async fn accounts(&self, users: &[&str]) -> Result<Accounts, Error> {
+        let (admin, secret) = (&self.admin.login, self.pair.secret());
+        let found = self.database.accounts(admin, users, secret, self.turn).await;
+        found.map_err(|error| self.admin.explain(error))
+    }
+
+    /// The user that comes after this one, and everything that speaks against it.
+    pub(super) async fn next(&self, user: &str) -> Result<(String, Vec<Error>), Error> {
+        let candidates = self.pair.candidates(user);
+        let names: Vec<&str> = candidates.iter().map(String::as_str).collect();
+        let mut accounts = self.accounts(&names).await?;
+        self.pair.standing(&accounts, user, user)?;
+        let next = self.pair.other(&accounts, user)?;
+        if next == user {
+            return Err(unproven(user).caused_by(format!(
+                "its mark names itself as its other half; name another in USER_PAIRS, as \
+                 {user}=OTHER"
+            )));
+        }
+        if !candidates.contains(&next) && !accounts.contains_key(&next) {
+            // A mark names it, which was not known before.
+            accounts = self.accounts(&[user, &next]).await?;
+        }
+        let ours = match self.pair.standing(&accounts, &next, user) {
+            // Where the user in use is gone, so is the mark: setSecret asks for other proof.
+            Ok(Standing::Unproven) if accounts.contains_key(user) => Err(not_ours(&next, user)),
+            Ok(_) => Ok(()),
+            Err(barred) => Err(barred),
+        };
+        let checks = [self.admin.is_not(&next), self.database.check_username(&next), ours];
+        Ok((next, checks.into_iter().filter_map(Result::err).collect()))
+    }
+
+    /// Whether only a recorded password could still prove that this user is the secret's.
+    pub(super) async fn is_unproven(&self, user: &str, partner: &str) -> Result<bool, Error> {
+        let accounts = self.accounts(&[user, partner]).await?;
+        Ok(self.pair.standing(&accounts, user, partner)? == Standing::Unproven)
+    }
+
+    /// AWSCURRENT does not log in, but `other`, a user of the pair, does with what is recorded: a
+    /// fail-over, a restored snapshot or a late promotion lost the change. The recorded password
+    /// is set on its account again.
+    pub(super) async fn revive(
+        &self,
+        current: &Login,
+        other: &str,
+        fence: &Fence<'_>,
+    ) -> Result<(), Error> {
+        let user = current.username.as_str();
+        let accounts = self.accounts(&[user, other]).await?;
+        let account = accounts.get(user);
+        let standing = self.pair.standing(&accounts, user, other)?;
+        // Another user's password proves the pair, and not that this user is its other half.
+        if user != other && standing == Standing::Unproven {
+            return Err(not_ours(user, other));
+        }
+        // Its own rights count. One that is gone, or half-made by an earlier run, has none to
+        // count: it gets those of the other half.
+        let usable = account.is_some_and(|account| account.usable);
+        let source = if usable { user } else { other };
+        match self.install(current, source, false, fence).await? {
+            Change::Made => self.turn.warn(format!(
+                "AWSCURRENT did not log in; its recorded password was set again for user {user:?}"
+            )),
+            // As where passwords may not be used again. The pending one makes up for it.
+            Change::Refused(why) => self.turn.warn(format!(
+                "AWSCURRENT does not log in, and its recorded password cannot be set again: {why}"
+            )),
+        }
+        Ok(())
+    }
+
+    /// Gives the target what the source has, then the target's password.
+    pub(super) async fn install(
+        &self,
+        target: &Login,
+        source: &str,
+        proven: bool,
+        fence: &Fence<'_>,
+    ) -> Result<Change, Error> {
+        self.admin.is_not(&target.username)?;
+        let install = self.of(&target.username, source, proven);
+        let (admin, password) = (&self.admin.login, &target.password);
+        let change = self.database.install(admin, &install, password, fence, self.turn).await;
+        change.map_err(|error| self.admin.explain(error))
+    }
+
+    fn of<'b>(&'b self, target: &'b str, source: &'b str, proven: bool) -> Install<'b> {
+        let Self { pair, refuse_open_sessions, .. } = *self;
+        Install { pair, target, source, proven, refuse_open_sessions }
+    }
+
+    /// Whether a user has this password already, after the server refused to set it: where
+    /// passwords may not be used again, another container may have set this very one. A user that
+    /// is not let in yet has none.
+    pub(super) async fn has(&self, login: &Login) -> Result<bool, Error> {
+        let accounts = self.accounts(&[&login.username]).await?;
+        if !accounts.get(&login.username).is_some_and(|account| account.usable) {
+            return Ok(false);
+        }
+        let attempt = self.database.log_in(login, self.turn).await?;
+        Ok(matches!(attempt, Attempt::Accepted(_)))
+    }
+
+    pub(super) async fn differences(&self, users: [&str; 2]) -> Result<Vec<String>, Error> {
+        let found = self.database.differences(&self.admin.login, users, self.turn).await;
+        found.map_err(|error| self.admin.explain(error))
+    }
+
+    /// Everything that would keep the next rotation from installing the other user.
+    pub(super) async fn preflight(&self, user: &str) -> Result<Vec<Finding>, Error> {
+        let (next, objections) = self.next(user).await?;
+        let mut findings: Vec<_> = objections.into_iter().map(Finding::Fails).collect();
+        let install = self.of(&next, user, false);
+        let found = self.database.preflight_install(&self.admin.login, &install, self.turn).await;
+        let found = found.map_err(|error| self.admin.explain(error))?;
+        for finding in found {
+            // The database may object to the same thing.
+            if !findings.contains(&finding) {
+                findings.push(finding);
+            }
+        }
+        Ok(findings)
+    }
+
+    /// What the next rotation would do.
+    pub(super) async fn plan(&self, user: &str) -> Result<Vec<String>, Error> {
+        let (next, objections) = self.next(user).await?;
+        if let Some(objection) = objections.into_iter().next() {
+            return Err(objection);
+        }
+        let install = self.of(&next, user, false);
+        let plan = self.database.plan_install(&self.admin.login, &install, self.turn).await;
+        plan.map_err(|error| self.admin.explain(error))
+    }
+}

@@ -1,0 +1,202 @@
+//! One user whose password an admin sets.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::config::Environment;
+use crate::error::Error;
+use crate::password::PasswordPolicy;
+use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, Versions};
+use crate::secret::Secret;
+use crate::turn::Turn;
+use crate::users::admin::Admins;
+use crate::users::pair::words;
+use crate::users::tries::{Older, Tries};
+use crate::users::{Administered, Attempt, Change, Login, common};
+
+/// The strategy single-user-by-admin over any [`Administered`] database: the admin of the secret
+/// that the field `masterarn` names sets the user's password.
+///
+/// For users that may not change their own password, and to repair one whose password is lost. The
+/// old password dies at setSecret, as with [`SingleUser`](super::SingleUser).
+///
+/// The admin is no skeleton key: it resets an account only if some recorded password of it still
+/// logs in, or if the function's own configuration names the account in `REPAIR_USERS`. Whoever may
+/// only write the secret cannot have another account reset.
+#[derive(Debug)]
+pub struct ByAdmin<D> {
+    database: Arc<D>,
+    policy: PasswordPolicy,
+    admins: Admins,
+    /// Users that are reset without proof.
+    repair: Vec<String>,
+}
+
+impl<D: Administered> ByAdmin<D> {
+    /// Rotates users of `database` to passwords that meet `policy`. Reads `REPAIR_USERS`, a list
+    /// separated by commas, and `SAME_DATABASE_HOSTS`, which joins the names of one database by
+    /// `=`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the variable.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use fourstep::users::{Administered, ByAdmin};
+    /// use fourstep::{Environment, Error, PasswordPolicy};
+    ///
+    /// fn repairing<D: Administered>(database: Arc<D>) -> Result<ByAdmin<D>, Error> {
+    ///     let environment = Environment::from([("REPAIR_USERS", "app, report")]);
+    ///     ByAdmin::read(&environment, database, PasswordPolicy::default())
+    /// }
+    /// ```
+    pub fn read(
+        environment: &Environment,
+        database: Arc<D>,
+        policy: PasswordPolicy,
+    ) -> Result<Self, Error> {
+        let (admins, repair) = (Admins::read(environment)?, words(environment, "REPAIR_USERS")?);
+        Ok(Self { database, policy, admins, repair })
+    }
+
+    fn repairs(&self, user: &str) -> bool {
+        self.repair.iter().any(|one| one == user)
+    }
+}
+
+#[async_trait]
+impl<D: Administered> Rotator for ByAdmin<D> {
+    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+        common::admin_named(versions.current())?;
+        common::check_same_user(versions, self.database.dialect())
+    }
+
+    async fn propose(&self, known: &Known<'_>, _turn: &Turn) -> Result<Secret, Error> {
+        common::current(known.current.secret(), self.database.dialect())?;
+        common::admin_named(known.current)?;
+        Ok(common::with_new_password(&self.policy, known)?.into())
+    }
+
+    /// One of the recorded passwords must log in, as proof that the account is the secret's; then
+    /// the admin, who is asked for nothing before that.
+    async fn apply(
+        &self,
+        versions: &Versions<'_>,
+        fence: &Fence<'_>,
+        turn: &Turn,
+    ) -> Result<Applied, Error> {
+        let dialect = self.database.dialect();
+        let current = common::current(versions.current().secret(), dialect)?;
+        let pending = common::pending(versions.pending().secret(), dialect)?;
+        let account = pending.account();
+        let mut tries = Tries::new(&*self.database, turn);
+        let mut open = tries.open("AWSCURRENT", &current).await?;
+        if open.is_none() && tries.open("AWSPENDING", &pending).await?.is_some() {
+            return Ok(Applied::Already(format!("{account} has the pending password already")));
+        }
+        for place in [Older::Previous, Older::Others] {
+            if open.is_none() {
+                let users = [current.username.as_str()];
+                let login = |secret: &_| common::older(&current, &users, secret, dialect);
+                open = tries.older(place, versions, login).await?;
+            }
+        }
+        // The session is not needed: what counts is that it could be opened.
+        let proof = open.map(|open| (open.name, open.login));
+        if proof.is_none() && !self.repairs(&pending.username) {
+            let error = tries.exhausted(format!("cannot have the password of {account} reset"));
+            return Err(error.caused_by(
+                "nothing proves that this account is the secret's; store its password, or, if it \
+                 is lost, list the user in REPAIR_USERS of the function",
+            ));
+        }
+        let document = versions.current().secret().document()?;
+        let others = versions.other_secrets();
+        let admin = self.admins.of(&pending, document, dialect, &others, turn).await?;
+        let change = self.database.reset_password(&admin.login, &pending, fence, turn).await;
+        let why = match &proof {
+            Some((name, _)) => format!("which {name} proved"),
+            None => "which REPAIR_USERS names".to_owned(),
+        };
+        match change.map_err(|error| admin.explain(error))? {
+            Change::Made => {
+                Ok(Applied::Changed(format!("the admin set the password of {account}, {why}")))
+            }
+            Change::Refused(error) => {
+                let proof = proof.as_ref().map(|(_, login)| login);
+                self.refused(error, proof, &pending, turn).await
+            }
+        }
+    }
+
+    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
+        common::verify(&*self.database, secret, turn).await
+    }
+
+    async fn compare(&self, versions: &Versions<'_>, turn: &Turn) -> Result<(), Error> {
+        let pending = versions.pending().secret();
+        let pending = common::pending(pending, self.database.dialect())?;
+        self.database.probe(&pending, turn).await
+    }
+
+    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
+        let secret = subject.current.secret();
+        let login = common::current(secret, self.database.dialect())?;
+        let mut findings = Vec::new();
+        match self.database.log_in(&login, turn).await {
+            Ok(Attempt::Accepted(_)) => {}
+            Ok(Attempt::Refused(why)) if self.repairs(&login.username) => {
+                let what = "AWSCURRENT does not log in, which the rotation would repair";
+                findings.push(Finding::Warns(format!("{what}: {why}")));
+            }
+            Ok(Attempt::Refused(why)) => findings.push(common::current_refused(why)),
+            Err(error) => findings.push(Finding::Fails(error)),
+        }
+        match self.preflight_admin(&login, subject, turn).await {
+            Ok(found) => findings.extend(found),
+            Err(error) => findings.push(Finding::Fails(error)),
+        }
+        findings.extend(common::policy_finding(&self.policy, subject.description));
+        Ok(findings)
+    }
+}
+
+impl<D: Administered> ByAdmin<D> {
+    /// The server refused the value. Only if it does not have it already was nothing applied: where
+    /// passwords may not be used again, another container may have set this very one.
+    async fn refused(
+        &self,
+        why: Error,
+        proof: Option<&Login>,
+        pending: &Login,
+        turn: &Turn,
+    ) -> Result<Applied, Error> {
+        // What proved the account is asked first: that is no login that fails.
+        if let Some(proof) = proof
+            && let Attempt::Accepted(_) = self.database.log_in(proof, turn).await?
+        {
+            return Ok(Applied::Refused(why));
+        }
+        match self.database.log_in(pending, turn).await? {
+            Attempt::Accepted(_) => {
+                let what = "has the pending password already, set by another run";
+                Ok(Applied::Already(format!("{} {what}", pending.account())))
+            }
+            Attempt::Refused(_) => Ok(Applied::Refused(why)),
+        }
+    }
+
+    async fn preflight_admin(
+        &self,
+        login: &Login,
+        subject: &Subject<'_>,
+        turn: &Turn,
+    ) -> Result<Vec<Finding>, Error> {
+        let document = subject.current.secret().document()?;
+        let (dialect, others) = (self.database.dialect(), subject.other_secrets());
+        let admin = self.admins.of(login, document, dialect, &others, turn).await?;
+        let found = self.database.preflight_reset(&admin.login, login, turn).await;
+        found.map_err(|error| admin.explain(error))
+    }
+}

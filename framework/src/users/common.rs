@@ -1,0 +1,107 @@
+//! What every strategy does alike: reading the versions of a secret, and asking whether one works.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::error::{Error, ErrorKind};
+use crate::password::PasswordPolicy;
+use crate::rotator::{Finding, Known, Verdict, Versions};
+use crate::secret::{Current, Document, Secret};
+use crate::store::SecretDescription;
+use crate::turn::Turn;
+use crate::users::admin::Admins;
+use crate::users::{Attempt, Database, Dialect, Login};
+
+/// The login of AWSCURRENT.
+pub(super) fn current(secret: &Secret, dialect: &Dialect) -> Result<Login, Error> {
+    Login::read(secret, dialect).map_err(|error| error.while_doing("AWSCURRENT"))
+}
+
+/// The login of AWSPENDING.
+pub(super) fn pending(secret: &Secret, dialect: &Dialect) -> Result<Login, Error> {
+    Login::read(secret, dialect).map_err(|error| error.while_doing("AWSPENDING"))
+}
+
+/// A login of an older version, if it can be read and names one of these users on current's host.
+/// Everything but user and password is taken from current: that is where the accounts are now, and
+/// an older document must not weaken the transport.
+pub(super) fn older(
+    current: &Login,
+    users: &[&str],
+    secret: &Secret,
+    dialect: &Dialect,
+) -> Option<Login> {
+    let Login { username, password, host, .. } = Login::read(secret, dialect).ok()?;
+    let known = host == current.host && users.contains(&username.as_str());
+    known.then(|| Login { username, password, ..current.clone() })
+}
+
+/// Pending must be current with another password. Another account would be somebody else's; any
+/// other difference is an edit of AWSCURRENT that promoting pending would revert.
+pub(super) fn check_same_user(versions: &Versions<'_>, dialect: &Dialect) -> Result<(), Error> {
+    let login = current(versions.current().secret(), dialect)?;
+    let other = pending(versions.pending().secret(), dialect)?;
+    if !login.same_account(&other) {
+        let (other, login) = (other.account(), login.account());
+        let what = format!("AWSPENDING names {other}, but AWSCURRENT {login}");
+        return Err(Error::new(ErrorKind::Mismatch, what));
+    }
+    check_unedited(versions, &["password"])
+}
+
+/// Refuses a pending secret that differs from the current one in anything but these fields.
+pub(super) fn check_unedited(versions: &Versions<'_>, but: &[&str]) -> Result<(), Error> {
+    let current: &Document = versions.current().secret().document()?;
+    match current.difference(versions.pending().secret().document()?, but) {
+        None => Ok(()),
+        Some(field) => Err(Error::new(
+            ErrorKind::Mismatch,
+            format!(
+                "AWSPENDING differs from AWSCURRENT in {field:?} too, so AWSCURRENT was edited \
+                 since AWSPENDING was made"
+            ),
+        )),
+    }
+}
+
+/// The current document with a new password.
+pub(super) fn with_new_password(
+    policy: &PasswordPolicy,
+    known: &Known<'_>,
+) -> Result<Document, Error> {
+    let password: SecretString = policy.with_tags(&known.description.tags)?.generate()?;
+    Ok(known.current.secret().document()?.with("password", password.expose_secret()))
+}
+
+/// Whether this secret logs in.
+pub(super) async fn verify<D: Database>(
+    database: &D,
+    secret: &Secret,
+    turn: &Turn,
+) -> Result<Verdict, Error> {
+    let login = Login::read(secret, database.dialect())?;
+    match database.log_in(&login, turn).await? {
+        Attempt::Accepted(_) => Ok(Verdict::Accepted),
+        Attempt::Refused(why) => Ok(Verdict::Rejected(format!("{}: {why}", login.account()))),
+    }
+}
+
+/// What a preflight finds if AWSCURRENT does not log in.
+pub(super) fn current_refused(why: String) -> Finding {
+    let error = Error::new(ErrorKind::Rejected, "AWSCURRENT does not log in");
+    Finding::Fails(error.caused_by(why))
+}
+
+/// Refuses a secret that names no admin, before anything is connected to.
+pub(super) fn admin_named(current: &Current) -> Result<(), Error> {
+    let document = current.secret().document()?;
+    Admins::named_by(document).map(drop).map_err(|error| error.while_doing("AWSCURRENT"))
+}
+
+/// What a preflight finds if the secret's tags ask for passwords that are not made.
+pub(super) fn policy_finding(
+    policy: &PasswordPolicy,
+    description: &SecretDescription,
+) -> Option<Finding> {
+    let drawn = policy.with_tags(&description.tags).and_then(|policy| policy.generate());
+    drawn.err().map(Finding::Fails)
+}

@@ -1,0 +1,328 @@
+//! One user with two passwords: the old one works until the next rotation.
+//!
+//! What this does against races, cancelled rotations, roll-backs and crashes is more than it looks
+//! like: see "What the kit found" in ARCHITECTURE.md, and `testing/tests/dual_password.rs`, where each
+//! part is left out once and something breaks.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::error::{Error, ErrorKind};
+use crate::password::PasswordPolicy;
+use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, Versions};
+use crate::secret::{Previous, Secret};
+use crate::turn::Turn;
+use crate::users::tries::{Older, Open, Tries};
+use crate::users::{Attempt, Database, Login, common};
+
+/// A database whose users can have two passwords: the *primary* one and, beside it, one that was
+/// *retained* when the primary one was changed. Both log in.
+#[async_trait]
+pub trait DualPasswords: Database {
+    /// Prepares a session for changes of its user's password: refuses a server or an account that
+    /// cannot have two, lets the server limit the session by the turn's deadline, and takes the
+    /// account's lock, which the end of the session gives back.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    async fn begin(
+        &self,
+        session: &mut Self::Session,
+        login: &Login,
+        turn: &Turn,
+    ) -> Result<(), Error>;
+
+    /// Passes `fence` and changes the password of the session's user.
+    ///
+    /// # Errors
+    /// With any error but a lost connection nothing was changed.
+    async fn set_primary(
+        &self,
+        session: &mut Self::Session,
+        new: &NewPrimary<'_>,
+        fence: &Fence<'_>,
+        turn: &Turn,
+    ) -> Result<Swap, Error>;
+
+    /// Takes leave of the server in good form, so that the lock is free before the step ends.
+    async fn end(&self, session: Self::Session, turn: &Turn);
+
+    /// As [`Database::preflight`], of a change that retains the old password.
+    async fn preflight_dual(
+        &self,
+        session: Self::Session,
+        login: &Login,
+        turn: &Turn,
+    ) -> Result<Vec<Finding>, Error>;
+}
+
+/// A change of the primary password.
+#[derive(Clone, Copy)]
+pub struct NewPrimary<'a> {
+    /// What it becomes.
+    pub password: &'a SecretString,
+    /// What it must be now, or nothing is changed. Compared with the primary password only, which
+    /// makes the change a compare-and-swap. It is no login: nothing counts it as a failed one.
+    pub replace: Option<&'a SecretString>,
+    /// Whether it is retained, in the place of the one that was retained before. Else that one
+    /// stays.
+    pub retain: bool,
+}
+
+impl std::fmt::Debug for NewPrimary<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let replace = if self.replace.is_some() { ", replace" } else { "" };
+        let retain = if self.retain { ", retain" } else { "" };
+        write!(formatter, "NewPrimary(..{replace}{retain})")
+    }
+}
+
+/// What became of a change of the primary password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Swap {
+    /// It is changed.
+    Made,
+    /// [`NewPrimary::replace`] is not the primary password; nothing was changed.
+    NotPrimary,
+    /// The account demands [`NewPrimary::replace`], which was not given; nothing was changed.
+    CurrentRequired,
+    /// The server refuses this very password, by its policy or its history; nothing was changed.
+    /// The error is as that of [`Change::Refused`](crate::users::Change::Refused). It may have the
+    /// password already: histories are asked first.
+    Refused(Error),
+}
+
+/// The dual-password strategy over any database with [`DualPasswords`].
+///
+/// AWSCURRENT works throughout: setSecret makes pending the primary password and retains current,
+/// which the *next* rotation drops. Clients have a whole rotation's time to learn the new one.
+#[derive(Debug)]
+pub struct DualPassword<D> {
+    database: Arc<D>,
+    policy: PasswordPolicy,
+}
+
+impl<D: DualPasswords> DualPassword<D> {
+    /// Rotates users of `database` to passwords that meet `policy`.
+    pub fn new(database: Arc<D>, policy: PasswordPolicy) -> Self {
+        Self { database, policy }
+    }
+
+    /// The first login that works: current in every healthy rotation, pending where an earlier run
+    /// got this far and current was lost, then what older versions hold.
+    async fn open(
+        &self,
+        versions: &Versions<'_>,
+        current: &Login,
+        pending: &Login,
+        turn: &Turn,
+    ) -> Result<Open<D::Session>, Error> {
+        let mut tries = Tries::new(&*self.database, turn);
+        for (name, login) in [("AWSCURRENT", current), ("AWSPENDING", pending)] {
+            if let Some(open) = tries.open(name, login).await? {
+                return Ok(open);
+            }
+        }
+        for place in [Older::Previous, Older::Others] {
+            let login = |secret: &Secret| self.older(current, secret);
+            if let Some(open) = tries.older(place, versions, login).await? {
+                return Ok(open);
+            }
+        }
+        Err(tries.exhausted(format!("cannot change the password of {}", current.account())))
+    }
+
+    fn older(&self, current: &Login, secret: &Secret) -> Option<Login> {
+        common::older(current, &[&current.username], secret, self.database.dialect())
+    }
+}
+
+#[async_trait]
+impl<D: DualPasswords> Rotator for DualPassword<D> {
+    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+        common::check_same_user(versions, self.database.dialect())
+    }
+
+    async fn propose(&self, known: &Known<'_>, _: &Turn) -> Result<Secret, Error> {
+        common::current(known.current.secret(), self.database.dialect())?;
+        Ok(common::with_new_password(&self.policy, known)?.into())
+    }
+
+    async fn apply(
+        &self,
+        versions: &Versions<'_>,
+        fence: &Fence<'_>,
+        turn: &Turn,
+    ) -> Result<Applied, Error> {
+        let dialect = self.database.dialect();
+        let current = common::current(versions.current().secret(), dialect)?;
+        let pending = common::pending(versions.pending().secret(), dialect)?;
+        let Open { session, name, login } = self.open(versions, &current, &pending, turn).await?;
+        let mut change = Changing {
+            strategy: self,
+            session,
+            versions,
+            fence,
+            turn,
+            opened: (name, login),
+            current: &current,
+            pending: &pending,
+        };
+        let applied = change.run().await;
+        self.database.end(change.session, turn).await;
+        applied.map_err(|error| {
+            error.while_doing(format!("cannot change the password of {}", current.account()))
+        })
+    }
+
+    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
+        common::verify(&*self.database, secret, turn).await
+    }
+
+    async fn compare(&self, versions: &Versions<'_>, turn: &Turn) -> Result<(), Error> {
+        let pending = common::pending(versions.pending().secret(), self.database.dialect())?;
+        self.database.probe(&pending, turn).await
+    }
+
+    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
+        let login = common::current(subject.current.secret(), self.database.dialect())?;
+        match self.database.log_in(&login, turn).await? {
+            Attempt::Accepted(session) => {
+                let found = self.database.preflight_dual(session, &login, turn).await?;
+                let policy = common::policy_finding(&self.policy, subject.description);
+                Ok(found.into_iter().chain(policy).collect())
+            }
+            Attempt::Refused(why) => Ok(vec![common::current_refused(why)]),
+        }
+    }
+}
+
+/// One change, under the account's lock once it runs.
+struct Changing<'a, D: DualPasswords> {
+    strategy: &'a DualPassword<D>,
+    session: D::Session,
+    versions: &'a Versions<'a>,
+    fence: &'a Fence<'a>,
+    turn: &'a Turn,
+    /// What logged in, and its name for messages.
+    opened: (String, Login),
+    current: &'a Login,
+    pending: &'a Login,
+}
+
+/// How an exchange of one password for another went.
+enum Exchanged {
+    Made,
+    PendingWorks,
+    Refused(Error),
+}
+
+impl<D: DualPasswords> Changing<'_, D> {
+    async fn run(&mut self) -> Result<Applied, Error> {
+        let database = &*self.strategy.database;
+        database.begin(&mut self.session, self.current, self.turn).await?;
+        let (name, opened) = self.opened.clone();
+        let mut base = &opened;
+        if !same_password(&opened, self.current) {
+            // AWSCURRENT works again at once, not only when pending is promoted. Where the server
+            // does not take that password again, it stays dead until then, unless another
+            // container has set it meanwhile.
+            match self.exchange(&opened, self.current).await? {
+                Exchanged::Made => base = self.current,
+                Exchanged::PendingWorks => {
+                    return Ok(self.already("works, and AWSCURRENT did not before"));
+                }
+                Exchanged::Refused(_) if self.logs_in(self.current).await? => base = self.current,
+                Exchanged::Refused(_) => {}
+            }
+        }
+        match self.exchange(base, self.pending).await? {
+            Exchanged::Made => Ok(Applied::Changed(format!(
+                "gave {} the pending password beside the current one, logged in with {name}",
+                self.current.account()
+            ))),
+            Exchanged::PendingWorks => Ok(self.already("was applied before")),
+            // Only if the login that worked still does was nothing applied.
+            Exchanged::Refused(why) if self.logs_in(&opened).await? => Ok(Applied::Refused(why)),
+            Exchanged::Refused(why) => {
+                Err(why.caused_by("and the password that logged in does not any more; retry"))
+            }
+        }
+    }
+
+    fn already(&self, why: &str) -> Applied {
+        Applied::Already(format!("the pending password of {} {why}", self.current.account()))
+    }
+
+    /// Whether this works now: under the lock, earlier answers are stale.
+    async fn logs_in(&mut self, login: &Login) -> Result<bool, Error> {
+        let attempt = self.strategy.database.log_in(login, self.turn).await?;
+        Ok(matches!(attempt, Attempt::Accepted(_)))
+    }
+
+    /// Makes `to` a password of the account beside `from`, which logged in.
+    ///
+    /// REPLACE is compared with the primary password only, so this changes nothing where another
+    /// container, or a rotation that was cancelled, has made `from` the secondary one. There it is
+    /// kept by not retaining the primary. That change compares nothing: the lock keeps others out.
+    async fn exchange(&mut self, from: &Login, to: &Login) -> Result<Exchanged, Error> {
+        let password = &to.password;
+        let swap = NewPrimary { password, replace: Some(&from.password), retain: true };
+        let why = match self.set(swap).await? {
+            Swap::Made => return Ok(Exchanged::Made),
+            Swap::NotPrimary => None,
+            Swap::CurrentRequired => Some(demands_another()),
+            Swap::Refused(why) => Some(why),
+        };
+        // The history is asked before REPLACE is compared, so both may mean that it was applied.
+        if self.logs_in(self.pending).await? {
+            return Ok(Exchanged::PendingWorks);
+        }
+        if let Some(why) = why {
+            return Ok(Exchanged::Refused(why));
+        }
+        Ok(match self.set(NewPrimary { password, replace: None, retain: false }).await? {
+            Swap::Made => Exchanged::Made,
+            Swap::CurrentRequired => self.replace_known(password).await?,
+            Swap::NotPrimary => Exchanged::Refused(demands_another()),
+            Swap::Refused(why) => Exchanged::Refused(why),
+        })
+    }
+
+    /// Where a change must name the primary password: one that an older version knows.
+    async fn replace_known(&mut self, password: &SecretString) -> Result<Exchanged, Error> {
+        let previous: Vec<Previous> = self.versions.previous().await?.into_iter().collect();
+        for version in previous.into_iter().chain(self.versions.others().await?) {
+            let known = self.strategy.older(self.current, version.secret());
+            let Some(known) = known else { continue };
+            let replace = Some(&known.password);
+            match self.set(NewPrimary { password, replace, retain: false }).await? {
+                Swap::Made => return Ok(Exchanged::Made),
+                Swap::NotPrimary => {}
+                Swap::CurrentRequired => break,
+                Swap::Refused(why) => return Ok(Exchanged::Refused(why)),
+            }
+        }
+        // No verdict on the pending password, so it keeps its label.
+        Err(demands_another())
+    }
+
+    async fn set(&mut self, new: NewPrimary<'_>) -> Result<Swap, Error> {
+        let database = &*self.strategy.database;
+        database.set_primary(&mut self.session, &new, self.fence, self.turn).await
+    }
+}
+
+fn same_password(one: &Login, other: &Login) -> bool {
+    one.password.expose_secret() == other.password.expose_secret()
+}
+
+fn demands_another() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "the account demands its primary password for a change, and no version of the secret holds \
+         it; nothing was changed, an administrator must set AWSCURRENT's password",
+    )
+}

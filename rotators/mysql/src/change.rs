@@ -1,0 +1,154 @@
+//! The change of one's own password: behind a lock, the fence, and limits that the server enforces.
+//!
+//! MySQL and MariaDB commit such a statement by itself. So whatever is to be checked is checked
+//! before it, and there is nothing to roll back.
+
+use std::pin::Pin;
+
+use fourstep::users::{Change, Login};
+use fourstep::{CHANGE_TIME, Error, ErrorKind, SecretString, Turn};
+
+use crate::Mysql;
+use crate::errors::{self, NoChange};
+use crate::server::Flavour;
+use crate::session::{Failure, Session};
+use crate::sql::{self, Statement};
+
+/// What is added to an error from before the statement.
+const UNCHANGED: &str = "nothing was changed";
+
+/// What is passed behind the account's lock and immediately before each change: the fence.
+pub(crate) type Gate<'a> =
+    &'a (dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>> + Sync);
+
+impl Mysql {
+    /// Sets the session user's password.
+    ///
+    /// # Errors
+    /// With any error but a lost connection at the statement, which says so, nothing was changed.
+    pub(crate) async fn change(
+        &self,
+        mut session: Session,
+        login: &Login,
+        password: &SecretString,
+        gate: Gate<'_>,
+        turn: &Turn,
+    ) -> Result<Change, Error> {
+        let outcome = match self.prepare(&mut session, login, turn).await {
+            Ok(()) => self.set(&mut session, password, gate, turn).await,
+            Err(error) => Err(NoChange::Failed(error)),
+        };
+        session.close(turn).await;
+        let named = |error: Error| {
+            error.while_doing(format!("cannot change the password of {}", login.account()))
+        };
+        match outcome {
+            Ok(()) => Ok(Change::Made),
+            Err(NoChange::Value(why)) => Ok(Change::Refused(named(why))),
+            Err(NoChange::Failed(error)) => Err(named(error)),
+            Err(NoChange::NotPrimary | NoChange::CurrentRequired) => Err(named(current_required())),
+        }
+    }
+
+    /// Refuses what cannot be changed, sets the session's limits and takes the account's lock.
+    pub(crate) async fn prepare(
+        &self,
+        session: &mut Session,
+        login: &Login,
+        turn: &Turn,
+    ) -> Result<(), Error> {
+        let weak = self.transport.allow_weak_authentication;
+        let obstacle = session.server.obstacle().or_else(|| self.format.obstacle(session, weak));
+        if let Some(error) = obstacle {
+            return Err(error.caused_by(UNCHANGED));
+        }
+        turn.enough_for_a_change()?;
+        let left = turn.deadline().remaining();
+        // Waiting for a lock must leave the time that a change needs.
+        let wait = left.saturating_sub(CHANGE_TIME);
+        let unchanged = |what| move |failure: Failure| failure.of(what).caused_by(UNCHANGED);
+        let what = "the session's limits";
+        let limits = sql::limits(session.server.flavour, left, wait);
+        session.run(what, &limits, turn).await.map_err(unchanged(what))?;
+        let account = session.server.account(login);
+        let [taken] = session
+            .ask("the account's lock", &sql::lock(&account, wait), turn)
+            .await
+            .map_err(|error| error.caused_by(UNCHANGED))?;
+        match taken.as_deref() {
+            Some("1") => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::Conflict,
+                "another rotation of this account holds the lock; nothing was changed, retry",
+            )),
+        }
+    }
+
+    /// The change of an account with one password, and of one that is to have one again.
+    async fn set(
+        &self,
+        session: &mut Session,
+        password: &SecretString,
+        gate: Gate<'_>,
+        turn: &Turn,
+    ) -> Result<(), NoChange> {
+        if session.server.flavour == Flavour::Mariadb {
+            return exchange(session, &self.format.statement(password), gate, turn).await;
+        }
+        // REPLACE because the account may require it.
+        let opened_with = session.terms.password.clone();
+        let swap = Statement::alter_user(password, Some(&opened_with), false);
+        match exchange(session, &swap, gate, turn).await {
+            // The session was opened by the secondary password of two.
+            Err(NoChange::NotPrimary) => {
+                let set = Statement::alter_user(password, None, false);
+                exchange(session, &set, gate, turn).await?;
+            }
+            swapped => swapped?,
+        }
+        discard(session, turn).await;
+        Ok(())
+    }
+}
+
+/// Passes the gate and sends the statement that changes a password: the only place that does.
+pub(crate) async fn exchange(
+    session: &mut Session,
+    statement: &Statement,
+    gate: Gate<'_>,
+    turn: &Turn,
+) -> Result<(), NoChange> {
+    gate().await.map_err(NoChange::Failed)?;
+    match session.run("the change of the password", statement.expose(), turn).await {
+        Ok(_) => Ok(()),
+        Err(Failure::Refused(refusal)) => Err(errors::of_password_change(&refusal)),
+        Err(Failure::Lost(cause) | Failure::Late(cause)) => Err(NoChange::Failed(
+            Error::new(
+                ErrorKind::Unreachable,
+                "the password may or may not have been changed, and a retry finds out",
+            )
+            .caused_by(cause),
+        )),
+    }
+}
+
+/// Drops a password that another strategy retained, so that an old one does not live on. An account
+/// without the privilege has none, unless an administrator gave it one.
+async fn discard(session: &mut Session, turn: &Turn) {
+    match session.run("DISCARD OLD PASSWORD", sql::DISCARD, turn).await {
+        Ok(_) | Err(Failure::Refused(_)) => {}
+        Err(Failure::Lost(error) | Failure::Late(error)) => turn.warn(format!(
+            "the password was changed, but whether an older one was dropped is not known: {error}"
+        )),
+    }
+}
+
+/// The error of an account that demands its primary password for a change, which no version that
+/// was tried holds.
+pub(crate) fn current_required() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "the account demands its primary password for a change (PASSWORD REQUIRE CURRENT), and the \
+         secret does not hold it; nothing was changed, an administrator must set the password",
+    )
+}

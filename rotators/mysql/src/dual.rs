@@ -1,0 +1,118 @@
+//! Two passwords for one user, as MySQL has them since 8.0.14.
+//!
+//! Source: MySQL 9.7 reference manual, section 8.2.15, "Password Management"; what it leaves open
+//! was tried on 9.7.4.
+
+use async_trait::async_trait;
+use fourstep::users::{DualPasswords, Login, NewPrimary, Swap};
+use fourstep::{Error, ErrorKind, Fence, Finding, Turn};
+
+use crate::Mysql;
+use crate::change::exchange;
+use crate::errors::NoChange;
+use crate::server::Flavour;
+use crate::session::Session;
+use crate::sql::Statement;
+
+#[async_trait]
+impl DualPasswords for Mysql {
+    async fn begin(&self, session: &mut Session, login: &Login, turn: &Turn) -> Result<(), Error> {
+        match one_password(session) {
+            Some(error) => Err(error.caused_by("nothing was changed")),
+            None => self.prepare(session, login, turn).await,
+        }
+    }
+
+    async fn set_primary(
+        &self,
+        session: &mut Session,
+        new: &NewPrimary<'_>,
+        fence: &Fence<'_>,
+        turn: &Turn,
+    ) -> Result<Swap, Error> {
+        let statement = Statement::alter_user(new.password, new.replace, new.retain);
+        match exchange(session, &statement, &|| Box::pin(fence.pass()), turn).await {
+            Ok(()) => Ok(Swap::Made),
+            Err(NoChange::NotPrimary) => Ok(Swap::NotPrimary),
+            Err(NoChange::CurrentRequired) => Ok(Swap::CurrentRequired),
+            Err(NoChange::Value(why)) => Ok(Swap::Refused(why)),
+            Err(NoChange::Failed(error)) => Err(error),
+        }
+    }
+
+    async fn end(&self, session: Session, turn: &Turn) {
+        session.close(turn).await;
+    }
+
+    async fn preflight_dual(
+        &self,
+        mut session: Session,
+        login: &Login,
+        turn: &Turn,
+    ) -> Result<Vec<Finding>, Error> {
+        let mut findings: Vec<_> = one_password(&session).map(Finding::Fails).into_iter().collect();
+        if findings.is_empty() {
+            let what = "a look at the user's privileges";
+            let grants = session.run(what, "SHOW GRANTS", turn).await.map_err(|fail| fail.of(what));
+            let grants = grants?.into_iter().flatten().flatten();
+            if !grants.into_iter().any(|grant| lets_retain(&grant)) {
+                findings.push(Finding::Fails(not_privileged()));
+            }
+        }
+        findings.extend(self.look(session, login, turn).await?);
+        Ok(findings)
+    }
+}
+
+/// The error of a server whose users have one password each.
+fn one_password(session: &Session) -> Option<Error> {
+    (session.server.flavour == Flavour::Mariadb).then(|| {
+        Error::new(
+            ErrorKind::Unsupported,
+            "MariaDB keeps one password for each user; use the strategy single-user or \
+             alternating-users",
+        )
+    })
+}
+
+/// Whether this line of SHOW GRANTS, which includes what active roles grant, lets its user keep two
+/// passwords.
+fn lets_retain(grant: &str) -> bool {
+    let everywhere = |grant: &str| {
+        let (privileges, rest) = grant.strip_prefix("GRANT ")?.split_once(" ON ")?;
+        rest.starts_with("*.* TO ").then(|| privileges.to_owned())
+    };
+    let enough = ["APPLICATION_PASSWORD_ADMIN", "CREATE USER", "ALL PRIVILEGES"];
+    everywhere(grant)
+        .is_some_and(|privileges| privileges.split(',').any(|one| enough.contains(&one.trim())))
+}
+
+fn not_privileged() -> Error {
+    Error::new(
+        ErrorKind::Forbidden,
+        "the user may not keep its old password beside the new one; run GRANT \
+         APPLICATION_PASSWORD_ADMIN ON *.* TO it",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_privilege_is_found_wherever_it_is_granted() {
+        for (grant, enough) in [
+            ("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO `app`@`%`", true),
+            ("GRANT AUDIT_ADMIN,APPLICATION_PASSWORD_ADMIN ON *.* TO `app`@`%`", true),
+            ("GRANT SELECT, CREATE USER ON *.* TO `app`@`%`", true),
+            ("GRANT ALL PRIVILEGES ON *.* TO `app`@`%` WITH GRANT OPTION", true),
+            ("GRANT USAGE ON *.* TO `app`@`%`", false),
+            ("GRANT ALL PRIVILEGES ON `app`.* TO `app`@`%`", false),
+            ("GRANT SELECT (`x ON *.* TO `) ON `CREATE USER`.`t` TO `app`@`%`", false),
+            ("GRANT `APPLICATION_PASSWORD_ADMIN`@`%` TO `app`@`%`", false),
+            ("", false),
+        ] {
+            assert_eq!(lets_retain(grant), enough, "{grant}");
+        }
+    }
+}

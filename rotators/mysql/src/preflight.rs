@@ -1,0 +1,73 @@
+//! What would make a change of one's own password fail, found out without changing anything.
+
+use fourstep::users::Login;
+use fourstep::{Error, Finding, Turn};
+
+use crate::Mysql;
+use crate::server::Flavour;
+use crate::session::Session;
+
+/// The most logins that one delivery of setSecret can have refused: AWSCURRENT, AWSPENDING,
+/// AWSPREVIOUS and two older versions. A healthy rotation has none refused.
+pub(crate) const MOST_REFUSED: u32 = 5;
+
+impl Mysql {
+    /// Most of what stands in the way was asked for when the session was opened.
+    pub(crate) async fn look(
+        &self,
+        mut session: Session,
+        login: &Login,
+        turn: &Turn,
+    ) -> Result<Vec<Finding>, Error> {
+        let weak = self.transport.allow_weak_authentication;
+        let obstacles = [session.server.obstacle(), self.format.obstacle(&session, weak)];
+        let mut findings: Vec<_> = obstacles.into_iter().flatten().map(Finding::Fails).collect();
+        if session.server.flavour == Flavour::Mysql {
+            findings.extend(lock_out(&mut session, login, turn).await?);
+        }
+        session.close(turn).await;
+        Ok(findings)
+    }
+}
+
+/// Whether the account is locked after fewer refused logins than one step may have.
+async fn lock_out(
+    session: &mut Session,
+    login: &Login,
+    turn: &Turn,
+) -> Result<Option<Finding>, Error> {
+    let what = "a look at the account";
+    let [account] = session.ask(what, "SHOW CREATE USER CURRENT_USER()", turn).await?;
+    let attempts = attempts(account.as_deref().unwrap_or_default());
+    Ok(attempts.filter(|attempts| *attempts <= MOST_REFUSED).map(|attempts| {
+        Finding::Warns(format!(
+            "FAILED_LOGIN_ATTEMPTS of {} is {attempts}: a step that has to try older passwords may \
+             have {MOST_REFUSED} refused and lock the account; more than {MOST_REFUSED} for each \
+             retry is safe",
+            login.account()
+        ))
+    }))
+}
+
+/// FAILED_LOGIN_ATTEMPTS in what SHOW CREATE USER says; not there, or 0, where nothing locks.
+fn attempts(account: &str) -> Option<u32> {
+    let (_, after) = account.rsplit_once(" FAILED_LOGIN_ATTEMPTS ")?;
+    let number = after.split(' ').next()?.parse().ok()?;
+    (number > 0).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_attempts_are_read_where_they_are_limited() {
+        let account = "CREATE USER `app`@`%` IDENTIFIED WITH 'caching_sha2_password' AS <secret> \
+                       REQUIRE NONE PASSWORD REQUIRE CURRENT DEFAULT";
+        assert_eq!(attempts(account), None);
+        let with = |rest: &str| attempts(&format!("{account} FAILED_LOGIN_ATTEMPTS {rest}"));
+        assert_eq!(with("4 PASSWORD_LOCK_TIME 1"), Some(4));
+        assert_eq!(with("3"), Some(3));
+        assert_eq!(with("0 PASSWORD_LOCK_TIME 0"), None);
+    }
+}

@@ -1,0 +1,131 @@
+//! Statements, put together from parts that cannot break out of them.
+
+use std::time::Duration;
+
+use fourstep::{ExposeSecret, SecretString};
+
+use crate::server::Flavour;
+use crate::wire::{account_key, native_hash};
+
+/// A statement that carries a password or its hash. Has no `Debug`.
+pub(crate) struct Statement(String);
+
+impl Statement {
+    /// The text, for the one place that sends it.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// MySQL's change of the session's own password. The server itself keeps the passwords out of
+    /// its logs: it writes `<secret>` (MySQL 9.7 reference manual, section 8.1.2.3).
+    ///
+    /// `replace` is compared with the primary password only, which makes this a compare-and-swap.
+    /// With `retain` the primary password becomes the secondary one, whose place it takes.
+    pub(crate) fn alter_user(
+        password: &SecretString,
+        replace: Option<&SecretString>,
+        retain: bool,
+    ) -> Self {
+        let mut text = format!("ALTER USER CURRENT_USER() IDENTIFIED BY {}", literal(password));
+        if let Some(replace) = replace {
+            text.push_str(&format!(" REPLACE {}", literal(replace)));
+        }
+        if retain {
+            text.push_str(" RETAIN CURRENT PASSWORD");
+        }
+        Self(text)
+    }
+
+    /// MariaDB's. It logs statements as they came, so they carry a hash that is computed here.
+    pub(crate) fn set_hash(password: &SecretString) -> Self {
+        // Letters and digits behind a star.
+        Self(format!("SET PASSWORD = '{}'", native_hash(password)))
+    }
+
+    /// The same for a server whose plugins check passwords, and so must see them.
+    pub(crate) fn set_plaintext(password: &SecretString) -> Self {
+        Self(format!("SET PASSWORD = PASSWORD({})", literal(password)))
+    }
+}
+
+/// A string, whatever is in it but NUL. Holds only where [`limits`] was run: without
+/// NO_BACKSLASH_ESCAPES a backslash would be taken for the beginning of something else.
+fn literal(password: &SecretString) -> String {
+    format!("'{}'", password.expose_secret().replace('\'', "''"))
+}
+
+/// MySQL's secondary password goes. Needs APPLICATION_PASSWORD_ADMIN.
+pub(crate) const DISCARD: &str = "ALTER USER CURRENT_USER() DISCARD OLD PASSWORD";
+
+/// Sets up a session in which no setting of the server makes a difference, and which the server
+/// itself ends if this side falls silent.
+///
+/// `left` is the time until the function's deadline and `lock` how much of it may go into waiting
+/// for a lock: the default of `lock_wait_timeout` is a year, that of `wait_timeout` eight hours. If
+/// this container freezes, the server ends the session and gives the account's lock back when it
+/// has waited `left` for the next statement.
+pub(crate) fn limits(flavour: Flavour, left: Duration, lock: Duration) -> String {
+    // Zero would mean no limit, or be refused.
+    let [left, lock] = [left, lock].map(|time| time.as_secs().clamp(1, 900));
+    let statement = match flavour {
+        Flavour::Mysql => String::new(),
+        Flavour::Mariadb => format!(", max_statement_time = {left}"),
+    };
+    format!(
+        "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', wait_timeout = {left}, \
+         lock_wait_timeout = {lock}{statement}"
+    )
+}
+
+/// Waits for the account's lock, which the end of the session gives back. The answer is 1 if it was
+/// taken and 0 if another session has it.
+///
+/// Locks are held per server: with several writers (group replication, Galera) they do not see
+/// each other's.
+pub(crate) fn lock(account: &str, wait: Duration) -> String {
+    // A lock's name has at most 64 characters and no case: a user's name may have more, and has one.
+    let wait = wait.as_secs().clamp(1, 900);
+    format!("SELECT GET_LOCK('fourstep:{}', {wait})", account_key(account))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+    use proptest::prelude::*;
+
+    #[test]
+    fn each_statement_is_what_it_should_be() {
+        let (old, new) = ("o'ld".into(), "n\\e\"w".into());
+        let text = [
+            Statement::alter_user(&new, None, false).0,
+            Statement::alter_user(&new, Some(&old), false).0,
+            Statement::alter_user(&new, Some(&old), true).0,
+            Statement::set_hash(&new).0,
+            Statement::set_plaintext(&old).0,
+            limits(Flavour::Mysql, Duration::from_secs(30), Duration::from_millis(400)),
+            limits(Flavour::Mariadb, Duration::MAX, Duration::from_secs(26)),
+            lock("app@%", Duration::from_secs(26)),
+        ];
+        expect![[r#"
+            ALTER USER CURRENT_USER() IDENTIFIED BY 'n\e"w'
+            ALTER USER CURRENT_USER() IDENTIFIED BY 'n\e"w' REPLACE 'o''ld'
+            ALTER USER CURRENT_USER() IDENTIFIED BY 'n\e"w' REPLACE 'o''ld' RETAIN CURRENT PASSWORD
+            SET PASSWORD = '*0EB0849E594F7976DB8001E4F10843B3E54914AE'
+            SET PASSWORD = PASSWORD('o''ld')
+            SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', wait_timeout = 30, lock_wait_timeout = 1
+            SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', wait_timeout = 900, lock_wait_timeout = 26, max_statement_time = 900
+            SELECT GET_LOCK('fourstep:564817E20F0104A83AF74845082AAB62', 26)
+        "#]]
+        .assert_eq(&format!("{}\n", text.join("\n")));
+    }
+
+    proptest! {
+        #[test]
+        fn a_literal_ends_where_it_should(password in "\\PC{0,20}") {
+            let literal = literal(&password.as_str().into());
+            let inside = literal.strip_prefix('\'').unwrap().strip_suffix('\'').unwrap();
+            prop_assert_eq!(inside.replace("''", ""), password.replace('\'', ""));
+        }
+    }
+}

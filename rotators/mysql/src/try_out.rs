@@ -1,0 +1,231 @@
+//! The login and the change against real servers, without the framework around them.
+//!
+//! `scripts/test` starts the servers and sets the variables; without them each test says that it
+//! was skipped. The whole-system tests are elsewhere: these reach what only this crate can, such as
+//! a closed fence, a held lock, a frozen session.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use fourstep::users::{Attempt, Change, Database, Login, SslMode};
+use fourstep::{Deadline, Environment, Error, ErrorKind, ExposeSecret, Turn};
+
+use crate::errors::NoChange;
+use crate::{Mysql, Session, change, sql};
+
+/// A server and one user made on it for one test.
+struct Place {
+    mysql: Mysql,
+    admin: Login,
+    login: Login,
+    turn: Turn,
+}
+
+/// The two servers: how their variables begin, and what stands between CREATE USER's account and
+/// its password.
+const SERVERS: [&str; 2] = ["MYSQL", "MARIADB"];
+
+impl Place {
+    /// `None`, said aloud, where no server is given. The user is made as `'name'@'host'`.
+    async fn with_user(server: &str, name: &str, password: &str) -> Option<Self> {
+        let variable = |name| std::env::var(format!("FOURSTEP_TEST_{server}_{name}")).ok();
+        let Some(port) = variable("PORT") else {
+            assert!(std::env::var_os("FOURSTEP_TEST_REQUIRE").is_none(), "no {server} is given");
+            eprintln!("SKIPPED: FOURSTEP_TEST_{server}_PORT and its companions are not set");
+            return None;
+        };
+        let login = |username: &str, password: &str| Login {
+            host: "localhost".to_owned(),
+            port: port.parse().unwrap(),
+            username: username.to_owned(),
+            password: password.into(),
+            dbname: None,
+            ssl: SslMode::Verified,
+        };
+        let ca = format!("{}/tls/ca.pem", variable("DIR").unwrap());
+        let place = Self {
+            mysql: Mysql::read(&Environment::from([("TLS_CA_BUNDLE", ca.as_str())])).unwrap(),
+            admin: login(&variable("ARRANGER").unwrap(), &variable("ARRANGER_PASSWORD").unwrap()),
+            login: login(name, password),
+            turn: Turn::new(Deadline::after(Duration::from_secs(30))),
+        };
+        let (name, password) = (name.replace('\'', "''"), password.replace('\'', "''"));
+        place.as_admin(&format!("DROP USER IF EXISTS '{name}'@'127.%'")).await;
+        place.as_admin(&format!("CREATE USER '{name}'@'127.%' IDENTIFIED BY '{password}'")).await;
+        Some(place)
+    }
+
+    async fn as_admin(&self, statement: &str) {
+        let mut session = self.admins().await;
+        session.run("a statement", statement, &self.turn).await.unwrap();
+        session.close(&self.turn).await;
+    }
+
+    /// A session of the administrator's that is logged nowhere and takes a backslash as it is.
+    async fn admins(&self) -> Session {
+        let mut session = self.open(&self.admin).await.unwrap();
+        let quiet = "SET SESSION sql_log_off = 1, long_query_time = 3600, \
+                     sql_mode = 'NO_BACKSLASH_ESCAPES'";
+        session.run("quiet", quiet, &self.turn).await.unwrap();
+        session
+    }
+
+    async fn open(&self, login: &Login) -> Result<Session, Error> {
+        match self.mysql.log_in(login, &self.turn).await? {
+            Attempt::Accepted(session) => Ok(session),
+            Attempt::Refused(why) => Err(Error::new(ErrorKind::Rejected, why)),
+        }
+    }
+
+    async fn accepts(&self, password: &str) -> bool {
+        let login = self.login.with_password(&password.into());
+        matches!(self.mysql.log_in(&login, &self.turn).await.unwrap(), Attempt::Accepted(_))
+    }
+
+    /// Changes the user's password, `seconds` before the deadline, behind an open or closed gate.
+    async fn change(&self, seconds: u64, password: &str, open: bool) -> Result<Change, Error> {
+        let session = self.open(&self.login).await?;
+        let turn = Turn::new(Deadline::after(Duration::from_secs(seconds)));
+        let gate = || -> std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
+            Box::pin(async move {
+                if open { Ok(()) } else { Err(Error::new(ErrorKind::Conflict, "closed")) }
+            })
+        };
+        self.mysql.change(session, &self.login, &password.into(), &gate, &turn).await
+    }
+}
+
+#[tokio::test]
+async fn parity_18_25_26_29_any_name_any_password_and_any_host_pattern() {
+    let names = ["plain", "Q\"uo'te", "b\\ack%;s", "--", "a@b", "Größe 漢字", "`tick`"];
+    let passwords = ["a%b'c\"d\\e$1 f", "pass wörd 漢字", "*A41BEE51488264", "\u{7}bell", "\\'"];
+    for server in SERVERS {
+        for (number, name) in names.into_iter().enumerate() {
+            let Some(mut place) = Place::with_user(server, name, "first").await else { return };
+            for password in passwords.into_iter().cycle().skip(number).take(2) {
+                assert_eq!(place.change(30, password, true).await.unwrap(), Change::Made);
+                assert!(place.accepts(password).await, "{server} {name} {password}");
+                let before = place.login.password.expose_secret().to_owned();
+                assert!(!place.accepts(&before).await, "{server} {name} {before}");
+                place.login = place.login.with_password(&password.into());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_closed_fence_or_a_late_hour_changes_nothing() {
+    for server in SERVERS {
+        let Some(place) = Place::with_user(server, "fenced", "first").await else { return };
+        let error = place.change(30, "second", false).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        let error = place.change(3, "second", true).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutOfTime);
+        assert!(place.accepts("first").await);
+    }
+}
+
+#[tokio::test]
+async fn rule_03_the_lock_keeps_a_second_rotation_out() {
+    for server in SERVERS {
+        let Some(place) = Place::with_user(server, "locked", "first").await else { return };
+        let mut holder = place.open(&place.login).await.unwrap();
+        place.mysql.prepare(&mut holder, &place.login, &place.turn).await.unwrap();
+        let error = place.change(6, "second", true).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+        assert!(error.to_string().contains("holds the lock"), "{error}");
+        holder.close(&place.turn).await;
+        place.change(30, "second", true).await.unwrap();
+        assert!(place.accepts("second").await);
+    }
+}
+
+#[tokio::test]
+async fn rule_03_the_server_ends_a_session_that_falls_silent_and_gives_its_lock_back() {
+    for server in SERVERS {
+        let Some(place) = Place::with_user(server, "frozen", "first").await else { return };
+        let turn = Turn::new(Deadline::after(Duration::from_secs(6)));
+        let mut frozen = place.open(&place.login).await.unwrap();
+        place.mysql.prepare(&mut frozen, &place.login, &turn).await.unwrap();
+        // It holds the lock, and thaws when its time is over and another rotation has run.
+        let before = std::time::Instant::now();
+        place.change(25, "second", true).await.unwrap();
+        assert!(before.elapsed() > Duration::from_secs(3), "it did not wait for the lock");
+        let gate = || -> std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
+            Box::pin(async { Ok(()) })
+        };
+        let late = sql::Statement::alter_user(&"third".into(), None, false);
+        let thawed = change::exchange(&mut frozen, &late, &gate, &place.turn).await;
+        assert!(matches!(thawed, Err(NoChange::Failed(_))), "{thawed:?}");
+        assert!(place.accepts("second").await);
+    }
+}
+
+#[tokio::test]
+async fn rule_03_a_statement_that_waits_at_the_server_is_given_up_in_time() {
+    for server in SERVERS {
+        let Some(place) = Place::with_user(server, "stalled", "first").await else { return };
+        let held = AtomicBool::new(false);
+        let hold = async {
+            let mut holder = place.admins().await;
+            // Another user's statement waits as long, and is a test's own: so one that locks
+            // what ALTER USER writes, and little else.
+            let lock = match server {
+                "MYSQL" => "LOCK TABLES mysql.user READ",
+                _ => "LOCK TABLES mysql.global_priv READ",
+            };
+            holder.run("the lock", lock, &place.turn).await.unwrap();
+            held.store(true, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(6500)).await;
+            holder.close(&place.turn).await;
+        };
+        let change = async {
+            while !held.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            place.change(6, "second", true).await
+        };
+        let ((), changed) = tokio::join!(hold, change);
+        let error = changed.unwrap_err();
+        let kinds = [ErrorKind::Conflict, ErrorKind::OutOfTime, ErrorKind::Unreachable];
+        assert!(kinds.contains(&error.kind()), "{error}");
+        assert!(place.accepts("first").await, "{server}: {error}");
+        assert!(!place.accepts("second").await, "{server}: it was changed afterwards");
+    }
+}
+
+#[tokio::test]
+async fn rule_09_on_plaintext_a_password_that_could_not_log_in_is_refused_before_the_change() {
+    let Some(mut place) = Place::with_user("MYSQL", "unasked", "first").await else { return };
+    // Seen once, so that the fast path lets it in without TLS.
+    assert!(place.accepts("first").await);
+    place.login.ssl = SslMode::Plaintext;
+    let error = place.change(30, "second", true).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("nothing was changed"), "{error}");
+    assert!(place.accepts("first").await);
+    let Some(mut place) = Place::with_user("MARIADB", "asked", "first").await else { return };
+    place.login.ssl = SslMode::Plaintext;
+    place.change(30, "second", true).await.unwrap();
+    assert!(place.accepts("second").await);
+}
+
+#[tokio::test]
+async fn an_account_that_requires_its_current_password_gets_it() {
+    let Some(place) = Place::with_user("MYSQL", "required", "first").await else { return };
+    place.as_admin("ALTER USER 'required'@'127.%' PASSWORD REQUIRE CURRENT").await;
+    place.change(30, "second", true).await.unwrap();
+    assert!(place.accepts("second").await && !place.accepts("first").await);
+}
+
+#[tokio::test]
+async fn the_end_of_two_passwords_leaves_one() {
+    let Some(place) = Place::with_user("MYSQL", "retained", "first").await else { return };
+    place.as_admin("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO 'retained'@'127.%'").await;
+    let statement = "ALTER USER 'retained'@'127.%' IDENTIFIED BY 'second' RETAIN CURRENT PASSWORD";
+    place.as_admin(statement).await;
+    // The session is opened by what is the secondary password by now.
+    place.change(30, "third", true).await.unwrap();
+    assert!(place.accepts("third").await);
+    assert!(!place.accepts("first").await && !place.accepts("second").await);
+}

@@ -1,0 +1,138 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # what is set here is read by the scripts
+# Private MySQL and MariaDB servers in folders of their own, with TLS, on free ports; both log every
+# statement. It needs common.sh, packages.sh, certificates.sh and sid.sh.
+
+MYSQL_ARRANGER=arranger # the administrator of both
+
+MYSQL_DIR=    # MySQL's folder, which is inside the folder that sid.sh makes
+MYSQL_PORT=
+MYSQL_CLIENT= # the command of its client, in words
+MARIADB_DIR=
+MARIADB_PORT=
+MARIADB_CLIENT=mariadb
+
+# Each server's folder holds tls/ca.pem, tls/other-ca.pem, general.log, slow.log and error.log.
+
+# What this machine lacks, for install_packages. The whole package, because the plugins are in it.
+mariadb_missing() {
+    [[ -e /usr/lib/mysql/plugin/auth_ed25519.so ]] || printf 'mariadb-server\n'
+}
+
+# mysql_start PASSWORD: a MySQL in the folder that sid_find found; PASSWORD is the arranger's.
+mysql_start() {
+    MYSQL_DIR=$(mktemp -d "$SID/tmp/fourstep.XXXXXX")
+    MYSQL_CLIENT="chroot $SID mysql"
+    local inside=${MYSQL_DIR#"$SID"}
+    mysql_certificates "$MYSQL_DIR"
+    local server=(chroot "$SID" mysqld)
+    "${server[@]}" --no-defaults --initialize-insecure --user=root --datadir="$inside/data" \
+        >"$MYSQL_DIR/init.log" 2>&1 ||
+        die "MySQL does not initialize:"$'\n'"$(tail -n 20 "$MYSQL_DIR/init.log")"
+    mysql_launch MYSQL_PORT "$MYSQL_DIR" "$inside" "${server[@]}" --no-defaults --mysqlx=OFF \
+        --secure-file-priv= --skip-log-bin --innodb-redo-log-capacity=8M
+    mysql_arrange "$MYSQL_DIR" "$inside" "$1" chroot "$SID" mysql
+}
+
+# mariadb_start DIR PASSWORD
+mariadb_start() {
+    MARIADB_DIR=$1
+    mkdir -m 0700 "$MARIADB_DIR"
+    mysql_certificates "$MARIADB_DIR"
+    mariadb-install-db --no-defaults --user="$(id -un)" --datadir="$MARIADB_DIR/data" --skip-test-db \
+        --skip-name-resolve --auth-root-authentication-method=normal >"$MARIADB_DIR/init.log" 2>&1 ||
+        die "MariaDB does not initialize:"$'\n'"$(tail -n 20 "$MARIADB_DIR/init.log")"
+    mysql_launch MARIADB_PORT "$MARIADB_DIR" "$MARIADB_DIR" mariadbd --no-defaults --skip-log-bin \
+        --innodb-log-file-size=8M
+    mysql_arrange "$MARIADB_DIR" "$MARIADB_DIR" "$2" mariadb
+}
+
+mysql_certificates() {
+    local tls=$1/tls
+    mkdir -m 0700 "$tls"
+    make_ca "$tls" ca
+    make_ca "$tls" other-ca
+    make_server_certificate "$tls" ca
+}
+
+# mysql_launch VARIABLE DIR INSIDE SERVER...: starts the server on a free port and waits until it
+# listens. INSIDE is DIR as the server sees it.
+mysql_launch() {
+    local -n port=$1
+    local dir=$2 inside=$3 try
+    shift 3
+    for try in 1 2 3 4 5; do
+        # Below the range from which the kernel hands out ports to clients.
+        port=$((20000 + RANDOM % 12000))
+        if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+            continue
+        fi
+        # The data is thrown away at the end, and the machine may be small.
+        "$@" --user="$(id -un)" --datadir="$inside/data" --port="$port" --bind-address=127.0.0.1 \
+            --socket="$inside/socket" --pid-file="$inside/pid" --log-error="$inside/error.log" \
+            --ssl-ca="$inside/tls/ca.pem" --ssl-cert="$inside/tls/server.pem" \
+            --ssl-key="$inside/tls/server.key" --skip-name-resolve --max-connections=200 \
+            --innodb-buffer-pool-size=16M --innodb-flush-log-at-trx-commit=0 \
+            --general-log-file="$inside/general.log" --slow-query-log-file="$inside/slow.log" \
+            --long-query-time=0 --log-output=FILE >/dev/null 2>&1 &
+        if mysql_is_up "$dir" "$port" $!; then
+            return 0
+        fi
+        warn "the server did not start on port $port (try $try of 5)"
+    done
+    die "the server does not start:"$'\n'"$(tail -n 20 "$dir/error.log" 2>/dev/null)"
+}
+
+mysql_is_up() {
+    local dir=$1 port=$2 process=$3 wait
+    for ((wait = 0; wait < 600; wait++)); do
+        if ! kill -0 "$process" 2>/dev/null; then
+            return 1
+        fi
+        # The first start of a server ends with its pid file.
+        if [[ -s $dir/pid ]] && (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+            return 0
+        fi
+        sleep 0.1
+    done
+    return 1
+}
+
+# mysql_arrange DIR INSIDE PASSWORD CLIENT...: the arranger, made before anything is logged.
+mysql_arrange() {
+    local dir=$1 inside=$2 password=$3
+    shift 3
+    "$@" --no-defaults --socket="$inside/socket" --user=root <<-SQL ||
+		CREATE USER '$MYSQL_ARRANGER'@'%' IDENTIFIED BY '$password';
+		GRANT ALL PRIVILEGES ON *.* TO '$MYSQL_ARRANGER'@'%' WITH GRANT OPTION;
+		CREATE DATABASE app;
+		SET GLOBAL general_log = ON;
+		SET GLOBAL slow_query_log = ON;
+	SQL
+        die "cannot arrange the server in $dir"
+}
+
+# Safe to call at any time, also before or in the middle of a start.
+mysql_stop() {
+    mysql_stop_in "$MYSQL_DIR"
+    if [[ -n $MYSQL_DIR ]]; then
+        rm -rf -- "$MYSQL_DIR"
+    fi
+}
+
+mariadb_stop() { mysql_stop_in "$MARIADB_DIR"; }
+
+mysql_stop_in() {
+    local pid wait
+    if [[ -n $1 && -s $1/pid ]]; then
+        pid=$(<"$1/pid")
+        kill -KILL "$pid" 2>/dev/null
+        for ((wait = 0; wait < 50; wait++)); do
+            kill -0 "$pid" 2>/dev/null || break
+            sleep 0.1
+        done
+    fi
+}
+
+mysql_version() { chroot "$SID" mysqld --version | sed 's/.*Ver \([^ ]*\).*/\1/'; }
+mariadb_version() { mariadbd --version | sed 's/.*Ver \([^ -]*\).*/\1/'; }

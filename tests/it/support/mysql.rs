@@ -1,0 +1,203 @@
+//! Real MySQL and MariaDB servers, arranged by their administrator through their own clients.
+
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use fourstep::Environment;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use super::skip;
+use super::stage::Stage;
+
+/// A server that scripts/test starts.
+#[derive(Clone)]
+pub struct Server {
+    /// `mysql` or `mariadb`, as secrets name it.
+    pub engine: &'static str,
+    pub host: String,
+    pub port: u16,
+    /// The folder of its certificates and logs.
+    dir: String,
+    /// The command of its client, in words.
+    client: String,
+    arranger: String,
+    password: String,
+}
+
+/// The MySQL server, or None after skipping aloud.
+pub fn mysql() -> Option<Server> {
+    server("mysql", "MYSQL")
+}
+
+/// The MariaDB server, or None after skipping aloud.
+pub fn mariadb() -> Option<Server> {
+    server("mariadb", "MARIADB")
+}
+
+/// Whichever of the two there are.
+pub fn servers() -> Vec<Server> {
+    [mysql(), mariadb()].into_iter().flatten().collect()
+}
+
+fn server(engine: &'static str, prefix: &str) -> Option<Server> {
+    let variable = |name: &str| std::env::var(format!("FOURSTEP_TEST_{prefix}_{name}")).ok();
+    let server = (|| {
+        Some(Server {
+            engine,
+            host: variable("HOST")?,
+            port: variable("PORT")?.parse().ok()?,
+            dir: variable("DIR")?,
+            client: variable("CLIENT")?,
+            arranger: variable("ARRANGER")?,
+            password: variable("ARRANGER_PASSWORD")?,
+        })
+    })();
+    if server.is_none() {
+        skip(&format!("FOURSTEP_TEST_{prefix}_HOST and its companions"));
+    }
+    server
+}
+
+/// A user of a server, made for one test.
+pub struct User {
+    pub name: String,
+    pub password: String,
+}
+
+static USERS: AtomicU32 = AtomicU32::new(0);
+
+impl Server {
+    pub fn is_mysql(&self) -> bool {
+        self.engine == "mysql"
+    }
+
+    /// Runs SQL as the administrator, who is logged nowhere, and returns what it prints.
+    pub async fn arrange(&self, sql: &str) -> String {
+        let quiet = "SET SESSION sql_log_off = 1, long_query_time = 3600, \
+                     sql_mode = 'NO_BACKSLASH_ESCAPES';";
+        match self.run(&self.arranger, &self.password, &format!("{quiet}\n{sql}")).await {
+            Ok(output) => output,
+            Err(complaint) => panic!("{sql}: {complaint}"),
+        }
+    }
+
+    /// Runs SQL in the server's own client, over TLS.
+    async fn run(&self, user: &str, password: &str, sql: &str) -> Result<String, String> {
+        let mut words = self.client.split(' ');
+        let tls = if self.is_mysql() { "--ssl-mode=REQUIRED" } else { "--ssl" };
+        let mut client = Command::new(words.next().unwrap())
+            .args(words)
+            .args(["--no-defaults", "--batch", "--skip-column-names", "--protocol=TCP", tls])
+            .args(["--default-character-set=utf8mb4", "--host=127.0.0.1"])
+            .arg(format!("--port={}", self.port))
+            .arg(format!("--user={user}"))
+            .env("MYSQL_PWD", password)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = client.stdin.take().unwrap();
+        // A client that was refused reads no more.
+        let _ = input.write_all(sql.as_bytes()).await;
+        drop(input);
+        let output = client.wait_with_output().await.unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
+    /// A new user with this stem in its name and a password that holds the canary.
+    pub async fn user(&self, stem: &str) -> User {
+        self.user_with(stem, &format!("canary-{}", uuid::Uuid::new_v4())).await
+    }
+
+    /// A new user with this password.
+    pub async fn user_with(&self, stem: &str, password: &str) -> User {
+        // Names must differ between the tests of one run, and between runs on one server; 32
+        // characters are the most that MySQL takes.
+        let number = USERS.fetch_add(1, Ordering::Relaxed);
+        let stem: String = stem.chars().take(20).collect();
+        let name = format!("{stem}{}_{number}", std::process::id());
+        let [quoted, literal] = [&name, password].map(|text| text.replace('\'', "''"));
+        self.arrange(&format!("CREATE USER '{quoted}'@'127.%' IDENTIFIED BY '{literal}'")).await;
+        User { name, password: password.to_owned() }
+    }
+
+    /// A new user that may keep two passwords.
+    pub async fn dual_user(&self, stem: &str) -> User {
+        let user = self.user(stem).await;
+        self.alter(&user, "").await;
+        user
+    }
+
+    /// Grants what two passwords need, and sets further options of the account.
+    pub async fn alter(&self, user: &User, options: &str) {
+        let account = format!("'{}'@'127.%'", user.name);
+        let grant = format!("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO {account};");
+        let alter = format!("ALTER USER {account} {options};");
+        let alter = if options.is_empty() { String::new() } else { alter };
+        self.arrange(&(grant + &alter)).await;
+    }
+
+    /// The secret document of a user, over verified TLS.
+    pub fn document(&self, user: &User) -> Value {
+        json!({
+            "engine": self.engine,
+            "host": self.host,
+            "port": self.port,
+            "username": user.name,
+            "password": user.password,
+            "ssl": true,
+        })
+    }
+
+    /// What a function needs to trust this server.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        vec![("TLS_CA_BUNDLE".to_owned(), self.file("tls/ca.pem"))]
+    }
+
+    /// A stage for a secret with this document, and rotate-mysql with these variables besides.
+    pub fn stage(&self, document: &Value, variables: &[(&str, &str)]) -> Stage {
+        self.stage_of_text(&document.to_string(), variables)
+    }
+
+    pub fn stage_of_text(&self, text: &str, variables: &[(&str, &str)]) -> Stage {
+        let more = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        let environment: Environment = self.variables().into_iter().chain(more).collect();
+        Stage::of(rotate_mysql::strategies, text, environment)
+    }
+
+    /// A file in the server's folder.
+    pub fn file(&self, name: &str) -> String {
+        format!("{}/{name}", self.dir)
+    }
+
+    /// Whether this user and password log in; any other failure than a wrong password is a panic.
+    pub async fn logs_in(&self, user: &str, password: &str) -> bool {
+        match self.run(user, password, "SELECT 1").await {
+            Ok(_) => true,
+            Err(complaint) if complaint.contains("ERROR 1045") => false,
+            Err(complaint) => panic!("{complaint}"),
+        }
+    }
+
+    /// What the server keeps of a user's passwords: changes with every one.
+    pub async fn kept(&self, user: &User) -> String {
+        let columns = if self.is_mysql() {
+            "HEX(authentication_string), user_attributes"
+        } else {
+            "authentication_string"
+        };
+        let name = user.name.replace('\'', "''");
+        self.arrange(&format!("SELECT {columns} FROM mysql.user WHERE user = '{name}'")).await
+    }
+
+    /// Everything that the server has logged so far: statements, slow statements, errors.
+    pub fn logs(&self) -> String {
+        let read = |name| std::fs::read(self.file(name)).unwrap_or_default();
+        let bytes = ["general.log", "slow.log", "error.log"].map(read).concat();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
