@@ -15,7 +15,9 @@ pub(crate) struct Address {
 impl Address {
     /// Reads a URL; an error says what is wrong with it.
     pub(crate) fn read(url: &str) -> Result<Self, String> {
-        let refuse = |why: &str| Err(format!("the URL {url:?} {why}"));
+        // A user's password may stand before an @: it is not repeated.
+        let shown = if url.contains('@') { "given" } else { url };
+        let refuse = |why: &str| Err(format!("the URL {shown:?} {why}"));
         let Ok(uri) = url.parse::<hyper::Uri>() else { return refuse("cannot be read") };
         let Some(authority) = uri.authority() else { return refuse("names no host") };
         if authority.as_str().contains('@') {

@@ -5,4 +5,5 @@ mod faults;
 mod hostile;
 mod schema;
 mod support;
+mod updater;
 mod vendors;

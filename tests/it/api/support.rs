@@ -72,13 +72,22 @@ impl Files {
         std::fs::read_to_string(self.path("secret.json")).unwrap()
     }
 
+    /// `fourstep preflight` and the like with the real function and an admin.
+    pub async fn ask(&self, question: &str) -> Output {
+        self.run(question, true, &["--json"]).await
+    }
+
     /// `fourstep replay` with the real function.
     pub async fn replay(&self, admin: bool, more: &[&str]) -> Output {
+        self.run("replay", admin, more).await
+    }
+
+    async fn run(&self, command: &str, admin: bool, more: &[&str]) -> Output {
         let [rotator, secret, admins] =
             [binary("rotate-api"), self.path("secret.json"), self.path("admin.json")]
                 .map(|path| path.display().to_string());
         let spec = format!("ROTATION_SPEC={}", self.path("spec.toml").display());
-        let mut all = vec!["replay", "--rotator", &rotator, "--secret", &secret, "--env", &spec];
+        let mut all = vec![command, "--rotator", &rotator, "--secret", &secret, "--env", &spec];
         if admin {
             all.extend(["--admin", &admins]);
         }

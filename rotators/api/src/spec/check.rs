@@ -130,3 +130,6 @@ impl Presentation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
