@@ -3,6 +3,7 @@
 mod doubles;
 mod faults;
 mod hostile;
+mod iam;
 mod schema;
 mod support;
 mod updater;
