@@ -131,7 +131,9 @@ impl Line<'_> {
     fn add_metrics(&self, line: &mut Map<String, Value>, failed: bool) {
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let milliseconds = since_epoch.unwrap_or_default().as_millis() as u64;
-        let calls: u32 = self.tally.calls.values().sum();
+        let of_rds = |operation: &str| operation.starts_with("DescribeDB");
+        let calls = self.tally.calls.iter().filter(|(operation, _)| !of_rds(operation));
+        let calls: u32 = calls.map(|(_, count)| count).sum();
         let metrics = [
             ("Duration", "Milliseconds", json!(self.duration.as_micros() as f64 / 1000.0)),
             ("Failures", "Count", json!(u32::from(failed))),

@@ -86,7 +86,7 @@ pub struct Turn {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tally {
-    /// Secrets Manager calls, by operation.
+    /// Calls to Secrets Manager and other AWS services, by operation.
     pub calls: BTreeMap<&'static str, u32>,
     /// Connections opened to the target.
     pub connections: u32,
@@ -129,7 +129,7 @@ impl Turn {
         self.lock().clone()
     }
 
-    /// Counts a call to Secrets Manager.
+    /// Counts a call to Secrets Manager or another AWS service.
     pub fn count_call(&self, operation: &'static str) {
         *self.lock().calls.entry(operation).or_default() += 1;
     }

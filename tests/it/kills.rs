@@ -308,7 +308,7 @@ async fn what_cannot_be_disturbed_is_refused_before_anything_is_touched() {
         (plain, &["--crash", "0"], "the number of a point, or all"),
         (plain, &["--fault", "fire"], "throttling"),
         (plain, &["--at", "1"], "--fault"),
-        (r#"{"host": "db", "port": 1, "ssl": true}"#, &["--crash", "all"], "\"ssl\": false"),
+        (r#"{"host": "db", "port": 1, "ssl": 1}"#, &["--crash", "all"], "\"ssl\": false"),
         (r#"{"host": "db", "port": 1}"#, &["--fault", "all"], "\"ssl\": false"),
         (r#"{"host": "db", "ssl": false}"#, &["--crash", "all"], "\"port\""),
     ] {

@@ -17,6 +17,7 @@ mod local;
 mod mysql;
 mod questions;
 mod races;
+mod rds;
 mod replay;
 mod single_user;
 mod store;

@@ -1,6 +1,8 @@
 //! What the RDS API knows of databases: which host is which instance or cluster, and which of them
 //! hold the same data. Asked only where the secrets themselves do not say it.
 
+#[cfg(feature = "rds")]
+mod aws;
 mod place;
 
 use std::fmt;
@@ -9,9 +11,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::config::Environment;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::turn::Turn;
 
+#[cfg(feature = "rds")]
+pub use aws::AwsRds;
+#[cfg(test)]
+pub(crate) use place::tests::account;
 pub(crate) use place::{managed_by, same_database};
 
 /// The two questions that are asked of the RDS API.
@@ -59,25 +65,41 @@ pub struct Cluster {
 }
 
 /// The RDS API that a function built like this one asks.
-pub(crate) fn of(_environment: &Environment) -> Arc<dyn Rds> {
-    Arc::new(NoRds)
+///
+/// # Errors
+/// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the variable.
+#[cfg(feature = "rds")]
+pub(crate) fn of(environment: &Environment) -> Result<Arc<dyn Rds>, Error> {
+    Ok(Arc::new(AwsRds::read(environment)?))
 }
 
-/// A function that was built without the feature `rds`.
-#[derive(Debug)]
-struct NoRds;
-
-#[async_trait]
-impl Rds for NoRds {
-    async fn instance(&self, _: &str, _: &Turn) -> Result<Option<Instance>, Error> {
-        Err(without())
-    }
-
-    async fn cluster(&self, _: &str, _: &Turn) -> Result<Option<Cluster>, Error> {
-        Err(without())
-    }
+#[cfg(not(feature = "rds"))]
+pub(crate) fn of(_: &Environment) -> Result<Arc<dyn Rds>, Error> {
+    Ok(Arc::new(without::NoRds))
 }
 
-fn without() -> Error {
-    Error::new(ErrorKind::Unsupported, "this function was built without the RDS API")
+/// What a function does that was built without the feature `rds`.
+#[cfg(not(feature = "rds"))]
+mod without {
+    use super::{Cluster, Error, Instance, Rds, Turn, async_trait};
+    use crate::error::ErrorKind;
+
+    #[derive(Debug)]
+    pub(super) struct NoRds;
+
+    #[async_trait]
+    impl Rds for NoRds {
+        async fn instance(&self, _: &str, _: &Turn) -> Result<Option<Instance>, Error> {
+            Err(without())
+        }
+
+        async fn cluster(&self, _: &str, _: &Turn) -> Result<Option<Cluster>, Error> {
+            Err(without())
+        }
+    }
+
+    fn without() -> Error {
+        let what = "this function was built without the feature rds, and cannot ask the RDS API";
+        Error::new(ErrorKind::Unsupported, what)
+    }
 }

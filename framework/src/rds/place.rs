@@ -124,3 +124,6 @@ fn suggested(host: &str, cluster: bool) -> Option<&str> {
     let (id, rest) = host.split_once('.')?;
     (!id.is_empty() && rest.to_ascii_lowercase().starts_with("cluster-") == cluster).then_some(id)
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

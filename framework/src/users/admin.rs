@@ -56,7 +56,7 @@ impl Admins {
             }
             same_hosts.push(hosts);
         }
-        Ok(Self { same_hosts, rds: rds::of(environment) })
+        Ok(Self { same_hosts, rds: rds::of(environment)? })
     }
 
     /// The same with another RDS API: for tests.
@@ -170,3 +170,6 @@ fn about(secret: &SecretId) -> String {
 fn has(group: &[String], host: &str) -> bool {
     group.iter().any(|one| same_host(one, host))
 }
+
+#[cfg(test)]
+mod tests;

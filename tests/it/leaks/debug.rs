@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fourstep::rds::AwsRds;
 use fourstep::store::aws::AwsStore;
 use fourstep::store::memory::{
     MemoryStore, NewRotation, NewSecret, NewValue, ReadValue, SecretValue,
@@ -120,6 +121,7 @@ fn framework(source: &Source, printed: &mut Printed) {
     printed.see("Attempt", &Attempt::Accepted(login.clone()));
     printed.see("Login", &login);
     printed.see("Environment", &environment);
+    printed.see("AwsRds", &AwsRds::read(&environment).unwrap());
     let policy = PasswordPolicy::read(&environment, "").unwrap();
     let replace = Some(&login.password);
     printed.see("NewPrimary", &NewPrimary { password: &login.password, replace, retain: true });

@@ -39,6 +39,8 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
             "Plan",
             "KillSwitch",
             "Killable",
+            "Instance",
+            "Cluster",
         ],
     ),
     (
@@ -85,7 +87,7 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
     ),
     (
         "settings of the function, of which none is a secret, and names of users",
-        &["PasswordPolicy", "TlsSettings", "Pair", "Install"],
+        &["PasswordPolicy", "TlsSettings", "Pair", "Install", "ByAdmin", "Alternating"],
     ),
     (
         "a specification for rotate-api, which holds no secret but the names of fields",

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod dual_password;
+mod kills;
 mod leaks;
 mod recovery;
 mod single_user;

@@ -5,7 +5,6 @@ mod resolve;
 mod rule;
 
 use fourstep::{Environment, PasswordPolicy};
-use rotate_postgres::{EXCLUDED_CHARACTERS, Postgres, strategies};
 use serde_json::{Map, Value, json};
 
 use resolve::template;
@@ -78,20 +77,34 @@ fn the_processor_can_be_chosen() {
 fn the_parameters_defaults_are_the_functions_own() {
     let Some(template) = template(&[]) else { return };
     let resources = template.resources();
-    for (_, function) in functions(&resources) {
+    for (id, function) in functions(&resources) {
         let variables = function["Environment"]["Variables"].as_object().unwrap();
         let environment: Environment = variables
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
             .collect();
-        let policy = |environment| PasswordPolicy::read(environment, EXCLUDED_CHARACTERS).unwrap();
-        assert_eq!(policy(&environment), policy(&Environment::default()));
-        let strategies = |environment| format!("{:?}", strategies(environment).unwrap());
-        assert_eq!(strategies(&environment), strategies(&Environment::default()));
-        let postgres = |environment| format!("{:?}", Postgres::read(environment).unwrap());
-        assert_eq!(postgres(&environment), postgres(&Environment::default()));
+        assert_eq!(settings(id, &environment), settings(id, &Environment::default()));
         assert_eq!(environment.text("SECRETS_MANAGER_ENDPOINT").unwrap(), None);
     }
+}
+
+/// What a function makes of its variables.
+fn settings(function: &str, environment: &Environment) -> (PasswordPolicy, [String; 2]) {
+    let (characters, strategies, database) = match function {
+        "RotatePostgres" => (
+            rotate_postgres::EXCLUDED_CHARACTERS,
+            rotate_postgres::strategies(environment),
+            format!("{:?}", rotate_postgres::Postgres::read(environment).unwrap()),
+        ),
+        "RotateMysql" => (
+            rotate_mysql::EXCLUDED_CHARACTERS,
+            rotate_mysql::strategies(environment),
+            format!("{:?}", rotate_mysql::Mysql::read(environment).unwrap()),
+        ),
+        other => panic!("which settings has {other}?"),
+    };
+    let policy = PasswordPolicy::read(environment, characters).unwrap();
+    (policy, [format!("{:?}", strategies.unwrap()), database])
 }
 
 #[test]

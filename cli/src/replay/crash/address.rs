@@ -29,11 +29,11 @@ impl Target {
         let Some(host) = host.as_str().filter(|host| !host.is_empty()) else {
             return Err(unusable("the secret's field \"host\" is not a name"));
         };
-        if !field("ssl").is_some_and(says_false) {
+        if !field("ssl").is_some_and(says_which) {
             return Err(unusable(
-                "the messages to the database can be counted in plaintext only, so the secret's \
-                 field \"ssl\" must be false here; take a copy of the file that points at a test \
-                 database, with \"ssl\": false",
+                "how many messages there are to be counted depends on TLS, so the secret's field \
+                 \"ssl\" must be true or false here; take a copy of the file that points at a test \
+                 database, with \"ssl\": false, or with true and its name in TLS_SERVER_NAME",
             ));
         }
         let port_field = field("port").cloned().unwrap_or_default();
@@ -103,10 +103,12 @@ fn document(value: &str) -> Option<Map<String, Value>> {
     serde_json::from_str(value).ok()
 }
 
-fn says_false(ssl: &Value) -> bool {
+/// With TLS, the messages of its handshake are turns too. Those of TLS 1.2 are always the same; a
+/// server of TLS 1.3 sends tickets afterwards, which may come before or after the client's next.
+fn says_which(ssl: &Value) -> bool {
     match ssl {
-        Value::Bool(ssl) => !ssl,
-        Value::String(text) => text.eq_ignore_ascii_case("false"),
+        Value::Bool(_) => true,
+        Value::String(text) => ["true", "false"].iter().any(|one| text.eq_ignore_ascii_case(one)),
         _ => false,
     }
 }
@@ -152,7 +154,7 @@ mod tests {
         }
         for (value, word) in [
             (r#"{"host":"db","port":1}"#, "\"ssl\""),
-            (r#"{"host":"db","port":1,"ssl":true}"#, "\"ssl\": false"),
+            (r#"{"host":"db","port":1,"ssl":null}"#, "\"ssl\": false"),
             (r#"{"host":"db","port":1,"ssl":"no"}"#, "\"ssl\""),
             (r#"{"host":"db","ssl":false}"#, "\"port\""),
             (r#"{"host":"db","port":0,"ssl":false}"#, "\"port\""),

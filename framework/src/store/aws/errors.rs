@@ -7,7 +7,7 @@ use crate::store::{StoreError, StoreErrorCode};
 
 /// The one place where SDK errors become ours, by code: throttling and AccessDenied are not
 /// modelled by the service, so their types cannot be matched.
-pub(super) fn store_error<E, R>(error: &SdkError<E, R>) -> StoreError
+pub(crate) fn store_error<E, R>(error: &SdkError<E, R>) -> StoreError
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
     R: std::fmt::Debug + 'static,
@@ -17,10 +17,9 @@ where
     let name = metadata.code().unwrap_or_default();
     let message = metadata.message().unwrap_or("the service gave no message");
     match code_of(name) {
-        StoreErrorCode::Other if name.is_empty() => StoreError::new(
-            StoreErrorCode::Unreachable,
-            "the answer is not one of Secrets Manager's",
-        ),
+        StoreErrorCode::Other if name.is_empty() => {
+            StoreError::new(StoreErrorCode::Unreachable, "the answer is not one that AWS gives")
+        }
         StoreErrorCode::Other => {
             StoreError::new(StoreErrorCode::Other, format!("{name}: {message}"))
         }

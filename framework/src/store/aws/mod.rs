@@ -1,18 +1,18 @@
-//! Secrets Manager through the AWS SDK. The only folder that names an SDK type.
+//! Secrets Manager through the AWS SDK. Only this folder and `rds/aws.rs` name an SDK type.
 
 mod errors;
 
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use aws_config::BehaviorVersion;
 use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::primitives::DateTime;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use secrecy::{ExposeSecret, SecretString};
 
-use self::errors::{store_error, without_quote};
+use self::errors::without_quote;
 use crate::config::{Environment, refused};
 use crate::error::Error;
 use crate::ids::{RotationToken, SecretId, VersionId};
@@ -20,6 +20,8 @@ use crate::store::{
     AWSCURRENT, AWSPENDING, SecretDescription, SecretStore, Select, StoreError, StoreErrorCode,
     StoredValue, StoredVersion, VersionSummary,
 };
+
+pub(crate) use self::errors::store_error;
 
 /// AWS's templates name the endpoint so.
 const ENDPOINT: &str = "SECRETS_MANAGER_ENDPOINT";
@@ -49,21 +51,25 @@ impl AwsStore {
         for name in [ENDPOINT, "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL"] {
             check_endpoint(environment, name)?;
         }
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIME).build();
-        let shared = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(http)
-            .timeout_config(timeouts)
-            .load()
-            .await;
-        let mut settings = aws_sdk_secretsmanager::config::Builder::from(&shared);
+        let mut settings = aws_sdk_secretsmanager::config::Builder::from(&shared_settings().await);
         if let Some(endpoint) = environment.text(ENDPOINT)? {
             settings = settings.endpoint_url(endpoint);
         }
         Ok(Self { client: Client::from_conf(settings.build()) })
     }
+}
+
+/// What the clients of all services share: Region, credentials, the HTTPS stack, time limits.
+pub(crate) async fn shared_settings() -> SdkConfig {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIME).build();
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http)
+        .timeout_config(timeouts)
+        .load()
+        .await
 }
 
 #[async_trait]
@@ -181,7 +187,7 @@ impl SecretStore for AwsStore {
 }
 
 /// Refuses an endpoint that no request could be sent to, at start rather than at every step.
-fn check_endpoint(environment: &Environment, name: &str) -> Result<(), Error> {
+pub(crate) fn check_endpoint(environment: &Environment, name: &str) -> Result<(), Error> {
     let Some(endpoint) = environment.text(name)? else { return Ok(()) };
     let authority = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
     let plain = |host: &str| {

@@ -15,7 +15,7 @@
 //! | rule 11, memory | the same process for all; planted: [`Carelessness::Memory`] |
 
 use super::careless::{self, Carelessness};
-use super::database::{Commit, Defect, Model};
+use super::database::{Commit, Defect, Model, Policy};
 use super::{assert_caught, assert_caught_in, assert_safe};
 use crate::config::Environment;
 use crate::rotator::Rotator;
@@ -41,6 +41,14 @@ fn alternating_users_over_several_databases_survive_every_sweep() {
 #[test]
 fn alternating_users_without_transactions_survive_every_sweep() {
     assert_safe(&testbed(Commit::PerStatement, None, None));
+}
+
+#[test]
+fn alternating_users_survive_where_no_password_may_be_used_again() {
+    assert_safe(&SharedServer::new(Overlap::Full, |server: &Server| {
+        let model = Model::with_policy(server, Commit::PerStatement, Policy::History);
+        careless::alternating(model, &Environment::default(), None)
+    }));
 }
 
 #[tokio::test]

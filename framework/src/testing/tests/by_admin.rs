@@ -7,7 +7,7 @@
 //! | F8, an account that is none of the secret's | `takeover`; planted: [`Carelessness::NoProof`] |
 
 use super::careless::{self, Carelessness};
-use super::database::{Commit, Defect, Model};
+use super::database::{Commit, Defect, Model, Policy};
 use super::{assert_caught_in, assert_safe};
 use crate::config::Environment;
 use crate::rotator::Rotator;
@@ -27,6 +27,14 @@ fn testbed(
 #[test]
 fn single_user_by_admin_survives_every_sweep() {
     assert_safe(&testbed(None, None));
+}
+
+#[test]
+fn single_user_by_admin_survives_where_no_password_may_be_used_again() {
+    assert_safe(&SharedServer::new(Overlap::None, |server: &Server| {
+        let model = Model::with_policy(server, Commit::PerDatabase, Policy::History);
+        careless::by_admin(model, &Environment::default(), None)
+    }));
 }
 
 #[tokio::test]

@@ -47,16 +47,64 @@ pub(super) enum Defect {
     HalfMade,
 }
 
+/// Which passwords the server takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Policy {
+    /// Any.
+    Any,
+    /// None.
+    None,
+    /// None that the account ever had, the present one included.
+    History,
+}
+
 /// A [`Server`] with an admin.
 pub(super) struct Model {
     base: ModelDatabase,
     pub(super) commit: Commit,
     pub(super) defect: Option<Defect>,
+    policy: Policy,
 }
 
 impl Model {
     pub(super) fn new(server: &Server, commit: Commit, defect: Option<Defect>) -> Arc<Self> {
-        Arc::new(Self { base: ModelDatabase(server.clone()), commit, defect })
+        let base = ModelDatabase(server.clone());
+        Arc::new(Self { base, commit, defect, policy: Policy::Any })
+    }
+
+    /// A model without a defect whose server has this policy.
+    pub(super) fn with_policy(server: &Server, commit: Commit, policy: Policy) -> Arc<Self> {
+        Arc::new(Self { base: ModelDatabase(server.clone()), commit, defect: None, policy })
+    }
+
+    /// Sets a password, and lets its user in, in one statement, if the policy allows it.
+    pub(super) async fn set_password(
+        &self,
+        session: &mut Session,
+        user: &str,
+        password: &SecretString,
+    ) -> Result<Change, Error> {
+        let (user, password) = (user.to_owned(), password.expose_secret().to_owned());
+        let refused = session.ask("does the policy allow the password?", |accounts| {
+            let account = accounts.get(&user);
+            let had = account
+                .is_some_and(|one| one.password == password || one.dual.former.contains(&password));
+            self.policy == Policy::None || (self.policy == Policy::History && had)
+        });
+        if refused.await? {
+            let what = "the server's policy refuses the password";
+            return Ok(Change::Refused(Error::new(ErrorKind::Unsupported, what)));
+        }
+        let keeps = self.policy == Policy::History;
+        let name = format!("set the password of {user}");
+        let change = session.change(&name, move |accounts| {
+            let Some(account) = accounts.get_mut(&user) else { return };
+            let former = std::mem::replace(&mut account.password, password);
+            account.dual.former.extend(keeps.then_some(former));
+            account.rights.locked = false;
+        });
+        change.await?;
+        Ok(Change::Made)
     }
 
     pub(super) fn has(&self, defect: Defect) -> bool {
@@ -163,15 +211,9 @@ impl Administered for Model {
         session.lock(&user).await?;
         judge_reset(&session, admin, &user).await?;
         self.pass(fence).await?;
-        let password = target.password.expose_secret().to_owned();
-        let change = session.change("ALTER ROLE", move |accounts| {
-            if let Some(account) = accounts.get_mut(&user) {
-                account.password = password;
-            }
-        });
-        change.await?;
+        let change = self.set_password(&mut session, &user, &target.password).await?;
         session.commit().await?;
-        Ok(Change::Made)
+        Ok(change)
     }
 
     async fn preflight_reset(
@@ -231,10 +273,9 @@ impl Alternates for Model {
     ) -> Result<Change, Error> {
         let work = Work { model: self, admin, install, password, fence, turn };
         match self.commit {
-            Commit::PerDatabase => work.in_transactions().await?,
-            Commit::PerStatement => work.in_statements().await?,
+            Commit::PerDatabase => work.in_transactions().await,
+            Commit::PerStatement => work.in_statements().await,
         }
-        Ok(Change::Made)
     }
 
     async fn differences(

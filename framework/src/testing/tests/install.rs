@@ -1,13 +1,13 @@
 //! What one user of a pair lacks, and the statements that give it.
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::database::{Defect, Model};
 use crate::error::{Error, ErrorKind};
 use crate::rotator::Fence;
 use crate::testing::models::{Account, Accounts, Grant, Mark, Session, SharedServer};
 use crate::turn::Turn;
-use crate::users::{Administered, Install, Login, Standing};
+use crate::users::{Administered, Change, Install, Login, Standing};
 
 /// What is to be done in one database, or in all.
 #[derive(Default)]
@@ -65,7 +65,7 @@ impl Work<'_> {
     }
 
     /// Each database in a transaction of its own, then the password in one.
-    pub(super) async fn in_transactions(&self) -> Result<(), Error> {
+    pub(super) async fn in_transactions(&self) -> Result<Change, Error> {
         if self.has(Defect::PasswordFirst) {
             self.password_in_transaction(true).await?;
         }
@@ -73,7 +73,7 @@ impl Work<'_> {
             self.reconcile(database).await?;
         }
         match self.has(Defect::PasswordFirst) {
-            true => Ok(()),
+            true => Ok(Change::Made),
             false => self.password_in_transaction(false).await,
         }
     }
@@ -93,7 +93,7 @@ impl Work<'_> {
         Ok(session.commit().await?)
     }
 
-    async fn password_in_transaction(&self, make: bool) -> Result<(), Error> {
+    async fn password_in_transaction(&self, make: bool) -> Result<Change, Error> {
         let mut session = self.model.log_in_as_admin(self.admin, self.turn).await?;
         let [first, ..] = SharedServer::DATABASES;
         self.enter(&mut session, first).await?;
@@ -102,8 +102,9 @@ impl Work<'_> {
             let plan = Plan { create: true, ..Plan::default() };
             self.carry_out(&mut session, plan).await?;
         }
-        self.set_password(&mut session).await?;
-        Ok(session.commit().await?)
+        let change = self.set_password(&mut session).await?;
+        session.commit().await?;
+        Ok(change)
     }
 
     async fn enter(&self, session: &mut Session, database: &str) -> Result<(), Error> {
@@ -114,7 +115,7 @@ impl Work<'_> {
     }
 
     /// One statement after the other, the one that lets in last.
-    pub(super) async fn in_statements(&self) -> Result<(), Error> {
+    pub(super) async fn in_statements(&self) -> Result<Change, Error> {
         let mut session = self.model.log_in_as_admin(self.admin, self.turn).await?;
         self.model.limit(&session).await?;
         session.lock(self.install.target).await?;
@@ -124,7 +125,8 @@ impl Work<'_> {
             let create = Plan { create: plan.create, ..Plan::default() };
             self.carry_out(&mut session, create).await?;
             self.set_password(&mut session).await?;
-            return self.carry_out(&mut session, Plan { create: false, ..plan }).await;
+            self.carry_out(&mut session, Plan { create: false, ..plan }).await?;
+            return Ok(Change::Made);
         }
         self.carry_out(&mut session, plan).await?;
         self.set_password(&mut session).await
@@ -162,13 +164,9 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// What lets the user in: its password, and its being unlocked, in one statement.
-    async fn set_password(&self, session: &mut Session) -> Result<(), Error> {
-        let password = self.password.expose_secret().to_owned();
-        let change = self.alter(session, "set the password of", move |account| {
-            (account.password, account.rights.locked) = (password, false);
-        });
-        change.await
+    /// What lets the user in: its password, and its being unlocked.
+    async fn set_password(&self, session: &mut Session) -> Result<Change, Error> {
+        self.model.set_password(session, self.install.target, self.password).await
     }
 
     async fn alter(

@@ -1,5 +1,6 @@
 //! The kit, tried on what is known to be safe and on what is known to be broken.
 
+mod admin_secret;
 mod alternation;
 mod broken_engine;
 mod broken_rotator;

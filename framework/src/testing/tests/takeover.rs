@@ -19,18 +19,18 @@ use crate::turn::{Deadline, Turn};
 type Rotate = fn(&Server) -> Box<dyn Rotator>;
 
 /// A secret and the server that it leads to.
-struct Place {
-    store: MemoryStore,
-    secret: SecretId,
-    server: Server,
-    remote: Box<dyn Remote>,
+pub(super) struct Place {
+    pub(super) store: MemoryStore,
+    pub(super) secret: SecretId,
+    pub(super) server: Server,
+    pub(super) remote: Box<dyn Remote>,
 }
 
-fn token(number: u32) -> VersionId {
+pub(super) fn token(number: u32) -> VersionId {
     VersionId::from_store(format!("v{number}-{}", "0".repeat(32)))
 }
 
-fn document(user: &str, password: &str) -> SecretValue {
+pub(super) fn document(user: &str, password: &str) -> SecretValue {
     let admin = SharedServer::ADMIN_SECRET;
     let text = format!(
         r#"{{"engine":"model","host":"model","username":"{user}","password":"{password}","masterarn":"{admin}"}}"#
@@ -40,7 +40,11 @@ fn document(user: &str, password: &str) -> SecretValue {
 
 /// The accounts besides those of every server, and the values that the secret held one after the
 /// other.
-fn place(strangers: &[(&str, Account)], values: &[(&str, &str)], rotate: Rotate) -> Place {
+pub(super) fn place(
+    strangers: &[(&str, Account)],
+    values: &[(&str, &str)],
+    rotate: Rotate,
+) -> Place {
     let server = SharedServer::server(&Wire::default());
     let strangers = strangers.iter().map(|(name, account)| ((*name).to_owned(), account.clone()));
     server.arrange(|accounts| accounts.extend(strangers));
@@ -61,7 +65,7 @@ fn place(strangers: &[(&str, Account)], values: &[(&str, &str)], rotate: Rotate)
 
 impl Place {
     /// One rotation, up to the step that fails.
-    async fn rotate(&self, number: u32) -> Result<(), Error> {
+    pub(super) async fn rotate(&self, number: u32) -> Result<(), Error> {
         let function = "arn:aws:lambda:us-east-1:000000000000:function:kit";
         let token = token(number);
         self.store.rotate(&self.secret, &NewRotation::now(&token, function)).unwrap();
@@ -71,7 +75,7 @@ impl Place {
         Ok(())
     }
 
-    async fn step(&self, step: Step, token: &VersionId) -> Result<Outcome, Error> {
+    pub(super) async fn step(&self, step: Step, token: &VersionId) -> Result<Outcome, Error> {
         let (secret, token) = (self.secret.clone(), token.clone());
         let event = RotationEvent { step, secret, token, rotation_token: None };
         let turn = Turn::new(Deadline::after(std::time::Duration::from_secs(60)));
@@ -102,7 +106,7 @@ impl Place {
 
 const TOUCHED: &str = "a stranger's account was touched";
 
-fn alternating(server: &Server) -> Box<dyn Rotator> {
+pub(super) fn alternating(server: &Server) -> Box<dyn Rotator> {
     let model = Model::new(server, Commit::PerDatabase, None);
     careless::alternating(model, &Environment::default(), None)
 }
@@ -117,7 +121,7 @@ fn adopting(server: &Server) -> Box<dyn Rotator> {
     careless::alternating(model, &Environment::from([("ADOPT_USERS", "app_clone")]), None)
 }
 
-fn by_admin(server: &Server) -> Box<dyn Rotator> {
+pub(super) fn by_admin(server: &Server) -> Box<dyn Rotator> {
     let model = Model::new(server, Commit::PerDatabase, None);
     careless::by_admin(model, &Environment::default(), None)
 }
@@ -127,13 +131,13 @@ fn by_admin_without_proof(server: &Server) -> Box<dyn Rotator> {
     careless::by_admin(model, &Environment::default(), Some(Carelessness::NoProof))
 }
 
-fn repairing(server: &Server) -> Box<dyn Rotator> {
+pub(super) fn repairing(server: &Server) -> Box<dyn Rotator> {
     let model = Model::new(server, Commit::PerDatabase, None);
     let settings = Environment::from([("REPAIR_USERS", "app, somebody, admin, deputy")]);
     careless::by_admin(model, &settings, None)
 }
 
-fn account(password: &str) -> Account {
+pub(super) fn account(password: &str) -> Account {
     Account::with_password(password)
 }
 
@@ -219,7 +223,7 @@ async fn f8_an_account_that_no_recorded_password_opens_is_not_reset() {
 }
 
 #[tokio::test]
-async fn f8_configuration_repairs_an_account_and_nothing_above_it() {
+async fn beyond_08_configuration_repairs_an_account_and_nothing_above_it() {
     let repaired = place(&[], &[("app", "lost")], repairing);
     repaired.rotate(1).await.unwrap();
     assert_eq!(repaired.remote.complaint(), None);

@@ -1,0 +1,139 @@
+//! The RDS API through the AWS SDK. The only file beside the store's that names an SDK type.
+
+use std::fmt::Debug;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_rds::Client;
+use aws_sdk_rds::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_rds::types::{DbCluster, DbInstance};
+
+use super::{Cluster, Instance, Rds};
+use crate::config::Environment;
+use crate::error::{Error, ErrorKind};
+use crate::store::aws::{check_endpoint, shared_settings, store_error};
+use crate::turn::Turn;
+
+/// As every AWS SDK names the endpoint of one service.
+const ENDPOINT: &str = "AWS_ENDPOINT_URL_RDS";
+
+/// The RDS API that Lambda functions ask. Nothing is prepared before the first question: most
+/// functions never have one.
+pub struct AwsRds {
+    endpoint: Option<String>,
+    client: OnceLock<Client>,
+}
+
+impl AwsRds {
+    /// Reads `AWS_ENDPOINT_URL_RDS`; Region and credentials are found as every AWS SDK finds them,
+    /// once they are needed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the variable.
+    ///
+    /// ```
+    /// use fourstep::Environment;
+    /// use fourstep::rds::AwsRds;
+    ///
+    /// AwsRds::read(&Environment::default()).unwrap();
+    /// let nowhere = Environment::from([("AWS_ENDPOINT_URL_RDS", "rds.example")]);
+    /// assert!(AwsRds::read(&nowhere).unwrap_err().to_string().contains("AWS_ENDPOINT_URL_RDS"));
+    /// ```
+    pub fn read(environment: &Environment) -> Result<Self, Error> {
+        check_endpoint(environment, ENDPOINT)?;
+        let endpoint = environment.text(ENDPOINT)?.map(str::to_owned);
+        Ok(Self { endpoint, client: OnceLock::new() })
+    }
+
+    async fn client(&self) -> &Client {
+        if let Some(client) = self.client.get() {
+            return client;
+        }
+        let mut settings = aws_sdk_rds::config::Builder::from(&shared_settings().await);
+        if let Some(endpoint) = &self.endpoint {
+            settings = settings.endpoint_url(endpoint);
+        }
+        self.client.get_or_init(|| Client::from_conf(settings.build()))
+    }
+}
+
+impl Debug for AwsRds {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("AwsRds")
+    }
+}
+
+#[async_trait]
+impl Rds for AwsRds {
+    async fn instance(&self, id: &str, turn: &Turn) -> Result<Option<Instance>, Error> {
+        let request = self.client().await.describe_db_instances().db_instance_identifier(id);
+        let answer = answered("DescribeDBInstances", request.send(), turn).await?;
+        Ok(answer.and_then(|one| one.db_instances?.into_iter().next()).map(of_instance))
+    }
+
+    async fn cluster(&self, id: &str, turn: &Turn) -> Result<Option<Cluster>, Error> {
+        let request = self.client().await.describe_db_clusters().db_cluster_identifier(id);
+        let answer = answered("DescribeDBClusters", request.send(), turn).await?;
+        Ok(answer.and_then(|one| one.db_clusters?.into_iter().next()).map(of_cluster))
+    }
+}
+
+/// The answer to a call, counted and bounded by the deadline; `None` if there is no such database.
+async fn answered<T, E, R>(
+    operation: &'static str,
+    work: impl Future<Output = Result<T, SdkError<E, R>>>,
+    turn: &Turn,
+) -> Result<Option<T>, Error>
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+    R: Debug + 'static,
+{
+    turn.count_call(operation);
+    let way = "look at the function's way to the RDS API (VPC endpoint or NAT gateway, security \
+               groups, DNS)";
+    let bounded = turn.deadline().bound(operation, Duration::MAX, work).await;
+    let error = match bounded.map_err(|error| error.caused_by(way))? {
+        Ok(answer) => return Ok(Some(answer)),
+        Err(error) => error,
+    };
+    // The API's two names for it, with and without the suffix of the SDK's type.
+    let code = error.code().unwrap_or_default();
+    if ["DBInstanceNotFound", "DBClusterNotFound"].contains(&code.trim_end_matches("Fault")) {
+        return Ok(None);
+    }
+    let cause = store_error(&error);
+    let kind = cause.code.kind();
+    let error = Error::new(kind, format!("{operation} failed")).caused_by(&cause);
+    Err(match kind {
+        ErrorKind::Forbidden => {
+            error.caused_by(format!("let the function's role call rds:{operation}"))
+        }
+        ErrorKind::Unreachable => error.caused_by(way),
+        _ => error,
+    })
+}
+
+fn of_instance(found: DbInstance) -> Instance {
+    let (host, port) = found.endpoint.map(|one| (one.address, one.port)).unwrap_or_default();
+    Instance {
+        id: found.db_instance_identifier.unwrap_or_default(),
+        engine: found.engine.unwrap_or_default(),
+        host,
+        port: port.and_then(|port| port.try_into().ok()),
+        cluster: found.db_cluster_identifier,
+        source_instance: found.read_replica_source_db_instance_identifier,
+        source_cluster: found.read_replica_source_db_cluster_identifier,
+    }
+}
+
+fn of_cluster(found: DbCluster) -> Cluster {
+    let custom = found.custom_endpoints.unwrap_or_default();
+    Cluster {
+        id: found.db_cluster_identifier.unwrap_or_default(),
+        engine: found.engine.unwrap_or_default(),
+        host: found.endpoint,
+        port: found.port.and_then(|port| port.try_into().ok()),
+        others: found.reader_endpoint.into_iter().chain(custom).collect(),
+    }
+}

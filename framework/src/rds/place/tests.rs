@@ -1,0 +1,140 @@
+use super::*;
+use async_trait::async_trait;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::turn::Deadline;
+
+/// What an account holds, and which questions were asked. The real API answers in `tests/it/rds.rs`.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    pub(crate) instances: Vec<Instance>,
+    pub(crate) clusters: Vec<Cluster>,
+    pub(crate) asked: Mutex<Vec<String>>,
+}
+
+impl Listed {
+    fn ask(&self, what: String) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+    }
+}
+
+#[async_trait]
+impl Rds for Listed {
+    async fn instance(&self, id: &str, _: &Turn) -> Result<Option<Instance>, Error> {
+        self.ask(format!("instance {id}"));
+        let id = id.rsplit(':').next().unwrap_or(id);
+        Ok(self.instances.iter().find(|one| one.id.eq_ignore_ascii_case(id)).cloned())
+    }
+
+    async fn cluster(&self, id: &str, _: &Turn) -> Result<Option<Cluster>, Error> {
+        self.ask(format!("cluster {id}"));
+        let id = id.rsplit(':').next().unwrap_or(id);
+        Ok(self.clusters.iter().find(|one| one.id.eq_ignore_ascii_case(id)).cloned())
+    }
+}
+
+const ZONE: &str = "abc.us-east-1.rds.amazonaws.com";
+
+/// An instance and its replica, a cluster of two with its replica, and another of each.
+pub(crate) fn account() -> Listed {
+    let instance = |id: &str, cluster: Option<&str>| Instance {
+        id: id.to_owned(),
+        engine: "postgres".to_owned(),
+        host: Some(format!("{id}.{ZONE}")),
+        port: Some(5432),
+        cluster: cluster.map(str::to_owned),
+        ..Instance::default()
+    };
+    let cluster = |id: &str| Cluster {
+        id: id.to_owned(),
+        engine: "aurora-postgresql".to_owned(),
+        host: Some(format!("{id}.cluster-{ZONE}")),
+        port: Some(5433),
+        others: vec![
+            format!("{id}.cluster-ro-{ZONE}"),
+            format!("reports-{id}.cluster-custom-{ZONE}"),
+        ],
+    };
+    let replica = Instance { source_instance: Some("db".to_owned()), ..instance("copy", None) };
+    let follower = Instance { source_cluster: Some("sea".to_owned()), ..instance("pond", None) };
+    Listed {
+        instances: vec![
+            instance("db", None),
+            replica,
+            instance("other", None),
+            instance("sea-1", Some("sea")),
+            instance("sea-2", Some("sea")),
+            follower,
+            instance("lake-1", Some("lake")),
+        ],
+        clusters: vec![cluster("sea"), cluster("lake")],
+        asked: Mutex::default(),
+    }
+}
+
+fn turn() -> Turn {
+    Turn::new(Deadline::after(Duration::from_secs(9)))
+}
+
+#[tokio::test]
+async fn parity_39_replicas_reader_endpoints_and_members_are_the_same_database() {
+    let (account, turn) = (account(), turn());
+    for (admin, user, same) in [
+        ("db.", "copy.", true),
+        ("db.", "other.", false),
+        // Whoever writes to a copy is refused by it: the admin must be of the original.
+        ("copy.", "db.", false),
+        ("sea.cluster-", "sea.cluster-ro-", true),
+        ("sea.cluster-", "SEA.cluster-RO-", true),
+        ("sea.cluster-", "reports-sea.cluster-custom-", true),
+        ("sea.cluster-", "sea-2.", true),
+        ("sea.cluster-", "pond.", true),
+        ("sea-1.", "sea.cluster-ro-", true),
+        ("sea-1.", "sea-2.", true),
+        ("sea.cluster-", "lake.cluster-", false),
+        ("sea.cluster-", "lake.cluster-ro-", false),
+        ("sea.cluster-", "lake-1.", false),
+        ("sea-1.", "db.", false),
+        ("nobody.", "db.", false),
+    ] {
+        let (one, other) = (format!("{admin}{ZONE}"), format!("{user}{ZONE}"));
+        let found = same_database(&account, &one, &other, &turn).await.unwrap();
+        assert_eq!(found, same, "{admin} {user}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_proves_nothing_and_a_host_elsewhere_is_not_asked_about() {
+    let (account, turn) = (account(), turn());
+    // The names begin as the instances' do, and are of another Region, or another account.
+    let copy = "copy.xyz.eu-west-1.rds.amazonaws.com";
+    assert!(!same_database(&account, &format!("db.{ZONE}"), copy, &turn).await.unwrap());
+    let db = "db.xyz.eu-west-1.rds.amazonaws.com";
+    assert!(!same_database(&account, db, &format!("copy.{ZONE}"), &turn).await.unwrap());
+    account.asked.lock().unwrap().clear();
+    for user in ["copy.example", "10.0.0.7", "localhost", ""] {
+        assert!(!same_database(&account, &format!("db.{ZONE}"), user, &turn).await.unwrap());
+    }
+    assert!(account.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn parity_38_a_managed_secret_is_found_by_its_tags_in_any_case() {
+    let (account, turn) = (account(), turn());
+    let arn = |kind: &str, id: &str| format!("arn:aws:rds:us-east-1:111122223333:{kind}:{id}");
+    for (tag, arn, host, port) in [
+        ("aws:rds:primaryDBInstanceArn", arn("db", "db"), format!("db.{ZONE}"), 5432),
+        ("aws:rds:primaryDBClusterArn", arn("cluster", "sea"), format!("sea.cluster-{ZONE}"), 5433),
+    ] {
+        let tags = [(tag.to_owned(), arn)].into();
+        let place = managed_by(&account, &tags, &turn).await.unwrap();
+        assert_eq!((place.host, place.port), (host, port));
+    }
+    let gone = [(CLUSTER_TAG.to_owned(), arn("cluster", "gone"))].into();
+    let error = managed_by(&account, &gone, &turn).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let error = managed_by(&account, &BTreeMap::new(), &turn).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Malformed);
+    assert!(error.to_string().contains(INSTANCE_TAG), "{error}");
+}

@@ -1,0 +1,281 @@
+//! The RDS API through the AWS SDK, asked of moto, which others wrote; and which database an admin is
+//! sent to by what it answers. There is no server behind the names that moto gives, so whoever would
+//! connect writes down where to.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_rds::Client;
+use fourstep::rds::{AwsRds, Rds};
+use fourstep::store::memory::{MemoryStore, NewRotation, NewSecret};
+use fourstep::users::{Administered, Attempt, ByAdmin, Change, Database, Dialect, Login};
+use fourstep::{
+    Deadline, Engine, Environment, Error, ErrorKind, Fence, Finding, PasswordPolicy, RotationEvent,
+    SecretId, SecretString, Step, Turn,
+};
+use serde_json::{Value, json};
+
+use crate::support::skip;
+use crate::support::stage::{FUNCTION, new_token};
+
+const DIALECT: Dialect = Dialect {
+    engines: &["postgres", "aurora-postgresql"],
+    default_port: 5432,
+    default_dbname: None,
+    most_older_logins: 0,
+};
+
+/// A database that lets everybody in and writes down to which server an admin went.
+#[derive(Default)]
+struct Witness(Mutex<Vec<String>>);
+
+#[async_trait]
+impl Database for Witness {
+    type Session = ();
+
+    fn dialect(&self) -> &Dialect {
+        &DIALECT
+    }
+
+    async fn log_in(&self, _: &Login, _: &Turn) -> Result<Attempt<()>, Error> {
+        Ok(Attempt::Accepted(()))
+    }
+
+    async fn change_own_password(
+        &self,
+        _: (),
+        _: &Login,
+        _: &SecretString,
+        _: &Fence<'_>,
+        _: &Turn,
+    ) -> Result<Change, Error> {
+        panic!("the admin changes it")
+    }
+
+    async fn preflight(&self, _: (), _: &Login, _: &Turn) -> Result<Vec<Finding>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl Administered for Witness {
+    async fn reset_password(
+        &self,
+        admin: &Login,
+        _: &Login,
+        fence: &Fence<'_>,
+        _: &Turn,
+    ) -> Result<Change, Error> {
+        fence.pass().await?;
+        self.0.lock().unwrap().push(admin.server());
+        Ok(Change::Made)
+    }
+
+    async fn preflight_reset(&self, _: &Login, _: &Login, _: &Turn) -> Result<Vec<Finding>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+fn turn() -> Turn {
+    Turn::new(Deadline::after(Duration::from_secs(30)))
+}
+
+/// createSecret and setSecret of a user on `host`, by an admin whose secret has this value and these
+/// tags, with the RDS API at `endpoint`: the server that the admin went to.
+async fn set(
+    endpoint: &str,
+    host: &str,
+    (admin, tags): (Value, &[(&str, &str)]),
+) -> Result<String, Error> {
+    let store = MemoryStore::new();
+    let value = Some(admin.to_string().as_str().into());
+    let tags = tags.iter().map(|(key, arn)| ((*key).to_owned(), (*arn).to_owned())).collect();
+    let admin = store.create("admin", NewSecret { value, tags, ..NewSecret::default() }).unwrap();
+    let user = json!({
+        "engine": "postgres", "host": host, "username": "app", "password": "first",
+        "masterarn": admin.arn,
+    });
+    let value = Some(user.to_string().as_str().into());
+    store.create("user", NewSecret { value, ..NewSecret::default() }).unwrap();
+    let (secret, token) = (SecretId::parse("user").unwrap(), new_token());
+    store.rotate(&secret, &NewRotation::now(&token, FUNCTION)).unwrap();
+    let environment = Environment::from([("AWS_ENDPOINT_URL_RDS", endpoint)]);
+    let database = Arc::new(Witness::default());
+    let policy = PasswordPolicy::default();
+    let rotator = ByAdmin::read(&environment, database.clone(), policy).unwrap();
+    for step in [Step::Create, Step::Set] {
+        let (secret, token) = (secret.clone(), token.clone());
+        let event = RotationEvent { step, secret, token, rotation_token: None };
+        Engine::new(&store, &rotator).step(&event, &turn()).await?;
+    }
+    let went = database.0.lock().unwrap().pop();
+    Ok(went.expect("the admin went somewhere"))
+}
+
+fn of(host: &str) -> (Value, &'static [(&'static str, &'static str)]) {
+    let admin =
+        json!({"engine": "postgres", "host": host, "username": "postgres", "password": "q"});
+    (admin, &[])
+}
+
+/// Instances, a replica and a cluster of one account at moto, under names of their own.
+struct Account {
+    url: String,
+    client: Client,
+    name: String,
+}
+
+impl Account {
+    async fn new() -> Option<Self> {
+        let Ok(url) = std::env::var("FOURSTEP_TEST_MOTO") else {
+            skip("FOURSTEP_TEST_MOTO");
+            return None;
+        };
+        let http = aws_smithy_http_client::Builder::new().build_http();
+        let shared = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12());
+        let client = Client::new(&shared.http_client(http).endpoint_url(&url).load().await);
+        // An identifier begins with a letter.
+        let name = format!("n{}", &new_token().as_str()[..8]);
+        Some(Self { url, client, name })
+    }
+
+    fn id(&self, what: &str) -> String {
+        format!("{}-{what}", self.name)
+    }
+
+    /// The host and the ARN of a new instance.
+    async fn instance(&self, what: &str, cluster: Option<&str>) -> (String, String) {
+        let engine = if cluster.is_some() { "aurora-postgresql" } else { "postgres" };
+        let create = self
+            .client
+            .create_db_instance()
+            .db_instance_identifier(self.id(what))
+            .db_instance_class("db.t3.micro")
+            .engine(engine)
+            .set_db_cluster_identifier(cluster.map(|cluster| self.id(cluster)));
+        let create = match cluster {
+            Some(_) => create,
+            None => create
+                .allocated_storage(20)
+                .master_username("u")
+                .master_user_password("long-enough"),
+        };
+        let made = create.send().await.unwrap().db_instance.unwrap();
+        (made.endpoint.unwrap().address.unwrap(), made.db_instance_arn.unwrap())
+    }
+
+    async fn replica(&self, what: &str, source: &str) -> String {
+        let create = self.client.create_db_instance_read_replica();
+        let create = create.db_instance_identifier(self.id(what));
+        let made = create.source_db_instance_identifier(self.id(source)).send().await.unwrap();
+        made.db_instance.unwrap().endpoint.unwrap().address.unwrap()
+    }
+
+    /// The writer's endpoint, the readers', and the ARN of a new cluster.
+    async fn cluster(&self, what: &str) -> (String, String, String) {
+        let create = self.client.create_db_cluster().db_cluster_identifier(self.id(what));
+        let create = create.engine("aurora-postgresql").port(5433);
+        let create = create.master_username("u").master_user_password("long-enough");
+        let made = create.send().await.unwrap().db_cluster.unwrap();
+        (made.endpoint.unwrap(), made.reader_endpoint.unwrap(), made.db_cluster_arn.unwrap())
+    }
+}
+
+#[tokio::test]
+async fn instances_and_clusters_are_found_by_identifier_and_by_arn() {
+    let Some(account) = Account::new().await else { return };
+    let (host, arn) = account.instance("one", None).await;
+    let (writer, reader, cluster_arn) = account.cluster("sea").await;
+    let (_, member) = account.instance("sea-1", Some("sea")).await;
+    account.replica("copy", "one").await;
+    let environment = Environment::from([("AWS_ENDPOINT_URL_RDS", account.url.as_str())]);
+    let (rds, turn) = (AwsRds::read(&environment).unwrap(), turn());
+    for id in [account.id("one"), arn] {
+        let found = rds.instance(&id, &turn).await.unwrap().unwrap();
+        assert_eq!((found.host.as_deref(), found.port), (Some(host.as_str()), Some(5432)), "{id}");
+        assert_eq!((found.engine.as_str(), found.cluster), ("postgres", None));
+    }
+    for id in [account.id("sea"), cluster_arn] {
+        let found = rds.cluster(&id, &turn).await.unwrap().unwrap();
+        assert_eq!(
+            (found.host.as_deref(), found.port),
+            (Some(writer.as_str()), Some(5433)),
+            "{id}"
+        );
+        assert!(found.others.contains(&reader), "{found:?}");
+    }
+    let member = rds.instance(&member, &turn).await.unwrap().unwrap();
+    assert_eq!(member.cluster, Some(account.id("sea")));
+    let copy = rds.instance(&account.id("copy"), &turn).await.unwrap().unwrap();
+    assert_eq!(copy.source_instance, Some(account.id("one")));
+    assert_eq!(rds.instance(&account.id("gone"), &turn).await.unwrap(), None);
+    assert_eq!(rds.cluster(&account.id("gone"), &turn).await.unwrap(), None);
+    let calls = turn.tally().calls;
+    assert_eq!((calls["DescribeDBInstances"], calls["DescribeDBClusters"]), (5, 3));
+}
+
+#[tokio::test]
+async fn parity_38_an_admin_secret_that_rds_manages_leads_to_its_instance_or_cluster() {
+    let Some(account) = Account::new().await else { return };
+    let managed = || json!({"username": "postgres", "password": "q"});
+    let (host, arn) = account.instance("one", None).await;
+    let tags = [("aws:rds:primaryDBInstanceArn", arn.as_str())];
+    let went = set(&account.url, &host, (managed(), &tags)).await.unwrap();
+    assert_eq!(went, format!("{host}:5432"));
+
+    let (writer, reader, arn) = account.cluster("sea").await;
+    let tags = [("aws:rds:primaryDBClusterArn", arn.as_str())];
+    for host in [&writer, &reader] {
+        let went = set(&account.url, host, (managed(), &tags)).await.unwrap();
+        assert_eq!(went, format!("{writer}:5433"));
+    }
+    let error = set(&account.url, &host, (managed(), &tags)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Mismatch, "{error}");
+    let error = set(&account.url, &host, (managed(), &[])).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Malformed, "{error}");
+}
+
+#[tokio::test]
+async fn parity_39_replicas_and_reader_endpoints_are_served_and_other_databases_are_not() {
+    let Some(account) = Account::new().await else { return };
+    let (one, _) = account.instance("one", None).await;
+    let (other, _) = account.instance("other", None).await;
+    let copy = account.replica("copy", "one").await;
+    let (writer, reader, _) = account.cluster("sea").await;
+    let (member, _) = account.instance("sea-1", Some("sea")).await;
+    let (foreign, foreign_reader, _) = account.cluster("lake").await;
+    for (admin, user, served) in [
+        (&one, &copy, true),
+        (&one, &other, false),
+        (&writer, &reader, true),
+        (&writer, &member, true),
+        (&writer, &foreign, false),
+        (&writer, &foreign_reader, false),
+        (&writer, &one, false),
+    ] {
+        match set(&account.url, user, of(admin)).await {
+            Ok(went) => {
+                assert!(served, "{admin} was sent to change a user of {user}");
+                assert_eq!(went, format!("{admin}:5432"));
+            }
+            Err(error) => {
+                assert!(!served, "{admin} is of the database {user}: {error}");
+                assert_eq!(error.kind(), ErrorKind::Mismatch);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_rds_api_is_not_touched_where_the_secrets_say_it_all() {
+    // Nobody listens there.
+    let nowhere = "http://127.0.0.1:1";
+    let host = "db.abc.us-east-1.rds.amazonaws.com";
+    assert_eq!(set(nowhere, host, of(host)).await.unwrap(), format!("{host}:5432"));
+    let copy = "copy.abc.us-east-1.rds.amazonaws.com";
+    let error = set(nowhere, copy, of(host)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+    let text = error.to_string();
+    assert!(text.contains("DescribeDBInstances failed") && text.contains("the RDS API"), "{text}");
+}
