@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::takeover::{Place, account, alternating, place, repairing, token};
 use crate::engine::Engine;
 use crate::error::ErrorKind;
-use crate::rehearsal;
+use crate::event::Question;
 use crate::step::Step;
 use crate::store::AWSCURRENT;
 use crate::store::memory::NewRotation;
@@ -14,20 +14,17 @@ use crate::testing::models::Grant;
 use crate::turn::{Deadline, Turn};
 
 impl Place {
-    async fn asked(&self, question: &str) -> Result<Value, crate::Error> {
+    async fn asked(&self, question: Question) -> Result<Value, crate::Error> {
         let turn = Turn::new(Deadline::after(std::time::Duration::from_secs(60)));
         let rotator = self.remote.rotator();
         let engine = Engine::new(&self.store, &*rotator);
-        match question {
-            "plan" => rehearsal::plan(&engine, &self.secret, &turn).await,
-            _ => rehearsal::preflight(&engine, &self.secret, &turn).await,
-        }
+        engine.answer(question, &self.secret, &turn).await
     }
 
     /// The findings of a preflight that changes nothing, as kinds and texts.
     async fn findings(&self) -> Vec<(String, String)> {
         let before = self.server.arrange(|accounts| accounts.clone());
-        let answer = self.asked("preflight").await.unwrap();
+        let answer = self.asked(Question::Preflight).await.unwrap();
         assert!(self.server.arrange(|accounts| *accounts == before));
         let findings = answer["findings"].as_array().unwrap().iter();
         let text =
@@ -72,10 +69,11 @@ async fn preflight_of_what_would_succeed_finds_nothing_and_a_repair_is_a_warning
 
 #[tokio::test]
 async fn the_plan_names_the_user_that_is_next_or_says_why_there_is_none() {
-    let answer = place(&[], &[("app", "first")], alternating).asked("plan").await.unwrap();
+    let answer = place(&[], &[("app", "first")], alternating).asked(Question::Plan).await.unwrap();
     assert_eq!(answer["plan"], json!(["app_clone: Absent"]));
     let theirs = [("app_clone", account("theirs"))];
-    let error = place(&theirs, &[("app", "first")], alternating).asked("plan").await.unwrap_err();
+    let error =
+        place(&theirs, &[("app", "first")], alternating).asked(Question::Plan).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
 }
 

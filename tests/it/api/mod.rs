@@ -1,0 +1,10 @@
+//! rotate-api: specifications, and the real function at doubles of the vendors they describe.
+
+mod doubles;
+mod faults;
+mod hostile;
+mod iam;
+mod schema;
+mod support;
+mod updater;
+mod vendors;
