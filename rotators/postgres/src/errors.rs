@@ -172,10 +172,14 @@ pub(crate) fn of_probe(refusal: &ServerError) -> Error {
 /// Sorts an error of a statement of the admin's that carries no secret and is quoted.
 pub(crate) fn of_admin(statement: &str, refusal: &ServerError) -> Error {
     let (kind, meaning) = match refusal.code.as_str() {
-        "42501" => (ErrorKind::Forbidden, "the admin may not do this; nothing was changed"),
+        "42501" => (ErrorKind::Forbidden, "the admin may not do this, and it was rolled back"),
         // Objects that somebody dropped, changed or made meanwhile.
         "42704" | "42P01" | "42883" | "42703" | "3F000" | "3D000" | "42710" => {
             (ErrorKind::Conflict, "something was dropped or made meanwhile; retry")
+        }
+        // Another change of the same catalogue rows, or each of two waits for the other.
+        "23505" | "40001" | "40P01" => {
+            (ErrorKind::Conflict, "another session changed the same at the same moment; retry")
         }
         "2BP01" => (
             ErrorKind::Unsupported,

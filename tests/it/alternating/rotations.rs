@@ -66,6 +66,7 @@ async fn parity_35_four_rotations_alternate_and_a_slow_client_never_fails() {
         let shop = Shop::open(&server, &[]).await;
         let client = Client::start(&server, shop.stage.document(AWSCURRENT));
         let mut before = shop.stage.document(AWSCURRENT);
+        let quiet = server.log_length();
         for round in 1..=4 {
             *client.document.lock().unwrap() = before.clone();
             tokio::time::sleep(Duration::from_millis(40)).await;
@@ -74,6 +75,9 @@ async fn parity_35_four_rotations_alternate_and_a_slow_client_never_fails() {
             assert_eq!(current["username"], json!(expected), "round {round}");
             assert!(shop.logs_in(&current).await && shop.logs_in(&before).await, "round {round}");
             assert_eq!(shop.stage.document(AWSPREVIOUS), before);
+            let log = server.log_since(quiet);
+            assert!(log.contains("LOGIN PASSWORD 'SCRAM-SHA-256$"), "it logs every statement");
+            assert!(!log.contains(current["password"].as_str().unwrap()), "round {round}");
             // Between rotations the client has the version before this one.
             tokio::time::sleep(Duration::from_millis(40)).await;
             before = current;

@@ -1,7 +1,9 @@
 //! Accounts that are not the secret's: refused before anything is changed, with a way out that works.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use fourstep::store::memory::Fault;
 use fourstep::store::{AWSCURRENT, AWSPENDING};
 use fourstep::{ErrorKind, Step};
 use serde_json::json;
@@ -249,5 +251,36 @@ async fn rule_06_what_a_crash_leaves_cannot_log_in_and_is_taken_up_again() {
         assert!(exists(&server, &shop.clone_name()).await);
         assert!(shop.logs_in(&shop.stage.document(AWSPENDING)).await);
         shop.close().await;
+    }
+}
+
+/// F3 and F13: cancelled before the first database, before the second, before the password.
+#[tokio::test]
+async fn rule_03_a_container_whose_rotation_was_cancelled_stops_at_each_fence() {
+    for server in both_versions() {
+        for fence in 1..=3 {
+            let shop = Shop::open(&server, &[]).await;
+            let token = shop.stage.play(&[Step::Create]).await;
+            let (secret, cancelled) = (shop.stage.secret.clone(), token.clone());
+            let looks = AtomicU32::new(0);
+            shop.stage.store.set_faults(move |store, call| {
+                // The first look is setSecret's own.
+                if call.operation == "DescribeSecret"
+                    && looks.fetch_add(1, Ordering::SeqCst) == fence
+                {
+                    store.update_stage(&secret, AWSPENDING, None, Some(&cancelled)).unwrap();
+                }
+                Fault::Proceed
+            });
+            let ended = shop.stage.step(Step::Set, &token).await;
+            let kind = ended.result.as_ref().unwrap_err().kind();
+            assert_eq!(kind, ErrorKind::Conflict, "{}", ended.error());
+            shop.stage.store.clear_faults();
+            assert_eq!(exists(&server, &shop.clone_name()).await, fence > 1);
+            assert!(shop.logs_in(&shop.stage.document(AWSCURRENT)).await);
+            shop.stage.store.cancel_rotation(&shop.stage.secret).unwrap();
+            rotate_and_compare(&shop, "the next one").await;
+            shop.close().await;
+        }
     }
 }

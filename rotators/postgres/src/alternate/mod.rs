@@ -157,6 +157,3 @@ impl Alternates for Postgres {
         Ok(lines)
     }
 }
-
-#[cfg(test)]
-mod try_out;

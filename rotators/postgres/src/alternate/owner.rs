@@ -220,3 +220,25 @@ async fn one_place(
     let [count] = session.ask("a look at the owner", &exists, turn).await?;
     Ok((plan, schemas, count.as_deref() == Some("1")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn either_half_names_the_owner_of_both_and_two_owners_are_refused() {
+        let read = |text| SharedOwners::read(&Environment::from([("SHARED_OWNER", text)]));
+        let names = Names { source: "app", target: "app_clone" };
+        for text in ["app=team", " other=x, app_clone = team ", "app=team,app_clone=team"] {
+            assert_eq!(read(text).unwrap().of(&names).unwrap(), Some("team"), "{text}");
+        }
+        assert_eq!(read("").unwrap().of(&names).unwrap(), None);
+        let two = read("app=team,app_clone=others").unwrap();
+        assert_eq!(two.of(&names).unwrap_err().kind(), ErrorKind::Malformed);
+        for text in ["app", "app=", "=team", "app=app", "a=b=c", "app=team,app=team"] {
+            let error = read(text).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Malformed, "{text}");
+            assert!(error.to_string().contains("SHARED_OWNER"), "{error}");
+        }
+    }
+}
