@@ -6,6 +6,7 @@
 
 mod support;
 
+mod alternating;
 mod api;
 mod conformance;
 mod engine;

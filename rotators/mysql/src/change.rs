@@ -10,6 +10,7 @@ use fourstep::{CHANGE_TIME, Error, ErrorKind, SecretString, Turn};
 
 use crate::Mysql;
 use crate::errors::{self, NoChange};
+use crate::password::PasswordFormat;
 use crate::server::Flavour;
 use crate::session::{Failure, Session};
 use crate::sql::{self, Statement};
@@ -93,6 +94,12 @@ impl Mysql {
         turn: &Turn,
     ) -> Result<(), NoChange> {
         if session.server.flavour == Flavour::Mariadb {
+            if self.format == PasswordFormat::Plaintext {
+                turn.warn(
+                    "MARIADB_PASSWORD_FORMAT is plaintext: if the server logs statements, it logs \
+                     the password",
+                );
+            }
             return exchange(session, &self.format.statement(password), gate, turn).await;
         }
         // REPLACE because the account may require it.

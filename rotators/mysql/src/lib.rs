@@ -9,6 +9,8 @@
 mod change;
 mod dual;
 mod errors;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod password;
 mod preflight;
 mod server;

@@ -50,9 +50,9 @@ impl PasswordFormat {
     pub(crate) fn obstacle(self, session: &Session, weak: bool) -> Option<Error> {
         let secure = session.terms.transport == Transport::Tls;
         let what = match (session.server.flavour, session.terms.plugin) {
-            (Flavour::Mysql, Plugin::CachingSha2) if !secure => {
-                "on a connection without TLS the new password could not log in: the server asks for \
-                 a password itself until it has seen it once (caching_sha2_password); set the \
+            (Flavour::Mysql, Plugin::CachingSha2 | Plugin::Sha256) if !secure => {
+                "on a connection without TLS the new password could not log in: by the account's \
+                 plugin the server asks for a password itself until it has seen it once; set the \
                  secret's field \"ssl\" to true"
             }
             (Flavour::Mysql, Plugin::Native) if !secure && !weak => {
@@ -64,9 +64,9 @@ impl PasswordFormat {
                  new password; set the secret's field \"ssl\" to true, or set \
                  ALLOW_WEAK_AUTHENTICATION"
             }
-            (Flavour::Mariadb, Plugin::CachingSha2) => {
-                "the account's authentication plugin is caching_sha2_password, which is not \
-                 supported on MariaDB; use mysql_native_password"
+            (Flavour::Mariadb, Plugin::CachingSha2 | Plugin::Sha256) => {
+                "the account's authentication plugin is not supported on MariaDB; use \
+                 mysql_native_password"
             }
             _ => return None,
         };

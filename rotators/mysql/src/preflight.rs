@@ -1,9 +1,10 @@
 //! What would make a change of one's own password fail, found out without changing anything.
 
 use fourstep::users::Login;
-use fourstep::{Error, Finding, Turn};
+use fourstep::{Error, ErrorKind, Finding, Turn};
 
 use crate::Mysql;
+use crate::password::PasswordFormat;
 use crate::server::Flavour;
 use crate::session::Session;
 
@@ -22,11 +23,35 @@ impl Mysql {
         let weak = self.transport.allow_weak_authentication;
         let obstacles = [session.server.obstacle(), self.format.obstacle(&session, weak)];
         let mut findings: Vec<_> = obstacles.into_iter().flatten().map(Finding::Fails).collect();
-        if session.server.flavour == Flavour::Mysql {
-            findings.extend(lock_out(&mut session, login, turn).await?);
+        match session.server.flavour {
+            Flavour::Mysql => findings.extend(lock_out(&mut session, login, turn).await?),
+            Flavour::Mariadb => findings.extend(self.hash_refused(&mut session, turn).await?),
         }
         session.close(turn).await;
         Ok(findings)
+    }
+}
+
+/// How many plugins of MariaDB check passwords, and refuse a hash because they cannot.
+const VALIDATION: &str = "SELECT COUNT(*) FROM information_schema.PLUGINS \
+    WHERE PLUGIN_TYPE = 'PASSWORD VALIDATION' AND PLUGIN_STATUS = 'ACTIVE' \
+    AND @@global.strict_password_validation";
+
+impl Mysql {
+    async fn hash_refused(
+        &self,
+        session: &mut Session,
+        turn: &Turn,
+    ) -> Result<Option<Finding>, Error> {
+        let [plugins] = session.ask("a look at the password policy", VALIDATION, turn).await?;
+        let refused = plugins.as_deref() != Some("0") && self.format == PasswordFormat::Hash;
+        Ok(refused.then(|| {
+            Finding::Fails(Error::new(
+                ErrorKind::Unsupported,
+                "the server takes no hash of a password, because a plugin checks passwords \
+                 (strict_password_validation); set MARIADB_PASSWORD_FORMAT to plaintext",
+            ))
+        }))
     }
 }
 

@@ -74,7 +74,7 @@ pub(crate) struct Greeting {
 impl Greeting {
     /// # Errors
     /// What the server said instead of a greeting, as one does that has too many connections.
-    fn parse(payload: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn parse(payload: &[u8]) -> Result<Self, Error> {
         if payload.first() == Some(&0xff) {
             return Err(errors::of_greeting(&ServerError::parse(payload)));
         }

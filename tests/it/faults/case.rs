@@ -12,12 +12,14 @@ use tokio::sync::Mutex;
 
 use crate::leaks::Planted;
 use crate::support::door::{Door, Way};
-use crate::support::postgres::{Server, User};
+use crate::support::postgres::{self, User};
 use crate::support::stage::{Ended, Stage};
 
-/// What all faults stand on.
-pub struct Ground {
-    pub server: Server,
+use super::site::Site;
+
+/// What all faults stand on: a server of one kind.
+pub struct Ground<S = postgres::Server> {
+    pub server: S,
     /// Every password that was used, to be looked for in the end.
     pub planted: Mutex<Planted>,
 }
@@ -56,8 +58,8 @@ pub struct Row {
 }
 
 /// A fault under way.
-pub struct Case {
-    pub ground: Arc<Ground>,
+pub struct Case<S = postgres::Server> {
+    pub ground: Arc<Ground<S>>,
     pub user: User,
     pub stage: Stage,
     pub token: VersionId,
@@ -75,18 +77,18 @@ pub struct Case {
 /// Long enough for a quick step to stay below its share of it on a busy machine.
 const SECONDS: u64 = 24;
 
-impl Case {
+impl<S: Site> Case<S> {
     /// A new user, and a secret with this change that a rotation was begun of.
     pub async fn new(
-        ground: &Arc<Ground>,
+        ground: &Arc<Ground<S>>,
         name: &'static str,
         variables: &[(&str, &str)],
         change: impl FnOnce(&mut Value),
     ) -> Self {
-        let user = ground.server.user("fault").await;
+        let user = ground.server.new_user().await;
         let mut document = ground.server.document(&user);
         change(&mut document);
-        let stage = Stage::new(&document, variables);
+        let stage = ground.server.stage(&document, variables);
         let token = stage.begin();
         let seen = Arc::clone(&stage.store) as Arc<dyn SecretStore>;
         let (cause, seconds, done, row, service) = (name, SECONDS, 0, None, None);
@@ -98,8 +100,8 @@ impl Case {
     }
 
     /// As [`new`](Self::new), with a door to the server in the secret.
-    pub async fn behind(ground: &Arc<Ground>, name: &'static str, seconds: u64) -> (Self, Door) {
-        let door = Door::new(Way::To(ground.server.port)).await;
+    pub async fn behind(ground: &Arc<Ground<S>>, name: &'static str, seconds: u64) -> (Self, Door) {
+        let door = Door::new(Way::To(ground.server.port())).await;
         let mut case =
             Self::new(ground, name, &[], |document| document["port"] = door.port.into()).await;
         case.seconds = seconds;
@@ -130,11 +132,12 @@ impl Case {
 
     /// Another function with these variables.
     pub fn configure(&mut self, variables: &[(&str, &str)]) {
-        self.stage.rotator = Stage::of_text("unused", variables).rotator;
+        let document = self.stage.document(AWSCURRENT);
+        self.stage.rotator = self.ground.server.stage(&document, variables).rotator;
     }
 
     pub async fn arrange(&self, sql: &str) {
-        self.ground.server.arrange_quietly(&sql.replace("USER", &self.user.name)).await;
+        self.ground.server.arrange(&sql.replace("USER", &self.user.name)).await;
     }
 
     async fn deliver(&self, step: Step, time: Duration) -> Ended {
@@ -177,14 +180,6 @@ impl Case {
         let message = self.masked(&error.to_string());
         let (name, cause) = (self.name, self.cause);
         self.row = Some(Row { name, cause, step, kind, share, left, message });
-    }
-
-    /// Has the secret ask for TLS, and the function trust the server.
-    pub fn with_tls(mut self) -> Self {
-        let ca = self.ground.server.ca.clone();
-        self.configure(&[("TLS_CA_BUNDLE", &ca)]);
-        self.edit(|document| document["ssl"] = true.into());
-        self
     }
 
     /// Edits the secret, and begins anew.
@@ -238,7 +233,7 @@ impl Case {
 
     /// What the server keeps of the password: another one after every change.
     async fn verifier(&self) -> String {
-        self.ground.server.verifier(&self.user).await
+        self.ground.server.kept(&self.user).await
     }
 
     /// Every password there is by now.
@@ -258,7 +253,7 @@ impl Case {
         let named = message
             .replace(&self.user.name, "USER")
             .replace(self.token.as_str(), "TOKEN")
-            .replace(&self.ground.server.host, "HOST")
+            .replace(self.ground.server.host(), "HOST")
             // A pooler that knows already says it in other words.
             .replace(
                 "server login has been failing, try again later (server_login_retry)",
@@ -275,6 +270,16 @@ impl Case {
             mask_number(before, words[place], words.get(place + 1).copied().unwrap_or_default())
         });
         masked.collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl Case {
+    /// Has the secret ask for TLS, and the function trust the server.
+    pub fn with_tls(mut self) -> Self {
+        let ca = self.ground.server.ca.clone();
+        self.configure(&[("TLS_CA_BUNDLE", &ca)]);
+        self.edit(|document| document["ssl"] = true.into());
+        self
     }
 }
 

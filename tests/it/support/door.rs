@@ -12,6 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 pub enum Way {
     /// They reach the server at this port of the loopback address.
     To(u16),
+    /// They hear this before they have said anything.
+    Greets(&'static [u8]),
     /// They are let in and hear nothing.
     Silent,
     /// They are let in and the connection is closed.
@@ -91,6 +93,10 @@ async fn receive(mut near: TcpStream, way: Way, heard: &Mutex<Vec<u8>>) -> std::
         }
         Way::Silent => wait_for_end(&mut near, heard).await,
         Way::Closed => Ok(()),
+        Way::Greets(greeting) => {
+            near.write_all(greeting).await?;
+            wait_for_end(&mut near, heard).await
+        }
         Way::Says(answer) => {
             let mut said = [0; 8192];
             let length = near.read(&mut said).await?;

@@ -60,11 +60,7 @@ fn server(engine: &'static str, prefix: &str) -> Option<Server> {
     server
 }
 
-/// A user of a server, made for one test.
-pub struct User {
-    pub name: String,
-    pub password: String,
-}
+pub use super::postgres::User;
 
 static USERS: AtomicU32 = AtomicU32::new(0);
 
@@ -97,6 +93,7 @@ impl Server {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            .kill_on_drop(true)
             .spawn()
             .unwrap();
         let mut input = client.stdin.take().unwrap();
@@ -192,6 +189,34 @@ impl Server {
         };
         let name = user.name.replace('\'', "''");
         self.arrange(&format!("SELECT {columns} FROM mysql.user WHERE user = '{name}'")).await
+    }
+
+    /// Runs SQL that waits as this user, until it is dropped or its session is ended.
+    pub async fn hold(&self, user: &str, password: &str, sql: &str) {
+        let _ = self.run(user, password, sql).await;
+    }
+
+    /// Waits until a session of this user is in such a state.
+    pub async fn wait_for_session(&self, user: &str, state: &str) {
+        let sessions = "SELECT COUNT(*) FROM information_schema.processlist";
+        let query = format!("{sessions} WHERE user = '{user}' AND {state}");
+        for _ in 0..200 {
+            if self.arrange(&query).await.trim() != "0" {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("it did not come to this: {query}");
+    }
+
+    /// Ends this user's sessions, the newest first: who waits for another must not get further.
+    pub async fn end_sessions(&self, user: &str) {
+        let sessions = "SELECT id FROM information_schema.processlist";
+        let query = format!("{sessions} WHERE user = '{user}' ORDER BY id DESC");
+        for id in self.arrange(&query).await.lines() {
+            // It may have ended by itself.
+            let _ = self.run(&self.arranger, &self.password, &format!("KILL {id}")).await;
+        }
     }
 
     /// Everything that the server has logged so far: statements, slow statements, errors.

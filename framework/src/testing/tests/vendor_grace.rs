@@ -8,9 +8,9 @@ use secrecy::ExposeSecret;
 use super::vendor_keys::{Keys, Manner};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
+use crate::event::Question;
 use crate::event::RotationEvent;
 use crate::ids::{SecretId, VersionId};
-use crate::rehearsal::preflight;
 use crate::step::Step;
 use crate::store::memory::{MemoryStore, NewRotation, NewSecret};
 use crate::testing::Wire;
@@ -114,7 +114,7 @@ async fn preflight_says_when_the_vendor_refuses_the_current_key_and_does_not_lis
         }
         let rotator = Keys::rotator(place.vendor.clone(), place.manner);
         let engine = Engine::new(&place.store, &rotator);
-        let answer = preflight(&engine, &place.secret, &turn()).await.unwrap();
+        let answer = engine.answer(Question::Preflight, &place.secret, &turn()).await.unwrap();
         assert_eq!(answer["ready"], ready, "{answer}");
         let findings = answer["findings"].to_string();
         assert!(findings.contains(says), "{findings}");

@@ -37,7 +37,10 @@ pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<Plu
         return Err(unsupported("the server is too old to be logged in to; upgrade it"));
     }
     // The server says so if the account has another one.
-    let plugin = Plugin::named(&wire.greeting.plugin).unwrap_or(Plugin::Native);
+    let plugin = match Plugin::named(&wire.greeting.plugin) {
+        Some(Plugin::CachingSha2) => Plugin::CachingSha2,
+        _ => Plugin::Native,
+    };
     let mut conversation = Conversation {
         channel: &mut wire.channel,
         login,
@@ -110,8 +113,8 @@ impl Conversation<'_> {
         self.channel.send(&self.response()).await?;
         let mut switches = 0;
         // Whether the server showed that it looks at the password. By caching_sha2_password it
-        // says so before it lets anybody in; by the other plugin the answer is all there is.
-        let mut checked = self.plugin == Plugin::Native;
+        // says so before it lets anybody in; by the others the answer is all there is.
+        let mut checked = self.plugin != Plugin::CachingSha2;
         loop {
             let payload = self.channel.receive().await?;
             match payload.split_first() {
@@ -121,7 +124,7 @@ impl Conversation<'_> {
                 Some((0xfe, request)) if switches < MOST_SWITCHES => {
                     switches += 1;
                     self.switch(request).await?;
-                    checked = self.plugin == Plugin::Native;
+                    checked = self.plugin != Plugin::CachingSha2;
                 }
                 Some((0x01, [0x03])) if self.plugin == Plugin::CachingSha2 => checked = true,
                 Some((0x01, [0x04])) if self.plugin == Plugin::CachingSha2 && !self.told => {
@@ -144,7 +147,7 @@ impl Conversation<'_> {
         let mut payload = beginning(capabilities(self.secure, database.is_some()));
         payload.extend(self.login.username.as_bytes());
         payload.push(0);
-        let answer = self.plugin.answer(&self.login.password, &self.challenge);
+        let answer = self.plugin.answer(&self.login.password, &self.challenge).unwrap_or_default();
         payload.push(u8::try_from(answer.len()).unwrap_or_default());
         payload.extend(answer);
         if let Some(database) = database {
@@ -166,17 +169,20 @@ impl Conversation<'_> {
         let challenge = parts.rest();
         self.challenge = challenge.strip_suffix(&[0]).unwrap_or(challenge).to_vec();
         self.plugin = plugin;
-        let answer = plugin.answer(&self.login.password, &self.challenge);
-        Ok(self.channel.send(&answer).await?)
+        match plugin.answer(&self.login.password, &self.challenge) {
+            Some(answer) => Ok(self.channel.send(&answer).await?),
+            None => self.tell().await,
+        }
     }
 
-    /// caching_sha2_password's full authentication: the server has not seen the password since it
-    /// was set, and wants it itself.
+    /// The server wants the password itself: by caching_sha2_password because it has not seen it
+    /// since it was set.
     async fn tell(&mut self) -> Result<(), Halt> {
         if !self.secure {
             return Err(Halt::Failed(unsupported(
                 "the server asks for the password itself on a connection without TLS, and it was \
-                 not sent; set the secret's field \"ssl\" to true",
+                 not sent; set the secret's field \"ssl\" to true (it asks so of users that do not exist, \
+                 too)",
             )));
         }
         // Before it is sent: a server that was half told may repeat it too.

@@ -1,4 +1,4 @@
-//! How a password is proven: the two ways that are answered here.
+//! How a password is proven: the ways that are answered here.
 //!
 //! Sources: MySQL 9.7 reference manual, section 8.4.1, "Authentication Plugins", and the pages of
 //! its developers' documentation on the authentication phase; MariaDB documentation, "Connection".
@@ -15,11 +15,14 @@ pub(crate) enum Plugin {
     /// `caching_sha2_password`: what MySQL uses since 8.0. A challenge, answered with SHA-256, if
     /// the server has seen the password since it was set; else the password itself, inside TLS.
     CachingSha2,
+    /// `sha256_password`: the password itself, inside TLS. Deprecated, but MySQL asks for it by the
+    /// name of many a user that does not exist, so that nobody can find out which do.
+    Sha256,
 }
 
 impl Plugin {
     pub(crate) fn named(name: &[u8]) -> Option<Self> {
-        [Self::Native, Self::CachingSha2]
+        [Self::Native, Self::CachingSha2, Self::Sha256]
             .into_iter()
             .find(|plugin| plugin.name().as_bytes() == name)
     }
@@ -28,14 +31,16 @@ impl Plugin {
         match self {
             Self::Native => "mysql_native_password",
             Self::CachingSha2 => "caching_sha2_password",
+            Self::Sha256 => "sha256_password",
         }
     }
 
-    /// The answer to the server's challenge. Whoever sees both learns nothing but a way to check
-    /// guesses.
-    pub(crate) fn answer(self, password: &SecretString, challenge: &[u8]) -> Vec<u8> {
+    /// The answer to the server's challenge, from which whoever sees both learns nothing but a way
+    /// to check guesses. `None` if the plugin has none and wants the password itself.
+    pub(crate) fn answer(self, password: &SecretString, challenge: &[u8]) -> Option<Vec<u8>> {
         let password = password.expose_secret().as_bytes();
         let (first, second) = match self {
+            Self::Sha256 => return None,
             Self::Native => {
                 let first = sha1(&[password]);
                 (first.clone(), sha1(&[challenge, &sha1(&[&first])]))
@@ -46,7 +51,7 @@ impl Plugin {
                 (first, sha256(&[&twice, challenge]))
             }
         };
-        first.iter().zip(second).map(|(one, other)| one ^ other).collect()
+        Some(first.iter().zip(second).map(|(one, other)| one ^ other).collect())
     }
 }
 
@@ -92,12 +97,12 @@ mod tests {
     #[test]
     fn answers_undo_into_what_the_server_keeps() {
         let (password, challenge) = ("canary".into(), [7_u8; 20]);
-        let answer = Plugin::Native.answer(&password, &challenge);
+        let answer = Plugin::Native.answer(&password, &challenge).unwrap();
         let kept = sha1(&[&sha1(&[b"canary"])]);
         let mask = sha1(&[&challenge, &kept]);
         let first: Vec<u8> = answer.iter().zip(mask).map(|(one, other)| one ^ other).collect();
         assert_eq!(sha1(&[&first]), kept);
-        let answer = Plugin::CachingSha2.answer(&password, &challenge);
+        let answer = Plugin::CachingSha2.answer(&password, &challenge).unwrap();
         let kept = sha256(&[&sha256(&[b"canary"])]);
         let mask = sha256(&[&kept, &challenge]);
         let first: Vec<u8> = answer.iter().zip(mask).map(|(one, other)| one ^ other).collect();
@@ -105,10 +110,11 @@ mod tests {
     }
 
     #[test]
-    fn only_these_two_plugins_are_known() {
+    fn only_these_plugins_are_known() {
         assert_eq!(Plugin::named(b"caching_sha2_password"), Some(Plugin::CachingSha2));
         assert_eq!(Plugin::named(b"mysql_native_password"), Some(Plugin::Native));
-        for name in ["mysql_clear_password", "client_ed25519", "sha256_password", ""] {
+        assert_eq!(Plugin::named(b"sha256_password"), Some(Plugin::Sha256));
+        for name in ["mysql_clear_password", "client_ed25519", "sha256", ""] {
             assert_eq!(Plugin::named(name.as_bytes()), None);
         }
     }

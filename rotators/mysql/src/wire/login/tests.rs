@@ -96,15 +96,20 @@ async fn each_way_to_be_asked_is_answered() {
 
 #[tokio::test]
 async fn rule_09_the_password_itself_is_never_sent_without_tls() {
-    let (outcome, heard) = log_in_at(Transport::Plaintext, SHA2, &[FULL, OK]).await;
-    let error = outcome.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert!(error.to_string().contains("without TLS") && !tells(&heard), "{error}");
+    let switch = switch_to(b"sha256_password");
+    for says in [[FULL, OK], [&switch, OK]] {
+        let (outcome, heard) = log_in_at(Transport::Plaintext, SHA2, &says).await;
+        let error = outcome.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("without TLS") && !tells(&heard), "{error}");
+        let (outcome, heard) = log_in_at(Transport::Tls, SHA2, &says).await;
+        assert!(matches!(outcome, Ok(Attempt::Accepted(_))) && tells(&heard));
+    }
 }
 
 #[tokio::test]
 async fn rule_09_other_plugins_are_refused_by_name_and_told_nothing() {
-    for name in ["mysql_clear_password", "sha256_password", "client_ed25519", "dialog"] {
+    for name in ["mysql_clear_password", "client_ed25519", "dialog"] {
         let switch = switch_to(name.as_bytes());
         let (outcome, heard) = log_in_at(Transport::Tls, NATIVE, &[&switch, OK]).await;
         let error = outcome.unwrap_err();

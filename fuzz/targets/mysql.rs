@@ -1,0 +1,32 @@
+//! Whatever a MySQL server says, the session ends; the password itself is sent inside TLS only, and
+//! no error repeats it.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use fourstep::net::Transport;
+use libfuzzer_sys::fuzz_target;
+use rotate_mysql::fuzzing::{Session, session_against};
+use tokio::runtime::{Builder, Runtime};
+
+/// Looked for as it is: the fuzzer sees what it is compared with, and would soon know any other form.
+const PASSWORD: &str = "canary-password-of-the-fuzzer";
+
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_current_thread().build().unwrap());
+
+fuzz_target!(|data: &[u8]| {
+    let Some((&flags, script)) = data.split_first() else { return };
+    let secure = flags & 1 == 1;
+    let transport = if secure { Transport::Tls } else { Transport::Plaintext };
+    let session = session_against(script.to_vec(), &PASSWORD.into(), transport);
+    let (outcome, heard) = RUNTIME.block_on(session);
+    let told = heard.windows(PASSWORD.len()).any(|bytes| bytes == PASSWORD.as_bytes());
+    assert!(secure || !told, "the password was sent without TLS");
+    match outcome {
+        // A greeting, an answer to the login, and the answer to a statement.
+        Ok(Session::Open(rows)) => assert!(script.len() >= 45 + 5 + 5, "{rows:?}"),
+        Ok(Session::Refused) => {}
+        Err(error) => assert!(!error.to_string().contains(PASSWORD), "{error}"),
+    }
+});

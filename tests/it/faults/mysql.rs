@@ -1,0 +1,60 @@
+//! The same for MySQL and MariaDB, each with a table of its own: refused logins, sessions that wait,
+//! networks and TLS. MySQL's statements are inside TLS, so what happens in the middle of one is
+//! played at MariaDB.
+
+mod change;
+mod network;
+mod server;
+
+use std::sync::Arc;
+
+use expect_test::{ExpectFile, expect_file};
+use tokio::sync::Mutex;
+
+use super::case::Ground as GroundOf;
+use super::{assert_causes_differ, play_each, table};
+use crate::support::mysql::{Server, User, mariadb, mysql};
+
+type Ground = GroundOf<Server>;
+type Case = super::case::Case<Server>;
+
+/// Runs SQL about a case's user, whom `<user>`, `<account>` and `<password>` stand for.
+async fn arrange(case: &Case, sql: &str) {
+    let User { name, password } = &case.user;
+    let sql = sql
+        .replace("<account>", &format!("'{name}'@'127.%'"))
+        .replace("<user>", &format!("'{name}'"))
+        .replace("<password>", &format!("'{password}'"));
+    case.ground.server.arrange(&sql).await;
+}
+
+/// How many faults are played at once: each of them starts clients, which are processes.
+const AT_ONCE: usize = 8;
+
+/// One server after the other: the machine may be small, and some faults have to be quick.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+async fn assert_table(server: Server, expected: ExpectFile) {
+    let _turn = TURN.lock().await;
+    let ground = Arc::new(Ground { server: server.clone(), planted: Mutex::default() });
+    let mut faults = server::all(&ground);
+    faults.extend(change::all(&ground));
+    faults.extend(network::all(&ground));
+    let (rows, failed) = play_each(AT_ONCE, faults).await;
+    assert_eq!(failed, 0, "faults did not end as they should: see the panics above");
+    expected.assert_eq(&table(&rows));
+    assert_causes_differ(&rows);
+    ground.planted.lock().await.assert_absent("the server's logs", &server.logs());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_fault_of_a_mysql_ends_in_a_class_of_its_own_and_the_retry_succeeds() {
+    let Some(server) = mysql() else { return };
+    assert_table(server, expect_file!["table-mysql.txt"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_fault_of_a_mariadb_ends_in_a_class_of_its_own_and_the_retry_succeeds() {
+    let Some(server) = mariadb() else { return };
+    assert_table(server, expect_file!["table-mariadb.txt"]).await;
+}
