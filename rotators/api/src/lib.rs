@@ -15,8 +15,6 @@ pub mod spec;
 mod updater;
 mod verify;
 
-use std::path::Path;
-
 use fourstep::net::TlsSettings;
 use fourstep::vendor::{IssuedKeys, UpdatedKey};
 use fourstep::{Environment, Error, ErrorKind, PasswordPolicy, Rotator};
@@ -31,7 +29,23 @@ pub use spec::{Complaint, Specification};
 
 const SPEC: &str = "ROTATION_SPEC";
 
-/// The rotator that the function's variables ask for: `ROTATION_SPEC`, the path of a specification;
+/// The specifications that are part of the function, by name.
+pub const SHIPPED: [(&str, &str); 7] = [
+    ("cloudflare", include_str!("../specs/cloudflare.toml")),
+    ("entra-client-secret", include_str!("../specs/entra-client-secret.toml")),
+    ("grafana-password", include_str!("../specs/grafana-password.toml")),
+    ("influxdb", include_str!("../specs/influxdb.toml")),
+    ("okta-client-secret", include_str!("../specs/okta-client-secret.toml")),
+    ("sendgrid", include_str!("../specs/sendgrid.toml")),
+    ("twilio", include_str!("../specs/twilio.toml")),
+];
+
+fn shipped(name: &str) -> Option<&'static str> {
+    SHIPPED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// The rotator that the function's variables ask for: `ROTATION_SPEC`, the name of a shipped
+/// specification or the path of another;
 /// `ADMIN_SECRET`, the secret of its admin where the rotated secret does not name one as
 /// `masterarn`; `TLS_CA_BUNDLE`; and, for a value that is made here,
 /// the variables of [`PasswordPolicy`].
@@ -39,9 +53,14 @@ const SPEC: &str = "ROTATION_SPEC";
 /// # Errors
 /// [`ErrorKind::Malformed`], naming the variable, and the line of the specification.
 pub fn rotator(environment: &Environment) -> Result<Box<dyn Rotator>, Error> {
-    let path = environment.text(SPEC)?.ok_or_else(|| refused(SPEC, "is not set"))?;
-    let text = std::fs::read_to_string(Path::new(path))
-        .map_err(|cause| refused(SPEC, "names a file that cannot be read").caused_by(cause))?;
+    let named = environment.text(SPEC)?.ok_or_else(|| refused(SPEC, "is not set"))?;
+    let text = match shipped(named) {
+        Some(text) => text.to_owned(),
+        None => std::fs::read_to_string(named).map_err(|cause| {
+            refused(SPEC, "names neither a shipped specification nor a file that can be read")
+                .caused_by(cause)
+        })?,
+    };
     let specification = Specification::read(&text).map_err(|complaints| {
         let all: Vec<String> = complaints.iter().map(ToString::to_string).collect();
         refused(SPEC, "names a specification that is wrong").caused_by(all.join("; "))

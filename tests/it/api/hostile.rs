@@ -51,7 +51,7 @@ ok = [204]
 gone = [404]
 "#;
 
-fn plain(keys: &mut DoubleKeys, asked: &Asked) -> Told {
+pub fn plain(keys: &mut DoubleKeys, asked: &Asked) -> Told {
     if keys.lets_in(asked.bearer()).is_none() {
         return Told::json(401, "{}");
     }

@@ -2,6 +2,7 @@
 
 mod doubles;
 mod faults;
+mod guide;
 mod hostile;
 mod iam;
 mod schema;

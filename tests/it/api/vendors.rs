@@ -26,7 +26,7 @@ struct Vendor {
     cap: Option<usize>,
 }
 
-/// To add a vendor: its specification, how its double answers, and a row here.
+/// To add a vendor: its specification (named in `SHIPPED`), how its double answers, and a row here.
 #[rustfmt::skip]
 const VENDORS: [Vendor; 7] = [
     Vendor { file: "sendgrid.toml", manner: doubles::sendgrid, key: "api_key", cap: Some(100),
@@ -58,6 +58,9 @@ async fn every_shipped_specification_is_here_and_passes_its_check() {
         files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     let listed: BTreeSet<String> = VENDORS.iter().map(|vendor| vendor.file.to_owned()).collect();
     assert_eq!(files, listed);
+    let built_in: BTreeSet<String> =
+        rotate_api::SHIPPED.iter().map(|(name, _)| format!("{name}.toml")).collect();
+    assert_eq!(files, built_in);
     for file in files {
         let path = shipped().join(&file);
         let output = fourstep(&["spec", "check", path.to_str().unwrap()]).await;
