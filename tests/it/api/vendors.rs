@@ -70,6 +70,26 @@ async fn every_shipped_specification_is_here_and_passes_its_check() {
     }
 }
 
+#[tokio::test]
+async fn spec_check_shows_the_file_the_line_and_what_stands_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wrong.toml");
+    let text = specification("twilio.toml").replace("/Keys/{id}.json", "/Keys/{name}.json");
+    std::fs::write(&file, &text).unwrap();
+    let output = fourstep(&["spec", "check", file.to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    let at = text.lines().position(|line| line.contains("{name}")).unwrap() + 1;
+    assert!(shown.contains(&format!("wrong.toml:{at}: {{name}} is no placeholder")), "{shown}");
+    assert!(
+        shown.contains("    path = \"/Accounts/{secret.account_sid}/Keys/{name}.json\""),
+        "{shown}"
+    );
+    let nowhere = fourstep(&["spec", "check", "nowhere.toml"]).await;
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("cannot read nowhere.toml"));
+}
+
 /// What a client saw that uses what is current, again and again.
 #[derive(Debug, Default)]
 struct Seen {
