@@ -12,7 +12,7 @@ use aws_sdk_rds::types::{DbCluster, DbInstance};
 use super::{Cluster, Instance, Rds};
 use crate::config::Environment;
 use crate::error::{Error, ErrorKind};
-use crate::store::aws::{check_endpoint, shared_settings, store_error};
+use crate::store::aws::{endpoint, shared, store_error};
 use crate::turn::Turn;
 
 /// As every AWS SDK names the endpoint of one service.
@@ -21,13 +21,13 @@ const ENDPOINT: &str = "AWS_ENDPOINT_URL_RDS";
 /// The RDS API that Lambda functions ask. Nothing is prepared before the first question: most
 /// functions never have one.
 pub struct AwsRds {
-    endpoint: Option<String>,
+    environment: Environment,
     client: OnceLock<Client>,
 }
 
 impl AwsRds {
-    /// Reads `AWS_ENDPOINT_URL_RDS`; Region and credentials are found as every AWS SDK finds them,
-    /// once they are needed.
+    /// Reads `AWS_ENDPOINT_URL_RDS`; Region and credentials are those of the store, once they are
+    /// needed.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
@@ -41,20 +41,17 @@ impl AwsRds {
     /// assert!(AwsRds::read(&nowhere).unwrap_err().to_string().contains("AWS_ENDPOINT_URL_RDS"));
     /// ```
     pub fn read(environment: &Environment) -> Result<Self, Error> {
-        check_endpoint(environment, ENDPOINT)?;
-        let endpoint = environment.text(ENDPOINT)?.map(str::to_owned);
-        Ok(Self { endpoint, client: OnceLock::new() })
+        endpoint(environment, &[ENDPOINT])?;
+        Ok(Self { environment: environment.clone(), client: OnceLock::new() })
     }
 
-    async fn client(&self) -> &Client {
+    async fn client(&self) -> Result<&Client, Error> {
         if let Some(client) = self.client.get() {
-            return client;
+            return Ok(client);
         }
-        let mut settings = aws_sdk_rds::config::Builder::from(&shared_settings().await);
-        if let Some(endpoint) = &self.endpoint {
-            settings = settings.endpoint_url(endpoint);
-        }
-        self.client.get_or_init(|| Client::from_conf(settings.build()))
+        let endpoint = endpoint(&self.environment, &[ENDPOINT])?;
+        let shared = shared(&self.environment, endpoint).await?;
+        Ok(self.client.get_or_init(|| Client::new(&shared)))
     }
 }
 
@@ -67,13 +64,13 @@ impl Debug for AwsRds {
 #[async_trait]
 impl Rds for AwsRds {
     async fn instance(&self, id: &str, turn: &Turn) -> Result<Option<Instance>, Error> {
-        let request = self.client().await.describe_db_instances().db_instance_identifier(id);
+        let request = self.client().await?.describe_db_instances().db_instance_identifier(id);
         let answer = answered("DescribeDBInstances", request.send(), turn).await?;
         Ok(answer.and_then(|one| one.db_instances?.into_iter().next()).map(of_instance))
     }
 
     async fn cluster(&self, id: &str, turn: &Turn) -> Result<Option<Cluster>, Error> {
-        let request = self.client().await.describe_db_clusters().db_cluster_identifier(id);
+        let request = self.client().await?.describe_db_clusters().db_cluster_identifier(id);
         let answer = answered("DescribeDBClusters", request.send(), turn).await?;
         Ok(answer.and_then(|one| one.db_clusters?.into_iter().next()).map(of_cluster))
     }

@@ -1,19 +1,17 @@
 //! Secrets Manager through the AWS SDK. Only this folder and `rds/aws.rs` name an SDK type.
 
 mod errors;
+mod settings;
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::primitives::DateTime;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use secrecy::{ExposeSecret, SecretString};
 
 use self::errors::without_quote;
-use crate::config::{Environment, refused};
+use crate::config::Environment;
 use crate::error::Error;
 use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::store::{
@@ -22,13 +20,11 @@ use crate::store::{
 };
 
 pub(crate) use self::errors::store_error;
+#[cfg(feature = "rds")]
+pub(crate) use self::settings::{endpoint, shared};
 
-/// AWS's templates name the endpoint so.
-const ENDPOINT: &str = "SECRETS_MANAGER_ENDPOINT";
-
-/// How long one attempt of a call may take. The SDK makes up to three attempts, within the
-/// function's deadline.
-const ATTEMPT_TIME: Duration = Duration::from_secs(5);
+/// What names the endpoint: AWS's templates, then every AWS SDK.
+const ENDPOINTS: [&str; 2] = ["SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL_SECRETS_MANAGER"];
 
 /// More pages of versions than a secret can have: about 100 labelled and unlabelled versions are
 /// kept (Secrets Manager quotas), and those younger than a day.
@@ -41,35 +37,18 @@ pub struct AwsStore {
 }
 
 impl AwsStore {
-    /// Prepares a client from the environment: Region and credentials as every AWS SDK finds
-    /// them, the endpoint from `SECRETS_MANAGER_ENDPOINT` where it is set (as AWS's templates have
-    /// it), else from `AWS_ENDPOINT_URL`, else the Region's own. Nothing is connected to yet.
+    /// Prepares a client from the environment: Region and credentials from the variables that Lambda
+    /// sets, the endpoint from `SECRETS_MANAGER_ENDPOINT` where it is set (as AWS's templates have
+    /// it), else from `AWS_ENDPOINT_URL_SECRETS_MANAGER` or `AWS_ENDPOINT_URL`, else the Region's
+    /// own. Nothing is connected to yet.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Malformed`], naming a variable that cannot be read.
     pub async fn connect(environment: &Environment) -> Result<Self, Error> {
-        for name in [ENDPOINT, "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL"] {
-            check_endpoint(environment, name)?;
-        }
-        let mut settings = aws_sdk_secretsmanager::config::Builder::from(&shared_settings().await);
-        if let Some(endpoint) = environment.text(ENDPOINT)? {
-            settings = settings.endpoint_url(endpoint);
-        }
-        Ok(Self { client: Client::from_conf(settings.build()) })
+        let endpoint = settings::endpoint(environment, &ENDPOINTS)?;
+        let shared = settings::shared(environment, endpoint).await?;
+        Ok(Self { client: Client::new(&shared) })
     }
-}
-
-/// What the clients of all services share: Region, credentials, the HTTPS stack, time limits.
-pub(crate) async fn shared_settings() -> SdkConfig {
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
-    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIME).build();
-    aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(http)
-        .timeout_config(timeouts)
-        .load()
-        .await
 }
 
 #[async_trait]
@@ -186,19 +165,6 @@ impl SecretStore for AwsStore {
     }
 }
 
-/// Refuses an endpoint that no request could be sent to, at start rather than at every step.
-pub(crate) fn check_endpoint(environment: &Environment, name: &str) -> Result<(), Error> {
-    let Some(endpoint) = environment.text(name)? else { return Ok(()) };
-    let authority = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
-    let plain = |host: &str| {
-        !host.starts_with(['/', ':']) && host.bytes().all(|byte| byte.is_ascii_graphic())
-    };
-    match authority {
-        Some(host) if !host.is_empty() && plain(host) => Ok(()),
-        _ => Err(refused(name, "is not a URL that begins with https:// or http://")),
-    }
-}
-
 fn system_time(moment: &DateTime) -> Option<SystemTime> {
     SystemTime::try_from(*moment).ok()
 }
@@ -226,7 +192,7 @@ mod tests {
         let http = aws_smithy_http_client::Builder::new().build_http();
         let client = |endpoint: &str| {
             let settings = aws_sdk_secretsmanager::Config::builder()
-                .behavior_version(BehaviorVersion::v2026_01_12())
+                .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
                 .region(aws_config::Region::from_static("us-east-1"))
                 .credentials_provider(aws_credential_types::Credentials::new(
                     "k", "s", None, None, "test",
