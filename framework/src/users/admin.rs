@@ -38,7 +38,8 @@ pub(super) struct Admin {
 
 impl Admins {
     /// Reads `SAME_DATABASE_HOSTS`: names of one database joined by `=`, databases separated by
-    /// commas, as `db.example=db-reader.example=10.0.0.7,other.example=alias.example`.
+    /// commas, as `db.example=db-reader.example=10.0.0.7,other.example:5432=other.example:6432`. A
+    /// name without a port stands for all of the host's.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
@@ -95,17 +96,9 @@ impl Admins {
         let read = self.login(&secret, dialect, others, turn).await;
         let login = read.map_err(|error| error.while_doing(about(&secret)))?;
         let login = Login { dbname: user.dbname.clone(), ..login };
-        let (port, users) = (login.port, user.port);
         let admin = Admin { login, secret };
         admin.is_not(&user.username)?;
-        self.check_host(&admin, user, turn).await?;
-        if port != users && same_host(&admin.login.host, &user.host) {
-            // A pooler in front of the server, or another server.
-            turn.warn(format!(
-                "{} names port {port}, but the user's secret {users}; they must lead to one server",
-                about(&admin.secret)
-            ));
-        }
+        self.check_place(&admin, user, turn).await?;
         Ok(admin)
     }
 
@@ -130,12 +123,20 @@ impl Admins {
         Login::read(&Secret::from(document), dialect)
     }
 
-    /// The admin would change an account of the same name on another database.
-    async fn check_host(&self, admin: &Admin, user: &Login, turn: &Turn) -> Result<(), Error> {
+    /// The admin would change an account of the same name on another database. Another port of one
+    /// host may be a pooler in front of the server, or another server: only its owner knows.
+    async fn check_place(&self, admin: &Admin, user: &Login, turn: &Turn) -> Result<(), Error> {
+        let is_of = |group: &Vec<String>, login| group.iter().any(|one| names(one, login));
+        let both = |group: &Vec<String>| is_of(group, &admin.login) && is_of(group, user);
         let (one, other) = (&admin.login.host, &user.host);
-        let listed = self.same_hosts.iter().any(|group| has(group, one) && has(group, other));
-        if same_host(one, other) || listed {
+        if self.same_hosts.iter().any(both) {
             return Ok(());
+        }
+        if same_host(one, other) {
+            return match admin.login.port == user.port {
+                true => Ok(()),
+                false => Err(other_port(admin, user)),
+            };
         }
         let same = rds::same_database(&*self.rds, one, other, turn).await;
         let (one, other) = (one.escape_debug(), other.escape_debug());
@@ -179,6 +180,25 @@ fn about(secret: &SecretId) -> String {
 
 fn has(group: &[String], host: &str) -> bool {
     group.iter().any(|one| same_host(one, host))
+}
+
+/// Whether a name of `SAME_DATABASE_HOSTS`, a host or `host:port`, is that of a login's server.
+fn names(name: &str, login: &Login) -> bool {
+    // More than one colon stands in an address alone.
+    let parts = name.rsplit_once(':').filter(|(host, _)| !host.contains(':'));
+    match parts.and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?))) {
+        Some((host, port)) => same_host(host, &login.host) && port == login.port,
+        None => same_host(name, &login.host),
+    }
+}
+
+fn other_port(admin: &Admin, user: &Login) -> Error {
+    let (one, other) = (admin.login.server(), user.server());
+    let what = format!("{} is of {one}, but the user is on {other}", about(&admin.secret));
+    Error::new(ErrorKind::Mismatch, what).caused_by(format!(
+        "nothing was changed; if both ports lead to one server, as by a pooler, list them in \
+         {SAME_HOSTS}, as {one}={other}"
+    ))
 }
 
 #[cfg(test)]

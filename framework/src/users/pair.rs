@@ -187,8 +187,13 @@ impl<'a> Pair<'a> {
             return Ok(mark.partner.clone());
         }
         let ours = Some(self.mark(user));
-        if let Some((name, _)) = accounts.iter().find(|(_, account)| account.mark == ours) {
-            return Ok(name.clone());
+        let marked = accounts.iter().filter(|(_, account)| account.mark == ours);
+        match marked.map(|(name, _)| name).collect::<Vec<_>>()[..] {
+            [] => {}
+            [name] if user.strip_suffix(SUFFIX).is_some() || *name == format!("{user}{SUFFIX}") => {
+                return Ok(name.clone());
+            }
+            ref names => return Err(ambiguous(user, names)),
         }
         match user.strip_suffix(SUFFIX).filter(|base| !base.is_empty()) {
             None => Ok(format!("{user}{SUFFIX}")),
@@ -221,6 +226,8 @@ impl<'a> Pair<'a> {
             names(account, partner) || accounts.get(partner).is_some_and(|one| names(one, user));
         Ok(match linked {
             true => Standing::Ours,
+            // Another secret's mark is not to be overwritten: that secret may be in use.
+            false if self.is_anothers(account) => Standing::Unproven,
             false if self.is_adopted(user) => Standing::Adopted,
             false if self.is_adopted(partner) && self.is_second_half(partner, user) => {
                 Standing::Adopted
@@ -232,6 +239,10 @@ impl<'a> Pair<'a> {
     /// Whether the second name follows from the first: who adopts that one gives us both.
     fn is_second_half(&self, user: &str, of: &str) -> bool {
         user.strip_suffix(SUFFIX) == Some(of) || self.configured(user) == Some(of)
+    }
+
+    fn is_anothers(&self, account: &Account) -> bool {
+        account.mark.as_ref().is_some_and(|mark| mark.secret != self.secret)
     }
 
     fn is_adopted(&self, user: &str) -> bool {
@@ -248,6 +259,17 @@ pub(crate) fn barred(user: &str, why: &str) -> Error {
 pub(crate) fn unproven(user: &str) -> Error {
     let what = format!("user {user:?} is not known to be this secret's");
     Error::new(ErrorKind::Unsupported, what)
+}
+
+/// The error about users whose marks name `user`, of which none is the one that its name leads to: a
+/// mark can be copied by whoever may comment on a role of their own.
+fn ambiguous(user: &str, names: &[&String]) -> Error {
+    let names: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();
+    let what = format!("which user is the other half of {user:?} is not certain");
+    Error::new(ErrorKind::Unsupported, what).caused_by(format!(
+        "{} carry a mark that says so; say which it is in USER_PAIRS, as {user}=OTHER",
+        names.join(" and ")
+    ))
 }
 
 /// The error about a user that exists and is not known to be ours, and the ways out.
@@ -288,6 +310,8 @@ impl Install<'_> {
             let what = format!("user {source:?} is gone; retry");
             return Err(Error::new(ErrorKind::Conflict, what));
         }
+        // What the source is, the target would become.
+        pair.standing(accounts, source, target)?;
         if target == source {
             // Proven by whoever asks for it; what is never touched is refused all the same.
             pair.standing(accounts, target, source)?;

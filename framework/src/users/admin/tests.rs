@@ -24,7 +24,7 @@ const DIALECT: Dialect = Dialect {
 fn user(host: &str) -> Secret {
     let document = json!({
         "engine": "postgres", "host": host, "username": "app", "password": "p", "dbname": "orders",
-        "masterarn": "the-admins",
+        "masterarn": "the-admins", "port": if host.starts_with("sea.") { 5433 } else { 5432 },
     });
     Secret::decode(&document.to_string().into())
 }
@@ -82,6 +82,21 @@ async fn an_admin_of_another_database_is_refused_with_the_way_out() {
     }
     let apart = "db.example=a,other.example=b";
     admin_of("db.example", admin("other.example"), apart).await.unwrap_err();
+}
+
+/// Two servers of one host would be two databases: whoever writes the secret could have the admin of
+/// one change what the proof was about at the other.
+#[tokio::test]
+async fn rule_08_another_port_is_another_server_unless_its_owner_says_otherwise() {
+    let (mut document, tags) = admin("db.example");
+    document["port"] = json!(6432);
+    let error = admin_of("db.example", (document.clone(), tags), "").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Mismatch);
+    let listed = "db.example:6432=db.example:5432";
+    assert!(error.to_string().contains(listed), "{error}");
+    admin_of("DB.example.", (document.clone(), tags), listed).await.unwrap();
+    let other = "db.example:6432=db.example:7000";
+    admin_of("db.example", (document, tags), other).await.unwrap_err();
 }
 
 #[tokio::test]

@@ -24,14 +24,15 @@ fn accounts<const N: usize>(users: [(&str, Option<&str>); N]) -> Accounts {
 
 #[test]
 fn the_other_half_is_configured_or_marked_or_named_by_the_suffix() {
-    let marked = accounts([("app", None), ("blue", Some("app"))]);
+    let marked = accounts([("app", None), ("app_clone", Some("app")), ("blue", Some("green"))]);
     let unmarked = accounts([("app", None)]);
     for (configured, accounts, user, other) in [
         ("app=app_b", &unmarked, "app", "app_b"),
         ("app=app_b", &unmarked, "app_b", "app"),
         ("app=app_b", &marked, "app", "app_b"),
-        ("", &marked, "app", "blue"),
-        ("", &marked, "blue", "app"),
+        ("", &marked, "app", "app_clone"),
+        ("", &marked, "app_clone", "app"),
+        ("", &marked, "blue", "green"),
         ("", &unmarked, "app", "app_clone"),
         // Gone, as after a restored snapshot.
         ("", &unmarked, "app_clone", "app"),
@@ -57,6 +58,39 @@ fn beyond_02_a_user_whose_name_ends_in_the_suffix_is_not_taken_for_a_second_half
 }
 
 #[test]
+fn rule_07_a_mark_alone_does_not_make_any_name_the_other_half() {
+    let settings = settings("", "");
+    let pair = Pair::new(&settings, SECRET);
+    for accounts in [
+        accounts([("app", None), ("aaa", Some("app"))]),
+        accounts([("app", None), ("aaa", Some("app")), ("app_clone", Some("app"))]),
+    ] {
+        let error = pair.other(&accounts, "app").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        let text = error.to_string();
+        assert!(text.contains("\"aaa\"") && text.contains("USER_PAIRS"), "{text}");
+    }
+    let paired = self::settings("app=aaa", "");
+    let accounts = accounts([("app", None), ("aaa", Some("app"))]);
+    assert_eq!(Pair::new(&paired, SECRET).other(&accounts, "app").unwrap(), "aaa");
+}
+
+#[test]
+fn what_is_never_touched_is_no_model_either() {
+    let settings = settings("", "");
+    let mut accounts = accounts([("app", None), ("app_clone", Some("app"))]);
+    accounts.entry("app".to_owned()).or_default().barred = Some("it is a superuser".into());
+    let install = Install {
+        pair: Pair::new(&settings, SECRET),
+        target: "app_clone",
+        source: "app",
+        proven: false,
+        refuse_open_sessions: false,
+    };
+    assert_eq!(install.judge(&accounts).unwrap_err().kind(), ErrorKind::Unsupported);
+}
+
+#[test]
 fn only_a_mark_of_this_secret_or_the_configuration_proves_a_user() {
     let another = mark("app", "arn:another");
     for (pairs, adopted, of_clone, of_app, standing) in [
@@ -67,7 +101,8 @@ fn only_a_mark_of_this_secret_or_the_configuration_proves_a_user() {
         ("", "app", None, None, Standing::Unproven),
         ("", "", mark("app", SECRET), None, Standing::Ours),
         ("", "", None, mark("app_clone", SECRET), Standing::Ours),
-        ("", "", another, None, Standing::Unproven),
+        ("", "", another.clone(), None, Standing::Unproven),
+        ("", "app_clone", another, None, Standing::Unproven),
         ("", "", mark("web", SECRET), None, Standing::Unproven),
     ] {
         let settings = settings(pairs, adopted);
