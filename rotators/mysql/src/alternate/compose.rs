@@ -157,11 +157,9 @@ impl Users {
 
 /// An account right after [`create`].
 fn made(wanted: &Account) -> Account {
-    Account {
-        rights: Rights::new(),
-        default_roles: BTreeSet::new(),
-        settings: Settings { locked: true, retained: false, ..wanted.settings.clone() },
-    }
+    let mut settings = wanted.settings.clone();
+    (settings.locked, settings.retained) = (true, false);
+    Account { rights: Rights::new(), default_roles: BTreeSet::new(), settings }
 }
 
 /// Nobody can log in as what this makes: it is locked, and has no password that anybody knows. A
@@ -173,7 +171,7 @@ fn create(
     plugin: Plugin,
     mark: &Mark,
 ) -> String {
-    let (name, clauses) = (name.sql(), settings.clauses.join(" "));
+    let (name, clauses) = (name.sql(), settings.clauses(flavour));
     match flavour {
         Flavour::Mysql => {
             let mut attributes = own(&settings.attributes);

@@ -62,9 +62,9 @@ pub(crate) fn difference(
         let (text, need) = set_default_roles(flavour, &source.default_roles, &grantee);
         difference.give.push(Step { text, needs: vec![need] });
     }
-    let (clauses, set) = (&source.settings.clauses, &target.settings.clauses);
-    if clauses != set {
-        let text = format!("ALTER USER {grantee} {}", clauses.join(" "));
+    let clauses = source.settings.clauses_over(&target.settings);
+    if !clauses.is_empty() {
+        let text = format!("ALTER USER {grantee} {clauses}");
         difference.give.push(Step::of_users(text));
     }
     for right in &missing {

@@ -13,8 +13,12 @@ use crate::server::Flavour;
 /// An account's settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
-    /// In the words of ALTER USER, and in its order.
-    pub(crate) clauses: Vec<String>,
+    /// The REQUIRE clause.
+    required: String,
+    /// Resource limits by their names, in the order of ALTER USER; 0 is none.
+    limits: Vec<(&'static str, String)>,
+    /// What applies to passwords, in the words of ALTER USER.
+    terms: Vec<String>,
     pub(crate) locked: bool,
     /// How its password is checked.
     pub(crate) plugin: String,
@@ -24,6 +28,46 @@ pub(crate) struct Settings {
     pub(crate) retained: bool,
     /// Comment and attributes. MySQL only.
     pub(crate) attributes: Map<String, Value>,
+}
+
+impl Settings {
+    /// What a new account is set to where nothing is said.
+    fn fresh(flavour: Flavour) -> Self {
+        let terms: &[&str] = match flavour {
+            Flavour::Mysql => &[
+                "PASSWORD EXPIRE DEFAULT",
+                "PASSWORD HISTORY DEFAULT PASSWORD REUSE INTERVAL DEFAULT \
+                 PASSWORD REQUIRE CURRENT DEFAULT",
+                "FAILED_LOGIN_ATTEMPTS 0 PASSWORD_LOCK_TIME 0",
+            ],
+            Flavour::Mariadb => &["PASSWORD EXPIRE DEFAULT"],
+        };
+        Self {
+            required: "REQUIRE NONE".to_owned(),
+            terms: terms.iter().map(|&term| term.to_owned()).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// The clauses of CREATE USER that set a new account so.
+    pub(crate) fn clauses(&self, flavour: Flavour) -> String {
+        self.clauses_over(&Self::fresh(flavour))
+    }
+
+    /// The clauses of ALTER USER that make these settings of those; none if they are the same.
+    /// Locks and attributes are not among them.
+    pub(crate) fn clauses_over(&self, other: &Self) -> String {
+        let limit = |(name, limit): &(&str, String)| {
+            let before = other.limits.iter().find(|(of, _)| of == name);
+            let same = before.map_or("0", |(_, limit)| limit) == limit;
+            (!same).then(|| format!("{name} {limit}"))
+        };
+        let limits: Vec<_> = self.limits.iter().filter_map(limit).collect();
+        let required = (self.required != other.required).then(|| self.required.clone());
+        let limits = (!limits.is_empty()).then(|| format!("WITH {}", limits.join(" ")));
+        let terms = self.terms.iter().filter(|term| !other.terms.contains(term)).cloned();
+        required.into_iter().chain(limits).chain(terms).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// A row for each account of a user: its host, then its settings.
@@ -90,24 +134,22 @@ pub(crate) fn read(flavour: Flavour, row: Vec<Option<String>>) -> Option<(String
         (_, Some("0")) => "PASSWORD EXPIRE NEVER".to_owned(),
         (_, Some(days)) => format!("PASSWORD EXPIRE INTERVAL {} DAY", number(days)?),
     };
-    let mut clauses = vec![required(tls)?, limited(&limits)?, expiry];
+    let (required, mut limits, mut terms) = (required(tls)?, limited(limits)?, vec![expiry]);
     match flavour {
         Flavour::Mariadb => {
-            // Belongs to the limits, which come before the passwords' terms.
-            let seconds = cell()?.unwrap_or_else(|| "0".to_owned());
-            let seconds: f64 = seconds.parse().ok()?;
-            if let Some(limits) = clauses.get_mut(1) {
-                limits.push_str(&format!(" MAX_STATEMENT_TIME {seconds}"));
-            }
+            let seconds: f64 = cell()?.as_deref().unwrap_or("0").parse().ok()?;
+            limits.push(("MAX_STATEMENT_TIME", seconds.to_string()));
         }
         Flavour::Mysql => {
             let [history, reuse, current] = [cell()?, cell()?, cell()?];
-            clauses.push(remembered(history, reuse, current.as_deref())?);
-            clauses.push(blocked(cell()?, cell()?)?);
+            terms.push(remembered(history, reuse, current.as_deref())?);
+            terms.push(blocked(cell()?, cell()?)?);
         }
     }
     let plugin = if plugin.is_empty() { "mysql_native_password".to_owned() } else { plugin };
-    Some((host, Settings { clauses, locked, plugin, other_factors, retained, attributes }))
+    let settings =
+        Settings { required, limits, terms, locked, plugin, other_factors, retained, attributes };
+    Some((host, settings))
 }
 
 fn is_true(cell: Option<String>) -> bool {
@@ -137,15 +179,15 @@ fn required([kind, cipher, issuer, subject]: [Option<String>; 4]) -> Option<Stri
     })
 }
 
-fn limited(limits: &[Option<String>; 4]) -> Option<String> {
-    let names =
-        ["QUERIES_PER_HOUR", "UPDATES_PER_HOUR", "CONNECTIONS_PER_HOUR", "USER_CONNECTIONS"];
-    let mut clause = "WITH".to_owned();
-    for (name, limit) in names.iter().zip(limits) {
-        let limit = number(limit.as_deref().unwrap_or("0"))?;
-        clause.push_str(&format!(" MAX_{name} {limit}"));
-    }
-    Some(clause)
+fn limited(limits: [Option<String>; 4]) -> Option<Vec<(&'static str, String)>> {
+    let names = [
+        "MAX_QUERIES_PER_HOUR",
+        "MAX_UPDATES_PER_HOUR",
+        "MAX_CONNECTIONS_PER_HOUR",
+        "MAX_USER_CONNECTIONS",
+    ];
+    let limit = |limit: Option<String>| Some(number(limit.as_deref().unwrap_or("0"))?.to_string());
+    names.into_iter().zip(limits).map(|(name, cell)| Some((name, limit(cell)?))).collect()
 }
 
 /// How long passwords are remembered, and whether the current one is asked for.
