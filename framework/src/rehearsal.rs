@@ -5,20 +5,38 @@ use serde_json::{Value, json};
 
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::event::Question;
 use crate::ids::SecretId;
+use crate::inspect::inspect;
 use crate::rotator::{Finding, Subject};
 use crate::store::Calls;
 use crate::turn::Turn;
+
+impl Engine<'_> {
+    /// Answers a question about a secret: inspect, preflight or plan. Reads only, and shows no
+    /// value.
+    ///
+    /// # Errors
+    /// Those of reading the secret; of [`Rotator::plan`](crate::Rotator::plan) for a plan.
+    pub async fn answer(
+        &self,
+        question: Question,
+        secret: &SecretId,
+        turn: &Turn,
+    ) -> Result<Value, Error> {
+        match question {
+            Question::Inspect => inspect(self, secret, turn).await,
+            Question::Preflight => preflight(self, secret, turn).await,
+            Question::Plan => plan(self, secret, turn).await,
+        }
+    }
+}
 
 /// Answers a preflight event: every finding, the ones that would fail a rotation first.
 ///
 /// # Errors
 /// Those of reading the secret. What keeps a rotation from succeeding is a finding, not an error.
-pub(crate) async fn preflight(
-    engine: &Engine<'_>,
-    secret: &SecretId,
-    turn: &Turn,
-) -> Result<Value, Error> {
+async fn preflight(engine: &Engine<'_>, secret: &SecretId, turn: &Turn) -> Result<Value, Error> {
     let calls = engine.calls(secret, turn);
     let (mut obstacles, mut warnings) = (Vec::new(), Vec::new());
     let mut sort = |finding| match finding {
@@ -50,11 +68,7 @@ pub(crate) async fn preflight(
 ///
 /// # Errors
 /// Those of reading the secret, and of [`Rotator::plan`](crate::Rotator::plan).
-pub(crate) async fn plan(
-    engine: &Engine<'_>,
-    secret: &SecretId,
-    turn: &Turn,
-) -> Result<Value, Error> {
+async fn plan(engine: &Engine<'_>, secret: &SecretId, turn: &Turn) -> Result<Value, Error> {
     let calls = engine.calls(secret, turn);
     let (description, current) = looked(&calls).await?;
     let subject = Subject { calls: &calls, current: &current, description: &description };

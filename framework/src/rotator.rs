@@ -21,7 +21,8 @@ pub trait Rotator: Send + Sync {
     /// before [`apply`](Self::apply), and before anything is connected to.
     ///
     /// # Errors
-    /// [`ErrorKind::Mismatch`], or [`ErrorKind::Malformed`] naming a field.
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch), or
+    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) naming a field.
     fn check(&self, versions: &Versions<'_>) -> Result<(), Error>;
 
     /// Makes the next secret. What it returns is stored before anything else happens.

@@ -12,9 +12,7 @@ use crate::config::Environment;
 use crate::engine::{Effect, Engine, Outcome};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Question, Request};
-use crate::inspect::inspect;
 use crate::log;
-use crate::rehearsal;
 use crate::rotator::Rotator;
 use crate::store::SecretStore;
 use crate::store::aws::AwsStore;
@@ -154,11 +152,7 @@ async fn work(
             Ok((outcome, answer))
         }
         Request::Look(question, secret) => {
-            let answer = match question {
-                Question::Inspect => inspect(&engine, secret, turn).await?,
-                Question::Preflight => rehearsal::preflight(&engine, secret, turn).await?,
-                Question::Plan => rehearsal::plan(&engine, secret, turn).await?,
-            };
+            let answer = engine.answer(*question, secret, turn).await?;
             let why = match question {
                 Question::Inspect => "looked at every labelled version",
                 Question::Preflight => "looked for what would fail a rotation",

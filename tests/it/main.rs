@@ -6,6 +6,7 @@
 
 mod support;
 
+mod alternating;
 mod conformance;
 mod engine;
 mod faults;

@@ -95,12 +95,22 @@ impl Admins {
         let read = self.login(&secret, dialect, others, turn).await;
         let login = read.map_err(|error| error.while_doing(about(&secret)))?;
         let login = Login { dbname: user.dbname.clone(), ..login };
+        let (port, users) = (login.port, user.port);
         let admin = Admin { login, secret };
         admin.is_not(&user.username)?;
         self.check_host(&admin, user, turn).await?;
+        if port != users && same_host(&admin.login.host, &user.host) {
+            // A pooler in front of the server, or another server.
+            turn.warn(format!(
+                "{} names port {port}, but the user's secret {users}; they must lead to one server",
+                about(&admin.secret)
+            ));
+        }
         Ok(admin)
     }
 
+    /// An admin secret that RDS manages has a user and a password alone: its tags say the rest. It
+    /// has no `ssl`, which means verified TLS.
     async fn login(
         &self,
         id: &SecretId,

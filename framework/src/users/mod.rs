@@ -47,7 +47,7 @@ pub trait Database: Send + Sync {
     ///
     /// [`Attempt::Refused`] only for a wrong password; a name, network, TLS or permission failure
     /// is an error, and so is a login for which the server did not check the password
-    /// ([`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported)).
+    /// ([`ErrorKind::Unsupported`]).
     async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<Self::Session>, Error>;
 
     /// Sets the password of the very user that is logged in. Takes the account's lock, passes
@@ -91,7 +91,7 @@ pub trait Administered: Database {
     /// Opens a session of the admin's.
     ///
     /// # Errors
-    /// Those of [`Database::log_in`], and [`ErrorKind::Rejected`](crate::ErrorKind::Rejected) if
+    /// Those of [`Database::log_in`], and [`ErrorKind::Rejected`] if
     /// the server refuses the admin's password.
     async fn log_in_as_admin(&self, admin: &Login, turn: &Turn) -> Result<Self::Session, Error> {
         match self.log_in(admin, turn).await? {
@@ -133,7 +133,7 @@ pub trait Alternates: Administered {
     /// Refuses a user name that the server would refuse or cut off.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported), naming the limit and the way
+    /// [`ErrorKind::Unsupported`], naming the limit and the way
     /// out.
     fn check_username(&self, username: &str) -> Result<(), Error>;
 
@@ -194,7 +194,7 @@ pub enum Change {
     /// The password is changed.
     Made,
     /// The server refused this very password, by its policy or its history, and changed nothing.
-    /// The error is [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) and says what to
+    /// The error is [`ErrorKind::Unsupported`] and says what to
     /// look at.
     Refused(Error),
 }

@@ -1,25 +1,15 @@
-//! The change of one's own password: one transaction, behind a lock and the fence.
+//! The change of a password: one transaction, behind a lock and the fence.
 
 use std::future::Future;
-use std::time::Duration;
 
 use fourstep::users::{Change, Login};
-use fourstep::{CHANGE_TIME, Error, ErrorKind, SecretString, Turn};
+use fourstep::{Error, ErrorKind, SecretString, Turn};
 
 use crate::errors;
 use crate::password::{Literal, PasswordFormat};
 use crate::session::{Failure, Session};
 use crate::sql;
-
-/// The least time that must be left to send COMMIT: below it the change is rolled back, because
-/// its outcome might not be heard.
-const COMMIT_TIME: Duration = Duration::from_secs(1);
-
-/// How long a rollback may take. The end of the connection has the same effect.
-const ROLLBACK_TIME: Duration = Duration::from_secs(1);
-
-/// What is added to an error from before the statement.
-const UNCHANGED: &str = "nothing was changed";
+use crate::transaction::{self, UNCHANGED};
 
 /// A password to be set, and the form in which the server gets it.
 #[derive(Clone, Copy)]
@@ -41,7 +31,7 @@ pub(crate) async fn change_own_password(
     turn: &Turn,
 ) -> Result<Change, Error> {
     let outcome = match own_account(&mut session, login, turn).await {
-        Ok(()) => transact(&mut session, login, new, gate, turn).await,
+        Ok(_) => transact(&mut session, login, new, gate, turn).await,
         Err(refused) => Err(refused),
     };
     session.close(turn).await;
@@ -54,8 +44,13 @@ pub(crate) async fn change_own_password(
     }
 }
 
-/// Refuses a session that is another user's, or on a server that cannot be changed.
-async fn own_account(session: &mut Session, login: &Login, turn: &Turn) -> Result<(), Error> {
+/// Refuses a session that is another user's, or on a server that cannot be changed. Returns the
+/// server's version as `server_version_num` has it.
+pub(crate) async fn own_account(
+    session: &mut Session,
+    login: &Login,
+    turn: &Turn,
+) -> Result<u32, Error> {
     let [user, replica, version] = session
         .ask(
             "the question who and where this is",
@@ -71,7 +66,8 @@ async fn own_account(session: &mut Session, login: &Login, turn: &Turn) -> Resul
         on_replica(replica.as_deref()),
         too_old(version.as_deref()),
     ];
-    obstacles.into_iter().flatten().next().map_or(Ok(()), Err)
+    obstacles.into_iter().flatten().next().map_or(Ok(()), Err)?;
+    Ok(number(version.as_deref()).unwrap_or_default())
 }
 
 /// The error of a session that does not belong to the secret's user, as behind a pooler that maps
@@ -104,13 +100,16 @@ pub(crate) fn on_replica(replica: Option<&str>) -> Option<Error> {
 /// The error of a server that does not know SCRAM verifiers, as PostgreSQL before 10 and Amazon
 /// Redshift: it would take the verifier for the password itself and lock the user out.
 pub(crate) fn too_old(version: Option<&str>) -> Option<Error> {
-    let number: Option<u32> = version.and_then(|version| version.parse().ok());
-    number.is_none_or(|number| number < 100_000).then(|| {
+    number(version).is_none_or(|number| number < 100_000).then(|| {
         Error::new(
             ErrorKind::Unsupported,
             "the server is older than PostgreSQL 10 and does not know SCRAM-SHA-256; upgrade it",
         )
     })
+}
+
+fn number(version: Option<&str>) -> Option<u32> {
+    version?.parse().ok()
 }
 
 async fn transact(
@@ -120,42 +119,9 @@ async fn transact(
     gate: impl Future<Output = Result<(), Error>>,
     turn: &Turn,
 ) -> Result<Change, Error> {
-    new.format.check(session.terms())?;
-    if new.format == PasswordFormat::Plaintext {
-        turn.warn(
-            "POSTGRES_PASSWORD_FORMAT is plaintext: if the server logs statements, it logs the \
-             password",
-        );
-    }
-    // Made before the transaction: the 4096 rounds of SCRAM take a while on a small function.
-    let literal = new.format.literal(&login.username, new.password);
+    let literal = literal(session, &login.username, new, turn)?;
     let prepared = prepare(session, login, &literal, gate, turn).await;
-    if !matches!(prepared, Ok(Change::Made)) {
-        roll_back(session, turn).await;
-        return prepared;
-    }
-    let left = turn.deadline().remaining();
-    if left < COMMIT_TIME {
-        roll_back(session, turn).await;
-        return Err(Error::new(ErrorKind::OutOfTime, "rolled back; nothing was changed")
-            .caused_by(format!("{:.1} s are left, too little to commit", left.as_secs_f64())));
-    }
-    session.run("COMMIT", "COMMIT".to_owned(), turn).await.map(|_| Change::Made).map_err(
-        |failure| match failure {
-            Failure::Refused(refusal) if !errors::leaves_commit_open(&refusal) => {
-                errors::of_statement("COMMIT", &refusal)
-            }
-            failure => Error::new(
-                ErrorKind::Unreachable,
-                "the password may or may not have been changed, and a retry finds out",
-            )
-            .caused_by(failure.of("COMMIT")),
-        },
-    )
-}
-
-fn unchanged(failure: Failure, what: &str) -> Error {
-    failure.of(what).caused_by(UNCHANGED)
+    finish(session, prepared, turn).await
 }
 
 /// Everything up to COMMIT.
@@ -166,19 +132,39 @@ async fn prepare(
     gate: impl Future<Output = Result<(), Error>>,
     turn: &Turn,
 ) -> Result<Change, Error> {
-    turn.enough_for_a_change()?;
-    let left = turn.deadline().remaining();
-    // Waiting for a lock must leave the time that a change needs.
-    let lock = left.saturating_sub(CHANGE_TIME);
-    let what = "the beginning of a transaction";
-    session.run(what, sql::begin(left, lock), turn).await.map_err(|fail| unchanged(fail, what))?;
-    let what = "the account's lock";
-    session
-        .run(what, sql::lock(&login.username), turn)
-        .await
-        .map_err(|fail| unchanged(fail, what))?;
+    transaction::enter(session, &login.username, turn).await?;
     gate.await?;
     let alter = sql::alter_password(&login.username, password);
+    set(session, alter, turn).await
+}
+
+/// The password as it goes into the statement. To be made before the transaction: the 4096 rounds
+/// of SCRAM take a while on a small function.
+///
+/// # Errors
+/// Those of [`PasswordFormat::check`].
+pub(crate) fn literal(
+    session: &Session,
+    username: &str,
+    new: NewPassword<'_>,
+    turn: &Turn,
+) -> Result<Literal, Error> {
+    new.format.check(session.terms())?;
+    if new.format == PasswordFormat::Plaintext {
+        turn.warn(
+            "POSTGRES_PASSWORD_FORMAT is plaintext: if the server logs statements, it logs the \
+             password",
+        );
+    }
+    Ok(new.format.literal(username, new.password))
+}
+
+/// Sends the statement that holds the password. The only place that does.
+pub(crate) async fn set(
+    session: &mut Session,
+    alter: String,
+    turn: &Turn,
+) -> Result<Change, Error> {
     match session.run("ALTER ROLE", alter, turn).await {
         Ok(_) => Ok(Change::Made),
         Err(Failure::Refused(refusal)) => errors::of_alter(&refusal).map(Change::Refused),
@@ -188,12 +174,16 @@ async fn prepare(
     }
 }
 
-/// Gives the lock back before the error is reported. Where this fails, the end of the connection
-/// does the same.
-async fn roll_back(session: &mut Session, turn: &Turn) {
-    if turn.deadline().remaining().is_zero() {
-        return;
+/// Commits what was made, and rolls anything else back.
+pub(crate) async fn finish(
+    session: &mut Session,
+    prepared: Result<Change, Error>,
+    turn: &Turn,
+) -> Result<Change, Error> {
+    if !matches!(prepared, Ok(Change::Made)) {
+        transaction::roll_back(session, turn).await;
+        return prepared;
     }
-    let rollback = session.run("ROLLBACK", "ROLLBACK".to_owned(), turn);
-    let _ = tokio::time::timeout(ROLLBACK_TIME, rollback).await;
+    let open = "the password may or may not have been changed";
+    transaction::commit(session, open, turn).await.map(|()| Change::Made)
 }

@@ -158,6 +158,42 @@ pub(crate) fn of_statement(what: &str, refusal: &ServerError) -> Error {
     .caused_by(refusal.state())
 }
 
+/// Sorts an error of PROBE_QUERY.
+pub(crate) fn of_probe(refusal: &ServerError) -> Error {
+    let (kind, meaning) = match refusal.code.as_str() {
+        "42501" => (ErrorKind::Forbidden, "the user may not do what it asks; grant it"),
+        "57014" => (ErrorKind::OutOfTime, "it took too long; make it cheaper"),
+        "25006" => (ErrorKind::Unsupported, "it would change something; it may only read"),
+        code => (of_class(code), "the server refused it"),
+    };
+    Error::new(kind, meaning).caused_by(refusal.state())
+}
+
+/// Sorts an error of a statement of the admin's that carries no secret and is quoted.
+pub(crate) fn of_admin(statement: &str, refusal: &ServerError) -> Error {
+    let (kind, meaning) = match refusal.code.as_str() {
+        "42501" => (ErrorKind::Forbidden, "the admin may not do this, and it was rolled back"),
+        // Objects that somebody dropped, changed or made meanwhile.
+        "42704" | "42P01" | "42883" | "42703" | "3F000" | "3D000" | "42710" => {
+            (ErrorKind::Conflict, "something was dropped or made meanwhile; retry")
+        }
+        // Another change of the same catalogue rows, or each of two waits for the other.
+        "23505" | "40001" | "40P01" => {
+            (ErrorKind::Conflict, "another session changed the same at the same moment; retry")
+        }
+        "2BP01" => (
+            ErrorKind::Unsupported,
+            "others hold what the user gave on; revoke that from them, or run this with CASCADE",
+        ),
+        "55P03" => (ErrorKind::Conflict, "another session holds a lock on this; retry"),
+        _ => match of_change(refusal) {
+            Some(known) => known,
+            None => (of_class(&refusal.code), "the server refused a statement"),
+        },
+    };
+    Error::new(kind, meaning).caused_by(format!("{statement}: {}", refusal.state()))
+}
+
 /// Sorts an error of the ALTER ROLE, which carries the verifier: only the code and words of our
 /// own may leave.
 ///
@@ -230,110 +266,4 @@ pub(crate) fn leaves_commit_open(refusal: &ServerError) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn error(code: &str, routine: &str) -> ServerError {
-        ServerError { code: code.into(), routine: routine.into(), message: "mot de passe".into() }
-    }
-
-    #[test]
-    fn an_error_response_is_read_by_its_fields() {
-        let body = b"SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed\0Rauth_failed\0\0";
-        let refusal = ServerError::parse(body);
-        assert_eq!(
-            refusal.quote(),
-            "the server said \"password authentication failed\" (SQLSTATE 28P01)"
-        );
-        assert_eq!(refusal.routine, "auth_failed");
-        assert_eq!(ServerError::parse(b""), ServerError::default());
-    }
-
-    #[test]
-    fn only_a_password_that_was_asked_for_is_refused() {
-        assert!(of_login(&error("28P01", "auth_failed"), true).unwrap().contains("VALID UNTIL"));
-        for (code, routine, answered, kind) in [
-            ("28P01", "auth_failed", false, ErrorKind::Forbidden),
-            ("28000", "ClientAuthentication", false, ErrorKind::Forbidden),
-            ("28000", "InitializeSessionUserId", true, ErrorKind::Forbidden),
-            ("28000", "auth_failed", true, ErrorKind::Forbidden),
-            ("28000", "", true, ErrorKind::Forbidden),
-            ("3D000", "", true, ErrorKind::NotFound),
-            ("42501", "", true, ErrorKind::Forbidden),
-            ("53300", "", false, ErrorKind::Throttled),
-            ("53400", "", true, ErrorKind::Throttled),
-            ("57P03", "", false, ErrorKind::Unreachable),
-            ("55000", "", true, ErrorKind::Unreachable),
-            ("25006", "", true, ErrorKind::Unsupported),
-            ("08P01", "", true, ErrorKind::Unreachable),
-            ("99999", "", true, ErrorKind::Unsupported),
-            ("é", "", true, ErrorKind::Unsupported),
-            ("", "", true, ErrorKind::Unsupported),
-        ] {
-            let sorted = of_login(&error(code, routine), answered).unwrap_err();
-            assert_eq!(sorted.kind(), kind, "{code} {routine}: {sorted}");
-        }
-    }
-
-    #[test]
-    fn an_error_of_the_change_keeps_its_code_only() {
-        for (code, kind) in [
-            ("42501", ErrorKind::Forbidden),
-            ("25006", ErrorKind::Unsupported),
-            ("0A000", ErrorKind::Unsupported),
-            ("55P03", ErrorKind::Conflict),
-            ("57014", ErrorKind::OutOfTime),
-            ("25P03", ErrorKind::OutOfTime),
-            ("57P01", ErrorKind::Unreachable),
-            ("22023", ErrorKind::Unsupported),
-            ("P0001", ErrorKind::Unsupported),
-            ("40P01", ErrorKind::Conflict),
-            ("42601", ErrorKind::Forbidden),
-            ("XX000", ErrorKind::Unreachable),
-        ] {
-            let refused_value = matches!(code, "22023" | "P0001");
-            let sorted = of_alter(&error(code, ""));
-            assert_eq!(sorted.is_ok(), refused_value, "{code}");
-            let sorted = sorted.unwrap_or_else(|error| error);
-            assert_eq!(sorted.kind(), kind, "{code}");
-            assert!(sorted.to_string().ends_with(&format!("SQLSTATE {code}")), "{sorted}");
-            assert!(!sorted.to_string().contains("mot de passe"), "{sorted}");
-        }
-        let mut race = error("XX000", "simple_heap_update");
-        race.message = "tuple concurrently updated".into();
-        assert_eq!(of_alter(&race).unwrap_err().kind(), ErrorKind::Conflict);
-    }
-
-    proptest! {
-        #[test]
-        fn any_body_is_read_and_quoted_safely(body in prop::collection::vec(any::<u8>(), 0..400)) {
-            let quote = ServerError::parse(&body).quote();
-            prop_assert!(!quote.chars().any(char::is_control));
-        }
-
-        #[test]
-        fn a_message_that_repeats_the_password_is_forgotten(around in ".{0,9}") {
-            let body = format!("C28P01\0M{around}canary{around}\0");
-            let quote = ServerError::parse(body.as_bytes()).without("canary").quote();
-            prop_assert!(!quote.contains("canary"));
-        }
-    }
-
-    #[test]
-    fn a_code_that_is_none_is_not_shown() {
-        for code in ["echoe", "28p01", "28P01X", "", "\u{1}\u{1}"] {
-            assert_eq!(error(code, "").state(), "no readable SQLSTATE");
-        }
-        assert_eq!(error("28P01", "").state(), "SQLSTATE 28P01");
-    }
-
-    #[test]
-    fn a_shutdown_in_answer_to_commit_leaves_its_outcome_open() {
-        for (code, open) in
-            [("57P01", true), ("57P02", true), ("08006", true), ("40001", false), ("57014", false)]
-        {
-            assert_eq!(leaves_commit_open(&error(code, "")), open, "{code}");
-        }
-    }
-}
+mod tests;

@@ -5,14 +5,19 @@
 //! that is computed here, unless another form is asked for; and the change is one transaction, behind an advisory lock named after
 //! the account, the framework's fence, and limits that the server itself enforces.
 
+mod accounts;
+mod admin;
+mod alternate;
 mod change;
 mod errors;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod password;
 mod preflight;
+mod probe;
 mod session;
 mod sql;
+mod transaction;
 mod wire;
 
 use std::sync::Arc;
@@ -21,10 +26,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy, within};
 use fourstep::users::{
-    Attempt, Change, Database, Dialect, Login, SingleUser, Strategies, Strategy,
+    Alternating, Attempt, ByAdmin, Change, Database, Dialect, Login, SingleUser, Strategies,
+    Strategy,
 };
 use fourstep::{Environment, Error, Fence, Finding, PasswordPolicy, Rotator, SecretString, Turn};
 
+use alternate::SharedOwners;
 use change::NewPassword;
 use password::PasswordFormat;
 use session::Terms;
@@ -60,7 +67,11 @@ pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
         let (database, policy) = (database.clone(), policy.clone());
         let rotator: Box<dyn Rotator> = match strategy {
             Strategy::SingleUser => Box::new(SingleUser::new(database, policy)),
-            _ => return Ok(None),
+            Strategy::SingleUserByAdmin => Box::new(ByAdmin::read(environment, database, policy)?),
+            Strategy::AlternatingUsers => {
+                Box::new(Alternating::read(environment, database, policy)?)
+            }
+            Strategy::DualPassword => return Ok(None),
         };
         Ok(Some(rotator))
     })
@@ -72,11 +83,14 @@ pub struct Postgres {
     tls: TlsSettings,
     transport: TransportPolicy,
     format: PasswordFormat,
+    owners: SharedOwners,
+    probe: Option<String>,
 }
 
 impl Postgres {
     /// Reads `TLS_CA_BUNDLE`, `TLS_SERVER_NAME`, `ALLOW_PLAINTEXT_FALLBACK`,
-    /// `ALLOW_WEAK_AUTHENTICATION` and `POSTGRES_PASSWORD_FORMAT`.
+    /// `ALLOW_WEAK_AUTHENTICATION`, `POSTGRES_PASSWORD_FORMAT`, `SHARED_OWNER`
+    /// and `PROBE_QUERY`.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
@@ -85,6 +99,8 @@ impl Postgres {
             tls: TlsSettings::read(environment)?,
             transport: TransportPolicy::read(environment)?,
             format: PasswordFormat::read(environment)?,
+            owners: SharedOwners::read(environment)?,
+            probe: probe::read(environment)?,
         })
     }
 
@@ -141,6 +157,13 @@ impl Database for Postgres {
         turn: &Turn,
     ) -> Result<Vec<Finding>, Error> {
         preflight::preflight(session, login, turn).await
+    }
+
+    async fn probe(&self, login: &Login, turn: &Turn) -> Result<(), Error> {
+        match &self.probe {
+            Some(query) => probe::ask(self, query, login, turn).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -39,27 +39,68 @@ fn judge(login: &Login, facts: &[Option<String>; 6]) -> Vec<Finding> {
         facts.each_ref().map(Option::as_deref);
     let obstacles = [other_user(login, user), on_replica(replica), too_old(version)];
     let mut findings: Vec<_> = obstacles.into_iter().flatten().map(Finding::Fails).collect();
-    if restricted.is_some_and(|setting| matches!(setting, "on" | "1" | "true"))
-        && member != Some("true")
-    {
-        findings.push(Finding::Fails(Error::new(
+    findings.extend(password_restricted(restricted, member));
+    findings.extend(expires(&login.account(), expiry));
+    findings
+}
+
+fn password_restricted(setting: Option<&str>, member: Option<&str>) -> Option<Finding> {
+    let on = setting.is_some_and(|setting| matches!(setting, "on" | "1" | "true"));
+    (on && member != Some("true")).then(|| {
+        Finding::Fails(Error::new(
             ErrorKind::Forbidden,
             "rds.restrict_password_commands is on and the user is not a member of rds_password; \
              grant that role, or turn the setting off",
-        )));
-    }
-    let account = login.account();
-    match expiry {
-        Some("past") => findings.push(Finding::Warns(format!(
+        ))
+    })
+}
+
+fn expires(account: &str, expiry: Option<&str>) -> Option<Finding> {
+    Some(Finding::Warns(match expiry? {
+        "past" => format!(
             "VALID UNTIL of {account} has passed: the server refuses every password of it, and a \
              rotation does not change that"
-        ))),
-        Some(_) => findings.push(Finding::Warns(format!(
+        ),
+        _ => format!(
             "VALID UNTIL of {account} is less than 24 hours away, and a rotation does not move it"
-        ))),
-        None => {}
+        ),
+    }))
+}
+
+/// What an admin sees that would make a change of a user's password fail, or of little use. Inside
+/// a transaction.
+pub(crate) async fn of_role(
+    session: &mut Session,
+    user: &str,
+    turn: &Turn,
+) -> Result<Vec<Finding>, Error> {
+    let query = format!(
+        "SELECT current_setting('rds.restrict_password_commands', true), \
+         (SELECT bool_or(pg_has_role(session_user, oid, 'MEMBER')) FROM pg_roles \
+         WHERE rolname = 'rds_password')::text, rolcanlogin::text, \
+         CASE WHEN rolvaliduntil < now() THEN 'past' \
+         WHEN rolvaliduntil < now() + interval '24 hours' THEN 'soon' END, \
+         (rolconnlimit >= 0 AND rolconnlimit <= (SELECT count(*) FROM pg_stat_activity \
+         WHERE usename = rolname))::text FROM pg_roles WHERE rolname = {}",
+        crate::sql::quote(user)
+    );
+    let rows = session.rows::<5>("a look at the account", query, turn).await?;
+    let Some([restricted, member, usable, expiry, full]) = rows.into_iter().next() else {
+        return Ok(Vec::new());
+    };
+    let mut findings = Vec::new();
+    findings.extend(password_restricted(restricted.as_deref(), member.as_deref()));
+    findings.extend(expires(&format!("user {user:?}"), expiry.as_deref()));
+    if usable.as_deref() == Some("false") {
+        findings.push(Finding::Warns(format!("user {user:?} is NOLOGIN")));
     }
-    findings
+    if full.as_deref() == Some("true") {
+        findings.push(Finding::Fails(Error::new(
+            ErrorKind::Throttled,
+            format!("user {user:?} has as many sessions as its CONNECTION LIMIT allows"),
+        )));
+    }
+    Ok(findings)
 }
 
 #[cfg(test)]

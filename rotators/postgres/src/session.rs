@@ -122,6 +122,26 @@ impl Session {
         Ok(answer)
     }
 
+    /// Runs a query whose rows are of text columns.
+    pub(crate) async fn rows<const N: usize>(
+        &mut self,
+        what: &str,
+        query: String,
+        turn: &Turn,
+    ) -> Result<Vec<[Option<String>; N]>, Error> {
+        let rows = self.run(what, query, turn).await.map_err(|fail| fail.of(what))?;
+        let text = |row: &PgRow| {
+            let mut answer = [const { None }; N];
+            for (column, value) in answer.iter_mut().enumerate() {
+                *value = row.try_get(column).map_err(|_| {
+                    Error::new(ErrorKind::Unreachable, format!("{what} got no usable answer"))
+                })?;
+            }
+            Ok(answer)
+        };
+        rows.iter().map(text).collect()
+    }
+
     /// Takes leave in good form. The step's outcome does not depend on it.
     pub(crate) async fn close(self, turn: &Turn) {
         if turn.deadline().remaining().is_zero() {

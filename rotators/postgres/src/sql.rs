@@ -40,6 +40,16 @@ pub(crate) fn alter_password(username: &str, password: &Literal) -> String {
     format!("ALTER ROLE {} PASSWORD {}", quote_identifier(username), password.expose())
 }
 
+/// As [`alter_password`], and lets the user in.
+pub(crate) fn let_in(username: &str, password: &Literal) -> String {
+    format!("ALTER ROLE {} LOGIN PASSWORD {}", quote_identifier(username), password.expose())
+}
+
+/// A text as a literal, whatever is in it but NUL and whatever the server's settings.
+pub(crate) fn quote(text: &str) -> String {
+    postgres_protocol::escape::escape_literal(text).trim_start().to_owned()
+}
+
 /// Begins a transaction in which no setting of the role or the database can make a difference, and
 /// which the server itself ends if this side falls silent.
 ///

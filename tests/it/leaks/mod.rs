@@ -10,6 +10,7 @@ mod function;
 mod public_types;
 mod scenes;
 mod server;
+mod without_secret;
 
 use fourstep::testing::Canary;
 

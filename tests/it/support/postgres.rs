@@ -48,6 +48,27 @@ pub fn server() -> Option<Server> {
     server
 }
 
+/// PostgreSQL 15 and 18, each by itself: a CREATEROLE admin may do less from version 16 on. The second
+/// is missing, after skipping aloud, where it could not be installed.
+pub fn both_versions() -> Vec<Server> {
+    let Some(server) = server() else { return Vec::new() };
+    let variable = |name: &str| std::env::var(format!("FOURSTEP_TEST_POSTGRES18_{name}")).ok();
+    let newest = (|| {
+        Some(Server {
+            port: variable("PORT")?.parse().ok()?,
+            ca: variable("CA")?,
+            log: variable("LOG")?,
+            replica: 0,
+            pooler: 0,
+            ..server.clone()
+        })
+    })();
+    if newest.is_none() {
+        skip("FOURSTEP_TEST_POSTGRES18_PORT and its companions");
+    }
+    std::iter::once(server).chain(newest).collect()
+}
+
 /// The server with a replica and a pooler beside it, or None after skipping aloud.
 pub fn server_with_neighbours() -> Option<Server> {
     let server = server()?;
@@ -72,6 +93,18 @@ async fn run(connection: &mut PgConnection, sql: &str) {
 }
 
 impl Server {
+    /// The major version.
+    pub async fn version(&self) -> u32 {
+        self.setting("server_version_num").await.parse::<u32>().unwrap() / 10_000
+    }
+
+    /// Runs SQL as the superuser, in this database.
+    pub async fn arrange_in(&self, database: &str, sql: &str) {
+        let mut connection = self.superuser_in(database).await;
+        run(&mut connection, sql).await;
+        connection.close().await.unwrap();
+    }
+
     /// Runs SQL as the superuser.
     pub async fn arrange(&self, sql: &str) {
         let mut connection = self.superuser().await;
@@ -96,7 +129,12 @@ impl Server {
 
     /// A session of the superuser.
     pub async fn superuser(&self) -> PgConnection {
-        self.options(&self.arranger, &self.password, "postgres").connect().await.unwrap()
+        self.superuser_in("postgres").await
+    }
+
+    /// A session of the superuser in this database.
+    pub async fn superuser_in(&self, database: &str) -> PgConnection {
+        self.options(&self.arranger, &self.password, database).connect().await.unwrap()
     }
 
     /// A new user with this stem in its name and a password that holds the canary.

@@ -9,8 +9,8 @@ use fourstep::store::memory::{
 use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS, Select};
 use fourstep::users::Strategies;
 use fourstep::{
-    Deadline, Engine, Environment, Error, ExposeSecret, Outcome, Request, SecretId, Step, Tally,
-    Turn, VersionId,
+    Deadline, Engine, Environment, Error, ExposeSecret, Outcome, Question, Request, SecretId, Step,
+    Tally, Turn, VersionId,
 };
 use serde_json::Value;
 
@@ -102,6 +102,14 @@ impl Stage {
             Err(error) => Err(error),
         };
         Ended { result, tally: turn.tally() }
+    }
+
+    /// The answer to a question about the secret.
+    pub async fn ask(&self, question: Question) -> Value {
+        let turn = Turn::new(Deadline::after(self.timeout));
+        let engine = Engine::new(&*self.store, &self.rotator);
+        let answer = engine.answer(question, &self.secret, &turn).await;
+        answer.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Begins a rotation and does these steps, all of which must succeed.

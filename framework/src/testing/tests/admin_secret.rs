@@ -21,7 +21,7 @@ const STRATEGIES: [Rotate; 2] = [alternating, by_admin];
 
 impl Place {
     /// The user and password of the version with this label.
-    fn login(&self, label: &str) -> (String, String) {
+    pub(super) fn login(&self, label: &str) -> (String, String) {
         let read = self.store.get(&self.secret, Select::Label(label)).unwrap();
         let SecretValue::Text(text) = read.value else { panic!("it is text") };
         let secret = Secret::decode(&text);

@@ -174,4 +174,8 @@ impl Rotator for Careless {
     async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
         self.strategy.preflight(subject, turn).await
     }
+
+    async fn plan(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<String>, Error> {
+        self.strategy.plan(subject, turn).await
+    }
 }

@@ -9,6 +9,7 @@ mod careless;
 mod database;
 mod dual_password;
 mod install;
+mod rehearsed;
 mod safeguards;
 mod single_user;
 mod stale_base;

@@ -1,0 +1,107 @@
+//! What alternating users say before a rotation and before a promotion: everything that would fail,
+//! what would be done, and what two users differ in.
+
+use serde_json::{Value, json};
+
+use super::takeover::{Place, account, alternating, place, repairing, token};
+use crate::engine::Engine;
+use crate::error::ErrorKind;
+use crate::rehearsal;
+use crate::step::Step;
+use crate::store::AWSCURRENT;
+use crate::store::memory::NewRotation;
+use crate::testing::models::Grant;
+use crate::turn::{Deadline, Turn};
+
+impl Place {
+    async fn asked(&self, question: &str) -> Result<Value, crate::Error> {
+        let turn = Turn::new(Deadline::after(std::time::Duration::from_secs(60)));
+        let rotator = self.remote.rotator();
+        let engine = Engine::new(&self.store, &*rotator);
+        match question {
+            "plan" => rehearsal::plan(&engine, &self.secret, &turn).await,
+            _ => rehearsal::preflight(&engine, &self.secret, &turn).await,
+        }
+    }
+
+    /// The findings of a preflight that changes nothing, as kinds and texts.
+    async fn findings(&self) -> Vec<(String, String)> {
+        let before = self.server.arrange(|accounts| accounts.clone());
+        let answer = self.asked("preflight").await.unwrap();
+        assert!(self.server.arrange(|accounts| *accounts == before));
+        let findings = answer["findings"].as_array().unwrap().iter();
+        let text =
+            |finding: &Value, field: &str| finding[field].as_str().unwrap_or_default().to_owned();
+        let told = findings.map(|one| (text(one, "kind"), text(one, "finding")));
+        let told: Vec<_> = told.collect();
+        let fails = told.iter().any(|(kind, _)| !kind.is_empty());
+        assert_eq!(answer["ready"], json!(!fails), "{told:?}");
+        told
+    }
+}
+
+#[tokio::test]
+async fn preflight_lists_everything_that_would_fail_and_not_only_the_first() {
+    let name = "n".repeat(58);
+    let other = format!("{name}_clone");
+    let users = [(name.as_str(), account("theirs")), (other.as_str(), account("a stranger's"))];
+    let place = place(&users, &[(&name, "guessed")], alternating);
+    let tags = [("fourstep:password-length".to_owned(), "long".to_owned())];
+    place.store.tag(&place.secret, tags.into()).unwrap();
+    let findings = place.findings().await;
+    let expected = [
+        ("Rejected", "AWSCURRENT does not log in"),
+        ("Unsupported", "longer than 63 bytes"),
+        ("Unsupported", "list it in ADOPT_USERS"),
+        ("Malformed", "fourstep:password-length"),
+    ];
+    assert_eq!(findings.len(), expected.len(), "{findings:?}");
+    for ((kind, text), (as_kind, word)) in findings.iter().zip(expected) {
+        assert!(kind == as_kind && text.contains(word), "{findings:?}");
+    }
+}
+
+#[tokio::test]
+async fn preflight_of_what_would_succeed_finds_nothing_and_a_repair_is_a_warning() {
+    assert_eq!(place(&[], &[("app", "first")], alternating).findings().await, []);
+    assert_eq!(place(&[], &[("app", "first")], repairing).findings().await, []);
+    let lost = place(&[], &[("app", "lost")], repairing).findings().await;
+    let [(kind, text)] = lost.as_slice() else { panic!("{lost:?}") };
+    assert!(kind.is_empty() && text.contains("would repair"), "{text}");
+}
+
+#[tokio::test]
+async fn the_plan_names_the_user_that_is_next_or_says_why_there_is_none() {
+    let answer = place(&[], &[("app", "first")], alternating).asked("plan").await.unwrap();
+    assert_eq!(answer["plan"], json!(["app_clone: Absent"]));
+    let theirs = [("app_clone", account("theirs"))];
+    let error = place(&theirs, &[("app", "first")], alternating).asked("plan").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+}
+
+#[tokio::test]
+async fn beyond_01_and_03_rights_that_differ_are_told_and_made_equal_by_the_retry() {
+    let place = place(&[], &[("app", "first")], alternating);
+    let token = token(1);
+    let new = NewRotation::now(&token, "arn:aws:lambda:us-east-1:000000000000:function:kit");
+    place.store.rotate(&place.secret, &new).unwrap();
+    for step in [Step::Create, Step::Set] {
+        place.step(step, &token).await.unwrap();
+    }
+    place.server.arrange(|accounts| {
+        let grants = &mut accounts.get_mut("app").unwrap().rights.grants;
+        grants.insert(Grant::new("orders", "delete"));
+    });
+    let error = place.step(Step::Test, &token).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let text = error.to_string();
+    for word in ["\"app\"", "\"app_clone\"", "\"delete\" in orders", "retry"] {
+        assert!(text.contains(word), "{text}");
+    }
+    // The pending password logs in already, and the rights are made equal all the same.
+    for step in Step::ALL {
+        place.step(step, &token).await.unwrap();
+    }
+    assert_eq!(place.remote.unsettled(), None);
+    assert_eq!(place.login(AWSCURRENT).0, "app_clone");
+}

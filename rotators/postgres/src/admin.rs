@@ -1,0 +1,185 @@
+//! What an admin does to one user: sets its password, where that user is no more than an
+//! application's.
+
+use async_trait::async_trait;
+use fourstep::users::{Administered, Attempt, Change, Database, Login};
+use fourstep::{Error, ErrorKind, Fence, Finding, Turn};
+
+use crate::change::{self, NewPassword, own_account};
+use crate::session::Session;
+use crate::sql::{self, quote_identifier};
+use crate::transaction::{self, Gate};
+use crate::{Postgres, accounts, preflight};
+
+/// From this version on a CREATEROLE admin may change only roles that it has ADMIN OPTION on.
+/// Source: PostgreSQL 16 release notes, "Privileges".
+pub(crate) const ADMIN_OPTION: u32 = 160_000;
+
+impl Postgres {
+    /// A session of the admin's, and the server's version.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Rejected`] if its password is refused, those of a login, and those of a server
+    /// that cannot be changed.
+    pub(crate) async fn open_admin(
+        &self,
+        admin: &Login,
+        turn: &Turn,
+    ) -> Result<(Session, u32), Error> {
+        let named = |error: Error| error.while_doing(format!("the admin, {}", admin.account()));
+        let mut session = match self.log_in(admin, turn).await.map_err(named)? {
+            Attempt::Accepted(session) => session,
+            Attempt::Refused(why) => {
+                let what = format!("the admin, {}, cannot log in", admin.account());
+                return Err(Error::new(ErrorKind::Rejected, what).caused_by(why));
+            }
+        };
+        match own_account(&mut session, admin, turn).await {
+            Ok(version) => Ok((session, version)),
+            Err(error) => {
+                session.close(turn).await;
+                Err(named(error))
+            }
+        }
+    }
+
+    /// Sets the password of a user, behind its lock, the guard and `gate`.
+    pub(crate) async fn reset(
+        &self,
+        admin: &Login,
+        target: &Login,
+        gate: &dyn Gate,
+        turn: &Turn,
+    ) -> Result<Change, Error> {
+        sql::check_name("username", &target.username)?;
+        let named = |error: Error| {
+            error.while_doing(format!("cannot set the password of {}", target.account()))
+        };
+        // Where the user itself would change it: advisory locks are of one database.
+        let login = Login { dbname: target.dbname.clone(), ..admin.clone() };
+        let (mut session, version) = self.open_admin(&login, turn).await.map_err(named)?;
+        let new = NewPassword { password: &target.password, format: self.format };
+        let outcome = set_guarded(&mut session, &target.username, version, new, gate, turn).await;
+        session.close(turn).await;
+        match outcome.map_err(named)? {
+            Change::Refused(why) => Ok(Change::Refused(named(why))),
+            Change::Made => Ok(Change::Made),
+        }
+    }
+}
+
+async fn set_guarded(
+    session: &mut Session,
+    user: &str,
+    version: u32,
+    new: NewPassword<'_>,
+    gate: &dyn Gate,
+    turn: &Turn,
+) -> Result<Change, Error> {
+    let literal = change::literal(session, user, new, turn)?;
+    let prepared = async {
+        transaction::enter(session, user, turn).await?;
+        guard(session, user, turn).await?;
+        if let Some(missing) = lacking(session, user, version, turn).await?.into_iter().next() {
+            return Err(missing);
+        }
+        gate.pass().await?;
+        change::set(session, sql::alter_password(user, &literal), turn).await
+    }
+    .await;
+    change::finish(session, prepared, turn).await
+}
+
+/// Refuses a user that is absent, or more than an application's.
+async fn guard(session: &mut Session, user: &str, turn: &Turn) -> Result<(), Error> {
+    let accounts = accounts::read(session, &[user], None, turn).await?;
+    let Some(account) = accounts.get(user) else {
+        let what = format!("role {user:?} does not exist");
+        return Err(
+            Error::new(ErrorKind::NotFound, what).caused_by("create it, or correct the name")
+        );
+    };
+    match &account.barred {
+        None => Ok(()),
+        Some(why) => Err(barred(user, why)),
+    }
+}
+
+pub(crate) fn barred(user: &str, why: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("user {user:?} is never changed by an admin"))
+        .caused_by(format!("{why}; let it change its own password (ROTATION_STRATEGY=single-user)"))
+}
+
+/// What the session's user lacks to alter a role that exists.
+async fn lacking(
+    session: &mut Session,
+    user: &str,
+    version: u32,
+    turn: &Turn,
+) -> Result<Option<Error>, Error> {
+    let query = format!(
+        "SELECT session_user::text, rolcreaterole::text, rolsuper::text, \
+         (SELECT pg_has_role(session_user, oid, 'MEMBER WITH ADMIN OPTION') FROM pg_roles \
+         WHERE rolname = {})::text FROM pg_roles WHERE rolname = session_user",
+        sql::quote(user)
+    );
+    let [admin, creates, superuser, option] =
+        session.ask("a look at the admin's rights", &query, turn).await?;
+    let admin = quote_identifier(&admin.unwrap_or_default());
+    let yes = |fact: &Option<String>| fact.as_deref() == Some("true");
+    let statement = match () {
+        () if yes(&superuser) => return Ok(None),
+        () if !yes(&creates) => format!("ALTER ROLE {admin} CREATEROLE"),
+        () if version >= ADMIN_OPTION && !yes(&option) => {
+            format!("GRANT {} TO {admin} WITH ADMIN OPTION", quote_identifier(user))
+        }
+        () => return Ok(None),
+    };
+    Ok(Some(forbidden(&statement)))
+}
+
+/// The error of an admin that lacks a right, with the statements that give it.
+pub(crate) fn forbidden(statements: &str) -> Error {
+    Error::new(ErrorKind::Forbidden, "the admin lacks rights; nothing was changed")
+        .caused_by(format!("have this run: {statements}"))
+}
+
+#[async_trait]
+impl Administered for Postgres {
+    async fn reset_password(
+        &self,
+        admin: &Login,
+        target: &Login,
+        fence: &Fence<'_>,
+        turn: &Turn,
+    ) -> Result<Change, Error> {
+        self.reset(admin, target, fence, turn).await
+    }
+
+    async fn preflight_reset(
+        &self,
+        admin: &Login,
+        target: &Login,
+        turn: &Turn,
+    ) -> Result<Vec<Finding>, Error> {
+        let login = Login { dbname: target.dbname.clone(), ..admin.clone() };
+        let (mut session, version) = match self.open_admin(&login, turn).await {
+            Ok(opened) => opened,
+            Err(error) => return Ok(vec![Finding::Fails(error)]),
+        };
+        let user = &target.username;
+        let looked = async {
+            transaction::begin(&mut session, turn).await?;
+            let mut findings = Vec::new();
+            findings.extend(guard(&mut session, user, turn).await.err().map(Finding::Fails));
+            let lacks = lacking(&mut session, user, version, turn).await?;
+            findings.extend(lacks.map(Finding::Fails));
+            findings.extend(self.format.check(session.terms()).err().map(Finding::Fails));
+            findings.extend(preflight::of_role(&mut session, user, turn).await?);
+            Ok(findings)
+        }
+        .await;
+        session.close(turn).await;
+        looked
+    }
+}

@@ -1,0 +1,86 @@
+//! One transaction that changes an account: limits, the account's lock, COMMIT in time.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fourstep::{CHANGE_TIME, Error, ErrorKind, Fence, Turn};
+
+use crate::errors;
+use crate::session::{Failure, Session};
+use crate::sql;
+
+/// The least time that must be left to send COMMIT: below it the change is rolled back, because
+/// its outcome might not be heard.
+const COMMIT_TIME: Duration = Duration::from_secs(1);
+
+/// How long a rollback may take. The end of the connection has the same effect.
+const ROLLBACK_TIME: Duration = Duration::from_secs(1);
+
+/// What is added to an error from before the statement.
+pub(crate) const UNCHANGED: &str = "nothing was changed";
+
+/// What is passed behind the lock, immediately before a change: the framework's fence.
+#[async_trait]
+pub(crate) trait Gate: Sync {
+    async fn pass(&self) -> Result<(), Error>;
+}
+
+#[async_trait]
+impl Gate for Fence<'_> {
+    async fn pass(&self) -> Result<(), Error> {
+        Fence::pass(self).await
+    }
+}
+
+/// Begins a transaction with the limits that the deadline sets. Changes nothing.
+pub(crate) async fn begin(session: &mut Session, turn: &Turn) -> Result<(), Error> {
+    turn.enough_for_a_change()?;
+    let left = turn.deadline().remaining();
+    // Waiting for a lock must leave the time that a change needs.
+    let lock = left.saturating_sub(CHANGE_TIME);
+    let what = "the beginning of a transaction";
+    session.run(what, sql::begin(left, lock), turn).await.map_err(|fail| unchanged(fail, what))?;
+    Ok(())
+}
+
+/// As [`begin`], behind the account's lock.
+pub(crate) async fn enter(session: &mut Session, username: &str, turn: &Turn) -> Result<(), Error> {
+    begin(session, turn).await?;
+    let what = "the account's lock";
+    session.run(what, sql::lock(username), turn).await.map_err(|fail| unchanged(fail, what))?;
+    Ok(())
+}
+
+fn unchanged(failure: Failure, what: &str) -> Error {
+    failure.of(what).caused_by(UNCHANGED)
+}
+
+/// Commits, or rolls back if no time is left to hear how that ended. `open` says what is unknown
+/// if the answer is lost.
+pub(crate) async fn commit(session: &mut Session, open: &str, turn: &Turn) -> Result<(), Error> {
+    let left = turn.deadline().remaining();
+    if left < COMMIT_TIME {
+        roll_back(session, turn).await;
+        return Err(Error::new(ErrorKind::OutOfTime, "rolled back; nothing was changed")
+            .caused_by(format!("{:.1} s are left, too little to commit", left.as_secs_f64())));
+    }
+    session.run("COMMIT", "COMMIT".to_owned(), turn).await.map(|_| ()).map_err(|failure| {
+        match failure {
+            Failure::Refused(refusal) if !errors::leaves_commit_open(&refusal) => {
+                errors::of_statement("COMMIT", &refusal)
+            }
+            failure => Error::new(ErrorKind::Unreachable, format!("{open}, and a retry finds out"))
+                .caused_by(failure.of("COMMIT")),
+        }
+    })
+}
+
+/// Gives the lock back before an error is reported. Where this fails, the end of the connection
+/// does the same.
+pub(crate) async fn roll_back(session: &mut Session, turn: &Turn) {
+    if turn.deadline().remaining().is_zero() {
+        return;
+    }
+    let rollback = session.run("ROLLBACK", "ROLLBACK".to_owned(), turn);
+    let _ = tokio::time::timeout(ROLLBACK_TIME, rollback).await;
+}

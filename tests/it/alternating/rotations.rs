@@ -1,0 +1,204 @@
+//! Whole rotations.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use fourstep::store::{AWSCURRENT, AWSPREVIOUS};
+use fourstep::{ErrorKind, Question, Step};
+use serde_json::{Value, json};
+use sqlx::{ConnectOptions, Connection};
+
+use super::Shop;
+use crate::support::postgres::{Server, both_versions};
+
+/// A client that connects anew all the time and is always a version behind: it reads the secret only
+/// when the next rotation is about to begin, and then lives through that one. (A version logs in
+/// until the second rotation after it gives its user another password, so nobody can be slower.)
+struct Client {
+    stop: Arc<AtomicBool>,
+    logins: Arc<AtomicU32>,
+    failures: Arc<AtomicU32>,
+    document: Arc<std::sync::Mutex<Value>>,
+}
+
+impl Client {
+    fn start(server: &Server, document: Value) -> Self {
+        let client = Self {
+            stop: Arc::default(),
+            logins: Arc::default(),
+            failures: Arc::default(),
+            document: Arc::new(std::sync::Mutex::new(document)),
+        };
+        let (stop, logins) = (Arc::clone(&client.stop), Arc::clone(&client.logins));
+        let (failures, document) = (Arc::clone(&client.failures), Arc::clone(&client.document));
+        let server = server.clone();
+        tokio::spawn(async move {
+            while !stop.load(Ordering::SeqCst) {
+                let now = document.lock().unwrap().clone();
+                let text = |field: &str| now[field].as_str().unwrap().to_owned();
+                let (user, password, database) =
+                    (text("username"), text("password"), text("dbname"));
+                match server.options(&user, &password, &database).connect().await {
+                    Ok(mut connection) => {
+                        let read = sqlx::raw_sql("SELECT count(*) FROM \"Sales %\".\"Or\"\"ders\"");
+                        if read.execute(&mut connection).await.is_err() {
+                            failures.fetch_add(1, Ordering::SeqCst);
+                        }
+                        connection.close().await.unwrap();
+                        logins.fetch_add(1, Ordering::SeqCst);
+                    }
+                    Err(error) => {
+                        eprintln!("{error}");
+                        failures.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(3)).await;
+            }
+        });
+        client
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parity_35_four_rotations_alternate_and_a_slow_client_never_fails() {
+    for server in both_versions() {
+        let shop = Shop::open(&server, &[]).await;
+        let client = Client::start(&server, shop.stage.document(AWSCURRENT));
+        let mut before = shop.stage.document(AWSCURRENT);
+        let quiet = server.log_length();
+        for round in 1..=4 {
+            *client.document.lock().unwrap() = before.clone();
+            tokio::time::sleep(Duration::from_millis(40)).await;
+            let current = shop.rotate().await;
+            let expected = if round % 2 == 1 { shop.clone_name() } else { shop.app.name.clone() };
+            assert_eq!(current["username"], json!(expected), "round {round}");
+            assert!(shop.logs_in(&current).await && shop.logs_in(&before).await, "round {round}");
+            assert_eq!(shop.stage.document(AWSPREVIOUS), before);
+            let log = server.log_since(quiet);
+            assert!(log.contains("LOGIN PASSWORD 'SCRAM-SHA-256$"), "it logs every statement");
+            assert!(!log.contains(current["password"].as_str().unwrap()), "round {round}");
+            // Between rotations the client has the version before this one.
+            tokio::time::sleep(Duration::from_millis(40)).await;
+            before = current;
+        }
+        client.stop.store(true, Ordering::SeqCst);
+        let (logins, failures) =
+            (client.logins.load(Ordering::SeqCst), client.failures.load(Ordering::SeqCst));
+        eprintln!("PostgreSQL {}: {logins} logins, {failures} failures", server.version().await);
+        assert!(logins > 20, "{logins}");
+        assert_eq!(failures, 0);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        shop.close().await;
+    }
+}
+
+#[tokio::test]
+async fn parity_36_37_what_is_wrong_with_the_admin_or_with_current_is_told_apart() {
+    for server in both_versions() {
+        let shop = Shop::open(&server, &[]).await;
+        let good = shop.stage.document(AWSCURRENT);
+        let put = |change: &dyn Fn(&mut Value)| {
+            let mut document = good.clone();
+            change(&mut document);
+            shop.stage.put_current(&document);
+        };
+        put(&|document| drop(document.as_object_mut().unwrap().remove("masterarn")));
+        assert!(shop.refusal().await.contains("\"masterarn\""));
+        put(&|document| document["masterarn"] = json!("absent"));
+        let error = shop.refusal().await;
+        assert!(error.contains("absent") && error.contains("no AWSCURRENT value"), "{error}");
+        // The admin's password: at createSecret already, so that nothing is stored.
+        put(&|_| ());
+        shop.arrange("ALTER ROLE $admin PASSWORD 'another'").await;
+        let error = shop.refusal().await;
+        assert!(error.contains("the admin, user") && error.contains("28P01"), "{error}");
+        assert_eq!(shop.stage.labels()[1], None);
+        let quiet =
+            format!("ALTER ROLE \"{}\" PASSWORD '{}'", shop.admin.name, shop.admin.password);
+        server.arrange_quietly(&quiet).await;
+        let asked = server.log_length();
+        // Current does not log in: nothing of the admin's is done.
+        shop.arrange("ALTER ROLE $app PASSWORD 'recorded nowhere'").await;
+        let error = shop.refusal().await;
+        assert!(error.contains("logs in with what is recorded"), "{error}");
+        let log = server.log_since(asked);
+        let touched = log.lines().any(|line| {
+            line.contains(&format!("user={} ", shop.admin.name)) && line.contains("ROLE \"")
+        });
+        assert!(!touched, "the admin looked on only");
+        shop.close().await;
+    }
+}
+
+#[tokio::test]
+async fn parity_40_a_statement_that_fails_leaves_no_second_user() {
+    for server in both_versions() {
+        let shop = Shop::open(&server, &[]).await;
+        shop.arrange("REVOKE $owner FROM $admin").await;
+        let error = shop.refusal().await;
+        let way_out = format!("GRANT \"{}\" TO \"{}\"", shop.owner, shop.admin.name);
+        assert!(error.contains("Forbidden") || error.contains("lacks rights"), "{error}");
+        assert!(error.contains(&way_out), "{error}");
+        assert!(!exists(&server, &shop.clone_name()).await);
+        // The way out works.
+        server.arrange(&way_out).await;
+        shop.rotate().await;
+        assert!(exists(&server, &shop.clone_name()).await);
+        shop.close().await;
+    }
+}
+
+#[tokio::test]
+async fn parity_42_a_name_that_is_too_long_is_refused_in_bytes_before_anything_is_stored() {
+    for server in both_versions() {
+        let shop = Shop::bare(&server, &"ü".repeat(26), &[]).await;
+        let name = shop.clone_name();
+        assert!(name.len() > 63 && name.chars().count() < 63, "{name}");
+        let token = shop.stage.begin();
+        let ended = shop.stage.step(Step::Create, &token).await;
+        assert_eq!(ended.result.as_ref().unwrap_err().kind(), ErrorKind::Unsupported);
+        assert!(ended.error().contains("USER_PAIRS"), "{}", ended.error());
+        shop.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_preflight_lists_all_that_would_fail_and_a_plan_shows_each_statement() {
+    for server in both_versions() {
+        let mut shop = Shop::open(&server, &[]).await;
+        let ready = shop.stage.ask(Question::Preflight).await;
+        assert_eq!((&ready["ready"], &ready["findings"]), (&json!(true), &json!([])), "{ready}");
+        let plan = shop.stage.ask(Question::Plan).await.to_string();
+        for words in
+            ["CREATE ROLE", "COMMENT ON ROLE", "GRANT DELETE ON TABLE", "SET ROLE", "second"]
+        {
+            assert!(plan.contains(words), "{words}: {plan}");
+        }
+        assert!(!exists(&server, &shop.clone_name()).await, "nothing was changed");
+        let first = shop.databases[0].clone();
+        shop.in_database(&first, "SET ROLE $app; CREATE TABLE \"Sales %\".own (a int)").await;
+        let second = &shop.databases[1];
+        shop.in_database(second, "REVOKE CONNECT ON DATABASE $database FROM PUBLIC").await;
+        shop.in_database(second, "GRANT CONNECT ON DATABASE $database TO $app").await;
+        shop.arrange("REVOKE $owner FROM $admin; ALTER ROLE $app CREATEDB").await;
+        shop.configure(&[("SHARED_OWNER", &format!("{}={}", shop.app.name, shop.readers))]);
+        let answer = shop.stage.ask(Question::Preflight).await;
+        let text = answer["findings"].to_string();
+        assert_eq!(answer["ready"], json!(false));
+        let mut expected = vec!["owns objects", "does not act as", "GRANT \\\"owner"];
+        // An admin that has ADMIN OPTION on the user inherits its CONNECT as well.
+        let old = server.version().await < 16;
+        expected.push(if old { "GRANT CONNECT ON DATABASE" } else { "CREATEDB" });
+        for words in expected {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        shop.close().await;
+    }
+}
+
+pub(super) async fn exists(server: &Server, role: &str) -> bool {
+    let mut connection = server.superuser().await;
+    let query = sqlx::query("SELECT FROM pg_roles WHERE rolname = $1").bind(role);
+    query.fetch_optional(&mut connection).await.unwrap().is_some()
+}
