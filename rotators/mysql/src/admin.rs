@@ -67,6 +67,9 @@ impl Mysql {
     ) -> Result<(), NoChange> {
         let unchanged = |error: Error| NoChange::Failed(error.caused_by(UNCHANGED));
         let found = self.resettable(session, admin, target, turn).await.map_err(unchanged)?;
+        if let Some(error) = self.may_alter_users(session, admin, turn).await.map_err(unchanged)? {
+            return Err(unchanged(error));
+        }
         let account = found.name.host.as_deref().unwrap_or_default();
         // The user's own, which alternating users take, and that of a change by the user itself.
         let locks = [target.username.clone(), format!("{}@{account}", target.username)];

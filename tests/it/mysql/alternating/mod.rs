@@ -1,7 +1,10 @@
 //! Two users that an admin keeps equal, on a real MySQL and a real MariaDB, by an admin that has what
 //! docs/mysql-alternating.md says it needs, and no more.
 
+mod by_admin;
+mod kills;
 mod ownership;
+mod questions;
 mod rights;
 mod rotations;
 
@@ -119,6 +122,7 @@ impl Shop {
         match key {
             "clonefar" => format!("{}@'10.%'", text(&self.clone_name())),
             "clone" => format!("{}@'127.%'", text(&self.clone_name())),
+            "wide" => format!("{}@'%'", text(&self.app.name)),
             "far" => format!("{}@'10.%'", text(&self.app.name)),
             "app" => format!("{}@'127.%'", text(&self.app.name)),
             "admin" => format!("{}@'127.%'", text(&self.admin.name)),
@@ -138,7 +142,7 @@ impl Shop {
     pub fn fill(&self, sql: &str) -> String {
         let keys = [
             "clonefar", "clone", "far", "app", "admin", "other", "reader", "boss", "schema",
-            "orders", "audit", "old", "archive",
+            "orders", "audit", "old", "archive", "wide",
         ];
         keys.iter()
             .fold(sql.to_owned(), |sql, key| sql.replace(&format!("${key}"), &self.name(key)))
