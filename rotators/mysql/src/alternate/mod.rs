@@ -113,3 +113,6 @@ impl Alternates for Mysql {
         plan
     }
 }
+
+#[cfg(test)]
+mod try_out;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::alternate::rights::{AccountName, Object, Right, Rights};
+use crate::alternate::rights::{AccountName, GRANT_OPTION, Object, Right, Rights};
 use crate::alternate::text::{self, Privileges};
 use crate::alternate::users::Account;
 use crate::server::Flavour;
@@ -52,7 +52,13 @@ pub(crate) fn difference(
 ) -> Difference {
     let grantee = name.sql();
     let missing: Rights = source.rights.difference(&target.rights).cloned().collect();
-    let surplus: Rights = target.rights.difference(&source.rights).cloned().collect();
+    let mut surplus: Rights = target.rights.difference(&source.rights).cloned().collect();
+    let passing = everywhere(GRANT_OPTION);
+    let proxies = missing.iter().any(|right| matches!(right, Right::Proxy { option: true, .. }));
+    if proxies && !source.rights.contains(&passing) {
+        // Whoever is given a proxy WITH GRANT OPTION may pass on everything it has, on both servers.
+        surplus.insert(passing);
+    }
     let mut difference = Difference::default();
     privileges(&mut difference, source, [&missing, &surplus], &grantee);
     for right in &missing {
