@@ -76,6 +76,11 @@ impl Session {
         Ok(session)
     }
 
+    /// Lets the server say as much as an admin may ask.
+    pub(crate) fn listen_longer(&mut self) {
+        self.channel.listen_longer();
+    }
+
     /// Runs one statement. `what` describes it in errors.
     pub(crate) async fn run(
         &mut self,
