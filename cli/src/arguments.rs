@@ -26,6 +26,21 @@ pub(crate) enum Action {
     Preflight(AskArguments),
     /// Ask a function what a rotation would do at the target, and what should be done before it.
     Plan(AskArguments),
+    /// Work on a specification for rotate-api, which rotates the keys of third-party APIs.
+    Spec {
+        #[command(subcommand)]
+        action: SpecAction,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum SpecAction {
+    /// Explain everything that is wrong with a specification, with its line. Asks nobody.
+    Check {
+        /// The specification, a TOML file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 /// Serve a local Secrets Manager for the AWS CLI and any SDK.

@@ -5,3 +5,4 @@ pub mod function;
 pub mod player;
 pub mod replay;
 pub mod serve;
+pub mod spec;

@@ -15,8 +15,11 @@ use fourstep_cli::player::Player;
 use fourstep_cli::replay::crash::disturb;
 use fourstep_cli::replay::{Format, Options, Report, Rotator, Stage, ask, replay};
 use fourstep_cli::serve;
+use fourstep_cli::spec;
 
-use arguments::{Action, AskArguments, Command, ReplayArguments, ServeArguments, StageArguments};
+use arguments::{
+    Action, AskArguments, Command, ReplayArguments, ServeArguments, SpecAction, StageArguments,
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -26,6 +29,9 @@ async fn main() -> ExitCode {
         Action::Inspect(arguments) => run_ask(Question::Inspect, arguments).await,
         Action::Preflight(arguments) => run_ask(Question::Preflight, arguments).await,
         Action::Plan(arguments) => run_ask(Question::Plan, arguments).await,
+        Action::Spec { action: SpecAction::Check { file } } => {
+            spec::check(&file, &mut io::stdout())
+        }
     };
     match ended {
         Ok(true) => ExitCode::SUCCESS,

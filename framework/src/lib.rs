@@ -22,6 +22,7 @@ pub mod testing;
 mod turn;
 mod uniform;
 pub mod users;
+pub mod vendor;
 
 pub use config::Environment;
 pub use engine::{Effect, Engine, Outcome};

@@ -1,5 +1,6 @@
 //! The verbs an author supplies. The engine decides when each is called.
 
+mod boxed;
 mod context;
 
 use async_trait::async_trait;

@@ -7,6 +7,7 @@
 mod support;
 
 mod alternating;
+mod api;
 mod conformance;
 mod engine;
 mod faults;

@@ -9,6 +9,7 @@
 //!   call. There is no chance in it: it tries *all*, so the same rotator gives the same report.
 //! - [`models`]: remotes for every strategy: one password, an admin and a pair of users, MySQL's two
 //!   passwords, vendors' keys.
+//! - [`Double`]: a vendor's HTTP API on this machine, which fails as it is told.
 //! - [`Canary`]: a value that may appear nowhere, and the search for it.
 //!
 //! # What a run goes through
@@ -48,6 +49,7 @@
 mod canary;
 mod choices;
 mod conformance;
+mod double;
 pub mod guide;
 pub mod models;
 mod process;
@@ -65,6 +67,7 @@ mod tests;
 
 pub use canary::Canary;
 pub use conformance::conformance;
+pub use double::{Asked, Double, DoubleKey, DoubleKeys, Fault, Manner, Told};
 pub use remote::{Function, Overlap, Remote, Testbed};
 pub use report::{Report, Section, Violation, What};
 pub use sweep::{Effort, prove, sweep};

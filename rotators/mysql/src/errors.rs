@@ -215,6 +215,12 @@ pub(crate) fn of_password_change(refusal: &ServerError) -> NoChange {
             "the server takes no hash of a password (strict_password_validation) or has become \
              read-only; set MARIADB_PASSWORD_FORMAT to plaintext, or look at read_only",
         )),
+        // Seen on MariaDB 10.11: it says so of the first of two plugins, and changes the second's.
+        1699 => NoChange::Failed(error(
+            ErrorKind::Unsupported,
+            "the account has an authentication plugin that keeps no password; the password may have \
+             been changed all the same, and a retry finds out",
+        )),
         _ => NoChange::Failed(error(of_class(&refusal.state), "the server failed at the change")),
     }
 }

@@ -17,7 +17,10 @@ const CLOSING_TIME: Duration = Duration::from_secs(1);
 ///
 /// Dropping it closes the connection; the account's lock is given back by that.
 pub struct Session {
-    channel: Channel<Box<dyn Stream>>,
+    /// Gone once leave was taken.
+    channel: Option<Channel<Box<dyn Stream>>>,
+    /// Whether an answer is being waited for, so that nothing else may be said.
+    busy: bool,
     pub(crate) server: Server,
     pub(crate) terms: Terms,
 }
@@ -70,7 +73,8 @@ impl Session {
         turn: &Turn,
     ) -> Result<Self, Error> {
         let terms = Terms { plugin, transport: wire.transport, password: login.password.clone() };
-        let mut session = Self { channel: wire.channel, server: Server::default(), terms };
+        let (channel, busy, server) = (Some(wire.channel), false, Server::default());
+        let mut session = Self { channel, busy, server, terms };
         let facts = session.ask("the question who and where this is", FACTS, turn).await?;
         session.server = Server::read(&facts, login)?;
         Ok(session)
@@ -78,7 +82,9 @@ impl Session {
 
     /// Lets the server say as much as an admin may ask.
     pub(crate) fn listen_longer(&mut self) {
-        self.channel.listen_longer();
+        if let Some(channel) = &mut self.channel {
+            channel.listen_longer();
+        }
     }
 
     /// Runs one statement. `what` describes it in errors.
@@ -88,9 +94,16 @@ impl Session {
         statement: &str,
         turn: &Turn,
     ) -> Result<Vec<Vec<Option<String>>>, Failure> {
-        let asked = query(&mut self.channel, statement);
-        let answer = turn.deadline().bound(what, Duration::MAX, asked).await;
-        match answer.map_err(Failure::Late)? {
+        let Some(channel) = &mut self.channel else {
+            let over = Error::new(ErrorKind::Internal, "the session is over");
+            return Err(Failure::Lost(over));
+        };
+        // It stays so if this is dropped half-way.
+        self.busy = true;
+        let answer = turn.deadline().bound(what, Duration::MAX, query(channel, statement)).await;
+        let answer = answer.map_err(Failure::Late)?;
+        self.busy = answer.is_err();
+        match answer {
             Ok(Answer::Rows(rows)) => Ok(rows),
             Ok(Answer::Refused(refusal)) => Err(Failure::Refused(refusal)),
             Err(error) => Err(Failure::Lost(error.while_doing(format!("no answer to {what}")))),
@@ -117,13 +130,27 @@ impl Session {
             // What is left of the time belongs to the report.
             return;
         }
-        let closing = async {
-            self.channel.begin();
-            let _ = self.channel.send(&[QUIT]).await;
-            // The server closes the connection, having given the lock back.
-            let _ = self.channel.receive().await;
-            self.channel.shut_down().await;
-        };
+        let Some(channel) = self.channel.take() else { return };
+        let closing = take_leave(channel);
         let _ = turn.deadline().bound("the end of the session", CLOSING_TIME, closing).await;
+    }
+}
+
+/// Says so and waits until the server has closed the connection, having given the lock back.
+async fn take_leave(mut channel: Channel<Box<dyn Stream>>) {
+    channel.begin();
+    let _ = channel.send(&[QUIT]).await;
+    let _ = channel.receive().await;
+    channel.shut_down().await;
+}
+
+/// Where the session is of no more use, nobody waits for its end. But the server is told of it:
+/// MariaDB logs a warning for every connection that ends otherwise.
+impl Drop for Session {
+    fn drop(&mut self) {
+        let runtime = tokio::runtime::Handle::try_current();
+        if let (Some(channel), false, Ok(runtime)) = (self.channel.take(), self.busy, runtime) {
+            runtime.spawn(tokio::time::timeout(CLOSING_TIME, take_leave(channel)));
+        }
     }
 }

@@ -98,7 +98,7 @@ impl Place {
 #[tokio::test]
 async fn parity_18_25_26_29_any_name_any_password_and_any_host_pattern() {
     let names = ["plain", "Q\"uo'te", "b\\ack%;s", "--", "a@b", "Größe 漢字", "`tick`"];
-    let passwords = ["a%b'c\"d\\e$1 f", "pass wörd 漢字", "*A41BEE51488264", "\u{7}bell", "\\'"];
+    let passwords = ["a%b'c\"d\\e$1 f", "pass wörd 漢字", "*A41BEE51488264", "\u{7}bell😀", "\\'"];
     for server in SERVERS {
         for (number, name) in names.into_iter().enumerate() {
             let Some(mut place) = Place::with_user(server, name, "first").await else { return };

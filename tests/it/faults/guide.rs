@@ -4,11 +4,13 @@ use fourstep::ErrorKind;
 
 const GUIDE: &str = include_str!("../../../docs/errors.md");
 const README: &str = include_str!("../../../README.md");
-const TABLE: &str = include_str!("table.txt");
+const TABLES: [&str; 3] =
+    [include_str!("table.txt"), include_str!("table-mysql.txt"), include_str!("table-mariadb.txt")];
 
-/// Kind and message of every row of the table.
+/// Kind and message of every row of the tables.
 fn rows() -> Vec<(&'static str, &'static str)> {
-    let blocks = TABLE.split("\n\n").filter(|block| !block.trim().is_empty());
+    let blocks = TABLES.iter().flat_map(|table| table.split("\n\n"));
+    let blocks = blocks.filter(|block| !block.trim().is_empty());
     blocks
         .map(|block| {
             let mut lines = block.trim().lines().skip(1);

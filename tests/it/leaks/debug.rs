@@ -12,9 +12,10 @@ use fourstep::store::memory::{
     MemoryStore, NewRotation, NewSecret, NewValue, ReadValue, SecretValue,
 };
 use fourstep::store::{SecretStore, Select, StoredValue, StoredVersion};
-use fourstep::testing::Wire;
 use fourstep::testing::models::{Account, Identified, IssuedKey, Server, Terms, Vendor};
+use fourstep::testing::{Asked, DoubleKeys, Fault, Told, Wire};
 use fourstep::users::{Attempt, Database, Login, NewPrimary, SingleUser};
+use fourstep::vendor::{Caller, Issued, IssuedKeys, UpdatedKey};
 use fourstep::{
     Current, Deadline, Environment, PasswordPolicy, Pending, Previous, Request, RotationToken,
     Secret, SecretId, Turn, VersionId,
@@ -86,6 +87,17 @@ fn models(source: &Source, printed: &mut Printed) {
     printed.see("Vendor", &vendor);
     let value = source.text.as_str().into();
     printed.see("IssuedKey", &IssuedKey { id: "k".to_owned(), value });
+    let told = Told::json(200, source.text.clone());
+    printed.see("Fault", &Fault::Answer(told.clone()));
+    printed.see("Told", &told);
+    let text = || source.text.clone();
+    let headers = [("authorization".to_owned(), text())].into();
+    let (method, path, query) = ("GET".to_owned(), "/".to_owned(), [(text(), text())].into());
+    printed.see("Asked", &Asked { method, path, query, headers, body: text() });
+    let mut keys = DoubleKeys::default();
+    let mut key = keys.issue(Some(&source.text)).unwrap();
+    key.value.clone_from(&source.text);
+    printed.see("DoubleKey", &key);
 }
 
 fn framework(source: &Source, printed: &mut Printed) {
@@ -118,6 +130,10 @@ fn framework(source: &Source, printed: &mut Printed) {
     printed.see("DualPassword", &fourstep::users::DualPassword::new(mysql, policy.clone()));
     printed.see("Postgres", &postgres);
     printed.see("SingleUser", &SingleUser::new(std::sync::Arc::new(postgres), policy));
+    printed.see("Caller", &Caller { own: secret, admin: Some(secret) });
+    printed.see("Issued", &Issued::Key(secret.clone()));
+    printed.see("IssuedKeys", &IssuedKeys::new(environment.clone()));
+    printed.see("UpdatedKey", &UpdatedKey::new(environment));
 }
 
 async fn stores(source: &Source, printed: &mut Printed) {

@@ -8,7 +8,13 @@ use std::path::{Path, PathBuf};
 pub fn public_types() -> BTreeSet<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut names = BTreeSet::new();
-    for sources in ["framework/src", "rotators/postgres/src", "rotators/mysql/src", "cli/src"] {
+    for sources in [
+        "framework/src",
+        "rotators/api/src",
+        "rotators/postgres/src",
+        "rotators/mysql/src",
+        "cli/src",
+    ] {
         let mut folders = vec![root.join(sources)];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {

@@ -1,7 +1,7 @@
-//! The public types that need not be printed.
+//! Which public types hold no secret, so that `debug.rs` need not print them.
 
 /// Types that hold no secret, each with the reason.
-pub const WITHOUT_SECRET: [(&str, &[&str]); 7] = [
+pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
     (
         "names and numbers alone",
         &[
@@ -32,6 +32,10 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 7] = [
             "TwoPasswords",
             "SharedServer",
             "Disturbance",
+            "Ownership",
+            "Label",
+            "Double",
+            "DoubleKeys",
             "Plan",
             "KillSwitch",
             "Killable",
@@ -67,6 +71,7 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 7] = [
             "Outcome",
             "Verdict",
             "Applied",
+            "Update",
             "Finding",
             "Swap",
             "Tally",
@@ -83,6 +88,21 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 7] = [
     (
         "settings of the function, of which none is a secret, and names of users",
         &["PasswordPolicy", "TlsSettings", "Pair", "Install", "ByAdmin", "Alternating"],
+    ),
+    (
+        "a specification for rotate-api, which holds no secret but the names of fields",
+        &[
+            "Complaint",
+            "Specification",
+            "SecretShape",
+            "Presentation",
+            "Basic",
+            "Named",
+            "ClientCredentials",
+            "IssueAnswer",
+            "TimeFormat",
+            "Pages",
+        ],
     ),
     (
         "no Debug at all, which `these_have_no_debug` holds them to",

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -215,6 +215,11 @@ impl Vendor {
                 true
             })
             .await
+    }
+
+    /// What time it is at the vendor.
+    pub fn clock(&self) -> SystemTime {
+        UNIX_EPOCH + self.state().now
     }
 
     /// Every key is an hour older.

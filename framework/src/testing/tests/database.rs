@@ -315,6 +315,8 @@ impl Alternates for Model {
     ) -> Result<Vec<String>, Error> {
         let users = [install.target, install.source];
         let accounts = self.accounts(admin, &users, install.pair.secret(), turn).await?;
-        Ok(vec![format!("{}: {:?}", install.target, install.judge(&accounts)?)])
+        let mut lines = vec![format!("{}: {:?}", install.target, install.judge(&accounts)?)];
+        lines.extend(install.refuse_open_sessions.then(|| "end its sessions first".to_owned()));
+        Ok(lines)
     }
 }

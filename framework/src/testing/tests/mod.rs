@@ -16,7 +16,10 @@ mod stale_base;
 mod takeover;
 mod two_passwords;
 mod vendor;
+mod vendor_grace;
 mod vendor_issuer;
+mod vendor_keys;
+mod vendor_sweeps;
 mod vendor_updater;
 
 use super::sweep::{only, sweep_until};

@@ -3,31 +3,35 @@
 
 use serde_json::{Value, json};
 
+use super::careless;
+use super::database::{Commit, Model};
 use super::takeover::{Place, account, alternating, place, repairing, token};
+use crate::config::Environment;
 use crate::engine::Engine;
 use crate::error::ErrorKind;
-use crate::rehearsal;
+use crate::event::Question;
+use crate::password::PasswordPolicy;
+use crate::rotator::Rotator;
 use crate::step::Step;
 use crate::store::AWSCURRENT;
 use crate::store::memory::NewRotation;
-use crate::testing::models::Grant;
+use crate::testing::Wire;
+use crate::testing::models::{Grant, Server, SharedServer};
 use crate::turn::{Deadline, Turn};
+use crate::users::{Alternating, ByAdmin};
 
 impl Place {
-    async fn asked(&self, question: &str) -> Result<Value, crate::Error> {
+    async fn asked(&self, question: Question) -> Result<Value, crate::Error> {
         let turn = Turn::new(Deadline::after(std::time::Duration::from_secs(60)));
         let rotator = self.remote.rotator();
         let engine = Engine::new(&self.store, &*rotator);
-        match question {
-            "plan" => rehearsal::plan(&engine, &self.secret, &turn).await,
-            _ => rehearsal::preflight(&engine, &self.secret, &turn).await,
-        }
+        engine.answer(question, &self.secret, &turn).await
     }
 
     /// The findings of a preflight that changes nothing, as kinds and texts.
     async fn findings(&self) -> Vec<(String, String)> {
         let before = self.server.arrange(|accounts| accounts.clone());
-        let answer = self.asked("preflight").await.unwrap();
+        let answer = self.asked(Question::Preflight).await.unwrap();
         assert!(self.server.arrange(|accounts| *accounts == before));
         let findings = answer["findings"].as_array().unwrap().iter();
         let text =
@@ -72,10 +76,17 @@ async fn preflight_of_what_would_succeed_finds_nothing_and_a_repair_is_a_warning
 
 #[tokio::test]
 async fn the_plan_names_the_user_that_is_next_or_says_why_there_is_none() {
-    let answer = place(&[], &[("app", "first")], alternating).asked("plan").await.unwrap();
+    let answer = place(&[], &[("app", "first")], alternating).asked(Question::Plan).await.unwrap();
     assert_eq!(answer["plan"], json!(["app_clone: Absent"]));
+    fn strict(server: &Server) -> Box<dyn Rotator> {
+        let settings = Environment::from([("REFUSE_OPEN_SESSIONS", "true")]);
+        careless::alternating(Model::new(server, Commit::PerStatement, None), &settings, None)
+    }
+    let answer = place(&[], &[("app", "first")], strict).asked(Question::Plan).await.unwrap();
+    assert_eq!(answer["plan"], json!(["app_clone: Absent", "end its sessions first"]));
     let theirs = [("app_clone", account("theirs"))];
-    let error = place(&theirs, &[("app", "first")], alternating).asked("plan").await.unwrap_err();
+    let error =
+        place(&theirs, &[("app", "first")], alternating).asked(Question::Plan).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
 }
 
@@ -104,4 +115,24 @@ async fn beyond_01_and_03_rights_that_differ_are_told_and_made_equal_by_the_retr
     }
     assert_eq!(place.remote.unsettled(), None);
     assert_eq!(place.login(AWSCURRENT).0, "app_clone");
+}
+
+#[test]
+fn a_setting_that_cannot_be_read_is_refused_by_name() {
+    let server = SharedServer::server(&Wire::default());
+    for (name, value) in [
+        ("REFUSE_OPEN_SESSIONS", "maybe"),
+        ("USER_PAIRS", "app"),
+        ("SAME_DATABASE_HOSTS", "db.example"),
+    ] {
+        let settings = Environment::from([(name, value)]);
+        let model = Model::new(&server, Commit::PerStatement, None);
+        let policy = PasswordPolicy::default();
+        let error = Alternating::read(&settings, model.clone(), policy.clone()).map(drop);
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Malformed);
+        assert!(error.to_string().contains(name), "{error}");
+        let by_admin = ByAdmin::read(&settings, model, policy);
+        assert_eq!(by_admin.is_err(), name == "SAME_DATABASE_HOSTS", "{name}");
+    }
 }

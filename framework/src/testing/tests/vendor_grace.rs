@@ -1,0 +1,123 @@
+//! What sweeps cannot see, because no invariant of theirs is about it: grace periods, and what an
+//! operator reads at a vendor's limit.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::vendor_keys::{Keys, Manner};
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind};
+use crate::event::Question;
+use crate::event::RotationEvent;
+use crate::ids::{SecretId, VersionId};
+use crate::step::Step;
+use crate::store::memory::{MemoryStore, NewRotation, NewSecret};
+use crate::testing::Wire;
+use crate::testing::models::{IssuedKey, Terms, Vendor};
+use crate::turn::{Deadline, Turn};
+use crate::vendor::Ownership;
+
+struct Place {
+    store: MemoryStore,
+    secret: SecretId,
+    vendor: Vendor,
+    manner: Manner,
+}
+
+impl Place {
+    fn new(cap: Option<usize>, grace: Duration) -> Self {
+        let vendor = Vendor::new(&Wire::default(), Terms { labels: true, cap, delay: 0 });
+        let IssuedKey { id, value } = vendor.arrange();
+        let value = format!(r#"{{"key_id":"{id}","key":"{}"}}"#, value.expose_secret());
+        let store = MemoryStore::new();
+        let new = NewSecret { value: Some(value.as_str().into()), ..NewSecret::default() };
+        store.create("keys", new).unwrap();
+        let secret = SecretId::parse("keys").unwrap();
+        let manner = Manner { ownership: Ownership::Labels, cap, ages: true, grace };
+        Self { store, secret, vendor, manner }
+    }
+
+    async fn rotate(&self, number: u32) -> Result<(), Error> {
+        let function = "arn:aws:lambda:us-east-1:000000000000:function:kit";
+        let token = VersionId::from_store(format!("{number:032}"));
+        let began = self.store.rotate(&self.secret, &NewRotation::now(&token, function));
+        // Else it is delivered again, as the service does.
+        assert!(
+            began.as_ref().err().is_none_or(|why| why.to_string().contains("will be reattempted"))
+        );
+        for step in Step::ALL {
+            let (secret, token) = (self.secret.clone(), token.clone());
+            let event = RotationEvent { step, secret, token, rotation_token: None };
+            let rotator = Keys::rotator(self.vendor.clone(), self.manner);
+            Engine::new(&self.store, &rotator).step(&event, &turn()).await?;
+        }
+        Ok(())
+    }
+}
+
+fn turn() -> Turn {
+    Turn::new(Deadline::after(Duration::from_secs(60)))
+}
+
+const HALF_AN_HOUR: Duration = Duration::from_secs(1800);
+
+#[tokio::test]
+async fn beyond_17_a_key_within_its_grace_period_is_not_revoked_and_is_afterwards() {
+    for (grace, live) in [(Duration::ZERO, [2, 2, 2]), (HALF_AN_HOUR, [2, 3, 4])] {
+        let place = Place::new(None, grace);
+        for (number, live) in (1..).zip(live) {
+            place.rotate(number).await.unwrap();
+            assert_eq!(place.vendor.live(), live, "rotation {number}, {grace:?}");
+        }
+        place.vendor.hour_passes();
+        place.rotate(4).await.unwrap();
+        // The previous key is an hour old, so whatever came before it has been out of use for that.
+        assert_eq!(place.vendor.live(), 2);
+    }
+}
+
+#[tokio::test]
+async fn at_the_limit_a_key_within_its_grace_period_is_a_conflict_and_not_a_victim() {
+    let place = Place::new(Some(2), HALF_AN_HOUR);
+    place.rotate(1).await.unwrap();
+    let error = place.rotate(2).await.unwrap_err();
+    assert_eq!((error.kind(), error.step()), (ErrorKind::Conflict, Some(Step::Create)));
+    assert!(error.to_string().contains("within its grace period of 1800 s"), "{error}");
+    assert_eq!(place.vendor.live(), 2);
+    place.vendor.hour_passes();
+    place.rotate(2).await.unwrap();
+    assert_eq!(place.vendor.live(), 2);
+}
+
+#[tokio::test]
+async fn a_limit_that_strangers_have_used_up_says_what_to_do_and_touches_none_of_them() {
+    let place = Place::new(Some(2), Duration::ZERO);
+    place.vendor.arrange_stranger();
+    let error = place.rotate(1).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "createSecret: the vendor's limit of keys is reached: no key of this secret can be \
+         revoked; raise the limit or revoke another key"
+    );
+    assert_eq!(error.kind(), ErrorKind::Throttled);
+    assert_eq!(place.vendor.complaint(), None);
+}
+
+#[tokio::test]
+async fn preflight_says_when_the_vendor_refuses_the_current_key_and_does_not_list_it() {
+    for (revoked, ready, says) in [(false, true, "[]"), (true, false, "does not list AWSCURRENT's")]
+    {
+        let place = Place::new(None, Duration::ZERO);
+        if revoked {
+            place.vendor.revoke("k1").await.unwrap();
+        }
+        let rotator = Keys::rotator(place.vendor.clone(), place.manner);
+        let engine = Engine::new(&place.store, &rotator);
+        let answer = engine.answer(Question::Preflight, &place.secret, &turn()).await.unwrap();
+        assert_eq!(answer["ready"], ready, "{answer}");
+        let findings = answer["findings"].to_string();
+        assert!(findings.contains(says), "{findings}");
+        assert_eq!(findings.contains("refuses AWSCURRENT's key"), revoked, "{findings}");
+    }
+}

@@ -1,0 +1,271 @@
+//! Keys that a vendor issues: mint, overlap, revoke.
+//!
+//! createSecret revokes nothing while the vendor has room: what an earlier run of it lost is
+//! revoked by finishSecret, when no run can record it any more.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+
+use super::{Caller, Issued, Issuer, Label, ListedKey, Ownership, admin, check, pauses, wait};
+use crate::error::{Error, ErrorKind};
+use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Subject, Verdict, Versions};
+use crate::secret::{Previous, Secret};
+use crate::store::AWSPREVIOUS;
+use crate::turn::Turn;
+
+/// The longest that testSecret waits for a key which setSecret saw working: another part of the
+/// vendor may answer it.
+const TEST_TIME: Duration = Duration::from_secs(5);
+
+/// Rotates the keys of any [`Issuer`].
+///
+/// A new key is minted in createSecret and works beside the current one, which works on until the
+/// next rotation. What is not ours is never revoked.
+#[derive(Debug)]
+pub struct IssuedKeys<V> {
+    pub(super) vendor: V,
+    clock: fn(&V) -> SystemTime,
+}
+
+/// A key with what is to be known before it may be revoked.
+#[derive(Debug, Clone)]
+pub(super) struct Key {
+    pub(super) id: String,
+    pub(super) label: Option<Label>,
+    pub(super) age: Duration,
+}
+
+impl<V> IssuedKeys<V> {
+    /// Rotates this vendor's keys.
+    pub fn new(vendor: V) -> Self {
+        Self { vendor, clock: |_| SystemTime::now() }
+    }
+}
+
+impl<V: Issuer> IssuedKeys<V> {
+    /// The same by another clock, for a vendor whose hours are made up.
+    #[cfg(test)]
+    pub(crate) fn by_clock(vendor: V, clock: fn(&V) -> SystemTime) -> Self {
+        Self { vendor, clock }
+    }
+
+    pub(super) fn label(&self, arn: &str, version: &crate::VersionId) -> Label {
+        Label::new(arn, version, (self.clock)(&self.vendor))
+    }
+
+    /// Every key, each with its age: the vendor's word, or the moment in the label.
+    pub(super) async fn keys(&self, caller: &Caller<'_>, turn: &Turn) -> Result<Vec<Key>, Error> {
+        let listed = self.vendor.list(caller, turn).await?;
+        let now = (self.clock)(&self.vendor);
+        listed.into_iter().map(|key| self.dated(key, now)).collect()
+    }
+
+    fn dated(&self, key: ListedKey, now: SystemTime) -> Result<Key, Error> {
+        let label = key.label.as_deref().and_then(Label::read);
+        let age = key.age.or_else(|| Some(label.as_ref()?.age(now)));
+        let age = match (age, self.vendor.terms().ownership) {
+            (Some(age), _) => age,
+            // Whatever we issue carries a label with its moment: this one was there before.
+            (None, Ownership::Labels) => Duration::MAX,
+            (None, _) => {
+                let what = format!("the vendor does not say when key {:?} was issued", key.id);
+                return Err(Error::new(ErrorKind::Unsupported, what)
+                    .caused_by("without labels nothing else tells older keys from newer ones"));
+            }
+        };
+        Ok(Key { id: key.id, label, age })
+    }
+
+    /// Every key, once the promoted one is among them, and the age of that.
+    async fn keys_with(
+        &self,
+        promoted: &str,
+        caller: &Caller<'_>,
+        turn: &Turn,
+    ) -> Result<(Vec<Key>, Duration), Error> {
+        let mut pauses = pauses(self.vendor.terms().propagation);
+        loop {
+            let keys = self.keys(caller, turn).await?;
+            if let Some(age) = keys.iter().find(|key| key.id == promoted).map(|key| key.age) {
+                return Ok((keys, age));
+            }
+            let Some(pause) = pauses.next() else { break };
+            if !wait(pause, turn).await {
+                break;
+            }
+        }
+        let what = format!("the vendor does not list key {promoted:?}");
+        Err(Error::new(ErrorKind::NotFound, what)
+            .caused_by("it is AWSCURRENT's; nothing was revoked, since no age can be compared"))
+    }
+
+    /// Asks about a secret until it is let in, or until the vendor should have learnt of it.
+    async fn ask(&self, secret: &Secret, most: Duration, turn: &Turn) -> Result<Verdict, Error> {
+        let mut pauses = pauses(self.vendor.terms().propagation.min(most));
+        loop {
+            match self.vendor.verify(secret, turn).await? {
+                Verdict::Accepted => return Ok(Verdict::Accepted),
+                Verdict::Rejected(why) => match pauses.next() {
+                    Some(pause) if wait(pause, turn).await => {}
+                    _ => return Ok(Verdict::Rejected(why)),
+                },
+            }
+        }
+    }
+
+    /// The ids of the keys that versions hold. One that holds none is nothing of ours.
+    pub(super) fn ids<'a>(&self, versions: impl Iterator<Item = &'a Previous>) -> BTreeSet<String> {
+        versions.filter_map(|version| self.vendor.id(version.secret()).ok()).collect()
+    }
+
+    /// Whether a key is ours by itself, whatever versions hold.
+    pub(super) fn marked(&self, key: &Key, own: &Label) -> bool {
+        match self.vendor.terms().ownership {
+            Ownership::Labels => key.label.as_ref().is_some_and(|label| label.same_secret(own)),
+            Ownership::Stored => false,
+            Ownership::Account => true,
+        }
+    }
+
+    async fn mint(
+        &self,
+        known: &Known<'_>,
+        caller: &Caller<'_>,
+        turn: &Turn,
+    ) -> Result<Issued, Error> {
+        let label = self.label(&known.description.arn, known.token);
+        self.vendor.issue(known.current.secret(), &label, caller, turn).await
+    }
+}
+
+#[async_trait]
+impl<V: Issuer> Rotator for IssuedKeys<V> {
+    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+        check(self.vendor.fields(), versions)
+    }
+
+    async fn propose(&self, known: &Known<'_>, turn: &Turn) -> Result<Secret, Error> {
+        let current = known.current.secret();
+        self.vendor.id(current).map_err(|error| error.while_doing("AWSCURRENT"))?;
+        let admin = admin(self.vendor.admin(current), &known.other_secrets()).await?;
+        let caller = Caller { own: current, admin: admin.as_ref() };
+        if let Some(cap) = self.vendor.terms().cap
+            && self.keys(&caller, turn).await?.len() >= cap
+        {
+            self.free_a_slot(known, &caller, turn).await?;
+        } else if let Issued::Key(secret) = self.mint(known, &caller, turn).await? {
+            return Ok(secret);
+        } else {
+            self.free_a_slot(known, &caller, turn).await?;
+        }
+        match self.mint(known, &caller, turn).await? {
+            Issued::Key(secret) => Ok(secret),
+            Issued::Full => Err(super::room::none()),
+        }
+    }
+
+    async fn discard(
+        &self,
+        proposed: &Secret,
+        known: &Known<'_>,
+        turn: &Turn,
+    ) -> Result<(), Error> {
+        let current = known.current.secret();
+        let admin = admin(self.vendor.admin(current), &known.other_secrets()).await?;
+        let caller = Caller { own: current, admin: admin.as_ref() };
+        self.vendor.revoke(&self.vendor.id(proposed)?, &caller, turn).await
+    }
+
+    /// A key works from the moment it is issued. Whether it still does is asked, because a pending
+    /// value cannot be replaced: better to fail here, before AWSPENDING is trusted.
+    async fn apply(
+        &self,
+        versions: &Versions<'_>,
+        _fence: &Fence<'_>,
+        turn: &Turn,
+    ) -> Result<Applied, Error> {
+        let pending = versions.pending().secret();
+        let id = self.vendor.id(pending).map_err(|error| error.while_doing("AWSPENDING"))?;
+        match self.ask(pending, Duration::MAX, turn).await? {
+            Verdict::Accepted => {
+                Ok(Applied::Already(format!("key {id:?} works since it was issued")))
+            }
+            Verdict::Rejected(why) => {
+                let what = format!("the vendor refuses AWSPENDING's key {id:?}");
+                Err(Error::new(ErrorKind::Rejected, what).caused_by(why))
+            }
+        }
+    }
+
+    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
+        self.ask(secret, TEST_TIME, turn).await
+    }
+
+    /// Revokes every key of ours that no labelled version holds and that was issued before the
+    /// promoted one: a later one may be about to be recorded. Only under the promoted token
+    /// itself nothing can be recorded any more.
+    async fn retire(&self, keep: &Keep<'_>, turn: &Turn) -> Result<(), Error> {
+        let versions = keep.labelled().await?;
+        let promoted = versions.iter().find(|one| one.version() == keep.promoted());
+        let gone = || Error::new(ErrorKind::NotFound, "the promoted version has no value");
+        let promoted = promoted.ok_or_else(gone)?.secret();
+        let admin = admin(self.vendor.admin(promoted), &keep.other_secrets()).await?;
+        let caller = Caller { own: promoted, admin: admin.as_ref() };
+        let kept = self.ids(versions.iter());
+        let (all, age) = self.keys_with(&self.vendor.id(promoted)?, &caller, turn).await?;
+        let description = keep.description();
+        let own = self.label(&description.arn, keep.promoted());
+        let of_own = |key: &Key| key.label.as_ref().is_some_and(|label| label.same_version(&own));
+        let mut keys = all.clone();
+        keys.retain(|key| (key.age > age || of_own(key)) && !kept.contains(&key.id));
+        let graced = self.graced(&all, &versions, description.holder(AWSPREVIOUS));
+        // Asked only where it is needed: for a key without our mark, as the first one of a secret,
+        // or for one that may be in use.
+        let known = match !graced && keys.iter().all(|key| self.marked(key, &own)) {
+            true => BTreeSet::new(),
+            false => self.ids(keep.stored().await?.iter()),
+        };
+        for key in keys {
+            let stored = known.contains(&key.id);
+            if (stored && !graced) || (!stored && self.marked(&key, &own)) {
+                self.vendor.revoke(&key.id, &caller, turn).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
+        let secret = subject.current.secret();
+        let id = self.vendor.id(secret)?;
+        let mut findings = Vec::new();
+        if let Verdict::Rejected(why) = self.ask(secret, TEST_TIME, turn).await? {
+            let error = Error::new(ErrorKind::Rejected, "the vendor refuses AWSCURRENT's key");
+            findings.push(Finding::Fails(error.caused_by(why)));
+        }
+        let admin = admin(self.vendor.admin(secret), &subject.other_secrets()).await?;
+        let caller = Caller { own: secret, admin: admin.as_ref() };
+        let keys = match self.keys(&caller, turn).await {
+            Ok(keys) => keys,
+            Err(error) => {
+                findings.push(Finding::Fails(error));
+                return Ok(findings);
+            }
+        };
+        if !keys.iter().any(|key| key.id == id) {
+            let error = Error::new(
+                ErrorKind::NotFound,
+                format!("the vendor does not list AWSCURRENT's key {id:?}"),
+            );
+            findings.push(Finding::Fails(error.caused_by("look at the field that holds its id")));
+        }
+        if self.vendor.terms().cap.is_some_and(|cap| keys.len() > cap) {
+            findings.push(Finding::Warns(format!(
+                "the vendor lists {} keys, which is more than the limit it is said to have",
+                keys.len()
+            )));
+        }
+        Ok(findings)
+    }
+}

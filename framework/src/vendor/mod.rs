@@ -1,0 +1,269 @@
+//! Keys of vendors, over two small traits: [`Issuer`], whose vendor makes keys, and [`Updater`],
+//! whose vendor takes the value that it is given.
+//!
+//! [`IssuedKeys`] and [`UpdatedKey`] turn them into a [`Rotator`](crate::Rotator): what may be
+//! revoked when, which key is ours, how long to wait for a vendor whose parts learn late. An author
+//! supplies requests and reads answers, and decides none of that.
+
+mod issued;
+mod label;
+mod room;
+mod updated;
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::error::{Error, ErrorKind};
+use crate::ids::SecretId;
+use crate::rotator::{OtherSecrets, Verdict, Versions};
+use crate::secret::Secret;
+use crate::turn::Turn;
+
+pub use issued::IssuedKeys;
+pub use label::Label;
+pub use updated::UpdatedKey;
+
+/// The longest that AWS lets a function run, which is 15 minutes (AWS Lambda Developer Guide,
+/// "Lambda quotas"), and five more for a vendor whose clock differs. Until then a key that nobody
+/// has recorded may still be recorded by the run that issued it.
+pub const LONGEST_RUN: Duration = Duration::from_secs(20 * 60);
+
+/// A vendor that issues keys: new ones work beside the old until these are revoked.
+///
+/// Every request may be repeated after a first one whose answer was lost. No error may hold a key
+/// or anything that a vendor's answer says.
+#[async_trait]
+pub trait Issuer: Send + Sync {
+    /// What the vendor offers.
+    fn terms(&self) -> &Terms;
+
+    /// The secret of whoever may issue and revoke keys, where the key itself may not.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the field that should name it.
+    fn admin(&self, _secret: &Secret) -> Result<Option<SecretId>, Error> {
+        Ok(None)
+    }
+
+    /// The fields of the secret that a rotation changes; none where the secret is a plain text.
+    fn fields(&self) -> &[String];
+
+    /// The vendor's name for the key that a secret holds. Not a secret: it stands in errors.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the field.
+    fn id(&self, secret: &Secret) -> Result<String, Error>;
+
+    /// Makes a key that carries `label`, where the vendor keeps labels, and answers with `base`
+    /// changed to hold it.
+    async fn issue(
+        &self,
+        base: &Secret,
+        label: &Label,
+        caller: &Caller<'_>,
+        turn: &Turn,
+    ) -> Result<Issued, Error>;
+
+    /// Every key of the account, or as many as the vendor shows. Never a value.
+    async fn list(&self, caller: &Caller<'_>, turn: &Turn) -> Result<Vec<ListedKey>, Error>;
+
+    /// Asks once whether a secret's key works; see [`Rotator::verify`](crate::Rotator::verify).
+    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error>;
+
+    /// Revokes a key. One that is gone already is no error.
+    async fn revoke(&self, id: &str, caller: &Caller<'_>, turn: &Turn) -> Result<(), Error>;
+}
+
+/// A vendor, or a service of one's own, that takes a new value for a credential it has: the old one
+/// stops working at that moment.
+#[async_trait]
+pub trait Updater: Send + Sync {
+    /// The fields of the secret that a rotation changes; none where the secret is a plain text.
+    fn fields(&self) -> &[String];
+
+    /// The secret of whoever may set the value, where the credential itself may not.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the field that should name it.
+    fn admin(&self, _secret: &Secret) -> Result<Option<SecretId>, Error> {
+        Ok(None)
+    }
+
+    /// How long the vendor may take until a new value works everywhere.
+    fn propagation(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Whether [`update`](Self::update) has an effect only if `using` is the value until then, by
+    /// naming it in the request or by logging in with it. Without that nothing stops an update that
+    /// comes late, from a container that stood still, and it undoes a newer rotation.
+    fn compares(&self) -> bool;
+
+    /// Makes the next secret: `base` with a new value. Asks nobody.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the field.
+    fn propose(&self, base: &Secret) -> Result<Secret, Error>;
+
+    /// Sets the value of `to`. `using` is what works until then, as far as is known.
+    async fn update(
+        &self,
+        using: &Secret,
+        to: &Secret,
+        caller: &Caller<'_>,
+        turn: &Turn,
+    ) -> Result<Update, Error>;
+
+    /// Asks once whether a secret works; see [`Rotator::verify`](crate::Rotator::verify).
+    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error>;
+}
+
+/// What a vendor of keys offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// How a key is known to be ours.
+    pub ownership: Ownership,
+    /// How many keys may live at once, if there is a limit. Where the vendor only says so when it
+    /// is reached, `None` does as well.
+    pub cap: Option<usize>,
+    /// How long the vendor may take until a new key works and is listed everywhere.
+    pub propagation: Duration,
+    /// How long a key works on, at the least, after the one behind it was issued. Without a grace
+    /// period it works until the next rotation, which may follow at once.
+    pub grace: Duration,
+}
+
+/// How a key is known to be ours. Only such a key is ever revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ownership {
+    /// It carries our label, or a version of the secret holds it.
+    Labels,
+    /// A version of the secret holds it: the vendor keeps no labels. A key whose answer was lost
+    /// cannot be told from a stranger's and stays; so there must be no limit, or a wide one.
+    Stored,
+    /// The account is for this secret only, so every key of it is ours. Whoever configures this
+    /// says that nobody makes keys there by hand.
+    Account,
+}
+
+/// Who asks the vendor.
+#[derive(Clone, Copy)]
+pub struct Caller<'a> {
+    /// A secret whose key works: the current one, or the one just promoted.
+    pub own: &'a Secret,
+    /// The current value of the vendor's admin secret, where there is one.
+    pub admin: Option<&'a Secret>,
+}
+
+impl fmt::Debug for Caller<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Caller(redacted)")
+    }
+}
+
+/// How a request for a key ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Issued {
+    /// The secret that holds the new key.
+    Key(Secret),
+    /// The account may have no more keys; none was made.
+    Full,
+}
+
+/// A key as the vendor lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedKey {
+    /// The vendor's name for it.
+    pub id: String,
+    /// The label it was issued with, where the vendor keeps labels.
+    pub label: Option<String>,
+    /// How long ago it was issued, where the vendor says so.
+    pub age: Option<Duration>,
+}
+
+/// How an update ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Update {
+    /// The value is set.
+    Made,
+    /// `using` is not the value that works; nothing was changed.
+    Stale,
+    /// The vendor refuses this very value, as a policy does, and nothing was changed. The error is
+    /// [`ErrorKind::Unsupported`] and says what to look at.
+    Refused(Error),
+}
+
+/// Pending must be current with another credential: any other difference is an edit of AWSCURRENT
+/// that promoting pending would revert.
+fn check(fields: &[String], versions: &Versions<'_>) -> Result<(), Error> {
+    let mismatch = |what: String| Err(Error::new(ErrorKind::Mismatch, what));
+    let (current, pending) = (versions.current(), versions.pending());
+    match (current.secret().document(), pending.secret().document()) {
+        (Ok(current), Ok(pending)) => {
+            let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+            match current.difference(pending, &fields) {
+                None => Ok(()),
+                Some(field) => mismatch(format!(
+                    "AWSPENDING differs from AWSCURRENT in {field:?} too, so AWSCURRENT was edited \
+                     since AWSPENDING was made"
+                )),
+            }
+        }
+        (Err(_), Err(_)) => Ok(()),
+        _ => {
+            mismatch("one of AWSCURRENT and AWSPENDING is a JSON object and one is not".to_owned())
+        }
+    }
+}
+
+/// The admin's secret, read where there is one.
+async fn admin(
+    secret: Result<Option<SecretId>, Error>,
+    secrets: &OtherSecrets<'_>,
+) -> Result<Option<Secret>, Error> {
+    let Some(secret) = secret? else { return Ok(None) };
+    match secrets.current(&secret).await {
+        Ok(value) => Ok(Some(value)),
+        Err(error) => Err(error.while_doing(format!("cannot read the admin secret {secret}"))),
+    }
+}
+
+/// The pauses in which a vendor is asked again, for no longer than it may take to learn.
+fn pauses(propagation: Duration) -> impl Iterator<Item = Duration> {
+    const FIRST: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_secs(5);
+    let mut waited = Duration::ZERO;
+    let mut next = FIRST;
+    std::iter::from_fn(move || {
+        let pause = next.min(propagation.saturating_sub(waited));
+        (waited, next) = (waited + pause, (next * 2).min(LONGEST));
+        (!pause.is_zero()).then_some(pause)
+    })
+}
+
+/// Waits one such pause; false if there is no time for it.
+async fn wait(pause: Duration, turn: &Turn) -> bool {
+    let worth = turn.deadline().remaining() > pause + crate::CHANGE_TIME;
+    if worth {
+        tokio::time::sleep(pause).await;
+    }
+    worth
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vendor_is_asked_again_for_as_long_as_it_may_take_and_no_longer() {
+        let all = |seconds| pauses(Duration::from_secs(seconds)).collect::<Vec<_>>();
+        assert!(all(0).is_empty());
+        for seconds in [1, 7, 60] {
+            let pauses = all(seconds);
+            assert_eq!(pauses.iter().sum::<Duration>(), Duration::from_secs(seconds));
+            assert!(pauses.len() < 25, "{pauses:?}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Room at a vendor's limit: which key of ours may go before a new one can be made.
+
+use std::time::Duration;
+
+use super::issued::Key;
+use super::{Caller, IssuedKeys, Issuer, LONGEST_RUN};
+use crate::error::{Error, ErrorKind};
+use crate::ids::VersionId;
+use crate::rotator::Known;
+use crate::secret::Previous;
+use crate::store::AWSPREVIOUS;
+use crate::turn::Turn;
+
+impl<V: Issuer> IssuedKeys<V> {
+    /// Makes room at the vendor's limit: one key of ours goes that no labelled version holds; if
+    /// there is none, the previous one, which is promised until the next rotation.
+    pub(super) async fn free_a_slot(
+        &self,
+        known: &Known<'_>,
+        caller: &Caller<'_>,
+        turn: &Turn,
+    ) -> Result<(), Error> {
+        let keys = self.keys(caller, turn).await?;
+        let stored = known.stored().await?;
+        let mut candidates = self.candidates(known, &stored, &keys)?;
+        if candidates.is_empty() {
+            return Err(none());
+        }
+        let current = self.vendor.id(known.current.secret())?;
+        let current = keys.iter().find(|key| key.id == current).map(|key| key.age);
+        // One issued after the current key may be about to be recorded, or to be promoted: the
+        // labels do not stop a run that was cancelled in its last call.
+        candidates.retain(|key| {
+            key.age > LONGEST_RUN || current.is_some_and(|current| key.age > current)
+        });
+        if candidates.is_empty() {
+            return Err(too_young());
+        }
+        let held = known.description.holder(AWSPREVIOUS);
+        let previous = self.ids(stored.iter().filter(|one| Some(one.version()) == held));
+        let recorded = self.ids(stored.iter());
+        let graced = self.graced(&keys, &stored, held);
+        let grace = self.vendor.terms().grace;
+        candidates.retain(|key| match previous.contains(&key.id) {
+            true => current.unwrap_or_default() >= grace,
+            false => !graced || !recorded.contains(&key.id),
+        });
+        let victim = candidates.iter().max_by_key(|key| (!previous.contains(&key.id), key.age));
+        let victim = victim.ok_or_else(|| in_grace(grace))?;
+        known.fence().pass().await?;
+        self.vendor.revoke(&victim.id, caller, turn).await
+    }
+
+    /// The keys of ours that AWSCURRENT, AWSPENDING and custom labels do not hold.
+    fn candidates(
+        &self,
+        known: &Known<'_>,
+        stored: &[Previous],
+        keys: &[Key],
+    ) -> Result<Vec<Key>, Error> {
+        let description = known.description;
+        let held = |version: &VersionId| {
+            let labels = description.labels.get(version);
+            labels.is_some_and(|on| on.iter().any(|label| label != AWSPREVIOUS))
+        };
+        let mut kept = self.ids(stored.iter().filter(|one| held(one.version())));
+        kept.insert(self.vendor.id(known.current.secret())?);
+        let recorded = self.ids(stored.iter());
+        let own = self.label(&description.arn, known.token);
+        let ours = |key: &&Key| recorded.contains(&key.id) || self.marked(key, &own);
+        Ok(keys.iter().filter(|key| !kept.contains(&key.id)).filter(ours).cloned().collect())
+    }
+
+    /// Whether keys that were current before the previous one may still be in use: they stopped
+    /// being current when that one was promoted, and it is younger than the grace period.
+    pub(super) fn graced(
+        &self,
+        keys: &[Key],
+        versions: &[Previous],
+        previous: Option<&VersionId>,
+    ) -> bool {
+        let grace = self.vendor.terms().grace;
+        if grace.is_zero() {
+            return false;
+        }
+        let ids = self.ids(versions.iter().filter(|one| Some(one.version()) == previous));
+        let mut ages = keys.iter().filter(|key| ids.contains(&key.id)).map(|key| key.age);
+        // Where it is not listed, nothing says how long ago that was.
+        ages.next().is_none_or(|age| age < grace) && previous.is_some()
+    }
+}
+
+pub(super) fn none() -> Error {
+    Error::new(ErrorKind::Throttled, "the vendor's limit of keys is reached")
+        .caused_by("no key of this secret can be revoked; raise the limit or revoke another key")
+}
+
+fn too_young() -> Error {
+    Error::new(ErrorKind::Conflict, "the vendor's limit of keys is reached").caused_by(
+        "another run may still need the newest of them; nothing was changed, retry later",
+    )
+}
+
+fn in_grace(grace: Duration) -> Error {
+    Error::new(ErrorKind::Conflict, "the vendor's limit of keys is reached").caused_by(format!(
+        "the previous key is within its grace period of {} s; nothing was changed, retry later",
+        grace.as_secs()
+    ))
+}

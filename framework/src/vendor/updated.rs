@@ -1,0 +1,166 @@
+//! A credential whose value the caller sets: one value works at a time.
+
+use async_trait::async_trait;
+
+use super::{Caller, Update, Updater, admin, check, pauses, wait};
+use crate::error::{Error, ErrorKind};
+use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, Versions};
+use crate::secret::Secret;
+use crate::turn::Turn;
+
+/// How many older values are tried: a vendor may lock an account after some refusals.
+const MOST_OLDER: usize = 4;
+
+/// Rotates the credential of any [`Updater`].
+///
+/// The old value dies when setSecret sets the new one. Where the vendor is not told which value is
+/// replaced, a container that stood still may set an old one after a newer rotation is done:
+/// [`preflight`](Rotator::preflight) says so.
+#[derive(Debug)]
+pub struct UpdatedKey<V> {
+    vendor: V,
+}
+
+impl<V> UpdatedKey<V> {
+    /// Rotates this vendor's credential.
+    pub fn new(vendor: V) -> Self {
+        Self { vendor }
+    }
+}
+
+impl<V: Updater> UpdatedKey<V> {
+    /// `older`'s value in `current`'s document: that is where the account is now.
+    fn value_of(&self, older: &Secret, current: &Secret) -> Option<Secret> {
+        let Ok(mut document) = current.document().cloned() else {
+            return older.document().is_err().then(|| older.clone());
+        };
+        let older = older.document().ok()?;
+        for field in self.vendor.fields() {
+            document = document.with(field, older.required(field).ok()?);
+        }
+        Some(document.into())
+    }
+
+    async fn ask(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
+        let mut pauses = pauses(self.vendor.propagation());
+        loop {
+            match self.vendor.verify(secret, turn).await? {
+                Verdict::Accepted => return Ok(Verdict::Accepted),
+                Verdict::Rejected(why) => match pauses.next() {
+                    Some(pause) if wait(pause, turn).await => {}
+                    _ => return Ok(Verdict::Rejected(why)),
+                },
+            }
+        }
+    }
+}
+
+/// One attempt to replace one value by pending's.
+struct Change<'a, V> {
+    vendor: &'a V,
+    admin: Option<&'a Secret>,
+    pending: &'a Secret,
+    fence: &'a Fence<'a>,
+    turn: &'a Turn,
+}
+
+impl<V: Updater> Change<'_, V> {
+    /// Sets pending's value if `old` is the one that works.
+    async fn through(&self, old: &Secret) -> Result<Update, Error> {
+        // The vendor does not compare, so we do: an account is not taken over without proof.
+        if !self.vendor.compares()
+            && let Verdict::Rejected(_) = self.vendor.verify(old, self.turn).await?
+        {
+            return Ok(Update::Stale);
+        }
+        self.fence.pass().await?;
+        let caller = Caller { own: old, admin: self.admin };
+        self.vendor.update(old, self.pending, &caller, self.turn).await
+    }
+
+    /// The vendor refused the value. Only if the one that worked still does was nothing applied.
+    async fn refused(&self, why: Error, old: &Secret) -> Result<Applied, Error> {
+        match self.vendor.verify(old, self.turn).await? {
+            Verdict::Accepted => Ok(Applied::Refused(why)),
+            Verdict::Rejected(_) => {
+                Err(why.caused_by("and the value that worked does not any more; retry"))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl<V: Updater> Rotator for UpdatedKey<V> {
+    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+        check(self.vendor.fields(), versions)
+    }
+
+    async fn propose(&self, known: &Known<'_>, _turn: &Turn) -> Result<Secret, Error> {
+        self.vendor.propose(known.current.secret())
+    }
+
+    /// Current first, because it works in every healthy rotation, then pending, then what was
+    /// current before, then what cancelled rotations left.
+    async fn apply(
+        &self,
+        versions: &Versions<'_>,
+        fence: &Fence<'_>,
+        turn: &Turn,
+    ) -> Result<Applied, Error> {
+        let (current, pending) = (versions.current().secret(), versions.pending().secret());
+        let admin = admin(self.vendor.admin(current), &versions.other_secrets()).await?;
+        let change = Change { vendor: &self.vendor, admin: admin.as_ref(), pending, fence, turn };
+        match change.through(current).await? {
+            Update::Made => return Ok(Applied::Changed("set the value with AWSCURRENT".into())),
+            Update::Refused(why) => return change.refused(why, current).await,
+            Update::Stale => {}
+        }
+        if self.ask(pending, turn).await? == Verdict::Accepted {
+            return Ok(Applied::Already("the pending value works already".into()));
+        }
+        let mut older: Vec<_> = versions.previous().await?.into_iter().collect();
+        older.extend(versions.others().await?);
+        let mut tried = vec![current.clone(), pending.clone()];
+        for version in older {
+            let Some(old) = self.value_of(version.secret(), current) else { continue };
+            if tried.contains(&old) || tried.len() == 2 + MOST_OLDER {
+                continue;
+            }
+            match change.through(&old).await? {
+                Update::Made => {
+                    let how = format!("set the value with version {}", version.version());
+                    return Ok(Applied::Changed(how));
+                }
+                Update::Refused(why) => return change.refused(why, &old).await,
+                Update::Stale => tried.push(old),
+            }
+        }
+        Err(Error::new(ErrorKind::Rejected, "cannot set the new value").caused_by(format!(
+            "the values of {} versions were tried and refused; nothing was changed",
+            tried.len()
+        )))
+    }
+
+    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
+        self.ask(secret, turn).await
+    }
+
+    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
+        let mut findings = Vec::new();
+        let current = subject.current.secret();
+        self.vendor.propose(current)?;
+        admin(self.vendor.admin(current), &subject.other_secrets()).await?;
+        if let Verdict::Rejected(why) = self.vendor.verify(current, turn).await? {
+            let error = Error::new(ErrorKind::Rejected, "the vendor refuses AWSCURRENT");
+            findings.push(Finding::Fails(error.caused_by(why)));
+        }
+        if !self.vendor.compares() {
+            findings.push(Finding::Warns(
+                "this vendor is not told which value is replaced, so a container that stood still \
+                 can undo a newer rotation; the next rotation repairs that"
+                    .to_owned(),
+            ));
+        }
+        Ok(findings)
+    }
+}

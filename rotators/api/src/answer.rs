@@ -1,0 +1,129 @@
+//! What an answer means: its status, and what stands where in its body. Nothing of a body is shown.
+
+use std::time::Duration;
+
+use fourstep::{Error, ErrorKind};
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
+
+use crate::exchange::Answer;
+use crate::spec::{Parts, TimeFormat};
+
+/// Refuses an answer whose status is neither in `ok` nor in `others`, or an `ok` one in which
+/// something else stands than is expected.
+///
+/// # Errors
+/// By the status; [`ErrorKind::Unsupported`] for the rest.
+pub(crate) fn expect(answer: &Answer, parts: &Parts<'_>, others: &[u16]) -> Result<(), Error> {
+    if others.contains(&answer.status) {
+        return Ok(());
+    }
+    status(answer, parts.ok)?;
+    if parts.expect.is_empty() {
+        return Ok(());
+    }
+    let reading = Reading::of(answer)?;
+    for (pointer, value) in parts.expect {
+        if reading.0.pointer(pointer) != Some(value) {
+            return Err(strange(format!(
+                "{pointer:?} in the answer is not what is expected there"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses any status but these.
+///
+/// # Errors
+/// Of the kind that says what to do about it.
+pub(crate) fn status(answer: &Answer, ok: &[u16]) -> Result<(), Error> {
+    if ok.contains(&answer.status) {
+        return Ok(());
+    }
+    let (kind, what) = match answer.status {
+        300..=399 => (
+            ErrorKind::Unsupported,
+            "redirects are not followed, since a credential may go nowhere else; if the vendor has \
+             moved, change the specification",
+        ),
+        401 => (ErrorKind::Forbidden, "whoever makes this request is not let in"),
+        403 => (ErrorKind::Forbidden, "whoever makes this request may not make it"),
+        404 | 410 => (ErrorKind::NotFound, "there is no such thing"),
+        409 => (ErrorKind::Conflict, "something else stands against it; retry"),
+        408 | 500..=599 => (ErrorKind::Unreachable, "the vendor is failing; retry"),
+        _ => (ErrorKind::Unsupported, "the specification does not say what that means"),
+    };
+    Err(Error::new(kind, format!("the vendor answered with status {}", answer.status))
+        .caused_by(what))
+}
+
+/// An answer's body as JSON.
+pub(crate) struct Reading(pub(crate) Value);
+
+impl Reading {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`], saying what it seems to be instead.
+    pub(crate) fn of(answer: &Answer) -> Result<Self, Error> {
+        serde_json::from_slice(&answer.body).map(Self).map_err(|_| {
+            let kind = answer.content_type.as_deref().unwrap_or("of an unknown type");
+            strange(format!("the answer is no JSON: {} bytes, {kind}", answer.body.len()))
+        })
+    }
+
+    /// The text at a pointer, or a number as text.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`], naming the pointer.
+    pub(crate) fn text(&self, pointer: &str) -> Result<&str, Error> {
+        text(&self.0, pointer)
+    }
+}
+
+/// The text at a pointer, which must be there and not be empty.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`], naming the pointer.
+pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> Result<&'a str, Error> {
+    let missing = || strange(format!("the answer has no {pointer:?}"));
+    match value.pointer(pointer).ok_or_else(missing)? {
+        Value::String(text) if !text.is_empty() => Ok(text),
+        // With arbitrary precision a number is the text that stood there.
+        Value::Number(number) => Ok(number.as_str()),
+        _ => Err(strange(format!("{pointer:?} in the answer is neither text nor a number"))),
+    }
+}
+
+/// How long ago that was; nothing if it is in the future, as another clock may say.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`], naming the pointer.
+pub(crate) fn age(item: &Value, pointer: &str, format: TimeFormat) -> Result<Duration, Error> {
+    let written = text(item, pointer)?;
+    let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
+    let seconds = match format {
+        TimeFormat::Rfc3339 => OffsetDateTime::parse(written, &Rfc3339).ok().map(since_1970),
+        TimeFormat::Rfc2822 => OffsetDateTime::parse(written, &Rfc2822).ok().map(since_1970),
+        TimeFormat::Unix => number(written),
+        TimeFormat::UnixMilliseconds => number(written).map(|number| number / 1000.0),
+    };
+    let Some(seconds) = seconds else {
+        return Err(strange(format!("{pointer:?} in the answer is no moment as it should be")));
+    };
+    let now = since_1970(OffsetDateTime::now_utc());
+    Ok(Duration::try_from_secs_f64(now - seconds).unwrap_or_default())
+}
+
+fn since_1970(moment: OffsetDateTime) -> f64 {
+    let nanoseconds = moment.unix_timestamp_nanos();
+    // No key is so old or so young that a microsecond is lost by this.
+    nanoseconds as f64 / 1e9
+}
+
+pub(crate) fn strange(what: String) -> Error {
+    Error::new(ErrorKind::Unsupported, what)
+        .caused_by("the vendor answers otherwise than the specification says")
+}

@@ -1,0 +1,187 @@
+//! Makes the requests of a specification: values placed where they belong, credentials shown,
+//! too many requests waited for.
+
+mod build;
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use fourstep::net::TlsSettings;
+use fourstep::{CHANGE_TIME, Error, ErrorKind, Secret, Turn};
+
+use crate::address::Address;
+use crate::answer::{self, Reading};
+use crate::exchange::{Answer, exchange};
+use crate::spec::{Caller, ClientCredentials, Document, Parts, Presentation, Template, Values};
+use build::Draft;
+
+/// How often a request is made while the vendor says that there were too many.
+const MOST_TRIES: u32 = 3;
+
+/// The wait where the vendor does not say how long.
+const USUAL_WAIT: Duration = Duration::from_secs(1);
+
+/// What makes the requests of one specification.
+pub(crate) struct Client {
+    pub(crate) document: Document,
+    tls: TlsSettings,
+    /// When the last request was made, for the vendor's rate.
+    last: Mutex<Option<Instant>>,
+}
+
+/// How a request ended.
+pub(crate) enum Sent {
+    /// The vendor answered it.
+    Answered(Answer),
+    /// The vendor refused the credential before: it gave no token for it.
+    Refused,
+}
+
+impl Client {
+    pub(crate) fn new(document: Document, tls: TlsSettings) -> Self {
+        Self { document, tls, last: Mutex::default() }
+    }
+
+    /// Makes a request and expects one of the statuses in its `ok`, or one of `others`.
+    ///
+    /// # Errors
+    /// Whatever stopped it, naming the request and never a value. A refused credential is
+    /// [`ErrorKind::Rejected`].
+    pub(crate) async fn call(
+        &self,
+        name: &str,
+        parts: &Parts<'_>,
+        others: &[u16],
+        values: &Values<'_>,
+        turn: &Turn,
+    ) -> Result<Answer, Error> {
+        match self.send(name, parts, values, turn).await? {
+            Sent::Answered(answer) => {
+                let told = self.told(name, parts);
+                answer::expect(&answer, parts, others).map_err(|error| error.while_doing(told))?;
+                Ok(answer)
+            }
+            Sent::Refused => Err(Error::new(ErrorKind::Rejected, self.told(name, parts))
+                .caused_by("the token endpoint refused the credential")),
+        }
+    }
+
+    /// Makes a request, whatever the answer.
+    ///
+    /// # Errors
+    /// Whatever stopped it before there was an answer.
+    pub(crate) async fn send(
+        &self,
+        name: &str,
+        parts: &Parts<'_>,
+        values: &Values<'_>,
+        turn: &Turn,
+    ) -> Result<Sent, Error> {
+        let told = || self.told(name, parts);
+        let sent = self.attempt(parts, values, turn).await;
+        sent.map_err(|error| error.while_doing(told()))
+    }
+
+    /// What is said of a request: its template, in which no value stands.
+    pub(crate) fn told(&self, name: &str, parts: &Parts<'_>) -> String {
+        let url = parts.base_url.unwrap_or(&self.document.base_url);
+        format!("{name} ({} {}{})", parts.method, url.trim_end_matches('/'), parts.path)
+    }
+
+    async fn attempt(
+        &self,
+        parts: &Parts<'_>,
+        values: &Values<'_>,
+        turn: &Turn,
+    ) -> Result<Sent, Error> {
+        let address = self.address(parts.base_url)?;
+        let mut draft = Draft::of(&address, parts, values)?;
+        let presentation = match parts.by {
+            Caller::Credential => Some(&self.document.credential),
+            Caller::Admin => self.document.admin.as_ref(),
+            Caller::Nobody => None,
+        };
+        match presentation {
+            None => {}
+            Some(Presentation::ClientCredentials(client)) => {
+                match self.token(client, values, turn).await? {
+                    Some(token) => draft.bearer(&token)?,
+                    None => return Ok(Sent::Refused),
+                }
+            }
+            Some(other) => draft.present(other, values)?,
+        }
+        self.repeat(&address, &draft, turn).await.map(Sent::Answered)
+    }
+
+    /// Asks for a token; `None` if the vendor refuses the credential.
+    async fn token(
+        &self,
+        client: &ClientCredentials,
+        values: &Values<'_>,
+        turn: &Turn,
+    ) -> Result<Option<String>, Error> {
+        let address = self.address(client.base_url.as_deref())?;
+        let draft = Draft::of_token(&address, client, values)?;
+        let asked = async {
+            let answer = self.repeat(&address, &draft, turn).await?;
+            if client.rejected.contains(&answer.status) {
+                return Ok(None);
+            }
+            answer::status(&answer, &[200])?;
+            Ok(Some(Reading::of(&answer)?.text("/access_token")?.to_owned()))
+        };
+        let token: Result<_, Error> = asked.await;
+        token.map_err(|error| error.while_doing("cannot get a token"))
+    }
+
+    /// Sends until the vendor says anything but that there were too many requests.
+    async fn repeat(&self, address: &Address, draft: &Draft, turn: &Turn) -> Result<Answer, Error> {
+        for tries in 1.. {
+            self.keep_to_the_rate().await;
+            let answer = exchange(address, &self.tls, draft.request()?, turn).await?;
+            if answer.status != 429 {
+                return Ok(answer);
+            }
+            let wait = answer.retry_after.unwrap_or(USUAL_WAIT);
+            if tries == MOST_TRIES || turn.deadline().remaining() <= wait + CHANGE_TIME {
+                return Err(Error::new(ErrorKind::Throttled, "the vendor takes no more requests")
+                    .caused_by(format!(
+                        "status 429, and {} s to wait; retry later",
+                        wait.as_secs()
+                    )));
+            }
+            tokio::time::sleep(wait).await;
+        }
+        Err(Error::new(ErrorKind::Internal, "requests were counted wrong"))
+    }
+
+    /// Waits until the vendor's rate allows another request of this process.
+    async fn keep_to_the_rate(&self) {
+        let Some(rate) = self.document.terms.requests_per_second else { return };
+        let between = Duration::from_secs(1) / rate.max(1);
+        let now = Instant::now();
+        let due = {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            let due = last.map_or(now, |last| (last + between).max(now));
+            *last = Some(due);
+            due
+        };
+        tokio::time::sleep(due - now).await;
+    }
+
+    pub(crate) fn address(&self, url: Option<&str>) -> Result<Address, Error> {
+        let read = Address::read(url.unwrap_or(&self.document.base_url));
+        read.map_err(|what| Error::new(ErrorKind::Malformed, what))
+    }
+}
+
+/// Reads a template that was checked with its specification.
+pub(crate) fn template(text: &str) -> Result<Template, Error> {
+    Template::read(text).map_err(|what| Error::new(ErrorKind::Malformed, what))
+}
+
+/// The values that a caller has.
+pub(crate) fn values<'a>(secret: &'a Secret, admin: Option<&'a Secret>) -> Values<'a> {
+    Values { admin, ..Values::of(secret) }
+}

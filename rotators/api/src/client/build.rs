@@ -1,0 +1,218 @@
+//! A request before it is sent. Every value is placed in its own way: a segment and a pair are
+//! percent-encoded, a header is refused if it cannot be one, JSON is JSON.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use fourstep::{Error, ErrorKind};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT,
+};
+use hyper::{HeaderMap, Method, Request, Uri};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value};
+
+use super::template;
+use crate::address::Address;
+use crate::spec::{ClientCredentials, Parts, Presentation, Values};
+
+/// What stands for itself in a URL wherever it is: RFC 3986, section 2.3.
+const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A request that can be sent more than once.
+pub(super) struct Draft {
+    method: Method,
+    path: String,
+    query: Vec<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, &PLAIN).to_string()
+}
+
+fn pairs<'a>(all: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let pairs = all.map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
+impl Draft {
+    /// A request of a specification.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the field or the header.
+    pub(super) fn of(
+        address: &Address,
+        parts: &Parts<'_>,
+        values: &Values<'_>,
+    ) -> Result<Self, Error> {
+        let mut draft = Self::new(address, parts.method, &path(parts.path, values)?)?;
+        for (name, text) in parts.query {
+            draft.query.push((name.clone(), template(text)?.render(values, str::to_owned)?));
+        }
+        for (name, text) in parts.headers {
+            draft.header(name, &template(text)?.render(values, str::to_owned)?)?;
+        }
+        if let Some(body) = parts.json {
+            draft.body(CONTENT_TYPE_JSON, Value::Object(object(body, values)?).to_string());
+        } else if let Some(form) = parts.form {
+            let mut rendered = Vec::new();
+            for (name, text) in form {
+                rendered.push((name.as_str(), template(text)?.render(values, str::to_owned)?));
+            }
+            let form = pairs(rendered.iter().map(|(name, value)| (*name, value.as_str())));
+            draft.body(CONTENT_TYPE_FORM, form);
+        }
+        Ok(draft)
+    }
+
+    /// The request for a token: RFC 6749, sections 2.3.1 and 4.4.2.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the field.
+    pub(super) fn of_token(
+        address: &Address,
+        client: &ClientCredentials,
+        values: &Values<'_>,
+    ) -> Result<Self, Error> {
+        let mut draft = Self::new(address, "POST", &path(&client.path, values)?)?;
+        let rendered = |text: &str| template(text)?.render(values, str::to_owned);
+        let (id, secret) = (rendered(&client.client_id)?, rendered(&client.client_secret)?);
+        let scope = client.scope.as_deref().map(rendered).transpose()?;
+        let mut form = vec![("grant_type", "client_credentials")];
+        form.extend(scope.as_deref().map(|scope| ("scope", scope)));
+        if client.in_form {
+            form.extend([("client_id", id.as_str()), ("client_secret", secret.as_str())]);
+        } else {
+            // Here, other than in plain Basic authentication, both are encoded first.
+            draft.basic(&encoded(&id), &encoded(&secret))?;
+        }
+        draft.body(CONTENT_TYPE_FORM, pairs(form.into_iter()));
+        Ok(draft)
+    }
+
+    fn new(address: &Address, method: &str, path: &str) -> Result<Self, Error> {
+        let method = Method::from_bytes(method.as_bytes())
+            .map_err(|_| malformed("the method cannot be used"))?;
+        let mut headers = HeaderMap::new();
+        let host = HeaderValue::from_str(&address.authority());
+        headers.insert(HOST, host.map_err(|_| malformed("the host cannot be used"))?);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        // Some vendors refuse requests without one.
+        headers.insert(USER_AGENT, HeaderValue::from_static("fourstep-rotate-api"));
+        let path = format!("{}{path}", address.path);
+        Ok(Self { method, path, query: Vec::new(), headers, body: Bytes::new() })
+    }
+
+    /// Shows a credential that needs no token.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the field or the header.
+    pub(super) fn present(
+        &mut self,
+        presentation: &Presentation,
+        values: &Values<'_>,
+    ) -> Result<(), Error> {
+        let rendered = |text: &str| template(text)?.render(values, str::to_owned);
+        match presentation {
+            Presentation::Bearer(token) => self.bearer(&rendered(token)?),
+            Presentation::Basic(basic) => {
+                let (username, password) = (rendered(&basic.username)?, rendered(&basic.password)?);
+                if username.contains(':') {
+                    return Err(malformed("a user name with a colon cannot be shown by Basic"));
+                }
+                self.basic(&username, &password)
+            }
+            Presentation::Header(named) => self.header(&named.name, &rendered(&named.value)?),
+            Presentation::Query(named) => {
+                self.query.push((named.name.clone(), rendered(&named.value)?));
+                Ok(())
+            }
+            Presentation::ClientCredentials(_) => Err(malformed("a token was not asked for")),
+        }
+    }
+
+    /// Shows a token.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] if it cannot stand in a header.
+    pub(super) fn bearer(&mut self, token: &str) -> Result<(), Error> {
+        self.header(AUTHORIZATION.as_str(), &format!("Bearer {token}"))
+    }
+
+    fn basic(&mut self, username: &str, password: &str) -> Result<(), Error> {
+        let pair = STANDARD.encode(format!("{username}:{password}"));
+        self.header(AUTHORIZATION.as_str(), &format!("Basic {pair}"))
+    }
+
+    fn header(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        let refused = || {
+            malformed(&format!("what is placed in the header {name:?} cannot stand in a header"))
+                .caused_by("it holds a line break, another control character, or is not ASCII")
+        };
+        let plain = value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+        let mut value = HeaderValue::from_str(value).ok().filter(|_| plain).ok_or_else(refused)?;
+        value.set_sensitive(true);
+        self.headers.insert(HeaderName::try_from(name).map_err(|_| refused())?, value);
+        Ok(())
+    }
+
+    fn body(&mut self, content_type: &'static str, body: String) {
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.body = body.into();
+    }
+
+    /// Goes to the page that the vendor's answer names instead.
+    pub(super) fn request(&self) -> Result<Request<Full<Bytes>>, Error> {
+        let all = self.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let target = match self.query.is_empty() {
+            true => self.path.clone(),
+            false => format!("{}?{}", self.path, pairs(all)),
+        };
+        let target: Uri = target.parse().map_err(|_| malformed("the path cannot be used"))?;
+        let mut request = Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = target;
+        *request.headers_mut() = self.headers.clone();
+        Ok(request)
+    }
+}
+
+const CONTENT_TYPE_JSON: &str = "application/json";
+const CONTENT_TYPE_FORM: &str = "application/x-www-form-urlencoded";
+
+/// A path in which each value is one segment, or part of one.
+fn path(text: &str, values: &Values<'_>) -> Result<String, Error> {
+    let mut rendered = String::new();
+    for segment in text.split('/').skip(1) {
+        let placed = template(segment)?.render(values, encoded)?;
+        let strange = placed.is_empty() || placed == "." || placed == "..";
+        if strange && segment.contains('{') {
+            return Err(malformed(&format!("{segment} is empty or dots, which is no segment")));
+        }
+        rendered.push('/');
+        rendered.push_str(&placed);
+    }
+    Ok(rendered)
+}
+
+fn object(body: &Map<String, Value>, values: &Values<'_>) -> Result<Map<String, Value>, Error> {
+    body.iter().map(|(name, value)| Ok((name.clone(), json(value, values)?))).collect()
+}
+
+fn json(value: &Value, values: &Values<'_>) -> Result<Value, Error> {
+    Ok(match value {
+        Value::String(text) => template(text)?.json(values)?,
+        Value::Array(list) => {
+            Value::Array(list.iter().map(|one| json(one, values)).collect::<Result<_, _>>()?)
+        }
+        Value::Object(fields) => Value::Object(object(fields, values)?),
+        other => other.clone(),
+    })
+}
+
+fn malformed(what: &str) -> Error {
+    Error::new(ErrorKind::Malformed, what)
+}

@@ -1,0 +1,125 @@
+//! One request and its answer, over a connection of its own.
+
+use std::time::Duration;
+
+use fourstep::net::{TlsSettings, connect_tcp, handshake, within};
+use fourstep::{Error, ErrorKind, Turn};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::header::{CONTENT_TYPE, RETRY_AFTER};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::address::Address;
+
+/// The longest wait for one answer.
+const ANSWER_TIME: Duration = Duration::from_secs(20);
+
+/// The longest answer that is read. A vendor's page of keys is a few kilobytes.
+const LONGEST_ANSWER: usize = 1024 * 1024;
+
+/// What a vendor answered. There may be a key in it: nothing of the body is ever shown.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Bytes,
+    /// The first word of its type, if that is a plain one.
+    pub(crate) content_type: Option<String>,
+    /// How long to wait, as the vendor says it.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// Sends a request and reads the answer. Redirects are answers: nobody follows them.
+///
+/// # Errors
+/// Those of connecting; [`ErrorKind::Unreachable`] if the connection breaks or nothing comes;
+/// [`ErrorKind::Unsupported`] if the answer is too long; [`ErrorKind::OutOfTime`].
+pub(crate) async fn exchange(
+    address: &Address,
+    tls: &TlsSettings,
+    request: Request<Full<Bytes>>,
+    turn: &Turn,
+) -> Result<Answer, Error> {
+    let stream = connect_tcp(&address.host, address.port, turn).await?;
+    let what = format!("a request to {}", address.authority());
+    if address.tls {
+        let stream = handshake(stream, &address.host, tls, turn).await?;
+        within(turn, &what, ANSWER_TIME, converse(stream, request)).await.flatten()
+    } else {
+        within(turn, &what, ANSWER_TIME, converse(stream, request)).await.flatten()
+    }
+}
+
+async fn converse<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Answer, Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|cause| broken(&cause))?;
+    let mut connection = std::pin::pin!(connection);
+    let talk = async move {
+        let response = sender.send_request(request).await.map_err(|cause| broken(&cause))?;
+        read(response).await
+    };
+    let mut talk = std::pin::pin!(talk);
+    // The connection has to be driven for the talk to go on; it may end first, as after
+    // `Connection: close`, and what it read is still there.
+    tokio::select! {
+        biased;
+        answer = &mut talk => answer,
+        _ = &mut connection => talk.await,
+    }
+}
+
+async fn read(response: Response<hyper::body::Incoming>) -> Result<Answer, Error> {
+    let status = response.status();
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let content_type = header(CONTENT_TYPE).and_then(plain_type);
+    let retry_after = match status {
+        StatusCode::TOO_MANY_REQUESTS => header(RETRY_AFTER).and_then(|text| text.parse().ok()),
+        _ => None,
+    };
+    let body = match Limited::new(response.into_body(), LONGEST_ANSWER).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(cause) if cause.is::<http_body_util::LengthLimitError>() => {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("the answer is longer than {LONGEST_ANSWER} bytes, which is not read"),
+            ));
+        }
+        Err(_) => {
+            return Err(Error::new(ErrorKind::Unreachable, "the connection broke in the answer"));
+        }
+    };
+    Ok(Answer {
+        status: status.as_u16(),
+        body,
+        content_type,
+        retry_after: retry_after.map(Duration::from_secs),
+    })
+}
+
+/// A content type as it may stand in an error: a server that was sent a key may put it anywhere.
+fn plain_type(text: &str) -> Option<String> {
+    const KNOWN: [&str; 6] = [
+        "application/json",
+        "application/problem+json",
+        "application/xml",
+        "text/html",
+        "text/plain",
+        "text/xml",
+    ];
+    let first = text.split(';').next()?.trim().to_ascii_lowercase();
+    KNOWN.contains(&first.as_str()).then_some(first)
+}
+
+/// hyper's own words only: those of the other side may repeat what it was sent.
+fn broken(cause: &hyper::Error) -> Error {
+    let why = match cause {
+        cause if cause.is_parse() => "what came is no HTTP",
+        cause if cause.is_timeout() => "it took too long",
+        _ => "it was closed or reset",
+    };
+    Error::new(ErrorKind::Unreachable, "the connection broke").caused_by(why)
+}

@@ -1,0 +1,94 @@
+//! Third-party APIs for Fourstep: any vendor's key, rotated as a specification file says.
+//!
+//! A specification is data: which requests to make, what their answers mean, where the new key
+//! stands. What may be revoked when, and what counts as proof, is the framework's
+//! ([`fourstep::vendor`]); no specification can change it.
+
+mod address;
+mod admin;
+mod answer;
+mod client;
+mod exchange;
+mod issuer;
+mod pages;
+pub mod spec;
+mod updater;
+mod verify;
+
+use fourstep::net::TlsSettings;
+use fourstep::vendor::{IssuedKeys, UpdatedKey};
+use fourstep::{Environment, Error, ErrorKind, PasswordPolicy, Rotator};
+
+use admin::Admin;
+use client::Client;
+use issuer::ApiIssuer;
+use spec::Caller;
+use updater::ApiUpdater;
+
+pub use spec::{Complaint, Specification};
+
+const SPEC: &str = "ROTATION_SPEC";
+
+/// The specifications that are part of the function, by name.
+pub const SHIPPED: [(&str, &str); 7] = [
+    ("cloudflare", include_str!("../specs/cloudflare.toml")),
+    ("entra-client-secret", include_str!("../specs/entra-client-secret.toml")),
+    ("grafana-password", include_str!("../specs/grafana-password.toml")),
+    ("influxdb", include_str!("../specs/influxdb.toml")),
+    ("okta-client-secret", include_str!("../specs/okta-client-secret.toml")),
+    ("sendgrid", include_str!("../specs/sendgrid.toml")),
+    ("twilio", include_str!("../specs/twilio.toml")),
+];
+
+fn shipped(name: &str) -> Option<&'static str> {
+    SHIPPED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// The rotator that the function's variables ask for: `ROTATION_SPEC`, the name of a shipped
+/// specification or the path of another;
+/// `ADMIN_SECRET`, the secret of its admin where the rotated secret does not name one as
+/// `masterarn`; `TLS_CA_BUNDLE`; and, for a value that is made here,
+/// the variables of [`PasswordPolicy`].
+///
+/// # Errors
+/// [`ErrorKind::Malformed`], naming the variable, and the line of the specification.
+pub fn rotator(environment: &Environment) -> Result<Box<dyn Rotator>, Error> {
+    let named = environment.text(SPEC)?.ok_or_else(|| refused(SPEC, "is not set"))?;
+    let text = match shipped(named) {
+        Some(text) => text.to_owned(),
+        None => std::fs::read_to_string(named).map_err(|cause| {
+            refused(SPEC, "names neither a shipped specification nor a file that can be read")
+                .caused_by(cause)
+        })?,
+    };
+    let specification = Specification::read(&text).map_err(|complaints| {
+        let all: Vec<String> = complaints.iter().map(ToString::to_string).collect();
+        refused(SPEC, "names a specification that is wrong").caused_by(all.join("; "))
+    })?;
+    let document = specification.document;
+    let admin = Admin::read(&document, environment)?;
+    let tls = TlsSettings::read(environment)?;
+    let shape = document.secret.clone();
+    let fields = |names: Vec<String>| if shape.plain_text { Vec::new() } else { names };
+    if let (Some(issue), Some(list)) = (document.issue.clone(), document.list.clone()) {
+        let mut names = vec![shape.id.clone()];
+        names.extend(issue.answer.fields.keys().cloned());
+        names.push(shape.key.clone());
+        let terms = issuer::terms(&document.terms);
+        let fields = fields(names);
+        let client = Client::new(document, tls);
+        let issuer = ApiIssuer { client, issue, list, terms, fields, admin };
+        return Ok(Box::new(IssuedKeys::new(issuer)));
+    }
+    let update = document.update.clone().ok_or_else(|| refused(SPEC, "makes no rotation"))?;
+    let policy = PasswordPolicy::read(environment, &shape.exclude_characters)?;
+    let fields = fields(vec![shape.key.clone()]);
+    let compares = update.by == Caller::Credential || spec::places_key(&document, &update.parts());
+    let client = Client::new(document, tls);
+    let updater = ApiUpdater { client, update, compares, fields, policy, admin };
+    Ok(Box::new(UpdatedKey::new(updater)))
+}
+
+fn refused(name: &str, what: &str) -> Error {
+    Error::new(ErrorKind::Malformed, format!("the environment variable {name} {what}"))
+}

@@ -1,0 +1,106 @@
+//! The way from one page of keys to the next.
+
+use std::collections::BTreeMap;
+
+use fourstep::Error;
+use serde_json::Value;
+
+use crate::answer::{Reading, strange};
+use crate::spec::{Pages, Parts};
+
+/// Where one page is.
+pub(crate) struct Way<'a> {
+    first: Parts<'a>,
+    pages: Option<&'a Pages>,
+    /// What every path at this vendor begins with, by the specification's URL.
+    base: &'a str,
+    path: String,
+    query: BTreeMap<String, String>,
+    number: u64,
+}
+
+impl<'a> Way<'a> {
+    /// The first page.
+    pub(crate) fn first(first: Parts<'a>, pages: Option<&'a Pages>, base: &'a str) -> Self {
+        let mut query = first.query.clone();
+        let mut number = 0;
+        if let Some(Pages::Number { query: name, first }) = pages {
+            number = *first;
+            query.insert(name.clone(), number.to_string());
+        }
+        Self { first, pages, base, path: first.path.to_owned(), query, number }
+    }
+
+    /// The request for it.
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        Parts { path: &self.path, query: &self.query, ..self.first }
+    }
+
+    /// The page behind it, if there is one.
+    ///
+    /// # Errors
+    /// [`fourstep::ErrorKind::Unsupported`] if the answer leads in a circle or to another host.
+    pub(crate) fn next(
+        &self,
+        reading: &Reading,
+        items: usize,
+        seen: usize,
+    ) -> Result<Option<Self>, Error> {
+        let Some(pages) = self.pages else { return Ok(None) };
+        let mut query = self.query.clone();
+        let (mut path, mut number) = (self.path.clone(), self.number);
+        match pages {
+            Pages::Number { .. } | Pages::Offset { .. } if items == 0 => return Ok(None),
+            Pages::Number { query: name, .. } => {
+                number += 1;
+                query.insert(name.clone(), number.to_string());
+            }
+            Pages::Offset { query: name } => {
+                query.insert(name.clone(), seen.to_string());
+            }
+            Pages::Cursor { query: name, next } => {
+                let Some(cursor) = told(reading, next) else { return Ok(None) };
+                // What an answer says is a value, and no placeholder.
+                let cursor = escaped(cursor);
+                if query.insert(name.clone(), cursor.clone()) == Some(cursor) {
+                    return Err(strange(format!("list: {next:?} leads to the same page again")));
+                }
+            }
+            Pages::Link { next } => {
+                let Some(link) = told(reading, next) else { return Ok(None) };
+                let (to, pairs) = link.split_once('?').unwrap_or((link, ""));
+                let below = to.strip_prefix(self.base).filter(|rest| rest.starts_with('/'));
+                let Some(below) = below.filter(|_| !to.starts_with("//")) else {
+                    let what = format!("list: {next:?} in the answer is no path below base_url");
+                    return Err(strange(what));
+                };
+                path = escaped(below);
+                query = BTreeMap::new();
+                for pair in pairs.split('&').filter(|pair| !pair.is_empty()) {
+                    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                    query.insert(plain(name)?, escaped(&plain(value)?));
+                }
+                if path == self.path && query == self.query {
+                    return Err(strange(format!("list: {next:?} leads to the same page again")));
+                }
+            }
+        }
+        Ok(Some(Self { path, query, number, ..*self }))
+    }
+}
+
+fn told<'r>(reading: &'r Reading, pointer: &str) -> Option<&'r str> {
+    let next = reading.0.pointer(pointer).and_then(Value::as_str);
+    next.filter(|next| !next.is_empty())
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('{', "{{").replace('}', "}}")
+}
+
+fn plain(text: &str) -> Result<String, Error> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8();
+    let decoded = decoded.map_err(|_| strange("list: the link to the next page".to_owned()))?;
+    Ok(decoded.into_owned())
+}

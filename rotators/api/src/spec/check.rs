@@ -1,0 +1,135 @@
+//! Reads a specification and refuses what cannot be right, each complaint with its line.
+
+mod parts;
+mod shape;
+
+use std::fmt;
+
+use super::{Document, Parts, Presentation, Template};
+
+/// What is wrong with a specification, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// The line, counted from 1, if it is about one.
+    pub line: Option<usize>,
+    /// What is wrong, and what to write instead.
+    pub what: String,
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(formatter, "line {line}: {}", self.what),
+            None => formatter.write_str(&self.what),
+        }
+    }
+}
+
+/// A specification that was read and checked.
+///
+/// ```
+/// let complaints = rotate_api::Specification::read("name = 7").unwrap_err();
+/// assert_eq!(complaints[0].to_string(), "line 1: invalid type: integer `7`, expected a string");
+/// ```
+#[derive(Debug, Clone)]
+pub struct Specification {
+    pub(crate) document: Document,
+}
+
+impl Specification {
+    /// Reads a specification.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it; a syntax error hides the rest.
+    pub fn read(text: &str) -> Result<Self, Vec<Complaint>> {
+        let document: Document = match toml::from_str(text) {
+            Ok(document) => document,
+            Err(error) => {
+                let line = error.span().map(|span| line_at(text, span.start));
+                return Err(vec![Complaint { line, what: error.message().replace('\n', "; ") }]);
+            }
+        };
+        let mut check = Check { text, complaints: Vec::new() };
+        shape::shape(&document, &mut check);
+        shape::terms(&document, &mut check);
+        parts::document(&document, &mut check);
+        let mut complaints = check.complaints;
+        complaints.sort_by_key(|complaint| complaint.line);
+        complaints.dedup();
+        match complaints.is_empty() {
+            true => Ok(Self { document }),
+            false => Err(complaints),
+        }
+    }
+
+    /// What is rotated, for people.
+    pub fn name(&self) -> &str {
+        &self.document.name
+    }
+
+    /// Whether the vendor makes keys, and else takes a value.
+    pub fn issues(&self) -> bool {
+        self.document.issue.is_some()
+    }
+
+    /// Whether requests are made by the admin.
+    pub fn needs_admin(&self) -> bool {
+        self.document.admin.is_some()
+    }
+}
+
+/// Whether a request holds the credential in use.
+pub(crate) fn places_key(document: &Document, parts: &Parts<'_>) -> bool {
+    let key = shape::key_hole(document);
+    let read = parts::templates(parts).into_iter().filter_map(|text| Template::read(text).ok());
+    read.into_iter().any(|template| template.holes().any(|hole| *hole == key))
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    let before = text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
+    before + 1
+}
+
+/// The complaints so far, and the text in which their lines are found.
+struct Check<'a> {
+    text: &'a str,
+    complaints: Vec<Complaint>,
+}
+
+impl Check<'_> {
+    /// Complains about `needle` in a table, or about the table.
+    fn complain(&mut self, table: &str, needle: &str, what: impl Into<String>) {
+        let line = self.line_of(table, needle);
+        self.complaints.push(Complaint { line, what: what.into() });
+    }
+
+    /// The first line in a table, or below it, where something stands; else the table's own.
+    fn line_of(&self, table: &str, needle: &str) -> Option<usize> {
+        let headers = [format!("[{table}]"), format!("[[{table}]]"), format!("[{table}.")];
+        let begins = |line: &str| headers.iter().any(|header| line.trim().starts_with(header));
+        let lines = || self.text.lines().enumerate();
+        let start = match table {
+            "" => 0,
+            _ => lines().find(|(_, line)| begins(line)).map_or(0, |(at, _)| at),
+        };
+        let holds = |line: &str| !needle.is_empty() && line.contains(needle);
+        let found = lines().skip(start).find(|(_, line)| holds(line)).map(|(at, _)| at);
+        found.or((start > 0).then_some(start)).map(|at| at + 1)
+    }
+}
+
+impl Presentation {
+    /// The name it has in a specification.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Bearer(_) => "bearer",
+            Self::Basic(_) => "basic",
+            Self::Header(_) => "header",
+            Self::Query(_) => "query",
+            Self::ClientCredentials(_) => "client_credentials",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! Whether each request, template and pointer of a specification can be used as it stands.
+
+use hyper::header::{HeaderName, HeaderValue};
+use serde_json::Value;
+
+use super::Check;
+use crate::address::Address;
+use crate::spec::{Caller, Document, Hole, Pages, Parts, Presentation, Template};
+
+/// Headers that the client sets itself.
+const RESERVED: [&str; 6] =
+    ["host", "content-length", "content-type", "transfer-encoding", "connection", "authorization"];
+
+/// What a request may place.
+#[derive(Clone, Copy)]
+struct Allowed {
+    table: &'static str,
+    new: bool,
+    label: bool,
+    id: bool,
+}
+
+impl Allowed {
+    const fn only(table: &'static str) -> Self {
+        Self { table, new: false, label: false, id: false }
+    }
+}
+
+pub(super) fn document(document: &Document, check: &mut Check<'_>) {
+    address("", "base_url", &document.base_url, check);
+    presentation("credential", &document.credential, document, check);
+    if let Some(admin) = &document.admin {
+        presentation("admin", admin, document, check);
+    }
+    let verify = &document.verify;
+    request(Allowed::only("verify"), &verify.parts(), document, check);
+    refusals("verify", "rejected", &verify.rejected, check);
+    pointers("verify", verify.rejected_when.keys().map(String::as_str), check);
+    if let Some(issue) = &document.issue {
+        request(Allowed { label: true, ..Allowed::only("issue") }, &issue.parts(), document, check);
+        refusals("issue", "full", &issue.full, check);
+        let answer = &issue.answer;
+        let fields = answer.fields.values().map(String::as_str);
+        pointers("issue", [answer.key.as_str(), &answer.id].into_iter().chain(fields), check);
+    }
+    if let Some(list) = &document.list {
+        request(Allowed::only("list"), &list.parts(), document, check);
+        let optional = [list.label.as_deref(), list.created.as_deref()].into_iter().flatten();
+        let next = match &list.pages {
+            Some(Pages::Cursor { next, .. } | Pages::Link { next }) => Some(next.as_str()),
+            _ => None,
+        };
+        let all = [list.items.as_str(), &list.id].into_iter().chain(optional).chain(next);
+        pointers("list", all, check);
+    }
+    for revoke in &document.revoke {
+        let parts = revoke.parts();
+        request(Allowed { id: true, ..Allowed::only("revoke") }, &parts, document, check);
+        refusals("revoke", "gone", &revoke.gone, check);
+        let read = templates(&parts).into_iter().filter_map(|text| Template::read(text).ok());
+        if !read.into_iter().any(|one| one.holes().any(|hole| *hole == Hole::Id)) {
+            check.complain("revoke", parts.path, "[[revoke]] does not place {id}: which key?");
+        }
+    }
+    if let Some(update) = &document.update {
+        request(Allowed { new: true, ..Allowed::only("update") }, &update.parts(), document, check);
+        refusals("update", "stale", &update.stale, check);
+        refusals("update", "refused", &update.refused, check);
+    }
+}
+
+/// Every template of a request.
+pub(super) fn templates<'a>(parts: &Parts<'a>) -> Vec<&'a str> {
+    let mut all = vec![parts.path];
+    all.extend(parts.query.values().map(String::as_str));
+    all.extend(parts.headers.values().map(String::as_str));
+    all.extend(parts.form.into_iter().flat_map(|form| form.values()).map(String::as_str));
+    parts.json.into_iter().flat_map(|body| body.values()).for_each(|one| texts(one, &mut all));
+    all
+}
+
+fn texts<'a>(value: &'a Value, all: &mut Vec<&'a str>) {
+    match value {
+        Value::String(text) => all.push(text),
+        Value::Array(list) => list.iter().for_each(|one| texts(one, all)),
+        Value::Object(fields) => fields.values().for_each(|one| texts(one, all)),
+        _ => {}
+    }
+}
+
+fn request(allowed: Allowed, parts: &Parts<'_>, document: &Document, check: &mut Check<'_>) {
+    let table = allowed.table;
+    if let Some(url) = parts.base_url {
+        address(table, url, url, check);
+    }
+    if !["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&parts.method) {
+        check.complain(table, "method", "the method is GET, POST, PUT, PATCH or DELETE");
+    }
+    match (parts.json.is_some(), parts.form.is_some(), parts.method) {
+        (true, true, _) => check.complain(table, "form", "a request has a JSON body or a form"),
+        (true, _, "GET") | (_, true, "GET") => check.complain(table, "method", "GET has no body"),
+        _ => {}
+    }
+    path(table, parts.path, check);
+    for text in templates(parts) {
+        template(allowed, text, document, check);
+    }
+    for (name, value) in parts.headers {
+        let reserved = RESERVED.contains(&name.to_ascii_lowercase().as_str());
+        if reserved || HeaderName::try_from(name.as_str()).is_err() {
+            check.complain(table, name, format!("{name:?} is no header that can be set here"));
+        }
+        if HeaderValue::from_str(value).is_err() {
+            check.complain(table, name, format!("the value of header {name:?} cannot be sent"));
+        }
+    }
+    if parts.ok.is_empty() || parts.ok.iter().any(|status| !(200..300).contains(status)) {
+        check.complain(table, "ok", "ok lists statuses between 200 and 299");
+    }
+    pointers(table, parts.expect.keys().map(String::as_str), check);
+    if parts.by == Caller::Admin && document.admin.is_none() {
+        check.complain(table, "by", "by = \"admin\" needs [admin], which says how it is shown");
+    }
+}
+
+fn presentation(
+    table: &'static str,
+    presentation: &Presentation,
+    document: &Document,
+    check: &mut Check<'_>,
+) {
+    for text in presentation.templates() {
+        template(Allowed::only(table), text, document, check);
+    }
+    match presentation {
+        Presentation::Header(named) if HeaderName::try_from(named.name.as_str()).is_err() => {
+            check.complain(table, &named.name, format!("{:?} is no header", named.name));
+        }
+        Presentation::ClientCredentials(client) => {
+            path(table, &client.path, check);
+            refusals(table, "rejected", &client.rejected, check);
+            if let Some(url) = &client.base_url {
+                address(table, url, url, check);
+            }
+        }
+        other if other.templates().iter().all(|text| text.is_empty()) => {
+            check.complain(table, "", format!("{} shows nothing", other.kind()));
+        }
+        _ => {}
+    }
+}
+
+fn template(allowed: Allowed, text: &str, document: &Document, check: &mut Check<'_>) {
+    let table = allowed.table;
+    let template = match Template::read(text) {
+        Ok(template) => template,
+        Err(what) => return check.complain(table, text, what),
+    };
+    for hole in template.holes() {
+        let why = match hole {
+            Hole::Secret(field) | Hole::New(field)
+                if field.is_some() == document.secret.plain_text =>
+            {
+                Some(match field {
+                    Some(_) => "the secret is a plain text and has no fields",
+                    None => "the secret is a JSON object: name a field of it",
+                })
+            }
+            Hole::Secret(_) if table == "admin" => Some("[admin] shows {admin.FIELD}"),
+            Hole::Admin(_) if document.admin.is_none() => Some("there is no [admin]"),
+            Hole::Admin(_) if ["verify", "credential"].contains(&table) => {
+                Some("the admin's secret says nothing about the credential")
+            }
+            Hole::New(_) if !allowed.new => Some("only [update] has a new value"),
+            Hole::Label if !allowed.label => Some("only [issue] has a label"),
+            Hole::Id if !allowed.id => Some("only [[revoke]] has an id"),
+            _ => None,
+        };
+        if let Some(why) = why {
+            check.complain(table, text, format!("{{{}}} cannot stand here: {why}", hole.name()));
+        }
+    }
+}
+
+/// A path's own text must be legal as it stands: only values are encoded.
+fn path(table: &str, path: &str, check: &mut Check<'_>) {
+    let legal = |one: char| one.is_ascii_alphanumeric() || "/-._~!$&'()*+,;=:@%".contains(one);
+    let read = Template::read(path);
+    let strange = read.iter().flat_map(Template::literals).any(|text| !text.chars().all(legal));
+    if !path.starts_with('/') || strange {
+        let what = format!("the path {path:?} begins with a slash and holds no query: see query");
+        check.complain(table, path, what);
+    }
+}
+
+fn address(table: &str, needle: &str, url: &str, check: &mut Check<'_>) {
+    if let Err(what) = Address::read(url) {
+        check.complain(table, needle, what);
+    }
+}
+
+fn refusals(table: &str, name: &str, statuses: &[u16], check: &mut Check<'_>) {
+    if statuses.iter().any(|status| !(400..500).contains(status) || *status == 429) {
+        let what = format!("{name} lists statuses between 400 and 499, without 429");
+        check.complain(table, name, what);
+    }
+}
+
+fn pointers<'a>(table: &str, all: impl Iterator<Item = &'a str>, check: &mut Check<'_>) {
+    for pointer in all {
+        if !pointer.is_empty() && !pointer.starts_with('/') {
+            let what = format!("{pointer:?} is no JSON Pointer: these begin with a slash");
+            check.complain(table, pointer, what);
+        }
+    }
+}

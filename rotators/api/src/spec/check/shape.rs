@@ -1,0 +1,139 @@
+//! Whether the parts of a specification make one rotation, and a safe one.
+
+use super::Check;
+use crate::spec::{Caller, Document, Hole, Ownership, Template};
+
+/// The fewest keys that a vendor without labels must allow: current, previous, the next, and one
+/// whose answer was lost.
+const SPARE: usize = 4;
+
+/// Either keys that the vendor makes, or a value that it takes.
+pub(super) fn shape(document: &Document, check: &mut Check<'_>) {
+    let Document { issue, list, revoke, update, secret, .. } = document;
+    match (issue, list, revoke.is_empty(), update) {
+        (Some(_), Some(_), false, None) => {}
+        (None, None, true, Some(_)) => {}
+        (None, None, true, None) => check.complain(
+            "",
+            "",
+            "there is neither [issue], [list] and [[revoke]], for keys that the vendor makes, nor \
+             [update], for a value that it takes",
+        ),
+        (.., Some(_)) => check.complain(
+            "update",
+            "",
+            "[update] stands beside [issue], [list] or [[revoke]]; a specification has either",
+        ),
+        _ => {
+            check.complain("", "", "keys that the vendor makes need [issue], [list] and [[revoke]]")
+        }
+    }
+    if secret.plain_text && update.is_none() {
+        check.complain(
+            "secret",
+            "plain_text",
+            "a plain text has no place for a key's id, and what is not known by its id cannot be \
+             revoked; use a JSON object",
+        );
+    }
+    let key = key_hole(document);
+    let shown = |templates: Vec<&str>| {
+        let read = templates.into_iter().filter_map(|text| Template::read(text).ok());
+        read.into_iter().any(|template| template.holes().any(|hole| *hole == key))
+    };
+    let name = key.name();
+    if !shown(document.credential.templates()) {
+        let what = format!("[credential] does not show {{{name}}}, so it proves nothing");
+        check.complain("credential", "", what);
+    }
+    match document.verify.by {
+        Caller::Credential => {}
+        Caller::Admin => {
+            check.complain(
+                "verify",
+                "by",
+                "the admin says nothing about the credential: by = \"credential\"",
+            );
+        }
+        Caller::Nobody if shown(super::parts::templates(&document.verify.parts())) => {}
+        Caller::Nobody => {
+            let what = format!(
+                "[verify] is made by nobody and does not place {{{name}}}, so it proves nothing"
+            );
+            check.complain("verify", "by", what);
+        }
+    }
+    if let Some(update) = update {
+        let new = new_hole(document);
+        let places = super::parts::templates(&update.parts()).into_iter();
+        let mut places = places.filter_map(|text| Template::read(text).ok());
+        if !places.any(|template| template.holes().any(|hole| *hole == new)) {
+            let what = format!("[update] does not place {{{}}}, so it sets nothing", new.name());
+            check.complain("update", "", what);
+        }
+    }
+}
+
+/// The placeholder of the credential itself.
+pub(crate) fn key_hole(document: &Document) -> Hole {
+    let secret = &document.secret;
+    Hole::Secret((!secret.plain_text).then(|| secret.key.clone()))
+}
+
+fn new_hole(document: &Document) -> Hole {
+    let secret = &document.secret;
+    Hole::New((!secret.plain_text).then(|| secret.key.clone()))
+}
+
+/// What is known of the vendor must be enough to tell which key may go.
+pub(super) fn terms(document: &Document, check: &mut Check<'_>) {
+    let (Some(issue), Some(list)) = (&document.issue, &document.list) else { return };
+    let terms = &document.terms;
+    let places = super::parts::templates(&issue.parts()).into_iter();
+    let mut places = places.filter_map(|text| Template::read(text).ok());
+    let labelled = places.any(|template| template.holes().any(|hole| *hole == Hole::Label));
+    match terms.ownership {
+        Ownership::Labels => {
+            if !labelled {
+                let what = "[issue] does not place {label}; place it in the key's name, or set \
+                            ownership in [terms] to \"stored\" or \"account\"";
+                check.complain("issue", "", what);
+            }
+            if list.label.is_none() {
+                check.complain(
+                    "list",
+                    "",
+                    "[list] does not say where the label is: label = \"/name\"",
+                );
+            }
+        }
+        Ownership::Stored | Ownership::Account if list.created.is_none() => check.complain(
+            "list",
+            "",
+            "without labels [list] must say when a key was made (created = \"/created_at\"), or \
+             older keys cannot be told from newer ones",
+        ),
+        Ownership::Stored | Ownership::Account => {}
+    }
+    if terms.ownership == Ownership::Stored && terms.keys.is_some_and(|keys| keys < SPARE) {
+        let what = format!(
+            "without labels a key whose answer was lost is never revoked, and fills a limit below \
+             {SPARE}; if the account is for this secret only, set ownership to \"account\""
+        );
+        check.complain("terms", "keys", what);
+    }
+    if terms.keys.is_some_and(|keys| keys < 2) {
+        let what = "a vendor that allows one key has no room for a new one beside it";
+        check.complain("terms", "keys", what);
+    }
+    for status in issue.full.iter().filter(|status| [401, 403, 404, 429].contains(*status)) {
+        let what = format!(
+            "{status} may mean other things than that there is no room, and a key is revoked then; \
+             set keys in [terms] instead"
+        );
+        check.complain("issue", "full", what);
+    }
+    if terms.requests_per_second == Some(0) {
+        check.complain("terms", "requests_per_second", "no request at all is allowed by that");
+    }
+}

@@ -1,0 +1,190 @@
+use expect_test::expect;
+
+use super::*;
+
+const GOOD: &str = r#"name = "Plain keys"
+documents = ["https://plain.example/docs"]
+read_on = "2026-11-22"
+base_url = "https://plain.example/v1"
+
+[credential]
+bearer = "{secret.key}"
+
+[verify]
+method = "GET"
+path = "/me"
+
+[issue]
+method = "POST"
+path = "/keys"
+json = { name = "{label}", scopes = ["a", { of = "{secret.scope}" }] }
+
+[issue.answer]
+key = "/key"
+id = "/id"
+
+[list]
+method = "GET"
+path = "/keys"
+items = "/keys"
+id = "/id"
+label = "/name"
+
+[[revoke]]
+method = "DELETE"
+path = "/keys/{id}"
+"#;
+
+const UPDATER: &str = r#"name = "A password"
+documents = []
+read_on = "2026-11-22"
+base_url = "https://plain.example"
+
+[secret]
+plain_text = true
+
+[credential]
+header = { name = "x-key", value = "{secret}" }
+
+[verify]
+method = "GET"
+path = "/me"
+
+[update]
+method = "PUT"
+path = "/me/password"
+json = { password = "{new}" }
+"#;
+
+fn complaints(text: &str) -> String {
+    match Specification::read(text) {
+        Ok(_) => "none\n".to_owned(),
+        Err(all) => all.iter().map(|one| format!("{one}\n")).collect(),
+    }
+}
+
+/// What is said of the good one when something in it is replaced.
+fn with((old, new): &(&str, &str)) -> String {
+    let text = if GOOD.contains(old) { GOOD } else { UPDATER };
+    assert!(text.contains(old), "{old}");
+    complaints(&text.replacen(old, new, 1))
+}
+
+#[test]
+fn both_shapes_are_read() {
+    let issuer = Specification::read(GOOD).unwrap();
+    assert_eq!((issuer.name(), issuer.issues(), issuer.needs_admin()), ("Plain keys", true, false));
+    let updater = Specification::read(UPDATER).unwrap();
+    assert!(!updater.issues());
+    // The old value is shown with the request, so a late one changes nothing; it is not in it.
+    assert!(!places_key(&updater.document, &updater.document.update.as_ref().unwrap().parts()));
+}
+
+#[test]
+fn what_is_no_specification_is_refused_with_its_line() {
+    let edits = [
+        ("name = \"Plain keys\"", "name = "),
+        ("path = \"/me\"", "path = \"/me"),
+        ("method = \"GET\"", "method = \"GET\"\nmethod = \"GET\""),
+        ("path = \"/me\"", "pth = \"/me\""),
+        ("base_url = \"https://plain.example/v1\"\n", ""),
+        ("bearer = \"{secret.key}\"", "bearer = 7"),
+        ("bearer = \"{secret.key}\"", "digest = \"x\""),
+        ("bearer = \"{secret.key}\"", "bearer = \"a\"\nquery = { name = \"a\", value = \"b\" }"),
+        ("[list]", "[list]\nok = [\"200\"]"),
+        ("[list]", "[list]\nok = [70000]"),
+        ("[list]", "[list]\nby = \"root\""),
+        ("key = \"/key\"", ""),
+    ];
+    let said: String = edits.iter().map(with).collect();
+    expect![[r#"
+        line 1: string values must be quoted, expected literal string
+        line 11: invalid basic string, expected `"`
+        line 11: duplicate key
+        line 11: unknown field `pth`, expected one of `method`, `base_url`, `path`, `by`, `query`, `headers`, `json`, `form`, `ok`, `expect`, `rejected`, `rejected_when`
+        line 1: missing field `base_url`
+        line 7: invalid type: integer `7`, expected a string
+        line 7: unknown variant `digest`, expected one of `bearer`, `basic`, `header`, `query`, `client_credentials`
+        line 6: wanted exactly 1 element, more than 1 element
+        line 23: invalid type: string "200", expected u16
+        line 23: invalid value: integer `70000`, expected u16
+        line 23: unknown variant `root`, expected one of `credential`, `admin`, `nobody`
+        line 18: missing field `key`
+    "#]].assert_eq(&said);
+}
+
+#[test]
+fn what_cannot_be_right_is_refused_with_its_line() {
+    let edits = [
+        ("https://plain.example/v1", "http://plain.example/v1"),
+        ("https://plain.example/v1", "https://{secret.host}/v1"),
+        ("https://plain.example/v1", "https://me:word@plain.example/v1"),
+        ("\"{secret.key}\"", "\"{secret.kee}\""),
+        ("\"{secret.key}\"", "\"{secret.key\""),
+        ("\"{secret.key}\"", "\"{admin.key}\""),
+        ("\"{secret.key}\"", "\"{secret}\""),
+        ("path = \"/me\"", "path = \"/me\"\nby = \"admin\""),
+        ("path = \"/me\"", "path = \"/me\"\nby = \"nobody\""),
+        ("path = \"/me\"", "path = \"/me?a=b\""),
+        ("path = \"/me\"", "path = \"/me\"\nrejected = [200]"),
+        ("path = \"/me\"", "path = \"/me\"\nok = [302]"),
+        ("path = \"/me\"", "path = \"/me\"\nheaders = { Host = \"elsewhere\" }"),
+        ("path = \"/me\"", "path = \"/me\"\nheaders = { \"x y\" = \"a\" }"),
+        ("method = \"GET\"", "method = \"TRACE\""),
+        ("method = \"GET\"", "method = \"GET\"\njson = {}"),
+        ("\"{label}\"", "\"{id}\""),
+        ("\"{label}\"", "\"a key\""),
+        ("label = \"/name\"", ""),
+        ("label = \"/name\"", "label = \"name\""),
+        ("/keys/{id}", "/keys"),
+        ("[[revoke]]\nmethod = \"DELETE\"\npath = \"/keys/{id}\"\n", ""),
+        ("[list]", "[terms]\nownership = \"stored\"\nkeys = 2\n\n[list]"),
+        ("[list]", "[terms]\nkeys = 1\nrequests_per_second = 0\n\n[list]"),
+        ("path = \"/keys\"", "path = \"/keys\"\nfull = [403]"),
+        ("[list]", "[secret]\nplain_text = true\n\n[list]"),
+        ("\"{new}\"", "\"{secret}\""),
+        ("\"{new}\"", "\"{new.password}\""),
+    ];
+    let said: String = edits.iter().map(with).collect();
+    expect![[r#"
+        line 4: the URL "http://plain.example/v1" must be https; http is for 127.0.0.1 and [::1] in tests
+        line 4: the URL "https://{secret.host}/v1" cannot be read
+        line 4: the URL "https://me:word@plain.example/v1" holds a user; credentials stand in [credential]
+        line 6: [credential] does not show {secret.key}, so it proves nothing
+        line 6: [credential] does not show {secret.key}, so it proves nothing
+        line 7: {secret.key is not closed; {{ is a brace
+        line 6: [credential] does not show {secret.key}, so it proves nothing
+        line 7: {admin.key} cannot stand here: there is no [admin]
+        line 6: [credential] does not show {secret.key}, so it proves nothing
+        line 7: {secret} cannot stand here: the secret is a JSON object: name a field of it
+        line 12: the admin says nothing about the credential: by = "credential"
+        line 12: by = "admin" needs [admin], which says how it is shown
+        line 12: [verify] is made by nobody and does not place {secret.key}, so it proves nothing
+        line 11: the path "/me?a=b" begins with a slash and holds no query: see query
+        line 12: rejected lists statuses between 400 and 499, without 429
+        line 12: ok lists statuses between 200 and 299
+        line 12: "Host" is no header that can be set here
+        line 12: "x y" is no header that can be set here
+        line 10: the method is GET, POST, PUT, PATCH or DELETE
+        line 10: GET has no body
+        line 13: [issue] does not place {label}; place it in the key's name, or set ownership in [terms] to "stored" or "account"
+        line 16: {id} cannot stand here: only [[revoke]] has an id
+        line 13: [issue] does not place {label}; place it in the key's name, or set ownership in [terms] to "stored" or "account"
+        line 22: [list] does not say where the label is: label = "/name"
+        line 27: "name" is no JSON Pointer: these begin with a slash
+        line 31: [[revoke]] does not place {id}: which key?
+        keys that the vendor makes need [issue], [list] and [[revoke]]
+        line 24: without labels a key whose answer was lost is never revoked, and fills a limit below 4; if the account is for this secret only, set ownership to "account"
+        line 26: without labels [list] must say when a key was made (created = "/created_at"), or older keys cannot be told from newer ones
+        line 23: a vendor that allows one key has no room for a new one beside it
+        line 24: no request at all is allowed by that
+        line 16: 403 may mean other things than that there is no room, and a key is revoked then; set keys in [terms] instead
+        line 6: [credential] does not show {secret}, so it proves nothing
+        line 7: {secret.key} cannot stand here: the secret is a plain text and has no fields
+        line 16: {secret.scope} cannot stand here: the secret is a plain text and has no fields
+        line 23: a plain text has no place for a key's id, and what is not known by its id cannot be revoked; use a JSON object
+        line 16: [update] does not place {new}, so it sets nothing
+        line 16: [update] does not place {new}, so it sets nothing
+        line 19: {new.password} cannot stand here: the secret is a plain text and has no fields
+    "#]].assert_eq(&said);
+}

@@ -1,0 +1,226 @@
+//! The requests of a specification, and what their answers mean.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::presentation::unauthorized;
+
+/// Who makes a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Caller {
+    /// Whoever holds the credential, shown as `[credential]` says.
+    #[default]
+    Credential,
+    /// The admin, shown as `[admin]` says.
+    Admin,
+    /// Nobody: the request itself holds what the vendor wants to know.
+    Nobody,
+}
+
+macro_rules! requests {
+    ($($(#[$meaning:meta])* $name:ident { $($extra:tt)* })*) => {$(
+        $(#[$meaning])*
+        ///
+        /// Placeholders stand in braces: `{secret.FIELD}`, `{admin.FIELD}`, `{label}`, `{id}`, in
+        /// an update `{new.FIELD}`; `{secret}` and `{new}` where the secret is a plain text. `{{`
+        /// and `}}` are braces. A value stays a value where it is placed: it cannot add a segment,
+        /// a pair, a header or a field.
+        #[derive(Debug, Clone, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            /// GET, POST, PUT, PATCH or DELETE.
+            pub method: String,
+            /// Where it goes, if not to the specification's `base_url`.
+            pub base_url: Option<String>,
+            /// The path behind the URL, beginning with a slash. A placeholder fills one segment,
+            /// or a part of one.
+            pub path: String,
+            /// Who makes it.
+            #[serde(default)]
+            pub by: Caller,
+            /// Pairs of the query.
+            #[serde(default)]
+            pub query: BTreeMap<String, String>,
+            /// Headers.
+            #[serde(default)]
+            pub headers: BTreeMap<String, String>,
+            /// A JSON body. A string that is one placeholder and nothing else takes the field's
+            /// value as it is, whatever its type.
+            pub json: Option<Body>,
+            /// A form, as in application/x-www-form-urlencoded.
+            pub form: Option<BTreeMap<String, String>>,
+            /// The statuses that mean success.
+            #[serde(default = "success")]
+            pub ok: Vec<u16>,
+            /// What must stand in a successful answer: JSON Pointers and their values. Anything
+            /// else is an error.
+            #[serde(default)]
+            pub expect: BTreeMap<String, Value>,
+            $($extra)*
+        }
+
+        impl $name {
+            /// What every request has.
+            pub(crate) fn parts(&self) -> Parts<'_> {
+                Parts {
+                    method: &self.method,
+                    base_url: self.base_url.as_deref(),
+                    path: &self.path,
+                    by: self.by,
+                    query: &self.query,
+                    headers: &self.headers,
+                    json: self.json.as_ref(),
+                    form: self.form.as_ref(),
+                    ok: &self.ok,
+                    expect: &self.expect,
+                }
+            }
+        }
+    )*};
+}
+
+/// What every request of a specification has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) base_url: Option<&'a str>,
+    pub(crate) path: &'a str,
+    pub(crate) by: Caller,
+    pub(crate) query: &'a BTreeMap<String, String>,
+    pub(crate) headers: &'a BTreeMap<String, String>,
+    pub(crate) json: Option<&'a Body>,
+    pub(crate) form: Option<&'a BTreeMap<String, String>>,
+    pub(crate) ok: &'a [u16],
+    pub(crate) expect: &'a BTreeMap<String, Value>,
+}
+
+/// A JSON body: a table whose strings may hold placeholders.
+pub type Body = serde_json::Map<String, Value>;
+
+fn success() -> Vec<u16> {
+    vec![200, 201, 202, 204]
+}
+
+requests! {
+    /// Asks whether a credential works.
+    Verify {
+        /// The statuses by which the vendor refuses the credential itself. Neither `ok` nor this is an
+        /// error, which says nothing about the credential.
+        #[serde(default = "unauthorized")]
+        pub rejected: Vec<u16>,
+        /// What in an `ok` answer says that the credential does not work.
+        #[serde(default)]
+        pub rejected_when: BTreeMap<String, Value>,
+    }
+
+    /// Makes a key.
+    Issue {
+        /// The statuses that mean that the account may have no more keys. None that may mean anything
+        /// else: a key is revoked then. Where there is none, set `keys` in `[terms]`.
+        #[serde(default)]
+        pub full: Vec<u16>,
+        /// Where the new key is in the answer.
+        pub answer: IssueAnswer,
+    }
+
+    /// Lists the keys.
+    List {
+        /// The list in the answer; empty if the answer is the list.
+        pub items: String,
+        /// In an item: the vendor's name for the key.
+        pub id: String,
+        /// In an item: the label.
+        pub label: Option<String>,
+        /// In an item: when the key was made.
+        pub created: Option<String>,
+        /// How that is written.
+        #[serde(default)]
+        pub created_as: TimeFormat,
+        /// How the next page is asked for.
+        pub pages: Option<Pages>,
+    }
+
+    /// Sets a new value.
+    Update {
+        /// The statuses by which the vendor says that the old value is not the one that works; nothing
+        /// was changed.
+        #[serde(default = "unauthorized")]
+        pub stale: Vec<u16>,
+        /// The statuses by which the vendor refuses the new value, by a policy; nothing was changed.
+        #[serde(default)]
+        pub refused: Vec<u16>,
+    }
+
+    /// Revokes a key.
+    Revoke {
+        /// The statuses that mean that the key is gone already.
+        #[serde(default)]
+        pub gone: Vec<u16>,
+    }
+}
+
+/// JSON Pointers (RFC 6901) into the answer to `issue`.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct IssueAnswer {
+    /// The new key.
+    pub key: String,
+    /// The vendor's name for it.
+    pub id: String,
+    /// Other fields of the secret that change with the key.
+    #[serde(default)]
+    pub fields: BTreeMap<String, String>,
+}
+
+/// How a moment is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum TimeFormat {
+    /// 2026-11-22T08:00:00Z.
+    #[default]
+    Rfc3339,
+    /// Sun, 22 Nov 2026 08:00:00 +0000.
+    Rfc2822,
+    /// Seconds since 1970.
+    Unix,
+    /// Milliseconds since 1970.
+    UnixMilliseconds,
+}
+
+/// How the next page is asked for.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum Pages {
+    /// By a number in the query, from `first` on, until a page is empty.
+    Number {
+        /// The name of the pair.
+        query: String,
+        /// The first page's number.
+        first: u64,
+    },
+    /// By how many items were seen, until a page is empty.
+    Offset {
+        /// The name of the pair.
+        query: String,
+    },
+    /// By what the answer holds, until it holds nothing.
+    Cursor {
+        /// The name of the pair.
+        query: String,
+        /// The JSON Pointer to the next cursor.
+        next: String,
+    },
+    /// By the path of the next page, below `base_url`, until there is none.
+    Link {
+        /// The JSON Pointer to it.
+        next: String,
+    },
+}

@@ -1,0 +1,93 @@
+//! A vendor that takes a value, as its specification says.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fourstep::vendor::{Caller, Updater};
+use fourstep::{
+    Error, ErrorKind, ExposeSecret, PasswordPolicy, Secret, SecretId, Turn, Verdict, vendor,
+};
+
+use crate::admin::Admin;
+use crate::client::{Client, values};
+use crate::spec::{Update, Values};
+use crate::verify::verify;
+
+/// A vendor that takes a value.
+pub(crate) struct ApiUpdater {
+    pub(crate) client: Client,
+    pub(crate) update: Update,
+    /// Whether the request holds the value that it replaces, or is made with it.
+    pub(crate) compares: bool,
+    pub(crate) fields: Vec<String>,
+    pub(crate) policy: PasswordPolicy,
+    pub(crate) admin: Admin,
+}
+
+#[async_trait]
+impl Updater for ApiUpdater {
+    fn admin(&self, secret: &Secret) -> Result<Option<SecretId>, Error> {
+        self.admin.of(secret)
+    }
+
+    fn fields(&self) -> &[String] {
+        &self.fields
+    }
+
+    fn propagation(&self) -> Duration {
+        Duration::from_secs(self.client.document.terms.propagation_seconds)
+    }
+
+    fn compares(&self) -> bool {
+        self.compares
+    }
+
+    fn propose(&self, base: &Secret) -> Result<Secret, Error> {
+        let shape = &self.client.document.secret;
+        let value = self.policy.generate()?;
+        if shape.plain_text {
+            if base.document().is_ok() {
+                let what = "the secret is a JSON object, and the specification says plain text";
+                return Err(Error::new(ErrorKind::Malformed, what));
+            }
+            return Ok(Secret::decode(&value));
+        }
+        let document = base.document()?;
+        document.required(&shape.key)?;
+        Ok(document.with(&shape.key, value.expose_secret()).into())
+    }
+
+    async fn update(
+        &self,
+        using: &Secret,
+        to: &Secret,
+        caller: &Caller<'_>,
+        turn: &Turn,
+    ) -> Result<vendor::Update, Error> {
+        let Update { stale, refused, .. } = &self.update;
+        let placed = Values { new: Some(to), ..values(using, caller.admin) };
+        let parts = self.update.parts();
+        let others: Vec<u16> = stale.iter().chain(refused).copied().collect();
+        let answer = match self.client.call("update", &parts, &others, &placed, turn).await {
+            Ok(answer) => answer,
+            // The token endpoint refused the old value: nothing was asked for with it.
+            Err(error) if error.kind() == ErrorKind::Rejected => return Ok(vendor::Update::Stale),
+            Err(error) => return Err(error),
+        };
+        if stale.contains(&answer.status) {
+            return Ok(vendor::Update::Stale);
+        }
+        if refused.contains(&answer.status) {
+            let what = format!("the vendor refuses the new value, with status {}", answer.status);
+            let error = Error::new(ErrorKind::Unsupported, what);
+            return Ok(vendor::Update::Refused(
+                error.caused_by("see PASSWORD_LENGTH, EXCLUDE_CHARACTERS and the like"),
+            ));
+        }
+        Ok(vendor::Update::Made)
+    }
+
+    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
+        verify(&self.client, secret, turn).await
+    }
+}

@@ -1,0 +1,62 @@
+//! docs/rotate-a-vendor-key.md, followed word by word.
+
+use fourstep::testing::Double;
+use serde_json::json;
+use tokio::process::Command;
+
+use super::hostile::plain;
+use super::support::redirected;
+use crate::support::program::binary;
+
+const GUIDE: &str = include_str!("../../../docs/rotate-a-vendor-key.md");
+
+/// What stands in the page's blocks of this kind.
+fn blocks(kind: &str) -> Vec<&'static str> {
+    let fence = format!("```{kind}\n");
+    let fences = GUIDE.split(&fence).skip(1);
+    fences.map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn the_guide_works_word_by_word() {
+    let double = Double::start(plain).await.unwrap();
+    let key = double.arrange(Some("made by hand"));
+    let folder = tempfile::tempdir().unwrap();
+    let [spec] = blocks("toml")[..] else { panic!("the page has one specification") };
+    std::fs::write(folder.path().join("vendor.toml"), redirected(spec, &double)).unwrap();
+    let secret = json!({"api_key": key.value, "api_key_id": key.id, "note": "kept"});
+    let file = folder.path().join("secret.json");
+    std::fs::write(&file, secret.to_string()).unwrap();
+
+    let commands: Vec<&str> = blocks("sh").iter().flat_map(|block| block.lines()).collect();
+    assert_eq!(commands.len(), 3);
+    let fourstep = binary("fourstep");
+    let path = std::env::join_paths(
+        std::iter::once(fourstep.parent().unwrap().to_path_buf())
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    );
+    for command in commands {
+        let output = Command::new("sh")
+            .args(["-euc", command])
+            .current_dir(folder.path())
+            .env("PATH", path.as_ref().unwrap())
+            .env("ROTATE_API", binary("rotate-api"))
+            .output()
+            .await
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{command}: {text}");
+    }
+    let now: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    assert_eq!(now["note"], "kept");
+    assert!(double.works(now["api_key"].as_str().unwrap()));
+    assert_eq!(double.live().len(), 2);
+}
+
+#[test]
+fn the_guide_lists_what_is_shipped() {
+    for (name, _) in rotate_api::SHIPPED {
+        assert!(GUIDE.contains(&format!("| `{name}` |")), "{name}");
+    }
+}

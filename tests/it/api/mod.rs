@@ -1,0 +1,11 @@
+//! rotate-api: specifications, and the real function at doubles of the vendors they describe.
+
+mod doubles;
+mod faults;
+mod guide;
+mod hostile;
+mod iam;
+mod schema;
+mod support;
+mod updater;
+mod vendors;

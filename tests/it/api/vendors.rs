@@ -1,0 +1,170 @@
+//! Every shipped specification at a double of its vendor: three rotations by the real function,
+//! while a client uses what is current.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use fourstep::testing::{Double, DoubleKey, Fault, Manner};
+use rotate_api::Specification;
+use serde_json::{Value, json};
+
+use super::doubles;
+use super::support::{ADMIN, Files, redirected, shipped, specification};
+use crate::support::program::fourstep;
+
+/// A shipped specification and its vendor's double.
+struct Vendor {
+    file: &'static str,
+    manner: Manner,
+    /// The fields of the secret besides the key.
+    secret: fn(&DoubleKey) -> Value,
+    /// The field that holds the key.
+    key: &'static str,
+    /// The admin's secret.
+    admin: fn() -> Value,
+    cap: Option<usize>,
+}
+
+/// To add a vendor: its specification (named in `SHIPPED`), how its double answers, and a row here.
+#[rustfmt::skip]
+const VENDORS: [Vendor; 7] = [
+    Vendor { file: "sendgrid.toml", manner: doubles::sendgrid, key: "api_key", cap: Some(100),
+        secret: |key| json!({"masterarn": "admin", "api_key_id": key.id, "scopes": ["mail.send"]}),
+        admin: || json!({"api_key": ADMIN}) },
+    Vendor { file: "cloudflare.toml", manner: doubles::cloudflare, key: "token", cap: None,
+        secret: |key| json!({"masterarn": "admin", "token_id": key.id, "policies": [{"effect": "allow"}]}),
+        admin: || json!({"token": ADMIN}) },
+    Vendor { file: "okta-client-secret.toml", manner: doubles::okta, key: "client_secret", cap: Some(2),
+        secret: |key| json!({"masterarn": "admin", "app_id": "0oaapp", "client_id": "0oaclient", "secret_id": key.id}),
+        admin: || json!({"api_token": ADMIN}) },
+    Vendor { file: "entra-client-secret.toml", manner: doubles::entra, key: "client_secret", cap: None,
+        secret: |key| json!({"tenant_id": "tenant", "object_id": "object", "client_id": "app", "key_id": key.id}),
+        admin: || Value::Null },
+    Vendor { file: "grafana-password.toml", manner: doubles::grafana, key: "password", cap: None,
+        secret: |_| json!({"username": "rotated"}), admin: || Value::Null },
+    Vendor { file: "influxdb.toml", manner: doubles::influxdb, key: "token", cap: None,
+        secret: |key| json!({"masterarn": "admin", "authorization_id": key.id, "org_id": "org", "permissions": [{"action": "read"}]}),
+        admin: || json!({"token": ADMIN}) },
+    Vendor { file: "twilio.toml", manner: doubles::twilio, key: "secret", cap: None,
+        secret: |key| json!({"masterarn": "admin", "account_sid": "AC1", "sid": key.id}),
+        admin: || json!({"sid": "SKmain", "secret": ADMIN}) },
+];
+
+#[tokio::test]
+async fn every_shipped_specification_is_here_and_passes_its_check() {
+    let files = std::fs::read_dir(shipped()).unwrap();
+    let files: BTreeSet<String> =
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    let listed: BTreeSet<String> = VENDORS.iter().map(|vendor| vendor.file.to_owned()).collect();
+    assert_eq!(files, listed);
+    let built_in: BTreeSet<String> =
+        rotate_api::SHIPPED.iter().map(|(name, _)| format!("{name}.toml")).collect();
+    assert_eq!(files, built_in);
+    for file in files {
+        let path = shipped().join(&file);
+        let output = fourstep(&["spec", "check", path.to_str().unwrap()]).await;
+        assert!(output.status.success(), "{file}: {}", String::from_utf8_lossy(&output.stdout));
+        let text = specification(&file);
+        assert!(text.contains("read_on = \"20") && text.contains("Not run against the live"));
+    }
+}
+
+#[tokio::test]
+async fn spec_check_shows_the_file_the_line_and_what_stands_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wrong.toml");
+    let text = specification("twilio.toml").replace("/Keys/{id}.json", "/Keys/{name}.json");
+    std::fs::write(&file, &text).unwrap();
+    let output = fourstep(&["spec", "check", file.to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    let at = text.lines().position(|line| line.contains("{name}")).unwrap() + 1;
+    assert!(shown.contains(&format!("wrong.toml:{at}: {{name}} is no placeholder")), "{shown}");
+    assert!(
+        shown.contains("    path = \"/Accounts/{secret.account_sid}/Keys/{name}.json\""),
+        "{shown}"
+    );
+    let nowhere = fourstep(&["spec", "check", "nowhere.toml"]).await;
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("cannot read nowhere.toml"));
+}
+
+/// What a client saw that uses what is current, again and again.
+#[derive(Debug, Default)]
+struct Seen {
+    calls: u32,
+    failed: u32,
+    /// Every value that was current, and how many keys lived when it came to be.
+    values: Vec<(String, usize)>,
+    most: usize,
+}
+
+async fn use_current(double: &Double, files: &Files, key: &str, ended: &AtomicBool) -> Seen {
+    let mut seen = Seen::default();
+    while !ended.load(Ordering::Relaxed) {
+        // The file is replaced as a whole, when a rotation is done.
+        let secret: Value = serde_json::from_str(&files.secret()).unwrap();
+        let value = secret[key].as_str().unwrap();
+        seen.calls += 1;
+        seen.failed += u32::from(!double.works(value));
+        let live = double.live().len();
+        seen.most = seen.most.max(live);
+        if seen.values.last().is_none_or(|(last, _)| last != value) {
+            seen.values.push((value.to_owned(), live));
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    seen
+}
+
+/// Where keys are made: some vendors date them to the second, so they are made a second apart.
+fn issue_path(text: &str) -> String {
+    let after = |text: &str, start: &str| text.split_once(start).map(|(_, rest)| rest.to_owned());
+    let base = after(text, "base_url = \"https://").unwrap();
+    let base = base.split('"').next().unwrap();
+    let base = base.split_once('/').map_or(String::new(), |(_, path)| format!("/{path}"));
+    let path =
+        after(text, "[issue]").and_then(|issue| after(&issue, "path = \"")).unwrap_or_default();
+    format!("{base}{}", path.split(['{', '"']).next().unwrap())
+}
+
+async fn rotate_three_times(vendor: &Vendor) {
+    let double = Double::start(vendor.manner).await.unwrap();
+    double.limits(vendor.cap, 0);
+    let first = double.arrange(None);
+    let mut secret = (vendor.secret)(&first);
+    secret[vendor.key] = first.value.as_str().into();
+    let admin = (vendor.admin)();
+    let text = specification(vendor.file);
+    let issues = Specification::read(&text).unwrap().issues();
+    double.plan("POST", &issue_path(&text), Fault::Slow(Duration::from_millis(1100)), u32::MAX);
+    let files = Files::new(&redirected(&text, &double), &secret.to_string(), Some(&admin));
+    let ended = AtomicBool::new(false);
+    let rotations = async {
+        let output = files.replay(!admin.is_null(), &["--json", "--rotations", "3"]).await;
+        // The client has seen the last one, too.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        ended.store(true, Ordering::Relaxed);
+        output
+    };
+    let (output, seen) = tokio::join!(rotations, use_current(&double, &files, vendor.key, &ended));
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}: {shown}", vendor.file);
+    let lived: Vec<usize> = seen.values.iter().map(|(_, live)| *live).collect();
+    let two = if issues { 2 } else { 1 };
+    assert_eq!(lived, [1, two, two, two], "{}", vendor.file);
+    let cap = vendor.cap.unwrap_or(usize::MAX);
+    assert!(seen.most <= cap.min(3), "{}: {} keys lived at once", vendor.file, seen.most);
+    let works: Vec<bool> = seen.values.iter().map(|(value, _)| double.works(value)).collect();
+    assert_eq!(works, [false, false, issues, true], "{}", vendor.file);
+    assert!(seen.values.iter().all(|(value, _)| !shown.contains(value)), "{}", vendor.file);
+    assert!(!shown.contains(ADMIN) && seen.calls > 100, "{}: {} calls", vendor.file, seen.calls);
+    // What is set in place cannot work beside what it replaces.
+    assert!(seen.failed == 0 || !issues, "{}: {} calls failed", vendor.file, seen.failed);
+}
+
+#[tokio::test]
+async fn three_rotations_leave_two_live_keys_and_current_always_works() {
+    futures_util::future::join_all(VENDORS.iter().map(rotate_three_times)).await;
+}
