@@ -64,8 +64,14 @@ pub(crate) fn difference(
     for right in &missing {
         difference.give.extend(give(right, &grantee));
     }
-    if source.default_roles != target.default_roles {
-        let (text, need) = set_default_roles(flavour, &source.default_roles, &grantee);
+    let granted = |role: &&AccountName| {
+        source.rights.contains(&Right::Role { role: (*role).clone(), option: false })
+    };
+    // What has an effect, and is not refused.
+    let default_roles: BTreeSet<_> = source.default_roles.iter().filter(granted).cloned().collect();
+    let have = &target.default_roles;
+    if source.default_roles != *have && default_roles != *have {
+        let (text, need) = set_default_roles(flavour, &default_roles, &grantee);
         difference.give.push(Step { text, needs: vec![need] });
     }
     let clauses = source.settings.clauses_over(&target.settings);

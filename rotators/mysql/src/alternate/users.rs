@@ -14,6 +14,7 @@ use crate::session::{Failure, Session};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Account {
     pub(crate) rights: Rights,
+    /// MariaDB keeps one that was revoked, to no effect.
     pub(crate) default_roles: BTreeSet<AccountName>,
     pub(crate) settings: Settings,
 }

@@ -1,7 +1,8 @@
 //! Two users that an admin keeps equal, on a real MySQL and a real MariaDB, by an admin that has what
-//! docs/mysql-admin.md says it needs, and no more.
+//! docs/mysql-alternating.md says it needs, and no more.
 
 mod by_admin;
+mod conformance;
 mod kills;
 mod ownership;
 mod questions;
@@ -43,7 +44,7 @@ const RIGHTS: &str = "
     GRANT $reader TO $app; GRANT $boss TO $app WITH ADMIN OPTION;
     GRANT SELECT ON $schema.* TO $far;";
 
-/// What docs/mysql-admin.md says that an admin needs, for these rights.
+/// What docs/mysql-alternating.md says that an admin needs, for these rights.
 const ADMIN: &str = "
     GRANT CREATE USER ON *.* TO $admin;
     GRANT SELECT ON mysql.* TO $admin;
