@@ -31,10 +31,7 @@ pub(crate) async fn read(session: &mut Session, user: &str, turn: &Turn) -> Resu
     for (host, settings) in settings_of(session, user, turn).await? {
         let name = AccountName::new(user, &host);
         let rights = rights_of(session, &name, turn).await?;
-        let mut default_roles = default_roles(session, &name, turn).await?;
-        // MariaDB keeps one that was revoked, to no effect.
-        default_roles
-            .retain(|role| rights.contains(&Right::Role { role: role.clone(), option: false }));
+        let default_roles = default_roles(session, &name, turn).await?;
         accounts.insert(host, Account { rights, default_roles, settings });
     }
     Ok(accounts)
