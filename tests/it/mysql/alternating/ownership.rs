@@ -89,13 +89,15 @@ async fn rule_07_an_admin_is_never_the_other_half() {
 #[tokio::test]
 async fn parity_42_a_name_that_is_too_long_is_refused_before_anything_is_stored() {
     for server in servers() {
-        let shop = Shop::bare(&server, "app", &[("USERNAME_CHARACTER_LIMIT", "16")]).await;
+        let shop = Shop::bare(&server, "app", &[("USERNAME_CHARACTER_LIMIT", "12")]).await;
         let error = shop.refusal().await;
         assert!(error.contains("USERNAME_CHARACTER_LIMIT"), "{error}");
         assert!(shop.stage.try_text(AWSPENDING).is_none());
     }
     let Some(server) = mysql() else { return };
-    let mut shop = Shop::bare(&server, "a-name-of-30-characters", &[]).await;
+    let mut shop = Shop::bare(&server, "app", &[]).await;
+    let long = "x".repeat(33);
+    shop.configure(&[("USER_PAIRS", &format!("{}={long}", shop.app.name))]);
     let error = shop.refusal().await;
     assert!(error.contains("the server takes 32") && error.contains("USER_PAIRS"), "{error}");
     assert!(shop.stage.try_text(AWSPENDING).is_none());
