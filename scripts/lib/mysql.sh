@@ -107,6 +107,7 @@ mysql_arrange() {
     "$@" --no-defaults --socket="$inside/socket" --user=root <<-SQL ||
 		CREATE USER '$MYSQL_ARRANGER'@'%' IDENTIFIED BY '$password';
 		GRANT ALL PRIVILEGES ON *.* TO '$MYSQL_ARRANGER'@'%' WITH GRANT OPTION;
+		GRANT PROXY ON ''@'' TO '$MYSQL_ARRANGER'@'%' WITH GRANT OPTION;
 		CREATE DATABASE app;
 		SET GLOBAL general_log = ON;
 		SET GLOBAL slow_query_log = ON;

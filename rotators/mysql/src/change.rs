@@ -16,11 +16,13 @@ use crate::session::{Failure, Session};
 use crate::sql::{self, Statement};
 
 /// What is added to an error from before the statement.
-const UNCHANGED: &str = "nothing was changed";
+pub(crate) const UNCHANGED: &str = "nothing was changed";
+
+/// What a [`Gate`] is waited for by.
+pub(crate) type Passing<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
 
 /// What is passed behind the account's lock and immediately before each change: the fence.
-pub(crate) type Gate<'a> =
-    &'a (dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>> + Sync);
+pub(crate) type Gate<'a> = &'a (dyn Fn() -> Passing<'a> + Sync);
 
 impl Mysql {
     /// Sets the session user's password.
@@ -63,26 +65,8 @@ impl Mysql {
         if let Some(error) = obstacle {
             return Err(error.caused_by(UNCHANGED));
         }
-        turn.enough_for_a_change()?;
-        let left = turn.deadline().remaining();
-        // Waiting for a lock must leave the time that a change needs.
-        let wait = left.saturating_sub(CHANGE_TIME);
-        let unchanged = |what| move |failure: Failure| failure.of(what).caused_by(UNCHANGED);
-        let what = "the session's limits";
-        let limits = sql::limits(session.server.flavour, left, wait);
-        session.run(what, &limits, turn).await.map_err(unchanged(what))?;
         let account = session.server.account(login);
-        let [taken] = session
-            .ask("the account's lock", &sql::lock(&account, wait), turn)
-            .await
-            .map_err(|error| error.caused_by(UNCHANGED))?;
-        match taken.as_deref() {
-            Some("1") => Ok(()),
-            _ => Err(Error::new(
-                ErrorKind::Conflict,
-                "another rotation of this account holds the lock; nothing was changed, retry",
-            )),
-        }
+        begin(session, &[account], turn).await
     }
 
     /// The change of an account with one password, and of one that is to have one again.
@@ -116,6 +100,35 @@ impl Mysql {
         discard(session, turn).await;
         Ok(())
     }
+}
+
+/// Sets the session's limits and takes the locks of these accounts.
+pub(crate) async fn begin(
+    session: &mut Session,
+    accounts: &[String],
+    turn: &Turn,
+) -> Result<(), Error> {
+    turn.enough_for_a_change()?;
+    let left = turn.deadline().remaining();
+    // Waiting for a lock must leave the time that a change needs.
+    let wait = left.saturating_sub(CHANGE_TIME);
+    let unchanged = |what| move |failure: Failure| failure.of(what).caused_by(UNCHANGED);
+    let what = "the session's limits";
+    let limits = sql::limits(session.server.flavour, left, wait);
+    session.run(what, &limits, turn).await.map_err(unchanged(what))?;
+    for account in accounts {
+        let [taken] = session
+            .ask("the account's lock", &sql::lock(account, wait), turn)
+            .await
+            .map_err(|error| error.caused_by(UNCHANGED))?;
+        if taken.as_deref() != Some("1") {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "another rotation of this account holds the lock; nothing was changed, retry",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Passes the gate and sends the statement that changes a password: the only place that does.

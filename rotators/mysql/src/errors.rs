@@ -163,6 +163,21 @@ pub(crate) fn of_statement(what: &str, refusal: &ServerError) -> Error {
     .caused_by(refusal.code())
 }
 
+/// Sorts an error of a statement of an admin's that holds no password, and may be shown.
+pub(crate) fn of_step(statement: &str, refusal: &ServerError) -> Error {
+    let kind = match refusal.number {
+        1044 | 1142 | 1143 | 1227 | 1370 | 1410 | 1698 => ErrorKind::Forbidden,
+        _ => of_change(refusal).map_or(of_class(&refusal.state), |(kind, _)| kind),
+    };
+    Error::new(kind, format!("the server refused {statement}")).caused_by(refusal.code())
+}
+
+/// Sorts an error of the question that the function's owner wants asked.
+pub(crate) fn of_probe(refusal: &ServerError) -> Error {
+    let kind = of_class(&refusal.state);
+    Error::new(kind, "the server refused it; the user may lack a right").caused_by(refusal.code())
+}
+
 /// What the server made of a change that it did not make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NoChange {

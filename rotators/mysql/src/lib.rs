@@ -6,13 +6,17 @@
 //! after the account, the framework's fence, and limits that the server itself enforces. MySQL keeps
 //! passwords out of its logs by itself; MariaDB gets a hash that is computed here.
 
+mod admin;
+mod alternate;
 mod change;
 mod dual;
 mod errors;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod hosts;
 mod password;
 mod preflight;
+mod probe;
 mod server;
 mod session;
 mod sql;
@@ -24,7 +28,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy, within};
 use fourstep::users::{
-    Attempt, Change, Database, Dialect, DualPassword, Login, SingleUser, Strategies, Strategy,
+    Alternating, Attempt, ByAdmin, Change, Database, Dialect, DualPassword, Login, SingleUser,
+    Strategies, Strategy,
 };
 use fourstep::{Environment, Error, Fence, Finding, PasswordPolicy, Rotator, SecretString, Turn};
 
@@ -50,6 +55,10 @@ const DIALECT: Dialect = Dialect {
 /// template.
 pub const EXCLUDED_CHARACTERS: &str = "/@\"'\\";
 
+/// The longest user name that any of these servers takes, MariaDB's, in characters. A server's own
+/// limit is known when it is asked about the user.
+const LONGEST_USERNAME: usize = 128;
+
 /// The function's rotator, as its environment variables describe it.
 ///
 /// # Errors
@@ -61,8 +70,11 @@ pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
         let (database, policy) = (database.clone(), policy.clone());
         let rotator: Box<dyn Rotator> = match strategy {
             Strategy::SingleUser => Box::new(SingleUser::new(database, policy)),
+            Strategy::SingleUserByAdmin => Box::new(ByAdmin::read(environment, database, policy)?),
+            Strategy::AlternatingUsers => {
+                Box::new(Alternating::read(environment, database, policy)?)
+            }
             Strategy::DualPassword => Box::new(DualPassword::new(database, policy)),
-            _ => return Ok(None),
         };
         Ok(Some(rotator))
     })
@@ -74,11 +86,14 @@ pub struct Mysql {
     tls: TlsSettings,
     transport: TransportPolicy,
     format: PasswordFormat,
+    username_limit: usize,
+    probe: Option<String>,
 }
 
 impl Mysql {
     /// Reads `TLS_CA_BUNDLE`, `TLS_SERVER_NAME`, `ALLOW_PLAINTEXT_FALLBACK`,
-    /// `ALLOW_WEAK_AUTHENTICATION` and `MARIADB_PASSWORD_FORMAT`.
+    /// `ALLOW_WEAK_AUTHENTICATION`, `MARIADB_PASSWORD_FORMAT`, `USERNAME_CHARACTER_LIMIT` and
+    /// `PROBE_QUERY`.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
@@ -87,6 +102,10 @@ impl Mysql {
             tls: TlsSettings::read(environment)?,
             transport: TransportPolicy::read(environment)?,
             format: PasswordFormat::read(environment)?,
+            username_limit: environment
+                .number("USERNAME_CHARACTER_LIMIT")?
+                .unwrap_or(LONGEST_USERNAME),
+            probe: probe::read(environment)?,
         })
     }
 
@@ -138,6 +157,13 @@ impl Database for Mysql {
         turn: &Turn,
     ) -> Result<Vec<Finding>, Error> {
         self.look(session, login, turn).await
+    }
+
+    async fn probe(&self, login: &Login, turn: &Turn) -> Result<(), Error> {
+        match &self.probe {
+            Some(query) => probe::ask(self, query, login, turn).await,
+            None => Ok(()),
+        }
     }
 }
 

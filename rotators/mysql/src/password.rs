@@ -48,8 +48,18 @@ impl PasswordFormat {
     /// The error of a session through which a new password would be given away, or would not log in
     /// afterwards. `weak` is whether the function's owner allows the former.
     pub(crate) fn obstacle(self, session: &Session, weak: bool) -> Option<Error> {
+        self.obstacle_of(session, session.terms.plugin, weak)
+    }
+
+    /// The same for another account than the session's, whose password this plugin checks.
+    pub(crate) fn obstacle_of(
+        self,
+        session: &Session,
+        plugin: Plugin,
+        weak: bool,
+    ) -> Option<Error> {
         let secure = session.terms.transport == Transport::Tls;
-        let what = match (session.server.flavour, session.terms.plugin) {
+        let what = match (session.server.flavour, plugin) {
             (Flavour::Mysql, Plugin::CachingSha2 | Plugin::Sha256) if !secure => {
                 "on a connection without TLS the new password could not log in: by the account's \
                  plugin the server asks for a password itself until it has seen it once; set the \

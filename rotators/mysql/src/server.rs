@@ -55,6 +55,21 @@ impl Server {
         format!("{}@{}", login.username, self.host)
     }
 
+    /// The host pattern of the session's account.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The error of a server that keeps no attributes of users, which MySQL does since 8.0.21.
+    pub(crate) fn no_attributes(&self) -> Option<Error> {
+        (self.flavour == Flavour::Mysql && self.version < [8, 0, 21]).then(|| {
+            unsupported(
+                "the server keeps no attributes of users, by which the users of a pair are known; \
+                 upgrade it to MySQL 8.0.21 or later, or use another strategy",
+            )
+        })
+    }
+
     /// The error of a server on which no password can be changed as it is done here.
     pub(crate) fn obstacle(&self) -> Option<Error> {
         self.too_old().or_else(|| {

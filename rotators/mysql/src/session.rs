@@ -80,6 +80,13 @@ impl Session {
         Ok(session)
     }
 
+    /// Lets the server say as much as an admin may ask.
+    pub(crate) fn listen_longer(&mut self) {
+        if let Some(channel) = &mut self.channel {
+            channel.listen_longer();
+        }
+    }
+
     /// Runs one statement. `what` describes it in errors.
     pub(crate) async fn run(
         &mut self,

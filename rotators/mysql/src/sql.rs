@@ -5,7 +5,7 @@ use std::time::Duration;
 use fourstep::{ExposeSecret, SecretString};
 
 use crate::server::Flavour;
-use crate::wire::{account_key, native_hash};
+use crate::wire::{Plugin, account_key, native_hash};
 
 /// A statement that carries a password or its hash. Has no `Debug`.
 pub(crate) struct Statement(String);
@@ -48,6 +48,45 @@ impl Statement {
     }
 }
 
+impl Statement {
+    /// MySQL's change of other accounts' passwords: each account as it stands in statements, with
+    /// its plugin's name. With `unlock` they may log in from then on.
+    pub(crate) fn alter_accounts(
+        accounts: &[(String, Plugin)],
+        password: &SecretString,
+        unlock: bool,
+    ) -> Self {
+        let password = literal(password);
+        let one = |(account, plugin): &(String, Plugin)| {
+            format!("{account} IDENTIFIED WITH '{}' BY {password}", plugin.name())
+        };
+        Self::of_accounts(accounts.iter().map(one), unlock)
+    }
+
+    /// MariaDB's, with the hash or, where the server is to check the password, the password.
+    pub(crate) fn alter_hashes(
+        accounts: &[(String, Plugin)],
+        password: &SecretString,
+        plaintext: bool,
+        unlock: bool,
+    ) -> Self {
+        let password = match plaintext {
+            true => format!("PASSWORD({})", literal(password)),
+            false => format!("'{}'", native_hash(password)),
+        };
+        let one = |(account, _): &(String, Plugin)| {
+            format!("{account} IDENTIFIED VIA mysql_native_password USING {password}")
+        };
+        Self::of_accounts(accounts.iter().map(one), unlock)
+    }
+
+    fn of_accounts(accounts: impl Iterator<Item = String>, unlock: bool) -> Self {
+        let accounts = accounts.collect::<Vec<_>>().join(", ");
+        let unlock = if unlock { " ACCOUNT UNLOCK" } else { "" };
+        Self(format!("ALTER USER {accounts}{unlock}"))
+    }
+}
+
 /// A string, whatever is in it but NUL. Holds only where [`limits`] was run: without
 /// NO_BACKSLASH_ESCAPES a backslash would be taken for the beginning of something else.
 fn literal(password: &SecretString) -> String {
@@ -56,6 +95,10 @@ fn literal(password: &SecretString) -> String {
 
 /// MySQL's secondary password goes. Needs APPLICATION_PASSWORD_ADMIN.
 pub(crate) const DISCARD: &str = "ALTER USER CURRENT_USER() DISCARD OLD PASSWORD";
+
+/// Sets up a session that only looks: names come in backticks, always, and a backslash is itself.
+pub(crate) const READING: &str =
+    "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', sql_quote_show_create = 1";
 
 /// Sets up a session in which no setting of the server makes a difference, and which the server
 /// itself ends if this side falls silent.

@@ -14,20 +14,20 @@ use crate::errors::NoChange;
 use crate::{Mysql, Session, change, sql};
 
 /// A server and one user made on it for one test.
-struct Place {
+pub(crate) struct Place {
     mysql: Mysql,
     admin: Login,
     login: Login,
-    turn: Turn,
+    pub(crate) turn: Turn,
 }
 
 /// The two servers: how their variables begin, and what stands between CREATE USER's account and
 /// its password.
-const SERVERS: [&str; 2] = ["MYSQL", "MARIADB"];
+pub(crate) const SERVERS: [&str; 2] = ["MYSQL", "MARIADB"];
 
 impl Place {
     /// `None`, said aloud, where no server is given. The user is made as `'name'@'host'`.
-    async fn with_user(server: &str, name: &str, password: &str) -> Option<Self> {
+    pub(crate) async fn with_user(server: &str, name: &str, password: &str) -> Option<Self> {
         let variable = |name| std::env::var(format!("FOURSTEP_TEST_{server}_{name}")).ok();
         let Some(port) = variable("PORT") else {
             assert!(std::env::var_os("FOURSTEP_TEST_REQUIRE").is_none(), "no {server} is given");
@@ -55,14 +55,14 @@ impl Place {
         Some(place)
     }
 
-    async fn as_admin(&self, statement: &str) {
+    pub(crate) async fn as_admin(&self, statement: &str) {
         let mut session = self.admins().await;
         session.run("a statement", statement, &self.turn).await.unwrap();
         session.close(&self.turn).await;
     }
 
     /// A session of the administrator's that is logged nowhere and takes a backslash as it is.
-    async fn admins(&self) -> Session {
+    pub(crate) async fn admins(&self) -> Session {
         let mut session = self.open(&self.admin).await.unwrap();
         let quiet = "SET SESSION sql_log_off = 1, long_query_time = 3600, \
                      sql_mode = 'NO_BACKSLASH_ESCAPES'";

@@ -80,7 +80,7 @@ impl Server {
     }
 
     /// Runs SQL in the server's own client, over TLS.
-    async fn run(&self, user: &str, password: &str, sql: &str) -> Result<String, String> {
+    pub async fn run(&self, user: &str, password: &str, sql: &str) -> Result<String, String> {
         let mut words = self.client.split(' ');
         let tls = if self.is_mysql() { "--ssl-mode=REQUIRED" } else { "--ssl" };
         let mut client = Command::new(words.next().unwrap())

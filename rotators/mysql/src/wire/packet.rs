@@ -12,6 +12,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 /// its session ends there.
 const LONGEST_SESSION: usize = 256 * 1024;
 
+/// The same of an admin's session, which reads what users may do: a server may have thousands of
+/// users, and a user rights on thousands of tables.
+const LONGEST_ADMIN_SESSION: usize = 32 * 1024 * 1024;
+
 /// The longest payload that fits into one packet. What is sent here is bounded by the size of a
 /// secret, 64 KiB.
 const LONGEST_PAYLOAD: usize = 0x00ff_ffff;
@@ -38,6 +42,11 @@ impl<S: Stream> Channel<S> {
     ) -> Result<Channel<T>, Error> {
         let Self { stream, sequence, left } = self;
         Ok(Channel { stream: wrap(stream).await?, sequence, left })
+    }
+
+    /// Bears with more from now on, of a server that has let an admin in.
+    pub(crate) fn listen_longer(&mut self) {
+        self.left = LONGEST_ADMIN_SESSION;
     }
 
     /// Begins a command: its packets are numbered from 0.

@@ -1,0 +1,229 @@
+//! The statements that make one account what another is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::alternate::rights::{AccountName, GRANT_OPTION, Object, Right, Rights};
+use crate::alternate::text::{self, Privileges};
+use crate::alternate::users::Account;
+use crate::server::Flavour;
+
+/// What an admin must be allowed for a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// To make and alter users.
+    Users,
+    /// To pass on a right, or take it away, which takes as much.
+    Pass(Right),
+    /// To write MariaDB's tables of users: that sets another user's default role.
+    Tables,
+}
+
+/// A statement that holds no password, and what it takes to run it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) text: String,
+    pub(crate) needs: Vec<Need>,
+}
+
+impl Step {
+    /// A statement that makes or alters a user.
+    pub(crate) fn of_users(text: String) -> Self {
+        Self { text, needs: vec![Need::Users] }
+    }
+
+    fn passing(text: String, rights: impl IntoIterator<Item = Right>) -> Self {
+        Self { text, needs: rights.into_iter().map(Need::Pass).collect() }
+    }
+}
+
+/// What is given, and what is taken away once everything is given.
+#[derive(Debug, Default)]
+pub(crate) struct Difference {
+    pub(crate) give: Vec<Step>,
+    pub(crate) take: Vec<Step>,
+}
+
+/// How `target`, whose account is `name`, comes to what `source` is.
+pub(crate) fn difference(
+    flavour: Flavour,
+    source: &Account,
+    target: &Account,
+    name: &AccountName,
+) -> Difference {
+    let grantee = name.sql();
+    let missing: Rights = source.rights.difference(&target.rights).cloned().collect();
+    let mut surplus: Rights = target.rights.difference(&source.rights).cloned().collect();
+    let passing = everywhere(GRANT_OPTION);
+    let proxies = missing.iter().any(|right| matches!(right, Right::Proxy { option: true, .. }));
+    if proxies && !source.rights.contains(&passing) {
+        // Whoever is given a proxy WITH GRANT OPTION may pass on everything it has, on both servers.
+        surplus.insert(passing);
+    }
+    let mut difference = Difference::default();
+    privileges(&mut difference, source, [&missing, &surplus], &grantee);
+    for right in &missing {
+        difference.give.extend(give(right, &grantee));
+    }
+    let granted = |role: &&AccountName| {
+        source.rights.contains(&Right::Role { role: (*role).clone(), option: false })
+    };
+    // What has an effect, and is not refused.
+    let default_roles: BTreeSet<_> = source.default_roles.iter().filter(granted).cloned().collect();
+    let have = &target.default_roles;
+    if source.default_roles != *have && default_roles != *have {
+        let (text, need) = set_default_roles(flavour, &default_roles, &grantee);
+        difference.give.push(Step { text, needs: vec![need] });
+    }
+    let clauses = source.settings.clauses_over(&target.settings);
+    if !clauses.is_empty() {
+        let text = format!("ALTER USER {grantee} {clauses}");
+        difference.give.push(Step::of_users(text));
+    }
+    for right in &missing {
+        // Behind the privilege from which it is cut out.
+        if let Right::Denied { schema, name } = right {
+            let on = Object::Schema(schema.clone()).sql();
+            let text = format!("REVOKE {name} ON {on} FROM {grantee}");
+            difference.take.push(Step::passing(text, [right.clone()]));
+        }
+    }
+    for right in &surplus {
+        difference.take.extend(take(flavour, right, &surplus, &grantee));
+    }
+    difference
+}
+
+/// Static privileges: a statement for each object.
+fn privileges(
+    difference: &mut Difference,
+    source: &Account,
+    [missing, surplus]: [&Rights; 2],
+    grantee: &str,
+) {
+    for (on, given) in by_object(missing) {
+        let text = text::grant(&given, on, grantee);
+        difference.give.push(Step::passing(text, rights(on, &given)));
+    }
+    for (on, taken) in by_object(surplus) {
+        let text = text::revoke(&taken, on, grantee);
+        difference.take.push(Step::passing(text, rights(on, &taken)));
+        // A privilege on a table takes with it what there is of it on columns.
+        let whole = |name: &String| taken.get(name).is_some_and(|columns| columns.contains(&None));
+        let mut lost = by_object(&source.rights).remove(on).unwrap_or_default();
+        lost.retain(|name, columns| {
+            columns.remove(&None);
+            whole(name) && !columns.is_empty()
+        });
+        if !lost.is_empty() {
+            let text = text::grant(&lost, on, grantee);
+            difference.take.push(Step::passing(text, rights(on, &lost)));
+        }
+    }
+}
+
+fn by_object(rights: &Rights) -> BTreeMap<&Object, Privileges> {
+    let mut objects: BTreeMap<&Object, Privileges> = BTreeMap::new();
+    for right in rights {
+        if let Right::Held { on, name, column } = right {
+            let columns = objects.entry(on).or_default().entry(name.clone()).or_default();
+            columns.insert(column.clone());
+        }
+    }
+    objects
+}
+
+fn rights(on: &Object, privileges: &Privileges) -> Vec<Right> {
+    let one = |(name, columns): (&String, &BTreeSet<Option<String>>)| {
+        let right = |column: &Option<String>| Right::Held {
+            on: on.clone(),
+            name: name.clone(),
+            column: column.clone(),
+        };
+        columns.iter().map(right).collect::<Vec<_>>()
+    };
+    privileges.iter().flat_map(one).collect()
+}
+
+/// What is no privilege on an object. With its option where that is missing: this gives both.
+fn give(right: &Right, grantee: &str) -> Option<Step> {
+    let (what, with) = match right {
+        Right::Held { .. } | Right::Denied { .. } => return None,
+        Right::Dynamic { name, option } => (format!("{name} ON *.*"), option.then_some("GRANT")),
+        Right::Proxy { of, option } => {
+            (format!("PROXY ON {}", of.sql()), option.then_some("GRANT"))
+        }
+        Right::Role { role, option } => (role.sql(), option.then_some("ADMIN")),
+    };
+    let with = with.map(|with| format!(" WITH {with} OPTION")).unwrap_or_default();
+    Some(Step::passing(format!("GRANT {what} TO {grantee}{with}"), [right.clone()]))
+}
+
+/// The statements that take away what is no privilege on an object.
+fn take(flavour: Flavour, right: &Right, surplus: &Rights, grantee: &str) -> Vec<Step> {
+    let (text, again) = match right {
+        Right::Held { .. } => return Vec::new(),
+        // Goes with the privilege that it is cut out of, where that goes too.
+        Right::Denied { name, .. } if surplus.contains(&everywhere(name)) => return Vec::new(),
+        Right::Denied { schema, name } => {
+            let on = Object::Schema(schema.clone()).sql();
+            (format!("GRANT {name} ON {on} TO {grantee}"), None)
+        }
+        // What is taken away whole takes its option along.
+        Right::Dynamic { name, option: true } => {
+            let whole = Right::Dynamic { name: name.clone(), option: false };
+            if surplus.contains(&whole) {
+                return Vec::new();
+            }
+            // There is no statement for the option alone.
+            (format!("REVOKE {name} ON *.* FROM {grantee}"), give(&whole, grantee))
+        }
+        Right::Dynamic { name, option: false } => {
+            (format!("REVOKE {name} ON *.* FROM {grantee}"), None)
+        }
+        Right::Proxy { of, option: true } => {
+            let whole = Right::Proxy { of: of.clone(), option: false };
+            match give(&whole, grantee) {
+                // Given without it, it is without it.
+                Some(step) if !surplus.contains(&whole) => return vec![step],
+                _ => return Vec::new(),
+            }
+        }
+        Right::Proxy { of, option: false } => {
+            (format!("REVOKE PROXY ON {} FROM {grantee}", of.sql()), None)
+        }
+        Right::Role { role, option: true } => {
+            let whole = Right::Role { role: role.clone(), option: false };
+            if surplus.contains(&whole) {
+                return Vec::new();
+            }
+            match flavour {
+                Flavour::Mysql => return give(&whole, grantee).into_iter().collect(),
+                Flavour::Mariadb => {
+                    (format!("REVOKE ADMIN OPTION FOR {} FROM {grantee}", role.sql()), None)
+                }
+            }
+        }
+        Right::Role { role, option: false } => {
+            (format!("REVOKE {} FROM {grantee}", role.sql()), None)
+        }
+    };
+    let step = Step::passing(text, [right.clone()]);
+    std::iter::once(step).chain(again).collect()
+}
+
+fn everywhere(name: &str) -> Right {
+    Right::Held { on: Object::Server, name: name.to_owned(), column: None }
+}
+
+fn set_default_roles(
+    flavour: Flavour,
+    roles: &BTreeSet<AccountName>,
+    grantee: &str,
+) -> (String, Need) {
+    let roles: Vec<_> = roles.iter().map(AccountName::sql).collect();
+    let roles = if roles.is_empty() { "NONE".to_owned() } else { roles.join(", ") };
+    match flavour {
+        Flavour::Mysql => (format!("ALTER USER {grantee} DEFAULT ROLE {roles}"), Need::Users),
+        Flavour::Mariadb => (format!("SET DEFAULT ROLE {roles} FOR {grantee}"), Need::Tables),
+    }
+}

@@ -1,0 +1,173 @@
+//! What comes between the steps, and how rights are compared.
+
+use std::time::Duration;
+
+use fourstep::store::{AWSCURRENT, AWSPENDING};
+use fourstep::{ErrorKind, Step};
+use serde_json::json;
+
+use super::Shop;
+use crate::support::mysql::{mysql, servers};
+
+#[tokio::test]
+async fn beyond_01_a_user_that_was_left_half_made_is_finished_and_never_promoted_before() {
+    for server in servers() {
+        let shop = Shop::open(&server, &[]).await;
+        if server.is_mysql() {
+            // With a history, a password that was set and locked away is not set again.
+            shop.arrange("ALTER USER $app PASSWORD HISTORY DEFAULT;").await;
+        }
+        let token = shop.stage.play(&[Step::Create, Step::Set]).await;
+        // As if the run had died on its way: some rights, not all; and as the template leaves it,
+        // let in all the same.
+        shop.arrange("REVOKE ALL PRIVILEGES, GRANT OPTION FROM $clone;").await;
+        let error = shop.stage.step(Step::Test, &token).await;
+        assert_eq!(error.result.as_ref().unwrap_err().kind(), ErrorKind::Conflict);
+        assert!(error.error().contains("GRANT "), "{}", error.error());
+        shop.arrange("ALTER USER $clone ACCOUNT LOCK; DROP USER $clonefar;").await;
+        for step in Step::ALL {
+            shop.stage.step(step, &token).await.why();
+        }
+        shop.assert_alike().await;
+        assert!(shop.logs_in(&shop.stage.document(AWSCURRENT)).await);
+    }
+}
+
+#[tokio::test]
+async fn beyond_03_the_owner_s_question_is_asked_as_the_user_that_is_next() {
+    for server in servers() {
+        let probe = "SELECT count(*) FROM app.probed";
+        let shop = Shop::bare(&server, "app", &[("PROBE_QUERY", probe)]).await;
+        let token = shop.stage.play(&[Step::Create, Step::Set]).await;
+        let error = shop.stage.step(Step::Test, &token).await.error();
+        assert!(error.contains("PROBE_QUERY as user") && error.contains("1142"), "{error}");
+        shop.arrange("CREATE TABLE IF NOT EXISTS app.probed (id int);").await;
+        shop.arrange("GRANT SELECT ON app.probed TO $app; GRANT SELECT ON app.probed TO $clone;")
+            .await;
+        shop.stage.step(Step::Test, &token).await.why();
+    }
+}
+
+#[tokio::test]
+async fn an_open_session_of_the_user_at_rest_is_reported_or_refused() {
+    for server in servers() {
+        let mut shop = Shop::bare(&server, "app", &[]).await;
+        let sleeper = shop.rotate().await;
+        shop.rotate().await;
+        let sleep = server.clone();
+        let text = |field: &str| sleeper[field].as_str().unwrap().to_owned();
+        let (user, password) = (text("username"), text("password"));
+        let sleeping =
+            tokio::spawn(async move { sleep.run(&user, &password, "SELECT SLEEP(4)").await });
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let token = shop.stage.play(&[Step::Create]).await;
+        let set = shop.stage.step(Step::Set, &token).await;
+        set.why();
+        let warned = set.tally.warnings.iter().any(|one| one.contains("has open sessions"));
+        assert!(warned, "{:?}", set.tally.warnings);
+        shop.configure(&[("REFUSE_OPEN_SESSIONS", "true")]);
+        let refused = shop.stage.step(Step::Set, &token).await;
+        assert_eq!(refused.result.as_ref().unwrap_err().kind(), ErrorKind::Conflict);
+        sleeping.await.unwrap().unwrap();
+        shop.stage.step(Step::Set, &token).await.why();
+    }
+}
+
+#[tokio::test]
+async fn an_account_without_a_counterpart_is_named_and_left_alone() {
+    for server in servers() {
+        let shop = Shop::bare(&server, "app", &[]).await;
+        shop.rotate().await;
+        shop.arrange("CREATE USER $far IDENTIFIED BY 'far-away-1!';").await;
+        let error = shop.refusal().await;
+        assert!(error.contains("has no counterpart") && error.contains("10.%"), "{error}");
+        shop.arrange("DROP USER $far;").await;
+        shop.rotate().await;
+    }
+}
+
+#[tokio::test]
+async fn rights_on_what_was_dropped_are_nobody_s_and_stop_nothing() {
+    for server in servers() {
+        let shop = Shop::open(&server, &[]).await;
+        shop.arrange("ALTER TABLE $orders DROP COLUMN `note TO x`; DROP TABLE $audit;").await;
+        let token = shop.stage.play(&[Step::Create]).await;
+        let set = shop.stage.step(Step::Set, &token).await;
+        set.why();
+        let warned = set.tally.warnings.iter().any(|one| one.contains("audit"));
+        assert!(warned, "{:?}", set.tally.warnings);
+        shop.stage.step(Step::Test, &token).await.why();
+        shop.stage.step(Step::Finish, &token).await.why();
+    }
+}
+
+#[tokio::test]
+async fn rule_12_no_password_reaches_the_server_s_logs() {
+    for server in servers() {
+        let shop = Shop::open(&server, &[]).await;
+        let mut seen = vec![shop.admin.password.clone()];
+        for _ in 0..2 {
+            shop.rotate().await;
+            seen.push(shop.stage.password(AWSCURRENT));
+        }
+        let logs = server.logs();
+        assert!(logs.contains(&shop.clone_name()), "the log holds the statements");
+        assert!(seen.iter().all(|password| !logs.contains(password)));
+    }
+}
+
+#[tokio::test]
+async fn beyond_18_dynamic_privileges_and_partial_revokes_are_carried_over() {
+    let Some(server) = mysql() else { return };
+    let shop = Shop::bare(&server, "app", &[]).await;
+    shop.arrange(
+        "CREATE USER $far IDENTIFIED BY 'far-away-1!';
+         GRANT SELECT, INSERT, RELOAD ON *.* TO $admin WITH GRANT OPTION;
+         GRANT BACKUP_ADMIN, CLONE_ADMIN, CONNECTION_ADMIN ON *.* TO $admin WITH GRANT OPTION;
+         GRANT SELECT, INSERT, RELOAD ON *.* TO $app;
+         GRANT BACKUP_ADMIN, CLONE_ADMIN ON *.* TO $app WITH GRANT OPTION;
+         SET GLOBAL partial_revokes = ON;
+         REVOKE INSERT ON mysql.* FROM $app; REVOKE SELECT, INSERT ON $old.* FROM $app;",
+    )
+    .await;
+    shop.rotate().await;
+    shop.assert_alike().await;
+    shop.arrange(
+        "GRANT INSERT ON mysql.* TO $clone; REVOKE RELOAD ON *.* FROM $clone;
+         REVOKE CLONE_ADMIN ON *.* FROM $clone; REVOKE BACKUP_ADMIN ON *.* FROM $clone;
+         GRANT BACKUP_ADMIN, CONNECTION_ADMIN ON *.* TO $clone;
+         REVOKE SELECT ON *.* FROM $clone; REVOKE INSERT ON sys.* FROM $clone;",
+    )
+    .await;
+    shop.rotate().await;
+    shop.assert_alike().await;
+    let shown = shop.shown("$app").await;
+    assert!(shown.iter().any(|line| line.starts_with("REVOKE INSERT ON `sys`")), "{shown:#?}");
+    // The setting can be undone only when nobody has any.
+    shop.arrange("DROP USER $app, $clone; SET GLOBAL partial_revokes = OFF;").await;
+}
+
+#[tokio::test]
+async fn a_version_that_current_lost_is_set_again_and_the_pair_goes_on() {
+    for server in servers() {
+        let shop = Shop::bare(&server, "app", &[]).await;
+        let before = shop.rotate().await;
+        // A fail-over lost the change of the password.
+        shop.arrange("ALTER USER $clone IDENTIFIED BY 'lost-1!';").await;
+        let token = shop.stage.play(&[Step::Create]).await;
+        let set = shop.stage.step(Step::Set, &token).await;
+        set.why();
+        assert!(shop.logs_in(&before).await, "AWSCURRENT works again");
+        assert_eq!(shop.stage.document(AWSPENDING)["username"], json!(shop.app.name));
+        for step in [Step::Test, Step::Finish] {
+            shop.stage.step(step, &token).await.why();
+        }
+        // And one that lost the user.
+        shop.stage.end(&token);
+        shop.arrange("DROP USER $app;").await;
+        let token = shop.stage.play(&[Step::Create]).await;
+        shop.stage.step(Step::Set, &token).await.why();
+        assert!(shop.logs_in(&shop.stage.document(AWSCURRENT)).await);
+        assert!(shop.logs_in(&shop.stage.document(AWSPENDING)).await);
+    }
+}
