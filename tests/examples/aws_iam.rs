@@ -170,6 +170,16 @@ impl Issuer for AccessKeys {
         }
     }
 
+    /// A request is signed with both, so none is let in with another key's id.
+    async fn belongs(
+        &self,
+        _secret: &Secret,
+        _caller: &Caller<'_>,
+        _turn: &Turn,
+    ) -> Result<Option<bool>, Error> {
+        Ok(Some(true))
+    }
+
     async fn revoke(&self, id: &str, caller: &Caller<'_>, turn: &Turn) -> Result<(), Error> {
         let what = "DeleteAccessKey";
         let work = self.iam(caller.own)?.delete_access_key().access_key_id(id).send();

@@ -11,13 +11,13 @@ use async_trait::async_trait;
 use super::{Caller, Issued, Issuer, Label, ListedKey, Ownership, admin, check, pauses, wait};
 use crate::error::{Error, ErrorKind};
 use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Subject, Verdict, Versions};
-use crate::secret::{Previous, Secret};
+use crate::secret::Secret;
 use crate::store::AWSPREVIOUS;
 use crate::turn::Turn;
 
 /// The longest that testSecret waits for a key which setSecret saw working: another part of the
 /// vendor may answer it.
-const TEST_TIME: Duration = Duration::from_secs(5);
+pub(super) const TEST_TIME: Duration = Duration::from_secs(5);
 
 /// Rotates the keys of any [`Issuer`].
 ///
@@ -57,7 +57,10 @@ impl<V: Issuer> IssuedKeys<V> {
 
     /// Every key, each with its age: the vendor's word, or the moment in the label.
     pub(super) async fn keys(&self, caller: &Caller<'_>, turn: &Turn) -> Result<Vec<Key>, Error> {
-        let listed = self.vendor.list(caller, turn).await?;
+        let mut listed = self.vendor.list(caller, turn).await?;
+        // Pages shift while they are read, and a limit counts a key once.
+        let mut seen = BTreeSet::new();
+        listed.retain(|key| seen.insert(key.id.clone()));
         let now = (self.clock)(&self.vendor);
         listed.into_iter().map(|key| self.dated(key, now)).collect()
     }
@@ -78,17 +81,17 @@ impl<V: Issuer> IssuedKeys<V> {
         Ok(Key { id: key.id, label, age })
     }
 
-    /// Every key, once the promoted one is among them, and the age of that.
-    async fn keys_with(
+    /// Every key, once AWSCURRENT's is among them, and the age of that.
+    pub(super) async fn keys_with(
         &self,
-        promoted: &str,
+        current: &str,
         caller: &Caller<'_>,
         turn: &Turn,
     ) -> Result<(Vec<Key>, Duration), Error> {
         let mut pauses = pauses(self.vendor.terms().propagation);
         loop {
             let keys = self.keys(caller, turn).await?;
-            if let Some(age) = keys.iter().find(|key| key.id == promoted).map(|key| key.age) {
+            if let Some(age) = keys.iter().find(|key| key.id == current).map(|key| key.age) {
                 return Ok((keys, age));
             }
             let Some(pause) = pauses.next() else { break };
@@ -96,13 +99,18 @@ impl<V: Issuer> IssuedKeys<V> {
                 break;
             }
         }
-        let what = format!("the vendor does not list key {promoted:?}");
+        let what = format!("the vendor does not list key {current:?}");
         Err(Error::new(ErrorKind::NotFound, what)
-            .caused_by("it is AWSCURRENT's; nothing was revoked, since no age can be compared"))
+            .caused_by("it is AWSCURRENT's; nothing was revoked, so look at the field with its id"))
     }
 
     /// Asks about a secret until it is let in, or until the vendor should have learnt of it.
-    async fn ask(&self, secret: &Secret, most: Duration, turn: &Turn) -> Result<Verdict, Error> {
+    pub(super) async fn ask(
+        &self,
+        secret: &Secret,
+        most: Duration,
+        turn: &Turn,
+    ) -> Result<Verdict, Error> {
         let mut pauses = pauses(self.vendor.terms().propagation.min(most));
         loop {
             match self.vendor.verify(secret, turn).await? {
@@ -113,11 +121,6 @@ impl<V: Issuer> IssuedKeys<V> {
                 },
             }
         }
-    }
-
-    /// The ids of the keys that versions hold. One that holds none is nothing of ours.
-    pub(super) fn ids<'a>(&self, versions: impl Iterator<Item = &'a Previous>) -> BTreeSet<String> {
-        versions.filter_map(|version| self.vendor.id(version.secret()).ok()).collect()
     }
 
     /// Whether a key is ours by itself, whatever versions hold.
@@ -151,9 +154,13 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         self.vendor.id(current).map_err(|error| error.while_doing("AWSCURRENT"))?;
         let admin = admin(self.vendor.admin(current), &known.other_secrets()).await?;
         let caller = Caller { own: current, admin: admin.as_ref() };
-        if let Some(cap) = self.vendor.terms().cap
-            && self.keys(&caller, turn).await?.len() >= cap
-        {
+        // Whoever shows the key itself is believed by the vendor; an admin must be by us.
+        let keys = match (&caller.admin, self.vendor.terms().cap) {
+            (Some(_), _) => self.proven(current, &caller, turn).await?.0,
+            (None, Some(_)) => self.keys(&caller, turn).await?,
+            (None, None) => Vec::new(),
+        };
+        if self.vendor.terms().cap.is_some_and(|cap| keys.len() >= cap) {
             self.free_a_slot(known, &caller, turn).await?;
         } else if let Issued::Key(secret) = self.mint(known, &caller, turn).await? {
             return Ok(secret);
@@ -213,8 +220,13 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         let promoted = promoted.ok_or_else(gone)?.secret();
         let admin = admin(self.vendor.admin(promoted), &keep.other_secrets()).await?;
         let caller = Caller { own: promoted, admin: admin.as_ref() };
-        let kept = self.ids(versions.iter());
-        let (all, age) = self.keys_with(&self.vendor.id(promoted)?, &caller, turn).await?;
+        let kept = self.kept(versions.iter())?;
+        // The token of a version that somebody wrote by hand may be rotated to: then nobody has
+        // tested it.
+        let (all, age) = match caller.admin {
+            Some(_) => self.proven(promoted, &caller, turn).await?,
+            None => self.keys_with(&self.vendor.id(promoted)?, &caller, turn).await?,
+        };
         let description = keep.description();
         let own = self.label(&description.arn, keep.promoted());
         let of_own = |key: &Key| key.label.as_ref().is_some_and(|label| label.same_version(&own));
@@ -223,14 +235,18 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         let graced = self.graced(&all, &versions, description.holder(AWSPREVIOUS));
         // Asked only where it is needed: for a key without our mark, as the first one of a secret,
         // or for one that may be in use.
-        let known = match !graced && keys.iter().all(|key| self.marked(key, &own)) {
-            true => BTreeSet::new(),
-            false => self.ids(keep.stored().await?.iter()),
+        let stored = match !graced && keys.iter().all(|key| self.marked(key, &own)) {
+            true => Vec::new(),
+            false => keep.stored().await?,
         };
+        let known = self.ids(stored.iter());
         for key in keys {
-            let stored = known.contains(&key.id);
-            if (stored && !graced) || (!stored && self.marked(&key, &own)) {
-                self.vendor.revoke(&key.id, &caller, turn).await?;
+            let (stands, marked) = (known.contains(&key.id), self.marked(&key, &own));
+            if (stands && graced) || (!stands && !marked) {
+                continue;
+            }
+            if marked || self.held(&key.id, &stored, &caller, turn).await? {
+                self.revoke(&key.id, &caller, turn).await?;
             }
         }
         Ok(())
@@ -259,6 +275,15 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
                 format!("the vendor does not list AWSCURRENT's key {id:?}"),
             );
             findings.push(Finding::Fails(error.caused_by("look at the field that holds its id")));
+        }
+        match self.vendor.belongs(secret, &caller, turn).await {
+            Ok(Some(true)) => {}
+            Ok(Some(false)) => findings.push(Finding::Fails(super::proof::not_its_id(&id))),
+            Ok(None) => findings.push(Finding::Warns(format!(
+                "this vendor does not say whether AWSCURRENT's key is {id:?}, so it is never \
+                 revoked if it carries no label of ours"
+            ))),
+            Err(error) => findings.push(Finding::Fails(error)),
         }
         if self.vendor.terms().cap.is_some_and(|cap| keys.len() > cap) {
             findings.push(Finding::Warns(format!(

@@ -7,6 +7,7 @@
 
 mod issued;
 mod label;
+mod proof;
 mod room;
 mod updated;
 
@@ -50,7 +51,8 @@ pub trait Issuer: Send + Sync {
     /// The fields of the secret that a rotation changes; none where the secret is a plain text.
     fn fields(&self) -> &[String];
 
-    /// The vendor's name for the key that a secret holds. Not a secret: it stands in errors.
+    /// The vendor's name for the key that a secret holds. Not a secret: it stands in errors. It is
+    /// read without looking at the key: an id whose key is missing still names a key to keep.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the field.
@@ -71,6 +73,20 @@ pub trait Issuer: Send + Sync {
 
     /// Asks once whether a secret's key works; see [`Rotator::verify`](crate::Rotator::verify).
     async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error>;
+
+    /// Whether the id that a secret holds is the id of the key beside it: `Some` only if the vendor
+    /// says so, in this answer or in every one to [`verify`](Self::verify), which is asked as well.
+    ///
+    /// A key that carries no label of ours, as the one that a person stored first, is revoked only
+    /// with `Some(true)`: the id beside it may have been pasted from another key.
+    async fn belongs(
+        &self,
+        _secret: &Secret,
+        _caller: &Caller<'_>,
+        _turn: &Turn,
+    ) -> Result<Option<bool>, Error> {
+        Ok(None)
+    }
 
     /// Revokes a key. One that is gone already is no error.
     async fn revoke(&self, id: &str, caller: &Caller<'_>, turn: &Turn) -> Result<(), Error>;
@@ -97,9 +113,18 @@ pub trait Updater: Send + Sync {
     }
 
     /// Whether [`update`](Self::update) has an effect only if `using` is the value until then, by
-    /// naming it in the request or by logging in with it. Without that nothing stops an update that
-    /// comes late, from a container that stood still, and it undoes a newer rotation.
+    /// logging in with it, or by naming it where nothing else lets the request in. A vendor may not
+    /// look at the old value when an admin asks. Without that nothing stops an update that comes
+    /// late, from a container that stood still, and it undoes a newer rotation; and `using` is
+    /// asked about first, since whoever may write the secret must not take over an account by it.
     fn compares(&self) -> bool;
+
+    /// How many values are tried in one step: AWSCURRENT's, AWSPENDING's, then older ones. It must
+    /// be less than what the vendor locks an account after. Fewer than six may not find the value
+    /// that a rotation left which was cancelled before another one was.
+    fn attempts(&self) -> usize {
+        6
+    }
 
     /// Makes the next secret: `base` with a new value. Asks nobody.
     ///

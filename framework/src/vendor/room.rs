@@ -1,5 +1,6 @@
 //! Room at a vendor's limit: which key of ours may go before a new one can be made.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::issued::Key;
@@ -20,7 +21,7 @@ impl<V: Issuer> IssuedKeys<V> {
         caller: &Caller<'_>,
         turn: &Turn,
     ) -> Result<(), Error> {
-        let keys = self.keys(caller, turn).await?;
+        let (keys, _) = self.proven(known.current.secret(), caller, turn).await?;
         let stored = known.stored().await?;
         let mut candidates = self.candidates(known, &stored, &keys)?;
         if candidates.is_empty() {
@@ -45,10 +46,18 @@ impl<V: Issuer> IssuedKeys<V> {
             true => current.unwrap_or_default() >= grace,
             false => !graced || !recorded.contains(&key.id),
         });
-        let victim = candidates.iter().max_by_key(|key| (!previous.contains(&key.id), key.age));
-        let victim = victim.ok_or_else(|| in_grace(grace))?;
-        known.fence().pass().await?;
-        self.vendor.revoke(&victim.id, caller, turn).await
+        if candidates.is_empty() {
+            return Err(in_grace(grace));
+        }
+        candidates.sort_by_key(|key| Reverse((!previous.contains(&key.id), key.age)));
+        let own = self.label(&known.description.arn, known.token);
+        for victim in candidates {
+            if self.marked(&victim, &own) || self.held(&victim.id, &stored, caller, turn).await? {
+                known.fence().pass().await?;
+                return self.revoke(&victim.id, caller, turn).await;
+            }
+        }
+        Err(none())
     }
 
     /// The keys of ours that AWSCURRENT, AWSPENDING and custom labels do not hold.
@@ -63,7 +72,7 @@ impl<V: Issuer> IssuedKeys<V> {
             let labels = description.labels.get(version);
             labels.is_some_and(|on| on.iter().any(|label| label != AWSPREVIOUS))
         };
-        let mut kept = self.ids(stored.iter().filter(|one| held(one.version())));
+        let mut kept = self.kept(stored.iter().filter(|one| held(one.version())))?;
         kept.insert(self.vendor.id(known.current.secret())?);
         let recorded = self.ids(stored.iter());
         let own = self.label(&description.arn, known.token);

@@ -8,9 +8,6 @@ use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, 
 use crate::secret::Secret;
 use crate::turn::Turn;
 
-/// How many older values are tried: a vendor may lock an account after some refusals.
-const MOST_OLDER: usize = 4;
-
 /// Rotates the credential of any [`Updater`].
 ///
 /// The old value dies when setSecret sets the new one. Where the vendor is not told which value is
@@ -123,7 +120,7 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
         let mut tried = vec![current.clone(), pending.clone()];
         for version in older {
             let Some(old) = self.value_of(version.secret(), current) else { continue };
-            if tried.contains(&old) || tried.len() == 2 + MOST_OLDER {
+            if tried.contains(&old) || tried.len() >= self.vendor.attempts() {
                 continue;
             }
             match change.through(&old).await? {

@@ -97,11 +97,19 @@ pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> Result<&'a str, Error
     }
 }
 
-/// How long ago that was; nothing if it is in the future, as another clock may say.
+/// How long ago that was; nothing if it is in the future, as another clock may say. `None` if the
+/// vendor says no moment, as for keys older than its records.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`], naming the pointer.
-pub(crate) fn age(item: &Value, pointer: &str, format: TimeFormat) -> Result<Duration, Error> {
+pub(crate) fn age(
+    item: &Value,
+    pointer: &str,
+    format: TimeFormat,
+) -> Result<Option<Duration>, Error> {
+    if item.pointer(pointer).is_none_or(Value::is_null) {
+        return Ok(None);
+    }
     let written = text(item, pointer)?;
     let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
     let seconds = match format {
@@ -114,7 +122,7 @@ pub(crate) fn age(item: &Value, pointer: &str, format: TimeFormat) -> Result<Dur
         return Err(strange(format!("{pointer:?} in the answer is no moment as it should be")));
     };
     let now = since_1970(OffsetDateTime::now_utc());
-    Ok(Duration::try_from_secs_f64(now - seconds).unwrap_or_default())
+    Ok(Some(Duration::try_from_secs_f64(now - seconds).unwrap_or_default()))
 }
 
 fn since_1970(moment: OffsetDateTime) -> f64 {

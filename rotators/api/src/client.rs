@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use fourstep::net::TlsSettings;
 use fourstep::{CHANGE_TIME, Error, ErrorKind, Secret, Turn};
+use serde_json::Value;
 
 use crate::address::Address;
 use crate::answer::{self, Reading};
@@ -42,6 +43,18 @@ impl Client {
         Self { document, tls, last: Mutex::default() }
     }
 
+    /// The vendor's name for the key that a secret holds, whether or not the key is there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the field.
+    pub(crate) fn id(&self, secret: &Secret) -> Result<String, Error> {
+        let (document, field) = (secret.document()?, &self.document.secret.id);
+        match document.field(field) {
+            Some(Value::Number(number)) => Ok(number.to_string()),
+            _ => Ok(document.required(field)?.to_owned()),
+        }
+    }
+
     /// Makes a request and expects one of the statuses in its `ok`, or one of `others`.
     ///
     /// # Errors
@@ -55,7 +68,22 @@ impl Client {
         values: &Values<'_>,
         turn: &Turn,
     ) -> Result<Answer, Error> {
-        match self.send(name, parts, values, turn).await? {
+        let sent = self.send(name, parts, values, turn).await?;
+        self.expected(name, sent, parts, others)
+    }
+
+    /// Refuses what is not expected.
+    ///
+    /// # Errors
+    /// As for [`call`](Self::call).
+    pub(crate) fn expected(
+        &self,
+        name: &str,
+        sent: Sent,
+        parts: &Parts<'_>,
+        others: &[u16],
+    ) -> Result<Answer, Error> {
+        match sent {
             Sent::Answered(answer) => {
                 let told = self.told(name, parts);
                 answer::expect(&answer, parts, others).map_err(|error| error.while_doing(told))?;
@@ -104,14 +132,14 @@ impl Client {
         match presentation {
             None => {}
             Some(Presentation::ClientCredentials(client)) => {
-                match self.token(client, values, turn).await? {
+                match self.token(client, values, parts.fenced, turn).await? {
                     Some(token) => draft.bearer(&token)?,
                     None => return Ok(Sent::Refused),
                 }
             }
             Some(other) => draft.present(other, values)?,
         }
-        self.repeat(&address, &draft, turn).await.map(Sent::Answered)
+        self.repeat(&address, &draft, parts.fenced, turn).await.map(Sent::Answered)
     }
 
     /// Asks for a token; `None` if the vendor refuses the credential.
@@ -119,12 +147,13 @@ impl Client {
         &self,
         client: &ClientCredentials,
         values: &Values<'_>,
+        fenced: bool,
         turn: &Turn,
     ) -> Result<Option<String>, Error> {
         let address = self.address(client.base_url.as_deref())?;
         let draft = Draft::of_token(&address, client, values)?;
         let asked = async {
-            let answer = self.repeat(&address, &draft, turn).await?;
+            let answer = self.repeat(&address, &draft, fenced, turn).await?;
             if client.rejected.contains(&answer.status) {
                 return Ok(None);
             }
@@ -135,8 +164,16 @@ impl Client {
         token.map_err(|error| error.while_doing("cannot get a token"))
     }
 
-    /// Sends until the vendor says anything but that there were too many requests.
-    async fn repeat(&self, address: &Address, draft: &Draft, turn: &Turn) -> Result<Answer, Error> {
+    /// Sends until the vendor says anything but that there were too many requests. Behind the fence
+    /// once only: what the fence saw may have changed until the next time.
+    async fn repeat(
+        &self,
+        address: &Address,
+        draft: &Draft,
+        fenced: bool,
+        turn: &Turn,
+    ) -> Result<Answer, Error> {
+        let most = if fenced { 1 } else { MOST_TRIES };
         for tries in 1.. {
             self.keep_to_the_rate().await;
             let answer = exchange(address, &self.tls, draft.request()?, turn).await?;
@@ -144,7 +181,8 @@ impl Client {
                 return Ok(answer);
             }
             let wait = answer.retry_after.unwrap_or(USUAL_WAIT);
-            if tries == MOST_TRIES || turn.deadline().remaining() <= wait + CHANGE_TIME {
+            let needed = wait.saturating_add(CHANGE_TIME);
+            if tries >= most || turn.deadline().remaining() <= needed {
                 return Err(Error::new(ErrorKind::Throttled, "the vendor takes no more requests")
                     .caused_by(format!(
                         "status 429, and {} s to wait; retry later",

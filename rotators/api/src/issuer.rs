@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use crate::admin::Admin;
 use crate::answer::{self, Reading, strange};
-use crate::client::{Client, values};
+use crate::client::{Client, Sent, values};
 use crate::pages::Way;
-use crate::spec::{Issue, List};
+use crate::spec::{Issue, List, Parts, Values};
 use crate::verify::verify;
 
 /// The most pages of keys that are read.
@@ -37,10 +37,24 @@ impl ApiIssuer {
             None => None,
         };
         let age = match &list.created {
-            Some(pointer) => Some(answer::age(item, pointer, list.created_as)?),
+            Some(pointer) => answer::age(item, pointer, list.created_as)?,
             None => None,
         };
         Ok(ListedKey { id: answer::text(item, &list.id)?.to_owned(), label, age })
+    }
+
+    /// What the vendor says of the key that a secret names, where the specification asks.
+    async fn describe(
+        &self,
+        secret: &Secret,
+        caller: &Caller<'_>,
+        turn: &Turn,
+    ) -> Result<Option<Reading>, Error> {
+        let Some(describe) = &self.client.document.describe else { return Ok(None) };
+        let id = self.client.id(secret)?;
+        let placed = Values { id: Some(&id), ..values(caller.own, caller.admin) };
+        let answer = self.client.call("describe", &describe.parts(), &[], &placed, turn).await?;
+        Reading::of(&answer).map(Some).map_err(|error| error.while_doing("describe"))
     }
 }
 
@@ -59,10 +73,7 @@ impl Issuer for ApiIssuer {
     }
 
     fn id(&self, secret: &Secret) -> Result<String, Error> {
-        let shape = &self.client.document.secret;
-        let document = secret.document()?;
-        document.required(&shape.key)?;
-        Ok(document.required(&shape.id)?.to_owned())
+        self.client.id(secret)
     }
 
     async fn issue(
@@ -75,7 +86,10 @@ impl Issuer for ApiIssuer {
         let parts = self.issue.parts();
         let label = label.to_string();
         let placed = values(caller.own, caller.admin);
-        let placed = crate::spec::Values { label: Some(&label), ..placed };
+        // What the vendor says of the key that works decides what the new one may do.
+        let described = self.describe(base, caller, turn).await?;
+        let described = described.as_ref().map(|reading| &reading.0);
+        let placed = Values { label: Some(&label), described, ..placed };
         let answer = self.client.call("issue", &parts, &self.issue.full, &placed, turn).await?;
         if self.issue.full.contains(&answer.status) {
             return Ok(Issued::Full);
@@ -126,13 +140,41 @@ impl Issuer for ApiIssuer {
         verify(&self.client, secret, turn).await
     }
 
+    async fn belongs(
+        &self,
+        secret: &Secret,
+        caller: &Caller<'_>,
+        turn: &Turn,
+    ) -> Result<Option<bool>, Error> {
+        let document = &self.client.document;
+        let key = || secret.document()?.required(&document.secret.key);
+        if let Some(begins) = &document.secret.key_begins {
+            return Ok(Some(key()?.starts_with(&begins.replace("{id}", &self.client.id(secret)?))));
+        }
+        let shown = document.describe.as_ref().and_then(|describe| describe.key.as_ref());
+        let Some(pointer) = shown else {
+            return Ok((document.verify.id.is_some() || document.shows_id()).then_some(true));
+        };
+        let Some(reading) = self.describe(secret, caller, turn).await? else { return Ok(None) };
+        let told = reading.text(pointer).map_err(|error| error.while_doing("describe"))?;
+        Ok(Some(told == key()?))
+    }
+
     async fn revoke(&self, id: &str, caller: &Caller<'_>, turn: &Turn) -> Result<(), Error> {
         let placed = values(caller.own, caller.admin);
-        let placed = crate::spec::Values { id: Some(id), ..placed };
-        for revoke in &self.client.document.revoke {
-            self.client.call("revoke", &revoke.parts(), &revoke.gone, &placed, turn).await?;
+        let placed = Values { id: Some(id), ..placed };
+        let Some((last, before)) = self.client.document.revoke.split_last() else { return Ok(()) };
+        for revoke in before {
+            let parts = Parts { fenced: true, ..revoke.parts() };
+            match self.client.send("revoke", &parts, &placed, turn).await? {
+                // A key that is switched off already may be refused here, and can be deleted: what
+                // the last request is told counts.
+                Sent::Answered(answer) if (400..500).contains(&answer.status) => {}
+                sent => self.client.expected("revoke", sent, &parts, &revoke.gone).map(drop)?,
+            }
         }
-        Ok(())
+        let parts = Parts { fenced: true, ..last.parts() };
+        self.client.call("revoke", &parts, &last.gone, &placed, turn).await.map(drop)
     }
 }
 

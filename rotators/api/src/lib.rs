@@ -29,6 +29,10 @@ pub use spec::{Complaint, Specification};
 
 const SPEC: &str = "ROTATION_SPEC";
 
+/// How a shipped URL ends that is everyone's own: nobody can have a name below it (RFC 6761,
+/// section 6.4).
+const PLACEHOLDER: &str = ".invalid";
+
 /// The specifications that are part of the function, by name.
 pub const SHIPPED: [(&str, &str); 7] = [
     ("cloudflare", include_str!("../specs/cloudflare.toml")),
@@ -46,7 +50,7 @@ fn shipped(name: &str) -> Option<&'static str> {
 
 /// The rotator that the function's variables ask for: `ROTATION_SPEC`, the name of a shipped
 /// specification or the path of another;
-/// `ADMIN_SECRET`, the secret of its admin where the rotated secret does not name one as
+/// `ADMIN_SECRET`, the secret of its admin, or several of which the rotated secret names one as
 /// `masterarn`; `TLS_CA_BUNDLE`; and, for a value that is made here,
 /// the variables of [`PasswordPolicy`].
 ///
@@ -66,6 +70,10 @@ pub fn rotator(environment: &Environment) -> Result<Box<dyn Rotator>, Error> {
         refused(SPEC, "names a specification that is wrong").caused_by(all.join("; "))
     })?;
     let document = specification.document;
+    if document.base_url.trim_end_matches('/').ends_with(PLACEHOLDER) {
+        return Err(refused(SPEC, "names a specification whose base_url is a placeholder")
+            .caused_by("copy the file, put your own URL there, and name the copy's path"));
+    }
     let admin = Admin::read(&document, environment)?;
     let tls = TlsSettings::read(environment)?;
     let shape = document.secret.clone();
@@ -83,7 +91,12 @@ pub fn rotator(environment: &Environment) -> Result<Box<dyn Rotator>, Error> {
     let update = document.update.clone().ok_or_else(|| refused(SPEC, "makes no rotation"))?;
     let policy = PasswordPolicy::read(environment, &shape.exclude_characters)?;
     let fields = fields(vec![shape.key.clone()]);
-    let compares = update.by == Caller::Credential || spec::places_key(&document, &update.parts());
+    let compares = match update.by {
+        Caller::Credential => true,
+        Caller::Nobody => spec::places_key(&document, &update.parts()),
+        // Vendors look at the admin's rights and may not look at the old value at all.
+        Caller::Admin => false,
+    };
     let client = Client::new(document, tls);
     let updater = ApiUpdater { client, update, compares, fields, policy, admin };
     Ok(Box::new(UpdatedKey::new(updater)))

@@ -10,14 +10,15 @@ use fourstep::{
 
 use crate::admin::Admin;
 use crate::client::{Client, values};
-use crate::spec::{Update, Values};
+use crate::spec::{Caller as By, Parts, Update, Values};
 use crate::verify::verify;
 
 /// A vendor that takes a value.
 pub(crate) struct ApiUpdater {
     pub(crate) client: Client,
     pub(crate) update: Update,
-    /// Whether the request holds the value that it replaces, or is made with it.
+    /// Whether the request is made with the value that it replaces, or holds it and is made by
+    /// nobody: an admin may be let in whatever the old value is.
     pub(crate) compares: bool,
     pub(crate) fields: Vec<String>,
     pub(crate) policy: PasswordPolicy,
@@ -36,6 +37,10 @@ impl Updater for ApiUpdater {
 
     fn propagation(&self) -> Duration {
         Duration::from_secs(self.client.document.terms.propagation_seconds)
+    }
+
+    fn attempts(&self) -> usize {
+        self.client.document.terms.attempts
     }
 
     fn compares(&self) -> bool {
@@ -64,14 +69,19 @@ impl Updater for ApiUpdater {
         caller: &Caller<'_>,
         turn: &Turn,
     ) -> Result<vendor::Update, Error> {
-        let Update { stale, refused, .. } = &self.update;
+        let (stale, refused) = (self.update.stale(), &self.update.refused);
         let placed = Values { new: Some(to), ..values(using, caller.admin) };
-        let parts = self.update.parts();
+        let parts = Parts { fenced: true, ..self.update.parts() };
         let others: Vec<u16> = stale.iter().chain(refused).copied().collect();
         let answer = match self.client.call("update", &parts, &others, &placed, turn).await {
             Ok(answer) => answer,
-            // The token endpoint refused the old value: nothing was asked for with it.
-            Err(error) if error.kind() == ErrorKind::Rejected => return Ok(vendor::Update::Stale),
+            // The token endpoint refused the old value: nothing was asked for with it. Where it
+            // refused the admin, that says nothing about the value.
+            Err(error)
+                if error.kind() == ErrorKind::Rejected && self.update.by == By::Credential =>
+            {
+                return Ok(vendor::Update::Stale);
+            }
             Err(error) => return Err(error),
         };
         if stale.contains(&answer.status) {

@@ -38,5 +38,12 @@ pub(crate) async fn verify(
         }
     }
     expect(&answer, &parts, &[]).map_err(named)?;
+    if let Some(pointer) = &verify.id {
+        let reading = Reading::of(&answer).map_err(named)?;
+        let id = client.id(secret)?;
+        if reading.text(pointer).map_err(named)? != id {
+            return Ok(Verdict::Rejected(format!("the key works, and is not key {id:?}")));
+        }
+    }
     Ok(Verdict::Accepted)
 }

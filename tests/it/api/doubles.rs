@@ -30,7 +30,9 @@ fn issued(keys: &mut DoubleKeys, name: Option<&str>) -> DoubleKey {
 pub fn sendgrid(keys: &mut DoubleKeys, asked: &Asked) -> Told {
     let refused = || told(401, json!({"errors": [{"message": "authorization required"}]}));
     match (asked.method.as_str(), asked.segments().as_slice()) {
-        ("GET", ["v3", "scopes"]) => match keys.lets_in(asked.bearer()) {
+        // SG, the id, and what is secret.
+        ("GET", ["v3", "scopes"]) => match keys.lets_in(asked.bearer().rsplit('.').next().unwrap())
+        {
             Some(_) => told(200, json!({"scopes": ["mail.send"]})),
             None => refused(),
         },
@@ -44,7 +46,7 @@ pub fn sendgrid(keys: &mut DoubleKeys, asked: &Asked) -> Told {
             let scopes = &body["scopes"];
             told(
                 201,
-                json!({"api_key": key.value, "api_key_id": key.id, "name": key.name,
+                json!({"api_key": format!("SG.{}.{}", key.id, key.value), "api_key_id": key.id, "name": key.name,
                 "scopes": scopes}),
             )
         }
@@ -52,6 +54,9 @@ pub fn sendgrid(keys: &mut DoubleKeys, asked: &Asked) -> Told {
             let all = keys.list();
             let all = all.iter().map(|key| json!({"name": name(key), "api_key_id": key.id}));
             told(200, json!({"result": all.collect::<Vec<_>>()}))
+        }
+        ("GET", ["v3", "api_keys", id]) if keys.all().any(|key| key.id == *id) => {
+            told(200, json!({"api_key_id": id, "scopes": ["mail.send"]}))
         }
         ("DELETE", ["v3", "api_keys", id]) => match keys.revoke(id) {
             true => Told::new(204, ""),
@@ -90,6 +95,9 @@ pub fn cloudflare(keys: &mut DoubleKeys, asked: &Asked) -> Told {
             );
             said(200, page.collect::<Vec<_>>().into())
         }
+        ("GET", [.., "tokens", id]) if keys.all().any(|key| key.id == *id) => {
+            said(200, json!({"id": id, "policies": [{"effect": "allow"}]}))
+        }
         ("DELETE", [.., "tokens", id]) => match keys.revoke(id) {
             true => said(200, json!({"id": id})),
             false => said(404, Value::Null),
@@ -117,12 +125,23 @@ pub fn okta(keys: &mut DoubleKeys, asked: &Asked) -> Told {
             "status": if key.active { "ACTIVE" } else { "INACTIVE" }})
     };
     match (asked.method.as_str(), asked.segments().split_off(2).as_slice()) {
-        ("POST", ["apps", "0oaapp", "credentials", "secrets"]) => match keys.issue(None) {
+        ("POST", ["apps", "0oaclient", "credentials", "secrets"]) => match keys.issue(None) {
             Some(key) => told(201, shown(&key)),
             None => error(400, "E0000001"),
         },
-        ("GET", ["apps", "0oaapp", "credentials", "secrets"]) => {
+        ("GET", ["apps", "0oaclient", "credentials", "secrets"]) => {
             told(200, keys.list().iter().map(shown).collect())
+        }
+        ("GET", ["apps", "0oaclient", "credentials", "secrets", id]) => {
+            match keys.all().find(|key| key.id == *id) {
+                Some(key) => told(200, shown(key)),
+                None => error(404, "E0000007"),
+            }
+        }
+        ("POST", [.., "secrets", id, "lifecycle", "deactivate"])
+            if keys.all().any(|key| key.id == *id && !key.active) =>
+        {
+            error(400, "E0000001")
         }
         ("POST", [.., "secrets", id, "lifecycle", "deactivate"]) => match keys.deactivate(id) {
             true => told(200, json!({"status": "INACTIVE"})),
@@ -183,7 +202,7 @@ pub fn entra(keys: &mut DoubleKeys, asked: &Asked) -> Told {
         ("POST", ["applications", "object", "removePassword"]) => {
             match keys.revoke(asked.json()["keyId"].as_str().unwrap()) {
                 true => Told::new(204, ""),
-                false => told(404, json!({"error": {"code": "Request_ResourceNotFound"}})),
+                false => told(400, json!({"error": {"code": "Request_BadRequest"}})),
             }
         }
         other => panic!("Microsoft Graph has no {other:?}"),
@@ -226,7 +245,10 @@ pub fn influxdb(keys: &mut DoubleKeys, asked: &Asked) -> Told {
         _ if token != ADMIN => refused(),
         ("POST", ["authorizations"]) => {
             let body = asked.json();
-            assert_eq!(body["permissions"][0]["action"], "read");
+            assert_eq!(
+                (&body["orgID"], &body["permissions"][0]["action"]),
+                (&"org".into(), &"read".into())
+            );
             told(201, shown(&issued(keys, body["description"].as_str())))
         }
         ("GET", ["authorizations"]) => {
@@ -234,6 +256,15 @@ pub fn influxdb(keys: &mut DoubleKeys, asked: &Asked) -> Told {
             let all: Vec<Value> = keys.list().iter().map(shown).collect();
             told(200, json!({"authorizations": all}))
         }
+        ("GET", ["authorizations", id]) => match keys.all().find(|key| key.id == *id) {
+            Some(key) => {
+                let mut body = shown(key);
+                body["orgID"] = "org".into();
+                body["permissions"] = json!([{"action": "read"}]);
+                told(200, body)
+            }
+            None => told(404, json!({"code": "not found"})),
+        },
         ("DELETE", ["authorizations", id]) => match keys.revoke(id) {
             true => Told::new(204, ""),
             false => told(404, json!({"code": "not found"})),

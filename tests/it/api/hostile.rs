@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::support::Place;
 
 /// The plainest vendor: keys with a name, shown as Bearer, by themselves.
-const SPEC: &str = r#"
+pub const SPEC: &str = r#"
 name = "Plain keys"
 documents = ["none"]
 read_on = "2026-11-22"
@@ -52,11 +52,9 @@ gone = [404]
 "#;
 
 pub fn plain(keys: &mut DoubleKeys, asked: &Asked) -> Told {
-    if keys.lets_in(asked.bearer()).is_none() {
-        return Told::json(401, "{}");
-    }
+    let Some(id) = keys.lets_in(asked.bearer()) else { return Told::json(401, "{}") };
     match (asked.method.as_str(), asked.segments().as_slice()) {
-        ("GET", ["me"]) => Told::json(200, "{}"),
+        ("GET", ["me"]) => Told::json(200, json!({"id": id}).to_string()),
         ("POST", ["keys"]) => match keys.issue(asked.json()["name"].as_str()) {
             Some(key) => Told::json(201, json!({"key": key.value, "id": key.id}).to_string()),
             None => Told::json(409, "{}"),

@@ -5,6 +5,7 @@ mod faults;
 mod guide;
 mod hostile;
 mod iam;
+mod proof;
 mod schema;
 mod support;
 mod updater;

@@ -12,7 +12,7 @@ use fourstep::{
     Deadline, Engine as Steps, Environment, Error, Outcome, RotationEvent, SecretId, Step, Turn,
     VersionId,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::program::{binary, fourstep};
@@ -89,7 +89,7 @@ impl Files {
         let spec = format!("ROTATION_SPEC={}", self.path("spec.toml").display());
         let mut all = vec![command, "--rotator", &rotator, "--secret", &secret, "--env", &spec];
         if admin {
-            all.extend(["--admin", &admins]);
+            all.extend(["--admin", &admins, "--env", "ADMIN_SECRET=admin"]);
         }
         all.extend(more);
         fourstep(&all).await
@@ -109,6 +109,9 @@ impl Place {
         let store = MemoryStore::new();
         let new = NewSecret { value: Some(secret.into()), ..NewSecret::default() };
         store.create("rotated", new).unwrap();
+        let admin = json!({"token": ADMIN, "api_token": ADMIN}).to_string();
+        let new = NewSecret { value: Some(admin.as_str().into()), ..NewSecret::default() };
+        store.create("admin", new).unwrap();
         Self { files, store, secret: SecretId::parse("rotated").unwrap() }
     }
 
@@ -131,7 +134,10 @@ impl Place {
         turn: &Turn,
     ) -> Result<Outcome, Error> {
         let spec = self.files.path("spec.toml");
-        let environment = Environment::from([("ROTATION_SPEC", spec.to_str().unwrap())]);
+        let environment = Environment::from([
+            ("ROTATION_SPEC", spec.to_str().unwrap()),
+            ("ADMIN_SECRET", "admin"),
+        ]);
         let rotator = rotate_api::rotator(&environment)?;
         let (secret, token) = (self.secret.clone(), token.clone());
         let event = RotationEvent { step, secret, token, rotation_token: None };

@@ -136,7 +136,7 @@ async fn preflight_and_inspect_ask_the_vendor_and_change_nothing() {
     let double = Double::start(doubles::influxdb).await.unwrap();
     let key = double.arrange(None);
     let secret = json!({"masterarn": "admin", "authorization_id": key.id, "org_id": "org",
-        "permissions": [{"action": "read"}], "token": key.value});
+        "token": key.value});
     let text = redirected(&specification("influxdb.toml"), &double);
     for (admin, ready) in [(super::support::ADMIN, true), ("wrong", false)] {
         let files = Files::new(&text, &secret.to_string(), Some(&json!({"token": admin})));

@@ -30,13 +30,13 @@ struct Vendor {
 #[rustfmt::skip]
 const VENDORS: [Vendor; 7] = [
     Vendor { file: "sendgrid.toml", manner: doubles::sendgrid, key: "api_key", cap: Some(100),
-        secret: |key| json!({"masterarn": "admin", "api_key_id": key.id, "scopes": ["mail.send"]}),
+        secret: |key| json!({"masterarn": "admin", "api_key_id": key.id, "api_key": format!("SG.{}.{}", key.id, key.value)}),
         admin: || json!({"api_key": ADMIN}) },
     Vendor { file: "cloudflare.toml", manner: doubles::cloudflare, key: "token", cap: None,
-        secret: |key| json!({"masterarn": "admin", "token_id": key.id, "policies": [{"effect": "allow"}]}),
+        secret: |key| json!({"masterarn": "admin", "token_id": key.id}),
         admin: || json!({"token": ADMIN}) },
     Vendor { file: "okta-client-secret.toml", manner: doubles::okta, key: "client_secret", cap: Some(2),
-        secret: |key| json!({"masterarn": "admin", "app_id": "0oaapp", "client_id": "0oaclient", "secret_id": key.id}),
+        secret: |key| json!({"masterarn": "admin", "client_id": "0oaclient", "secret_id": key.id}),
         admin: || json!({"api_token": ADMIN}) },
     Vendor { file: "entra-client-secret.toml", manner: doubles::entra, key: "client_secret", cap: None,
         secret: |key| json!({"tenant_id": "tenant", "object_id": "object", "client_id": "app", "key_id": key.id}),
@@ -44,7 +44,7 @@ const VENDORS: [Vendor; 7] = [
     Vendor { file: "grafana-password.toml", manner: doubles::grafana, key: "password", cap: None,
         secret: |_| json!({"username": "rotated"}), admin: || Value::Null },
     Vendor { file: "influxdb.toml", manner: doubles::influxdb, key: "token", cap: None,
-        secret: |key| json!({"masterarn": "admin", "authorization_id": key.id, "org_id": "org", "permissions": [{"action": "read"}]}),
+        secret: |key| json!({"masterarn": "admin", "authorization_id": key.id, "org_id": "org"}),
         admin: || json!({"token": ADMIN}) },
     Vendor { file: "twilio.toml", manner: doubles::twilio, key: "secret", cap: None,
         secret: |key| json!({"masterarn": "admin", "account_sid": "AC1", "sid": key.id}),
@@ -100,6 +100,11 @@ struct Seen {
     most: usize,
 }
 
+/// What the double knows of a key: some vendors put the id before it.
+fn bare(value: &str) -> &str {
+    value.rsplit('.').next().unwrap()
+}
+
 async fn use_current(double: &Double, files: &Files, key: &str, ended: &AtomicBool) -> Seen {
     let mut seen = Seen::default();
     while !ended.load(Ordering::Relaxed) {
@@ -107,7 +112,7 @@ async fn use_current(double: &Double, files: &Files, key: &str, ended: &AtomicBo
         let secret: Value = serde_json::from_str(&files.secret()).unwrap();
         let value = secret[key].as_str().unwrap();
         seen.calls += 1;
-        seen.failed += u32::from(!double.works(value));
+        seen.failed += u32::from(!double.works(bare(value)));
         let live = double.live().len();
         seen.most = seen.most.max(live);
         if seen.values.last().is_none_or(|(last, _)| last != value) {
@@ -134,7 +139,9 @@ async fn rotate_three_times(vendor: &Vendor) {
     double.limits(vendor.cap, 0);
     let first = double.arrange(None);
     let mut secret = (vendor.secret)(&first);
-    secret[vendor.key] = first.value.as_str().into();
+    if secret[vendor.key].is_null() {
+        secret[vendor.key] = first.value.as_str().into();
+    }
     let admin = (vendor.admin)();
     let text = specification(vendor.file);
     let issues = Specification::read(&text).unwrap().issues();
@@ -153,11 +160,14 @@ async fn rotate_three_times(vendor: &Vendor) {
     assert!(output.status.success(), "{}: {shown}", vendor.file);
     let lived: Vec<usize> = seen.values.iter().map(|(_, live)| *live).collect();
     let two = if issues { 2 } else { 1 };
-    assert_eq!(lived, [1, two, two, two], "{}", vendor.file);
+    // The first one carries no label. Where nothing says that it is the key that the secret's id
+    // names, it is left for a person to revoke.
+    let first = usize::from(vendor.file.starts_with("entra"));
+    assert_eq!(lived, [1, two, two + first, two + first], "{}", vendor.file);
     let cap = vendor.cap.unwrap_or(usize::MAX);
-    assert!(seen.most <= cap.min(3), "{}: {} keys lived at once", vendor.file, seen.most);
-    let works: Vec<bool> = seen.values.iter().map(|(value, _)| double.works(value)).collect();
-    assert_eq!(works, [false, false, issues, true], "{}", vendor.file);
+    assert!(seen.most <= cap.min(3 + first), "{}: {} keys lived at once", vendor.file, seen.most);
+    let works: Vec<bool> = seen.values.iter().map(|(value, _)| double.works(bare(value))).collect();
+    assert_eq!(works, [first == 1, false, issues, true], "{}", vendor.file);
     assert!(seen.values.iter().all(|(value, _)| !shown.contains(value)), "{}", vendor.file);
     assert!(!shown.contains(ADMIN) && seen.calls > 100, "{}: {} calls", vendor.file, seen.calls);
     // What is set in place cannot work beside what it replaces.

@@ -5,7 +5,7 @@ mod shape;
 
 use std::fmt;
 
-use super::{Document, Parts, Presentation, Template};
+use super::{Document, Hole, Parts, Presentation, Template};
 
 /// What is wrong with a specification, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +75,22 @@ impl Specification {
     /// Whether requests are made by the admin.
     pub fn needs_admin(&self) -> bool {
         self.document.admin.is_some()
+    }
+}
+
+impl Document {
+    /// Whether the vendor says that the id in a secret is that of the key beside it.
+    pub(crate) fn binds(&self) -> bool {
+        let described = self.describe.as_ref().is_some_and(|describe| describe.key.is_some());
+        described || self.verify.id.is_some() || self.secret.key_begins.is_some() || self.shows_id()
+    }
+
+    /// Whether the id is shown with the key, as a user's name is with a password.
+    pub(crate) fn shows_id(&self) -> bool {
+        let id = Hole::Secret(Some(self.secret.id.clone()));
+        let shown = self.credential.templates().into_iter();
+        let mut shown = shown.filter_map(|text| Template::read(text).ok());
+        shown.any(|template| template.holes().any(|hole| *hole == id))
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 pub use check::{Complaint, Specification};
 pub use presentation::{Basic, ClientCredentials, Named, Presentation};
 pub use request::{
-    Body, Caller, Issue, IssueAnswer, List, Pages, Revoke, TimeFormat, Update, Verify,
+    Body, Caller, Describe, Issue, IssueAnswer, List, Pages, Revoke, TimeFormat, Update, Verify,
 };
 
 pub(crate) use check::places_key;
@@ -38,13 +38,15 @@ pub struct Document {
     /// How the credential is shown to the vendor.
     pub credential: Presentation,
     /// How the admin's credential is shown. Its secret is named by the function's variable
-    /// `ADMIN_SECRET`, or, where that is not set, by the rotated secret's field `masterarn`.
+    /// `ADMIN_SECRET`; where that lists several, by the rotated secret's field `masterarn`.
     pub admin: Option<Presentation>,
     /// What the vendor offers.
     #[serde(default)]
     pub terms: Terms,
     /// Asks whether a credential works.
     pub verify: Verify,
+    /// Looks at one key, for its rights or to see whose value it has; `{id}` is the id in the secret.
+    pub describe: Option<Describe>,
     /// For keys that the vendor makes: makes one.
     pub issue: Option<Issue>,
     /// For keys that the vendor makes: lists them.
@@ -68,6 +70,9 @@ pub struct SecretShape {
     pub key: String,
     /// The field that holds the vendor's name for the key, where the vendor makes keys.
     pub id: String,
+    /// How a key begins, where the id is part of it, as in `SG.{id}.`. It proves that key and id
+    /// belong together.
+    pub key_begins: Option<String>,
     /// What a generated credential leaves out, unless the function's `EXCLUDE_CHARACTERS` says
     /// otherwise.
     pub exclude_characters: String,
@@ -79,6 +84,7 @@ impl Default for SecretShape {
             plain_text: false,
             key: "key".to_owned(),
             id: "key_id".to_owned(),
+            key_begins: None,
             exclude_characters: "/@\"'\\".to_owned(),
         }
     }
@@ -97,6 +103,9 @@ pub struct Terms {
     pub propagation_seconds: u64,
     /// How long a key works on, at the least, after the next one was issued.
     pub grace_seconds: u64,
+    /// How many values an update tries in one step, at most six: fewer than the vendor locks an
+    /// account after.
+    pub attempts: usize,
     /// How many requests a second the vendor allows.
     pub requests_per_second: Option<u32>,
 }
@@ -108,6 +117,7 @@ impl Default for Terms {
             keys: None,
             propagation_seconds: 0,
             grace_seconds: 0,
+            attempts: 6,
             requests_per_second: None,
         }
     }

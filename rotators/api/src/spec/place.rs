@@ -3,6 +3,8 @@
 use fourstep::{Error, ErrorKind, Secret};
 use serde_json::Value;
 
+use crate::answer::strange;
+
 /// What a placeholder stands for. `None` is the whole of a plain text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Hole {
@@ -14,8 +16,10 @@ pub(crate) enum Hole {
     Admin(Option<String>),
     /// The label of a new key.
     Label,
-    /// The vendor's name for the key that is revoked.
+    /// The vendor's name for the key that is revoked, or looked at.
     Id,
+    /// What stands at a JSON Pointer in what the vendor says of the current key.
+    Described(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,12 +40,13 @@ pub(crate) struct Values<'a> {
     pub(crate) admin: Option<&'a Secret>,
     pub(crate) label: Option<&'a str>,
     pub(crate) id: Option<&'a str>,
+    pub(crate) described: Option<&'a Value>,
 }
 
 impl<'a> Values<'a> {
     /// Only a secret.
     pub(crate) fn of(secret: &'a Secret) -> Self {
-        Self { secret, new: None, admin: None, label: None, id: None }
+        Self { secret, new: None, admin: None, label: None, id: None, described: None }
     }
 
     fn value(&self, hole: &Hole) -> Result<Value, Error> {
@@ -58,6 +63,11 @@ impl<'a> Values<'a> {
             }
             Hole::Label => text(self.label),
             Hole::Id => text(self.id),
+            Hole::Described(pointer) => {
+                let missing = || strange(format!("describe: the answer has no {pointer:?}"));
+                let found = self.described.map(|all| all.pointer(pointer).ok_or_else(missing));
+                found.transpose()?.cloned()
+            }
         };
         // Which placeholder may stand where is checked when the specification is read.
         placed.ok_or_else(|| {
@@ -111,6 +121,7 @@ impl Hole {
             Some(("secret", name)) => Self::Secret(field(name)?),
             Some(("new", name)) => Self::New(field(name)?),
             Some(("admin", name)) => Self::Admin(field(name)?),
+            Some(("described", name)) if name.starts_with('/') => Self::Described(name.to_owned()),
             Some(_) => return None,
         })
     }
@@ -123,6 +134,7 @@ impl Hole {
             Self::Admin(field) => ("admin", field.as_deref()),
             Self::Label => ("label", None),
             Self::Id => ("id", None),
+            Self::Described(pointer) => ("described", Some(pointer.as_str())),
         };
         field.map_or_else(|| whose.to_owned(), |field| format!("{whose}.{field}"))
     }
@@ -151,7 +163,8 @@ impl Template {
                     let hole = Hole::read(&name).ok_or_else(|| {
                         format!(
                             "{{{name}}} is no placeholder; there are {{secret.FIELD}}, \
-                             {{new.FIELD}}, {{admin.FIELD}}, {{label}} and {{id}}, and {{{{ is a brace"
+                             {{new.FIELD}}, {{admin.FIELD}}, {{described./POINTER}}, {{label}} and \
+                             {{id}}, and {{{{ is a brace"
                         )
                     })?;
                     if !literal.is_empty() {

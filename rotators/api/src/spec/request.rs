@@ -26,7 +26,7 @@ macro_rules! requests {
         $(#[$meaning])*
         ///
         /// Placeholders stand in braces: `{secret.FIELD}`, `{admin.FIELD}`, `{label}`, `{id}`, in
-        /// an update `{new.FIELD}`; `{secret}` and `{new}` where the secret is a plain text. `{{`
+        /// an update `{new.FIELD}`, in `[issue]` `{described.POINTER}`; `{secret}` and `{new}` where the secret is a plain text. `{{`
         /// and `}}` are braces. A value stays a value where it is placed: it cannot add a segment,
         /// a pair, a header or a field.
         #[derive(Debug, Clone, Deserialize)]
@@ -78,6 +78,7 @@ macro_rules! requests {
                     form: self.form.as_ref(),
                     ok: &self.ok,
                     expect: &self.expect,
+                    fenced: false,
                 }
             }
         }
@@ -97,6 +98,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) form: Option<&'a BTreeMap<String, String>>,
     pub(crate) ok: &'a [u16],
     pub(crate) expect: &'a BTreeMap<String, Value>,
+    /// Whether it is made behind the fence, where nothing is waited for.
+    pub(crate) fenced: bool,
 }
 
 /// A JSON body: a table whose strings may hold placeholders.
@@ -116,6 +119,16 @@ requests! {
         /// What in an `ok` answer says that the credential does not work.
         #[serde(default)]
         pub rejected_when: BTreeMap<String, Value>,
+        /// In the answer: the id of the key that was shown. It proves that key and id belong together.
+        pub id: Option<String>,
+    }
+
+    /// Looks at one key. What its answer holds can be placed in `[issue]` as
+    /// `{described.POINTER}`, so that the new key has the rights of the current one.
+    Describe {
+        /// In the answer: the key itself, where the vendor shows it. It proves that key and id belong
+        /// together.
+        pub key: Option<String>,
     }
 
     /// Makes a key.
@@ -124,6 +137,11 @@ requests! {
         /// else: a key is revoked then. Where there is none, set `keys` in `[terms]`.
         #[serde(default)]
         pub full: Vec<u16>,
+        /// Fields of the secret that the body, the query, the form or a header may place though an
+        /// admin makes the request. Whoever may write the secret decides what stands in them, so none
+        /// may decide what the new key can do: see `[describe]`.
+        #[serde(default)]
+        pub trusted_fields: Vec<String>,
         /// Where the new key is in the answer.
         pub answer: IssueAnswer,
     }
@@ -148,9 +166,9 @@ requests! {
     /// Sets a new value.
     Update {
         /// The statuses by which the vendor says that the old value is not the one that works; nothing
-        /// was changed.
-        #[serde(default = "unauthorized")]
-        pub stale: Vec<u16>,
+        /// was changed. 401, where the admin does not make the request: 401 and 403 to an admin are
+        /// about the admin.
+        pub stale: Option<Vec<u16>>,
         /// The statuses by which the vendor refuses the new value, by a policy; nothing was changed.
         #[serde(default)]
         pub refused: Vec<u16>,
@@ -161,6 +179,17 @@ requests! {
         /// The statuses that mean that the key is gone already.
         #[serde(default)]
         pub gone: Vec<u16>,
+    }
+}
+
+impl Update {
+    /// The statuses that say that the old value is not the one that works.
+    pub(crate) fn stale(&self) -> Vec<u16> {
+        match (&self.stale, self.by) {
+            (Some(stale), _) => stale.clone(),
+            (None, Caller::Admin) => Vec::new(),
+            (None, _) => unauthorized(),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Check;
 use crate::address::Address;
-use crate::spec::{Caller, Document, Hole, Pages, Parts, Presentation, Template};
+use crate::spec::{Caller, Document, Hole, Issue, Pages, Parts, Presentation, Template};
 
 /// Headers that the client sets itself.
 const RESERVED: [&str; 6] =
@@ -18,11 +18,12 @@ struct Allowed {
     new: bool,
     label: bool,
     id: bool,
+    described: bool,
 }
 
 impl Allowed {
     const fn only(table: &'static str) -> Self {
-        Self { table, new: false, label: false, id: false }
+        Self { table, new: false, label: false, id: false, described: false }
     }
 }
 
@@ -36,8 +37,28 @@ pub(super) fn document(document: &Document, check: &mut Check<'_>) {
     request(Allowed::only("verify"), &verify.parts(), document, check);
     refusals("verify", "rejected", &verify.rejected, check);
     pointers("verify", verify.rejected_when.keys().map(String::as_str), check);
+    pointers("verify", verify.id.as_deref().into_iter(), check);
+    if let Some(describe) = &document.describe {
+        let allowed = Allowed { id: true, ..Allowed::only("describe") };
+        request(allowed, &describe.parts(), document, check);
+        pointers("describe", describe.key.as_deref().into_iter(), check);
+        if !holes(&describe.parts()).contains(&Hole::Id) {
+            check.complain("describe", "", "[describe] does not place {id}: which key?");
+        }
+    }
+    if let Some(begins) = document.secret.key_begins.as_deref()
+        && !begins.contains("{id}")
+    {
+        check.complain(
+            "secret",
+            "key_begins",
+            "key_begins does not place {id}, so it proves nothing",
+        );
+    }
     if let Some(issue) = &document.issue {
-        request(Allowed { label: true, ..Allowed::only("issue") }, &issue.parts(), document, check);
+        let allowed = Allowed { label: true, described: true, ..Allowed::only("issue") };
+        request(allowed, &issue.parts(), document, check);
+        rights(issue, document, check);
         refusals("issue", "full", &issue.full, check);
         let answer = &issue.answer;
         let fields = answer.fields.values().map(String::as_str);
@@ -57,16 +78,59 @@ pub(super) fn document(document: &Document, check: &mut Check<'_>) {
         let parts = revoke.parts();
         request(Allowed { id: true, ..Allowed::only("revoke") }, &parts, document, check);
         refusals("revoke", "gone", &revoke.gone, check);
-        let read = templates(&parts).into_iter().filter_map(|text| Template::read(text).ok());
-        if !read.into_iter().any(|one| one.holes().any(|hole| *hole == Hole::Id)) {
+        if !holes(&parts).contains(&Hole::Id) {
             check.complain("revoke", parts.path, "[[revoke]] does not place {id}: which key?");
         }
     }
     if let Some(update) = &document.update {
         request(Allowed { new: true, ..Allowed::only("update") }, &update.parts(), document, check);
-        refusals("update", "stale", &update.stale, check);
+        refusals("update", "stale", &update.stale(), check);
+        if update.by == Caller::Admin && update.stale().iter().any(|one| [401, 403].contains(one)) {
+            let what = "401 and 403 to the admin are about the admin, not about the old value";
+            check.complain("update", "stale", what);
+        }
         refusals("update", "refused", &update.refused, check);
     }
+}
+
+/// Rights of a key that an admin makes must not come from the secret: whoever may write it could ask
+/// for everything that the admin may do.
+fn rights(issue: &Issue, document: &Document, check: &mut Check<'_>) {
+    let parts = issue.parts();
+    let within_path = Template::read(parts.path);
+    for hole in holes(&parts) {
+        let told = format!("{{{}}}", hole.name());
+        match &hole {
+            Hole::Secret(Some(field)) if parts.by == Caller::Admin => {
+                let in_path = within_path.iter().any(|path| path.holes().any(|one| *one == hole));
+                if !in_path && !issue.trusted_fields.contains(field) {
+                    let what = format!(
+                        "{told} lets whoever may write the secret decide what the admin makes; copy \
+                         it from the current key ({{described./POINTER}}), or list the field in \
+                         trusted_fields"
+                    );
+                    check.complain("issue", &told, what);
+                }
+            }
+            Hole::Described(_) if document.describe.is_none() => {
+                check.complain("issue", &told, format!("{told} needs [describe]"));
+            }
+            Hole::Described(_) if !document.binds() => {
+                let what = format!(
+                    "{told} takes the rights of whatever key the secret names; prove that it is the \
+                     key beside it: id in [verify], key in [describe] or key_begins in [secret]"
+                );
+                check.complain("issue", &told, what);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Every placeholder of a request.
+fn holes(parts: &Parts<'_>) -> Vec<Hole> {
+    let read = templates(parts).into_iter().filter_map(|text| Template::read(text).ok());
+    read.flat_map(|template| template.holes().cloned().collect::<Vec<_>>()).collect()
 }
 
 /// Every template of a request.
@@ -173,7 +237,8 @@ fn template(allowed: Allowed, text: &str, document: &Document, check: &mut Check
             }
             Hole::New(_) if !allowed.new => Some("only [update] has a new value"),
             Hole::Label if !allowed.label => Some("only [issue] has a label"),
-            Hole::Id if !allowed.id => Some("only [[revoke]] has an id"),
+            Hole::Id if !allowed.id => Some("only [describe] and [[revoke]] have an id"),
+            Hole::Described(_) if !allowed.described => Some("only [issue] copies from a key"),
             _ => None,
         };
         if let Some(why) = why {

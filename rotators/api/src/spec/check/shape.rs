@@ -87,8 +87,15 @@ fn new_hole(document: &Document) -> Hole {
 
 /// What is known of the vendor must be enough to tell which key may go.
 pub(super) fn terms(document: &Document, check: &mut Check<'_>) {
-    let (Some(issue), Some(list)) = (&document.issue, &document.list) else { return };
     let terms = &document.terms;
+    if !(2..=6).contains(&terms.attempts) {
+        check.complain(
+            "terms",
+            "attempts",
+            "attempts is between 2, for the old value and the new, and 6",
+        );
+    }
+    let (Some(issue), Some(list)) = (&document.issue, &document.list) else { return };
     let places = super::parts::templates(&issue.parts()).into_iter();
     let mut places = places.filter_map(|text| Template::read(text).ok());
     let labelled = places.any(|template| template.holes().any(|hole| *hole == Hole::Label));

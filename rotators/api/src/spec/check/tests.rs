@@ -101,7 +101,7 @@ fn what_is_no_specification_is_refused_with_its_line() {
         line 1: string values must be quoted, expected literal string
         line 11: invalid basic string, expected `"`
         line 11: duplicate key
-        line 11: unknown field `pth`, expected one of `method`, `base_url`, `path`, `by`, `query`, `headers`, `json`, `form`, `ok`, `expect`, `rejected`, `rejected_when`
+        line 11: unknown field `pth`, expected one of `method`, `base_url`, `path`, `by`, `query`, `headers`, `json`, `form`, `ok`, `expect`, `rejected`, `rejected_when`, `id`
         line 1: missing field `base_url`
         line 7: invalid type: integer `7`, expected a string
         line 7: unknown variant `digest`, expected one of `bearer`, `basic`, `header`, `query`, `client_credentials`
@@ -141,6 +141,11 @@ fn what_cannot_be_right_is_refused_with_its_line() {
         ("[list]", "[terms]\nownership = \"stored\"\nkeys = 2\n\n[list]"),
         ("[list]", "[terms]\nkeys = 1\nrequests_per_second = 0\n\n[list]"),
         ("path = \"/keys\"", "path = \"/keys\"\nfull = [403]"),
+        ("path = \"/keys\"", "path = \"/keys\"\nby = \"admin\""),
+        ("\"{label}\"", "\"{label}\", of = \"{described./of}\""),
+        ("[list]", "[describe]\nmethod = \"GET\"\npath = \"/keys/\"\n\n[list]"),
+        ("[list]", "[secret]\nkey_begins = \"SG.\"\n\n[list]"),
+        ("[update]", "[terms]\nattempts = 9\n\n[update]\nby = \"admin\"\nstale = [401]"),
         ("[list]", "[secret]\nplain_text = true\n\n[list]"),
         ("\"{new}\"", "\"{secret}\""),
         ("\"{new}\"", "\"{new.password}\""),
@@ -149,7 +154,7 @@ fn what_cannot_be_right_is_refused_with_its_line() {
     expect![[r#"
         line 4: the URL "http://plain.example/v1" must be https; http is for 127.0.0.1 and [::1] in tests
         line 4: the URL "https://{secret.host}/v1" cannot be read
-        line 4: the URL "https://me:word@plain.example/v1" holds a user; credentials stand in [credential]
+        line 4: the URL "given" holds a user; credentials stand in [credential]
         line 6: [credential] does not show {secret.key}, so it proves nothing
         line 6: [credential] does not show {secret.key}, so it proves nothing
         line 7: {secret.key is not closed; {{ is a brace
@@ -168,7 +173,7 @@ fn what_cannot_be_right_is_refused_with_its_line() {
         line 10: the method is GET, POST, PUT, PATCH or DELETE
         line 10: GET has no body
         line 13: [issue] does not place {label}; place it in the key's name, or set ownership in [terms] to "stored" or "account"
-        line 16: {id} cannot stand here: only [[revoke]] has an id
+        line 16: {id} cannot stand here: only [describe] and [[revoke]] have an id
         line 13: [issue] does not place {label}; place it in the key's name, or set ownership in [terms] to "stored" or "account"
         line 22: [list] does not say where the label is: label = "/name"
         line 27: "name" is no JSON Pointer: these begin with a slash
@@ -179,6 +184,14 @@ fn what_cannot_be_right_is_refused_with_its_line() {
         line 23: a vendor that allows one key has no room for a new one beside it
         line 24: no request at all is allowed by that
         line 16: 403 may mean other things than that there is no room, and a key is revoked then; set keys in [terms] instead
+        line 16: by = "admin" needs [admin], which says how it is shown
+        line 17: {secret.scope} lets whoever may write the secret decide what the admin makes; copy it from the current key ({described./POINTER}), or list the field in trusted_fields
+        line 16: {described./of} needs [describe]
+        line 22: [describe] does not place {id}: which key?
+        line 23: key_begins does not place {id}, so it proves nothing
+        line 17: attempts is between 2, for the old value and the new, and 6
+        line 20: by = "admin" needs [admin], which says how it is shown
+        line 21: 401 and 403 to the admin are about the admin, not about the old value
         line 6: [credential] does not show {secret}, so it proves nothing
         line 7: {secret.key} cannot stand here: the secret is a plain text and has no fields
         line 16: {secret.scope} cannot stand here: the secret is a plain text and has no fields
