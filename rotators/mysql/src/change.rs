@@ -11,6 +11,7 @@ use fourstep::{CHANGE_TIME, Error, ErrorKind, SecretString, Turn};
 use crate::Mysql;
 use crate::errors::{self, NoChange};
 use crate::password::PasswordFormat;
+use crate::preflight::other_methods;
 use crate::server::Flavour;
 use crate::session::{Failure, Session};
 use crate::sql::{self, Statement};
@@ -20,6 +21,9 @@ pub(crate) const UNCHANGED: &str = "nothing was changed";
 
 /// What a [`Gate`] is waited for by.
 pub(crate) type Passing<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
+
+/// ER_SPECIFIC_ACCESS_DENIED_ERROR.
+const NO_PRIVILEGE: u16 = 1227;
 
 /// What is passed behind the account's lock and immediately before each change: the fence.
 pub(crate) type Gate<'a> = &'a (dyn Fn() -> Passing<'a> + Sync);
@@ -62,6 +66,10 @@ impl Mysql {
     ) -> Result<(), Error> {
         let weak = self.transport.allow_weak_authentication;
         let obstacle = session.server.obstacle().or_else(|| self.format.obstacle(session, weak));
+        let obstacle = match (obstacle, session.server.flavour) {
+            (None, Flavour::Mariadb) => other_methods(session, turn).await.unwrap_or_else(Some),
+            (obstacle, _) => obstacle,
+        };
         if let Some(error) = obstacle {
             return Err(error.caused_by(UNCHANGED));
         }
@@ -89,15 +97,16 @@ impl Mysql {
         // REPLACE because the account may require it.
         let opened_with = session.terms.password.clone();
         let swap = Statement::alter_user(password, Some(&opened_with), false);
-        match exchange(session, &swap, gate, turn).await {
+        let two = match exchange(session, &swap, gate, turn).await {
             // The session was opened by the secondary password of two.
             Err(NoChange::NotPrimary) => {
                 let set = Statement::alter_user(password, None, false);
                 exchange(session, &set, gate, turn).await?;
+                true
             }
-            swapped => swapped?,
-        }
-        discard(session, turn).await;
+            swapped => swapped.map(|()| false)?,
+        };
+        discard(session, two, turn).await;
         Ok(())
     }
 }
@@ -122,13 +131,30 @@ pub(crate) async fn begin(
             .await
             .map_err(|error| error.caused_by(UNCHANGED))?;
         if taken.as_deref() != Some("1") {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                "another rotation of this account holds the lock; nothing was changed, retry",
-            ));
+            return Err(held(session, account, turn).await);
         }
     }
     Ok(())
+}
+
+/// The error of a lock that another session has. Whoever logs in at the server can take it and keep
+/// it, so its holder is named.
+async fn held(session: &mut Session, account: &str, turn: &Turn) -> Error {
+    let error = Error::new(
+        ErrorKind::Conflict,
+        "another rotation of this account holds the lock; nothing was changed, retry",
+    );
+    let holder = session.ask("the lock's holder", &sql::lock_holder(account), turn).await;
+    // Only a number is repeated: the server was sent the password.
+    let holder = holder.ok().and_then(|[holder]| holder?.parse::<u64>().ok());
+    match holder {
+        Some(holder) => error.caused_by(format!(
+            "the server's connection {holder} has it; if that is no rotation, an administrator ends \
+             it with KILL {holder}"
+        )),
+        // Given back meanwhile, or not to be found out.
+        None => error,
+    }
 }
 
 /// Passes the gate and sends the statement that changes a password: the only place that does.
@@ -152,11 +178,20 @@ pub(crate) async fn exchange(
     }
 }
 
-/// Drops a password that another strategy retained, so that an old one does not live on. An account
-/// without the privilege has none, unless an administrator gave it one.
-async fn discard(session: &mut Session, turn: &Turn) {
+/// Drops a password that another strategy retained, so that an old one does not live on. Where
+/// nothing shows that there are `two`, an account without the privilege has none, unless an
+/// administrator gave it one or took the privilege.
+async fn discard(session: &mut Session, two: bool, turn: &Turn) {
     match session.run("DISCARD OLD PASSWORD", sql::DISCARD, turn).await {
-        Ok(_) | Err(Failure::Refused(_)) => {}
+        Ok(_) => {}
+        Err(Failure::Refused(refusal)) if refusal.number == NO_PRIVILEGE && !two => {}
+        Err(Failure::Refused(refusal)) => turn.warn(format!(
+            "the password was changed, but an older one {} logging in beside it: the server refused \
+             to drop it ({}); an administrator must run ALTER USER ... DISCARD OLD PASSWORD for the \
+             account",
+            if two { "goes on" } else { "may go on" },
+            refusal.code()
+        )),
         Err(Failure::Lost(error) | Failure::Late(error)) => turn.warn(format!(
             "the password was changed, but whether an older one was dropped is not known: {error}"
         )),

@@ -53,9 +53,10 @@ impl DualPasswords for Mysql {
         let mut findings: Vec<_> = one_password(&session).map(Finding::Fails).into_iter().collect();
         if findings.is_empty() {
             let what = "a look at the user's privileges";
-            let grants = session.run(what, "SHOW GRANTS", turn).await.map_err(|fail| fail.of(what));
-            let grants = grants?.into_iter().flatten().flatten();
-            if !grants.into_iter().any(|grant| lets_retain(&grant)) {
+            // A user with rights on thousands of tables has a row for each.
+            let enough = |row: &[_]| row.iter().flatten().any(|grant: &String| lets_retain(grant));
+            let grants = session.find(what, "SHOW GRANTS", enough, turn).await;
+            if grants.map_err(|fail| fail.of(what))?.is_empty() {
                 findings.push(Finding::Fails(not_privileged()));
             }
         }

@@ -56,7 +56,7 @@ async fn session(
     if let Attempt::Refused(_) = log_in(&mut wire, &login).await? {
         return Ok(Session::Refused);
     }
-    Ok(match query(&mut wire.channel, "SELECT 1").await? {
+    Ok(match query(&mut wire.channel, "SELECT 1", |_| true).await? {
         Answer::Rows(rows) => Session::Open(Some(rows.len())),
         Answer::Refused(_) => Session::Open(None),
     })

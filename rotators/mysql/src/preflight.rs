@@ -25,7 +25,11 @@ impl Mysql {
         let mut findings: Vec<_> = obstacles.into_iter().flatten().map(Finding::Fails).collect();
         match session.server.flavour {
             Flavour::Mysql => findings.extend(lock_out(&mut session, login, turn).await?),
-            Flavour::Mariadb => findings.extend(self.hash_refused(&mut session, turn).await?),
+            Flavour::Mariadb => {
+                let other = other_methods(&mut session, turn).await?;
+                findings.extend(other.map(Finding::Fails));
+                findings.extend(self.hash_refused(&mut session, turn).await?);
+            }
         }
         session.close(turn).await;
         Ok(findings)
@@ -55,14 +59,53 @@ impl Mysql {
     }
 }
 
+/// The session's own account, in one row of one column.
+const ACCOUNT: &str = "SHOW CREATE USER CURRENT_USER()";
+
+/// The error of an account of MariaDB's that logs in by one method or by another: `SET PASSWORD`
+/// changes one alone, and the old password goes on logging in by the other.
+pub(crate) async fn other_methods(
+    session: &mut Session,
+    turn: &Turn,
+) -> Result<Option<Error>, Error> {
+    let [account] = session.ask("a look at the account", ACCOUNT, turn).await?;
+    Ok(account.is_none_or(|account| names_other_methods(&account)).then(|| {
+        Error::new(
+            ErrorKind::Unsupported,
+            "the account has more than one authentication plugin (IDENTIFIED VIA ... OR ...), and \
+             by another than the first the old password would go on working; run ALTER USER ... \
+             IDENTIFIED VIA mysql_native_password USING PASSWORD(...)",
+        )
+    }))
+}
+
+/// Whether OR, which stands between methods only, is outside the quotes in what MariaDB's SHOW
+/// CREATE USER says. By `sql_mode` names are in backticks or quotation marks.
+fn names_other_methods(account: &str) -> bool {
+    let mut quote = None;
+    let mut outside = String::new();
+    let mut letters = account.chars();
+    while let Some(letter) = letters.next() {
+        match quote {
+            // A doubled one ends the quote and begins it again.
+            Some(open) if letter == open => quote = None,
+            // In texts, not in names, MariaDB doubles backslashes, whatever the `sql_mode`.
+            Some('\'') if letter == '\\' => drop(letters.next()),
+            Some(_) => {}
+            None if matches!(letter, '\'' | '"' | '`') => quote = Some(letter),
+            None => outside.push(letter),
+        }
+    }
+    outside.split_whitespace().any(|word| word == "OR")
+}
+
 /// Whether the account is locked after fewer refused logins than one step may have.
 async fn lock_out(
     session: &mut Session,
     login: &Login,
     turn: &Turn,
 ) -> Result<Option<Finding>, Error> {
-    let what = "a look at the account";
-    let [account] = session.ask(what, "SHOW CREATE USER CURRENT_USER()", turn).await?;
+    let [account] = session.ask("a look at the account", ACCOUNT, turn).await?;
     let attempts = attempts(account.as_deref().unwrap_or_default());
     Ok(attempts.filter(|attempts| *attempts <= MOST_REFUSED).map(|attempts| {
         Finding::Warns(format!(
@@ -84,6 +127,24 @@ fn attempts(account: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_or_outside_quotes_stands_between_methods() {
+        let native = "IDENTIFIED VIA mysql_native_password USING '*A0'";
+        for (account, several) in [
+            (format!("CREATE USER `a OR b`@`127.%` {native}"), false),
+            ("CREATE USER `app`@`%` IDENTIFIED BY PASSWORD '*A0'".to_owned(), false),
+            (format!("CREATE USER `app`@`%` {native} OR ed25519 USING 'kLw'"), true),
+            (format!("CREATE USER `t``o OR b`@`%` {native} OR unix_socket"), true),
+            (format!("CREATE USER \"o'a`\"@\"%\" {native} OR unix_socket REQUIRE SSL"), true),
+            (format!("CREATE USER `back\\`@`%` {native} OR unix_socket"), true),
+            (r"CREATE USER `a`@`%` IDENTIFIED VIA pam USING 'x\\' OR ed25519".to_owned(), true),
+            (r"CREATE USER `a`@`%` IDENTIFIED VIA pam USING 'it''s OR \\ x'".to_owned(), false),
+            (format!("CREATE USER `a`@`%` {native} REQUIRE SUBJECT '/O=a OR b'"), false),
+        ] {
+            assert_eq!(names_other_methods(&account), several, "{account}");
+        }
+    }
 
     #[test]
     fn the_attempts_are_read_where_they_are_limited() {

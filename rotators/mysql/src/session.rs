@@ -94,13 +94,25 @@ impl Session {
         statement: &str,
         turn: &Turn,
     ) -> Result<Vec<Vec<Option<String>>>, Failure> {
+        self.find(what, statement, |_| true, turn).await
+    }
+
+    /// Runs one statement that may have very many rows, and keeps these.
+    pub(crate) async fn find(
+        &mut self,
+        what: &str,
+        statement: &str,
+        keep: impl Fn(&[Option<String>]) -> bool,
+        turn: &Turn,
+    ) -> Result<Vec<Vec<Option<String>>>, Failure> {
         let Some(channel) = &mut self.channel else {
             let over = Error::new(ErrorKind::Internal, "the session is over");
             return Err(Failure::Lost(over));
         };
         // It stays so if this is dropped half-way.
         self.busy = true;
-        let answer = turn.deadline().bound(what, Duration::MAX, query(channel, statement)).await;
+        let answer = query(channel, statement, keep);
+        let answer = turn.deadline().bound(what, Duration::MAX, answer).await;
         let answer = answer.map_err(Failure::Late)?;
         self.busy = answer.is_err();
         match answer {

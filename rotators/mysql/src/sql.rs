@@ -112,7 +112,8 @@ pub(crate) fn limits(flavour: Flavour, left: Duration, lock: Duration) -> String
     let [left, lock] = [left, lock].map(|time| time.as_secs().clamp(1, 900));
     let statement = match flavour {
         Flavour::Mysql => String::new(),
-        Flavour::Mariadb => format!(", max_statement_time = {left}"),
+        // With `old_passwords` its PASSWORD() makes hashes that let nobody in: error 1275.
+        Flavour::Mariadb => format!(", max_statement_time = {left}, old_passwords = 0"),
     };
     format!(
         "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', wait_timeout = {left}, \
@@ -126,9 +127,18 @@ pub(crate) fn limits(flavour: Flavour, left: Duration, lock: Duration) -> String
 /// Locks are held per server: with several writers (group replication, Galera) they do not see
 /// each other's.
 pub(crate) fn lock(account: &str, wait: Duration) -> String {
-    // A lock's name has at most 64 characters and no case: a user's name may have more, and has one.
     let wait = wait.as_secs().clamp(1, 900);
-    format!("SELECT GET_LOCK('fourstep:{}', {wait})", account_key(account))
+    format!("SELECT GET_LOCK('{}', {wait})", lock_name(account))
+}
+
+/// Asks for the number of the session that holds the account's lock.
+pub(crate) fn lock_holder(account: &str) -> String {
+    format!("SELECT IS_USED_LOCK('{}')", lock_name(account))
+}
+
+/// A lock's name has at most 64 characters and no case: a user's name may have more, and has one.
+fn lock_name(account: &str) -> String {
+    format!("fourstep:{}", account_key(account))
 }
 
 #[cfg(test)]
@@ -149,6 +159,7 @@ mod tests {
             limits(Flavour::Mysql, Duration::from_secs(30), Duration::from_millis(400)),
             limits(Flavour::Mariadb, Duration::MAX, Duration::from_secs(26)),
             lock("app@%", Duration::from_secs(26)),
+            lock_holder("app@%"),
         ];
         expect![[r#"
             ALTER USER CURRENT_USER() IDENTIFIED BY 'n\e"w'
@@ -157,8 +168,9 @@ mod tests {
             SET PASSWORD = '*0EB0849E594F7976DB8001E4F10843B3E54914AE'
             SET PASSWORD = PASSWORD('o''ld')
             SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', wait_timeout = 30, lock_wait_timeout = 1
-            SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', wait_timeout = 900, lock_wait_timeout = 26, max_statement_time = 900
+            SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', wait_timeout = 900, lock_wait_timeout = 26, max_statement_time = 900, old_passwords = 0
             SELECT GET_LOCK('fourstep:564817E20F0104A83AF74845082AAB62', 26)
+            SELECT IS_USED_LOCK('fourstep:564817E20F0104A83AF74845082AAB62')
         "#]]
         .assert_eq(&format!("{}\n", text.join("\n")));
     }

@@ -11,6 +11,7 @@ use fourstep::users::{Attempt, Change, Database, Login, SslMode};
 use fourstep::{Deadline, Environment, Error, ErrorKind, ExposeSecret, Turn};
 
 use crate::errors::NoChange;
+use crate::password::PasswordFormat;
 use crate::{Mysql, Session, change, sql};
 
 /// A server and one user made on it for one test.
@@ -131,10 +132,13 @@ async fn rule_03_the_lock_keeps_a_second_rotation_out() {
         let Some(place) = Place::with_user(server, "locked", "first").await else { return };
         let mut holder = place.open(&place.login).await.unwrap();
         place.mysql.prepare(&mut holder, &place.login, &place.turn).await.unwrap();
+        let [number] = holder.ask("who", "SELECT CONNECTION_ID()", &place.turn).await.unwrap();
         let error = place.change(6, "second", true).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
         assert!(error.to_string().contains("holds the lock"), "{error}");
-        holder.close(&place.turn).await;
+        let way_out = format!("KILL {}", number.unwrap());
+        assert!(error.to_string().ends_with(&way_out), "{error}");
+        place.as_admin(&way_out).await;
         place.change(30, "second", true).await.unwrap();
         assert!(place.accepts("second").await);
     }
@@ -207,6 +211,21 @@ async fn rule_09_on_plaintext_a_password_that_could_not_log_in_is_refused_before
     let Some(mut place) = Place::with_user("MARIADB", "asked", "first").await else { return };
     place.login.ssl = SslMode::Plaintext;
     place.change(30, "second", true).await.unwrap();
+    assert!(place.accepts("second").await);
+}
+
+#[tokio::test]
+async fn a_password_in_plaintext_gets_a_hash_that_logs_in_whatever_old_passwords_says() {
+    let Some(mut place) = Place::with_user("MARIADB", "hashed", "first").await else { return };
+    place.mysql.format = PasswordFormat::Plaintext;
+    let mut session = place.open(&place.login).await.unwrap();
+    // As every session has it where the server is set so.
+    session.run("a setting", "SET SESSION old_passwords = 1", &place.turn).await.unwrap();
+    let gate = || -> std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
+        Box::pin(async { Ok(()) })
+    };
+    let (login, turn) = (&place.login, &place.turn);
+    place.mysql.change(session, login, &"second".into(), &gate, turn).await.unwrap();
     assert!(place.accepts("second").await);
 }
 

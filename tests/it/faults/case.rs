@@ -283,7 +283,8 @@ impl Case {
     }
 }
 
-/// Masks what differs from run to run: a time, as `5.0 s`, an age in days, and a port.
+/// Masks what differs from run to run: a time, as `5.0 s`, an age in days, a port, and a
+/// session.
 fn mask_number(before: &str, word: &str, after: &str) -> String {
     let bare = word.trim_end_matches(|c: char| !c.is_ascii_digit());
     let (front, rest) = (bare.trim_end_matches(|c: char| c.is_ascii_digit()), &word[bare.len()..]);
@@ -293,6 +294,7 @@ fn mask_number(before: &str, word: &str, after: &str) -> String {
     }
     match (before, after) {
         ("port", _) if number => format!("PORT{rest}"),
+        ("connection" | "KILL", _) if number => format!("N{rest}"),
         (_, after) if number && (after.starts_with('s') || after == "days" || after == "bytes") => {
             format!("N{rest}")
         }

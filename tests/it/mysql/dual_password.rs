@@ -190,6 +190,21 @@ async fn a_preflight_passes_and_warns_of_an_account_that_locks_early() {
 }
 
 #[tokio::test]
+async fn a_preflight_bears_with_a_user_that_has_rights_on_many_databases() {
+    let Some((server, user, stage)) = begin("many").await else { return };
+    // Each has a row of its own in SHOW GRANTS: 300 kB of them.
+    let rights = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER, EXECUTE, \
+                  CREATE TEMPORARY TABLES, LOCK TABLES, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, \
+                  ALTER ROUTINE, EVENT";
+    let grant = |number| format!("GRANT {rights} ON `{number:050}`.* TO '{}'@'127.%';", user.name);
+    server.arrange(&(0..1200).map(grant).collect::<String>()).await;
+    let token = stage.begin();
+    stage.put_pending(&token, &server.document(&user));
+    stage.step(Step::Test, &token).await.why();
+    server.arrange(&format!("DROP USER '{}'@'127.%'", user.name)).await;
+}
+
+#[tokio::test]
 async fn rule_15_a_password_that_the_policy_refuses_is_given_up_and_the_current_one_stays() {
     let Some((server, user, stage)) = begin("policy").await else { return };
     server.alter(&user, "PASSWORD HISTORY 5").await;

@@ -92,6 +92,27 @@ async fn rule_15_a_password_that_the_history_refuses_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_retained_password_that_the_user_may_not_drop_is_warned_about() {
+    let Some(server) = mysql() else { return };
+    let user = server.user("kept").await;
+    let stage = server.stage(&server.document(&user), &[]);
+    let account = format!("'{}'@'127.%'", user.name);
+    let change = "IDENTIFIED BY 'canary-second' RETAIN CURRENT PASSWORD";
+    server.arrange(&format!("ALTER USER {account} {change}")).await;
+    let token = stage.play(&[Step::Create]).await;
+    let ended = stage.step(Step::Set, &token).await;
+    ended.why();
+    let warned = |one: &String| {
+        one.contains("goes on logging in") && one.contains("ALTER USER ... DISCARD OLD PASSWORD")
+    };
+    assert!(ended.tally.warnings.iter().any(warned), "{:?}", ended.tally.warnings);
+    assert!(server.logs_in(&user.name, &stage.password(AWSPENDING)).await);
+    assert!(server.logs_in(&user.name, &user.password).await, "it does");
+    server.arrange(&format!("ALTER USER {account} DISCARD OLD PASSWORD")).await;
+    assert!(!server.logs_in(&user.name, &user.password).await);
+}
+
+#[tokio::test]
 async fn beyond_16_of_four_containers_at_once_one_changes_the_password() {
     for server in servers() {
         let user = server.user("raced").await;

@@ -5,7 +5,7 @@ use fourstep::{Effect, ErrorKind, Step};
 use serde_json::json;
 
 use super::{CREATE_AND_SET, with};
-use crate::support::mysql::servers;
+use crate::support::mysql::{mariadb, servers};
 
 #[tokio::test]
 async fn parity_17_30_a_pending_password_that_works_already_is_left_alone() {
@@ -57,7 +57,7 @@ async fn parity_22_23_another_user_or_host_in_pending_is_refused_before_any_conn
 #[tokio::test]
 async fn parity_25_a_strange_name_is_changed_and_no_other() {
     for server in servers() {
-        for stem in ["Q\"uo'te", "b\\ack%;s", "Upper", "a b@c", "Größe", "`tick`"] {
+        for stem in ["Q\"uo'te", "b\\ack%;s", "Upper", "a b@c", "Größe", "`tick`", "a OR b"] {
             let user = server.user(stem).await;
             let bystander = server.user(stem).await;
             let stage = server.stage(&server.document(&user), &[]);
@@ -118,6 +118,41 @@ async fn parity_29_each_server_gets_the_statement_it_knows_for_any_host_pattern(
         let changed = before.lines().filter(|line| !after.contains(line)).count();
         assert_eq!((before.lines().count(), changed), (2, 1), "{before}{after}");
     }
+}
+
+#[tokio::test]
+async fn an_account_with_a_choice_of_plugins_is_refused_before_any_change() {
+    let Some(server) = mariadb() else { return };
+    let user = server.user("choice").await;
+    let account = format!("'{}'@'127.%'", user.name);
+    let native = format!("mysql_native_password USING PASSWORD('{}')", user.password);
+    let either = format!(
+        "INSTALL PLUGIN IF NOT EXISTS ed25519 SONAME 'auth_ed25519'; \
+         ALTER USER {account} IDENTIFIED VIA {native} OR ed25519 USING PASSWORD('{}')",
+        user.password
+    );
+    server.arrange(&either).await;
+    let before = server.kept(&user).await;
+    let document = server.document(&user);
+    let stage = server.stage(&document, &[]);
+    let token = stage.play(&[Step::Create]).await;
+    let set = stage.step(Step::Set, &token).await;
+    stage.cancel();
+    // Preflight says so beforehand.
+    let token = stage.begin();
+    stage.put_pending(&token, &document);
+    let tested = stage.step(Step::Test, &token).await;
+    for ended in [&set, &tested] {
+        assert_eq!(ended.result.as_ref().unwrap_err().kind(), ErrorKind::Unsupported);
+        assert!(ended.error().contains("more than one authentication plugin"), "{}", ended.error());
+    }
+    assert!(set.error().contains("nothing was changed"), "{}", set.error());
+    assert_eq!(server.kept(&user).await, before);
+    stage.cancel();
+    // What the error says to do.
+    server.arrange(&format!("ALTER USER {account} IDENTIFIED VIA {native}")).await;
+    stage.play(&Step::ALL).await;
+    assert!(!server.logs_in(&user.name, &user.password).await);
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// More than all that a server says in a session here. A hostile one must not fill the memory, so
-/// its session ends there.
+/// More than all that a server says in a session here, but for rows that are not kept. A hostile one
+/// must not fill the memory, so its session ends there.
 const LONGEST_SESSION: usize = 256 * 1024;
 
 /// The same of an admin's session, which reads what users may do: a server may have thousands of
@@ -84,6 +84,11 @@ impl<S: Stream> Channel<S> {
         let mut payload = vec![0; length];
         self.stream.read_exact(&mut payload).await.map_err(broken)?;
         Ok(payload)
+    }
+
+    /// Takes a payload that was read and is not kept out of the count.
+    pub(crate) fn forget(&mut self, payload: &[u8]) {
+        self.left = self.left.saturating_add(payload.len().saturating_add(4));
     }
 
     /// Ends the connection, with TLS in good form.

@@ -22,7 +22,8 @@ pub(crate) enum Answer {
     Refused(ServerError),
 }
 
-/// Sends a statement and reads the whole answer.
+/// Sends a statement and reads the whole answer, of which only the rows to `keep` count towards the
+/// most that a server may say.
 ///
 /// # Errors
 /// [`ErrorKind::Unreachable`](fourstep::ErrorKind::Unreachable) if the connection broke or the
@@ -30,6 +31,7 @@ pub(crate) enum Answer {
 pub(crate) async fn query<S: Stream>(
     channel: &mut Channel<S>,
     statement: &str,
+    keep: impl Fn(&[Option<String>]) -> bool,
 ) -> Result<Answer, Error> {
     channel.begin();
     channel.send(&[&[QUERY], statement.as_bytes()].concat()).await?;
@@ -53,7 +55,14 @@ pub(crate) async fn query<S: Stream>(
         match payload.split_first() {
             Some((0xff, _)) => return Ok(Answer::Refused(ServerError::parse(&payload))),
             Some((0xfe, rest)) if rest.len() < 8 => return Ok(Answer::Rows(rows)),
-            _ => rows.push(row(&payload, columns).ok_or_else(not_mysql)?),
+            _ => {
+                let row = row(&payload, columns).ok_or_else(not_mysql)?;
+                if keep(&row) {
+                    rows.push(row);
+                } else {
+                    channel.forget(&payload);
+                }
+            }
         }
     }
 }
@@ -75,16 +84,25 @@ mod tests {
 
     /// The answer to a statement of a server that sends these payloads.
     async fn answer(payloads: &[&[u8]]) -> Result<Answer, Error> {
+        answer_for(payloads, |_| true).await
+    }
+
+    async fn answer_for(
+        payloads: &[&[u8]],
+        keep: impl Fn(&[Option<String>]) -> bool,
+    ) -> Result<Answer, Error> {
         let (near, far) = tokio::io::duplex(4096);
         let (mut near, mut far) = (Channel::new(near), Channel::new(far));
         let serve = async {
             assert_eq!(far.receive().await.unwrap(), b"\x03SELECT 1");
             for payload in payloads {
-                far.send(payload).await.unwrap();
+                // Nobody may be listening any more.
+                let _ = far.send(payload).await;
             }
             drop(far);
         };
-        tokio::join!(query(&mut near, "SELECT 1"), serve).0
+        let ask = async move { query(&mut near, "SELECT 1", keep).await };
+        tokio::join!(ask, serve).0
     }
 
     #[tokio::test]
@@ -95,6 +113,20 @@ mod tests {
         let expected = vec![vec![text("ab"), None], vec![text(""), text("c")]];
         assert_eq!(rows.unwrap(), Answer::Rows(expected));
         assert_eq!(answer(&[b"\0\0\0\x02\0\0\0"]).await.unwrap(), Answer::Rows(Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn rows_that_are_not_kept_do_not_count_but_those_that_are_do() {
+        let long = [&[0xfd, 0, 0, 1][..], &[b'x'; 0x01_0000]].concat();
+        let end = b"\xfe\0\0\x02\0";
+        let mut payloads: Vec<&[u8]> = vec![b"\x01", b"def", end];
+        payloads.extend([long.as_slice(); 40]);
+        payloads.extend([&b"\x04kept"[..], end]);
+        let short = |row: &[Option<String>]| row.iter().flatten().all(|cell| cell.len() < 9);
+        let kept = answer_for(&payloads, short).await.unwrap();
+        assert_eq!(kept, Answer::Rows(vec![vec![Some("kept".to_owned())]]));
+        let error = answer(&payloads).await.unwrap_err().to_string();
+        assert!(error.contains("it sends more than any server does"), "{error}");
     }
 
     #[tokio::test]
