@@ -1,5 +1,7 @@
 //! What the server knows of roles: their marks, and which of them are more than an application's.
 
+use std::collections::btree_map::Entry;
+
 use fourstep::users::{Account, Accounts, Mark};
 use fourstep::{Error, Turn};
 
@@ -11,8 +13,22 @@ use crate::sql::quote;
 const POWERFUL: &str = "'rds_superuser', 'pg_execute_server_program', 'pg_read_server_files', \
                         'pg_write_server_files'";
 
+/// Who besides the admin can act as a role or give it away, but for who has the whole server anyway. A
+/// role's comment can be written by whoever has ADMIN on it (by any maker of roles before PostgreSQL
+/// 16), who from version 16 on is made a member of what it makes. Source: PostgreSQL 18 documentation,
+/// COMMENT; section 21.3.
+const STRANGERS: &str = "\
+    LEFT JOIN (SELECT DISTINCT m.roleid, member.rolname FROM pg_auth_members AS m \
+    JOIN pg_roles AS member ON member.oid = m.member \
+    WHERE member.rolname <> session_user AND NOT member.rolsuper AND NOT EXISTS \
+    (SELECT FROM pg_roles AS master WHERE master.rolname = 'rds_superuser' \
+    AND pg_has_role(member.oid, master.oid, 'MEMBER'))) AS strangers ON strangers.roleid = one.oid";
+
 /// These roles, and every role whose comment names the secret. Inside a transaction of
 /// [`transaction::begin`](crate::transaction::begin), which sets the search path.
+///
+/// A mark counts only where nobody but the admin and the partner that it names is a member of the
+/// role: others could have written it to be given the secret's rights.
 pub(crate) async fn read(
     session: &mut Session,
     usernames: &[&str],
@@ -33,18 +49,39 @@ pub(crate) async fn read(
          WHEN one.rolcreaterole THEN 'it may create roles' \
          WHEN one.rolreplication THEN 'it may copy the whole server (REPLICATION; \
          before PostgreSQL 16 only a superuser changes its password)' \
-         WHEN starts_with(one.rolname::text, 'pg_') THEN 'it is a role of the server''s own' \
+         WHEN left(one.rolname::text, 3) = 'pg_' THEN 'it is a role of the server''s own' \
          WHEN EXISTS (SELECT FROM pg_roles AS other \
          WHERE pg_has_role(one.oid, other.oid, 'MEMBER') AND (other.rolsuper OR \
          other.rolcreaterole OR other.rolname = session_user OR other.rolname IN ({POWERFUL}))) \
-         THEN 'it is a member of a role that is an admin''s' END \
-         FROM pg_roles AS one WHERE {wanted}"
+         THEN 'it is a member of a role that is an admin''s' END, strangers.rolname::text \
+         FROM pg_roles AS one {STRANGERS} WHERE {wanted}"
     );
-    let rows = session.rows::<4>("a look at the roles", query, turn).await?;
-    let account = |[name, comment, usable, barred]: [Option<String>; 4]| {
-        let mark = comment.as_deref().and_then(Mark::of_comment);
-        let usable = usable.as_deref() == Some("true");
-        (name.unwrap_or_default(), Account { mark, barred, usable })
-    };
-    Ok(rows.into_iter().map(account).collect())
+    let mut accounts = Accounts::new();
+    for row in session.rows::<5>("a look at the roles", query, turn).await? {
+        let [name, comment, usable, barred, stranger] = row;
+        let account = match accounts.entry(name.unwrap_or_default()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let mark = comment.as_deref().and_then(Mark::of_comment);
+                let usable = usable.as_deref() == Some("true");
+                entry.insert(Account { mark, barred, usable })
+            }
+        };
+        let partner = account.mark.as_ref().map(|mark| mark.partner.as_str());
+        if let Some(stranger) = stranger.filter(|name| partner.is_some_and(|one| one != name)) {
+            account.mark = None;
+            if secret.is_some() {
+                turn.warn(disbelieved(&stranger));
+            }
+        }
+    }
+    Ok(accounts)
+}
+
+fn disbelieved(stranger: &str) -> String {
+    format!(
+        "a role whose comment names this secret is not taken for one of its users, because \
+         {stranger:?}, who is neither the admin nor the other user, is a member of it; if it is one, \
+         revoke that membership"
+    )
 }

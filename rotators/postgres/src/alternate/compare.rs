@@ -7,7 +7,7 @@ use crate::session::Session;
 use crate::sql::quote;
 use crate::{Postgres, transaction};
 
-use super::plan::{Names, Place, Plan, script};
+use super::plan::{Names, Place, script};
 use super::{databases, look, old_enough};
 
 /// The most differences that are told of one database.
@@ -153,9 +153,8 @@ async fn in_one(
     place: &Place,
     turn: &Turn,
 ) -> Result<Vec<String>, Error> {
-    let Plan { give, take, .. } = look(session, names, place, turn).await?.plan(names, None, place);
-    let unlike =
-        script(give.iter().chain(&take)).into_iter().filter(|one| !one.starts_with("SET "));
+    let plan = look(session, names, place, turn).await?.plan(names, None, place);
+    let unlike = script(plan.statements()).into_iter().filter(|one| !one.starts_with("SET "));
     let mut lines: Vec<_> = unlike
         .map(|one| format!("database {:?}: to be equal needs {one}", place.database))
         .collect();

@@ -1,14 +1,14 @@
 //! Default privileges: what is granted on objects that are made later. And the policies of
 //! row-level security that name a user.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use fourstep::{Error, Turn};
 
 use crate::session::Session;
 use crate::sql::{quote, quote_identifier};
 
-use super::plan::{Names, Place, Plan};
+use super::plan::{Maker, Names, Place, Plan};
 
 /// Whose objects, in which schema, of which kind; granted to whom (None: everybody); what.
 type Entry = (String, Option<String>, String, Option<String>, String);
@@ -22,6 +22,7 @@ struct Named {
     roles: Vec<String>,
     owner: String,
     owner_within_reach: bool,
+    owner_is_powerful: bool,
 }
 
 /// The default privileges that concern either user, and the policies.
@@ -31,8 +32,10 @@ pub(crate) struct Defaults {
     entries: BTreeMap<Entry, bool>,
     /// The same, as the source would have it if nothing were said of it.
     unsaid: BTreeMap<Entry, bool>,
-    out_of_reach: BTreeSet<String>,
+    /// Whom the admin cannot act as, and whether they are more than an application's.
+    out_of_reach: BTreeMap<String, bool>,
     target_exists: bool,
+    keep_held: bool,
     policies: BTreeMap<Policy, Named>,
 }
 
@@ -62,22 +65,23 @@ pub(crate) async fn read(
          WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS' WHEN 'T' THEN 'TYPES' \
          WHEN 'n' THEN 'SCHEMAS' WHEN 'L' THEN 'LARGE OBJECTS' END, \
          CASE WHEN x.grantee <> 0 THEN pg_get_userbyid(x.grantee)::text END, x.privilege_type, \
-         bool_or(x.is_grantable)::text, {}::text, said.said::text \
+         bool_or(x.is_grantable)::text, {}::text, said.said::text, {}::text \
          FROM said CROSS JOIN aclexplode(said.acl) AS x \
          LEFT JOIN pg_namespace AS n ON n.oid = said.space \
          WHERE said.oid IN (SELECT oid FROM pair) OR x.grantee IN (SELECT oid FROM pair) \
-         GROUP BY 1, 2, 3, 4, 5, 7, 8",
+         GROUP BY 1, 2, 3, 4, 5, 7, 8, 9",
         names.list(),
         quote(names.source),
-        place.can_be("said.oid")
+        place.can_be("said.oid"),
+        Maker::is_powerful("said.oid")
     );
     let mut defaults = Defaults::default();
-    for row in session.rows::<8>("a look at the default privileges", query, turn).await? {
-        let [role, schema, kind, grantee, privilege, grantable, reach, said] = row;
+    for row in session.rows::<9>("a look at the default privileges", query, turn).await? {
+        let [role, schema, kind, grantee, privilege, grantable, reach, said, powerful] = row;
         let text = Option::<String>::unwrap_or_default;
         let role = text(role);
         if reach.as_deref() != Some("true") {
-            defaults.out_of_reach.insert(role.clone());
+            defaults.out_of_reach.insert(role.clone(), powerful.as_deref() == Some("true"));
         }
         let entry = (role, schema, text(kind), grantee, text(privilege));
         let into = match said.as_deref() {
@@ -101,21 +105,23 @@ async fn policies(
 ) -> Result<BTreeMap<Policy, Named>, Error> {
     let query = format!(
         "SELECT quote_ident(p.polname), format('%I.%I', n.nspname, c.relname), \
-         pg_get_userbyid(named)::text, pg_get_userbyid(c.relowner)::text, {}::text \
+         pg_get_userbyid(named)::text, pg_get_userbyid(c.relowner)::text, {}::text, {}::text \
          FROM pg_policy AS p JOIN pg_class AS c ON c.oid = p.polrelid \
          JOIN pg_namespace AS n ON n.oid = c.relnamespace CROSS JOIN unnest(p.polroles) AS named \
          WHERE p.polroles && ARRAY(SELECT oid FROM pg_roles WHERE rolname IN ({}))",
         place.can_be("c.relowner"),
+        Maker::is_powerful("c.relowner"),
         names.list()
     );
     let mut policies = BTreeMap::new();
-    for row in session.rows::<5>("a look at the policies", query, turn).await? {
-        let [policy, table, role, owner, reach] = row.map(Option::unwrap_or_default);
-        let owner_within_reach = reach == "true";
+    for row in session.rows::<6>("a look at the policies", query, turn).await? {
+        let [policy, table, role, owner, reach, powerful] = row.map(Option::unwrap_or_default);
+        let (owner_within_reach, owner_is_powerful) = (reach == "true", powerful == "true");
         let named = policies.entry((policy, table)).or_insert_with(|| Named {
             roles: Vec::new(),
             owner,
             owner_within_reach,
+            owner_is_powerful,
         });
         named.roles.push(role);
     }
@@ -123,6 +129,11 @@ async fn policies(
 }
 
 impl Defaults {
+    /// From now on the source counts as having what the target has.
+    pub(crate) fn keep_held(&mut self) {
+        self.keep_held = true;
+    }
+
     /// What makes the target's like the source's: what others give to it, and what is given on
     /// objects that it makes.
     pub(crate) fn plan(&self, names: &Names<'_>, place: &Place, plan: &mut Plan) {
@@ -173,6 +184,11 @@ impl Defaults {
                 held.insert(of(entry, names.target, other), *grantable);
             }
         }
+        if self.keep_held {
+            for (entry, grantable) in &held {
+                *wanted.entry(entry.clone()).or_default() |= grantable;
+            }
+        }
         [wanted, held]
     }
 
@@ -188,15 +204,17 @@ impl Defaults {
         put: impl Fn(&mut Plan, Option<&str>, String),
     ) {
         let out_of_reach = |role: &str| match role == names.target {
-            true => !self.target_exists || self.out_of_reach.contains(role),
-            false => self.out_of_reach.contains(role),
+            true => !self.target_exists || self.out_of_reach.contains_key(role),
+            false => self.out_of_reach.contains_key(role),
         };
         let (target, admin) = (quote_identifier(names.target), quote_identifier(&place.admin));
         let (own, others): (Vec<_>, Vec<_>) =
             statements.into_iter().partition(|(role, _)| *role == names.target);
         for (role, text) in others {
             if out_of_reach(role) {
-                plan.needs_role(role, place);
+                let powerful = self.out_of_reach.get(role).copied().unwrap_or_default();
+                plan.warnings.insert(left_out(&Maker { name: role, powerful }, &text, place));
+                continue;
             }
             put(plan, Some(role).filter(|role| *role != place.admin), text);
         }
@@ -215,14 +233,12 @@ impl Defaults {
     }
 
     fn plan_policies(&self, names: &Names<'_>, place: &Place, plan: &mut Plan) {
-        for ((policy, table), Named { roles, owner, owner_within_reach }) in &self.policies {
+        for ((policy, table), named) in &self.policies {
+            let Named { roles, owner, .. } = named;
             let names_one = |name: &str| roles.iter().any(|role| role == name);
             let (wanted, held) = (names_one(names.source), names_one(names.target));
-            if wanted == held {
+            if wanted == held || (held && self.keep_held) {
                 continue;
-            }
-            if !owner_within_reach {
-                plan.needs_role(owner, place);
             }
             let others = roles.iter().map(String::as_str).filter(|role| *role != names.target);
             let to: Vec<_> =
@@ -233,13 +249,25 @@ impl Defaults {
                 continue;
             }
             let text = format!("ALTER POLICY {policy} ON {table} TO {}", to.join(", "));
-            let owner = Some(owner.as_str()).filter(|owner| *owner != place.admin);
-            match wanted {
-                true => plan.give(owner, text),
-                false => plan.take(owner, text),
+            match named.owner_within_reach {
+                true => plan.policy(owner, text, place),
+                false => {
+                    let owner = Maker { name: owner, powerful: named.owner_is_powerful };
+                    plan.needs_role(&owner, &text, place);
+                }
             }
         }
     }
+}
+
+/// Anybody who can log in may give default privileges to whom they like, so one whose maker is out of
+/// reach is told and left as it is.
+fn left_out(maker: &Maker<'_>, text: &str, place: &Place) -> String {
+    let way_out = match maker.powerful {
+        true => String::new(),
+        false => format!("; or to have it done: {}", maker.grant_to(&place.admin)),
+    };
+    format!("left out, since the admin cannot act as {:?}: {text}{way_out}", maker.name)
 }
 
 fn statement(

@@ -3,7 +3,6 @@
 use fourstep::users::{Change, Install, Login, Standing};
 use fourstep::{Error, ErrorKind, SecretString, Turn};
 
-use crate::admin::forbidden;
 use crate::change::{self, NewPassword};
 use crate::password::Literal;
 use crate::session::Session;
@@ -59,25 +58,31 @@ impl Job<'_> {
 
     async fn change(&self, survey: &mut Survey, password: &SecretString) -> Result<Change, Error> {
         let new = NewPassword { password, format: self.postgres.format };
-        let Some((_, session)) = survey.places.first() else {
-            return Err(Error::new(ErrorKind::Internal, "no session is open"));
-        };
-        let literal = change::literal(session, self.target(), new, self.turn)?;
+        let literal = change::literal(&survey.session, self.target(), new, self.turn)?;
         if self.target() != self.install.source {
-            for (place, session) in &mut survey.places {
-                let made = self.reconcile(session, place).await;
-                if !matches!(made, Ok(true)) {
-                    transaction::roll_back(session, self.turn).await;
-                    made?;
-                    continue;
-                }
-                let open = "the rights of the user may or may not have been changed";
-                transaction::commit(session, open, self.turn).await?;
+            self.equal(&mut survey.session, &survey.first).await?;
+            for login in &survey.others {
+                let (mut session, version) = self.postgres.open_admin(login, self.turn).await?;
+                let place = Place::new(version, login, false);
+                let made = self.equal(&mut session, &place).await;
+                session.close(self.turn).await;
+                made?;
             }
         }
-        match survey.places.first_mut() {
-            Some((_, session)) => self.let_in(session, &literal).await,
-            None => Err(Error::new(ErrorKind::Internal, "no session is open")),
+        self.let_in(&mut survey.session, &literal).await
+    }
+
+    /// One database, in a transaction of its own.
+    async fn equal(&self, session: &mut Session, place: &Place) -> Result<(), Error> {
+        match self.reconcile(session, place).await {
+            Ok(true) => {
+                let open = "the rights of the user may or may not have been changed";
+                transaction::commit(session, open, self.turn).await
+            }
+            unchanged => {
+                transaction::roll_back(session, self.turn).await;
+                unchanged.map(|_| ())
+            }
         }
     }
 
@@ -108,11 +113,9 @@ impl Job<'_> {
             let plan = look(session, &names, place, turn).await?.plan(&names, mark, place);
             if !plan.missing.is_empty() {
                 let missing: Vec<_> = plan.missing.iter().map(String::as_str).collect();
-                return Err(forbidden(&missing.join("; ")));
+                return Err(lost_meanwhile(place, &missing.join("; ")));
             }
-            // Nothing is taken before everything is given: whoever uses the target meanwhile
-            // lacks nothing at any moment, and neither do those who come after a crash.
-            let statements = if plan.give.is_empty() { &plan.take } else { &plan.give };
+            let statements = plan.next();
             if statements.is_empty() {
                 return Ok(changed);
             }
@@ -149,6 +152,18 @@ impl Job<'_> {
         .await;
         change::finish(session, prepared, turn).await
     }
+}
+
+/// The admin had these rights when the survey was taken.
+fn lost_meanwhile(place: &Place, statements: &str) -> Error {
+    Error::new(
+        ErrorKind::Forbidden,
+        format!(
+            "the admin lacks rights in database {:?}; nothing was changed there",
+            place.database
+        ),
+    )
+    .caused_by(format!("have this run: {statements}"))
 }
 
 fn gone(user: &str) -> Error {

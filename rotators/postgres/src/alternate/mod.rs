@@ -11,6 +11,7 @@ mod rights;
 mod role;
 mod settings;
 mod survey;
+mod text;
 
 use async_trait::async_trait;
 use fourstep::users::{Accounts, Alternates, Change, Install, Login, Mark};
@@ -55,10 +56,25 @@ async fn look(
     };
     let rights = rights::read(session, names, place, turn).await?;
     let defaults = defaults::read(session, names, place, turn).await?;
-    Ok(Look { roles, rights, defaults })
+    let mut look = Look { roles, rights, defaults };
+    if role::is_member(session, names, turn).await? {
+        look.keep_held();
+    }
+    Ok(look)
 }
 
 impl Look {
+    /// The source is a member of the target, as AWS's template makes the second user of the first:
+    /// what the target has is what the source lives on, and none of it may be taken away.
+    fn keep_held(&mut self) {
+        if let Some((roles, settings)) = &mut self.roles {
+            roles.keep_held();
+            settings.keep_held();
+        }
+        self.rights.keep_held();
+        self.defaults.keep_held();
+    }
+
     /// What makes the target like the source; `mark` is to be written on it.
     fn plan(&self, names: &Names<'_>, mark: Option<&Mark>, place: &Place) -> Plan {
         let mut plan = Plan::default();

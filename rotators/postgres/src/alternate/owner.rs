@@ -1,14 +1,16 @@
 //! A shared owner: both users act as one role that nobody logs in as, so that what either makes
 //! belongs to both.
 
+use std::collections::BTreeSet;
+
 use fourstep::{Environment, Error, ErrorKind, Turn};
 
 use crate::accounts;
 use crate::session::Session;
 use crate::sql::{quote, quote_identifier};
-use crate::transaction;
 
 use super::plan::{Names, Place, Plan, script};
+use super::text::{connect, is_plain};
 use super::{defaults, rights, role};
 
 /// `SHARED_OWNER`: which role owns what a user makes.
@@ -125,55 +127,104 @@ impl State {
     }
 }
 
-/// Two scripts for psql, to be run by the admin: the first moves the user in use to the shared owner,
-/// the second, in comments, moves it back.
-pub(crate) async fn scripts(
-    places: &mut [(Place, Session)],
-    owner: &str,
-    user: &str,
-    halves: &[&str],
-    turn: &Turn,
-) -> Result<Vec<String>, Error> {
-    let (owner_quoted, user_quoted) = (quote_identifier(owner), quote_identifier(user));
-    let mut there = vec![format!(
-        "-- moves {user:?} to its shared owner: for psql, run as the admin while the user's clients rest"
-    )];
-    let mut back = vec![format!(
-        "-- moves {user:?} back; leave alternating-users and take SHARED_OWNER away before"
-    )];
-    for half in halves {
-        back.push(format!("ALTER ROLE {} RESET role;", quote_identifier(half)));
-    }
-    let mut exists = false;
-    for (place, session) in places.iter_mut() {
-        let names = Names { source: user, target: owner };
-        transaction::begin(session, turn).await?;
-        let moved = one_place(session, &names, place, turn).await;
-        transaction::roll_back(session, turn).await;
-        let (plan, schemas, present) = moved?;
-        let admin = quote_identifier(&place.admin);
-        let connect = format!("\\connect {}", quote_identifier(&place.database));
-        there.extend([connect.clone(), "BEGIN;".to_owned()]);
-        exists |= present;
-        if !exists {
-            there.push(format!("CREATE ROLE {owner_quoted} NOLOGIN;"));
-            exists = true;
-        }
+/// What is to be moved to the owner in one database.
+#[derive(Debug)]
+pub(crate) struct Move {
+    database: String,
+    /// What the owner lacks there.
+    plan: Plan,
+    /// The schemas that are the user's, quoted.
+    schemas: Vec<String>,
+    /// Whether the owner exists.
+    exists: bool,
+}
+
+impl Move {
+    /// Looks, in an open transaction.
+    pub(crate) async fn read(
+        session: &mut Session,
+        owner: &str,
+        user: &str,
+        place: &Place,
+        turn: &Turn,
+    ) -> Result<Self, Error> {
+        let names = &Names { source: user, target: owner };
+        let mut plan = Plan::default();
+        // Nothing is taken from the owner.
         if place.first {
+            let mut roles = role::read(session, names, place, turn).await?;
+            roles.keep_held();
+            roles.plan_memberships(names, place, &mut plan);
+        }
+        let mut rights = rights::read(session, names, place, turn).await?;
+        rights.keep_held();
+        rights.plan(names, place, &mut plan);
+        let mut defaults = defaults::read(session, names, place, turn).await?;
+        defaults.keep_held();
+        defaults.plan(names, place, &mut plan);
+        let query = format!(
+            "SELECT quote_ident(nspname) FROM pg_namespace \
+             WHERE pg_get_userbyid(nspowner) = {} ORDER BY 1",
+            quote(user)
+        );
+        let rows = session.rows::<1>("a look at the schemas", query, turn).await?;
+        let schemas = rows.into_iter().filter_map(|[name]| name).collect();
+        let exists =
+            format!("SELECT count(*)::text FROM pg_roles WHERE rolname = {}", quote(owner));
+        let [count] = session.ask("a look at the owner", &exists, turn).await?;
+        let database = place.database.clone();
+        Ok(Self { database, plan, schemas, exists: count.as_deref() == Some("1") })
+    }
+
+    /// Statements for somebody else to run, without which the move would fail half-way.
+    pub(crate) fn missing(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.plan.missing)
+    }
+}
+
+/// Two scripts for psql, to be run by the admin: the first moves the user in use to the shared owner,
+/// the second, in comments, moves it back. Either stops at the first statement that fails: a user
+/// must not act as an owner that owns nothing.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] where a name does not fit into a line.
+pub(crate) fn scripts(
+    moves: &[Move],
+    owner: &str,
+    pair: &Names<'_>,
+    admin: &str,
+) -> Result<Vec<String>, Error> {
+    let user = pair.source;
+    let (owner_quoted, user_quoted) = (quote_identifier(owner), quote_identifier(user));
+    let admin = quote_identifier(admin);
+    let stop = "\\set ON_ERROR_STOP on".to_owned();
+    let mut there = vec![
+        format!(
+            "-- moves {user:?} to its shared owner: for psql, run as the admin while the user's clients rest"
+        ),
+        stop.clone(),
+    ];
+    let mut back = vec![stop];
+    back.extend([pair.source, pair.target].map(reset));
+    for (number, one) in moves.iter().enumerate() {
+        there.extend([connect(&one.database), "BEGIN;".to_owned()]);
+        if number == 0 {
+            if !one.exists {
+                there.push(format!("CREATE ROLE {owner_quoted} NOLOGIN;"));
+            }
             // Who moves objects must be both; REVOKE at the end takes back what was not there.
             there.push(format!("GRANT {owner_quoted}, {user_quoted} TO {admin};"));
             there.push(format!("GRANT {owner_quoted} TO {user_quoted};"));
         }
-        let given = script(&plan.give);
-        there.extend(given.into_iter().map(|one| format!("{one};")));
-        for schema in &schemas {
+        there.extend(script(one.plan.statements()).into_iter().map(|one| format!("{one};")));
+        for schema in &one.schemas {
             there.push(format!("ALTER SCHEMA {schema} OWNER TO {owner_quoted};"));
         }
         there.push(format!("REASSIGN OWNED BY {user_quoted} TO {owner_quoted};"));
         there.push("COMMIT;".to_owned());
-        back.extend([connect, "BEGIN;".to_owned()]);
+        back.extend([connect(&one.database), "BEGIN;".to_owned()]);
         back.push(format!("GRANT {user_quoted} TO {admin};"));
-        for schema in &schemas {
+        for schema in &one.schemas {
             back.push(format!("ALTER SCHEMA {schema} OWNER TO {user_quoted};"));
         }
         back.push(format!("REASSIGN OWNED BY {owner_quoted} TO {user_quoted};"));
@@ -181,44 +232,32 @@ pub(crate) async fn scripts(
         back.push(format!("REVOKE {user_quoted} FROM {admin};"));
         back.push("COMMIT;".to_owned());
     }
-    if let Some((place, _)) = places.first() {
-        there.push(format!("REVOKE {user_quoted} FROM {};", quote_identifier(&place.admin)));
-    }
+    there.push(format!("REVOKE {user_quoted} FROM {admin};"));
     there.push(format!("ALTER ROLE {user_quoted} SET role = {};", quote(owner)));
     back.push(format!("DROP ROLE {owner_quoted};"));
-    there.extend(back.into_iter().map(|line| match line.starts_with("--") {
-        true => line,
-        false => format!("--   {line}"),
-    }));
-    Ok(there)
+    there.push(format!(
+        "-- moves {user:?} back; leave alternating-users and take SHARED_OWNER away before"
+    ));
+    there.extend(back.into_iter().map(|line| format!("--   {line}")));
+    match there.iter().find(|line| !is_plain(line)) {
+        None => Ok(there),
+        Some(line) => Err(Error::new(
+            ErrorKind::Unsupported,
+            "no script moves the user to its shared owner: a name in it has a control character",
+        )
+        .caused_by(format!("give it another name: {}", line.escape_debug()))),
+    }
 }
 
-/// What the owner lacks in one database, the schemas that are the user's there, and whether the
-/// owner exists.
-async fn one_place(
-    session: &mut Session,
-    names: &Names<'_>,
-    place: &Place,
-    turn: &Turn,
-) -> Result<(Plan, Vec<String>, bool), Error> {
-    let mut plan = Plan::default();
-    if place.first {
-        let roles = role::read(session, names, place, turn).await?;
-        roles.plan_memberships(names, place, &mut plan);
-    }
-    rights::read(session, names, place, turn).await?.plan(names, place, &mut plan);
-    defaults::read(session, names, place, turn).await?.plan(names, place, &mut plan);
-    let query = format!(
-        "SELECT quote_ident(nspname) FROM pg_namespace \
-         WHERE pg_get_userbyid(nspowner) = {} ORDER BY 1",
-        quote(names.source)
+/// The user acts as itself again. Either may be gone, or not there yet when this is printed.
+fn reset(user: &str) -> String {
+    let body = format!(
+        "BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {}) \
+         THEN ALTER ROLE {} RESET role; END IF; END",
+        quote(user),
+        quote_identifier(user)
     );
-    let rows = session.rows::<1>("a look at the schemas", query, turn).await?;
-    let schemas = rows.into_iter().filter_map(|[name]| name).collect();
-    let exists =
-        format!("SELECT count(*)::text FROM pg_roles WHERE rolname = {}", quote(names.target));
-    let [count] = session.ask("a look at the owner", &exists, turn).await?;
-    Ok((plan, schemas, count.as_deref() == Some("1")))
+    format!("DO {};", quote(&body))
 }
 
 #[cfg(test)]

@@ -11,6 +11,9 @@ use crate::sql::{quote, quote_identifier};
 
 use super::ROLE_OPTIONS;
 
+/// How long a change of a policy waits for its table: everybody who comes later waits behind it.
+const SHORT_LOCK: &str = "SET LOCAL lock_timeout = '1s'";
+
 /// The two users of a change.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Names<'a> {
@@ -85,8 +88,12 @@ pub(crate) struct Plan {
     pub(crate) give: Vec<Statement>,
     /// What it has too much.
     pub(crate) take: Vec<Statement>,
+    /// Changes of policies. Last, because they lock a table until the transaction ends.
+    policies: Vec<Statement>,
     /// Statements for somebody else to run, without which the admin cannot run those above.
     pub(crate) missing: BTreeSet<String>,
+    /// What is left unequal, because somebody else decides over it.
+    pub(crate) warnings: BTreeSet<String>,
 }
 
 impl Plan {
@@ -98,10 +105,21 @@ impl Plan {
         self.take.push(Statement { actor: actor.map(str::to_owned), text });
     }
 
-    /// The admin must be able to act as this role.
-    pub(crate) fn needs_role(&mut self, role: &str, place: &Place) {
-        let (role, admin) = (quote_identifier(role), quote_identifier(&place.admin));
-        self.missing.insert(format!("GRANT {role} TO {admin}"));
+    pub(crate) fn policy(&mut self, actor: &str, text: String, place: &Place) {
+        if self.policies.is_empty() {
+            self.policies.push(Statement { actor: None, text: SHORT_LOCK.to_owned() });
+        }
+        let actor = Some(actor.to_owned()).filter(|actor| *actor != place.admin);
+        self.policies.push(Statement { actor, text });
+    }
+
+    /// The admin must be able to act as this role. One that is an admin's itself is never handed
+    /// out: `instead` is then asked for.
+    pub(crate) fn needs_role(&mut self, role: &Maker<'_>, instead: &str, place: &Place) {
+        self.missing.insert(match role.powerful {
+            true => instead.to_owned(),
+            false => role.grant_to(&place.admin),
+        });
     }
 
     /// The admin must be able to give this role, or to alter it.
@@ -115,8 +133,38 @@ impl Plan {
         self.missing.insert(format!("ALTER ROLE {} {attribute}", quote_identifier(&place.admin)));
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.give.is_empty() && self.take.is_empty()
+    /// Every statement, in order.
+    pub(crate) fn statements(&self) -> impl Iterator<Item = &Statement> {
+        self.give.iter().chain(&self.take).chain(&self.policies)
+    }
+
+    /// What is to be run before anything else. Nothing is taken before everything is given.
+    pub(crate) fn next(&self) -> &[Statement] {
+        let parts = [&self.give, &self.take, &self.policies];
+        parts.into_iter().find(|part| !part.is_empty()).map_or(&[], |part| part)
+    }
+}
+
+/// A role whose objects are spoken of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Maker<'a> {
+    pub(crate) name: &'a str,
+    /// Whether it is more than an application's: who acts as it has the whole server.
+    pub(crate) powerful: bool,
+}
+
+impl Maker<'_> {
+    /// Whether the role with this oid is, as SQL.
+    pub(crate) fn is_powerful(oid: &str) -> String {
+        format!(
+            "COALESCE((SELECT rolsuper OR rolname IN ('rdsadmin', 'rds_superuser') \
+             FROM pg_roles WHERE oid = {oid}), false)"
+        )
+    }
+
+    /// What lets the admin act as it.
+    pub(crate) fn grant_to(&self, admin: &str) -> String {
+        format!("GRANT {} TO {}", quote_identifier(self.name), quote_identifier(admin))
     }
 }
 

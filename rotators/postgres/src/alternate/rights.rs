@@ -10,7 +10,7 @@ use fourstep::{Error, Turn};
 use crate::session::Session;
 use crate::sql::quote_identifier;
 
-use super::plan::{Names, Place, Plan};
+use super::plan::{Maker, Names, Place, Plan};
 
 /// From this version on there are rights on parameters. Source: PostgreSQL 15 release notes.
 const PARAMETER_RIGHTS: u32 = 150_000;
@@ -26,7 +26,9 @@ struct Item {
     grantor: String,
     /// Whether the admin can act as the grantor, and so take it back.
     grantor_within_reach: bool,
+    grantor_is_owner: bool,
     owner: String,
+    owner_is_powerful: bool,
     /// Who could grant the same and can be acted as by the admin.
     giver: Option<String>,
 }
@@ -36,7 +38,7 @@ struct Item {
 pub(crate) struct Rights(BTreeMap<Object, [Vec<Item>; 2]>);
 
 /// The statements of one kind that can be told in one.
-type Together = BTreeMap<(Option<String>, bool, String, String), BTreeSet<String>>;
+type Together = BTreeMap<(String, bool, String, String), BTreeSet<String>>;
 
 /// What belongs to one database. Objects of the pair's own are not here: who owns may do anything,
 /// and that the other half may as well is asked elsewhere. Nor are temporary tables.
@@ -55,7 +57,8 @@ const LOCAL: &str = "\
     FROM touched JOIN pg_namespace n ON classid = 'pg_namespace'::regclass AND objid = n.oid \
     UNION ALL \
     SELECT 'ROUTINE', format('%I.%I(%s)', n.nspname, p.proname, \
-    pg_get_function_identity_arguments(p.oid)), NULL, p.proowner, p.proacl \
+    (SELECT string_agg(format_type(one, NULL), ', ' ORDER BY place) \
+    FROM unnest(p.proargtypes) WITH ORDINALITY AS types(one, place))), NULL, p.proowner, p.proacl \
     FROM touched JOIN pg_proc p ON classid = 'pg_proc'::regclass AND objid = p.oid \
     JOIN pg_namespace n ON n.oid = p.pronamespace \
     UNION ALL \
@@ -107,6 +110,10 @@ fn query(names: &Names<'_>, place: &Place) -> String {
          WHERE h.privilege_type = x.privilege_type AND h.is_grantable AND h.grantee <> 0 \
          AND h.grantee NOT IN (SELECT oid FROM pair) AND {holder} LIMIT 1))"
     );
+    // Nobody is given the role pg_database_owner: its one member is who owns the database.
+    let real_owner = "CASE WHEN pg_get_userbyid(o.owner) = 'pg_database_owner' THEN \
+                      (SELECT datdba FROM pg_database WHERE datname = current_database()) ELSE o.owner END";
+    let powerful = Maker::is_powerful(real_owner);
     format!(
         "WITH pair AS (SELECT oid, rolname FROM pg_roles WHERE rolname IN ({})), \
          touched AS (SELECT DISTINCT classid, objid, objsubid FROM pg_shdepend \
@@ -116,11 +123,12 @@ fn query(names: &Names<'_>, place: &Place) -> String {
          objects(kind, name, part, owner, acl) AS ({LOCAL} {shared}{parameters}) \
          SELECT o.kind, o.name, o.part, pair.rolname::text, \
          string_agg(x.privilege_type, ','), x.is_grantable::text, \
-         pg_get_userbyid(x.grantor)::text, {grantor}::text, pg_get_userbyid(o.owner)::text, \
-         (SELECT rolname FROM pg_roles WHERE oid = {giver})::text \
+         pg_get_userbyid(x.grantor)::text, {grantor}::text, pg_get_userbyid({real_owner})::text, \
+         (SELECT rolname FROM pg_roles WHERE oid = {giver})::text, {powerful}::text, \
+         (x.grantor = o.owner)::text \
          FROM objects AS o CROSS JOIN aclexplode(o.acl) AS x JOIN pair ON pair.oid = x.grantee \
          WHERE o.owner NOT IN (SELECT oid FROM pair) \
-         GROUP BY 1, 2, 3, 4, 6, 7, 8, 9, 10",
+         GROUP BY 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12",
         names.list()
     )
 }
@@ -132,23 +140,25 @@ pub(crate) async fn read(
     place: &Place,
     turn: &Turn,
 ) -> Result<Rights, Error> {
-    let rows = session.rows::<10>("a look at the rights", query(names, place), turn).await?;
+    let rows = session.rows::<12>("a look at the rights", query(names, place), turn).await?;
     let mut rights = Rights::default();
     for row in rows {
-        let [kind, name, column, grantee, privileges, grantable, grantor, reach, owner, giver] =
-            row;
-        let text = Option::<String>::unwrap_or_default;
-        let sides = rights.0.entry((text(kind), text(name), column)).or_default();
-        let [source, target] = sides;
+        let [kind, name, column, grantee, privileges, grantable, grantor, reach, owner, ..] = &row;
+        let [.., giver, powerful, by_owner] = &row;
+        let text = |one: &Option<String>| one.clone().unwrap_or_default();
+        let yes = |one: &Option<String>| one.as_deref() == Some("true");
+        let object = (text(kind), text(name), column.clone());
+        let [source, target] = rights.0.entry(object).or_default();
         let side = if grantee.as_deref() == Some(names.source) { source } else { target };
-        let (grantor, owner) = (text(grantor), text(owner));
         for privilege in text(privileges).split(',') {
             side.push(Item {
                 privilege: privilege.to_owned(),
-                grantable: grantable.as_deref() == Some("true"),
-                grantor: grantor.clone(),
-                grantor_within_reach: reach.as_deref() == Some("true"),
-                owner: owner.clone(),
+                grantable: yes(grantable),
+                grantor: text(grantor),
+                grantor_within_reach: yes(reach),
+                grantor_is_owner: yes(by_owner),
+                owner: text(owner),
+                owner_is_powerful: yes(powerful),
                 giver: giver.clone(),
             });
         }
@@ -157,45 +167,91 @@ pub(crate) async fn read(
 }
 
 impl Rights {
+    /// From now on the source counts as having what the target has.
+    pub(crate) fn keep_held(&mut self) {
+        for [wanted, held] in self.0.values_mut() {
+            wanted.extend(held.iter().cloned());
+        }
+    }
+
     /// What the target lacks and what it has too much.
     pub(crate) fn plan(&self, names: &Names<'_>, place: &Place, plan: &mut Plan) {
         let (mut give, mut take) = (Together::new(), Together::new());
-        for ((kind, name, column), [wanted, held]) in &self.0 {
-            let put =
-                |into: &mut Together, actor: Option<&String>, option: bool, privilege: &str| {
-                    let column = column.as_deref().map(quote_identifier);
-                    let what =
-                        column.map_or(privilege.to_owned(), |one| format!("{privilege} ({one})"));
-                    let key = (actor.cloned(), option, kind.clone(), name.clone());
-                    into.entry(key).or_default().insert(what);
-                };
+        let target = quote_identifier(names.target);
+        for (object, [wanted, held]) in &self.0 {
+            let (kind, name, column) = object;
+            let put = |into: &mut Together, actor: &str, option: bool, what: String| {
+                let key = (actor.to_owned(), option, kind.clone(), name.clone());
+                into.entry(key).or_default().insert(what);
+            };
+            let what = |item: &Item| match column.as_deref().map(quote_identifier) {
+                None => item.privilege.clone(),
+                Some(column) => format!("{} ({column})", item.privilege),
+            };
             for item in lacking(wanted, held) {
-                if item.giver.is_none() {
-                    plan.needs_role(&item.owner, place);
+                match &item.giver {
+                    Some(giver) => put(&mut give, giver, item.grantable, what(item)),
+                    None => out_of_reach(item, &what(item), object, place, plan),
                 }
-                put(&mut give, item.giver.as_ref(), item.grantable, &item.privilege);
             }
             for (item, only_option) in surplus(wanted, held) {
-                if !item.grantor_within_reach {
-                    plan.needs_role(&item.grantor, place);
+                if item.grantor_within_reach {
+                    put(&mut take, &item.grantor, only_option, what(item));
+                    continue;
                 }
-                put(&mut take, Some(&item.grantor), only_option, &item.privilege);
+                let text = revoke(only_option, &what(item), kind, name, &target);
+                let text = match item.grantor_is_owner {
+                    true => text,
+                    false => {
+                        let grantor = quote_identifier(&item.grantor);
+                        format!("SET ROLE {grantor}; {text}; RESET ROLE")
+                    }
+                };
+                match is_anybodys(kind) {
+                    true => plan.warnings.insert(format!("left as it is: {text}")),
+                    false => plan.missing.insert(text),
+                };
             }
         }
-        let target = quote_identifier(names.target);
-        for ((actor, option, kind, name), privileges) in give {
-            let privileges = privileges.into_iter().collect::<Vec<_>>().join(", ");
+        let actor = |actor: &str| Some(actor.to_owned()).filter(|actor| *actor != place.admin);
+        let joined = |all: BTreeSet<String>| all.into_iter().collect::<Vec<_>>().join(", ");
+        for ((by, option, kind, name), privileges) in give {
             let option = if option { " WITH GRANT OPTION" } else { "" };
-            let text = format!("GRANT {privileges} ON {kind} {name} TO {target}{option}");
-            plan.give(actor.filter(|actor| *actor != place.admin).as_deref(), text);
+            let text = format!("GRANT {} ON {kind} {name} TO {target}{option}", joined(privileges));
+            plan.give(actor(&by).as_deref(), text);
         }
-        for ((actor, option, kind, name), privileges) in take {
-            let privileges = privileges.into_iter().collect::<Vec<_>>().join(", ");
-            let option = if option { "GRANT OPTION FOR " } else { "" };
-            let text = format!("REVOKE {option}{privileges} ON {kind} {name} FROM {target}");
-            plan.take(actor.filter(|actor| *actor != place.admin).as_deref(), text);
+        for ((by, option, kind, name), privileges) in take {
+            let text = revoke(option, &joined(privileges), &kind, &name, &target);
+            plan.take(actor(&by).as_deref(), text);
         }
     }
+}
+
+/// What anybody who can log in makes and gives to whom they like, so it may not stop a rotation.
+/// Tables and the like take a schema in which one may make them.
+fn is_anybodys(kind: &str) -> bool {
+    kind == "LARGE OBJECT"
+}
+
+/// The target lacks this, and nobody whom the admin can act as may give it.
+fn out_of_reach(item: &Item, what: &str, (kind, name, _): &Object, place: &Place, plan: &mut Plan) {
+    let admin = quote_identifier(&place.admin);
+    let owner = Maker { name: &item.owner, powerful: item.owner_is_powerful };
+    let instead = format!("GRANT {what} ON {kind} {name} TO {admin} WITH GRANT OPTION");
+    match is_anybodys(kind) {
+        true => plan.warnings.insert(format!(
+            "{what} on {kind} {name} is not given to the other user; to change that: {instead}"
+        )),
+        false => {
+            plan.needs_role(&owner, &instead, place);
+            true
+        }
+    };
+}
+
+fn revoke(only_option: bool, what: &str, kind: &str, name: &str, target: &str) -> String {
+    let option = if only_option { "GRANT OPTION FOR " } else { "" };
+    format!("REVOKE {option}{what} ON {kind} {name} FROM {target}")
 }
 
 /// What is wanted and not held, one item for each privilege.

@@ -157,6 +157,22 @@ async fn memberships(
     Ok(memberships)
 }
 
+/// Whether the source is a member of the target, directly or not.
+pub(super) async fn is_member(
+    session: &mut Session,
+    names: &Names<'_>,
+    turn: &Turn,
+) -> Result<bool, Error> {
+    let query = format!(
+        "SELECT COALESCE(bool_or(pg_has_role(one.oid, other.oid, 'MEMBER')), false)::text \
+         FROM pg_roles AS one, pg_roles AS other WHERE one.rolname = {} AND other.rolname = {}",
+        quote(names.source),
+        quote(names.target)
+    );
+    let [member] = session.ask("a look at the two roles", &query, turn).await?;
+    Ok(yes(&member))
+}
+
 impl Options {
     /// What several grants of one role give together.
     fn of(grants: &[Membership]) -> Option<Self> {
@@ -269,6 +285,13 @@ impl Roles {
             changed.push(format!("VALID UNTIL {}", quote(until)));
         }
         changed
+    }
+
+    /// From now on the source counts as a member of what the target is a member of.
+    pub(super) fn keep_held(&mut self) {
+        for [wanted, held] in self.memberships.values_mut() {
+            wanted.extend(held.iter().cloned());
+        }
     }
 
     /// The part of [`plan`](Self::plan) about memberships.

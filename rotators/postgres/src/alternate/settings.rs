@@ -77,6 +77,13 @@ pub(crate) async fn read(
 }
 
 impl Settings {
+    /// What only the target is set to stays.
+    pub(crate) fn keep_held(&mut self) {
+        for setting in self.0.values_mut() {
+            setting.wanted = setting.wanted.take().or_else(|| setting.held.clone());
+        }
+    }
+
     /// What makes the target's settings like the source's.
     pub(crate) fn plan(&self, names: &Names<'_>, place: &Place, plan: &mut Plan) {
         let role = quote_identifier(names.target);
