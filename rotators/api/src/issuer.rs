@@ -83,6 +83,7 @@ impl Issuer for ApiIssuer {
         caller: &Caller<'_>,
         turn: &Turn,
     ) -> Result<Issued, Error> {
+        base.document()?.required(&self.client.document.secret.key)?;
         let parts = self.issue.parts();
         let label = label.to_string();
         let placed = values(caller.own, caller.admin);

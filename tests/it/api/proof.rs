@@ -141,7 +141,8 @@ fn shifting(keys: &mut DoubleKeys, asked: &Asked) -> Told {
             json!({"id": key.id, "name": key.name, "made": made})
         })
         .collect();
-    Told::json(200, json!({"keys": [all.clone(), all].concat(), "next": null}).to_string())
+    let twice = [all.clone(), all].concat();
+    Told::json(200, json!({"keys": twice, "next": null}).to_string())
 }
 
 #[tokio::test]
