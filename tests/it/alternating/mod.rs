@@ -2,6 +2,7 @@
 //! superuser and has what the README says it needs, and no more.
 
 mod conformance;
+mod hostile;
 mod ownership;
 mod rights;
 mod rotations;
