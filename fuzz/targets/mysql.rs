@@ -17,9 +17,14 @@ static RUNTIME: LazyLock<Runtime> =
 
 fuzz_target!(|data: &[u8]| {
     let Some((&flags, script)) = data.split_first() else { return };
+    // A greeting that happens to hold it is quoted: its server has heard nothing yet.
+    if script.windows(PASSWORD.len()).any(|bytes| bytes == PASSWORD.as_bytes()) {
+        return;
+    }
     let secure = flags & 1 == 1;
     let transport = if secure { Transport::Tls } else { Transport::Plaintext };
-    let session = session_against(script.to_vec(), &PASSWORD.into(), transport);
+    let password = PASSWORD.into();
+    let session = session_against(script.to_vec(), &password, transport);
     let (outcome, heard) = RUNTIME.block_on(session);
     let told = heard.windows(PASSWORD.len()).any(|bytes| bytes == PASSWORD.as_bytes());
     assert!(secure || !told, "the password was sent without TLS");
