@@ -30,7 +30,7 @@ pub struct Document {
     /// The day on which they were read, as in 2026-11-22.
     pub read_on: String,
     /// Where requests go, as in `https://api.example.com/v2`. It is https, but for 127.0.0.1 and
-    /// [::1] in tests.
+    /// `[::1]` in tests.
     pub base_url: String,
     /// What the secret in Secrets Manager looks like.
     #[serde(default)]
