@@ -46,7 +46,7 @@ async fn a_refused_configuration_answers_every_event_and_calls_nothing() {
     for (name, value) in [
         ("EXCLUDE_NUMBERS", "perhaps"),
         ("PASSWORD_LENGTH", "canary"),
-        ("ROTATION_STRATEGY", "alternating-users"),
+        ("ROTATION_STRATEGY", "dual-password"),
         ("TLS_CA_BUNDLE", "/no/such/file"),
         ("ALLOW_PLAINTEXT_FALLBACK", "canary"),
         ("ALLOW_WEAK_AUTHENTICATION", "canary"),
