@@ -92,8 +92,10 @@ async fn set(
     let value = Some(admin.to_string().as_str().into());
     let tags = tags.iter().map(|(key, arn)| ((*key).to_owned(), (*arn).to_owned())).collect();
     let admin = store.create("admin", NewSecret { value, tags, ..NewSecret::default() }).unwrap();
+    // As the account below has them.
+    let port = if host.contains(".cluster-") { 5433 } else { 5432 };
     let user = json!({
-        "engine": "postgres", "host": host, "username": "app", "password": "first",
+        "engine": "postgres", "host": host, "port": port, "username": "app", "password": "first",
         "masterarn": admin.arn,
     });
     let value = Some(user.to_string().as_str().into());
