@@ -9,7 +9,8 @@ use crate::event::Question;
 use crate::ids::SecretId;
 use crate::inspect::inspect;
 use crate::rotator::{Finding, Subject};
-use crate::store::Calls;
+use crate::secret::Current;
+use crate::store::{Calls, SecretDescription};
 use crate::turn::Turn;
 
 impl Engine<'_> {
@@ -38,22 +39,16 @@ impl Engine<'_> {
 /// Those of reading the secret. What keeps a rotation from succeeding is a finding, not an error.
 async fn preflight(engine: &Engine<'_>, secret: &SecretId, turn: &Turn) -> Result<Value, Error> {
     let calls = engine.calls(secret, turn);
+    let (description, current) = looked(&calls).await?;
+    let subject = Subject { calls: &calls, current: &current, description: &description };
+    let found = engine.rotator().preflight(&subject, turn).await;
     let (mut obstacles, mut warnings) = (Vec::new(), Vec::new());
-    let mut sort = |finding| match finding {
-        Finding::Fails(error) => obstacles.push(error),
-        Finding::Warns(warning) => warnings.push(warning),
-    };
-    let arn = match looked(&calls).await {
-        Err(error) => return Err(error),
-        Ok((description, current)) => {
-            let subject = Subject { calls: &calls, current: &current, description: &description };
-            match engine.rotator().preflight(&subject, turn).await {
-                Ok(findings) => findings.into_iter().for_each(&mut sort),
-                Err(error) => sort(Finding::Fails(error)),
-            }
-            description.arn
+    for finding in found.unwrap_or_else(|error| vec![Finding::Fails(error)]) {
+        match finding {
+            Finding::Fails(error) => obstacles.push(error),
+            Finding::Warns(warning) => warnings.push(warning),
         }
-    };
+    }
     warnings.extend(turn.tally().warnings);
     let ready = obstacles.is_empty();
     let fails = obstacles.iter().map(|error| {
@@ -61,7 +56,7 @@ async fn preflight(engine: &Engine<'_>, secret: &SecretId, turn: &Turn) -> Resul
     });
     let warns = warnings.iter().map(|text| json!({"severity": "warns", "finding": text}));
     let findings: Vec<Value> = fails.chain(warns).collect();
-    Ok(json!({"secret": arn, "ready": ready, "findings": findings}))
+    Ok(json!({"secret": description.arn, "ready": ready, "findings": findings}))
 }
 
 /// Answers a plan event.
@@ -76,9 +71,7 @@ async fn plan(engine: &Engine<'_>, secret: &SecretId, turn: &Turn) -> Result<Val
     Ok(json!({"secret": description.arn, "plan": lines}))
 }
 
-async fn looked(
-    calls: &Calls<'_>,
-) -> Result<(crate::store::SecretDescription, crate::secret::Current), Error> {
+async fn looked(calls: &Calls<'_>) -> Result<(SecretDescription, Current), Error> {
     let (description, current) = futures_util::join!(calls.describe(), calls.current());
     Ok((description?, current?))
 }

@@ -101,14 +101,12 @@ impl<D: Alternates> Alternating<D> {
         (current, pending): (&Login, &Login),
     ) -> Result<Option<String>, Error> {
         let users = [current.username.as_str(), pending.username.as_str()];
-        let dialect = self.database.dialect();
-        let login = |secret: &Secret| common::older(current, &users, secret, dialect);
-        let mut open = tries.older(Older::Previous, versions, login).await?;
+        let mut open = tries.older_in(Older::Previous, versions, current, &users).await?;
         if open.is_none() {
             open = tries.open("AWSPENDING", pending).await?;
         }
         if open.is_none() {
-            open = tries.older(Older::Others, versions, login).await?;
+            open = tries.older_in(Older::Others, versions, current, &users).await?;
         }
         Ok(open.map(|open| open.login.username))
     }

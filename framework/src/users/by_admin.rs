@@ -12,7 +12,7 @@ use crate::secret::Secret;
 use crate::turn::Turn;
 use crate::users::admin::Admins;
 use crate::users::pair::words;
-use crate::users::tries::{Older, Tries};
+use crate::users::tries::Tries;
 use crate::users::{Administered, Attempt, Change, Login, common};
 
 /// The strategy single-user-by-admin over any [`Administered`] database: the admin of the secret
@@ -95,12 +95,8 @@ impl<D: Administered> Rotator for ByAdmin<D> {
         if open.is_none() && tries.open("AWSPENDING", &pending).await?.is_some() {
             return Ok(Applied::Already(format!("{account} has the pending password already")));
         }
-        for place in [Older::Previous, Older::Others] {
-            if open.is_none() {
-                let users = [current.username.as_str()];
-                let login = |secret: &_| common::older(&current, &users, secret, dialect);
-                open = tries.older(place, versions, login).await?;
-            }
+        if open.is_none() {
+            open = tries.older(versions, &current).await?;
         }
         // The session is not needed: what counts is that it could be opened.
         let proof = open.map(|open| (open.name, open.login));

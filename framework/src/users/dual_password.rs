@@ -14,7 +14,7 @@ use crate::password::PasswordPolicy;
 use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, Versions};
 use crate::secret::{Previous, Secret};
 use crate::turn::Turn;
-use crate::users::tries::{Older, Open, Tries};
+use crate::users::tries::{Open, Tries};
 use crate::users::{Attempt, Database, Login, common};
 
 /// A database whose users can have two passwords: the *primary* one and, beside it, one that was
@@ -125,11 +125,8 @@ impl<D: DualPasswords> DualPassword<D> {
                 return Ok(open);
             }
         }
-        for place in [Older::Previous, Older::Others] {
-            let login = |secret: &Secret| self.older(current, secret);
-            if let Some(open) = tries.older(place, versions, login).await? {
-                return Ok(open);
-            }
+        if let Some(open) = tries.older(versions, current).await? {
+            return Ok(open);
         }
         Err(tries.exhausted(format!("cannot change the password of {}", current.account())))
     }

@@ -9,7 +9,7 @@ use crate::password::PasswordPolicy;
 use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, Versions};
 use crate::secret::Secret;
 use crate::turn::Turn;
-use crate::users::tries::{Older, Open, Tries};
+use crate::users::tries::{Open, Tries};
 use crate::users::{Attempt, Change, Database, Login, common};
 
 /// The single-user strategy over any [`Database`].
@@ -60,12 +60,8 @@ impl<D: Database> Rotator for SingleUser<D> {
                 pending.account()
             )));
         }
-        for place in [Older::Previous, Older::Others] {
-            if open.is_none() {
-                let users = [current.username.as_str()];
-                let login = |secret: &_| common::older(&current, &users, secret, dialect);
-                open = tries.older(place, versions, login).await?;
-            }
+        if open.is_none() {
+            open = tries.older(versions, &current).await?;
         }
         let Some(Open { session, name, login }) = open else {
             let what = format!("cannot change the password of {}", current.account());

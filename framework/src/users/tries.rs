@@ -4,9 +4,9 @@ use secrecy::ExposeSecret;
 
 use crate::error::{Error, ErrorKind};
 use crate::rotator::Versions;
-use crate::secret::{Previous, Secret};
+use crate::secret::Previous;
 use crate::turn::Turn;
-use crate::users::{Attempt, Database, Login};
+use crate::users::{Attempt, Database, Login, common};
 
 /// A session, and what opened it.
 pub(super) struct Open<Session> {
@@ -69,14 +69,27 @@ impl<'a, D: Database> Tries<'a, D> {
         })
     }
 
-    /// The first older version of one place that logs in. `login` makes a login of a version, or
-    /// nothing where it names an account that is none of the secret's. The store is asked only
-    /// now, because a healthy rotation never needs to.
+    /// The first older version that logs in as current's own user: AWSPREVIOUS, then the others.
     pub(super) async fn older(
+        &mut self,
+        versions: &Versions<'_>,
+        current: &Login,
+    ) -> Result<Option<Open<D::Session>>, Error> {
+        let users = [current.username.as_str()];
+        match self.older_in(Older::Previous, versions, current, &users).await? {
+            None => self.older_in(Older::Others, versions, current, &users).await,
+            open => Ok(open),
+        }
+    }
+
+    /// The first older version of one place that logs in, of those that name one of these users
+    /// on current's host. The store is asked only now, because a healthy rotation never needs to.
+    pub(super) async fn older_in(
         &mut self,
         place: Older,
         versions: &Versions<'_>,
-        login: impl Fn(&Secret) -> Option<Login>,
+        current: &Login,
+        users: &[&str],
     ) -> Result<Option<Open<D::Session>>, Error> {
         let most = self.most(place);
         let (what, found) = match place {
@@ -87,11 +100,12 @@ impl<'a, D: Database> Tries<'a, D> {
             }
             Older::Others => ("older version", versions.others().await),
         };
+        let dialect = self.database.dialect();
         let logins: Vec<_> = self
             .allowed(found)?
             .iter()
             .filter_map(|previous| {
-                let login = login(previous.secret())?;
+                let login = common::older(current, users, previous.secret(), dialect)?;
                 Some((format!("{what} {}", previous.version()), login))
             })
             .collect();
