@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fourstep::Step;
 use fourstep::store::memory::PendingLabel;
-use fourstep_cli::replay::crash::{Disturbance, Plan};
+use fourstep_cli::replay::crash::{Disturbance, Plan, Reset};
 
 /// Rotate AWS Secrets Manager secrets on your own machine.
 #[derive(Parser)]
@@ -140,13 +140,13 @@ pub(crate) struct AskArguments {
 }
 
 #[derive(Args)]
+#[command(group = clap::ArgGroup::new("disturbed").args(["crash", "fault"]))]
 pub(crate) struct DisturbanceArguments {
     /// Kill the function's process before and after every call that it makes to Secrets Manager and
     /// to the database, a rotation for each, or at one point of that table. Each rotation is then
     /// played again in new processes and must succeed; meanwhile some labelled version must log in.
-    /// The secret's "ssl" must be false.
+    /// The secret's "ssl" must be true or false.
     #[arg(long, value_name = "all|N", value_parser = points, conflicts_with_all = UNDISTURBED)]
-    #[arg(conflicts_with = "fault")]
     pub(crate) crash: Option<Points>,
     /// The same with a fault in place of a kill. It lasts as long as the process; the function must
     /// report it, or get over it.
@@ -155,6 +155,10 @@ pub(crate) struct DisturbanceArguments {
     /// Play the fault at this point of the table only.
     #[arg(long, value_name = "N", requires = "fault", value_parser = point)]
     pub(crate) at: Option<usize>,
+    /// Run this command by `sh -c` before each of these rotations, for example to drop the second of
+    /// two users, so that every rotation makes it.
+    #[arg(long, value_name = "COMMAND", requires = "disturbed")]
+    pub(crate) reset: Option<String>,
 }
 
 /// What has no meaning where a rotation is disturbed. Only a process can be killed.
@@ -183,13 +187,14 @@ pub(crate) enum Fault {
 impl DisturbanceArguments {
     /// What is to be done to the function, if anything is.
     pub(crate) fn plan(&self) -> Option<Plan> {
+        let reset = self.reset.clone().map(Reset::new);
         let disturbances = match self.fault {
             None => {
                 let only = match self.crash? {
                     Points::All => None,
                     Points::One(number) => Some(number),
                 };
-                return Some(Plan { disturbances: vec![Disturbance::Kill], only });
+                return Some(Plan { disturbances: vec![Disturbance::Kill], only, reset });
             }
             Some(Fault::Throttling) => vec![Disturbance::Throttling],
             Some(Fault::ServerError) => vec![Disturbance::ServerError],
@@ -197,7 +202,7 @@ impl DisturbanceArguments {
             Some(Fault::Reset) => vec![Disturbance::Reset],
             Some(Fault::All) => Disturbance::FAULTS.to_vec(),
         };
-        Some(Plan { disturbances, only: self.at })
+        Some(Plan { disturbances, only: self.at, reset })
     }
 }
 

@@ -308,6 +308,7 @@ async fn what_cannot_be_disturbed_is_refused_before_anything_is_touched() {
         (plain, &["--crash", "0"], "the number of a point, or all"),
         (plain, &["--fault", "fire"], "throttling"),
         (plain, &["--at", "1"], "--fault"),
+        (plain, &["--reset", "true"], "--crash"),
         (r#"{"host": "db", "port": 1, "ssl": 1}"#, &["--crash", "all"], "\"ssl\": false"),
         (r#"{"host": "db", "port": 1}"#, &["--fault", "all"], "\"ssl\": false"),
         (r#"{"host": "db", "ssl": false}"#, &["--crash", "all"], "\"port\""),
@@ -323,6 +324,7 @@ async fn what_cannot_be_disturbed_is_refused_before_anything_is_touched() {
     for (arguments, words) in [
         (["--crash", "99"].to_vec(), "there is no point 99: this rotation has 32"),
         (["--fault", "throttling", "--at", "2"].to_vec(), "throttling does not apply to point 2"),
+        (["--crash", "all", "--reset", "exit 3"].to_vec(), "--reset failed (exit status: 3)"),
     ] {
         let output = careless(&toy, &toy.document(), "none", &arguments).await;
         assert_eq!(output.status.code(), Some(2));

@@ -4,12 +4,9 @@ use async_trait::async_trait;
 use fourstep::testing::{Overlap, Remote, Testbed, Wire, conformance};
 use fourstep::{Environment, Rotator, Secret};
 use rotate_postgres::strategies;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::Shop;
-use super::rights::portrait;
 use crate::support::postgres::{Server, User, both_versions};
-use crate::support::program::{binary, fourstep, secret_file};
 
 const STRATEGIES: [(&str, Overlap); 2] =
     [("alternating-users", Overlap::Full), ("single-user-by-admin", Overlap::None)];
@@ -112,60 +109,4 @@ async fn both_strategies_conform_at_real_servers() {
         eprintln!("{strategy}: {report}");
         report.assert_safe();
     }
-}
-
-/// One rotation for each point at which the function can be killed. At one of the two servers: they
-/// differ in what the admin may do, which the other tests see, and a hundred rotations take minutes.
-#[tokio::test]
-async fn the_real_function_survives_a_kill_at_every_point_of_both_strategies() {
-    let servers = both_versions();
-    for (server, (strategy, _)) in servers.iter().rev().cycle().zip(STRATEGIES) {
-        survives_kills(server, strategy).await;
-    }
-}
-
-async fn survives_kills(server: &Server, strategy: &str) {
-    // One database and few rights: every turn at the database is two points.
-    let shop = Shop::bare(server, "app", &[]).await;
-    let sql = "GRANT CREATE ON SCHEMA public TO $owner; SET ROLE $owner;
-         CREATE TABLE t (a int); GRANT SELECT ON t TO $app";
-    shop.in_database(&shop.databases[0], sql).await;
-    let mut document = server.document(&shop.app);
-    document["dbname"] = json!(shop.databases[0]);
-    document["masterarn"] = json!("admin");
-    let file = secret_file(&document.to_string());
-    let admin = secret_file(&server.document(&shop.admin).to_string());
-    let (function, strategy) = (binary("rotate-postgres"), format!("ROTATION_STRATEGY={strategy}"));
-    let [function, secret, admin] =
-        [&function, &file.path, &admin.path].map(|path| path.to_str().unwrap());
-    let replay = [
-        "replay",
-        "--rotator",
-        function,
-        "--secret",
-        secret,
-        "--admin",
-        admin,
-        "--env",
-        &strategy,
-        "--json",
-    ];
-    // The first rotation makes the second user: later ones make fewer calls.
-    let output = fourstep(&[&replay[..], &["--rotations", "2"]].concat()).await;
-    assert!(output.status.success(), "{strategy}: {output:?}");
-    let output = fourstep(&[&replay[..], &["--crash", "all"]].concat()).await;
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{strategy}: {text}{output:?}");
-    let end: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-    eprintln!("PostgreSQL {}, {strategy}: {end}", server.version().await);
-    assert_eq!((&end["ok"], &end["violations"]), (&json!(true), &json!(0)), "{end}");
-    assert!(end["played"].as_u64().unwrap() > 50, "{end}");
-    let left: Value = serde_json::from_str(&std::fs::read_to_string(&file.path).unwrap()).unwrap();
-    assert!(shop.logs_in(&left).await);
-    if strategy.contains("alternating") {
-        let [one, other] =
-            [portrait(&shop, &shop.app.name).await, portrait(&shop, &shop.clone_name()).await];
-        assert_eq!(one, other);
-    }
-    shop.close().await;
 }

@@ -3,6 +3,7 @@
 
 mod conformance;
 mod hostile;
+mod kills;
 mod ownership;
 mod rights;
 mod rotations;

@@ -22,6 +22,7 @@ use fourstep::{
 };
 use fourstep_cli::function::{Function, Sam};
 use fourstep_cli::player::Player;
+use fourstep_cli::replay::crash::Reset;
 use fourstep_cli::replay::{Options, Rotator, SecretFile, Stage};
 use fourstep_cli::serve;
 use rotate_mysql::Mysql;
@@ -202,6 +203,7 @@ fn command_line(source: &Source, printed: &mut Printed) {
         timeout,
     };
     printed.see("Stage", &stage);
+    printed.see("Reset", &Reset::new(source.text.as_str()));
     printed.see(
         "Options",
         &Options {

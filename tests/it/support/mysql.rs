@@ -1,5 +1,6 @@
 //! Real MySQL and MariaDB servers, arranged by their administrator through their own clients.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -79,15 +80,29 @@ impl Server {
         }
     }
 
+    /// The server's own client over TLS, in words; it reads SQL.
+    fn client(&self) -> String {
+        let tls = if self.is_mysql() { "--ssl-mode=REQUIRED" } else { "--ssl" };
+        format!(
+            "{} --no-defaults --batch --skip-column-names --protocol=TCP {tls} \
+             --default-character-set=utf8mb4 --host=127.0.0.1 --port={}",
+            self.client, self.port
+        )
+    }
+
+    /// A shell's words that run SQL from a file as the administrator.
+    pub fn shell(&self, file: &Path) -> String {
+        let Self { arranger, password, .. } = self;
+        let (client, file) = (self.client(), file.display());
+        format!("MYSQL_PWD='{password}' {client} --user='{arranger}' < '{file}'")
+    }
+
     /// Runs SQL in the server's own client, over TLS.
     pub async fn run(&self, user: &str, password: &str, sql: &str) -> Result<String, String> {
-        let mut words = self.client.split(' ');
-        let tls = if self.is_mysql() { "--ssl-mode=REQUIRED" } else { "--ssl" };
+        let client = self.client();
+        let mut words = client.split(' ');
         let mut client = Command::new(words.next().unwrap())
             .args(words)
-            .args(["--no-defaults", "--batch", "--skip-column-names", "--protocol=TCP", tls])
-            .args(["--default-character-set=utf8mb4", "--host=127.0.0.1"])
-            .arg(format!("--port={}", self.port))
             .arg(format!("--user={user}"))
             .env("MYSQL_PWD", password)
             .stdin(Stdio::piped())

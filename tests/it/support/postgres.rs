@@ -1,6 +1,6 @@
 //! A real PostgreSQL server, arranged by its superuser.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
@@ -188,6 +188,16 @@ impl Server {
                 Err(error) => panic!("{error}"),
             }
         }
+    }
+
+    /// A shell's words that run SQL from a file as the superuser.
+    pub fn shell(&self, database: &str, file: &Path) -> String {
+        let Self { host, port, arranger, password, .. } = self;
+        format!(
+            "PGPASSWORD='{password}' psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --host={host} \
+             --port={port} --username='{arranger}' --dbname='{database}' --file='{}'",
+            file.display()
+        )
     }
 
     /// As [`logs_in`](Self::logs_in), for names that the driver cannot put into SCRAM: asked of

@@ -11,6 +11,7 @@ mod database_proxy;
 mod line;
 mod points;
 mod report;
+mod reset;
 mod rotation;
 mod store_proxy;
 mod verdict;
@@ -19,10 +20,11 @@ mod watch;
 use std::io;
 use std::path::Path;
 
-use fourstep::Step;
 use fourstep::store::AWSCURRENT;
+use fourstep::{Step, VersionId};
 
 pub use points::Disturbance;
+pub use reset::Reset;
 
 use self::address::Target;
 use self::points::{Point, numbered};
@@ -37,6 +39,8 @@ pub struct Plan {
     pub disturbances: Vec<Disturbance>,
     /// The number of the only point to play. Otherwise all are played.
     pub only: Option<usize>,
+    /// What is run before each rotation, so that all of them begin alike.
+    pub reset: Option<Reset>,
 }
 
 impl Plan {
@@ -79,7 +83,8 @@ pub async fn disturb(options: &Options, plan: &Plan, report: &mut Report<'_>) ->
     let read_target = |value: &_| Target::of(value).map(|found| target = found);
     let secret = LocalSecret::open(&options.stage, read_target, report).await?;
     let function = options.stage.function(secret.server());
-    let sweep = Sweep { options, binary, secret: &secret, function: &function, target };
+    let reset = plan.reset.as_ref();
+    let sweep = Sweep { options, binary, secret: &secret, function: &function, target, reset };
     let held = sweep.all(plan, report).await?;
     secret.close().await?;
     Ok(held)
@@ -92,6 +97,7 @@ struct Sweep<'a> {
     /// The function without proxies: for looking.
     function: &'a Function,
     target: Option<Target>,
+    reset: Option<&'a Reset>,
 }
 
 impl Sweep<'_> {
@@ -129,9 +135,17 @@ impl Sweep<'_> {
         Ok(violations == 0)
     }
 
+    /// Begins a rotation, at a target that was reset if that was asked for.
+    async fn begin(&self) -> io::Result<VersionId> {
+        if let Some(reset) = self.reset {
+            reset.run().await?;
+        }
+        self.secret.begin(true).map_err(io::Error::other)
+    }
+
     /// Plays a rotation that nothing disturbs; its points. None if it fails, which is reported.
     async fn healthy(&self, report: &mut Report<'_>) -> io::Result<Option<Vec<Point>>> {
-        let token = self.secret.begin(true).map_err(io::Error::other)?;
+        let token = self.begin().await?;
         let mut calls = Vec::new();
         for step in Step::ALL {
             if step == Step::Set {
