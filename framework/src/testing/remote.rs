@@ -112,6 +112,13 @@ pub trait Remote: Send + Sync {
         false
     }
 
+    /// Whether a credential begins to work by itself, some time after it was made, as at a vendor
+    /// whose parts learn of it late. Then nobody takes it for a change that setSecret made without
+    /// asking for its labels again.
+    fn propagates(&self) -> bool {
+        false
+    }
+
     /// An hour goes by at the remote: it ends what its own time limits end.
     fn hour_passes(&self) {}
 

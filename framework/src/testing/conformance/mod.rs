@@ -19,7 +19,8 @@ use super::world::{Checked, World};
 ///
 /// - verify accepts the current secret, rejects a wrong one, and calls a remote that cannot be
 ///   asked an error;
-/// - propose changes the credential and nothing else, and never twice to the same;
+/// - propose changes the credential and nothing else, and never twice to the same; discard leaves
+///   nothing of it behind;
 /// - a pending secret that names another host or user is refused;
 /// - rotations, each step once and twice, by one process and by many: what must log in does after
 ///   every call, exactly the kept credentials work afterwards, nothing is changed without passing

@@ -39,12 +39,12 @@ pub(super) async fn by_one_process(world: &mut World) -> Checked {
 }
 
 /// setSecret, call by call: before the pending secret begins to work, DescribeSecret must have been
-/// asked a second time.
+/// asked a second time. Where credentials begin to work by themselves, that tells nothing.
 async fn set(world: &mut World, token: &VersionId) -> Checked {
     let Some(pending) = world.holder(AWSPENDING)? else {
         return finds(world, "createSecret stores nothing");
     };
-    let worked = world.accepts(Some(&pending)).await?;
+    let worked = world.remote.propagates() || world.accepts(Some(&pending)).await?;
     let mut process = world.process("A", Step::Set, token);
     loop {
         let stand = world.advance(&mut process, true).await?;

@@ -73,15 +73,17 @@ fn silent(world: &World, verdict: Result<Verdict, Error>) -> Checked {
     }
 }
 
-/// The credential changes, everything else stays, and no two proposals are the same.
+/// The credential changes, everything else stays, no two proposals are the same, and what is given
+/// up leaves nothing behind.
 pub(super) async fn propose(world: &mut World) -> Checked {
     let current = initial(world);
     let fields = world.remote.credential();
+    let before = world.remote.credentials().await;
     let mut proposed: Vec<Secret> = vec![current.clone()];
     for number in 1..=2 {
         let next = match proposal(world, number).await {
             Ok(next) => next,
-            Err(error) => return fails(world, "propose", &error),
+            Err((verb, error)) => return fails(world, verb, &error),
         };
         if proposed.iter().any(|one| same_credential(one, &next, fields)) {
             return finds(world, "propose makes the same credential twice");
@@ -94,6 +96,9 @@ pub(super) async fn propose(world: &mut World) -> Checked {
         if current.document().is_ok() && next.document().is_err() {
             return finds(world, "propose makes something else of a document");
         }
+        if world.remote.credentials().await > before {
+            return finds(world, "discard leaves a credential behind");
+        }
         proposed.push(next);
     }
     if !world.remote.accepts(&current).await {
@@ -102,15 +107,23 @@ pub(super) async fn propose(world: &mut World) -> Checked {
     Ok(())
 }
 
-async fn proposal(world: &World, number: u32) -> Result<Secret, Error> {
+/// A proposal that is given up at once, as where another run's value was stored: at a limit there is
+/// no room for two.
+async fn proposal(world: &World, number: u32) -> Result<Secret, (&'static str, Error)> {
     let turn = Turn::new(Deadline::after(TIME));
     let calls = Calls::new(world.memory(), &world.secret, &turn);
-    let description: SecretDescription = calls.describe().await?;
-    let current: Current = calls.current().await?;
+    let looks = |error| ("a look at the secret before propose", error);
+    let description: SecretDescription = calls.describe().await.map_err(looks)?;
+    let current: Current = calls.current().await.map_err(looks)?;
     let token = version(number);
     let known =
         Known { calls: &calls, current: &current, token: &token, description: &description };
-    world.heard(world.remote.rotator().propose(&known, &turn)).await
+    let rotator = world.remote.rotator();
+    let proposed = world.heard(rotator.propose(&known, &turn)).await;
+    let proposed = proposed.map_err(|error| ("propose", error))?;
+    let discarded = world.heard(rotator.discard(&proposed, &known, &turn)).await;
+    discarded.map_err(|error| ("discard", error))?;
+    Ok(proposed)
 }
 
 /// A pending secret of another host or user would be applied to somebody else's account.

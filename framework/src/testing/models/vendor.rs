@@ -117,6 +117,11 @@ impl Vendor {
         self.state().keys.values().filter(|key| !key.stranger).count()
     }
 
+    /// Whether a new key begins to work only after it was asked for.
+    pub fn learns_late(&self) -> bool {
+        self.terms.delay > 0
+    }
+
     /// What a bystander has to complain about.
     pub fn complaint(&self) -> Option<String> {
         (self.state().revoked_strangers > 0).then(|| "a stranger's key was revoked".to_owned())

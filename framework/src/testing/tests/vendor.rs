@@ -31,7 +31,7 @@ use secrecy::ExposeSecret;
 
 use super::assert_caught;
 use super::vendor_issuer::{Defect, FIELDS, Issuer, key};
-use super::vendor_keys::{Keys, Manner, Value};
+use super::vendor_keys::{ADMIN, Keys, Manner, Value};
 use super::vendor_updater::{self, Updater};
 use crate::rotator::Rotator;
 use crate::secret::Secret;
@@ -58,7 +58,8 @@ impl Issuing {
     /// The framework's rotator, told what these terms say but for the limit.
     pub(super) fn at(terms: Terms) -> Self {
         let ownership = if terms.labels { Ownership::Labels } else { Ownership::Stored };
-        let manner = Manner { ownership, cap: None, ages: true, grace: Duration::ZERO };
+        let grace = Duration::ZERO;
+        let manner = Manner { ownership, cap: None, ages: true, grace, admin: false };
         Self { terms, manner, defect: None, strangers: true }
     }
 
@@ -118,6 +119,10 @@ impl Remote for Account {
         format!(r#"{{"key_id":"{id}","key":"{}"}}"#, value.expose_secret())
     }
 
+    fn other_secrets(&self) -> Vec<(&'static str, String)> {
+        self.manner.admin.then(|| (ADMIN.0, ADMIN.1.to_owned())).into_iter().collect()
+    }
+
     async fn accepts(&self, secret: &Secret) -> bool {
         key(secret).is_ok_and(|key| self.vendor.accepts(&key.id, key.value.expose_secret()))
     }
@@ -132,6 +137,10 @@ impl Remote for Account {
 
     fn complaint(&self) -> Option<String> {
         self.vendor.complaint()
+    }
+
+    fn propagates(&self) -> bool {
+        self.vendor.learns_late()
     }
 
     fn hour_passes(&self) {

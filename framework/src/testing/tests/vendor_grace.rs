@@ -34,7 +34,8 @@ impl Place {
         let new = NewSecret { value: Some(value.as_str().into()), ..NewSecret::default() };
         store.create("keys", new).unwrap();
         let secret = SecretId::parse("keys").unwrap();
-        let manner = Manner { ownership: Ownership::Labels, cap, ages: true, grace };
+        let ownership = Ownership::Labels;
+        let manner = Manner { ownership, cap, ages: true, grace, admin: false };
         Self { store, secret, vendor, manner }
     }
 

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use secrecy::ExposeSecret;
 
 use super::vendor_issuer::key;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::ids::SecretId;
 use crate::password::PasswordPolicy;
 use crate::rotator::Verdict;
 use crate::secret::Secret;
@@ -25,7 +26,12 @@ pub(super) struct Manner {
     /// Whether the vendor says how old a key is.
     pub(super) ages: bool,
     pub(super) grace: Duration,
+    /// Whether keys are made, listed and revoked by an admin, whose secret is [`ADMIN`].
+    pub(super) admin: bool,
 }
+
+/// The admin's secret: its name and its value.
+pub(super) const ADMIN: (&str, &str) = ("admin", r#"{"token":"an admin's own token"}"#);
 
 pub(super) struct Keys {
     vendor: Vendor,
@@ -46,6 +52,15 @@ impl Keys {
     fn clock(&self) -> SystemTime {
         self.vendor.clock()
     }
+
+    /// Refuses whoever may not make, list and revoke keys.
+    fn lets_act(&self, caller: &Caller<'_>) -> Result<(), Error> {
+        let shown = caller.admin.is_some_and(|admin| admin.expose() == ADMIN.1);
+        match shown == self.manner.admin {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Rejected, "the vendor lets only its admin do this")),
+        }
+    }
 }
 
 fn verdict(works: bool) -> Verdict {
@@ -65,6 +80,10 @@ impl Issuer for Keys {
         &self.fields
     }
 
+    fn admin(&self, _: &Secret) -> Result<Option<SecretId>, Error> {
+        self.manner.admin.then(|| SecretId::parse(ADMIN.0)).transpose()
+    }
+
     fn id(&self, secret: &Secret) -> Result<String, Error> {
         Ok(key(secret)?.id)
     }
@@ -73,9 +92,10 @@ impl Issuer for Keys {
         &self,
         base: &Secret,
         label: &Label,
-        _: &Caller<'_>,
+        caller: &Caller<'_>,
         _: &Turn,
     ) -> Result<Issued, Error> {
+        self.lets_act(caller)?;
         let Some(issued) = self.vendor.issue(Some(&label.to_string())).await? else {
             return Ok(Issued::Full);
         };
@@ -84,7 +104,8 @@ impl Issuer for Keys {
         Ok(Issued::Key(next.into()))
     }
 
-    async fn list(&self, _: &Caller<'_>, _: &Turn) -> Result<Vec<ListedKey>, Error> {
+    async fn list(&self, caller: &Caller<'_>, _: &Turn) -> Result<Vec<ListedKey>, Error> {
+        self.lets_act(caller)?;
         let listed = self.vendor.list().await?.into_iter();
         let told = |age| Some(age).filter(|_| self.manner.ages);
         Ok(listed
@@ -102,7 +123,8 @@ impl Issuer for Keys {
         Ok(Some(true))
     }
 
-    async fn revoke(&self, id: &str, _: &Caller<'_>, _: &Turn) -> Result<(), Error> {
+    async fn revoke(&self, id: &str, caller: &Caller<'_>, _: &Turn) -> Result<(), Error> {
+        self.lets_act(caller)?;
         Ok(self.vendor.revoke(id).await?)
     }
 }

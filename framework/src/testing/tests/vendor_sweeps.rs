@@ -4,14 +4,21 @@
 use std::time::Duration;
 
 use super::vendor::{CAPPED, Issuing, LABELS, NO_LABELS, SLOW, Updating};
+use super::vendor_issuer::Defect;
 use super::vendor_keys::Manner;
 use super::{assert_refuted, assert_safe};
 use crate::testing::models::Terms;
 use crate::testing::{Testbed, conformance};
 use crate::vendor::Ownership;
 
-const TOLD: Manner =
-    Manner { ownership: Ownership::Labels, cap: None, ages: true, grace: Duration::ZERO };
+const TOLD: Manner = Manner {
+    ownership: Ownership::Labels,
+    cap: None,
+    ages: true,
+    grace: Duration::ZERO,
+    admin: false,
+};
+const BY_ADMIN: Manner = Manner { admin: true, ..TOLD };
 
 /// The vendor's limit, and what the rotator is told of it.
 fn two(labels: bool, ownership: Ownership, cap: Option<usize>) -> Issuing {
@@ -47,6 +54,13 @@ fn keys_without_labels_under_a_limit_of_two_survive_where_the_account_is_for_the
 }
 
 #[test]
+fn keys_that_an_admin_makes_survive_every_sweep() {
+    assert_safe(&Issuing::at(LABELS).told(BY_ADMIN));
+    assert_safe(&Issuing::at(CAPPED).told(Manner { cap: Some(3), ..BY_ADMIN }));
+    assert_safe(&Issuing::at(SLOW).told(BY_ADMIN));
+}
+
+#[test]
 fn keys_without_labels_survive_every_sweep() {
     assert_safe(&Issuing::at(NO_LABELS));
 }
@@ -64,12 +78,17 @@ fn a_key_that_is_updated_in_place_survives_every_sweep() {
 
 #[tokio::test(start_paused = true)]
 async fn every_shape_keeps_the_contract_verb_by_verb() {
-    // Not at a vendor that learns late: there a key begins to work while it is asked for, which the
-    // suite takes for a change without the fence.
-    // Nor under a limit of two, where only one proposal can be made before one is recorded.
     let account = Manner { ownership: Ownership::Account, ..TOLD };
-    let shapes: [Box<dyn Testbed>; 4] = [
+    let shapes: [Box<dyn Testbed>; 12] = [
         Box::new(Issuing::at(LABELS)),
+        Box::new(Issuing::at(LABELS).told(Manner { ages: false, ..TOLD })),
+        Box::new(Issuing::at(SLOW)),
+        Box::new(Issuing::at(LABELS).told(BY_ADMIN)),
+        Box::new(Issuing::at(SLOW).told(BY_ADMIN)),
+        Box::new(Issuing::at(CAPPED)),
+        Box::new(two(true, Ownership::Labels, None)),
+        Box::new(two(true, Ownership::Labels, Some(2))),
+        Box::new(two(false, Ownership::Account, Some(2))),
         Box::new(Issuing::at(NO_LABELS)),
         Box::new(Issuing::at(NO_LABELS).told(account).alone()),
         Box::new(Updating(None)),
@@ -81,4 +100,6 @@ async fn every_shape_keeps_the_contract_verb_by_verb() {
     let ageless =
         Issuing::at(NO_LABELS).told(Manner { ownership: Ownership::Stored, ages: false, ..TOLD });
     assert_refuted(&ageless, "a healthy finishSecret fails").await;
+    let careless = Issuing::at(LABELS).with(Defect::NeverDiscards);
+    assert_refuted(&careless, "discard leaves a credential behind").await;
 }
