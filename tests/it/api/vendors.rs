@@ -14,41 +14,134 @@ use super::support::{ADMIN, Files, redirected, shipped, specification};
 use crate::support::program::fourstep;
 
 /// A shipped specification and its vendor's double.
-struct Vendor {
-    file: &'static str,
+pub struct Vendor {
+    pub file: &'static str,
     manner: Manner,
     /// The fields of the secret besides the key.
     secret: fn(&DoubleKey) -> Value,
     /// The field that holds the key.
-    key: &'static str,
+    pub key: &'static str,
+    /// The fields that a rotation changes.
+    pub fields: &'static [&'static str],
     /// The admin's secret.
-    admin: fn() -> Value,
+    pub admin: fn() -> Value,
     cap: Option<usize>,
+    /// Whether the vendor says that a key is the one that the id beside it names.
+    pub proves_ids: bool,
 }
 
+/// A vendor's double with one key, and the secret that holds it.
+pub struct Account {
+    pub double: Double,
+    pub secret: Value,
+    /// The specification, sent to the double.
+    pub text: String,
+    /// Whether the vendor makes keys, and does not set the value of one.
+    pub issues: bool,
+}
+
+impl Vendor {
+    pub async fn account(&self) -> Account {
+        let double = Double::start(self.manner).await.unwrap();
+        double.limits(self.cap, 0);
+        let first = double.arrange(None);
+        let mut secret = (self.secret)(&first);
+        if secret[self.key].is_null() {
+            secret[self.key] = first.value.as_str().into();
+        }
+        let text = specification(self.file);
+        let issues = Specification::read(&text).unwrap().issues();
+        let slow = Fault::Slow(Duration::from_millis(1100));
+        double.plan("POST", &issue_path(&text), slow, u32::MAX);
+        let text = redirected(&text, &double);
+        Account { double, secret, text, issues }
+    }
+}
+
+/// What most vendors are.
+const USUAL: Vendor = Vendor {
+    file: "",
+    manner: |_, _| panic!("every vendor has a manner of its own"),
+    secret: |_| Value::Null,
+    key: "",
+    fields: &[],
+    admin: || Value::Null,
+    cap: None,
+    proves_ids: true,
+};
+
 /// To add a vendor: its specification (named in `SHIPPED`), how its double answers, and a row here.
-#[rustfmt::skip]
-const VENDORS: [Vendor; 7] = [
-    Vendor { file: "sendgrid.toml", manner: doubles::sendgrid, key: "api_key", cap: Some(100),
-        secret: |key| json!({"masterarn": "admin", "api_key_id": key.id, "api_key": format!("SG.{}.{}", key.id, key.value)}),
-        admin: || json!({"api_key": ADMIN}) },
-    Vendor { file: "cloudflare.toml", manner: doubles::cloudflare, key: "token", cap: None,
+pub const VENDORS: [Vendor; 7] = [
+    Vendor {
+        file: "sendgrid.toml",
+        manner: doubles::sendgrid,
+        secret: |key| {
+            let value = format!("SG.{}.{}", key.id, key.value);
+            json!({"masterarn": "admin", "api_key_id": key.id, "api_key": value})
+        },
+        key: "api_key",
+        fields: &["api_key_id", "api_key"],
+        admin: || json!({"api_key": ADMIN}),
+        cap: Some(100),
+        ..USUAL
+    },
+    Vendor {
+        file: "cloudflare.toml",
+        manner: doubles::cloudflare,
         secret: |key| json!({"masterarn": "admin", "token_id": key.id}),
-        admin: || json!({"token": ADMIN}) },
-    Vendor { file: "okta-client-secret.toml", manner: doubles::okta, key: "client_secret", cap: Some(2),
+        key: "token",
+        fields: &["token_id", "token"],
+        admin: || json!({"token": ADMIN}),
+        ..USUAL
+    },
+    Vendor {
+        file: "okta-client-secret.toml",
+        manner: doubles::okta,
         secret: |key| json!({"masterarn": "admin", "client_id": "0oaclient", "secret_id": key.id}),
-        admin: || json!({"api_token": ADMIN}) },
-    Vendor { file: "entra-client-secret.toml", manner: doubles::entra, key: "client_secret", cap: None,
-        secret: |key| json!({"tenant_id": "tenant", "object_id": "object", "client_id": "app", "key_id": key.id}),
-        admin: || Value::Null },
-    Vendor { file: "grafana-password.toml", manner: doubles::grafana, key: "password", cap: None,
-        secret: |_| json!({"username": "rotated"}), admin: || Value::Null },
-    Vendor { file: "influxdb.toml", manner: doubles::influxdb, key: "token", cap: None,
+        key: "client_secret",
+        fields: &["secret_id", "client_secret"],
+        admin: || json!({"api_token": ADMIN}),
+        cap: Some(2),
+        ..USUAL
+    },
+    Vendor {
+        file: "entra-client-secret.toml",
+        manner: doubles::entra,
+        secret: |key| {
+            let [tenant, object] = ["tenant", "object"];
+            json!({"tenant_id": tenant, "object_id": object, "client_id": "app", "key_id": key.id})
+        },
+        key: "client_secret",
+        fields: &["key_id", "client_secret"],
+        proves_ids: false,
+        ..USUAL
+    },
+    Vendor {
+        file: "grafana-password.toml",
+        manner: doubles::grafana,
+        secret: |_| json!({"username": "rotated"}),
+        key: "password",
+        fields: &["password"],
+        ..USUAL
+    },
+    Vendor {
+        file: "influxdb.toml",
+        manner: doubles::influxdb,
         secret: |key| json!({"masterarn": "admin", "authorization_id": key.id, "org_id": "org"}),
-        admin: || json!({"token": ADMIN}) },
-    Vendor { file: "twilio.toml", manner: doubles::twilio, key: "secret", cap: None,
+        key: "token",
+        fields: &["authorization_id", "token"],
+        admin: || json!({"token": ADMIN}),
+        ..USUAL
+    },
+    Vendor {
+        file: "twilio.toml",
+        manner: doubles::twilio,
         secret: |key| json!({"masterarn": "admin", "account_sid": "AC1", "sid": key.id}),
-        admin: || json!({"sid": "SKmain", "secret": ADMIN}) },
+        key: "secret",
+        fields: &["sid", "secret"],
+        admin: || json!({"sid": "SKmain", "secret": ADMIN}),
+        ..USUAL
+    },
 ];
 
 #[tokio::test]
@@ -101,7 +194,7 @@ struct Seen {
 }
 
 /// What the double knows of a key: SendGrid puts the id before it. A password may have any sign.
-fn bare(value: &str) -> &str {
+pub fn bare(value: &str) -> &str {
     match value.strip_prefix("SG.") {
         Some(rest) => rest.rsplit('.').next().unwrap(),
         None => value,
@@ -142,18 +235,9 @@ fn issue_path(text: &str) -> String {
 }
 
 async fn rotate_three_times(vendor: &Vendor) {
-    let double = Double::start(vendor.manner).await.unwrap();
-    double.limits(vendor.cap, 0);
-    let first = double.arrange(None);
-    let mut secret = (vendor.secret)(&first);
-    if secret[vendor.key].is_null() {
-        secret[vendor.key] = first.value.as_str().into();
-    }
+    let Account { double, secret, text, issues } = vendor.account().await;
     let admin = (vendor.admin)();
-    let text = specification(vendor.file);
-    let issues = Specification::read(&text).unwrap().issues();
-    double.plan("POST", &issue_path(&text), Fault::Slow(Duration::from_millis(1100)), u32::MAX);
-    let files = Files::new(&redirected(&text, &double), &secret.to_string(), Some(&admin));
+    let files = Files::new(&text, &secret.to_string(), Some(&admin));
     let ended = AtomicBool::new(false);
     let rotations = async {
         let output = files.replay(!admin.is_null(), &["--json", "--rotations", "3"]).await;
@@ -167,7 +251,7 @@ async fn rotate_three_times(vendor: &Vendor) {
     let two = if issues { 2 } else { 1 };
     // The first one carries no label. Where nothing says that it is the key that the secret's id
     // names, it is left for a person to revoke.
-    let first = usize::from(vendor.file.starts_with("entra"));
+    let first = usize::from(!vendor.proves_ids);
     assert_eq!(lived, [1, two, two + first, two + first], "{}", vendor.file);
     let cap = vendor.cap.unwrap_or(usize::MAX);
     assert!(seen.most <= cap.min(3 + first), "{}: {} keys lived at once", vendor.file, seen.most);

@@ -1,0 +1,91 @@
+//! The author's kit asks rotate-api, with each shipped specification, at a double of its vendor.
+
+use async_trait::async_trait;
+use fourstep::testing::{Overlap, Remote, Testbed, Wire, conformance};
+use fourstep::{Environment, Rotator, Secret};
+use futures_util::future::join_all;
+use rotate_api::Specification;
+use tempfile::NamedTempFile;
+
+use super::support::specification;
+use super::vendors::{Account, VENDORS, Vendor, bare};
+
+struct Doubled(&'static Vendor);
+
+#[async_trait]
+impl Testbed for Doubled {
+    fn overlap(&self) -> Overlap {
+        // What is set in place cannot work beside what it replaces.
+        match Specification::read(&specification(self.0.file)).unwrap().issues() {
+            true => Overlap::Full,
+            false => Overlap::None,
+        }
+    }
+
+    async fn fresh(&self, _: &Wire) -> Box<dyn Remote> {
+        let account = self.0.account().await;
+        let specification = NamedTempFile::new().unwrap();
+        std::fs::write(specification.path(), &account.text).unwrap();
+        Box::new(Known { vendor: self.0, account, specification })
+    }
+}
+
+struct Known {
+    vendor: &'static Vendor,
+    account: Account,
+    specification: NamedTempFile,
+}
+
+#[async_trait]
+impl Remote for Known {
+    fn rotator(&self) -> Box<dyn Rotator> {
+        let environment = Environment::from([
+            ("ROTATION_SPEC", self.specification.path().to_str().unwrap()),
+            ("ADMIN_SECRET", "admin"),
+        ]);
+        rotate_api::rotator(&environment).unwrap()
+    }
+
+    fn secret(&self) -> String {
+        self.account.secret.to_string()
+    }
+
+    fn other_secrets(&self) -> Vec<(&'static str, String)> {
+        let admin = (self.vendor.admin)();
+        let given = (!admin.is_null()).then(|| ("admin", admin.to_string()));
+        given.into_iter().collect()
+    }
+
+    /// Asked of the double itself.
+    async fn accepts(&self, secret: &Secret) -> bool {
+        let document = secret.document().unwrap();
+        self.account.double.works(bare(document.required(self.vendor.key).unwrap()))
+    }
+
+    fn credential(&self) -> &'static [&'static str] {
+        self.vendor.fields
+    }
+
+    async fn credentials(&self) -> Option<usize> {
+        self.vendor.proves_ids.then(|| self.account.double.live().len())
+    }
+}
+
+#[tokio::test]
+async fn rotate_api_conforms_at_a_double_of_every_vendor() {
+    let reports = VENDORS.iter().map(async |vendor| (vendor, conformance(&Doubled(vendor)).await));
+    for (vendor, report) in join_all(reports).await {
+        let file = vendor.file;
+        let found: Vec<_> = report.defects().iter().map(ToString::to_string).collect();
+        // The first key has no label, and Entra does not say that it is the one that the secret's
+        // id names: it is left to a person, with a warning.
+        let left: &[&str] = match vendor.proves_ids {
+            true => &[],
+            false => &["a credential that is not kept still works"],
+        };
+        assert_eq!(found, left, "{file}: {report}");
+        // These vendors have no names that could be hostile.
+        let left_out = report.sections.iter().filter(|section| section.runs == 0).count();
+        assert_eq!(left_out, 1, "{file}: {report}");
+    }
+}
