@@ -81,17 +81,17 @@ impl<V: Issuer> IssuedKeys<V> {
         Ok(Key { id: key.id, label, age })
     }
 
-    /// Every key, once AWSCURRENT's is among them, and the age of that.
+    /// Every key, once the secret's own is among them, and the age of that.
     pub(super) async fn keys_with(
         &self,
-        current: &str,
+        own: &str,
         caller: &Caller<'_>,
         turn: &Turn,
     ) -> Result<(Vec<Key>, Duration), Error> {
         let mut pauses = pauses(self.vendor.terms().propagation);
         loop {
             let keys = self.keys(caller, turn).await?;
-            if let Some(age) = keys.iter().find(|key| key.id == current).map(|key| key.age) {
+            if let Some(age) = keys.iter().find(|key| key.id == own).map(|key| key.age) {
                 return Ok((keys, age));
             }
             let Some(pause) = pauses.next() else { break };
@@ -99,9 +99,10 @@ impl<V: Issuer> IssuedKeys<V> {
                 break;
             }
         }
-        let what = format!("the vendor does not list key {current:?}");
-        Err(Error::new(ErrorKind::NotFound, what)
-            .caused_by("it is AWSCURRENT's; nothing was revoked, so look at the field with its id"))
+        let what = format!("the vendor does not list key {own:?}");
+        Err(Error::new(ErrorKind::NotFound, what).caused_by(
+            "it is this secret's; nothing was revoked, so look at the field with its id",
+        ))
     }
 
     /// Asks about a secret until it is let in, or until the vendor should have learnt of it.
@@ -132,6 +133,30 @@ impl<V: Issuer> IssuedKeys<V> {
         }
     }
 
+    /// Makes a key, and room for it where there is none.
+    async fn minted(
+        &self,
+        known: &Known<'_>,
+        caller: &Caller<'_>,
+        turn: &Turn,
+    ) -> Result<Secret, Error> {
+        let cap = self.vendor.terms().cap;
+        let keys = match (&caller.admin, cap) {
+            (Some(_), _) => self.keys_with(&self.vendor.id(caller.own)?, caller, turn).await?.0,
+            (None, Some(_)) => self.keys(caller, turn).await?,
+            (None, None) => Vec::new(),
+        };
+        let full = cap.is_some_and(|cap| keys.len() >= cap);
+        if !full && let Issued::Key(secret) = self.mint(known, caller, turn).await? {
+            return Ok(secret);
+        }
+        self.free_a_slot(known, caller, turn).await?;
+        match self.mint(known, caller, turn).await? {
+            Issued::Key(secret) => Ok(secret),
+            Issued::Full => Err(super::room::none()),
+        }
+    }
+
     async fn mint(
         &self,
         known: &Known<'_>,
@@ -153,23 +178,22 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         let current = known.current.secret();
         self.vendor.id(current).map_err(|error| error.while_doing("AWSCURRENT"))?;
         let admin = admin(self.vendor.admin(current), &known.other_secrets()).await?;
-        let caller = Caller { own: current, admin: admin.as_ref() };
+        let admin = admin.as_ref();
         // Whoever shows the key itself is believed by the vendor; an admin must be by us.
-        let keys = match (&caller.admin, self.vendor.terms().cap) {
-            (Some(_), _) => self.proven(current, &caller, turn).await?.0,
-            (None, Some(_)) => self.keys(&caller, turn).await?,
-            (None, None) => Vec::new(),
+        let own = match admin {
+            Some(_) => self.standing(known, admin, turn).await?,
+            None => current.clone(),
         };
-        if self.vendor.terms().cap.is_some_and(|cap| keys.len() >= cap) {
-            self.free_a_slot(known, &caller, turn).await?;
-        } else if let Issued::Key(secret) = self.mint(known, &caller, turn).await? {
-            return Ok(secret);
-        } else {
-            self.free_a_slot(known, &caller, turn).await?;
-        }
-        match self.mint(known, &caller, turn).await? {
-            Issued::Key(secret) => Ok(secret),
-            Issued::Full => Err(super::room::none()),
+        match self.minted(known, &Caller { own: &own, admin }, turn).await {
+            Err(refused) if refused.kind() == ErrorKind::Rejected && admin.is_none() => {
+                let own = self.standing(known, admin, turn).await?;
+                // A key that works was refused for another reason.
+                if own == *current {
+                    return Err(refused);
+                }
+                self.minted(known, &Caller { own: &own, admin }, turn).await
+            }
+            ended => ended,
         }
     }
 

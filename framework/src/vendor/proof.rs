@@ -6,9 +6,14 @@ use std::time::Duration;
 use super::issued::{Key, TEST_TIME};
 use super::{Caller, IssuedKeys, Issuer, Ownership};
 use crate::error::{Error, ErrorKind};
-use crate::rotator::Verdict;
+use crate::rotator::{Known, Verdict};
 use crate::secret::{Previous, Secret};
+use crate::store::AWSPREVIOUS;
 use crate::turn::Turn;
+
+/// How many versions are asked about at most, AWSCURRENT's among them: some vendors lock whoever shows
+/// wrong keys.
+const MOST_ASKED: usize = 6;
 
 impl<V: Issuer> IssuedKeys<V> {
     /// Every key and the age of this secret's, once it is proven that the secret's key works, that
@@ -23,16 +28,76 @@ impl<V: Issuer> IssuedKeys<V> {
         turn: &Turn,
     ) -> Result<(Vec<Key>, Duration), Error> {
         let id = self.vendor.id(secret)?;
-        if let Verdict::Rejected(why) = self.ask(secret, TEST_TIME, turn).await? {
+        match self.refusal(secret, TEST_TIME, caller, turn).await? {
+            None => self.keys_with(&id, caller, turn).await,
+            Some(refusal) => Err(refusal),
+        }
+    }
+
+    /// Why a secret proves nothing: the vendor refuses its key, or says that it is another one.
+    async fn refusal(
+        &self,
+        secret: &Secret,
+        most: Duration,
+        caller: &Caller<'_>,
+        turn: &Turn,
+    ) -> Result<Option<Error>, Error> {
+        let id = self.vendor.id(secret)?;
+        if let Verdict::Rejected(why) = self.ask(secret, most, turn).await? {
             let what = format!("the vendor refuses AWSCURRENT's key {id:?}");
-            return Err(Error::new(ErrorKind::Rejected, what).caused_by(format!(
+            return Ok(Some(Error::new(ErrorKind::Rejected, what).caused_by(format!(
                 "{why}; nothing is made or revoked without proof, so store a key that works first"
-            )));
+            ))));
         }
-        if self.vendor.belongs(secret, caller, turn).await? == Some(false) {
-            return Err(not_its_id(&id));
+        let other = self.vendor.belongs(secret, caller, turn).await? == Some(false);
+        Ok(other.then(|| not_its_id(&id)))
+    }
+
+    /// The secret that stands for the account: AWSCURRENT, or, where its key is refused, another
+    /// version that differs from it in the key only. A person may move AWSCURRENT to a version whose
+    /// key is just being revoked, and the keys of the others work on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Rejected`] if no version's key works, [`ErrorKind::Mismatch`] if AWSCURRENT's is
+    /// not the one that its id names, and those of the requests.
+    pub(super) async fn standing(
+        &self,
+        known: &Known<'_>,
+        admin: Option<&Secret>,
+        turn: &Turn,
+    ) -> Result<Secret, Error> {
+        let current = known.current.secret();
+        let caller = Caller { own: current, admin };
+        let refusal = match self.refusal(current, TEST_TIME, &caller, turn).await? {
+            None => return Ok(current.clone()),
+            Some(refusal) if refusal.kind() != ErrorKind::Rejected => return Err(refusal),
+            Some(refusal) => refusal,
+        };
+        let mut stored = known.stored().await?;
+        let previous = known.description.holder(AWSPREVIOUS);
+        stored.sort_by_key(|version| Some(version.version()) != previous);
+        let others = stored.iter().filter(|one| self.same_account(current, one.secret()));
+        for version in others.take(MOST_ASKED - 1) {
+            let own = version.secret();
+            let caller = Caller { own, admin };
+            if self.refusal(own, Duration::ZERO, &caller, turn).await?.is_none() {
+                turn.warn(format!(
+                    "{refusal}; version {} has one, and it is used",
+                    version.version()
+                ));
+                return Ok(own.clone());
+            }
         }
-        self.keys_with(&id, caller, turn).await
+        Err(refusal)
+    }
+
+    /// Whether another version holds another key of the account that `current` is about.
+    fn same_account(&self, current: &Secret, other: &Secret) -> bool {
+        let (Ok(one), Ok(another)) = (current.document(), other.document()) else { return false };
+        let fields: Vec<&str> = self.vendor.fields().iter().map(String::as_str).collect();
+        one.difference(another, &fields).is_none()
+            && current != other
+            && self.vendor.id(other).is_ok()
     }
 
     /// Whether a key without our mark may go: a version holds its id, and the vendor says that the

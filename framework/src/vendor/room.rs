@@ -8,7 +8,7 @@ use super::{Caller, IssuedKeys, Issuer, LONGEST_RUN};
 use crate::error::{Error, ErrorKind};
 use crate::ids::VersionId;
 use crate::rotator::Known;
-use crate::secret::Previous;
+use crate::secret::{Previous, Secret};
 use crate::store::AWSPREVIOUS;
 use crate::turn::Turn;
 
@@ -21,19 +21,15 @@ impl<V: Issuer> IssuedKeys<V> {
         caller: &Caller<'_>,
         turn: &Turn,
     ) -> Result<(), Error> {
-        let (keys, _) = self.proven(known.current.secret(), caller, turn).await?;
+        let (keys, own) = self.proven(caller.own, caller, turn).await?;
         let stored = known.stored().await?;
-        let mut candidates = self.candidates(known, &stored, &keys)?;
+        let mut candidates = self.candidates(known, caller.own, &stored, &keys)?;
         if candidates.is_empty() {
             return Err(none());
         }
-        let current = self.vendor.id(known.current.secret())?;
-        let current = keys.iter().find(|key| key.id == current).map(|key| key.age);
-        // One issued after the current key may be about to be recorded, or to be promoted: the
+        // One issued after the key in use may be about to be recorded, or to be promoted: the
         // labels do not stop a run that was cancelled in its last call.
-        candidates.retain(|key| {
-            key.age > LONGEST_RUN || current.is_some_and(|current| key.age > current)
-        });
+        candidates.retain(|key| key.age > LONGEST_RUN || key.age > own);
         if candidates.is_empty() {
             return Err(too_young());
         }
@@ -43,16 +39,16 @@ impl<V: Issuer> IssuedKeys<V> {
         let graced = self.graced(&keys, &stored, held);
         let grace = self.vendor.terms().grace;
         candidates.retain(|key| match previous.contains(&key.id) {
-            true => current.unwrap_or_default() >= grace,
+            true => own >= grace,
             false => !graced || !recorded.contains(&key.id),
         });
         if candidates.is_empty() {
             return Err(in_grace(grace));
         }
         candidates.sort_by_key(|key| Reverse((!previous.contains(&key.id), key.age)));
-        let own = self.label(&known.description.arn, known.token);
+        let label = self.label(&known.description.arn, known.token);
         for victim in candidates {
-            if self.marked(&victim, &own) || self.held(&victim.id, &stored, caller, turn).await? {
+            if self.marked(&victim, &label) || self.held(&victim.id, &stored, caller, turn).await? {
                 known.fence().pass().await?;
                 return self.revoke(&victim.id, caller, turn).await;
             }
@@ -60,10 +56,12 @@ impl<V: Issuer> IssuedKeys<V> {
         Err(none())
     }
 
-    /// The keys of ours that AWSCURRENT, AWSPENDING and custom labels do not hold.
+    /// The keys of ours that are not in use, and that AWSCURRENT, AWSPENDING and custom labels do not
+    /// hold.
     fn candidates(
         &self,
         known: &Known<'_>,
+        in_use: &Secret,
         stored: &[Previous],
         keys: &[Key],
     ) -> Result<Vec<Key>, Error> {
@@ -74,6 +72,7 @@ impl<V: Issuer> IssuedKeys<V> {
         };
         let mut kept = self.kept(stored.iter().filter(|one| held(one.version())))?;
         kept.insert(self.vendor.id(known.current.secret())?);
+        kept.insert(self.vendor.id(in_use)?);
         let recorded = self.ids(stored.iter());
         let own = self.label(&description.arn, known.token);
         let ours = |key: &&Key| recorded.contains(&key.id) || self.marked(key, &own);

@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::vendor_keys::{Keys, Manner};
+use super::vendor_keys::{ADMIN, Keys, Manner};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::event::Question;
 use crate::event::RotationEvent;
 use crate::ids::{SecretId, VersionId};
 use crate::step::Step;
-use crate::store::memory::{MemoryStore, NewRotation, NewSecret};
+use crate::store::AWSCURRENT;
+use crate::store::memory::{
+    MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel, SecretValue,
+};
 use crate::testing::Wire;
 use crate::testing::models::{IssuedKey, Terms, Vendor};
 use crate::turn::{Deadline, Turn};
@@ -33,6 +36,8 @@ impl Place {
         let store = MemoryStore::new();
         let new = NewSecret { value: Some(value.as_str().into()), ..NewSecret::default() };
         store.create("keys", new).unwrap();
+        let new = NewSecret { value: Some(ADMIN.1.into()), ..NewSecret::default() };
+        store.create(ADMIN.0, new).unwrap();
         let secret = SecretId::parse("keys").unwrap();
         let ownership = Ownership::Labels;
         let manner = Manner { ownership, cap, ages: true, grace, admin: false };
@@ -53,6 +58,7 @@ impl Place {
             let rotator = Keys::rotator(self.vendor.clone(), self.manner);
             Engine::new(&self.store, &rotator).step(&event, &turn()).await?;
         }
+        self.store.finish_rotation(&self.secret, &token, PendingLabel::Removed).unwrap();
         Ok(())
     }
 }
@@ -109,7 +115,9 @@ async fn a_limit_that_strangers_have_used_up_says_what_to_do_and_touches_none_of
 async fn preflight_says_when_the_vendor_refuses_the_current_key_and_does_not_list_it() {
     for (revoked, ready, says) in [(false, true, "[]"), (true, false, "does not list AWSCURRENT's")]
     {
-        let place = Place::new(None, Duration::ZERO);
+        let mut place = Place::new(None, Duration::ZERO);
+        // A vendor lists nothing for a key that it refuses.
+        place.manner.admin = true;
         if revoked {
             place.vendor.revoke("k1").await.unwrap();
         }
@@ -121,4 +129,48 @@ async fn preflight_says_when_the_vendor_refuses_the_current_key_and_does_not_lis
         assert!(findings.contains(says), "{findings}");
         assert_eq!(findings.contains("refuses AWSCURRENT's key"), revoked, "{findings}");
     }
+}
+
+/// A person moves AWSCURRENT back to a version whose key is gone.
+fn roll_back_to_a_dead_key(place: &Place, revoked: &VersionId) {
+    let detail = place.store.describe(&place.secret).unwrap();
+    let current = detail.labels.iter().find(|(_, on)| on.contains(&AWSCURRENT.to_owned()));
+    let current = current.map(|(version, _)| version.clone());
+    let store = &place.store;
+    store.update_stage(&place.secret, AWSCURRENT, Some(revoked), current.as_ref()).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_08_where_currents_key_is_gone_another_version_of_the_account_stands_for_it() {
+    for admin in [false, true] {
+        let mut place = Place::new(None, Duration::ZERO);
+        place.manner.admin = admin;
+        let first = place.store.describe(&place.secret).unwrap();
+        let first = first.labels.into_keys().next().unwrap();
+        for number in 1..=2 {
+            place.rotate(number).await.unwrap();
+        }
+        assert_eq!(place.vendor.live(), 2, "the first one was revoked");
+        roll_back_to_a_dead_key(&place, &first);
+        place.rotate(3).await.unwrap();
+        // Only what is current is known to be in use.
+        assert_eq!(place.vendor.live(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_08_a_version_of_another_account_stands_for_nothing() {
+    let mut place = Place::new(None, Duration::ZERO);
+    place.manner.admin = true;
+    place.rotate(1).await.unwrap();
+    let edited = r#"{"account":"another","key_id":"k1","key":"made up"}"#;
+    let token = VersionId::from_store(format!("{:032}", 90));
+    place
+        .store
+        .put(&place.secret, NewValue::current(&token, SecretValue::Text(edited.into())))
+        .unwrap();
+    let error = place.rotate(2).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
+    assert!(error.to_string().contains("nothing is made or revoked without proof"), "{error}");
+    assert_eq!(place.vendor.live(), 2, "none was made");
 }

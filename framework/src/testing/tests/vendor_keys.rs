@@ -53,12 +53,19 @@ impl Keys {
         self.vendor.clock()
     }
 
-    /// Refuses whoever may not make, list and revoke keys.
+    /// Refuses whoever may not make, list and revoke keys: an admin may, or whoever has a key.
     fn lets_act(&self, caller: &Caller<'_>) -> Result<(), Error> {
-        let shown = caller.admin.is_some_and(|admin| admin.expose() == ADMIN.1);
-        match shown == self.manner.admin {
+        let own = key(caller.own)?;
+        let (works, shown) = match self.manner.admin {
+            true => (caller.admin.is_some_and(|admin| admin.expose() == ADMIN.1), "the admin's"),
+            false => (self.vendor.accepts(&own.id, own.value.expose_secret()), &*own.id),
+        };
+        match works {
             true => Ok(()),
-            false => Err(Error::new(ErrorKind::Rejected, "the vendor lets only its admin do this")),
+            false => {
+                let what = format!("the vendor does not know the key that was shown, {shown}");
+                Err(Error::new(ErrorKind::Rejected, what))
+            }
         }
     }
 }
