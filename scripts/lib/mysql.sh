@@ -5,9 +5,12 @@
 
 MYSQL_ARRANGER=arranger # the administrator of both
 
-MYSQL_DIR=    # MySQL's folder, which is inside the folder that sid.sh makes
+MYSQL_DIR=    # MySQL's folder, which is inside one of the folders that sid.sh makes
 MYSQL_PORT=
 MYSQL_CLIENT= # the command of its client, in words
+MYSQL80_DIR=
+MYSQL80_PORT=
+MYSQL80_CLIENT=
 MARIADB_DIR=
 MARIADB_PORT=
 MARIADB_CLIENT=mariadb
@@ -19,21 +22,24 @@ mariadb_missing() {
     [[ -e /usr/lib/mysql/plugin/auth_ed25519.so ]] || printf 'mariadb-server\n'
 }
 
-# mysql_start PASSWORD: a MySQL in the folder that sid_find found; PASSWORD is the arranger's.
+# mysql_start NAME ROOT PASSWORD: the MySQL in a folder that sid.sh found; sets the variables that begin
+# with NAME. PASSWORD is the arranger's.
 mysql_start() {
-    MYSQL_DIR=$(mktemp -d "$SID/tmp/fourstep.XXXXXX")
-    MYSQL_CLIENT="chroot $SID mysql"
-    local inside=${MYSQL_DIR#"$SID"}
-    mysql_certificates "$MYSQL_DIR"
-    local server=(chroot "$SID" mysqld)
+    local -n at=$1_DIR client=$1_CLIENT
+    local root=$2
+    at=$(mktemp -d "$root/tmp/fourstep.XXXXXX")
+    client="chroot $root mysql"
+    local inside=${at#"$root"}
+    mysql_certificates "$at"
+    local server=(chroot "$root" mysqld)
     "${server[@]}" --no-defaults --initialize-insecure --user=root --datadir="$inside/data" \
-        >"$MYSQL_DIR/init.log" 2>&1 ||
-        die "MySQL does not initialize:"$'\n'"$(tail -n 20 "$MYSQL_DIR/init.log")"
+        >"$at/init.log" 2>&1 ||
+        die "MySQL does not initialize:"$'\n'"$(tail -n 20 "$at/init.log")"
     # TLS 1.2: its messages can be counted, and rotate-mysql is killed at each of them. The tickets
-    # of 1.3 come at any time.
-    mysql_launch MYSQL_PORT "$MYSQL_DIR" "$inside" "${server[@]}" --no-defaults --mysqlx=OFF \
-        --secure-file-priv= --skip-log-bin --innodb-redo-log-capacity=8M --tls-version=TLSv1.2
-    mysql_arrange "$MYSQL_DIR" "$inside" "$1" chroot "$SID" mysql
+    # of 1.3 come at any time. The capacity is known from 8.0.30 on.
+    mysql_launch "$1_PORT" "$at" "$inside" "${server[@]}" --no-defaults --mysqlx=OFF \
+        --secure-file-priv= --skip-log-bin --loose-innodb-redo-log-capacity=8M --tls-version=TLSv1.2
+    mysql_arrange "$at" "$inside" "$3" chroot "$root" mysql
 }
 
 # mariadb_start DIR PASSWORD
@@ -117,10 +123,13 @@ mysql_arrange() {
 
 # Safe to call at any time, also before or in the middle of a start.
 mysql_stop() {
-    mysql_stop_in "$MYSQL_DIR"
-    if [[ -n $MYSQL_DIR ]]; then
-        rm -rf -- "$MYSQL_DIR"
-    fi
+    local dir
+    for dir in "$MYSQL_DIR" "$MYSQL80_DIR"; do
+        mysql_stop_in "$dir"
+        if [[ -n $dir ]]; then
+            rm -rf -- "$dir"
+        fi
+    done
 }
 
 mariadb_stop() { mysql_stop_in "$MARIADB_DIR"; }
@@ -137,5 +146,6 @@ mysql_stop_in() {
     fi
 }
 
-mysql_version() { chroot "$SID" mysqld --version | sed 's/.*Ver \([^ ]*\).*/\1/'; }
+# mysql_version ROOT
+mysql_version() { chroot "$1" mysqld --version | sed 's/.*Ver \([^ ]*\).*/\1/'; }
 mariadb_version() { mariadbd --version | sed 's/.*Ver \([^ -]*\).*/\1/'; }

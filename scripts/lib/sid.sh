@@ -1,8 +1,10 @@
 # shellcheck shell=bash
 # A folder with Debian's unstable suite in it, for servers that the stable one does not have: MySQL and
-# the newest PostgreSQL. It needs common.sh and packages.sh, and works as root only, because of chroot.
+# the newest PostgreSQL; and one with Ubuntu 22.04 in it, for the oldest MySQL that is packaged. It needs
+# common.sh and packages.sh, and works as root only, because of chroot.
 
-SID= # the folder, to be entered by chroot
+SID=   # the folder, to be entered by chroot
+JAMMY= # Ubuntu's
 
 SID_PACKAGES=(mysql-server-core mysql-client-core postgresql-18)
 
@@ -38,10 +40,38 @@ sid_install() {
     mkdir -p "$SID/etc/postgresql-common/createcluster.d" || return
     printf 'create_main_cluster = false\n' \
         >"$SID/etc/postgresql-common/createcluster.d/fourstep.conf" || return
+    sid_add "${SID_PACKAGES[@]}"
+}
+
+# sid_add PACKAGE...: what more is to be in the folder.
+sid_add() {
     # The packages' scripts want /proc; the mount is gone with the command's own namespace.
     # shellcheck disable=SC2016 # expanded by the inner shell
     unshare --mount -- sh -c '
         mount -t proc proc "$0/proc" &&
         DEBIAN_FRONTEND=noninteractive chroot "$0" apt-get install -qq -y --no-install-recommends "$@"
-    ' "$SID" "${SID_PACKAGES[@]}"
+    ' "$SID" "$@"
+}
+
+# jammy_find TOOLS: the same with Ubuntu, whose keys come from the folder that sid_find made.
+jammy_find() {
+    JAMMY=$1/jammy
+    if [[ -e $JAMMY/installed ]]; then
+        return 0
+    fi
+    say "installing MySQL 8.0 into $JAMMY (about half a minute, 400 MB)"
+    rm -rf --one-file-system -- "$JAMMY"
+    if ! jammy_install >"$JAMMY.log" 2>&1; then
+        warn "could not install MySQL 8.0:"$'\n'"$(tail -n 20 "$JAMMY.log")"
+        return 1
+    fi
+    rm -f "$JAMMY.log"
+    touch "$JAMMY/installed"
+}
+
+jammy_install() {
+    sid_add ubuntu-keyring || return
+    debootstrap --variant=minbase --include=mysql-server-core-8.0,mysql-client-core-8.0 \
+        --keyring="$SID/usr/share/keyrings/ubuntu-archive-keyring.gpg" \
+        jammy "$JAMMY" http://archive.ubuntu.com/ubuntu
 }

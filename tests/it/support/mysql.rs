@@ -32,14 +32,19 @@ pub fn mysql() -> Option<Server> {
     server("mysql", "MYSQL")
 }
 
+/// The oldest MySQL that is packaged, or None after skipping aloud.
+pub fn mysql_80() -> Option<Server> {
+    server("mysql", "MYSQL80")
+}
+
 /// The MariaDB server, or None after skipping aloud.
 pub fn mariadb() -> Option<Server> {
     server("mariadb", "MARIADB")
 }
 
-/// Whichever of the two there are.
+/// Whichever of the three there are.
 pub fn servers() -> Vec<Server> {
-    [mysql(), mariadb()].into_iter().flatten().collect()
+    [mysql(), mysql_80(), mariadb()].into_iter().flatten().collect()
 }
 
 fn server(engine: &'static str, prefix: &str) -> Option<Server> {
