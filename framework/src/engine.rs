@@ -115,7 +115,14 @@ impl Work<'_> {
             Known { calls: self.calls, current: &current, token, description: &description };
         let proposed = self.rotator.propose(&known, self.turn).await?;
         let rotation_token = self.event.rotation_token.as_ref();
-        match self.calls.put_pending(token, &proposed, rotation_token).await? {
+        let put = self.calls.put_pending(token, &proposed, rotation_token).await;
+        if let Err(error) = &put
+            && error.kind() == ErrorKind::Malformed
+        {
+            // It is too long, so it was not sent.
+            self.discard(&proposed, &known).await;
+        }
+        match put? {
             Ok(()) => Ok(done("stored the proposed secret as AWSPENDING")),
             Err(error) if error.code == StoreErrorCode::AlreadyExists => {
                 match self.calls.version("AWSPENDING", token).await? {
@@ -123,7 +130,21 @@ impl Work<'_> {
                     None => Err(error.during("PutSecretValue")),
                 }
             }
-            Err(error) => Err(error.during("PutSecretValue")),
+            Err(error) => {
+                // Nothing is stored, and nothing ever will be: what was minted is known only here.
+                if error.code.had_no_effect()
+                    && matches!(self.calls.version("AWSPENDING", token).await, Ok(None))
+                {
+                    self.discard(&proposed, &known).await;
+                }
+                Err(error.during("PutSecretValue"))
+            }
+        }
+    }
+
+    async fn discard(&self, proposed: &Secret, known: &Known<'_>) {
+        if let Err(error) = self.rotator.discard(proposed, known, self.turn).await {
+            self.turn.warn(format!("what this run proposed was not discarded: {error}"));
         }
     }
 
@@ -135,10 +156,8 @@ impl Work<'_> {
         proposed: &Secret,
         known: &Known<'_>,
     ) -> Result<Outcome, Error> {
-        if stored != proposed
-            && let Err(error) = self.rotator.discard(proposed, known, self.turn).await
-        {
-            self.turn.warn(format!("what this run proposed was not discarded: {error}"));
+        if stored != proposed {
+            self.discard(proposed, known).await;
         }
         Ok(nothing("another run stored a value under this token; it is kept"))
     }

@@ -23,6 +23,7 @@ pub(crate) async fn inspect(
     secret: &SecretId,
     turn: &Turn,
 ) -> Result<Value, Error> {
+    turn.hurry();
     let calls = engine.calls(secret, turn);
     let description = calls.describe().await?;
     // All at once: with a server that does not answer, one after another would outlast the deadline.

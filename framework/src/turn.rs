@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -80,6 +81,7 @@ impl Deadline {
 pub struct Turn {
     deadline: Deadline,
     tally: Mutex<Tally>,
+    hurried: AtomicBool,
 }
 
 /// What an invocation did.
@@ -99,7 +101,18 @@ pub struct Tally {
 impl Turn {
     /// A turn that ends at `deadline`, with nothing done yet.
     pub fn new(deadline: Deadline) -> Self {
-        Self { deadline, tally: Mutex::default() }
+        Self { deadline, tally: Mutex::default(), hurried: AtomicBool::default() }
+    }
+
+    /// From now on nobody waits for a vendor to learn of a new credential: each is asked about once,
+    /// as it is enough to show what is.
+    pub(crate) fn hurry(&self) {
+        self.hurried.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a vendor may be waited for.
+    pub(crate) fn waits(&self) -> bool {
+        !self.hurried.load(Ordering::Relaxed)
     }
 
     /// Refuses to begin an irreversible change when less than [`CHANGE_TIME`] is left.

@@ -259,6 +259,19 @@ pub enum StoreErrorCode {
 }
 
 impl StoreErrorCode {
+    /// Whether a request that ended so certainly changed nothing: the service answered, and it is
+    /// not an answer that an earlier try of the same request can have led to.
+    pub(crate) fn had_no_effect(self) -> bool {
+        !matches!(
+            self,
+            Self::AlreadyExists
+                | Self::Throttled
+                | Self::Internal
+                | Self::Unreachable
+                | Self::Other
+        )
+    }
+
     /// AWS's name for the code, or a plain one where AWS has none.
     pub fn name(self) -> &'static str {
         match self {

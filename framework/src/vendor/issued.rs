@@ -12,7 +12,6 @@ use super::{Caller, Issued, Issuer, Label, ListedKey, Ownership, admin, check, p
 use crate::error::{Error, ErrorKind};
 use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Subject, Verdict, Versions};
 use crate::secret::Secret;
-use crate::store::AWSPREVIOUS;
 use crate::turn::Turn;
 
 /// The longest that testSecret waits for a key which setSecret saw working: another part of the
@@ -57,11 +56,12 @@ impl<V: Issuer> IssuedKeys<V> {
 
     /// Every key, each with its age: the vendor's word, or the moment in the label.
     pub(super) async fn keys(&self, caller: &Caller<'_>, turn: &Turn) -> Result<Vec<Key>, Error> {
+        // Before it: a key that is made while others are read must not be older than these.
+        let now = (self.clock)(&self.vendor);
         let mut listed = self.vendor.list(caller, turn).await?;
         // Pages shift while they are read, and a limit counts a key once.
         let mut seen = BTreeSet::new();
         listed.retain(|key| seen.insert(key.id.clone()));
-        let now = (self.clock)(&self.vendor);
         listed.into_iter().map(|key| self.dated(key, now)).collect()
     }
 
@@ -163,6 +163,8 @@ impl<V: Issuer> IssuedKeys<V> {
         caller: &Caller<'_>,
         turn: &Turn,
     ) -> Result<Issued, Error> {
+        // An answer that comes too late shows a key that nobody can record.
+        turn.enough_for_a_change()?;
         let label = self.label(&known.description.arn, known.token);
         self.vendor.issue(known.current.secret(), &label, caller, turn).await
     }
@@ -251,14 +253,13 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
             Some(_) => self.proven(promoted, &caller, turn).await?,
             None => self.keys_with(&self.vendor.id(promoted)?, &caller, turn).await?,
         };
-        let description = keep.description();
-        let own = self.label(&description.arn, keep.promoted());
+        let own = self.label(&keep.description().arn, keep.promoted());
         let of_own = |key: &Key| key.label.as_ref().is_some_and(|label| label.same_version(&own));
         let mut keys = all.clone();
         keys.retain(|key| (key.age > age || of_own(key)) && !kept.contains(&key.id));
-        let graced = self.graced(&all, &versions, description.holder(AWSPREVIOUS));
         // Asked only where it is needed: for a key without our mark, as the first one of a secret,
         // or for one that may be in use.
+        let graced = !self.vendor.terms().grace.is_zero();
         let stored = match !graced && keys.iter().all(|key| self.marked(key, &own)) {
             true => Vec::new(),
             false => keep.stored().await?,
@@ -266,7 +267,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         let known = self.ids(stored.iter());
         for key in keys {
             let (stands, marked) = (known.contains(&key.id), self.marked(&key, &own));
-            if (stands && graced) || (!stands && !marked) {
+            if (stands && self.in_grace(&key, &all, &known)) || (!stands && !marked) {
                 continue;
             }
             if marked || self.held(&key.id, &stored, &caller, turn).await? {

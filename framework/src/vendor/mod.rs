@@ -60,6 +60,9 @@ pub trait Issuer: Send + Sync {
 
     /// Makes a key that carries `label`, where the vendor keeps labels, and answers with `base`
     /// changed to hold it.
+    ///
+    /// `base` is AWSCURRENT and gives the document only: nobody has proven its key or its id. What
+    /// the new key may do is what [`Caller::own`]'s key may, which is proven where an admin asks.
     async fn issue(
         &self,
         base: &Secret,
@@ -119,8 +122,9 @@ pub trait Updater: Send + Sync {
     /// asked about first, since whoever may write the secret must not take over an account by it.
     fn compares(&self) -> bool;
 
-    /// How many values are tried in one step: AWSCURRENT's, AWSPENDING's, then older ones. It must
-    /// be less than what the vendor locks an account after. Fewer than six may not find the value
+    /// How often the vendor may refuse a value in one step: AWSCURRENT's, AWSPENDING's, then older
+    /// ones, and while it learns of a new one. It must be less than what the vendor locks an account
+    /// after. Fewer than six may not find the value
     /// that a rotation left which was cancelled before another one was.
     fn attempts(&self) -> usize {
         6
@@ -156,7 +160,9 @@ pub struct Terms {
     /// How long the vendor may take until a new key works and is listed everywhere.
     pub propagation: Duration,
     /// How long a key works on, at the least, after the one behind it was issued. Without a grace
-    /// period it works until the next rotation, which may follow at once.
+    /// period it works until the next rotation, which may follow at once. Of a vendor without
+    /// labels, no more than the newest 20 versions without a label are known, so it should be less
+    /// than so many intervals between rotations.
     pub grace: Duration,
 }
 
@@ -176,7 +182,8 @@ pub enum Ownership {
 /// Who asks the vendor.
 #[derive(Clone, Copy)]
 pub struct Caller<'a> {
-    /// A secret whose key works: the current one, or the one just promoted.
+    /// A secret whose key works: the current one, or the one just promoted; where the current one's
+    /// key is gone, another version of the same account.
     pub own: &'a Secret,
     /// The current value of the vendor's admin secret, where there is one.
     pub admin: Option<&'a Secret>,
@@ -268,9 +275,18 @@ fn pauses(propagation: Duration) -> impl Iterator<Item = Duration> {
     })
 }
 
-/// Waits one such pause; false if there is no time for it.
+/// The pauses between so many questions at most, which last as long as a vendor may take to learn:
+/// each is twice the one before.
+fn spread(propagation: Duration, questions: usize) -> impl Iterator<Item = Duration> {
+    let pauses = u32::try_from(questions.saturating_sub(1)).unwrap_or(u32::MAX).min(8);
+    let parts = (1_u32 << pauses) - 1;
+    let pause = move |number: u32| propagation * (1 << number) / parts.max(1);
+    (0..pauses).map(pause).filter(|pause| !pause.is_zero())
+}
+
+/// Waits one such pause; false if there is no time for it, or if nobody is to wait.
 async fn wait(pause: Duration, turn: &Turn) -> bool {
-    let worth = turn.deadline().remaining() > pause + crate::CHANGE_TIME;
+    let worth = turn.waits() && turn.deadline().remaining() > pause + crate::CHANGE_TIME;
     if worth {
         tokio::time::sleep(pause).await;
     }
@@ -290,5 +306,17 @@ mod tests {
             assert_eq!(pauses.iter().sum::<Duration>(), Duration::from_secs(seconds));
             assert!(pauses.len() < 25, "{pauses:?}");
         }
+    }
+
+    #[test]
+    fn few_questions_are_spread_over_the_whole_time() {
+        let all = |seconds, questions| {
+            spread(Duration::from_secs(seconds), questions).collect::<Vec<_>>()
+        };
+        assert!(all(0, 6).is_empty() && all(9, 1).is_empty() && all(9, 0).is_empty());
+        let pauses = all(31, 6);
+        assert_eq!(pauses, [1, 2, 4, 8, 16].map(Duration::from_secs));
+        assert_eq!(all(9, 2), [Duration::from_secs(9)]);
+        assert!(all(60, usize::MAX).len() == 8);
     }
 }

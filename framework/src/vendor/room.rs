@@ -1,6 +1,7 @@
 //! Room at a vendor's limit: which key of ours may go before a new one can be made.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::issued::Key;
@@ -36,14 +37,10 @@ impl<V: Issuer> IssuedKeys<V> {
         let held = known.description.holder(AWSPREVIOUS);
         let previous = self.ids(stored.iter().filter(|one| Some(one.version()) == held));
         let recorded = self.ids(stored.iter());
-        let graced = self.graced(&keys, &stored, held);
-        let grace = self.vendor.terms().grace;
-        candidates.retain(|key| match previous.contains(&key.id) {
-            true => own >= grace,
-            false => !graced || !recorded.contains(&key.id),
-        });
+        candidates
+            .retain(|key| !recorded.contains(&key.id) || !self.in_grace(key, &keys, &recorded));
         if candidates.is_empty() {
-            return Err(in_grace(grace));
+            return Err(in_grace(self.vendor.terms().grace));
         }
         candidates.sort_by_key(|key| Reverse((!previous.contains(&key.id), key.age)));
         let label = self.label(&known.description.arn, known.token);
@@ -79,22 +76,12 @@ impl<V: Issuer> IssuedKeys<V> {
         Ok(keys.iter().filter(|key| !kept.contains(&key.id)).filter(ours).cloned().collect())
     }
 
-    /// Whether keys that were current before the previous one may still be in use: they stopped
-    /// being current when that one was promoted, and it is younger than the grace period.
-    pub(super) fn graced(
-        &self,
-        keys: &[Key],
-        versions: &[Previous],
-        previous: Option<&VersionId>,
-    ) -> bool {
+    /// Whether a key that some version holds may still be in use: the recorded one that was issued
+    /// next after it is younger than the grace period, or there is none.
+    pub(super) fn in_grace(&self, key: &Key, keys: &[Key], recorded: &BTreeSet<String>) -> bool {
         let grace = self.vendor.terms().grace;
-        if grace.is_zero() {
-            return false;
-        }
-        let ids = self.ids(versions.iter().filter(|one| Some(one.version()) == previous));
-        let mut ages = keys.iter().filter(|key| ids.contains(&key.id)).map(|key| key.age);
-        // Where it is not listed, nothing says how long ago that was.
-        ages.next().is_none_or(|age| age < grace) && previous.is_some()
+        let later = keys.iter().filter(|one| one.age < key.age && recorded.contains(&one.id));
+        !grace.is_zero() && later.map(|one| one.age).max().is_none_or(|age| age < grace)
     }
 }
 

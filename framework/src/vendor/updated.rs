@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Caller, Update, Updater, admin, check, pauses, wait};
+use super::{Caller, Update, Updater, admin, check, spread, wait};
 use crate::error::{Error, ErrorKind};
 use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, Versions};
 use crate::secret::Secret;
@@ -38,8 +38,10 @@ impl<V: Updater> UpdatedKey<V> {
         Some(document.into())
     }
 
-    async fn ask(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
-        let mut pauses = pauses(self.vendor.propagation());
+    /// Asks about a secret until it is let in or the vendor should have learnt of it, but no more
+    /// than so often: some vendors lock an account for it.
+    async fn ask(&self, secret: &Secret, most: usize, turn: &Turn) -> Result<Verdict, Error> {
+        let mut pauses = spread(self.vendor.propagation(), most);
         loop {
             match self.vendor.verify(secret, turn).await? {
                 Verdict::Accepted => return Ok(Verdict::Accepted),
@@ -75,8 +77,19 @@ impl<V: Updater> Change<'_, V> {
         self.vendor.update(old, self.pending, &caller, self.turn).await
     }
 
-    /// The vendor refused the value. Only if the one that worked still does was nothing applied.
+    /// The vendor refused the value. Only if the one that worked still does was nothing applied; where
+    /// the vendor's parts learn late, that proves nothing, and neither does a refusal of a value
+    /// that an earlier run set.
     async fn refused(&self, why: Error, old: &Secret) -> Result<Applied, Error> {
+        if self.vendor.verify(self.pending, self.turn).await? == Verdict::Accepted {
+            return Ok(Applied::Already("the pending value works already".into()));
+        }
+        if !self.vendor.propagation().is_zero() {
+            return Err(why.caused_by(
+                "it may have been set by an earlier run, so it is kept and tried again; if it stays \
+                 refused, take AWSPENDING off this version and rotate again",
+            ));
+        }
         match self.vendor.verify(old, self.turn).await? {
             Verdict::Accepted => Ok(Applied::Refused(why)),
             Verdict::Rejected(_) => {
@@ -97,7 +110,7 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
     }
 
     /// Current first, because it works in every healthy rotation, then pending, then what was
-    /// current before, then what cancelled rotations left.
+    /// current before, then what cancelled rotations left; pending is waited for last.
     async fn apply(
         &self,
         versions: &Versions<'_>,
@@ -112,7 +125,7 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
             Update::Refused(why) => return change.refused(why, current).await,
             Update::Stale => {}
         }
-        if self.ask(pending, turn).await? == Verdict::Accepted {
+        if self.vendor.verify(pending, turn).await? == Verdict::Accepted {
             return Ok(Applied::Already("the pending value works already".into()));
         }
         let mut older: Vec<_> = versions.previous().await?.into_iter().collect();
@@ -132,6 +145,16 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
                 Update::Stale => tried.push(old),
             }
         }
+        // One question more than there are pauses, and the first of them was asked above.
+        let left = (self.vendor.attempts() + 1).saturating_sub(tried.len());
+        let mut pauses = spread(self.vendor.propagation(), left);
+        while let Some(pause) = pauses.next()
+            && wait(pause, turn).await
+        {
+            if self.vendor.verify(pending, turn).await? == Verdict::Accepted {
+                return Ok(Applied::Already("the pending value works already".into()));
+            }
+        }
         Err(Error::new(ErrorKind::Rejected, "cannot set the new value").caused_by(format!(
             "the values of {} versions were tried and refused; nothing was changed",
             tried.len()
@@ -139,7 +162,7 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
     }
 
     async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
-        self.ask(secret, turn).await
+        self.ask(secret, self.vendor.attempts(), turn).await
     }
 
     async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {

@@ -46,6 +46,36 @@ async fn parity_16_a_put_that_is_refused_without_another_value_fails_cleanly() {
 }
 
 #[tokio::test]
+async fn what_was_proposed_and_surely_not_stored_is_given_up() {
+    use StoreErrorCode::*;
+    for code in [AccessDenied, EncryptionFailure, LimitExceeded, InvalidParameter] {
+        let scene = scene();
+        scene.fault(move |effect| match effect.starts_with("Put") {
+            true => error(code),
+            false => Fault::Proceed,
+        });
+        let (result, effects) = scene.run(Step::Create).await;
+        assert_eq!(result.unwrap_err().kind(), code.kind());
+        assert_eq!(
+            effects[effects.len() - 2..],
+            ["GetSecretValue token", "discard v+"],
+            "{code:?}"
+        );
+    }
+    // It may be stored, and whatever is stored must work.
+    for code in [Throttled, Internal, Unreachable] {
+        let scene = scene();
+        scene.fault(move |effect| match effect.starts_with("Put") {
+            true => error(code),
+            false => Fault::Proceed,
+        });
+        let (result, effects) = scene.run(Step::Create).await;
+        assert_eq!(result.unwrap_err().kind(), code.kind());
+        assert!(!effects.iter().any(|effect| effect.starts_with("discard")), "{code:?}");
+    }
+}
+
+#[tokio::test]
 async fn only_not_found_means_that_nothing_was_stored() {
     for code in [
         StoreErrorCode::Throttled,

@@ -85,6 +85,36 @@ async fn beyond_17_a_key_within_its_grace_period_is_not_revoked_and_is_afterward
 }
 
 #[tokio::test]
+async fn a_grace_period_longer_than_the_time_between_rotations_ends_for_each_key() {
+    const THREE_HOURS: Duration = Duration::from_secs(3 * 3600);
+    for ownership in [Ownership::Labels, Ownership::Stored] {
+        let mut place = Place::new(None, THREE_HOURS);
+        place.manner.ownership = ownership;
+        for number in 1..=12 {
+            place.rotate(number).await.unwrap();
+            place.vendor.hour_passes();
+        }
+        // The current one, and those that were replaced now, an hour ago and two hours ago.
+        assert_eq!(place.vendor.live(), 4, "{ownership:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_minted_when_too_little_time_is_left_to_record_it() {
+    let place = Place::new(None, Duration::ZERO);
+    let rotator = Keys::rotator(place.vendor.clone(), place.manner);
+    let token = VersionId::from_store(format!("{:032}", 1));
+    let function = "arn:aws:lambda:us-east-1:000000000000:function:kit";
+    place.store.rotate(&place.secret, &NewRotation::now(&token, function)).unwrap();
+    let secret = place.secret.clone();
+    let event = RotationEvent { step: Step::Create, secret, token, rotation_token: None };
+    let turn = Turn::new(Deadline::after(Duration::from_secs(3)));
+    let error = Engine::new(&place.store, &rotator).step(&event, &turn).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutOfTime, "{error}");
+    assert_eq!(place.vendor.live(), 1);
+}
+
+#[tokio::test]
 async fn at_the_limit_a_key_within_its_grace_period_is_a_conflict_and_not_a_victim() {
     let place = Place::new(Some(2), HALF_AN_HOUR);
     place.rotate(1).await.unwrap();
