@@ -54,6 +54,18 @@ async fn preflight_says_what_would_fail_and_fails_itself() {
 }
 
 #[tokio::test]
+async fn preflight_warns_of_a_pair_that_would_be_rotated_as_one_user() {
+    let Some(server) = server() else { return };
+    let user = server.user("preflight_pair").await;
+    let mut document = server.document(&user);
+    document["masterarn"] = json!("admin");
+    let file = secret_file(&document.to_string());
+    let (shown, fine) = asked("preflight", &file, &[]).await;
+    assert!(shown.starts_with("warns  the secret names an admin in \"masterarn\""), "{shown}");
+    assert!(fine && shown.contains("alternating-users"), "{shown}");
+}
+
+#[tokio::test]
 async fn inspect_shows_which_version_logs_in() {
     let Some(server) = server() else { return };
     let user = server.user("inspected").await;

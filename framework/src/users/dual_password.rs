@@ -185,14 +185,15 @@ impl<D: DualPasswords> Rotator for DualPassword<D> {
 
     async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
         let login = common::current(subject.current.secret(), self.database.dialect())?;
-        match self.database.log_in(&login, turn).await? {
+        let mut findings = match self.database.log_in(&login, turn).await? {
             Attempt::Accepted(session) => {
-                let found = self.database.preflight_dual(session, &login, turn).await?;
-                let policy = common::policy_finding(&self.policy, subject.description);
-                Ok(found.into_iter().chain(policy).collect())
+                self.database.preflight_dual(session, &login, turn).await?
             }
-            Attempt::Refused(why) => Ok(vec![common::current_refused(why)]),
-        }
+            Attempt::Refused(why) => vec![common::current_refused(why)],
+        };
+        findings.extend(common::policy_finding(&self.policy, subject.description));
+        findings.extend(common::unused_admin(subject.current, "dual-password"));
+        Ok(findings)
     }
 }
 

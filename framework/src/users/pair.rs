@@ -245,6 +245,25 @@ impl<'a> Pair<'a> {
         account.mark.as_ref().is_some_and(|mark| mark.secret != self.secret)
     }
 
+    /// The error about a user that exists and is not known to be ours, and the ways out.
+    pub(crate) fn not_ours(&self, accounts: &Accounts, user: &str, partner: &str) -> Error {
+        let mark = accounts.get(user).and_then(|account| account.mark.as_ref());
+        match mark.filter(|mark| mark.secret != self.secret) {
+            Some(mark) => unproven(user).caused_by(format!(
+                "it carries the mark of {}; where that is another secret in use, choose another in \
+                 USER_PAIRS, as {partner}=OTHER; if it is gone, as after this secret was made anew \
+                 or a snapshot was restored, remove the mark as the guide of the server says, and \
+                 list it in ADOPT_USERS",
+                mark.secret
+            )),
+            None => unproven(user).caused_by(format!(
+                "it exists already and carries no mark of this secret; if it is the other half of \
+                 {partner:?}, list it in ADOPT_USERS; if not, choose another in USER_PAIRS, as \
+                 {partner}=OTHER"
+            )),
+        }
+    }
+
     fn is_adopted(&self, user: &str) -> bool {
         self.settings.adopted.iter().any(|adopted| adopted == user)
     }
@@ -269,15 +288,6 @@ fn ambiguous(user: &str, names: &[&String]) -> Error {
     Error::new(ErrorKind::Unsupported, what).caused_by(format!(
         "{} carry a mark that says so; say which it is in USER_PAIRS, as {user}=OTHER",
         names.join(" and ")
-    ))
-}
-
-/// The error about a user that exists and is not known to be ours, and the ways out.
-pub(crate) fn not_ours(user: &str, partner: &str) -> Error {
-    unproven(user).caused_by(format!(
-        "it exists already and carries no mark of this secret; if it is the other half of \
-         {partner:?}, list it in ADOPT_USERS; if not, choose another in USER_PAIRS, as \
-         {partner}=OTHER"
     ))
 }
 
@@ -319,7 +329,7 @@ impl Install<'_> {
         }
         match pair.standing(accounts, target, source)? {
             Standing::Unproven if self.proven => Ok(Standing::Adopted),
-            Standing::Unproven => Err(not_ours(target, source)),
+            Standing::Unproven => Err(pair.not_ours(accounts, target, source)),
             standing => Ok(standing),
         }
     }

@@ -88,10 +88,13 @@ impl<D: Database> Rotator for SingleUser<D> {
 
     async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
         let login = common::current(subject.current.secret(), self.database.dialect())?;
-        match self.database.log_in(&login, turn).await? {
-            Attempt::Accepted(session) => self.database.preflight(session, &login, turn).await,
-            Attempt::Refused(why) => Ok(vec![common::current_refused(why)]),
-        }
+        let mut findings = match self.database.log_in(&login, turn).await? {
+            Attempt::Accepted(session) => self.database.preflight(session, &login, turn).await?,
+            Attempt::Refused(why) => vec![common::current_refused(why)],
+        };
+        findings.extend(common::policy_finding(&self.policy, subject.description));
+        findings.extend(common::unused_admin(subject.current, "single-user"));
+        Ok(findings)
     }
 }
 

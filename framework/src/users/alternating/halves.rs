@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::rotator::{Fence, Finding};
 use crate::turn::Turn;
 use crate::users::admin::Admin;
-use crate::users::pair::{not_ours, unproven};
+use crate::users::pair::unproven;
 use crate::users::{Accounts, Alternates, Attempt, Change, Install, Login, Pair, Standing};
 
 /// A pair of users, as the admin sees it.
@@ -42,7 +42,9 @@ impl<D: Alternates> Halves<'_, D> {
         }
         let ours = match self.pair.standing(&accounts, &next, user) {
             // Where the user in use is gone, so is the mark: setSecret asks for other proof.
-            Ok(Standing::Unproven) if accounts.contains_key(user) => Err(not_ours(&next, user)),
+            Ok(Standing::Unproven) if accounts.contains_key(user) => {
+                Err(self.pair.not_ours(&accounts, &next, user))
+            }
             Ok(_) => Ok(()),
             Err(barred) => Err(barred),
         };
@@ -71,7 +73,7 @@ impl<D: Alternates> Halves<'_, D> {
         let standing = self.pair.standing(&accounts, user, other)?;
         // Another user's password proves the pair, and not that this user is its other half.
         if user != other && standing == Standing::Unproven {
-            return Err(not_ours(user, other));
+            return Err(self.pair.not_ours(&accounts, user, other));
         }
         // Its own rights count. One that is gone, or half-made by an earlier run, has none to
         // count: it gets those of the other half.

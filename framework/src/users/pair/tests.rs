@@ -120,6 +120,19 @@ fn only_a_mark_of_this_secret_or_the_configuration_proves_a_user() {
 }
 
 #[test]
+fn a_mark_of_another_secret_is_named_since_adopting_the_user_would_not_help() {
+    let settings = settings("", "app_clone");
+    let mut accounts = accounts([("app", None), ("app_clone", None)]);
+    let pair = Pair::new(&settings, SECRET);
+    let error = pair.not_ours(&accounts, "app_clone", "app").to_string();
+    assert!(error.contains("no mark") && !error.contains("arn:another"), "{error}");
+    accounts.entry("app_clone".to_owned()).or_default().mark = mark("app", "arn:another");
+    let error = pair.not_ours(&accounts, "app_clone", "app").to_string();
+    assert!(error.contains("it carries the mark of arn:another"), "{error}");
+    assert!(error.contains("remove the mark") && error.contains("ADOPT_USERS"), "{error}");
+}
+
+#[test]
 fn what_is_barred_is_never_touched_even_if_it_is_ours() {
     let settings = settings("", "app_clone");
     let mut accounts = accounts([("app", None), ("app_clone", Some("app"))]);
