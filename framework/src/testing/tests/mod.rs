@@ -19,6 +19,7 @@ mod vendor;
 mod vendor_grace;
 mod vendor_issuer;
 mod vendor_keys;
+mod vendor_plan;
 mod vendor_sweeps;
 mod vendor_updater;
 
