@@ -156,7 +156,9 @@ fn denied(tokens: &mut Tokens) -> Option<Vec<Right>> {
     (!tail(tokens, "FROM", "GRANT")?).then_some(())?;
     (privileges.len().saturating_mul(schema.len()) <= MOST_BYTES).then_some(())?;
     let denied = |(name, column): (String, Option<_>)| {
-        column.is_none().then(|| Right::Denied { schema: schema.clone(), name })
+        // Dynamic ones are never on a schema.
+        let whole = column.is_none() && !is_dynamic(&name);
+        whole.then(|| Right::Denied { schema: schema.clone(), name })
     };
     privileges.into_iter().map(denied).collect()
 }

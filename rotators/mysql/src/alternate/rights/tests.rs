@@ -98,6 +98,7 @@ fn what_is_not_understood_is_refused() {
         "GRANT SELECT (`c`) ON `app`.* TO `s1`@`%`",
         "REVOKE SELECT (`c`) ON `app`.* FROM `s1`@`%`",
         "REVOKE SELECT ON `app`.* FROM `s1`@`%` WITH GRANT OPTION",
+        "REVOKE BACKUP_ADMIN ON `app`.* FROM `s1`@`%`",
         "GRANT GRANT OPTION (`c`) ON `app`.`t` TO `s1`@`%`",
         "GRANT SELECT, PROXY ON `app`.`t` TO `s1`@`%`",
         // Names of privileges stand in statements without quotes.
