@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
+use super::fate::{Fate, Promotion};
 use super::{Caller, Issued, Issuer, Label, ListedKey, Ownership, admin, check, pauses, wait};
 use crate::error::{Error, ErrorKind};
 use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Subject, Verdict, Versions};
@@ -99,10 +100,7 @@ impl<V: Issuer> IssuedKeys<V> {
                 break;
             }
         }
-        let what = format!("the vendor does not list key {own:?}");
-        Err(Error::new(ErrorKind::NotFound, what).caused_by(
-            "it is this secret's; nothing was revoked, so look at the field with its id",
-        ))
+        Err(not_listed(own))
     }
 
     /// Asks about a secret until it is let in, or until the vendor should have learnt of it.
@@ -254,23 +252,26 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
             None => self.keys_with(&self.vendor.id(promoted)?, &caller, turn).await?,
         };
         let own = self.label(&keep.description().arn, keep.promoted());
-        let of_own = |key: &Key| key.label.as_ref().is_some_and(|label| label.same_version(&own));
-        let mut keys = all.clone();
-        keys.retain(|key| (key.age > age || of_own(key)) && !kept.contains(&key.id));
+        let promotion = Promotion { label: &own, age: Some(age), kept: &kept, keys: &all };
         // Asked only where it is needed: for a key without our mark, as the first one of a secret,
         // or for one that may be in use.
-        let graced = !self.vendor.terms().grace.is_zero();
-        let stored = match !graced && keys.iter().all(|key| self.marked(key, &own)) {
-            true => Vec::new(),
-            false => keep.stored().await?,
+        let asks = |key: &Key| match self.fate(key, &promotion, &BTreeSet::new()) {
+            Fate::Stranger => true,
+            Fate::Goes => !self.vendor.terms().grace.is_zero(),
+            _ => false,
         };
-        let known = self.ids(stored.iter());
-        for key in keys {
-            let (stands, marked) = (known.contains(&key.id), self.marked(&key, &own));
-            if (stands && self.in_grace(&key, &all, &known)) || (!stands && !marked) {
-                continue;
-            }
-            if marked || self.held(&key.id, &stored, &caller, turn).await? {
+        let stored = match all.iter().any(asks) {
+            true => keep.stored().await?,
+            false => Vec::new(),
+        };
+        let recorded = self.ids(stored.iter());
+        for key in &all {
+            let goes = match self.fate(key, &promotion, &recorded) {
+                Fate::Goes => true,
+                Fate::Unproven => self.held(&key.id, &stored, &caller, turn).await?,
+                _ => false,
+            };
+            if goes {
                 self.revoke(&key.id, &caller, turn).await?;
             }
         }
@@ -318,4 +319,12 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         }
         Ok(findings)
     }
+    async fn plan(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<String>, Error> {
+        self.planned(subject, turn).await
+    }
+}
+
+pub(super) fn not_listed(id: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("the vendor does not list key {id:?}"))
+        .caused_by("it is this secret's; nothing was revoked, so look at the field with its id")
 }

@@ -46,6 +46,11 @@ impl Label {
         whole.then(|| Self { secret: secret.to_owned(), version: version.to_owned(), issued })
     }
 
+    /// What all labels of this secret begin with.
+    pub(super) fn beginning(&self) -> String {
+        format!("{MARK}-{}-", self.secret)
+    }
+
     /// Whether it was made for the same secret.
     pub fn same_secret(&self, other: &Self) -> bool {
         self.secret == other.secret

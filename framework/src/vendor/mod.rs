@@ -5,8 +5,10 @@
 //! revoked when, which key is ours, how long to wait for a vendor whose parts learn late. An author
 //! supplies requests and reads answers, and decides none of that.
 
+mod fate;
 mod issued;
 mod label;
+mod plan;
 mod proof;
 mod room;
 mod updated;

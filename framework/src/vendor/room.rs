@@ -9,9 +9,20 @@ use super::{Caller, IssuedKeys, Issuer, LONGEST_RUN};
 use crate::error::{Error, ErrorKind};
 use crate::ids::VersionId;
 use crate::rotator::Known;
-use crate::secret::{Previous, Secret};
+use crate::secret::Previous;
 use crate::store::AWSPREVIOUS;
 use crate::turn::Turn;
+
+/// What is known before a key may go.
+pub(super) struct Look<'a> {
+    /// Who asks, by a key in use.
+    pub(super) caller: &'a Caller<'a>,
+    /// Every key, and the age of the one in use.
+    pub(super) keys: &'a [Key],
+    pub(super) age: Duration,
+    /// What the secret ever held.
+    pub(super) stored: &'a [Previous],
+}
 
 impl<V: Issuer> IssuedKeys<V> {
     /// Makes room at the vendor's limit: one key of ours goes that no labelled version holds; if
@@ -22,9 +33,45 @@ impl<V: Issuer> IssuedKeys<V> {
         caller: &Caller<'_>,
         turn: &Turn,
     ) -> Result<(), Error> {
-        let (keys, own) = self.proven(caller.own, caller, turn).await?;
+        let (keys, age) = self.proven(caller.own, caller, turn).await?;
         let stored = known.stored().await?;
-        let mut candidates = self.candidates(known, caller.own, &stored, &keys)?;
+        let look = Look { caller, keys: &keys, age, stored: &stored };
+        let candidates = self.candidates(known, &look)?;
+        match self.victim(known, &look, candidates, turn).await? {
+            Some(victim) => {
+                known.fence().pass().await?;
+                self.revoke(&victim.id, caller, turn).await
+            }
+            None => Err(none()),
+        }
+    }
+
+    /// The first of these keys that is known to be ours.
+    pub(super) async fn victim(
+        &self,
+        known: &Known<'_>,
+        look: &Look<'_>,
+        candidates: Vec<Key>,
+        turn: &Turn,
+    ) -> Result<Option<Key>, Error> {
+        let label = self.label(&known.description.arn, known.token);
+        for key in candidates {
+            if self.marked(&key, &label)
+                || self.held(&key.id, look.stored, look.caller, turn).await?
+            {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The keys that may go for another, the first of them first.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn candidates(&self, known: &Known<'_>, look: &Look<'_>) -> Result<Vec<Key>, Error> {
+        let Look { keys, age: own, stored, .. } = *look;
+        let mut candidates = self.idle(known, look)?;
         if candidates.is_empty() {
             return Err(none());
         }
@@ -38,30 +85,18 @@ impl<V: Issuer> IssuedKeys<V> {
         let previous = self.ids(stored.iter().filter(|one| Some(one.version()) == held));
         let recorded = self.ids(stored.iter());
         candidates
-            .retain(|key| !recorded.contains(&key.id) || !self.in_grace(key, &keys, &recorded));
+            .retain(|key| !recorded.contains(&key.id) || !self.in_grace(key, keys, &recorded));
         if candidates.is_empty() {
             return Err(in_grace(self.vendor.terms().grace));
         }
         candidates.sort_by_key(|key| Reverse((!previous.contains(&key.id), key.age)));
-        let label = self.label(&known.description.arn, known.token);
-        for victim in candidates {
-            if self.marked(&victim, &label) || self.held(&victim.id, &stored, caller, turn).await? {
-                known.fence().pass().await?;
-                return self.revoke(&victim.id, caller, turn).await;
-            }
-        }
-        Err(none())
+        Ok(candidates)
     }
 
     /// The keys of ours that are not in use, and that AWSCURRENT, AWSPENDING and custom labels do not
     /// hold.
-    fn candidates(
-        &self,
-        known: &Known<'_>,
-        in_use: &Secret,
-        stored: &[Previous],
-        keys: &[Key],
-    ) -> Result<Vec<Key>, Error> {
+    fn idle(&self, known: &Known<'_>, look: &Look<'_>) -> Result<Vec<Key>, Error> {
+        let Look { caller, keys, stored, .. } = *look;
         let description = known.description;
         let held = |version: &VersionId| {
             let labels = description.labels.get(version);
@@ -69,7 +104,7 @@ impl<V: Issuer> IssuedKeys<V> {
         };
         let mut kept = self.kept(stored.iter().filter(|one| held(one.version())))?;
         kept.insert(self.vendor.id(known.current.secret())?);
-        kept.insert(self.vendor.id(in_use)?);
+        kept.insert(self.vendor.id(caller.own)?);
         let recorded = self.ids(stored.iter());
         let own = self.label(&description.arn, known.token);
         let ours = |key: &&Key| recorded.contains(&key.id) || self.marked(key, &own);

@@ -183,4 +183,7 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
         }
         Ok(findings)
     }
+    async fn plan(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<String>, Error> {
+        super::plan::of_update(&self.vendor, subject, turn).await
+    }
 }

@@ -1,5 +1,5 @@
 //! What the fuzzer reaches of this crate, behind the feature `fuzzing`: the parts that read a
-//! server's bytes. See `fuzz/` at the root of the repository.
+//! server's bytes and what it says of its users. See `fuzz/` at the root of the repository.
 
 use std::cmp::min;
 use std::io;
@@ -12,6 +12,8 @@ use fourstep::users::{Attempt, Login, SslMode};
 use fourstep::{Error, SecretString};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+pub use crate::alternate::fuzzing::{Admin, Grants, Kept, USER, is_like, matching};
+use crate::preflight;
 use crate::wire::{Answer, Channel, Greeting, Stream, Wire, log_in, query};
 
 /// How a session against a scripted server went.
@@ -98,4 +100,10 @@ impl AsyncWrite for Script {
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
+}
+
+/// How SHOW CREATE USER is read: whether the account has several ways to log in (MariaDB), and after
+/// how many refused logins it is locked (MySQL).
+pub fn of_create_user(account: &str) -> (bool, Option<u32>) {
+    (preflight::names_other_methods(account), preflight::attempts(account))
 }

@@ -9,6 +9,9 @@ use std::net::Ipv4Addr;
 
 use crate::alternate::is_like;
 
+/// The longest host that a server knows a client by.
+const LONGEST_CLIENT: usize = 255;
+
 /// How well a host pattern fits a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
@@ -28,6 +31,9 @@ pub(crate) fn matching<'a>(
     let patterns: Vec<_> = patterns.into_iter().collect();
     if let [only] = patterns.as_slice() {
         return Some(only);
+    }
+    if client.len() > LONGEST_CLIENT {
+        return None;
     }
     let address: Option<Ipv4Addr> = client.parse().ok();
     // Of a client that the server knows by name, patterns of addresses may fit too.

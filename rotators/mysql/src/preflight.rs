@@ -81,7 +81,12 @@ pub(crate) async fn other_methods(
 
 /// Whether OR, which stands between methods only, is outside the quotes in what MariaDB's SHOW
 /// CREATE USER says. By `sql_mode` names are in backticks or quotation marks.
-fn names_other_methods(account: &str) -> bool {
+pub(crate) fn names_other_methods(account: &str) -> bool {
+    outside_quotes(account).split_whitespace().any(|word| word == "OR")
+}
+
+/// What of SHOW CREATE USER is no name and no text.
+fn outside_quotes(account: &str) -> String {
     let mut quote = None;
     let mut outside = String::new();
     let mut letters = account.chars();
@@ -92,11 +97,15 @@ fn names_other_methods(account: &str) -> bool {
             // In texts, not in names, MariaDB doubles backslashes, whatever the `sql_mode`.
             Some('\'') if letter == '\\' => drop(letters.next()),
             Some(_) => {}
-            None if matches!(letter, '\'' | '"' | '`') => quote = Some(letter),
+            None if matches!(letter, '\'' | '"' | '`') => {
+                // What it parts is not one word.
+                outside.push(' ');
+                quote = Some(letter);
+            }
             None => outside.push(letter),
         }
     }
-    outside.split_whitespace().any(|word| word == "OR")
+    outside
 }
 
 /// Whether the account is locked after fewer refused logins than one step may have.
@@ -118,9 +127,12 @@ async fn lock_out(
 }
 
 /// FAILED_LOGIN_ATTEMPTS in what SHOW CREATE USER says; not there, or 0, where nothing locks.
-fn attempts(account: &str) -> Option<u32> {
-    let (_, after) = account.rsplit_once(" FAILED_LOGIN_ATTEMPTS ")?;
-    let number = after.split(' ').next()?.parse().ok()?;
+pub(crate) fn attempts(account: &str) -> Option<u32> {
+    let outside = outside_quotes(account);
+    // Behind ATTRIBUTE stands JSON in which a quote may be a quote, by `sql_mode`.
+    let mut words = outside.split_whitespace().take_while(|word| *word != "ATTRIBUTE");
+    words.find(|word| *word == "FAILED_LOGIN_ATTEMPTS")?;
+    let number = words.next()?.parse().ok()?;
     (number > 0).then_some(number)
 }
 
@@ -155,5 +167,11 @@ mod tests {
         assert_eq!(with("4 PASSWORD_LOCK_TIME 1"), Some(4));
         assert_eq!(with("3"), Some(3));
         assert_eq!(with("0 PASSWORD_LOCK_TIME 0"), None);
+        // As MySQL 9.7.4 writes it with NO_BACKSLASH_ESCAPES: what a user's comment says is no limit.
+        let said = r#"ATTRIBUTE '{"comment": "it's after FAILED_LOGIN_ATTEMPTS 1 x"}'"#;
+        assert_eq!(attempts(&format!("{account} {said}")), None);
+        assert_eq!(with(&format!("9 PASSWORD_LOCK_TIME 4 {said}")), Some(9));
+        let named = account.replace("`app`", "`a FAILED_LOGIN_ATTEMPTS 1 b`");
+        assert_eq!(attempts(&named), None);
     }
 }

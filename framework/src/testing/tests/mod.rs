@@ -20,6 +20,7 @@ mod vendor_grace;
 mod vendor_issuer;
 mod vendor_keys;
 mod vendor_patience;
+mod vendor_plan;
 mod vendor_sweeps;
 mod vendor_updater;
 

@@ -21,15 +21,15 @@ use crate::testing::models::{IssuedKey, Terms, Vendor};
 use crate::turn::{Deadline, Turn};
 use crate::vendor::Ownership;
 
-struct Place {
-    store: MemoryStore,
-    secret: SecretId,
-    vendor: Vendor,
-    manner: Manner,
+pub(super) struct Place {
+    pub(super) store: MemoryStore,
+    pub(super) secret: SecretId,
+    pub(super) vendor: Vendor,
+    pub(super) manner: Manner,
 }
 
 impl Place {
-    fn new(cap: Option<usize>, grace: Duration) -> Self {
+    pub(super) fn new(cap: Option<usize>, grace: Duration) -> Self {
         let vendor = Vendor::new(&Wire::default(), Terms { labels: true, cap, delay: 0 });
         let IssuedKey { id, value } = vendor.arrange();
         let value = format!(r#"{{"key_id":"{id}","key":"{}"}}"#, value.expose_secret());
@@ -44,7 +44,7 @@ impl Place {
         Self { store, secret, vendor, manner }
     }
 
-    async fn rotate(&self, number: u32) -> Result<(), Error> {
+    pub(super) async fn rotate(&self, number: u32) -> Result<(), Error> {
         let function = "arn:aws:lambda:us-east-1:000000000000:function:kit";
         let token = VersionId::from_store(format!("{number:032}"));
         let began = self.store.rotate(&self.secret, &NewRotation::now(&token, function));
@@ -63,7 +63,7 @@ impl Place {
     }
 }
 
-fn turn() -> Turn {
+pub(super) fn turn() -> Turn {
     Turn::new(Deadline::after(Duration::from_secs(60)))
 }
 

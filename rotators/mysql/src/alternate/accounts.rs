@@ -163,13 +163,14 @@ fn mark_by_roles(rows: &mut [Row], usernames: &[&str], secret: &str) {
     let there = rows.iter().filter(|row| !row.role).map(|row| row.name.user.clone());
     let all: BTreeSet<String> =
         there.chain(usernames.iter().map(|&name| name.to_owned())).collect();
-    let asked = |user: &str| usernames.contains(&user);
+    let asked: BTreeSet<String> = usernames.iter().map(|&name| name.to_owned()).collect();
     for row in rows.iter_mut().filter(|row| !row.role) {
         let user = row.name.user.as_str();
         let mark = |partner: &String| Mark { partner: partner.clone(), secret: secret.to_owned() };
-        row.mark = all
+        let partners = if asked.contains(user) { &all } else { &asked };
+        row.mark = partners
             .iter()
-            .filter(|partner| partner.as_str() != user && (asked(user) || asked(partner)))
+            .filter(|partner| partner.as_str() != user)
             .map(mark)
             .find(|mark| roles.contains(&marker_role(user, mark)));
     }
@@ -213,4 +214,25 @@ fn powerful(rights: &Rights) -> Option<String> {
         }
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alternate::rights;
+
+    #[test]
+    fn who_is_as_good_as_an_admin_is_so_beside_any_other_right() {
+        for (line, power) in [
+            ("GRANT SELECT, READ_ONLY ADMIN ON *.* TO `a`@`%`", None),
+            ("GRANT CREATE USER, READ_ONLY ADMIN ON *.* TO `a`@`%`", Some("CREATE USER")),
+            ("GRANT READ_ONLY ADMIN, SUPER ON *.* TO `a`@`%` WITH GRANT OPTION", Some("SUPER")),
+            ("GRANT BACKUP_ADMIN,ROLE_ADMIN ON *.* TO `a`@`%`", Some("ROLE_ADMIN")),
+            ("GRANT INSERT ON `my%`.* TO `a`@`%`", Some("INSERT on `my%`.*")),
+            ("GRANT INSERT ON `my\\_%`.* TO `a`@`%`", None),
+        ] {
+            let rights = rights::read([line]).unwrap();
+            assert_eq!(powerful(&rights).as_deref(), power, "{line}");
+        }
+    }
 }

@@ -5,6 +5,8 @@ use fourstep::{Error, Turn};
 use crate::alternate::compose::{Users, attributes};
 use crate::alternate::plan::difference;
 use crate::alternate::rights::AccountName;
+use crate::alternate::text::text;
+use crate::server::Flavour;
 use crate::session::Session;
 
 /// The statements that would make the second user what the first one is: none if they are alike.
@@ -16,6 +18,11 @@ pub(crate) async fn differences(
     let mut users = Users::read(session, [user, other], turn).await?;
     users.drop_stale(session, turn).await?;
     let flavour = session.server.flavour;
+    Ok(between(flavour, &users, other))
+}
+
+/// The same of users that were read.
+pub(crate) fn between(flavour: Flavour, users: &Users, other: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for (host, wanted) in &users.source {
         let name = AccountName::new(other, host);
@@ -31,11 +38,34 @@ pub(crate) async fn differences(
             lines.push(format!("ALTER USER {} ACCOUNT {lock}", name.sql()));
         }
         if wanted.settings.plugin != found.settings.plugin {
-            let plugin = &wanted.settings.plugin;
+            let plugin = text(&wanted.settings.plugin);
             lines.push(format!("ALTER USER {} IDENTIFIED WITH {plugin}", name.sql()));
         }
     }
     let lone = users.target.keys().filter(|host| !users.source.contains_key(*host));
     lines.extend(lone.map(|host| format!("DROP USER {}", AccountName::new(other, host).sql())));
-    Ok(lines)
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::alternate::rights::Rights;
+    use crate::alternate::settings::Settings;
+    use crate::alternate::users::{Account, User};
+
+    #[test]
+    fn a_plugin_s_name_stands_in_quotes() {
+        let user = |plugin: &str| {
+            let mut settings = Settings::default();
+            settings.plugin = plugin.to_owned();
+            let (rights, default_roles) = (Rights::new(), BTreeSet::new());
+            User::from([("%".to_owned(), Account { rights, default_roles, settings })])
+        };
+        let users = Users { source: user("it's; DROP"), target: user("auth_pam") };
+        let lines = between(Flavour::Mysql, &users, "app");
+        assert_eq!(lines, ["ALTER USER 'app'@'%' IDENTIFIED WITH 'it''s; DROP'"]);
+    }
 }

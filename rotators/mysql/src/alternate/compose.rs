@@ -70,10 +70,8 @@ impl Users {
         let columns = users::columns(session, &tables, turn).await?;
         let mut stale = BTreeSet::new();
         let is_there = |of: &(String, String), column: &Option<String>| {
-            columns.iter().any(|(schema, table, name)| {
-                let named = column.as_ref().is_none_or(|column| column == name);
-                (schema, table) == (&of.0, &of.1) && named
-            })
+            let there = columns.get(of);
+            there.is_some_and(|all| column.as_ref().is_none_or(|column| all.contains(column)))
         };
         for account in self.source.values_mut().chain(self.target.values_mut()) {
             account.rights.retain(|right| {
@@ -164,7 +162,7 @@ fn made(wanted: &Account) -> Account {
 
 /// Nobody can log in as what this makes: it is locked, and has no password that anybody knows. A
 /// plain CREATE USER means an empty password, which password policies refuse.
-fn create(
+pub(crate) fn create(
     flavour: Flavour,
     name: &AccountName,
     settings: &Settings,

@@ -8,6 +8,8 @@
 mod accounts;
 mod compare;
 mod compose;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod install;
 mod needs;
 mod plan;

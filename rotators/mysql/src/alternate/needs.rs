@@ -142,25 +142,34 @@ impl Object {
 }
 
 /// Whether a name fits a pattern in which `_` is one character, `%` are any, and a backslash takes
-/// that away from the next.
+/// that away from the next. Takes no more steps than the product of their lengths.
 pub(crate) fn is_like(name: &str, pattern: &str) -> bool {
-    let Some(first) = pattern.chars().next() else { return name.is_empty() };
-    let rest = pattern.get(first.len_utf8()..).unwrap_or_default();
-    let behind = |expected: Option<char>, rest: &str| {
-        let mut name = name.chars();
-        let next = name.next();
-        next.is_some() && (expected.is_none() || next == expected) && is_like(name.as_str(), rest)
-    };
-    match (first, rest.chars().next()) {
-        ('%', _) => {
-            let mut starts = name.char_indices().map(|(start, _)| start).chain([name.len()]);
-            starts.any(|start| name.get(start..).is_some_and(|name| is_like(name, rest)))
+    let (mut name, mut pattern) = (name.chars(), pattern.chars());
+    // Where the last % may take one character more: what is behind it, in both.
+    let mut more = None;
+    loop {
+        let (mut letters, mut rest) = (name.clone(), pattern.clone());
+        let fits = match (rest.next(), letters.next()) {
+            (Some('%'), _) => {
+                more = Some((name.clone(), rest.clone()));
+                pattern = rest;
+                continue;
+            }
+            (None, None) => return true,
+            // With more of it behind a % there would be even less left.
+            (Some(_), None) => return false,
+            (Some('_'), Some(_)) => true,
+            (Some('\\'), Some(letter)) => rest.next().unwrap_or('\\') == letter,
+            (Some(first), Some(letter)) => first == letter,
+            (None, Some(_)) => false,
+        };
+        if fits {
+            (name, pattern) = (letters, rest);
+            continue;
         }
-        ('_', _) => behind(None, rest),
-        ('\\', Some(escaped)) => {
-            behind(Some(escaped), rest.get(escaped.len_utf8()..).unwrap_or_default())
-        }
-        _ => behind(Some(first), rest),
+        let Some((behind, rest)) = &mut more else { return false };
+        behind.next();
+        (name, pattern) = (behind.clone(), rest.clone());
     }
 }
 
@@ -249,8 +258,20 @@ mod tests {
             ("", "%", true),
             ("", "_", false),
             ("größe", "gr__e", true),
+            ("a", "a\\", false),
+            ("a\\", "a\\", true),
+            ("aab", "%ab", true),
+            ("abab", "a%b_b", true),
+            ("abcab", "a%b_b%", false),
+            ("abcbab", "a%b_b%", true),
         ] {
             assert_eq!(is_like(name, pattern), fits, "{name} {pattern}");
         }
+    }
+    #[test]
+    fn a_pattern_of_many_wildcards_is_soon_tried() {
+        let name = "a".repeat(200);
+        assert!(!is_like(&name, &format!("{}b", "%a".repeat(90))));
+        assert!(is_like(&"a".repeat(100_000), &"_".repeat(100_000)), "and takes no stack");
     }
 }

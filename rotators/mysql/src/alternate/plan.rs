@@ -104,12 +104,13 @@ fn privileges(
         let text = text::grant(&given, on, grantee);
         difference.give.push(Step::passing(text, rights(on, &given)));
     }
+    let mut held = by_object(&source.rights);
     for (on, taken) in by_object(surplus) {
         let text = text::revoke(&taken, on, grantee);
         difference.take.push(Step::passing(text, rights(on, &taken)));
         // A privilege on a table takes with it what there is of it on columns.
         let whole = |name: &String| taken.get(name).is_some_and(|columns| columns.contains(&None));
-        let mut lost = by_object(&source.rights).remove(on).unwrap_or_default();
+        let mut lost = held.remove(on).unwrap_or_default();
         lost.retain(|name, columns| {
             columns.remove(&None);
             whole(name) && !columns.is_empty()

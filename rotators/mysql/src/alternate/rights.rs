@@ -15,6 +15,16 @@ pub(crate) const GRANT_OPTION: &str = "GRANT OPTION";
 /// How SHOW GRANTS abbreviates every privilege that an object has.
 pub(crate) const ALL: &str = "ALL PRIVILEGES";
 
+/// The longest line that is read. A right on each column of the widest table makes a shorter one.
+const LONGEST_LINE: usize = 1 << 20;
+
+/// The most bytes that one account's rights may take. A line names an object once and each of its
+/// privileges has the name, so a line of a megabyte could become many.
+const MOST_BYTES: usize = 32 << 20;
+
+/// The longest name of a privilege; no server has one of more than 32.
+const LONGEST_PRIVILEGE: usize = 64;
+
 /// What a privilege is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Object {
@@ -52,6 +62,29 @@ pub(crate) enum Right {
 
 pub(crate) type Rights = BTreeSet<Right>;
 
+/// What all these lines of SHOW GRANTS say.
+///
+/// `None` if one is not understood, or if they say more than there can be of one account.
+pub(crate) fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> Option<Rights> {
+    let (mut rights, mut bytes) = (Rights::new(), 0_usize);
+    for line in lines {
+        for right in parse(line)? {
+            bytes = bytes.saturating_add(right.bytes());
+            (bytes <= MOST_BYTES).then_some(())?;
+            rights.insert(right);
+        }
+    }
+    Some(rights)
+}
+
+/// Whether this is how servers write the name of a privilege. It is the one name that stands in
+/// statements without quotes.
+pub(crate) fn is_privilege(name: &str) -> bool {
+    let of_word = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    let is_word = |word: &str| !word.is_empty() && word != "ON" && word.bytes().all(of_word);
+    name.len() <= LONGEST_PRIVILEGE && name.split(' ').all(is_word)
+}
+
 /// What a line of SHOW GRANTS says. Whom it is granted to is not kept: of one's own, it may be a
 /// role that is in force.
 ///
@@ -60,6 +93,7 @@ pub(crate) type Rights = BTreeSet<Right>;
 ///
 /// `None` if the line is not understood. A partial understanding would lose somebody's rights.
 pub(crate) fn parse(line: &str) -> Option<Vec<Right>> {
+    (line.len() <= LONGEST_LINE).then_some(())?;
     let mut tokens = Tokens::of(line)?;
     match tokens.word()?.as_str() {
         "GRANT" => {}
@@ -89,24 +123,26 @@ fn roles(tokens: &mut Tokens) -> Option<Vec<Right>> {
 /// `` GRANT SELECT, INSERT (`a`, `b`) ON `schema`.`table` TO ... ``
 fn granted(tokens: &mut Tokens) -> Option<Vec<Right>> {
     let privileges = privileges(tokens)?;
-    if let [(name, None)] = privileges.as_slice()
-        && name == "PROXY"
-    {
+    if privileges.iter().any(|(name, _)| name == "PROXY") {
+        matches!(privileges.as_slice(), [(_, None)]).then_some(())?;
         let of = account(tokens)?;
         let option = tail(tokens, "TO", "GRANT")?;
         return Some(with_option(option, |option| vec![Right::Proxy { of: of.clone(), option }]));
     }
     let on = object(tokens)?;
     let option = tail(tokens, "TO", "GRANT")?;
-    if on == Object::Server && privileges.iter().any(|(name, _)| is_dynamic(name)) {
-        return Some(with_option(option, |option| {
-            let dynamic = |(name, _): &(String, _)| Right::Dynamic { name: name.clone(), option };
-            privileges.iter().map(dynamic).collect()
-        }));
-    }
-    let given = privileges.into_iter().filter(|(name, _)| name != "USAGE");
-    let mut rights: Vec<_> =
-        given.map(|(name, column)| Right::Held { on: on.clone(), name, column }).collect();
+    let of_columns = privileges.iter().any(|(_, column)| column.is_some());
+    (!of_columns || matches!(on, Object::Table(..))).then_some(())?;
+    (privileges.len().saturating_mul(on.bytes()) <= MOST_BYTES).then_some(())?;
+    let (dynamic, fixed): (Vec<_>, Vec<_>) =
+        privileges.into_iter().partition(|(name, _)| on == Object::Server && is_dynamic(name));
+    let mut rights = with_option(option, |option| {
+        dynamic.iter().map(|(name, _)| Right::Dynamic { name: name.clone(), option }).collect()
+    });
+    // Of dynamic privileges each has its own.
+    let option = option && !fixed.is_empty();
+    let given = fixed.into_iter().filter(|(name, _)| name != "USAGE");
+    rights.extend(given.map(|(name, column)| Right::Held { on: on.clone(), name, column }));
     if option {
         rights.push(Right::Held { on, name: GRANT_OPTION.to_owned(), column: None });
     }
@@ -117,9 +153,14 @@ fn granted(tokens: &mut Tokens) -> Option<Vec<Right>> {
 fn denied(tokens: &mut Tokens) -> Option<Vec<Right>> {
     let privileges = privileges(tokens)?;
     let Object::Schema(schema) = object(tokens)? else { return None };
-    tail(tokens, "FROM", "GRANT")?;
-    let denied = |(name, _)| Right::Denied { schema: schema.clone(), name };
-    Some(privileges.into_iter().map(denied).collect())
+    (!tail(tokens, "FROM", "GRANT")?).then_some(())?;
+    (privileges.len().saturating_mul(schema.len()) <= MOST_BYTES).then_some(())?;
+    let denied = |(name, column): (String, Option<_>)| {
+        // Dynamic ones are never on a schema.
+        let whole = column.is_none() && !is_dynamic(&name);
+        whole.then(|| Right::Denied { schema: schema.clone(), name })
+    };
+    privileges.into_iter().map(denied).collect()
 }
 
 /// Privileges up to the ON, each as often as it has columns.
@@ -133,6 +174,8 @@ fn privileges(tokens: &mut Tokens) -> Option<Vec<(String, Option<String>)>> {
             words.push(tokens.word()?);
         }
         let name = words.join(" ");
+        // The right to pass on stands at a line's end.
+        (is_privilege(&name) && name != GRANT_OPTION).then_some(())?;
         if tokens.take('(') {
             privileges.push((name.clone(), Some(tokens.name()?)));
             while tokens.take(',') {
@@ -165,7 +208,8 @@ fn object(tokens: &mut Tokens) -> Option<Object> {
     let name = tokens.name()?;
     Some(match kind.join(" ") {
         kind if kind.is_empty() || kind == "TABLE" => Object::Table(schema, name),
-        kind => Object::Routine(kind, schema, name),
+        kind if is_privilege(&kind) => Object::Routine(kind, schema, name),
+        _ => return None,
     })
 }
 
@@ -198,9 +242,40 @@ fn with_option(option: bool, rights: impl Fn(bool) -> Vec<Right>) -> Vec<Right> 
     all
 }
 
-/// Dynamic privileges are single words with underscores, static ones words with spaces.
+/// Dynamic privileges are single words with underscores, static ones words with spaces: MariaDB's
+/// READ_ONLY ADMIN has both.
 fn is_dynamic(privilege: &str) -> bool {
-    privilege.contains('_')
+    privilege.contains('_') && !privilege.contains(' ')
+}
+
+impl Object {
+    /// How much memory it takes, about.
+    fn bytes(&self) -> usize {
+        let names = match self {
+            Self::Server => 0,
+            Self::Schema(schema) => schema.len(),
+            Self::Table(schema, name) => schema.len() + name.len(),
+            Self::Routine(kind, schema, name) => kind.len() + schema.len() + name.len(),
+        };
+        size_of::<Self>() + names
+    }
+}
+
+impl Right {
+    /// How much memory it takes, about.
+    fn bytes(&self) -> usize {
+        let account =
+            |name: &AccountName| name.user.len() + name.host.as_ref().map_or(0, String::len);
+        let names = match self {
+            Self::Held { on, name, column } => {
+                on.bytes() + name.len() + column.as_ref().map_or(0, String::len)
+            }
+            Self::Denied { schema, name } => schema.len() + name.len(),
+            Self::Dynamic { name, .. } => name.len(),
+            Self::Proxy { of: name, .. } | Self::Role { role: name, .. } => account(name),
+        };
+        size_of::<Self>() + names
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 use serde_json::{Map, Value};
 
 use crate::alternate::text::text;
+use crate::alternate::tokens::LONGEST_NAME;
 use crate::server::Flavour;
 
 /// An account's settings.
@@ -121,6 +122,7 @@ pub(crate) fn read(flavour: Flavour, row: Vec<Option<String>>) -> Option<(String
     let mut row = row.into_iter();
     let mut cell = || row.next();
     let (host, plugin, locked) = (cell()??, cell()?.unwrap_or_default(), is_true(cell()?));
+    (host.chars().count() <= LONGEST_NAME).then_some(())?;
     let tls = [cell()?, cell()?, cell()?, cell()?];
     let limits = [cell()?, cell()?, cell()?, cell()?];
     let lifetime = cell()?;
@@ -138,6 +140,8 @@ pub(crate) fn read(flavour: Flavour, row: Vec<Option<String>>) -> Option<(String
     match flavour {
         Flavour::Mariadb => {
             let seconds: f64 = cell()?.as_deref().unwrap_or("0").parse().ok()?;
+            // Rust reads "inf" and "nan" too.
+            seconds.is_finite().then_some(())?;
             limits.push(("MAX_STATEMENT_TIME", seconds.to_string()));
         }
         Flavour::Mysql => {
@@ -222,4 +226,31 @@ fn blocked(attempts: Option<String>, days: Option<String>) -> Option<String> {
         days => days.to_string(),
     };
     Some(format!("FAILED_LOGIN_ATTEMPTS {attempts} PASSWORD_LOCK_TIME {days}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mariadb(host: &str, seconds: &str) -> Option<(String, Settings)> {
+        let mut row = vec![None; 16];
+        row[0] = Some(host.to_owned());
+        row[15] = Some(seconds.to_owned());
+        read(Flavour::Mariadb, row)
+    }
+
+    #[test]
+    fn a_number_is_one_that_a_statement_can_hold() {
+        let (_, settings) = mariadb("%", "1.250000").unwrap();
+        assert_eq!(settings.clauses(Flavour::Mariadb), "WITH MAX_STATEMENT_TIME 1.25");
+        for seconds in ["inf", "-infinity", "NaN", "1 ACCOUNT UNLOCK", ""] {
+            assert_eq!(mariadb("%", seconds), None, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_no_longer_than_any_server_s() {
+        assert!(mariadb(&"x".repeat(255), "0").is_some());
+        assert_eq!(mariadb(&"x".repeat(256), "0"), None);
+    }
 }

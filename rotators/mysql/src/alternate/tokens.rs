@@ -2,10 +2,14 @@
 
 use std::collections::VecDeque;
 
+/// The most characters that a name has. None is longer than a host pattern, and a schema's, with a
+/// backslash before each of its characters, is shorter.
+pub(crate) const LONGEST_NAME: usize = 255;
+
 /// A piece of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Token {
-    /// Letters, digits and underscores, without quotes.
+    /// ASCII letters, digits and underscores, without quotes.
     Word(String),
     /// What stood between backticks.
     Name(String),
@@ -23,14 +27,18 @@ pub(crate) enum Token {
 pub(crate) struct Tokens(VecDeque<Token>);
 
 impl Tokens {
-    /// `None` if a quote is not closed.
+    /// `None` if a quote is not closed, or a name is longer than any server's.
     pub(crate) fn of(line: &str) -> Option<Self> {
         let mut tokens = VecDeque::new();
         let mut rest = line.chars().peekable();
         while let Some(first) = rest.next() {
             tokens.push_back(match first {
                 ' ' | '\t' | '\r' | '\n' => continue,
-                '`' => Token::Name(quoted(&mut rest, first)?),
+                '`' => {
+                    let name = quoted(&mut rest, first)?;
+                    (name.chars().count() <= LONGEST_NAME).then_some(())?;
+                    Token::Name(name)
+                }
                 '\'' | '"' => {
                     quoted(&mut rest, first)?;
                     Token::Text
@@ -83,7 +91,7 @@ impl Tokens {
 }
 
 fn is_of_word(letter: char) -> bool {
-    letter.is_alphanumeric() || letter == '_'
+    letter.is_ascii_alphanumeric() || letter == '_'
 }
 
 /// What stands up to the closing quote. A doubled quote is one. A backslash is itself in a name, and

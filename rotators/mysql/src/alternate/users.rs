@@ -56,12 +56,22 @@ pub(crate) async fn rights_of(
     turn: &Turn,
 ) -> Result<Rights, Error> {
     let rights = shown(session, &format!("SHOW GRANTS FOR {}", name.sql()), turn).await?;
-    let is_all = |right: &Right| matches!(right, Right::Held { name, .. } if name == ALL);
     if !rights.iter().any(is_all) {
         return Ok(rights);
     }
+    let rows = privileges(session, name, turn).await?;
+    written_out(rights, rows).ok_or_else(not_understood)
+}
+
+fn is_all(right: &Right) -> bool {
+    matches!(right, Right::Held { name, .. } if name == ALL)
+}
+
+/// Rights with what stands behind the abbreviation for all of an object's: by these rows, of which
+/// each is a schema, a table and a privilege.
+fn written_out(rights: Rights, rows: Vec<[Option<String>; 3]>) -> Option<Rights> {
     let (abbreviated, mut written_out): (Rights, Rights) = rights.into_iter().partition(is_all);
-    for [object @ .., privilege] in privileges(session, name, turn).await? {
+    for [object @ .., privilege] in rows {
         let on = match object {
             [None, _] => Object::Server,
             [Some(schema), None] => Object::Schema(schema),
@@ -69,11 +79,11 @@ pub(crate) async fn rights_of(
         };
         let all = Right::Held { on: on.clone(), name: ALL.to_owned(), column: None };
         if abbreviated.contains(&all) {
-            let name = privilege.ok_or_else(not_understood)?;
+            let name = privilege.filter(|name| rights::is_privilege(name))?;
             written_out.insert(Right::Held { on, name, column: None });
         }
     }
-    Ok(written_out)
+    Some(written_out)
 }
 
 /// The session's own rights, with those of the roles that are in force.
@@ -83,11 +93,8 @@ pub(crate) async fn own_rights(session: &mut Session, turn: &Turn) -> Result<Rig
 
 async fn shown(session: &mut Session, statement: &str, turn: &Turn) -> Result<Rights, Error> {
     let rows = look(session, statement, turn).await?;
-    let mut rights = Rights::new();
-    for line in rows.into_iter().flatten().flatten() {
-        rights.extend(rights::parse(&line).ok_or_else(not_understood)?);
-    }
-    Ok(rights)
+    let lines = rows.iter().flatten().flatten().map(String::as_str);
+    rights::read(lines).ok_or_else(not_understood)
 }
 
 /// Schema, table and name of each privilege on the server, a schema or a table. Here the server
@@ -146,15 +153,15 @@ async fn default_roles(
     Ok(roles)
 }
 
-/// Which of these tables exist, and their columns. A right on what was dropped stays behind, and
+/// Which of these tables exist, each with its columns. A right on what was dropped stays behind, and
 /// cannot be given to anybody.
 pub(crate) async fn columns(
     session: &mut Session,
     tables: &BTreeSet<(String, String)>,
     turn: &Turn,
-) -> Result<BTreeSet<(String, String, String)>, Error> {
+) -> Result<BTreeMap<(String, String), BTreeSet<String>>, Error> {
     if tables.is_empty() {
-        return Ok(BTreeSet::new());
+        return Ok(BTreeMap::new());
     }
     let pair = |(schema, table): &(String, String)| format!("({}, {})", text(schema), text(table));
     let query = format!(
@@ -162,11 +169,11 @@ pub(crate) async fn columns(
          WHERE (TABLE_SCHEMA, TABLE_NAME) IN ({})",
         tables.iter().map(pair).collect::<Vec<_>>().join(", ")
     );
-    let mut found = BTreeSet::new();
+    let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for row in look(session, &query, turn).await? {
         let row: [Option<String>; 3] = row.try_into().map_err(|_| not_understood())?;
         let [Some(schema), Some(table), Some(column)] = row else { return Err(not_understood()) };
-        found.insert((schema, table, column));
+        found.entry((schema, table)).or_default().insert(column);
     }
     Ok(found)
 }
@@ -191,4 +198,21 @@ pub(crate) async fn look(
 fn not_understood() -> Error {
     let what = "what the server says of its users is not understood";
     Error::new(ErrorKind::Unsupported, what).caused_by("report it, with the server's version")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_privileges_are_written_out_by_names_that_can_stand_in_a_statement() {
+        let all = || rights::read(["GRANT ALL PRIVILEGES ON `app`.* TO `s1`@`%`"]).unwrap();
+        let row = |name: &str| vec![[Some("app".to_owned()), None, Some(name.to_owned())]];
+        let select = rights::read(["GRANT SELECT ON `app`.* TO `s1`@`%`"]);
+        assert_eq!(written_out(all(), row("SELECT")), select);
+        for name in ["SELECT ON *.* TO 'x'@'%' -- ", "SELECT, SUPER", "select", "", "GRANT\nOPTION"]
+        {
+            assert_eq!(written_out(all(), row(name)), None, "{name}");
+        }
+    }
 }

@@ -38,6 +38,7 @@ fn lines_of_mysql_and_mariadb_are_understood() {
          OPTION' SUBJECT 'it''s \\\\ \"x\"' WITH GRANT OPTION MAX_STATEMENT_TIME 1.500000",
         "GRANT INSERT ON *.* TO `s1`@`%` REQUIRE ISSUER 'WITH GRANT OPTION' WITH MAX_QUERIES_PER_HOUR 5",
         "SET DEFAULT ROLE `r1` FOR `s1`@`%`",
+        "GRANT CREATE USER, READ_ONLY ADMIN ON *.* TO `s1`@`%` WITH GRANT OPTION",
     ]);
     expect![[r#"
         nothing
@@ -68,6 +69,9 @@ fn lines_of_mysql_and_mariadb_are_understood() {
         Held { on: Server, name: "GRANT OPTION", column: None }
         Held { on: Server, name: "INSERT", column: None }
         nothing
+        Held { on: Server, name: "CREATE USER", column: None }
+        Held { on: Server, name: "READ_ONLY ADMIN", column: None }
+        Held { on: Server, name: "GRANT OPTION", column: None }
     "#]]
     .assert_eq(&text);
 }
@@ -88,9 +92,49 @@ fn what_is_not_understood_is_refused() {
         "REVOKE SELECT ON `app`.* TO `s1`@`%`",
         "GRANT `r1`@`%` `r2`@`%` TO `s1`@`%`",
         "DENY SELECT ON *.* TO `s1`@`%`",
+        // A part of each would be lost, or be said otherwise.
+        "GRANT BACKUP_ADMIN (`c`) ON *.* TO `s1`@`%`",
+        "GRANT SELECT (`c`) ON *.* TO `s1`@`%`",
+        "GRANT SELECT (`c`) ON `app`.* TO `s1`@`%`",
+        "REVOKE SELECT (`c`) ON `app`.* FROM `s1`@`%`",
+        "REVOKE SELECT ON `app`.* FROM `s1`@`%` WITH GRANT OPTION",
+        "REVOKE BACKUP_ADMIN ON `app`.* FROM `s1`@`%`",
+        "GRANT GRANT OPTION (`c`) ON `app`.`t` TO `s1`@`%`",
+        "GRANT SELECT, PROXY ON `app`.`t` TO `s1`@`%`",
+        // Names of privileges stand in statements without quotes.
+        "GRANT select ON *.* TO `s1`@`%`",
+        "GRANT SELÉCT ON *.* TO `s1`@`%`",
+        "GRANT EXECUTE ON procedure `app`.`p` TO `s1`@`%`",
     ] {
         assert_eq!(parse(line), None, "{line}");
     }
+}
+
+#[test]
+fn privileges_of_both_kinds_in_one_line_stay_what_they_are() {
+    let rights = parse("GRANT SELECT, BACKUP_ADMIN ON *.* TO `s1`@`%` WITH GRANT OPTION").unwrap();
+    let held = |name: &str| Right::Held { on: Object::Server, name: name.into(), column: None };
+    let dynamic = |option| Right::Dynamic { name: "BACKUP_ADMIN".into(), option };
+    assert_eq!(rights, [dynamic(false), dynamic(true), held("SELECT"), held(GRANT_OPTION)]);
+}
+
+#[test]
+fn a_line_that_would_become_very_much_is_refused() {
+    let long = "x".repeat(256);
+    assert_eq!(parse(&format!("GRANT SELECT ON `{long}`.* TO `s1`@`%`")), None);
+    let words = vec!["A"; 40].join(" ");
+    assert_eq!(parse(&format!("GRANT {words} ON *.* TO `s1`@`%`")), None);
+    let name = "x".repeat(255);
+    let line = |count| {
+        let names = vec!["A"; count].join(",");
+        format!("GRANT {names} ON `{name}`.`{name}` TO `s1`@`%`")
+    };
+    assert!(parse(&line(1_000)).is_some());
+    assert_eq!(parse(&line(400_000)), None);
+    assert_eq!(parse(&line(600_000)), None);
+    let lines = vec![line(20_000); 10];
+    assert_eq!(read(lines.iter().map(String::as_str)), None);
+    assert!(read(lines.iter().take(1).map(String::as_str)).is_some());
 }
 
 /// A name as a server quotes it.
