@@ -6,7 +6,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::support::mysql::{Server, User, servers};
+use crate::support::mysql::{Server, User, engines};
 use crate::support::program::{SecretFile, binary, fourstep, secret_file};
 
 async fn replay(server: &Server, file: &SecretFile, arguments: &[&str]) -> Output {
@@ -70,7 +70,7 @@ async fn survives_kills(server: &Server, strategy: &str) {
 
 #[tokio::test]
 async fn the_real_function_survives_a_kill_at_every_point() {
-    for server in servers() {
+    for server in engines() {
         survives_kills(&server, "single-user").await;
     }
 }

@@ -33,13 +33,23 @@ pub fn mysql() -> Option<Server> {
 }
 
 /// The oldest MySQL that is packaged, or None after skipping aloud.
-pub fn mysql_80() -> Option<Server> {
+fn mysql_80() -> Option<Server> {
     server("mysql", "MYSQL80")
 }
 
 /// The MariaDB server, or None after skipping aloud.
 pub fn mariadb() -> Option<Server> {
     server("mariadb", "MARIADB")
+}
+
+/// Whichever of the two MySQL servers there are.
+pub fn mysqls() -> Vec<Server> {
+    [mysql(), mysql_80()].into_iter().flatten().collect()
+}
+
+/// The newest of each engine, for what takes minutes at each.
+pub fn engines() -> Vec<Server> {
+    [mysql(), mariadb()].into_iter().flatten().collect()
 }
 
 /// Whichever of the three there are.

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::Shop;
-use crate::support::mysql::{Server, servers};
+use crate::support::mysql::{Server, engines};
 use crate::support::program::{SecretFile, binary, fourstep, secret_file};
 
 /// Rights of several kinds, and no more than makes a dozen statements.
@@ -110,12 +110,12 @@ async fn survives_kills(server: &Server, creates: bool) {
 
 #[tokio::test]
 async fn the_real_function_survives_a_kill_at_every_point_with_two_users() {
-    let servers = servers();
+    let servers = engines();
     join_all(servers.iter().map(|server| survives_kills(server, false))).await;
 }
 
 #[tokio::test]
 async fn the_real_function_survives_a_kill_at_every_point_at_which_it_makes_the_second_user() {
-    let servers = servers();
+    let servers = engines();
     join_all(servers.iter().map(|server| survives_kills(server, true))).await;
 }
