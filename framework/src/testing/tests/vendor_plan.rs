@@ -140,7 +140,8 @@ async fn at_the_limit_the_key_that_goes_first_is_named_and_why_the_others_stay()
         finishSecret keeps key "k1": it may be in use until the grace period of 1800 s is over
         finishSecret keeps key "k3": it may be in use until the grace period of 1800 s is over
         finishSecret keeps key "k4": it is AWSPREVIOUS's then
-        finishSecret leaves 1 more alone: nothing says that they are this secret's"#]].assert_eq(&lines.replace(label, "..."));
+        finishSecret leaves 1 more alone: nothing says that they are this secret's"#]]
+    .assert_eq(&lines.replace(label, "..."));
 }
 
 #[tokio::test]
