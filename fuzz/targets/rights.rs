@@ -58,7 +58,9 @@ fuzz_target!(|data: &[u8]| {
     let named: BTreeSet<_> = given.iter().flat_map(|statement| quoted(pieces(statement))).collect();
     // To whom is not kept, and what gives nothing says nothing; a text may have a backslash.
     let telling = |line: &&str| !line.contains(['\'', '"']) && !line.contains("USAGE");
-    for line in first.split('\n').filter(telling).filter(|line| !line.starts_with("SET ")) {
+    for line in
+        first.split('\n').filter(telling).filter(|line| !line.trim_start().starts_with("SET"))
+    {
         let ends = |plain: &str| {
             plain
                 .split(|c: char| !c.is_ascii_alphanumeric())

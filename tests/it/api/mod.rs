@@ -6,6 +6,7 @@ mod faults;
 mod guide;
 mod hostile;
 mod iam;
+mod plan;
 mod proof;
 mod schema;
 mod support;

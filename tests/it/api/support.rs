@@ -77,6 +77,11 @@ impl Files {
         self.run(question, true, &["--json"]).await
     }
 
+    /// The same without an admin, as a person reads it.
+    pub async fn show(&self, question: &str) -> Output {
+        self.run(question, false, &[]).await
+    }
+
     /// `fourstep replay` with the real function.
     pub async fn replay(&self, admin: bool, more: &[&str]) -> Output {
         self.run("replay", admin, more).await

@@ -99,7 +99,10 @@ pub(crate) fn parse(line: &str) -> Option<Vec<Right>> {
         "GRANT" => {}
         "REVOKE" => return denied(&mut tokens),
         // MariaDB's SET DEFAULT ROLE, which is read elsewhere.
-        "SET" => return Some(Vec::new()),
+        "SET" => {
+            let read_elsewhere = tokens.word()? == "DEFAULT" && tokens.word()? == "ROLE";
+            return read_elsewhere.then(Vec::new);
+        }
         _ => return None,
     }
     match tokens.peek()? {

@@ -92,6 +92,7 @@ fn what_is_not_understood_is_refused() {
         "REVOKE SELECT ON `app`.* TO `s1`@`%`",
         "GRANT `r1`@`%` `r2`@`%` TO `s1`@`%`",
         "DENY SELECT ON *.* TO `s1`@`%`",
+        "SET `r1` FOR `s1`@`%`",
         // A part of each would be lost, or be said otherwise.
         "GRANT BACKUP_ADMIN (`c`) ON *.* TO `s1`@`%`",
         "GRANT SELECT (`c`) ON *.* TO `s1`@`%`",
