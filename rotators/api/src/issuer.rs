@@ -87,8 +87,9 @@ impl Issuer for ApiIssuer {
         let parts = self.issue.parts();
         let label = label.to_string();
         let placed = values(caller.own, caller.admin);
-        // What the vendor says of the key that works decides what the new one may do.
-        let described = self.describe(base, caller, turn).await?;
+        // What the vendor says of the key that works decides what the new one may do. That is the
+        // caller's, and may not be AWSCURRENT's: whoever may write that could name any key in it.
+        let described = self.describe(caller.own, caller, turn).await?;
         let described = described.as_ref().map(|reading| &reading.0);
         let placed = Values { label: Some(&label), described, ..placed };
         let answer = self.client.call("issue", &parts, &self.issue.full, &placed, turn).await?;

@@ -8,6 +8,7 @@ mod hostile;
 mod iam;
 mod proof;
 mod schema;
+mod stand_in;
 mod support;
 mod updater;
 mod vendors;
