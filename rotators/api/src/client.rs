@@ -86,12 +86,23 @@ impl Client {
         match sent {
             Sent::Answered(answer) => {
                 let told = self.told(name, parts);
+                if self.refuses(parts, answer.status) && !others.contains(&answer.status) {
+                    return Err(Error::new(ErrorKind::Rejected, told).caused_by(format!(
+                        "the vendor refused the credential, with status {}",
+                        answer.status
+                    )));
+                }
                 answer::expect(&answer, parts, others).map_err(|error| error.while_doing(told))?;
                 Ok(answer)
             }
             Sent::Refused => Err(Error::new(ErrorKind::Rejected, self.told(name, parts))
                 .caused_by("the token endpoint refused the credential")),
         }
+    }
+
+    /// Whether a status is about the credential, as `[verify]` says.
+    fn refuses(&self, parts: &Parts<'_>, status: u16) -> bool {
+        parts.by == Caller::Credential && self.document.verify.rejected.contains(&status)
     }
 
     /// Makes a request, whatever the answer.

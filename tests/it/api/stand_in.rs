@@ -9,6 +9,7 @@ use fourstep::testing::{Asked, Double, DoubleKeys, Manner, Told};
 use serde_json::{Value, json};
 
 use super::doubles;
+use super::hostile::{SPEC, plain};
 use super::support::{Place, redirected, specification};
 
 /// The policies of every token that was made.
@@ -80,4 +81,20 @@ async fn rule_08_rights_are_those_of_the_key_that_is_proven_and_not_of_awscurren
 
     let proven = json!([{"effect": "allow", "as": "id000001"}]);
     assert_eq!(*MADE.lock().unwrap(), [proven.clone(), proven]);
+}
+
+#[tokio::test]
+async fn a_dead_key_that_asks_for_itself_is_repaired_by_another_versions() {
+    let bound = SPEC.replace("[issue]\n", "id = \"/id\"\n\n[issue]\n");
+    let limited = format!("{bound}\n[terms]\nkeys = 5\n");
+    let header = SPEC.replace(
+        "bearer = \"{secret.key}\"",
+        "header = { name = \"Authorization\", value = \"Bearer {secret.key}\" }",
+    );
+    for spec in [SPEC, &bound, &limited, &header] {
+        let (double, place) = place(plain, spec, ["key_id", "key"], dead).await;
+        place.rotate(1).await.unwrap();
+        assert!(double.live().contains(&"id000003".to_owned()), "{spec}");
+        place.rotate(2).await.unwrap();
+    }
 }
