@@ -100,9 +100,10 @@ impl Client {
         }
     }
 
-    /// Whether a status is about the credential, as `[verify]` says.
+    /// Whether a status is about the credential, as `[verify]` says, and cannot be about an admin.
     fn refuses(&self, parts: &Parts<'_>, status: u16) -> bool {
-        parts.by == Caller::Credential && self.document.verify.rejected.contains(&status)
+        let own = parts.by == Caller::Credential && !parts.is_admins();
+        own && self.document.verify.rejected.contains(&status)
     }
 
     /// Makes a request, whatever the answer.

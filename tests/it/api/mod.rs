@@ -1,5 +1,6 @@
 //! rotate-api: specifications, and the real function at doubles of the vendors they describe.
 
+mod accounts;
 mod conformance;
 mod doubles;
 mod faults;

@@ -5,7 +5,7 @@ mod shape;
 
 use std::fmt;
 
-use super::{Document, Hole, Parts, Presentation, Template};
+use super::{Caller, Document, Hole, Parts, Presentation, Template, Update};
 
 /// What is wrong with a specification, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,8 +94,28 @@ impl Document {
     }
 }
 
+impl Parts<'_> {
+    /// Whether the vendor may grant a request for the admin's sake: the admin makes it, or
+    /// something of the admin's stands in it.
+    pub(crate) fn is_admins(&self) -> bool {
+        let placed = || parts::holes(self).iter().any(|hole| matches!(hole, Hole::Admin(_)));
+        self.by == Caller::Admin || placed()
+    }
+}
+
+/// Whether an update has an effect only if the value that it replaces is shown with it or in it.
+pub(crate) fn compares(document: &Document, update: &Update) -> bool {
+    let parts = update.parts();
+    match parts.by {
+        // Vendors look at the admin's rights and may not look at the old value at all.
+        _ if parts.is_admins() => false,
+        Caller::Credential => true,
+        Caller::Nobody | Caller::Admin => places_key(document, &parts),
+    }
+}
+
 /// Whether a request holds the credential in use.
-pub(crate) fn places_key(document: &Document, parts: &Parts<'_>) -> bool {
+fn places_key(document: &Document, parts: &Parts<'_>) -> bool {
     let key = shape::key_hole(document);
     let read = parts::templates(parts).into_iter().filter_map(|text| Template::read(text).ok());
     read.into_iter().any(|template| template.holes().any(|hole| *hole == key))

@@ -166,8 +166,8 @@ requests! {
     /// Sets a new value.
     Update {
         /// The statuses by which the vendor says that the old value is not the one that works; nothing
-        /// was changed. 401, where the admin does not make the request: 401 and 403 to an admin are
-        /// about the admin.
+        /// was changed. 401, where the request is not the admin's and holds nothing of the admin's: 401
+        /// and 403 to an admin are about the admin.
         pub stale: Option<Vec<u16>>,
         /// The statuses by which the vendor refuses the new value, by a policy; nothing was changed.
         #[serde(default)]
@@ -185,10 +185,10 @@ requests! {
 impl Update {
     /// The statuses that say that the old value is not the one that works.
     pub(crate) fn stale(&self) -> Vec<u16> {
-        match (&self.stale, self.by) {
-            (Some(stale), _) => stale.clone(),
-            (None, Caller::Admin) => Vec::new(),
-            (None, _) => unauthorized(),
+        match &self.stale {
+            Some(stale) => stale.clone(),
+            None if self.parts().is_admins() => Vec::new(),
+            None => unauthorized(),
         }
     }
 }

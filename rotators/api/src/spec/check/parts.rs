@@ -85,7 +85,7 @@ pub(super) fn document(document: &Document, check: &mut Check<'_>) {
     if let Some(update) = &document.update {
         request(Allowed { new: true, ..Allowed::only("update") }, &update.parts(), document, check);
         refusals("update", "stale", &update.stale(), check);
-        if update.by == Caller::Admin && update.stale().iter().any(|one| [401, 403].contains(one)) {
+        if update.parts().is_admins() && update.stale().iter().any(|one| [401, 403].contains(one)) {
             let what = "401 and 403 to the admin are about the admin, not about the old value";
             check.complain("update", "stale", what);
         }
@@ -101,7 +101,7 @@ fn rights(issue: &Issue, document: &Document, check: &mut Check<'_>) {
     for hole in holes(&parts) {
         let told = format!("{{{}}}", hole.name());
         match &hole {
-            Hole::Secret(Some(field)) if parts.by == Caller::Admin => {
+            Hole::Secret(Some(field)) if parts.is_admins() => {
                 let in_path = within_path.iter().any(|path| path.holes().any(|one| *one == hole));
                 if !in_path && !issue.trusted_fields.contains(field) {
                     let what = format!(
@@ -128,7 +128,7 @@ fn rights(issue: &Issue, document: &Document, check: &mut Check<'_>) {
 }
 
 /// Every placeholder of a request.
-fn holes(parts: &Parts<'_>) -> Vec<Hole> {
+pub(super) fn holes(parts: &Parts<'_>) -> Vec<Hole> {
     let read = templates(parts).into_iter().filter_map(|text| Template::read(text).ok());
     read.flat_map(|template| template.holes().cloned().collect::<Vec<_>>()).collect()
 }

@@ -76,8 +76,32 @@ fn both_shapes_are_read() {
     assert_eq!((issuer.name(), issuer.issues(), issuer.needs_admin()), ("Plain keys", true, false));
     let updater = Specification::read(UPDATER).unwrap();
     assert!(!updater.issues());
-    // The old value is shown with the request, so a late one changes nothing; it is not in it.
-    assert!(!places_key(&updater.document, &updater.document.update.as_ref().unwrap().parts()));
+}
+
+/// Whether an update compares whose lines these are changed to.
+fn compared(edits: &[(&str, &str)]) -> bool {
+    let mut text = UPDATER.to_owned();
+    for (old, new) in edits {
+        assert!(text.contains(old), "{old}");
+        text = text.replacen(old, new, 1);
+    }
+    let document = Specification::read(&text).unwrap().document;
+    compares(&document, document.update.as_ref().unwrap())
+}
+
+#[test]
+fn an_update_compares_only_if_the_old_value_alone_lets_it_in() {
+    let nobody = ("[update]", "[update]\nby = \"nobody\"");
+    let admin = ("[verify]", "[admin]\nbearer = \"{admin.token}\"\n\n[verify]");
+    let old = ("\"{new}\"", "\"{new}\", old = \"{secret}\"");
+    let placed = ("\"{new}\"", "\"{new}\", old = \"{secret}\", as = \"{admin.token}\"");
+    // It is shown with the request, so a late one changes nothing; it need not stand in it.
+    assert!(compared(&[]));
+    assert!(compared(&[nobody, old]) && !compared(&[nobody]));
+    // An admin may be let in whatever the old value is, however its power is shown.
+    assert!(!compared(&[admin, ("[update]", "[update]\nby = \"admin\""), old]));
+    assert!(!compared(&[admin, nobody, placed]));
+    assert!(!compared(&[admin, placed]));
 }
 
 #[test]
