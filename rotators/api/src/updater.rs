@@ -17,8 +17,7 @@ use crate::verify::verify;
 pub(crate) struct ApiUpdater {
     pub(crate) client: Client,
     pub(crate) update: Update,
-    /// Whether the request is made with the value that it replaces, or holds it and is made by
-    /// nobody: an admin may be let in whatever the old value is.
+    /// Whether the request shows the value that it replaces, and nothing else that may let it in.
     pub(crate) compares: bool,
     pub(crate) fields: Vec<String>,
     pub(crate) policy: PasswordPolicy,

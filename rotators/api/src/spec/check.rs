@@ -106,11 +106,13 @@ impl Parts<'_> {
 /// Whether an update has an effect only if the value that it replaces is shown with it or in it.
 pub(crate) fn compares(document: &Document, update: &Update) -> bool {
     let parts = update.parts();
-    match parts.by {
+    match (parts.by, &document.credential) {
         // Vendors look at the admin's rights and may not look at the old value at all.
         _ if parts.is_admins() => false,
-        Caller::Credential => true,
-        Caller::Nobody | Caller::Admin => places_key(document, &parts),
+        // The value is shown to the token endpoint alone, and a token outlives it.
+        (Caller::Credential, Presentation::ClientCredentials(_)) => places_key(document, &parts),
+        (Caller::Credential, _) => true,
+        (Caller::Nobody | Caller::Admin, _) => places_key(document, &parts),
     }
 }
 

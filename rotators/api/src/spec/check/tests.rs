@@ -102,6 +102,10 @@ fn an_update_compares_only_if_the_old_value_alone_lets_it_in() {
     assert!(!compared(&[admin, ("[update]", "[update]\nby = \"admin\""), old]));
     assert!(!compared(&[admin, nobody, placed]));
     assert!(!compared(&[admin, placed]));
+    // Only the token endpoint sees the value, and the update a token.
+    let token = "client_credentials = { path = \"/token\", client_id = \"me\", client_secret = \"{secret}\" }";
+    let token = ("header = { name = \"x-key\", value = \"{secret}\" }", token);
+    assert!(!compared(&[token]) && compared(&[token, old]));
 }
 
 #[test]
