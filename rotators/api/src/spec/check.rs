@@ -1,5 +1,6 @@
 //! Reads a specification and refuses what cannot be right, each complaint with its line.
 
+mod account;
 mod parts;
 mod shape;
 
@@ -53,6 +54,7 @@ impl Specification {
         shape::shape(&document, &mut check);
         shape::terms(&document, &mut check);
         parts::document(&document, &mut check);
+        account::account(&document, &mut check);
         let mut complaints = check.complaints;
         complaints.sort_by_key(|complaint| complaint.line);
         complaints.dedup();

@@ -137,9 +137,10 @@ requests! {
         /// else: a key is revoked then. Where there is none, set `keys` in `[terms]`.
         #[serde(default)]
         pub full: Vec<u16>,
-        /// Fields of the secret that the body, the query, the form or a header may place though an
-        /// admin makes the request. Whoever may write the secret decides what stands in them, so none
-        /// may decide what the new key can do: see `[describe]`.
+        /// Fields of the secret that the admin's requests (this, `[describe]` and `[[revoke]]`) may
+        /// place though nothing proves that they are about the account of the credential. Whoever
+        /// may write the secret decides what stands in them, so none may decide what the new key can
+        /// do, see `[describe]`, or at whose account it is made.
         #[serde(default)]
         pub trusted_fields: Vec<String>,
         /// Where the new key is in the answer.
@@ -172,6 +173,11 @@ requests! {
         /// The statuses by which the vendor refuses the new value, by a policy; nothing was changed.
         #[serde(default)]
         pub refused: Vec<u16>,
+        /// Fields of the secret that the admin's request may place though nothing proves that they
+        /// are about the account of the credential. Whoever may write the secret decides what stands
+        /// in them, so none may decide whose value is set.
+        #[serde(default)]
+        pub trusted_fields: Vec<String>,
     }
 
     /// Revokes a key.
