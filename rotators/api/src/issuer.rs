@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use fourstep::vendor::{Caller, Issued, Issuer, Label, ListedKey, Terms};
 use fourstep::{Error, ErrorKind, Secret, SecretId, Turn, Verdict};
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use crate::admin::Admin;
 use crate::answer::{self, Reading, strange};
@@ -29,7 +30,7 @@ pub(crate) struct ApiIssuer {
 
 impl ApiIssuer {
     /// One key of a page.
-    fn listed(&self, item: &Value) -> Result<ListedKey, Error> {
+    fn listed(&self, item: &Value, now: OffsetDateTime) -> Result<ListedKey, Error> {
         let list = &self.list;
         let label = match &list.label {
             // A key that people made may have no name.
@@ -37,7 +38,7 @@ impl ApiIssuer {
             None => None,
         };
         let age = match &list.created {
-            Some(pointer) => answer::age(item, pointer, list.created_as)?,
+            Some(pointer) => answer::age(item, pointer, list.created_as, now)?,
             None => None,
         };
         Ok(ListedKey { id: answer::text(item, &list.id)?.to_owned(), label, age })
@@ -116,6 +117,8 @@ impl Issuer for ApiIssuer {
         let placed = values(caller.own, caller.admin);
         let base = self.client.address(self.list.base_url.as_deref())?;
         let mut way = Way::first(self.list.parts(), self.list.pages.as_ref(), &base.path);
+        // One moment for all pages: a key that is made while they are read is no older than another.
+        let now = OffsetDateTime::now_utc();
         let mut keys = Vec::new();
         for _ in 0..MOST_PAGES {
             let parts = way.parts();
@@ -126,7 +129,7 @@ impl Issuer for ApiIssuer {
                 strange(format!("list: {:?} in the answer is no list", self.list.items))
             })?;
             for item in items {
-                let key = self.listed(item).map_err(|error| error.while_doing("list"))?;
+                let key = self.listed(item, now).map_err(|error| error.while_doing("list"))?;
                 keys.push(key);
             }
             match way.next(&reading, items.len(), keys.len())? {
