@@ -125,7 +125,7 @@ impl Client {
     /// What is said of a request: its template, in which no value stands.
     pub(crate) fn told(&self, name: &str, parts: &Parts<'_>) -> String {
         let url = parts.base_url.unwrap_or(&self.document.base_url);
-        format!("{name} ({} {}{})", parts.method, url.trim_end_matches('/'), parts.path)
+        format!("{name} ({} {}{})", parts.method, url.trim_end_matches('/'), parts.template)
     }
 
     async fn attempt(

@@ -71,6 +71,7 @@ macro_rules! requests {
                     method: &self.method,
                     base_url: self.base_url.as_deref(),
                     path: &self.path,
+                    template: &self.path,
                     by: self.by,
                     query: &self.query,
                     headers: &self.headers,
@@ -91,6 +92,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) method: &'a str,
     pub(crate) base_url: Option<&'a str>,
     pub(crate) path: &'a str,
+    /// The path of the specification, which errors show: that of a further page is the vendor's.
+    pub(crate) template: &'a str,
     pub(crate) by: Caller,
     pub(crate) query: &'a BTreeMap<String, String>,
     pub(crate) headers: &'a BTreeMap<String, String>,
