@@ -18,6 +18,10 @@ use crate::verify::verify;
 /// The most pages of keys that are read.
 const MOST_PAGES: usize = 50;
 
+/// The most keys that are read: no vendor is known to allow as many to one account, and a function
+/// may have 128 MB.
+const MOST_KEYS: usize = 10_000;
+
 /// A vendor that makes keys.
 pub(crate) struct ApiIssuer {
     pub(crate) client: Client,
@@ -33,8 +37,11 @@ impl ApiIssuer {
     fn listed(&self, item: &Value, now: OffsetDateTime) -> Result<ListedKey, Error> {
         let list = &self.list;
         let label = match &list.label {
-            // A key that people made may have no name.
-            Some(pointer) => item.pointer(pointer).and_then(Value::as_str).map(str::to_owned),
+            // A key that people made may have no name, and what they wrote is not kept.
+            Some(pointer) => {
+                let name = item.pointer(pointer).and_then(Value::as_str);
+                name.filter(|name| Label::read(name).is_some()).map(str::to_owned)
+            }
             None => None,
         };
         let age = match &list.created {
@@ -128,6 +135,10 @@ impl Issuer for ApiIssuer {
             let items = items.ok_or_else(|| {
                 strange(format!("list: {:?} in the answer is no list", self.list.items))
             })?;
+            if keys.len() + items.len() > MOST_KEYS {
+                return Err(Error::new(ErrorKind::Unsupported, "list: there are too many keys")
+                    .caused_by(format!("at most {MOST_KEYS} are read; nothing was changed")));
+            }
             for item in items {
                 let key = self.listed(item, now).map_err(|error| error.while_doing("list"))?;
                 keys.push(key);

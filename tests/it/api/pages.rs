@@ -111,3 +111,22 @@ async fn a_link_to_the_next_page_is_not_repeated_in_an_error() {
     assert!(error.contains("list (GET http://127.0.0.1:") && error.contains("/keys)"), "{error}");
     assert!(error.contains("status 403") && !error.contains("canary"), "{error}");
 }
+
+/// Pages of items as small as they can be, without end.
+fn crowded(keys: &mut DoubleKeys, asked: &Asked) -> Told {
+    if (asked.method.as_str(), asked.path.as_str()) != ("GET", "/keys") {
+        return plain(keys, asked);
+    }
+    let page = vec![r#"{"id":1}"#; 4_000].join(",");
+    Told::json(200, format!(r#"{{"keys":[{page}]}}"#))
+}
+
+#[tokio::test]
+async fn more_keys_than_any_account_has_are_not_read() {
+    let (double, place) = place(&SPEC.replace(BY_CURSOR, BY_NUMBER), crowded).await;
+    let error = place.rotate(1).await.unwrap_err();
+    assert_eq!((error.kind(), error.step()), (ErrorKind::Unsupported, Some(Step::Finish)));
+    assert!(error.to_string().contains("too many keys: at most 10000 are read"), "{error}");
+    assert_eq!(double.asked().iter().filter(|asked| *asked == "GET /keys").count(), 3);
+    assert_eq!(double.live().len(), 2);
+}
