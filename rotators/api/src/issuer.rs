@@ -34,7 +34,7 @@ pub(crate) struct ApiIssuer {
 
 impl ApiIssuer {
     /// One key of a page.
-    fn listed(&self, item: &Value, now: OffsetDateTime) -> Result<ListedKey, Error> {
+    fn listed(&self, item: &Value, own: &Secret, now: OffsetDateTime) -> Result<ListedKey, Error> {
         let list = &self.list;
         let label = match &list.label {
             // A key that people made may have no name, and what they wrote is not kept.
@@ -48,7 +48,8 @@ impl ApiIssuer {
             Some(pointer) => answer::age(item, pointer, list.created_as, now)?,
             None => None,
         };
-        Ok(ListedKey { id: answer::text(item, &list.id)?.to_owned(), label, age })
+        let id = answer::text(item, &list.id)?.to_owned();
+        Ok(ListedKey { id: self.client.shown(id, own)?, label, age })
     }
 
     /// What the vendor says of the key that a secret names, where the specification asks.
@@ -112,7 +113,9 @@ impl Issuer for ApiIssuer {
             for (field, pointer) in &at.fields {
                 next = next.with(field, reading.text(pointer)?);
             }
-            Ok(next.into())
+            let next = Secret::from(next);
+            self.client.id(&next)?;
+            Ok(next)
         };
         made().map(Issued::Key).map_err(|error| {
             let lost = format!("a key may have been made that nobody knows, labelled {label}");
@@ -140,8 +143,8 @@ impl Issuer for ApiIssuer {
                     .caused_by(format!("at most {MOST_KEYS} are read; nothing was changed")));
             }
             for item in items {
-                let key = self.listed(item, now).map_err(|error| error.while_doing("list"))?;
-                keys.push(key);
+                let key = self.listed(item, caller.own, now);
+                keys.push(key.map_err(|error| error.while_doing("list"))?);
             }
             match way.next(&reading, items.len(), keys.len())? {
                 Some(next) => way = next,

@@ -7,6 +7,7 @@ mod faults;
 mod guide;
 mod hostile;
 mod iam;
+mod ids;
 mod pages;
 mod proof;
 mod schema;

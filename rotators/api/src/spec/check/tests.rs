@@ -177,6 +177,9 @@ fn what_cannot_be_right_is_refused_with_its_line() {
         ("[list]", "[secret]\nplain_text = true\n\n[list]"),
         ("\"{new}\"", "\"{secret}\""),
         ("\"{new}\"", "\"{new.password}\""),
+        ("[list]", "[secret]\nid = \"key\"\n\n[list]"),
+        ("id = \"/id\"\n", "id = \"/key\"\n"),
+        ("id = \"/id\"\n", "id = \"/id\"\nfields = { key_id = \"/key\" }\n"),
     ];
     let said: String = edits.iter().map(with).collect();
     expect![[r#"
@@ -227,5 +230,8 @@ fn what_cannot_be_right_is_refused_with_its_line() {
         line 16: [update] does not place {new}, so it sets nothing
         line 16: [update] does not place {new}, so it sets nothing
         line 19: {new.password} cannot stand here: the secret is a plain text and has no fields
+        line 22: key and id are one field, and ids stand in logs: give the id one of its own
+        line 20: key and id are one place in the answer, and ids stand in logs: where is the id?
+        line 21: fields sets "key_id", which key and id in [issue.answer] set
     "#]].assert_eq(&said);
 }
