@@ -97,7 +97,7 @@ pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> Result<&'a str, Error
     }
 }
 
-/// How long ago that was; nothing if it is in the future, as another clock may say. `None` if the
+/// How long before `now` that was; nothing if it is later, as another clock may say. `None` if the
 /// vendor says no moment, as for keys older than its records.
 ///
 /// # Errors
@@ -106,6 +106,7 @@ pub(crate) fn age(
     item: &Value,
     pointer: &str,
     format: TimeFormat,
+    now: OffsetDateTime,
 ) -> Result<Option<Duration>, Error> {
     if item.pointer(pointer).is_none_or(Value::is_null) {
         return Ok(None);
@@ -121,8 +122,7 @@ pub(crate) fn age(
     let Some(seconds) = seconds else {
         return Err(strange(format!("{pointer:?} in the answer is no moment as it should be")));
     };
-    let now = since_1970(OffsetDateTime::now_utc());
-    Ok(Some(Duration::try_from_secs_f64(now - seconds).unwrap_or_default()))
+    Ok(Some(Duration::try_from_secs_f64(since_1970(now) - seconds).unwrap_or_default()))
 }
 
 fn since_1970(moment: OffsetDateTime) -> f64 {

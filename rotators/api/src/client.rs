@@ -46,13 +46,37 @@ impl Client {
     /// The vendor's name for the key that a secret holds, whether or not the key is there.
     ///
     /// # Errors
-    /// [`ErrorKind::Malformed`], naming the field.
+    /// [`ErrorKind::Malformed`], naming the field; also if the id gives the key away.
     pub(crate) fn id(&self, secret: &Secret) -> Result<String, Error> {
         let (document, field) = (secret.document()?, &self.document.secret.id);
-        match document.field(field) {
-            Some(Value::Number(number)) => Ok(number.to_string()),
-            _ => Ok(document.required(field)?.to_owned()),
+        let id = match document.field(field) {
+            Some(Value::Number(number)) => number.to_string(),
+            _ => document.required(field)?.to_owned(),
+        };
+        self.shown(id, secret)
+    }
+
+    /// An id, once it is known to be no key: it stands in logs and in errors.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], without what it is.
+    pub(crate) fn shown(&self, id: String, secret: &Secret) -> Result<String, Error> {
+        let shape = &self.document.secret;
+        let Ok(key) = secret.document().and_then(|document| document.required(&shape.key)) else {
+            return Ok(id);
+        };
+        // Some keys begin with their id, as key_begins says, and a number may stand in any key by
+        // chance: otherwise an id is no larger part of it.
+        let part = shape.key_begins.is_none() && id.len() > key.len() / 2 && key.contains(&id);
+        if part || id.contains(key) {
+            let what =
+                format!("a key's id ({:?}) is the key, or holds one, or most of one", shape.id);
+            return Err(Error::new(ErrorKind::Malformed, what).caused_by(
+                "ids stand in logs; look at the secret's fields and at what the specification \
+                 says about the id",
+            ));
         }
+        Ok(id)
     }
 
     /// Makes a request and expects one of the statuses in its `ok`, or one of `others`.
@@ -86,12 +110,24 @@ impl Client {
         match sent {
             Sent::Answered(answer) => {
                 let told = self.told(name, parts);
+                if self.refuses(parts, answer.status) && !others.contains(&answer.status) {
+                    return Err(Error::new(ErrorKind::Rejected, told).caused_by(format!(
+                        "the vendor refused the credential, with status {}",
+                        answer.status
+                    )));
+                }
                 answer::expect(&answer, parts, others).map_err(|error| error.while_doing(told))?;
                 Ok(answer)
             }
             Sent::Refused => Err(Error::new(ErrorKind::Rejected, self.told(name, parts))
                 .caused_by("the token endpoint refused the credential")),
         }
+    }
+
+    /// Whether a status is about the credential, as `[verify]` says, and cannot be about an admin.
+    fn refuses(&self, parts: &Parts<'_>, status: u16) -> bool {
+        let own = parts.by == Caller::Credential && !parts.is_admins();
+        own && self.document.verify.rejected.contains(&status)
     }
 
     /// Makes a request, whatever the answer.
@@ -113,7 +149,7 @@ impl Client {
     /// What is said of a request: its template, in which no value stands.
     pub(crate) fn told(&self, name: &str, parts: &Parts<'_>) -> String {
         let url = parts.base_url.unwrap_or(&self.document.base_url);
-        format!("{name} ({} {}{})", parts.method, url.trim_end_matches('/'), parts.path)
+        format!("{name} ({} {}{})", parts.method, url.trim_end_matches('/'), parts.template)
     }
 
     async fn attempt(

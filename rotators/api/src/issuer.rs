@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use fourstep::vendor::{Caller, Issued, Issuer, Label, ListedKey, Terms};
 use fourstep::{Error, ErrorKind, Secret, SecretId, Turn, Verdict};
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use crate::admin::Admin;
 use crate::answer::{self, Reading, strange};
@@ -16,6 +17,10 @@ use crate::verify::verify;
 
 /// The most pages of keys that are read.
 const MOST_PAGES: usize = 50;
+
+/// The most keys that are read: no vendor is known to allow as many to one account, and a function
+/// may have 128 MB.
+const MOST_KEYS: usize = 10_000;
 
 /// A vendor that makes keys.
 pub(crate) struct ApiIssuer {
@@ -29,18 +34,22 @@ pub(crate) struct ApiIssuer {
 
 impl ApiIssuer {
     /// One key of a page.
-    fn listed(&self, item: &Value) -> Result<ListedKey, Error> {
+    fn listed(&self, item: &Value, own: &Secret, now: OffsetDateTime) -> Result<ListedKey, Error> {
         let list = &self.list;
         let label = match &list.label {
-            // A key that people made may have no name.
-            Some(pointer) => item.pointer(pointer).and_then(Value::as_str).map(str::to_owned),
+            // A key that people made may have no name, and what they wrote is not kept.
+            Some(pointer) => {
+                let name = item.pointer(pointer).and_then(Value::as_str);
+                name.filter(|name| Label::read(name).is_some()).map(str::to_owned)
+            }
             None => None,
         };
         let age = match &list.created {
-            Some(pointer) => answer::age(item, pointer, list.created_as)?,
+            Some(pointer) => answer::age(item, pointer, list.created_as, now)?,
             None => None,
         };
-        Ok(ListedKey { id: answer::text(item, &list.id)?.to_owned(), label, age })
+        let id = answer::text(item, &list.id)?.to_owned();
+        Ok(ListedKey { id: self.client.shown(id, own)?, label, age })
     }
 
     /// What the vendor says of the key that a secret names, where the specification asks.
@@ -87,8 +96,9 @@ impl Issuer for ApiIssuer {
         let parts = self.issue.parts();
         let label = label.to_string();
         let placed = values(caller.own, caller.admin);
-        // What the vendor says of the key that works decides what the new one may do.
-        let described = self.describe(base, caller, turn).await?;
+        // What the vendor says of the key that works decides what the new one may do. That is the
+        // caller's, and may not be AWSCURRENT's: whoever may write that could name any key in it.
+        let described = self.describe(caller.own, caller, turn).await?;
         let described = described.as_ref().map(|reading| &reading.0);
         let placed = Values { label: Some(&label), described, ..placed };
         let answer = self.client.call("issue", &parts, &self.issue.full, &placed, turn).await?;
@@ -103,7 +113,9 @@ impl Issuer for ApiIssuer {
             for (field, pointer) in &at.fields {
                 next = next.with(field, reading.text(pointer)?);
             }
-            Ok(next.into())
+            let next = Secret::from(next);
+            self.client.id(&next)?;
+            Ok(next)
         };
         made().map(Issued::Key).map_err(|error| {
             let lost = format!("a key may have been made that nobody knows, labelled {label}");
@@ -115,6 +127,8 @@ impl Issuer for ApiIssuer {
         let placed = values(caller.own, caller.admin);
         let base = self.client.address(self.list.base_url.as_deref())?;
         let mut way = Way::first(self.list.parts(), self.list.pages.as_ref(), &base.path);
+        // One moment for all pages: a key that is made while they are read is no older than another.
+        let now = OffsetDateTime::now_utc();
         let mut keys = Vec::new();
         for _ in 0..MOST_PAGES {
             let parts = way.parts();
@@ -124,9 +138,13 @@ impl Issuer for ApiIssuer {
             let items = items.ok_or_else(|| {
                 strange(format!("list: {:?} in the answer is no list", self.list.items))
             })?;
+            if keys.len() + items.len() > MOST_KEYS {
+                return Err(Error::new(ErrorKind::Unsupported, "list: there are too many keys")
+                    .caused_by(format!("at most {MOST_KEYS} are read; nothing was changed")));
+            }
             for item in items {
-                let key = self.listed(item).map_err(|error| error.while_doing("list"))?;
-                keys.push(key);
+                let key = self.listed(item, caller.own, now);
+                keys.push(key.map_err(|error| error.while_doing("list"))?);
             }
             match way.next(&reading, items.len(), keys.len())? {
                 Some(next) => way = next,

@@ -22,7 +22,6 @@ use fourstep::{Environment, Error, ErrorKind, PasswordPolicy, Rotator};
 use admin::Admin;
 use client::Client;
 use issuer::ApiIssuer;
-use spec::Caller;
 use updater::ApiUpdater;
 
 pub use spec::{Complaint, Specification};
@@ -91,12 +90,7 @@ pub fn rotator(environment: &Environment) -> Result<Box<dyn Rotator>, Error> {
     let update = document.update.clone().ok_or_else(|| refused(SPEC, "makes no rotation"))?;
     let policy = PasswordPolicy::read(environment, &shape.exclude_characters)?;
     let fields = fields(vec![shape.key.clone()]);
-    let compares = match update.by {
-        Caller::Credential => true,
-        Caller::Nobody => spec::places_key(&document, &update.parts()),
-        // Vendors look at the admin's rights and may not look at the old value at all.
-        Caller::Admin => false,
-    };
+    let compares = spec::compares(&document, &update);
     let client = Client::new(document, tls);
     let updater = ApiUpdater { client, update, compares, fields, policy, admin };
     Ok(Box::new(UpdatedKey::new(updater)))

@@ -59,7 +59,7 @@ impl<'a> Way<'a> {
                 query.insert(name.clone(), seen.to_string());
             }
             Pages::Cursor { query: name, next } => {
-                let Some(cursor) = told(reading, next) else { return Ok(None) };
+                let Some(cursor) = told(reading, next)? else { return Ok(None) };
                 // What an answer says is a value, and no placeholder.
                 let cursor = escaped(cursor);
                 if query.insert(name.clone(), cursor.clone()) == Some(cursor) {
@@ -67,7 +67,7 @@ impl<'a> Way<'a> {
                 }
             }
             Pages::Link { next } => {
-                let Some(link) = told(reading, next) else { return Ok(None) };
+                let Some(link) = told(reading, next)? else { return Ok(None) };
                 let (to, pairs) = link.split_once('?').unwrap_or((link, ""));
                 let below = to.strip_prefix(self.base).filter(|rest| rest.starts_with('/'));
                 let Some(below) = below.filter(|_| !to.starts_with("//")) else {
@@ -89,9 +89,16 @@ impl<'a> Way<'a> {
     }
 }
 
-fn told<'r>(reading: &'r Reading, pointer: &str) -> Option<&'r str> {
-    let next = reading.0.pointer(pointer).and_then(Value::as_str);
-    next.filter(|next| !next.is_empty())
+/// What the answer says of the next page; `None` where it says that there is none.
+///
+/// # Errors
+/// [`fourstep::ErrorKind::Unsupported`] for anything else: pages that are not read hide keys.
+fn told<'r>(reading: &'r Reading, pointer: &str) -> Result<Option<&'r str>, Error> {
+    match reading.0.pointer(pointer) {
+        None | Some(Value::Null | Value::Bool(false)) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        Some(_) => reading.text(pointer).map(Some).map_err(|error| error.while_doing("list")),
+    }
 }
 
 fn escaped(text: &str) -> String {

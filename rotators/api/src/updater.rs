@@ -9,7 +9,7 @@ use fourstep::{
 };
 
 use crate::admin::Admin;
-use crate::client::{Client, values};
+use crate::client::{Client, Sent, values};
 use crate::spec::{Caller as By, Parts, Update, Values};
 use crate::verify::verify;
 
@@ -17,8 +17,7 @@ use crate::verify::verify;
 pub(crate) struct ApiUpdater {
     pub(crate) client: Client,
     pub(crate) update: Update,
-    /// Whether the request is made with the value that it replaces, or holds it and is made by
-    /// nobody: an admin may be let in whatever the old value is.
+    /// Whether the request shows the value that it replaces, and nothing else that may let it in.
     pub(crate) compares: bool,
     pub(crate) fields: Vec<String>,
     pub(crate) policy: PasswordPolicy,
@@ -73,16 +72,11 @@ impl Updater for ApiUpdater {
         let placed = Values { new: Some(to), ..values(using, caller.admin) };
         let parts = Parts { fenced: true, ..self.update.parts() };
         let others: Vec<u16> = stale.iter().chain(refused).copied().collect();
-        let answer = match self.client.call("update", &parts, &others, &placed, turn).await {
-            Ok(answer) => answer,
+        let answer = match self.client.send("update", &parts, &placed, turn).await? {
             // The token endpoint refused the old value: nothing was asked for with it. Where it
             // refused the admin, that says nothing about the value.
-            Err(error)
-                if error.kind() == ErrorKind::Rejected && self.update.by == By::Credential =>
-            {
-                return Ok(vendor::Update::Stale);
-            }
-            Err(error) => return Err(error),
+            Sent::Refused if self.update.by == By::Credential => return Ok(vendor::Update::Stale),
+            sent => self.client.expected("update", sent, &parts, &others)?,
         };
         if stale.contains(&answer.status) {
             return Ok(vendor::Update::Stale);

@@ -1,14 +1,18 @@
 //! rotate-api: specifications, and the real function at doubles of the vendors they describe.
 
+mod accounts;
 mod conformance;
 mod doubles;
 mod faults;
 mod guide;
 mod hostile;
 mod iam;
+mod ids;
+mod pages;
 mod plan;
 mod proof;
 mod schema;
+mod stand_in;
 mod support;
 mod updater;
 mod vendors;

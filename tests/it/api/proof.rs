@@ -217,7 +217,7 @@ bearer = "{admin.token}"
 
 [verify]
 method = "GET"
-path = "/me"
+path = "/users/{secret.user}"
 ok = [200]
 
 [update]
@@ -264,7 +264,7 @@ async fn an_admin_that_is_not_let_in_says_nothing_about_the_value() {
     let error = place.rotate(1).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Forbidden, "{error}");
     // Current was asked about, and nothing else was tried.
-    assert_eq!(double.asked(), ["GET /me", "PUT /users/u/key"]);
+    assert_eq!(double.asked(), ["GET /users/u", "PUT /users/u/key"]);
 }
 
 #[tokio::test]

@@ -101,7 +101,7 @@ fn plain(keys: &mut DoubleKeys, asked: &Asked) -> Told {
     }
 }
 
-fn percent_decoded(text: &str) -> String {
+pub fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

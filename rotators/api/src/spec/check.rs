@@ -1,11 +1,12 @@
 //! Reads a specification and refuses what cannot be right, each complaint with its line.
 
+mod account;
 mod parts;
 mod shape;
 
 use std::fmt;
 
-use super::{Document, Hole, Parts, Presentation, Template};
+use super::{Caller, Document, Hole, Parts, Presentation, Template, Update};
 
 /// What is wrong with a specification, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,7 @@ impl Specification {
         shape::shape(&document, &mut check);
         shape::terms(&document, &mut check);
         parts::document(&document, &mut check);
+        account::account(&document, &mut check);
         let mut complaints = check.complaints;
         complaints.sort_by_key(|complaint| complaint.line);
         complaints.dedup();
@@ -94,8 +96,30 @@ impl Document {
     }
 }
 
+impl Parts<'_> {
+    /// Whether the vendor may grant a request for the admin's sake: the admin makes it, or
+    /// something of the admin's stands in it.
+    pub(crate) fn is_admins(&self) -> bool {
+        let placed = || parts::holes(self).iter().any(|hole| matches!(hole, Hole::Admin(_)));
+        self.by == Caller::Admin || placed()
+    }
+}
+
+/// Whether an update has an effect only if the value that it replaces is shown with it or in it.
+pub(crate) fn compares(document: &Document, update: &Update) -> bool {
+    let parts = update.parts();
+    match (parts.by, &document.credential) {
+        // Vendors look at the admin's rights and may not look at the old value at all.
+        _ if parts.is_admins() => false,
+        // The value is shown to the token endpoint alone, and a token outlives it.
+        (Caller::Credential, Presentation::ClientCredentials(_)) => places_key(document, &parts),
+        (Caller::Credential, _) => true,
+        (Caller::Nobody | Caller::Admin, _) => places_key(document, &parts),
+    }
+}
+
 /// Whether a request holds the credential in use.
-pub(crate) fn places_key(document: &Document, parts: &Parts<'_>) -> bool {
+fn places_key(document: &Document, parts: &Parts<'_>) -> bool {
     let key = shape::key_hole(document);
     let read = parts::templates(parts).into_iter().filter_map(|text| Template::read(text).ok());
     read.into_iter().any(|template| template.holes().any(|hole| *hole == key))

@@ -14,7 +14,7 @@ pub use request::{
     Body, Caller, Describe, Issue, IssueAnswer, List, Pages, Revoke, TimeFormat, Update, Verify,
 };
 
-pub(crate) use check::places_key;
+pub(crate) use check::compares;
 pub(crate) use place::{Hole, Template, Values};
 pub(crate) use request::Parts;
 

@@ -71,6 +71,7 @@ macro_rules! requests {
                     method: &self.method,
                     base_url: self.base_url.as_deref(),
                     path: &self.path,
+                    template: &self.path,
                     by: self.by,
                     query: &self.query,
                     headers: &self.headers,
@@ -91,6 +92,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) method: &'a str,
     pub(crate) base_url: Option<&'a str>,
     pub(crate) path: &'a str,
+    /// The path of the specification, which errors show: that of a further page is the vendor's.
+    pub(crate) template: &'a str,
     pub(crate) by: Caller,
     pub(crate) query: &'a BTreeMap<String, String>,
     pub(crate) headers: &'a BTreeMap<String, String>,
@@ -137,9 +140,10 @@ requests! {
         /// else: a key is revoked then. Where there is none, set `keys` in `[terms]`.
         #[serde(default)]
         pub full: Vec<u16>,
-        /// Fields of the secret that the body, the query, the form or a header may place though an
-        /// admin makes the request. Whoever may write the secret decides what stands in them, so none
-        /// may decide what the new key can do: see `[describe]`.
+        /// Fields of the secret that the admin's requests (this, `[describe]` and `[[revoke]]`) may
+        /// place though nothing proves that they are about the account of the credential. Whoever
+        /// may write the secret decides what stands in them, so none may decide what the new key can
+        /// do, see `[describe]`, or at whose account it is made.
         #[serde(default)]
         pub trusted_fields: Vec<String>,
         /// Where the new key is in the answer.
@@ -166,12 +170,17 @@ requests! {
     /// Sets a new value.
     Update {
         /// The statuses by which the vendor says that the old value is not the one that works; nothing
-        /// was changed. 401, where the admin does not make the request: 401 and 403 to an admin are
-        /// about the admin.
+        /// was changed. 401, where the request is not the admin's and holds nothing of the admin's: 401
+        /// and 403 to an admin are about the admin.
         pub stale: Option<Vec<u16>>,
         /// The statuses by which the vendor refuses the new value, by a policy; nothing was changed.
         #[serde(default)]
         pub refused: Vec<u16>,
+        /// Fields of the secret that the admin's request may place though nothing proves that they
+        /// are about the account of the credential. Whoever may write the secret decides what stands
+        /// in them, so none may decide whose value is set.
+        #[serde(default)]
+        pub trusted_fields: Vec<String>,
     }
 
     /// Revokes a key.
@@ -185,10 +194,10 @@ requests! {
 impl Update {
     /// The statuses that say that the old value is not the one that works.
     pub(crate) fn stale(&self) -> Vec<u16> {
-        match (&self.stale, self.by) {
-            (Some(stale), _) => stale.clone(),
-            (None, Caller::Admin) => Vec::new(),
-            (None, _) => unauthorized(),
+        match &self.stale {
+            Some(stale) => stale.clone(),
+            None if self.parts().is_admins() => Vec::new(),
+            None => unauthorized(),
         }
     }
 }

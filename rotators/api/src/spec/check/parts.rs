@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Check;
 use crate::address::Address;
-use crate::spec::{Caller, Document, Hole, Issue, Pages, Parts, Presentation, Template};
+use crate::spec::{Caller, Document, Hole, Pages, Parts, Presentation, Template};
 
 /// Headers that the client sets itself.
 const RESERVED: [&str; 6] =
@@ -58,7 +58,6 @@ pub(super) fn document(document: &Document, check: &mut Check<'_>) {
     if let Some(issue) = &document.issue {
         let allowed = Allowed { label: true, described: true, ..Allowed::only("issue") };
         request(allowed, &issue.parts(), document, check);
-        rights(issue, document, check);
         refusals("issue", "full", &issue.full, check);
         let answer = &issue.answer;
         let fields = answer.fields.values().map(String::as_str);
@@ -85,7 +84,7 @@ pub(super) fn document(document: &Document, check: &mut Check<'_>) {
     if let Some(update) = &document.update {
         request(Allowed { new: true, ..Allowed::only("update") }, &update.parts(), document, check);
         refusals("update", "stale", &update.stale(), check);
-        if update.by == Caller::Admin && update.stale().iter().any(|one| [401, 403].contains(one)) {
+        if update.parts().is_admins() && update.stale().iter().any(|one| [401, 403].contains(one)) {
             let what = "401 and 403 to the admin are about the admin, not about the old value";
             check.complain("update", "stale", what);
         }
@@ -93,42 +92,8 @@ pub(super) fn document(document: &Document, check: &mut Check<'_>) {
     }
 }
 
-/// Rights of a key that an admin makes must not come from the secret: whoever may write it could ask
-/// for everything that the admin may do.
-fn rights(issue: &Issue, document: &Document, check: &mut Check<'_>) {
-    let parts = issue.parts();
-    let within_path = Template::read(parts.path);
-    for hole in holes(&parts) {
-        let told = format!("{{{}}}", hole.name());
-        match &hole {
-            Hole::Secret(Some(field)) if parts.by == Caller::Admin => {
-                let in_path = within_path.iter().any(|path| path.holes().any(|one| *one == hole));
-                if !in_path && !issue.trusted_fields.contains(field) {
-                    let what = format!(
-                        "{told} lets whoever may write the secret decide what the admin makes; copy \
-                         it from the current key ({{described./POINTER}}), or list the field in \
-                         trusted_fields"
-                    );
-                    check.complain("issue", &told, what);
-                }
-            }
-            Hole::Described(_) if document.describe.is_none() => {
-                check.complain("issue", &told, format!("{told} needs [describe]"));
-            }
-            Hole::Described(_) if !document.binds() => {
-                let what = format!(
-                    "{told} takes the rights of whatever key the secret names; prove that it is the \
-                     key beside it: id in [verify], key in [describe] or key_begins in [secret]"
-                );
-                check.complain("issue", &told, what);
-            }
-            _ => {}
-        }
-    }
-}
-
 /// Every placeholder of a request.
-fn holes(parts: &Parts<'_>) -> Vec<Hole> {
+pub(super) fn holes(parts: &Parts<'_>) -> Vec<Hole> {
     let read = templates(parts).into_iter().filter_map(|text| Template::read(text).ok());
     read.flat_map(|template| template.holes().cloned().collect::<Vec<_>>()).collect()
 }

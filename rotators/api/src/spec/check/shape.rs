@@ -36,6 +36,7 @@ pub(super) fn shape(document: &Document, check: &mut Check<'_>) {
              revoked; use a JSON object",
         );
     }
+    ids(document, check);
     let key = key_hole(document);
     let shown = |templates: Vec<&str>| {
         let read = templates.into_iter().filter_map(|text| Template::read(text).ok());
@@ -70,6 +71,27 @@ pub(super) fn shape(document: &Document, check: &mut Check<'_>) {
         if !places.any(|template| template.holes().any(|hole| *hole == new)) {
             let what = format!("[update] does not place {{{}}}, so it sets nothing", new.name());
             check.complain("update", "", what);
+        }
+    }
+}
+
+/// Ids stand in logs, so none may be a key.
+fn ids(document: &Document, check: &mut Check<'_>) {
+    let Document { secret, issue, verify, .. } = document;
+    if secret.key == secret.id && (issue.is_some() || verify.id.is_some()) {
+        let what = "key and id are one field, and ids stand in logs: give the id one of its own";
+        check.complain("secret", "", what);
+    }
+    let Some(answer) = issue.as_ref().map(|issue| &issue.answer) else { return };
+    if answer.key == answer.id {
+        let what =
+            "key and id are one place in the answer, and ids stand in logs: where is the id?";
+        check.complain("issue.answer", "id", what);
+    }
+    for field in [&secret.key, &secret.id] {
+        if answer.fields.contains_key(field) {
+            let what = format!("fields sets {field:?}, which key and id in [issue.answer] set");
+            check.complain("issue.answer", "fields", what);
         }
     }
 }

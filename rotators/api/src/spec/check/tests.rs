@@ -76,8 +76,36 @@ fn both_shapes_are_read() {
     assert_eq!((issuer.name(), issuer.issues(), issuer.needs_admin()), ("Plain keys", true, false));
     let updater = Specification::read(UPDATER).unwrap();
     assert!(!updater.issues());
-    // The old value is shown with the request, so a late one changes nothing; it is not in it.
-    assert!(!places_key(&updater.document, &updater.document.update.as_ref().unwrap().parts()));
+}
+
+/// Whether an update compares whose lines these are changed to.
+fn compared(edits: &[(&str, &str)]) -> bool {
+    let mut text = UPDATER.to_owned();
+    for (old, new) in edits {
+        assert!(text.contains(old), "{old}");
+        text = text.replacen(old, new, 1);
+    }
+    let document = Specification::read(&text).unwrap().document;
+    compares(&document, document.update.as_ref().unwrap())
+}
+
+#[test]
+fn an_update_compares_only_if_the_old_value_alone_lets_it_in() {
+    let nobody = ("[update]", "[update]\nby = \"nobody\"");
+    let admin = ("[verify]", "[admin]\nbearer = \"{admin.token}\"\n\n[verify]");
+    let old = ("\"{new}\"", "\"{new}\", old = \"{secret}\"");
+    let placed = ("\"{new}\"", "\"{new}\", old = \"{secret}\", as = \"{admin.token}\"");
+    // It is shown with the request, so a late one changes nothing; it need not stand in it.
+    assert!(compared(&[]));
+    assert!(compared(&[nobody, old]) && !compared(&[nobody]));
+    // An admin may be let in whatever the old value is, however its power is shown.
+    assert!(!compared(&[admin, ("[update]", "[update]\nby = \"admin\""), old]));
+    assert!(!compared(&[admin, nobody, placed]));
+    assert!(!compared(&[admin, placed]));
+    // Only the token endpoint sees the value, and the update a token.
+    let token = "client_credentials = { path = \"/token\", client_id = \"me\", client_secret = \"{secret}\" }";
+    let token = ("header = { name = \"x-key\", value = \"{secret}\" }", token);
+    assert!(!compared(&[token]) && compared(&[token, old]));
 }
 
 #[test]
@@ -149,6 +177,9 @@ fn what_cannot_be_right_is_refused_with_its_line() {
         ("[list]", "[secret]\nplain_text = true\n\n[list]"),
         ("\"{new}\"", "\"{secret}\""),
         ("\"{new}\"", "\"{new.password}\""),
+        ("[list]", "[secret]\nid = \"key\"\n\n[list]"),
+        ("id = \"/id\"\n", "id = \"/key\"\n"),
+        ("id = \"/id\"\n", "id = \"/id\"\nfields = { key_id = \"/key\" }\n"),
     ];
     let said: String = edits.iter().map(with).collect();
     expect![[r#"
@@ -199,5 +230,8 @@ fn what_cannot_be_right_is_refused_with_its_line() {
         line 16: [update] does not place {new}, so it sets nothing
         line 16: [update] does not place {new}, so it sets nothing
         line 19: {new.password} cannot stand here: the secret is a plain text and has no fields
+        line 22: key and id are one field, and ids stand in logs: give the id one of its own
+        line 20: key and id are one place in the answer, and ids stand in logs: where is the id?
+        line 21: fields sets "key_id", which key and id in [issue.answer] set
     "#]].assert_eq(&said);
 }
