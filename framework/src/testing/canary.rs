@@ -153,12 +153,18 @@ impl<'a> Readings<'a> {
             return Some("in base64");
         }
         let list: Vec<String> = piece.bytes().map(|byte| byte.to_string()).collect();
-        if self.dense.contains(&list.join(",")) {
+        if holds(&self.dense, &list.join(",")) {
             return Some("as a list of bytes");
         }
         let hexadecimal: String = piece.bytes().map(|byte| format!("{byte:02x}")).collect();
-        self.digits.contains(&hexadecimal).then_some("in hexadecimal")
+        holds(&self.digits, &hexadecimal).then_some("in hexadecimal")
     }
+}
+
+/// Whether a text holds another in ASCII. Its beginning is looked for first, because std is quick
+/// with 32 bytes or less.
+fn holds(text: &str, wanted: &str) -> bool {
+    text.contains(wanted.get(..32).unwrap_or(wanted)) && text.contains(wanted)
 }
 
 /// Undoes one level of the escapes of JSON and of Rust's `Debug`: `\"`, `\n`, `\u0041`, `\u{41}`

@@ -173,6 +173,9 @@ async fn an_admin_that_may_not_enter(ground: Arc<Ground>) -> Row {
         "CREATE DATABASE \"of_{user}\"",
         "REVOKE CONNECT ON DATABASE \"of_{user}\" FROM PUBLIC; \
          GRANT CONNECT ON DATABASE \"of_{user}\" TO \"{user}\"",
+        // It would have the user's rights as a member otherwise.
+        "ALTER ROLE \"{admin}\" NOINHERIT; REVOKE \"{user}\" FROM \"{admin}\"; \
+         GRANT \"{user}\" TO \"{admin}\" WITH ADMIN OPTION",
     ])
     .await;
     case.ends(Step::Set, ErrorKind::Forbidden, Share::AtOnce, Left::Unchanged).await;
