@@ -56,7 +56,29 @@ impl Canary {
     /// In which form the value, or half of it, stands in `text`; `None` if it does not.
     #[must_use]
     pub fn found_in(&self, text: &str) -> Option<&'static str> {
+        self.form_in(&Readings::of(text))
+    }
+
+    /// [`found_in`](Self::found_in) for many canaries in a long text, which is read once for all of
+    /// them: the answers, in their order.
+    ///
+    /// ```
+    /// use fourstep::testing::Canary;
+    ///
+    /// let [one, other] = [Canary::new(), Canary::new()];
+    /// let found = Canary::each_found_in([&one, &other], &format!("it is {}", other.value()));
+    /// assert_eq!(found, [None, Some("in plain text")]);
+    /// ```
+    #[must_use]
+    pub fn each_found_in<'c>(
+        canaries: impl IntoIterator<Item = &'c Self>,
+        text: &str,
+    ) -> Vec<Option<&'static str>> {
         let readings = Readings::of(text);
+        canaries.into_iter().map(|canary| canary.form_in(&readings)).collect()
+    }
+
+    fn form_in(&self, readings: &Readings<'_>) -> Option<&'static str> {
         self.pieces().into_iter().find_map(|piece| readings.search(piece))
     }
 
@@ -131,12 +153,18 @@ impl<'a> Readings<'a> {
             return Some("in base64");
         }
         let list: Vec<String> = piece.bytes().map(|byte| byte.to_string()).collect();
-        if self.dense.contains(&list.join(",")) {
+        if holds(&self.dense, &list.join(",")) {
             return Some("as a list of bytes");
         }
         let hexadecimal: String = piece.bytes().map(|byte| format!("{byte:02x}")).collect();
-        self.digits.contains(&hexadecimal).then_some("in hexadecimal")
+        holds(&self.digits, &hexadecimal).then_some("in hexadecimal")
     }
+}
+
+/// Whether a text holds another in ASCII. Its beginning is looked for first, because std is quick
+/// with 32 bytes or less.
+fn holds(text: &str, wanted: &str) -> bool {
+    text.contains(wanted.get(..32).unwrap_or(wanted)) && text.contains(wanted)
 }
 
 /// Undoes one level of the escapes of JSON and of Rust's `Debug`: `\"`, `\n`, `\u0041`, `\u{41}`

@@ -97,7 +97,11 @@ impl Admins {
         let login = read.map_err(|error| error.while_doing(about(&secret)))?;
         let login = Login { dbname: user.dbname.clone(), ..login };
         let admin = Admin { login, secret };
-        admin.is_not(&user.username)?;
+        if admin.is(&user.username) {
+            let what = "let that field name another user's secret, or let it change its own \
+                        password (ROTATION_STRATEGY=single-user)";
+            return Err(admin.itself(what));
+        }
         self.check_place(&admin, user, turn).await?;
         Ok(admin)
     }
@@ -111,7 +115,11 @@ impl Admins {
         others: &OtherSecrets<'_>,
         turn: &Turn,
     ) -> Result<Login, Error> {
-        let secret = others.current(id).await?;
+        let secret = others.current(id).await.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => error
+                .caused_by(format!("correct {FIELD}, or store the admin's login in that secret")),
+            _ => error,
+        })?;
         let document = secret.document()?;
         if document.field("engine").is_some() || document.field("host").is_some() {
             return Login::read(&secret, dialect);
@@ -146,29 +154,30 @@ impl Admins {
         let what = format!("{} is of {one}, but the user is on {other}", about(&admin.secret));
         Err(Error::new(ErrorKind::Mismatch, what).caused_by(format!(
             "nothing was changed; if both are names of one database, list them in {SAME_HOSTS}, \
-             as {one}={other}"
+             as {one}={other}; if not, correct {FIELD}"
         )))
     }
 }
 
 impl Admin {
-    /// Refuses to let the admin change this user if it is the admin itself.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unsupported`].
-    pub(super) fn is_not(&self, user: &str) -> Result<(), Error> {
-        if self.login.username == user {
-            return Err(barred(user, &format!("it is the admin that {FIELD} names")));
-        }
-        Ok(())
+    /// Whether this user is the admin, who is never changed.
+    pub(super) fn is(&self, user: &str) -> bool {
+        self.login.username == user
+    }
+
+    /// The refusal to change the admin itself, and the way out.
+    pub(super) fn itself(&self, way_out: &str) -> Error {
+        let why = format!("it is the admin that {FIELD} names; {way_out}");
+        barred(&self.login.username, &why)
     }
 
     /// Says of an error of the admin's session where its password stands.
     pub(super) fn explain(&self, error: Error) -> Error {
         match error.kind() {
-            ErrorKind::Rejected => {
-                error.caused_by(format!("its password was read from {}", about(&self.secret)))
-            }
+            ErrorKind::Rejected => error.caused_by(format!(
+                "its password was read from {}; store there what the server has",
+                about(&self.secret)
+            )),
             _ => error,
         }
     }
@@ -197,7 +206,7 @@ fn other_port(admin: &Admin, user: &Login) -> Error {
     let what = format!("{} is of {one}, but the user is on {other}", about(&admin.secret));
     Error::new(ErrorKind::Mismatch, what).caused_by(format!(
         "nothing was changed; if both ports lead to one server, as by a pooler, list them in \
-         {SAME_HOSTS}, as {one}={other}"
+         {SAME_HOSTS}, as {one}={other}; if not, correct {FIELD}"
     ))
 }
 

@@ -171,7 +171,10 @@ impl<D: Alternates> Rotator for Alternating<D> {
         if !works && other.is_none() {
             let (one, other) = (current.account(), &pending.username);
             let what = format!("neither {one} nor user {other:?} logs in with what is recorded");
-            return Err(tries.exhausted(what));
+            return Err(tries.exhausted(what).caused_by(
+                "give one of them a password that is recorded, or store the one that it has in \
+                 AWSCURRENT",
+            ));
         }
         let (arn, others) = (versions.description().arn.as_str(), versions.other_secrets());
         let halves = self.halves((&current, secret), arn, others, turn).await?;

@@ -94,7 +94,8 @@ pub trait Administered: Database {
     /// Those of [`Database::log_in`], and [`ErrorKind::Rejected`] if
     /// the server refuses the admin's password.
     async fn log_in_as_admin(&self, admin: &Login, turn: &Turn) -> Result<Self::Session, Error> {
-        match self.log_in(admin, turn).await? {
+        let attempt = self.log_in(admin, turn).await;
+        match attempt.map_err(|error| error.while_doing("the admin"))? {
             Attempt::Accepted(session) => Ok(session),
             Attempt::Refused(why) => {
                 let what = format!("the admin, {}, does not log in", admin.account());

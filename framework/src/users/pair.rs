@@ -286,7 +286,7 @@ fn ambiguous(user: &str, names: &[&String]) -> Error {
     let names: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();
     let what = format!("which user is the other half of {user:?} is not certain");
     Error::new(ErrorKind::Unsupported, what).caused_by(format!(
-        "{} carry a mark that says so; say which it is in USER_PAIRS, as {user}=OTHER",
+        "a mark says so of {}; say which it is in USER_PAIRS, as {user}=OTHER",
         names.join(" and ")
     ))
 }

@@ -101,14 +101,19 @@ impl Mysql {
         let user = &target.username;
         let never = |why: String| {
             let what = format!("user {user:?} is never changed");
-            Error::new(ErrorKind::Unsupported, what).caused_by(why)
+            Error::new(ErrorKind::Unsupported, what).caused_by(format!(
+                "{why}; let it change its own password (ROTATION_STRATEGY=single-user)"
+            ))
         };
         if *user == admin.username {
             return Err(never("it is the admin itself".to_owned()));
         }
         let mut accounts = settings_of(session, user, turn).await?;
         if accounts.is_empty() {
-            return Err(Error::new(ErrorKind::NotFound, format!("user {user:?} does not exist")));
+            let what = format!("user {user:?} does not exist");
+            return Err(
+                Error::new(ErrorKind::NotFound, what).caused_by("create it, or correct the name")
+            );
         }
         let rows = look(session, "SELECT USER()", turn).await?;
         let here = rows.into_iter().flatten().flatten().next().unwrap_or_default();
@@ -121,7 +126,8 @@ impl Mysql {
             return Err(never(why));
         }
         if settings.locked {
-            let what = format!("account {} is locked; ALTER USER ... ACCOUNT UNLOCK", name.sql());
+            let account = name.sql();
+            let what = format!("account {account} is locked; ALTER USER {account} ACCOUNT UNLOCK");
             return Err(Error::new(ErrorKind::Forbidden, what));
         }
         let plugin = plugin(&name, &settings)?;

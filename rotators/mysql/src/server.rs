@@ -22,6 +22,7 @@ pub(crate) enum Flavour {
 pub(crate) struct Server {
     pub(crate) flavour: Flavour,
     version: [u32; 3],
+    user: String,
     /// The account's host pattern, as in `'app'@'10.%'`.
     host: String,
     read_only: bool,
@@ -45,6 +46,7 @@ impl Server {
         Ok(Self {
             flavour: if mariadb { Flavour::Mariadb } else { Flavour::Mysql },
             version: read_version(version),
+            user: login.username.clone(),
             host: host.to_owned(),
             read_only: [read_only, innodb].iter().any(|one| !matches!(*one, "0" | "OFF")),
         })
@@ -53,6 +55,11 @@ impl Server {
     /// What names the account at this server: a lock is named after it.
     pub(crate) fn account(&self, login: &Login) -> String {
         format!("{}@{}", login.username, self.host)
+    }
+
+    /// The user whose session it is.
+    pub(crate) fn user(&self) -> &str {
+        &self.user
     }
 
     /// The host pattern of the session's account.

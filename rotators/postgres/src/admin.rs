@@ -27,7 +27,8 @@ impl Postgres {
         turn: &Turn,
     ) -> Result<(Session, u32), Error> {
         let named = |error: Error| error.while_doing(format!("the admin, {}", admin.account()));
-        let mut session = match self.log_in(admin, turn).await.map_err(named)? {
+        let attempt = self.log_in(admin, turn).await;
+        let mut session = match attempt.map_err(|error| error.while_doing("the admin"))? {
             Attempt::Accepted(session) => session,
             Attempt::Refused(why) => {
                 let what = format!("the admin, {}, cannot log in", admin.account());
@@ -80,8 +81,8 @@ async fn set_guarded(
     let prepared = async {
         transaction::enter(session, user, turn).await?;
         guard(session, user, turn).await?;
-        if let Some(missing) = lacking(session, user, version, turn).await?.into_iter().next() {
-            return Err(missing);
+        if let Some(obstacle) = obstacles(session, user, version, turn).await?.into_iter().next() {
+            return Err(obstacle);
         }
         gate.pass().await?;
         change::set(session, sql::alter_password(user, &literal), turn).await
@@ -110,32 +111,52 @@ pub(crate) fn barred(user: &str, why: &str) -> Error {
         .caused_by(format!("{why}; let it change its own password (ROTATION_STRATEGY=single-user)"))
 }
 
-/// What the session's user lacks to alter a role that exists.
-async fn lacking(
+/// What the session's user lacks to alter a role that exists, and what would keep that role out
+/// whatever its password is.
+async fn obstacles(
     session: &mut Session,
     user: &str,
     version: u32,
     turn: &Turn,
-) -> Result<Option<Error>, Error> {
+) -> Result<Vec<Error>, Error> {
     let query = format!(
-        "SELECT session_user::text, rolcreaterole::text, rolsuper::text, \
-         (SELECT pg_has_role(session_user, oid, 'MEMBER WITH ADMIN OPTION') FROM pg_roles \
-         WHERE rolname = {})::text FROM pg_roles WHERE rolname = session_user",
+        "SELECT session_user::text, own.rolcreaterole::text, own.rolsuper::text, \
+         pg_has_role(session_user, role.oid, 'MEMBER WITH ADMIN OPTION')::text, \
+         role.rolcanlogin::text, (role.rolvaliduntil < now())::text \
+         FROM pg_roles AS own LEFT JOIN pg_roles AS role ON role.rolname = {} \
+         WHERE own.rolname = session_user",
         sql::quote(user)
     );
-    let [admin, creates, superuser, option] =
+    let [admin, creates, superuser, option, let_in, expired] =
         session.ask("a look at the admin's rights", &query, turn).await?;
-    let admin = quote_identifier(&admin.unwrap_or_default());
-    let yes = |fact: &Option<String>| fact.as_deref() == Some("true");
-    let statement = match () {
-        () if yes(&superuser) => return Ok(None),
-        () if !yes(&creates) => format!("ALTER ROLE {admin} CREATEROLE"),
-        () if version >= ADMIN_OPTION && !yes(&option) => {
-            format!("GRANT {} TO {admin} WITH ADMIN OPTION", quote_identifier(user))
+    let [admin, role] = [&admin.unwrap_or_default(), user].map(quote_identifier);
+    let is = |fact: &Option<String>, answer| fact.as_deref() == Some(answer);
+    let lacks = match () {
+        () if is(&superuser, "true") => None,
+        () if !is(&creates, "true") => Some(format!("ALTER ROLE {admin} CREATEROLE")),
+        () if version >= ADMIN_OPTION && !is(&option, "true") => {
+            Some(format!("GRANT {role} TO {admin} WITH ADMIN OPTION"))
         }
-        () => return Ok(None),
+        () => None,
     };
-    Ok(Some(forbidden(&statement)))
+    let no_login = is(&let_in, "false").then(|| {
+        let what = format!("user {user:?} may not log in (NOLOGIN); nothing was changed");
+        shut_out(what, &format!("ALTER ROLE {role} LOGIN"))
+    });
+    let expired = is(&expired, "true").then(|| {
+        let what = format!(
+            "VALID UNTIL of user {user:?} has passed, so that the server refuses every password \
+             of it; nothing was changed"
+        );
+        shut_out(what, &format!("ALTER ROLE {role} VALID UNTIL 'infinity', or a time to come"))
+    });
+    let lacks = lacks.map(|statement| forbidden(&statement));
+    Ok([lacks, no_login, expired].into_iter().flatten().collect())
+}
+
+/// The error of a user whom no password lets in, with the statement that does.
+fn shut_out(what: String, statement: &str) -> Error {
+    Error::new(ErrorKind::Forbidden, what).caused_by(format!("have this run: {statement}"))
 }
 
 /// The error of an admin that lacks a right, with the statements that give it.
@@ -172,8 +193,8 @@ impl Administered for Postgres {
             transaction::begin(&mut session, turn).await?;
             let mut findings = Vec::new();
             findings.extend(guard(&mut session, user, turn).await.err().map(Finding::Fails));
-            let lacks = lacking(&mut session, user, version, turn).await?;
-            findings.extend(lacks.map(Finding::Fails));
+            let obstacles = obstacles(&mut session, user, version, turn).await?;
+            findings.extend(obstacles.into_iter().map(Finding::Fails));
             findings.extend(self.format.check(session.terms()).err().map(Finding::Fails));
             findings.extend(preflight::of_role(&mut session, user, turn).await?);
             Ok(findings)

@@ -9,7 +9,7 @@ use crate::password::Literal;
 /// The longest name of a role or database, in bytes: NAMEDATALEN - 1. The server cuts longer ones
 /// off without a word and could so change another role. Source: PostgreSQL 18 documentation,
 /// section 4.1.1.
-const LONGEST_NAME: usize = 63;
+pub(crate) const LONGEST_NAME: usize = 63;
 
 /// The first half of the advisory lock's key; "four" in ASCII.
 const LOCK_CLASS: i32 = 0x666f_7572;

@@ -4,8 +4,12 @@ use fourstep::ErrorKind;
 
 const GUIDE: &str = include_str!("../../../docs/errors.md");
 const README: &str = include_str!("../../../README.md");
-const TABLES: [&str; 3] =
-    [include_str!("table.txt"), include_str!("table-mysql.txt"), include_str!("table-mariadb.txt")];
+const TABLES: [&str; 4] = [
+    include_str!("table.txt"),
+    include_str!("table-postgres18.txt"),
+    include_str!("table-mysql.txt"),
+    include_str!("table-mariadb.txt"),
+];
 
 /// Kind and message of every row of the tables.
 fn rows() -> Vec<(&'static str, &'static str)> {

@@ -2,10 +2,12 @@
 //! made for real: the kind of error it ends in, in which step, what it says, how much of the
 //! deadline it takes, what it leaves at the server; and that the retry succeeds once it is gone.
 
+mod admin;
 mod case;
 mod change;
 mod document;
 mod guide;
+mod mask;
 mod mysql;
 mod network;
 mod server;
@@ -23,7 +25,7 @@ use expect_test::expect_file;
 use tokio::sync::{Mutex, OnceCell, Semaphore};
 
 use crate::leaks::Planted;
-use crate::support::postgres::{Server, server_with_neighbours};
+use crate::support::postgres::{Server, both_versions, server_with_neighbours};
 use case::{Ground, Left, Row, Share};
 
 /// One fault being played.
@@ -39,6 +41,10 @@ use play;
 
 /// How many faults are played at once: most of them wait, a few compute.
 const AT_ONCE: usize = 24;
+
+/// One server after the other but for the first: the machine may be small, and some faults have to
+/// be quick.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// What came of them all.
 struct Played {
@@ -69,6 +75,7 @@ async fn play_all(server: &Server) -> Played {
         tls::all(&ground),
         store::all(&ground),
         document::all(&ground),
+        admin::postgres::all(&ground),
     ];
     let (rows, failed) = play_each(AT_ONCE, sections.into_iter().flatten()).await;
     let planted = std::mem::take(&mut *ground.planted.lock().await);
@@ -122,6 +129,25 @@ fn table(rows: &[Row]) -> String {
 async fn every_fault_ends_in_a_class_of_its_own_and_the_retry_succeeds() {
     let Some(server) = server_with_neighbours() else { return };
     expect_file!["table.txt"].assert_eq(&table(&played(&server).await.rows));
+}
+
+/// What an admin meets at PostgreSQL 18, where it is not what it meets at 15.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_fault_of_an_admin_ends_alike_at_the_newest_postgresql() {
+    let [_, newest] = &both_versions()[..] else { return };
+    let _turn = TURN.lock().await;
+    let log_length = newest.log_length();
+    let ground = Arc::new(Ground { server: newest.clone(), planted: Mutex::default() });
+    let faults =
+        admin::postgres::all(&ground).into_iter().chain(admin::postgres::since_16(&ground));
+    let (rows, failed) = play_each(AT_ONCE / 2, faults).await;
+    assert_eq!(failed, 0, "faults did not end as they should: see the panics above");
+    assert_causes_differ(&rows);
+    ground.planted.lock().await.assert_absent("the server's log", &newest.log_since(log_length));
+    let known = include_str!("table.txt");
+    let table = table(&rows);
+    let other = table.split_inclusive("\n\n").filter(|row| !known.contains(row));
+    expect_file!["table-postgres18.txt"].assert_eq(&other.collect::<String>());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

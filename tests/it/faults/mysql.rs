@@ -12,7 +12,7 @@ use expect_test::{ExpectFile, expect_file};
 use tokio::sync::Mutex;
 
 use super::case::Ground as GroundOf;
-use super::{assert_causes_differ, play_each, table};
+use super::{TURN, admin, assert_causes_differ, play_each, table};
 use crate::support::mysql::{Server, User, mariadb, mysql};
 
 type Ground = GroundOf<Server>;
@@ -31,15 +31,13 @@ async fn arrange(case: &Case, sql: &str) {
 /// How many faults are played at once: each of them starts clients, which are processes.
 const AT_ONCE: usize = 8;
 
-/// One server after the other: the machine may be small, and some faults have to be quick.
-static TURN: Mutex<()> = Mutex::const_new(());
-
 async fn assert_table(server: Server, expected: ExpectFile) {
     let _turn = TURN.lock().await;
     let ground = Arc::new(Ground { server: server.clone(), planted: Mutex::default() });
     let mut faults = server::all(&ground);
     faults.extend(change::all(&ground));
     faults.extend(network::all(&ground));
+    faults.extend(admin::mysql::all(&ground));
     let (rows, failed) = play_each(AT_ONCE, faults).await;
     assert_eq!(failed, 0, "faults did not end as they should: see the panics above");
     expected.assert_eq(&table(&rows));

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use serde_json::Value;
+use sqlx::{Connection, Row};
 
 use crate::support::postgres::User;
 use crate::support::stage::Stage;
@@ -24,8 +25,15 @@ pub trait Site: Clone + Send + Sync + 'static {
     /// Runs SQL as the administrator, who is logged nowhere.
     async fn arrange(&self, sql: &str);
 
-    /// What the server keeps of the password: another one after every change.
-    async fn kept(&self, user: &User) -> String;
+    /// A user that may do to this user what its admin has to.
+    async fn new_admin(&self, user: &User) -> User;
+
+    /// A name that begins as this user's and has no room for a suffix.
+    fn long_name(&self, user: &User) -> String;
+
+    /// What the server keeps of these users, of those that there are: something else after every
+    /// change of a password, and for every other user.
+    async fn kept(&self, users: &[String]) -> String;
 
     async fn logs_in(&self, user: &str, password: &str) -> bool;
 }
@@ -56,8 +64,28 @@ impl Site for postgres::Server {
         self.arrange_quietly(sql).await;
     }
 
-    async fn kept(&self, user: &User) -> String {
-        self.verifier(user).await
+    async fn new_admin(&self, user: &User) -> User {
+        let admin = self.user("admin").await;
+        let rights = format!(
+            "ALTER ROLE \"{1}\" CREATEROLE; GRANT \"{0}\" TO \"{1}\" WITH ADMIN OPTION",
+            user.name, admin.name
+        );
+        self.arrange_quietly(&rights).await;
+        admin
+    }
+
+    fn long_name(&self, user: &User) -> String {
+        format!("{:x<60}", user.name)
+    }
+
+    async fn kept(&self, users: &[String]) -> String {
+        let mut connection = self.superuser().await;
+        let query = "SELECT COALESCE(string_agg(concat_ws(' ', rolname, rolpassword, rolcanlogin, \
+                     shobj_description(oid, 'pg_authid')), ', ' ORDER BY rolname), '') \
+                     FROM pg_authid WHERE rolname = ANY ($1)";
+        let row = sqlx::query(query).bind(users).fetch_one(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        row.get(0)
     }
 
     async fn logs_in(&self, user: &str, password: &str) -> bool {
@@ -91,8 +119,28 @@ impl Site for mysql::Server {
         self.arrange(sql).await;
     }
 
-    async fn kept(&self, user: &User) -> String {
-        self.kept(user).await
+    async fn new_admin(&self, _: &User) -> User {
+        let admin = self.user("admin").await;
+        let account = format!("'{}'@'127.%'", admin.name);
+        let rights =
+            format!("GRANT CREATE USER ON *.* TO {account}; GRANT SELECT ON mysql.* TO {account};");
+        self.arrange(&rights).await;
+        admin
+    }
+
+    fn long_name(&self, user: &User) -> String {
+        let most = if self.is_mysql() { 30 } else { 125 };
+        format!("{:x<most$}", user.name)
+    }
+
+    async fn kept(&self, users: &[String]) -> String {
+        let columns = match self.is_mysql() {
+            true => "user, host, HEX(authentication_string), user_attributes, account_locked",
+            false => "user, host, authentication_string",
+        };
+        let users: Vec<_> = users.iter().map(|user| format!("'{user}'")).collect();
+        let of = format!("FROM mysql.user WHERE user IN ({}) ORDER BY 1, 2", users.join(", "));
+        self.arrange(&format!("SELECT {columns} {of}")).await
     }
 
     async fn logs_in(&self, user: &str, password: &str) -> bool {

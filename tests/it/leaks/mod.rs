@@ -36,11 +36,9 @@ impl Planted {
 
     /// Everything found in a text, as `the pending password, in base64`.
     pub fn found_in(&self, text: &str) -> Vec<String> {
-        let found = self.0.iter().filter_map(|(what, canary)| {
-            let form = canary.found_in(text)?;
-            Some(format!("{what}, {form}"))
-        });
-        found.collect()
+        let forms = Canary::each_found_in(self.0.iter().map(|(_, canary)| canary), text);
+        let named = self.0.iter().zip(forms);
+        named.filter_map(|((what, _), form)| Some(format!("{what}, {}", form?))).collect()
     }
 
     /// Fails if any of the values stands in a text.

@@ -7,6 +7,14 @@ use crate::users::admin::Admin;
 use crate::users::pair::unproven;
 use crate::users::{Accounts, Alternates, Attempt, Change, Install, Login, Pair, Standing};
 
+/// What is left to a user that no admin may change.
+const OWN_PASSWORD: &str = "let it change its own password (ROTATION_STRATEGY=single-user)";
+
+/// The way out where a user may not be the other half.
+fn another(user: &str) -> String {
+    format!("choose another in USER_PAIRS, as {user}=OTHER")
+}
+
 /// A pair of users, as the admin sees it.
 pub(super) struct Halves<'a, D> {
     pub(super) database: &'a D,
@@ -17,6 +25,14 @@ pub(super) struct Halves<'a, D> {
 }
 
 impl<D: Alternates> Halves<'_, D> {
+    /// Refuses to have the admin itself as a user of the pair.
+    fn not_admin(&self, user: &str, partner: &str) -> Result<(), Error> {
+        match self.admin.is(user) {
+            false => Ok(()),
+            true => Err(self.admin.itself(&another(partner))),
+        }
+    }
+
     async fn accounts(&self, users: &[&str]) -> Result<Accounts, Error> {
         let (admin, secret) = (&self.admin.login, self.pair.secret());
         let found = self.database.accounts(admin, users, secret, self.turn).await;
@@ -28,7 +44,9 @@ impl<D: Alternates> Halves<'_, D> {
         let candidates = self.pair.candidates(user);
         let names: Vec<&str> = candidates.iter().map(String::as_str).collect();
         let mut accounts = self.accounts(&names).await?;
-        self.pair.standing(&accounts, user, user)?;
+        self.pair.standing(&accounts, user, user).map_err(|barred| {
+            barred.caused_by(format!("{OWN_PASSWORD}, or correct \"username\""))
+        })?;
         let next = self.pair.other(&accounts, user)?;
         if next == user {
             return Err(unproven(user).caused_by(format!(
@@ -46,9 +64,9 @@ impl<D: Alternates> Halves<'_, D> {
                 Err(self.pair.not_ours(&accounts, &next, user))
             }
             Ok(_) => Ok(()),
-            Err(barred) => Err(barred),
+            Err(barred) => Err(barred.caused_by(another(user))),
         };
-        let checks = [self.admin.is_not(&next), self.database.check_username(&next), ours];
+        let checks = [self.not_admin(&next, user), self.database.check_username(&next), ours];
         Ok((next, checks.into_iter().filter_map(Result::err).collect()))
     }
 
@@ -99,7 +117,7 @@ impl<D: Alternates> Halves<'_, D> {
         proven: bool,
         fence: &Fence<'_>,
     ) -> Result<Change, Error> {
-        self.admin.is_not(&target.username)?;
+        self.not_admin(&target.username, source)?;
         let install = self.of(&target.username, source, proven);
         let (admin, password) = (&self.admin.login, &target.password);
         let change = self.database.install(admin, &install, password, fence, self.turn).await;

@@ -100,12 +100,8 @@ fn too_long(flavour: Flavour, name: &str) -> Option<String> {
         Flavour::Mariadb => 128,
     };
     let length = name.chars().count();
-    (length > most).then(|| {
-        format!(
-            "its name has {length} characters, and the server takes {most}; name a shorter one in \
-             USER_PAIRS, as USER=OTHER"
-        )
-    })
+    (length > most)
+        .then(|| format!("its name has {length} characters, and the server takes {most}"))
 }
 
 async fn rows(

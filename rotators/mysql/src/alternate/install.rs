@@ -115,7 +115,7 @@ impl Mysql {
                 None if install.refuse_open_sessions => objections.push(blind(&account)),
                 None => {}
                 Some(_) if install.refuse_open_sessions => objections.push(busy(install.target)),
-                Some(_) => composed.warnings.push(busy(install.target).to_string()),
+                Some(_) => composed.warnings.push(in_use(install.target)),
             }
         }
         Ok((composed, objections))
@@ -234,15 +234,23 @@ async fn open_sessions(session: &mut Session, user: &str, turn: &Turn) -> Option
     rows.into_iter().flatten().flatten().next()?.parse().ok()
 }
 
+fn in_use(user: &str) -> String {
+    format!(
+        "user {user:?}, which gets a new password, has open sessions: a client still uses the \
+         password from before the last rotation"
+    )
+}
+
 fn busy(user: &str) -> Error {
-    let what = format!("user {user:?}, which gets a new password, has open sessions");
+    let what = format!("user {user:?} has open sessions, and REFUSE_OPEN_SESSIONS is set");
     Error::new(ErrorKind::Conflict, what)
-        .caused_by("a client still uses the password from before the last rotation")
+        .caused_by("let its clients read the secret and connect again, then retry")
 }
 
 fn blind(admin: &str) -> Error {
     let what = "REFUSE_OPEN_SESSIONS is set, and the admin does not see other users' sessions";
-    Error::new(ErrorKind::Forbidden, what).caused_by(format!("GRANT PROCESS ON *.* TO {admin}"))
+    Error::new(ErrorKind::Forbidden, what)
+        .caused_by(format!("have this run: GRANT PROCESS ON *.* TO {admin}"))
 }
 
 fn lacking(lacks: &[String]) -> Error {
@@ -251,6 +259,6 @@ fn lacking(lacks: &[String]) -> Error {
         0 => String::new(),
         count => format!("; and {count} more"),
     };
-    Error::new(ErrorKind::Forbidden, "the admin lacks rights that the users have or have lost")
-        .caused_by(format!("{}{more}", listed.join("; ")))
+    Error::new(ErrorKind::Forbidden, "the admin lacks rights")
+        .caused_by(format!("have this run: {}{more}", listed.join("; ")))
 }

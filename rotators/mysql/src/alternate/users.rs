@@ -185,10 +185,12 @@ pub(crate) async fn look(
     turn: &Turn,
 ) -> Result<Vec<Vec<Option<String>>>, Error> {
     let what = "a look at the server's users";
-    session.run(what, query, turn).await.map_err(|failure| match failure {
+    let answer = session.run(what, query, turn).await;
+    answer.map_err(|failure| match failure {
         Failure::Refused(refusal) if matches!(refusal.number, 1044 | 1142 | 1143 | 1227) => {
             let what = "the admin may not see what the server's users may do";
-            let way = "GRANT SELECT ON mysql.* TO the admin";
+            let own = AccountName::new(session.server.user(), session.server.host());
+            let way = format!("have this run: GRANT SELECT ON mysql.* TO {}", own.sql());
             Error::new(ErrorKind::Forbidden, what).caused_by(way).caused_by(refusal.code())
         }
         failure => failure.of(what),

@@ -100,12 +100,16 @@ fn old_enough(version: u32) -> Result<(), Error> {
 #[async_trait]
 impl Alternates for Postgres {
     fn check_username(&self, username: &str) -> Result<(), Error> {
-        sql::check_name("username", username).map_err(|error| {
-            let what = format!("user {username:?} cannot be made");
-            Error::new(ErrorKind::Unsupported, what)
-                .caused_by(error)
-                .caused_by("choose a shorter one in USER_PAIRS, as USER=OTHER")
-        })
+        let length = username.len();
+        if length <= sql::LONGEST_NAME {
+            return Ok(());
+        }
+        let what = format!(
+            "user name {username:?} has {length} bytes, and PostgreSQL cuts names off after {}",
+            sql::LONGEST_NAME
+        );
+        Err(Error::new(ErrorKind::Unsupported, what)
+            .caused_by("name a shorter one in USER_PAIRS, as USER=OTHER"))
     }
 
     async fn accounts(

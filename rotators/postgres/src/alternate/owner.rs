@@ -111,7 +111,9 @@ impl State {
     pub(crate) fn obstacle(&self, owner: &str, user: &str) -> Option<Error> {
         let what = format!("user {user:?} does not act as {owner:?}, which SHARED_OWNER names");
         let why = match (&self.unfit, self.moved, self.exists) {
-            (Some(unfit), ..) => format!("{owner:?} cannot own for others: {unfit}"),
+            (Some(unfit), ..) => format!(
+                "{owner:?} cannot own for others: {unfit}; let SHARED_OWNER name another role"
+            ),
             (None, true, _) => return None,
             (None, false, exists) => format!(
                 "{}; run the statements that the function's plan prints, which move it over",

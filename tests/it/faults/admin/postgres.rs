@@ -1,0 +1,235 @@
+//! What a PostgreSQL stops an admin at who sets a user's password, and what it lacks to keep two
+//! users equal.
+
+use std::sync::Arc;
+
+use fourstep::{ErrorKind, Step};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection, Executor};
+
+use super::secret::Held;
+use super::{ALTERNATING, ARRANGED, Arranged, BY_ADMIN, Playing, arranged, postgres_pair, secret};
+use crate::faults::case::{Case, Ground, Left, Row, Share};
+use crate::faults::play;
+
+/// Those of every PostgreSQL that is supported.
+pub fn all(ground: &Arc<Ground>) -> Vec<Playing> {
+    let mut all = secret::all(ground);
+    all.extend(arranged(ground, &RESET));
+    all.extend(arranged(ground, &RIGHTS));
+    all.extend(postgres_pair::all(ground));
+    all.extend(play!(ground; an_admin_without_tls, an_admin_that_may_not_enter,
+        a_database_that_the_admin_may_not_enter, a_table_that_is_in_use,
+        a_right_that_the_user_gave_on));
+    all
+}
+
+/// Those that come with PostgreSQL 16, from which on an admin may change only what it was given.
+pub fn since_16(ground: &Arc<Ground>) -> Vec<Playing> {
+    arranged(ground, &SINCE_16)
+}
+
+const SINCE_16: [Arranged; 2] = [
+    Arranged {
+        name: "an admin without ADMIN OPTION on the user",
+        begin: &["REVOKE ADMIN OPTION FOR \"{user}\" FROM \"{admin}\""],
+        end: &["GRANT \"{user}\" TO \"{admin}\" WITH ADMIN OPTION"],
+        ..ARRANGED
+    },
+    Arranged {
+        name: "an admin without ADMIN OPTION on the second user, which it did not make",
+        strategy: ALTERNATING,
+        variables: &[("ADOPT_USERS", "{clone}")],
+        begin: &["CREATE ROLE \"{clone}\" LOGIN PASSWORD 'canary-of-the-second'"],
+        end: &["GRANT \"{clone}\" TO \"{admin}\" WITH ADMIN OPTION"],
+        ..ARRANGED
+    },
+];
+
+const LOST: &str = "ALTER ROLE \"{user}\" PASSWORD 'canary-lost-by-now'";
+const REPAIR: &[(&str, &str)] = &[("REPAIR_USERS", "{user}")];
+
+const RESET: [Arranged; 11] = [
+    Arranged {
+        name: "an admin that may not make roles",
+        begin: &["ALTER ROLE \"{admin}\" NOCREATEROLE"],
+        end: &["ALTER ROLE \"{admin}\" CREATEROLE"],
+        ..ARRANGED
+    },
+    Arranged {
+        name: "an admin that may not log in",
+        begin: &["ALTER ROLE \"{admin}\" NOLOGIN"],
+        end: &["ALTER ROLE \"{admin}\" LOGIN"],
+        ..ARRANGED
+    },
+    Arranged {
+        name: "a secret of a superuser",
+        kind: ErrorKind::Unsupported,
+        begin: &["ALTER ROLE \"{user}\" SUPERUSER"],
+        then: Some(("single-user", &[])),
+        ..ARRANGED
+    },
+    Arranged {
+        name: "a secret of a user that may make roles",
+        kind: ErrorKind::Unsupported,
+        begin: &["ALTER ROLE \"{user}\" CREATEROLE"],
+        then: Some(("single-user", &[])),
+        ..ARRANGED
+    },
+    Arranged {
+        name: "a secret of a user that may copy the server",
+        kind: ErrorKind::Unsupported,
+        begin: &["ALTER ROLE \"{user}\" REPLICATION"],
+        end: &["ALTER ROLE \"{user}\" NOREPLICATION"],
+        ..ARRANGED
+    },
+    Arranged {
+        name: "a secret of a user that has an admin's role",
+        kind: ErrorKind::Unsupported,
+        begin: &["GRANT pg_execute_server_program TO \"{user}\""],
+        then: Some(("single-user", &[])),
+        ..ARRANGED
+    },
+    Arranged {
+        name: "a user whose password is lost",
+        kind: ErrorKind::Rejected,
+        begin: &[LOST],
+        then: Some((BY_ADMIN, REPAIR)),
+        ..ARRANGED
+    },
+    Arranged {
+        name: "a user to be repaired that may not log in",
+        variables: REPAIR,
+        begin: &[LOST, "ALTER ROLE \"{user}\" NOLOGIN"],
+        end: &["ALTER ROLE \"{user}\" LOGIN"],
+        ..ARRANGED
+    },
+    Arranged {
+        name: "a user to be repaired that has expired",
+        variables: REPAIR,
+        begin: &["ALTER ROLE \"{user}\" VALID UNTIL '2001-01-01'"],
+        end: &["ALTER ROLE \"{user}\" VALID UNTIL 'infinity'"],
+        ..ARRANGED
+    },
+    Arranged {
+        name: "a user to be repaired that does not exist",
+        kind: ErrorKind::NotFound,
+        variables: REPAIR,
+        begin: &["DROP ROLE \"{user}\""],
+        end: &["CREATE ROLE \"{user}\" LOGIN; GRANT \"{user}\" TO \"{admin}\" WITH ADMIN OPTION"],
+        ..ARRANGED
+    },
+    Arranged {
+        name: "a PROBE_QUERY of something that the user may not read",
+        variables: &[("PROBE_QUERY", "SELECT * FROM \"of_{user}\"")],
+        step: Step::Test,
+        begin: &["CREATE TABLE \"of_{user}\" (a int)"],
+        end: &["GRANT SELECT ON \"of_{user}\" TO \"{user}\""],
+        ..ARRANGED
+    },
+];
+
+/// A table whose owner can give it away only if the admin is made a member.
+const A_TABLE: &str = "CREATE ROLE \"owner_{user}\"; CREATE TABLE \"of_{user}\" (a int); \
+                       ALTER TABLE \"of_{user}\" OWNER TO \"owner_{user}\"; \
+                       GRANT SELECT ON \"of_{user}\" TO \"{user}\"";
+
+const RIGHTS: [Arranged; 2] = [
+    Arranged {
+        name: "an admin of two users that may not make roles",
+        strategy: ALTERNATING,
+        begin: &["ALTER ROLE \"{admin}\" NOCREATEROLE"],
+        end: &["ALTER ROLE \"{admin}\" CREATEROLE"],
+        ..ARRANGED
+    },
+    Arranged {
+        name: "an admin that may not give a right",
+        strategy: ALTERNATING,
+        begin: &[A_TABLE],
+        end: &["GRANT \"owner_{user}\" TO \"{admin}\""],
+        ..ARRANGED
+    },
+];
+
+/// As one that RDS manages, which says nothing of TLS, and so means TLS that is verified.
+async fn an_admin_without_tls(ground: Arc<Ground>) -> Row {
+    let held = Held {
+        name: "an admin's secret without ssl, and a certificate that is not trusted",
+        strategy: BY_ADMIN,
+        step: Step::Set,
+        kind: ErrorKind::Tls,
+        change: |document| document["ssl"] = json!(null),
+    };
+    held.play(&ground).await
+}
+
+/// The admin works in the user's own database.
+async fn an_admin_that_may_not_enter(ground: Arc<Ground>) -> Row {
+    let name = "an admin that may not enter the user's database";
+    let mut case = Case::administered(&ground, name, BY_ADMIN, &[]).await;
+    let database = case.fill("of_{user}");
+    case.edit(|document| document["dbname"] = json!(database));
+    case.make(&[
+        "CREATE DATABASE \"of_{user}\"",
+        "REVOKE CONNECT ON DATABASE \"of_{user}\" FROM PUBLIC; \
+         GRANT CONNECT ON DATABASE \"of_{user}\" TO \"{user}\"",
+        // It would have the user's rights as a member otherwise.
+        "ALTER ROLE \"{admin}\" NOINHERIT; REVOKE \"{user}\" FROM \"{admin}\"; \
+         GRANT \"{user}\" TO \"{admin}\" WITH ADMIN OPTION",
+    ])
+    .await;
+    case.ends(Step::Set, ErrorKind::Forbidden, Share::AtOnce, Left::Unchanged).await;
+    case.make(&["GRANT CONNECT ON DATABASE \"of_{user}\" TO \"{admin}\""]).await;
+    case.converges().await
+}
+
+async fn a_database_that_the_admin_may_not_enter(ground: Arc<Ground>) -> Row {
+    let name = "a database that the admin may not enter";
+    let mut case = Case::administered(&ground, name, ALTERNATING, &[]).await;
+    case.reach(Step::Set).await;
+    let database = case.fill("of_{user}");
+    case.make(&[
+        "CREATE DATABASE \"of_{user}\"",
+        "REVOKE CONNECT ON DATABASE \"of_{user}\" FROM PUBLIC",
+    ])
+    .await;
+    // A right of a user's inside it.
+    let sql = case.fill("CREATE TABLE things (a int); GRANT SELECT ON things TO \"{user}\"");
+    ground.server.arrange_in(&database, &sql).await;
+    case.ends(Step::Set, ErrorKind::Forbidden, Share::AtOnce, Left::Unchanged).await;
+    case.make(&["GRANT CONNECT ON DATABASE \"of_{user}\" TO \"{admin}\""]).await;
+    ground.server.arrange_in(&database, "DROP TABLE things").await;
+    case.converges().await
+}
+
+/// A change of a policy waits for everybody who reads the table, and all others would wait behind it.
+async fn a_table_that_is_in_use(ground: Arc<Ground>) -> Row {
+    let name = "a table that is in use while a policy on it is to be changed";
+    let mut case = Case::administered(&ground, name, ALTERNATING, &[]).await;
+    case.reach(Step::Set).await;
+    let policy = "CREATE POLICY own ON \"of_{user}\" TO \"{user}\" USING (true); \
+                  GRANT \"owner_{user}\" TO \"{admin}\"";
+    case.make(&[A_TABLE, policy]).await;
+    let mut reader = ground.server.superuser().await;
+    let read = case.fill("BEGIN; SELECT * FROM \"of_{user}\"");
+    reader.execute(sqlx::raw_sql(AssertSqlSafe(read))).await.unwrap();
+    case.ends(Step::Set, ErrorKind::Conflict, Share::Before, Left::Unchanged).await;
+    reader.close().await.unwrap();
+    case.converges().await
+}
+
+async fn a_right_that_the_user_gave_on(ground: Arc<Ground>) -> Row {
+    let name = "a right to be taken that the user gave on";
+    let mut case = Case::administered(&ground, name, ALTERNATING, &[]).await;
+    let option = "GRANT SELECT ON \"of_{user}\" TO \"{user}\" WITH GRANT OPTION; \
+                  GRANT \"owner_{user}\" TO \"{admin}\"";
+    case.make(&[A_TABLE, option]).await;
+    case.rotated().await;
+    case.reach(Step::Set).await;
+    case.make(&["SET ROLE \"{user}\"; GRANT SELECT ON \"of_{user}\" TO pg_monitor; RESET ROLE; \
+         REVOKE ALL ON \"of_{user}\" FROM \"{clone}\""])
+        .await;
+    case.ends(Step::Set, ErrorKind::Unsupported, Share::AtOnce, Left::Unchanged).await;
+    case.make(&["SET ROLE \"{user}\"; REVOKE SELECT ON \"of_{user}\" FROM pg_monitor"]).await;
+    case.converges().await
+}
