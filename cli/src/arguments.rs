@@ -46,8 +46,10 @@ pub(crate) enum SpecAction {
 /// Serve a local Secrets Manager for the AWS CLI and any SDK.
 ///
 /// It keeps secrets in memory, checks no credentials and is gone when it ends. Point a client at
-/// it with AWS_ENDPOINT_URL=http://ADDRESS:PORT and any access key. With --rotator the target
-/// really gets new passwords, and this is the only place that has them: read them before you stop.
+/// it with AWS_ENDPOINT_URL=http://ADDRESS:PORT and any access key; instead of the address,
+/// localhost and host.docker.internal will do, and no other name, so that no web page can ask it.
+/// With --rotator the target really gets new passwords, and this is the only place that has them:
+/// read them before you stop.
 #[derive(Args)]
 pub(crate) struct ServeArguments {
     /// Where to listen. Anyone who reaches this address can read every secret in it.
@@ -109,7 +111,8 @@ pub(crate) struct StageArguments {
     #[arg(long, value_name = "FUNCTION", num_args = 0..=1)]
     pub(crate) sam: Option<Option<String>>,
     /// Where the local Secrets Manager listens meanwhile. On Linux a container needs the address of
-    /// Docker's bridge: --listen 172.17.0.1:0. Whoever reaches it can read the secret.
+    /// Docker's bridge: --listen 172.17.0.1:0. It answers this function only, by an access key id
+    /// that is made for this run.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     pub(crate) listen: SocketAddr,
     /// A file with the secret value, as it stands in Secrets Manager.

@@ -16,7 +16,7 @@ use super::keep::named as named_file;
 use super::{Report, SecretFile, Stage};
 use crate::events;
 use crate::function::Invocation;
-use crate::serve;
+use crate::serve::{self, AccessKey};
 
 const NAME: &str = "replay";
 const ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:";
@@ -32,6 +32,7 @@ pub(super) struct LocalSecret {
     arn: String,
     file: SecretFile,
     server: serve::Server,
+    key: AccessKey,
 }
 
 impl LocalSecret {
@@ -50,9 +51,10 @@ impl LocalSecret {
             seed_admin(&store, &file.read()?, admin)?;
         }
         let server = serve::bind(stage.listen).await?;
-        let server = serve::serve_on(server, Arc::clone(&store), None)?;
+        let key = stage.access_key();
+        let server = serve::serve_for(key.clone(), server, Arc::clone(&store))?;
         let arn = store.describe(&secret).map_err(io::Error::other)?.arn;
-        Ok(Self { store, secret, arn, file, server })
+        Ok(Self { store, secret, arn, file, server, key })
     }
 
     pub(super) fn arn(&self) -> &str {
@@ -65,6 +67,11 @@ impl LocalSecret {
 
     pub(super) fn server(&self) -> &serve::Server {
         &self.server
+    }
+
+    /// The access key id that it is served for.
+    pub(super) fn key(&self) -> &AccessKey {
+        &self.key
     }
 
     pub(super) fn journal(&self) -> &Path {

@@ -174,6 +174,7 @@ fn command_line(source: &Source, printed: &mut Printed) {
     let sam = Sam {
         function: None,
         endpoint: "http://e".to_owned(),
+        access_key_id: source.text.clone(),
         environment: environment.clone(),
         arguments: Vec::new(),
     };
