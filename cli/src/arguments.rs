@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fourstep::Step;
 use fourstep::store::memory::PendingLabel;
+use fourstep_cli::replay::SecretArn;
 use fourstep_cli::replay::crash::{Disturbance, Plan, Reset};
 
 /// Rotate AWS Secrets Manager secrets on your own machine.
@@ -118,6 +119,11 @@ pub(crate) struct StageArguments {
     /// A file with the secret value, as it stands in Secrets Manager.
     #[arg(long, value_name = "FILE")]
     pub(crate) secret: PathBuf,
+    /// The secret's whole ARN in AWS, of which AWS is asked nothing. Name it where two users take turns:
+    /// they are marked with it, and without it preflight and plan do not know a pair that was marked in
+    /// AWS, and replay marks one that is not known there. Default: an ARN made of FILE's path.
+    #[arg(long, value_name = "ARN", value_parser = SecretArn::parse)]
+    pub(crate) arn: Option<SecretArn>,
     /// A file with the value of the admin's secret, where the secret names one as "masterarn". It is
     /// read and never changed.
     #[arg(long, value_name = "FILE")]

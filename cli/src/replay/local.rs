@@ -13,7 +13,7 @@ use fourstep::{Secret, SecretId, SecretString, VersionId};
 use serde_json::Value;
 
 use super::keep::named as named_file;
-use super::{Report, SecretFile, Stage};
+use super::{Report, SecretArn, SecretFile, Stage};
 use crate::events;
 use crate::function::Invocation;
 use crate::serve::{self, AccessKey};
@@ -46,7 +46,7 @@ impl LocalSecret {
         let file = SecretFile::open(&stage.secret)?;
         usable(&file.read()?)?;
         let store = Arc::new(MemoryStore::new());
-        let secret = seed(&store, &file, report)?;
+        let secret = seed(&store, &file, stage.arn.as_ref(), report)?;
         if let Some(admin) = &stage.admin {
             seed_admin(&store, &file.read()?, admin)?;
         }
@@ -186,14 +186,23 @@ pub(super) fn versions(inspection: &Invocation) -> Vec<Version> {
 
 /// A secret with the file's value as AWSCURRENT. What an earlier replay proposed and did not see
 /// promoted stands beside it under labels of its own: the target may have one of those.
-fn seed(store: &MemoryStore, file: &SecretFile, report: &mut Report<'_>) -> io::Result<SecretId> {
+fn seed(
+    store: &MemoryStore,
+    file: &SecretFile,
+    arn: Option<&SecretArn>,
+    report: &mut Report<'_>,
+) -> io::Result<SecretId> {
     let (current, proposed) = (file.read()?, file.proposed()?);
     if !proposed.is_empty() {
         report.resumed(file.journal(), proposed.len())?;
     }
-    let arn = Some(format!("{ARN}{NAME}-{}", file.letters()));
-    store.create(NAME, NewSecret { arn, ..NewSecret::default() }).map_err(io::Error::other)?;
-    let secret = SecretId::parse(NAME).map_err(io::Error::other)?;
+    let (name, arn) = match arn {
+        Some(arn) => (arn.name(), arn.to_string()),
+        None => (NAME, format!("{ARN}{NAME}-{}", file.letters())),
+    };
+    let new = NewSecret { arn: Some(arn), ..NewSecret::default() };
+    store.create(name, new).map_err(io::Error::other)?;
+    let secret = SecretId::parse(name).map_err(io::Error::other)?;
     let new = |value| {
         let token = VersionId::from_store(uuid::Uuid::new_v4().to_string());
         NewValue::current(&token, SecretValue::Text(value))

@@ -1,5 +1,6 @@
 //! `fourstep replay`: a whole rotation on this machine, against the real target.
 
+mod arn;
 mod ask;
 pub mod crash;
 mod keep;
@@ -20,6 +21,7 @@ use crate::events;
 use crate::function::{Function, Invocation, Names, Sam};
 use crate::serve::{ACCESS_KEY_ID, AccessKey};
 
+pub use arn::SecretArn;
 pub use ask::ask;
 pub use keep::SecretFile;
 use keep::named;
@@ -50,6 +52,8 @@ pub struct Stage {
     /// The file with the secret value. It is kept up to date: the target really gets a new
     /// password.
     pub secret: PathBuf,
+    /// The secret's ARN in AWS. Without one it is made of the file's path.
+    pub arn: Option<SecretArn>,
     /// A file with the value of the admin's secret, which the secret names as `masterarn`. It is
     /// read and never changed.
     pub admin: Option<PathBuf>,
@@ -96,6 +100,7 @@ impl fmt::Debug for Stage {
             .debug_struct("Stage")
             .field("rotator", &self.rotator)
             .field("secret", &self.secret)
+            .field("arn", &self.arn)
             .field("admin", &self.admin)
             .field("environment", &Names(&self.environment))
             .finish_non_exhaustive()

@@ -199,6 +199,7 @@ fn command_line(source: &Source, printed: &mut Printed) {
         rotator,
         listen: ([127, 0, 0, 1], 0).into(),
         secret: file.path.clone(),
+        arn: None,
         admin: None,
         environment,
         timeout,
