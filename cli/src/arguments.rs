@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fourstep::Step;
 use fourstep::store::memory::PendingLabel;
+use fourstep_cli::replay::SecretArn;
 use fourstep_cli::replay::crash::{Disturbance, Plan, Reset};
 
 /// Rotate AWS Secrets Manager secrets on your own machine.
@@ -46,8 +47,10 @@ pub(crate) enum SpecAction {
 /// Serve a local Secrets Manager for the AWS CLI and any SDK.
 ///
 /// It keeps secrets in memory, checks no credentials and is gone when it ends. Point a client at
-/// it with AWS_ENDPOINT_URL=http://ADDRESS:PORT and any access key. With --rotator the target
-/// really gets new passwords, and this is the only place that has them: read them before you stop.
+/// it with AWS_ENDPOINT_URL=http://ADDRESS:PORT and any access key; instead of the address,
+/// localhost and host.docker.internal will do, and no other name, so that no web page can ask it.
+/// With --rotator the target really gets new passwords, and this is the only place that has them:
+/// read them before you stop.
 #[derive(Args)]
 pub(crate) struct ServeArguments {
     /// Where to listen. Anyone who reaches this address can read every secret in it.
@@ -109,12 +112,18 @@ pub(crate) struct StageArguments {
     #[arg(long, value_name = "FUNCTION", num_args = 0..=1)]
     pub(crate) sam: Option<Option<String>>,
     /// Where the local Secrets Manager listens meanwhile. On Linux a container needs the address of
-    /// Docker's bridge: --listen 172.17.0.1:0. Whoever reaches it can read the secret.
+    /// Docker's bridge: --listen 172.17.0.1:0. It answers this function only, by an access key id
+    /// that is made for this run.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     pub(crate) listen: SocketAddr,
     /// A file with the secret value, as it stands in Secrets Manager.
     #[arg(long, value_name = "FILE")]
     pub(crate) secret: PathBuf,
+    /// The secret's whole ARN in AWS, of which AWS is asked nothing. Name it where two users take turns:
+    /// they are marked with it, and without it preflight and plan do not know a pair that was marked in
+    /// AWS, and replay marks one that is not known there. Default: an ARN made of FILE's path.
+    #[arg(long, value_name = "ARN", value_parser = SecretArn::parse)]
+    pub(crate) arn: Option<SecretArn>,
     /// A file with the value of the admin's secret, where the secret names one as "masterarn". It is
     /// read and never changed.
     #[arg(long, value_name = "FILE")]

@@ -53,7 +53,7 @@ fn format(json: bool) -> Format {
 }
 
 fn stage(arguments: StageArguments) -> io::Result<Stage> {
-    let StageArguments { secret, admin, listen, process, .. } = arguments;
+    let StageArguments { secret, arn, admin, listen, process, .. } = arguments;
     let rotator = match (arguments.rotator, arguments.sam) {
         (Some(binary), _) => Rotator::Binary(binary),
         (None, function) => {
@@ -62,7 +62,8 @@ fn stage(arguments: StageArguments) -> io::Result<Stage> {
         }
     };
     let timeout = Duration::from_secs(process.timeout);
-    Ok(Stage { rotator, listen, secret, admin, environment: process.environment, timeout })
+    let environment = process.environment;
+    Ok(Stage { rotator, listen, secret, arn, admin, environment, timeout })
 }
 
 async fn run_replay(arguments: ReplayArguments) -> io::Result<bool> {

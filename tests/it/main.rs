@@ -22,5 +22,6 @@ mod rds;
 mod replay;
 mod single_user;
 mod store;
+mod strangers;
 mod template;
 mod transport;

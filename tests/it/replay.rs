@@ -266,6 +266,11 @@ async fn bad_arguments_are_named() {
         (vec!["--env", "NOVALUE"], "NAME=VALUE"),
         (vec!["--rotations", "0"], "0"),
         (vec!["--timeout", "901"], "901"),
+        (vec!["--arn", "app/db"], "must be the ARN of a secret"),
+        (
+            vec!["--arn", "arn:aws:secretsmanager:us-east-1:111122223333:secret:app/db"],
+            "the six characters",
+        ),
         (vec!["--sam"], "cannot be used with"),
         (vec!["--", "--skip-pull-image"], "cannot be used with"),
         (vec!["--listen", "192.0.2.1:0"], "cannot listen on 192.0.2.1:0"),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Write;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -10,20 +11,20 @@ use tempfile::NamedTempFile;
 use tokio::process::Command;
 
 use super::{Answer, Invocation, Names, json_lines, read_all};
+use crate::serve::ACCESS_KEY_ID;
 
 pub(super) const PROGRAM: &str = "sam";
 
-/// What `sam` hands to the container, or asks AWS about. Real credentials have no business there;
-/// where it finds none it makes some up.
-const REMOVED: [&str; 6] = [
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
+/// What `sam` hands to the container, or asks AWS about. Real credentials have no business there.
+const REMOVED: [&str; 4] = [
     "AWS_SESSION_TOKEN",
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
 ];
-const SET: [(&str, &str); 5] = [
+const SET: [(&str, &str); 6] = [
+    // Of no account; without one, `sam` would not hand on the access key id either.
+    ("AWS_SECRET_ACCESS_KEY", "local"),
     ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
     ("AWS_CONFIG_FILE", "/dev/null"),
     ("AWS_EC2_METADATA_DISABLED", "true"),
@@ -38,6 +39,8 @@ pub struct Sam {
     pub function: Option<String>,
     /// Secrets Manager's URL, as the container reaches it.
     pub endpoint: String,
+    /// The access key id that the function signs with.
+    pub access_key_id: String,
     /// Variables for the function. `sam` drops those that the template does not declare.
     pub environment: Vec<(String, String)>,
     /// Further arguments of `sam local invoke`.
@@ -63,24 +66,7 @@ impl Sam {
         // In files that only this user can read, because arguments can be seen by everyone.
         let event = private(event)?;
         let variables = private(&self.variables())?;
-        let mut command = Command::new(PROGRAM);
-        for name in REMOVED {
-            command.env_remove(name);
-        }
-        let mut child = command
-            .args(["local", "invoke"])
-            .args(&self.function)
-            .arg("--event")
-            .arg(event.path())
-            .arg("--env-vars")
-            .arg(variables.path())
-            .args(&self.arguments)
-            .envs(SET)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
+        let mut child = self.command(event.path(), variables.path()).spawn()?;
         let output = child.stdout.take();
         let errors = child.stderr.take();
         // The answer comes on standard output, what the function logs on standard error, among
@@ -93,6 +79,29 @@ impl Sam {
             lines: json_lines(&errors),
             duration: reported(&errors).unwrap_or_else(|| started.elapsed()),
         })
+    }
+
+    fn command(&self, event: &Path, variables: &Path) -> Command {
+        let mut command = Command::new(PROGRAM);
+        for name in REMOVED {
+            command.env_remove(name);
+        }
+        command
+            .args(["local", "invoke"])
+            .args(&self.function)
+            .arg("--event")
+            .arg(event)
+            .arg("--env-vars")
+            .arg(variables)
+            .args(&self.arguments)
+            .envs(SET)
+            // `sam` hands its own on: what a template may not declare, `--env-vars` cannot set.
+            .env(ACCESS_KEY_ID, &self.access_key_id)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
     }
 
     /// The file for `--env-vars`. What stands under `Parameters` is for every function.
@@ -164,6 +173,7 @@ mod tests {
         let sam = Sam {
             function: None,
             endpoint: "http://172.17.0.1:1".to_owned(),
+            access_key_id: "canary".to_owned(),
             environment: vec![("PASSWORD_LENGTH".to_owned(), "20".to_owned())],
             arguments: Vec::new(),
         };
@@ -171,6 +181,13 @@ mod tests {
             "SECRETS_MANAGER_ENDPOINT": "http://172.17.0.1:1", "PASSWORD_LENGTH": "20",
         }});
         assert_eq!(sam.variables(), expected);
+        // The key by which the container reads the secret: in no argument, for those are seen by all.
+        let command = sam.command(Path::new("event"), Path::new("variables"));
+        let command = command.as_std();
+        let variable = |name: &str| command.get_envs().find(|(set, _)| *set == name);
+        assert_eq!(variable(ACCESS_KEY_ID).unwrap().1.unwrap(), "canary");
+        assert_eq!(variable("AWS_SESSION_TOKEN").unwrap().1, None);
+        assert!(!command.get_args().any(|argument| argument == "canary"));
         let file = private(&sam.variables()).unwrap();
         assert_eq!(file.as_file().metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }

@@ -33,7 +33,7 @@ pub async fn ask(
         };
         LocalSecret::open(stage, |_| Ok(()), &mut Report::new(heard, format)).await?
     };
-    let function = stage.function(secret.server());
+    let function = stage.function(&secret);
     let asked = invoke(&function, &events::question(question, secret.arn())).await?;
     secret.close().await?;
     let text = match format {

@@ -13,10 +13,10 @@ use fourstep::{Secret, SecretId, SecretString, VersionId};
 use serde_json::Value;
 
 use super::keep::named as named_file;
-use super::{Report, SecretFile, Stage};
+use super::{Report, SecretArn, SecretFile, Stage};
 use crate::events;
 use crate::function::Invocation;
-use crate::serve;
+use crate::serve::{self, AccessKey};
 
 const NAME: &str = "replay";
 const ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:";
@@ -32,6 +32,7 @@ pub(super) struct LocalSecret {
     arn: String,
     file: SecretFile,
     server: serve::Server,
+    key: AccessKey,
 }
 
 impl LocalSecret {
@@ -45,14 +46,15 @@ impl LocalSecret {
         let file = SecretFile::open(&stage.secret)?;
         usable(&file.read()?)?;
         let store = Arc::new(MemoryStore::new());
-        let secret = seed(&store, &file, report)?;
+        let secret = seed(&store, &file, stage.arn.as_ref(), report)?;
         if let Some(admin) = &stage.admin {
             seed_admin(&store, &file.read()?, admin)?;
         }
         let server = serve::bind(stage.listen).await?;
-        let server = serve::serve_on(server, Arc::clone(&store), None)?;
+        let key = stage.access_key();
+        let server = serve::serve_for(key.clone(), server, Arc::clone(&store))?;
         let arn = store.describe(&secret).map_err(io::Error::other)?.arn;
-        Ok(Self { store, secret, arn, file, server })
+        Ok(Self { store, secret, arn, file, server, key })
     }
 
     pub(super) fn arn(&self) -> &str {
@@ -65,6 +67,11 @@ impl LocalSecret {
 
     pub(super) fn server(&self) -> &serve::Server {
         &self.server
+    }
+
+    /// The access key id that it is served for.
+    pub(super) fn key(&self) -> &AccessKey {
+        &self.key
     }
 
     pub(super) fn journal(&self) -> &Path {
@@ -179,14 +186,23 @@ pub(super) fn versions(inspection: &Invocation) -> Vec<Version> {
 
 /// A secret with the file's value as AWSCURRENT. What an earlier replay proposed and did not see
 /// promoted stands beside it under labels of its own: the target may have one of those.
-fn seed(store: &MemoryStore, file: &SecretFile, report: &mut Report<'_>) -> io::Result<SecretId> {
+fn seed(
+    store: &MemoryStore,
+    file: &SecretFile,
+    arn: Option<&SecretArn>,
+    report: &mut Report<'_>,
+) -> io::Result<SecretId> {
     let (current, proposed) = (file.read()?, file.proposed()?);
     if !proposed.is_empty() {
         report.resumed(file.journal(), proposed.len())?;
     }
-    let arn = Some(format!("{ARN}{NAME}-{}", file.letters()));
-    store.create(NAME, NewSecret { arn, ..NewSecret::default() }).map_err(io::Error::other)?;
-    let secret = SecretId::parse(NAME).map_err(io::Error::other)?;
+    let (name, arn) = match arn {
+        Some(arn) => (arn.name(), arn.to_string()),
+        None => (NAME, format!("{ARN}{NAME}-{}", file.letters())),
+    };
+    let new = NewSecret { arn: Some(arn), ..NewSecret::default() };
+    store.create(name, new).map_err(io::Error::other)?;
+    let secret = SecretId::parse(name).map_err(io::Error::other)?;
     let new = |value| {
         let token = VersionId::from_store(uuid::Uuid::new_v4().to_string());
         NewValue::current(&token, SecretValue::Text(value))

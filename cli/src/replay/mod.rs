@@ -1,5 +1,6 @@
 //! `fourstep replay`: a whole rotation on this machine, against the real target.
 
+mod arn;
 mod ask;
 pub mod crash;
 mod keep;
@@ -18,8 +19,9 @@ use serde_json::Value;
 
 use crate::events;
 use crate::function::{Function, Invocation, Names, Sam};
-use crate::serve;
+use crate::serve::{ACCESS_KEY_ID, AccessKey};
 
+pub use arn::SecretArn;
 pub use ask::ask;
 pub use keep::SecretFile;
 use keep::named;
@@ -50,6 +52,8 @@ pub struct Stage {
     /// The file with the secret value. It is kept up to date: the target really gets a new
     /// password.
     pub secret: PathBuf,
+    /// The secret's ARN in AWS. Without one it is made of the file's path.
+    pub arn: Option<SecretArn>,
     /// A file with the value of the admin's secret, which the secret names as `masterarn`. It is
     /// read and never changed.
     pub admin: Option<PathBuf>,
@@ -83,7 +87,7 @@ pub struct Options {
 /// step reports is no error here but in the report.
 pub async fn replay(options: &Options, report: &mut Report<'_>) -> io::Result<bool> {
     let secret = LocalSecret::open(&options.stage, |_| Ok(()), report).await?;
-    let function = options.stage.function(secret.server());
+    let function = options.stage.function(&secret);
     let replay = Replay { options, secret: &secret, function: &function };
     let succeeded = replay.all(report).await?;
     secret.close().await?;
@@ -96,6 +100,7 @@ impl fmt::Debug for Stage {
             .debug_struct("Stage")
             .field("rotator", &self.rotator)
             .field("secret", &self.secret)
+            .field("arn", &self.arn)
             .field("admin", &self.admin)
             .field("environment", &Names(&self.environment))
             .finish_non_exhaustive()
@@ -103,15 +108,33 @@ impl fmt::Debug for Stage {
 }
 
 impl Stage {
-    /// The function, with this local Secrets Manager.
-    fn function(&self, server: &serve::Server) -> Function {
+    /// The access key id that the function signs with: a new one, unless its variables name one,
+    /// as for a function that asks AWS something as well.
+    fn access_key(&self) -> AccessKey {
+        let given = self.environment.iter().rev().find(|(name, _)| name == ACCESS_KEY_ID);
+        match (&self.rotator, given) {
+            (Rotator::Binary(_), Some((_, id))) if !id.is_empty() => AccessKey::given(id),
+            _ => AccessKey::random(),
+        }
+    }
+
+    /// The function's variables.
+    fn variables(&self, key: &AccessKey) -> Vec<(String, String)> {
+        let key = (ACCESS_KEY_ID.to_owned(), key.expose().to_owned());
+        std::iter::once(key).chain(self.environment.iter().cloned()).collect()
+    }
+
+    /// The function, with the local Secrets Manager of this secret.
+    fn function(&self, secret: &LocalSecret) -> Function {
+        let (server, key) = (secret.server(), secret.key());
         match &self.rotator {
             Rotator::Binary(binary) => {
-                Function::new(binary, &server.url(), &self.environment, self.timeout)
+                Function::new(binary, &server.url(), &self.variables(key), self.timeout)
             }
             Rotator::Sam { function, arguments } => Function::of_sam(Sam {
                 function: function.clone(),
                 endpoint: in_container(server.address()),
+                access_key_id: key.expose().to_owned(),
                 environment: self.environment.clone(),
                 arguments: arguments.clone(),
             }),

@@ -1,8 +1,10 @@
 //! A local Secrets Manager: the AWS JSON 1.1 protocol over a [`MemoryStore`].
 //!
-//! The AWS CLI and the SDKs work against it with any credentials; none are checked. It serves the
-//! ten operations that rotations need, from creating a secret to deleting it.
+//! The AWS CLI and the SDKs work against it, with any credentials unless it was started for one access
+//! key id. It serves the ten operations that rotations need, from creating a secret to deleting it.
+//! Requests whose Host is a name that anybody could make resolve are refused (`access.rs`).
 
+mod access;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod hostile;
 mod operations;
@@ -31,6 +33,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+pub(crate) use access::{ACCESS_KEY_ID, AccessKey};
 use operations::{Answer, OPERATIONS};
 use refusal::Refusal;
 use wire::Input;
@@ -60,6 +63,8 @@ pub struct Server {
 struct Shared {
     store: Arc<MemoryStore>,
     on_rotate: Option<Arc<dyn OnRotate>>,
+    /// The only one that is answered, if there is one.
+    key: Option<AccessKey>,
     calls: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -102,8 +107,20 @@ pub fn serve_on(
     store: Arc<MemoryStore>,
     on_rotate: Option<Arc<dyn OnRotate>>,
 ) -> io::Result<Server> {
-    let address = listener.local_addr()?;
-    let shared = Arc::new(Shared { store, on_rotate, calls: Mutex::default() });
+    serve_shared(listener, Shared { on_rotate, ..Shared::over(store) })
+}
+
+/// As [`serve_on`], for requests that are signed with this access key id only.
+pub(crate) fn serve_for(
+    key: AccessKey,
+    listener: TcpListener,
+    store: Arc<MemoryStore>,
+) -> io::Result<Server> {
+    serve_shared(listener, Shared { key: Some(key), ..Shared::over(store) })
+}
+
+fn serve_shared(listener: TcpListener, shared: Shared) -> io::Result<Server> {
+    let (address, shared) = (listener.local_addr()?, Arc::new(shared));
     let router = router(Arc::clone(&shared));
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = axum::serve(listener, router).with_graceful_shutdown(async {
@@ -116,8 +133,12 @@ pub fn serve_on(
 
 /// The operations over `store`, for whoever puts something of his own before them.
 pub fn endpoint(store: &Arc<MemoryStore>) -> Router {
-    let shared = Shared { store: Arc::clone(store), on_rotate: None, calls: Mutex::default() };
-    router(Arc::new(shared))
+    router(Arc::new(Shared::over(Arc::clone(store))))
+}
+
+/// As [`endpoint`], for requests that are signed with this access key id only.
+pub(crate) fn endpoint_for(key: AccessKey, store: &Arc<MemoryStore>) -> Router {
+    router(Arc::new(Shared { key: Some(key), ..Shared::over(Arc::clone(store)) }))
 }
 
 /// An error of the service, as AWS shows it.
@@ -170,6 +191,10 @@ impl Server {
 }
 
 impl Shared {
+    fn over(store: Arc<MemoryStore>) -> Self {
+        Self { store, on_rotate: None, key: None, calls: Mutex::default() }
+    }
+
     fn calls(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
         // A count is never left half-written, so a poisoned lock is as good as any.
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
@@ -181,7 +206,12 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Res
     let operation = operation(&head.headers);
     let counted = operation.unwrap_or("UnknownOperation");
     *shared.calls().entry(counted.to_owned()).or_default() += 1;
-    match answered(&shared, operation, body).await {
+    // Before anything of it is read.
+    let answer = match access::admitted(&head.headers, shared.key.as_ref()) {
+        Ok(()) => answered(&shared, operation, body).await,
+        Err(refusal) => Err(refusal),
+    };
+    match answer {
         Ok(body) => json_response(StatusCode::OK, None, &body),
         Err(refusal) => refusal.response(),
     }

@@ -56,6 +56,26 @@ impl Refusal {
         }
     }
 
+    pub(super) fn foreign_host() -> Self {
+        Self::Error {
+            status: StatusCode::FORBIDDEN,
+            name: "AccessDeniedException",
+            message: "This local Secrets Manager answers only requests whose Host is an address, localhost or \
+                      host.docker.internal."
+                .to_owned(),
+        }
+    }
+
+    pub(super) fn unknown_key() -> Self {
+        Self::Error {
+            status: StatusCode::FORBIDDEN,
+            name: "UnrecognizedClientException",
+            message: "The security token included in the request is invalid: this local Secrets Manager answers \
+                      only the function that it was started for."
+                .to_owned(),
+        }
+    }
+
     pub(super) fn response(self) -> Response {
         match self {
             Self::NoAnswer => Response::new(Body::from_stream(futures_util::stream::once(async {

@@ -45,7 +45,7 @@ async fn started(on_rotate: Option<Arc<dyn OnRotate>>) -> Server {
 async fn raw(server: &Server, target: &str, body: &str) -> Option<Reply> {
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     let request = format!(
-        "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-amz-target: {target}\r\n\
+        "POST / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx-amz-target: {target}\r\n\
          content-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );

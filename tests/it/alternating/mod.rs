@@ -4,6 +4,7 @@
 mod conformance;
 mod hostile;
 mod kills;
+mod laptop;
 mod ownership;
 mod rights;
 mod rotations;

@@ -135,7 +135,7 @@ impl Serving {
     async fn call(&self, operation: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
         let request = format!(
-            "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+            "POST / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
              x-amz-target: secretsmanager.{operation}\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );

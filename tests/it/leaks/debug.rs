@@ -174,6 +174,7 @@ fn command_line(source: &Source, printed: &mut Printed) {
     let sam = Sam {
         function: None,
         endpoint: "http://e".to_owned(),
+        access_key_id: source.text.clone(),
         environment: environment.clone(),
         arguments: Vec::new(),
     };
@@ -198,6 +199,7 @@ fn command_line(source: &Source, printed: &mut Printed) {
         rotator,
         listen: ([127, 0, 0, 1], 0).into(),
         secret: file.path.clone(),
+        arn: None,
         admin: None,
         environment,
         timeout,

@@ -47,6 +47,7 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
         "ids, labels, tags and times, which are in the log on purpose",
         &[
             "SecretId",
+            "SecretArn",
             "VersionId",
             "Select",
             "SecretDescription",

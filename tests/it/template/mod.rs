@@ -134,11 +134,92 @@ fn a_vpc_brings_its_permissions_and_only_if_asked_an_endpoint() {
     assert_eq!(endpoint["ServiceName"], "com.amazonaws.us-east-1.secretsmanager");
     // Without it the function would look for the service on the Internet all the same.
     assert_eq!(endpoint["PrivateDnsEnabled"], true);
-    let group = &asked["SecretsManagerEndpointGroup"]["Properties"]["SecurityGroupIngress"][0];
-    assert_eq!(
-        (&group["FromPort"], &group["SourceSecurityGroupId"]),
-        (&json!(443), &json!("sg-1"))
-    );
+}
+
+/// By the endpoint's private DNS nobody in the VPC has another way to Secrets Manager.
+#[test]
+fn the_endpoint_lets_in_the_functions_and_whoever_is_named_beside_them() {
+    let endpoint = [("VpcId", "vpc-1"), ("CreateSecretsManagerEndpoint", "true")];
+    let asked = [VPC, endpoint].concat();
+    let Some(alone) = template(&asked) else { return };
+    let admitted = |template: &resolve::Template| {
+        let group = template.resources()["SecretsManagerEndpointGroup"].clone();
+        let mut rows = group["Properties"]["SecurityGroupIngress"].as_array().unwrap().clone();
+        for row in &mut rows {
+            row.as_object_mut().unwrap().remove("Description").unwrap();
+        }
+        rows
+    };
+    let https = |who: &str, value: &str| json!({"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, who: value});
+    let functions = https("SourceSecurityGroupId", "sg-1");
+    assert_eq!(admitted(&alone), std::slice::from_ref(&functions));
+    let clients = ("EndpointClientCidr", "10.0.0.0/16");
+    let all = template(&[&asked[..], &[clients]].concat()).unwrap();
+    assert_eq!(admitted(&all), [functions, https("CidrIp", "10.0.0.0/16")]);
+    assert!(all.broken_rules().is_empty());
+    // Who is to be let in where there is nothing to be let in by, has misread something.
+    assert_eq!(template(&[clients]).unwrap().broken_rules(), ["EndpointHasClients"]);
+    assert_eq!(template(&endpoint[1..]).unwrap().broken_rules(), ["EndpointIsComplete"]);
+    assert!(template(&[]).unwrap().broken_rules().is_empty());
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_before_anything_is_deployed() {
+    let Some(template) = template(&[]) else { return };
+    for (parameter, right, wrong) in [
+        (
+            "EndpointClientCidr",
+            &["", "10.0.0.0/16", "0.0.0.0/0", "255.249.199.99/32", "192.168.1.128/25"][..],
+            &[
+                "10.0.0.0",
+                "10.0.0/16",
+                "10.0.0.0/33",
+                "256.0.0.0/8",
+                "10.0.0.0/16,10.1.0.0/16",
+                "01.0.0.0/8",
+                "10.0.0.0.0/16",
+                "10x0.0.0/16",
+                "fd00::/8",
+                "sg-1",
+                " 10.0.0.0/16",
+            ][..],
+        ),
+        ("UsernameCharacterLimit", &["", "16", "128"], &["0", "-1", "16.5", "sixteen", "1000"]),
+    ] {
+        // It must match the whole value. Source: AWS CloudFormation User Guide, "Parameters".
+        let pattern = template.definition(parameter)["AllowedPattern"].as_str().unwrap();
+        let pattern = regex_lite::Regex::new(&format!("^(?:{pattern})$")).unwrap();
+        assert!(right.iter().all(|value| pattern.is_match(value)), "{parameter} refuses too much");
+        for value in wrong {
+            assert!(!pattern.is_match(value), "{parameter} takes {value:?}");
+        }
+    }
+}
+
+#[test]
+fn each_engine_is_asked_a_question_of_its_own() {
+    let (mine, yours) = (("ProbeQuery", "SELECT 1"), ("MysqlProbeQuery", "SELECT 2"));
+    let limit = ("UsernameCharacterLimit", "16");
+    let Some(template) = template(&[mine, yours, limit]) else { return };
+    let resources = template.resources();
+    let variables = |id: &str| &resources[id]["Properties"]["Environment"]["Variables"];
+    assert_eq!(variables("RotatePostgres")["PROBE_QUERY"], mine.1);
+    assert_eq!(variables("RotateMysql")["PROBE_QUERY"], yours.1);
+    assert_eq!(variables("RotateMysql")["USERNAME_CHARACTER_LIMIT"], limit.1);
+}
+
+#[test]
+fn every_parameter_is_shown_in_one_group() {
+    let Some(template) = template(&[]) else { return };
+    let groups = template.groups().iter();
+    let mut shown: Vec<&str> = groups
+        .flat_map(|group| group["Parameters"].as_array().unwrap())
+        .map(|name| name.as_str().unwrap())
+        .collect();
+    shown.sort_unstable();
+    let mut all = template.parameters();
+    all.sort_unstable();
+    assert_eq!(shown, all);
 }
 
 #[test]

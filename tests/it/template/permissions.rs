@@ -133,12 +133,10 @@ fn a_permission_is_there_only_if_its_parameter_is() {
     let Some(plain) = with(&[]) else { return };
     let admin = "arn:aws:secretsmanager:us-east-1:111122223333:secret:admin-AbCdEf";
     let key = "arn:aws:kms:us-east-1:111122223333:key/one";
-    let role = "arn:aws:iam::444455556666:role/secrets";
     for (changed, action, resource) in [
         (&[("AdminSecretArns", admin)][..], "secretsmanager:GetSecretValue", json!([admin])),
         (&[("ApiAdminSecretArns", admin)][..], "secretsmanager:GetSecretValue", json!([admin])),
         (&[("KmsKeyArns", key)][..], "kms:Decrypt", json!([key])),
-        (&[("SecretsRoleArn", role)][..], "sts:AssumeRole", json!(role)),
         (&VPC[..], "ec2:CreateNetworkInterface", json!("*")),
     ] {
         let resources = with(changed).unwrap();

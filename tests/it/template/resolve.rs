@@ -55,6 +55,36 @@ impl Template {
         self.existing("Resources")
     }
 
+    /// The names of all parameters.
+    pub fn parameters(&self) -> Vec<&str> {
+        self.parameters.keys().map(String::as_str).collect()
+    }
+
+    /// What is written down of a parameter.
+    pub fn definition(&self, parameter: &str) -> &Value {
+        &self.document["Parameters"][parameter]
+    }
+
+    /// Each group of parameters, as the console shows them.
+    pub fn groups(&self) -> &Vec<Value> {
+        let interface = &self.document["Metadata"]["AWS::CloudFormation::Interface"];
+        interface["ParameterGroups"].as_array().unwrap()
+    }
+
+    /// Which of the template's rules these parameters break: a deployment would be refused.
+    pub fn broken_rules(&self) -> Vec<&str> {
+        let rules = self.document["Rules"].as_object().unwrap();
+        rules
+            .iter()
+            .filter(|(_, rule)| self.truth(&rule["RuleCondition"]))
+            .filter(|(_, rule)| {
+                let mut assertions = rule["Assertions"].as_array().unwrap().iter();
+                !assertions.all(|assertion| self.truth(&assertion["Assert"]))
+            })
+            .map(|(name, _)| name.as_str())
+            .collect()
+    }
+
     /// Every output whose condition holds.
     pub fn outputs(&self) -> Map<String, Value> {
         self.existing("Outputs")

@@ -82,7 +82,7 @@ pub async fn disturb(options: &Options, plan: &Plan, report: &mut Report<'_>) ->
     let mut target = None;
     let read_target = |value: &_| Target::of(value).map(|found| target = found);
     let secret = LocalSecret::open(&options.stage, read_target, report).await?;
-    let function = options.stage.function(secret.server());
+    let function = options.stage.function(&secret);
     let reset = plan.reset.as_ref();
     let sweep = Sweep { options, binary, secret: &secret, function: &function, target, reset };
     let held = sweep.all(plan, report).await?;

@@ -49,9 +49,9 @@ impl Sweep<'_> {
         };
         let detour = database.as_ref().zip(self.target.clone());
         let detour = detour.map(|(proxy, target)| Detour { target, port: proxy.port() });
-        let store = StoreProxy::start(self.secret.store(), Arc::clone(&watch), detour).await?;
-        let environment = &self.options.stage.environment;
-        let function = Function::new(self.binary, store.url(), environment, timeout);
+        let store = StoreProxy::start(self.secret, Arc::clone(&watch), detour).await?;
+        let variables = self.options.stage.variables(self.secret.key());
+        let function = Function::new(self.binary, store.url(), &variables, timeout);
         let event = events::step(step, self.secret.arn(), token.as_str());
         let invocation = function.invoke_killable(&event, killable).await;
         let invocation = invocation.map_err(|error| named(self.binary, &error))?;

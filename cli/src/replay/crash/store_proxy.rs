@@ -10,7 +10,6 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use fourstep::store::memory::MemoryStore;
 use fourstep::store::{StoreError, StoreErrorCode};
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
@@ -21,12 +20,13 @@ use super::address::Detour;
 use super::line::{Line, Lines};
 use super::points::{Disturbance, Kind, When};
 use super::watch::{Fate, Watch};
+use crate::replay::LocalSecret;
 use crate::serve;
 
 /// How long requests that are under way are waited for at the end. Their process is dead by then.
 const LAST_REQUESTS_TIME: Duration = Duration::from_secs(1);
 
-/// A local Secrets Manager for one invocation, over the store of all.
+/// A local Secrets Manager for one invocation, over the store of all and for the same access key id.
 pub(super) struct StoreProxy {
     url: String,
     stop: oneshot::Sender<()>,
@@ -41,14 +41,15 @@ struct Before {
 impl StoreProxy {
     /// Starts it. Whatever it hands out or takes in makes the detour, if there is one.
     pub(super) async fn start(
-        store: &Arc<MemoryStore>,
+        secret: &LocalSecret,
         watch: Arc<Watch>,
         detour: Option<Detour>,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let before = Arc::new(Before { watch, detour });
-        let router = serve::endpoint(store).layer(from_fn_with_state(before, pass));
+        let endpoint = serve::endpoint_for(secret.key().clone(), secret.store());
+        let router = endpoint.layer(from_fn_with_state(before, pass));
         let service = router.into_make_service_with_connect_info::<Line>();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = axum::serve(Lines(listener), service).with_graceful_shutdown(async {
