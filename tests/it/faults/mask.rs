@@ -15,8 +15,16 @@ impl<S: Site> Case<S> {
             .replace(self.token.as_str(), "TOKEN")
             .replace(server.host(), "HOST")
             .replace(&format!("HOST:{}", server.port()), "HOST:PORT")
-            // How a connection was closed is known only if the request went out before.
+            // A connection that is closed at once may be reset, if something was sent before that.
             .replace("be sent: Connection reset by peer (os error 104) (no", "be sent (no")
+            .replace(
+                "for TLS: Connection reset by peer (os error 104)",
+                "for TLS: the server closed it",
+            )
+            .replace(
+                "the login: Connection reset by peer (os error 104)",
+                "the login: the server closed it",
+            )
             // A pooler that knows already says it in other words.
             .replace(
                 "server login has been failing, try again later (server_login_retry)",
