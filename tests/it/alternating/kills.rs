@@ -111,7 +111,7 @@ async fn the_real_function_survives_a_kill_at_every_point_of_both_strategies() {
 #[tokio::test]
 async fn the_real_function_survives_a_kill_at_every_point_at_which_it_makes_the_second_user() {
     let servers = both_versions();
-    // A rotation waits more than it works.
-    let kills = servers.iter().map(|server| survives_kills(server, "alternating-users", true));
-    join_all(kills).await;
+    // The newest says for both: see above.
+    let Some(server) = servers.last() else { return };
+    survives_kills(server, "alternating-users", true).await;
 }
