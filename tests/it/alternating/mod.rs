@@ -1,5 +1,5 @@
 //! Two users that an admin keeps equal, on real PostgreSQL 15 and 18, by an admin that is no
-//! superuser and has what the README says it needs, and no more.
+//! superuser and has what docs/postgres-admin.md says it needs, and no more.
 
 mod conformance;
 mod hostile;
@@ -96,7 +96,7 @@ impl Shop {
         let shop = Self { server: server.clone(), stage, app, admin, owner, readers, databases };
         let value = Some(server.document(&shop.admin).to_string().as_str().into());
         shop.stage.store.create("admin", NewSecret { value, ..NewSecret::default() }).unwrap();
-        // What the README says that an admin needs.
+        // What docs/postgres-admin.md says that an admin needs.
         shop.arrange(
             "CREATE ROLE $owner; CREATE ROLE $readers;
              ALTER ROLE $admin CREATEROLE; GRANT $owner TO $admin",

@@ -86,7 +86,7 @@ async fn beyond_09_objects_that_either_user_makes_belong_to_both() {
         let setting = format!("{}={shared}", shop.app.name);
         shop.configure(&[("SHARED_OWNER", &setting)]);
         assert!(shop.refusal().await.contains("plan"));
-        // What the admin needs to move objects: as the README says.
+        // What the admin needs to move objects: as docs/shared-owner.md says.
         if server.version().await < 15 {
             panic!("these scripts were tried from version 15 on");
         }
