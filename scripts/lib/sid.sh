@@ -70,9 +70,8 @@ jammy_find() {
 }
 
 jammy_install() {
-    # Both folders may have been made at different times, on a machine that has changed since.
+    # The other folder may have been made on another day, before this machine was.
     command -v debootstrap >/dev/null || install_packages debootstrap || return
-    chroot "$SID" apt-get update -qq || return
     sid_add ubuntu-keyring || return
     debootstrap --variant=minbase --include=mysql-server-core-8.0,mysql-client-core-8.0 \
         --keyring="$SID/usr/share/keyrings/ubuntu-archive-keyring.gpg" \
