@@ -38,19 +38,23 @@ impl<V: Updater> UpdatedKey<V> {
         Some(document.into())
     }
 
-    /// Asks about a secret until it is let in or the vendor should have learnt of it, but no more
-    /// than so often: some vendors lock an account for it.
-    async fn ask(&self, secret: &Secret, most: usize, turn: &Turn) -> Result<Verdict, Error> {
-        let mut pauses = spread(self.vendor.propagation(), most);
-        loop {
-            match self.vendor.verify(secret, turn).await? {
-                Verdict::Accepted => return Ok(Verdict::Accepted),
-                Verdict::Rejected(why) => match pauses.next() {
-                    Some(pause) if wait(pause, turn).await => {}
-                    _ => return Ok(Verdict::Rejected(why)),
-                },
-            }
+    /// Asks again about a secret that was refused, until it is let in or the vendor should have learnt
+    /// of it, but no more than so often: some vendors lock an account for it. The last answer.
+    async fn again(
+        &self,
+        secret: &Secret,
+        mut verdict: Verdict,
+        questions: usize,
+        turn: &Turn,
+    ) -> Result<Verdict, Error> {
+        let mut pauses = spread(self.vendor.propagation(), questions);
+        while verdict != Verdict::Accepted
+            && let Some(pause) = pauses.next()
+            && wait(pause, turn).await
+        {
+            verdict = self.vendor.verify(secret, turn).await?;
         }
+        Ok(verdict)
     }
 }
 
@@ -125,7 +129,8 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
             Update::Refused(why) => return change.refused(why, current).await,
             Update::Stale => {}
         }
-        if self.vendor.verify(pending, turn).await? == Verdict::Accepted {
+        let asked = self.vendor.verify(pending, turn).await?;
+        if asked == Verdict::Accepted {
             return Ok(Applied::Already("the pending value works already".into()));
         }
         let mut older: Vec<_> = versions.previous().await?.into_iter().collect();
@@ -147,13 +152,8 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
         }
         // One question more than there are pauses, and the first of them was asked above.
         let left = (self.vendor.attempts() + 1).saturating_sub(tried.len());
-        let mut pauses = spread(self.vendor.propagation(), left);
-        while let Some(pause) = pauses.next()
-            && wait(pause, turn).await
-        {
-            if self.vendor.verify(pending, turn).await? == Verdict::Accepted {
-                return Ok(Applied::Already("the pending value works already".into()));
-            }
+        if self.again(pending, asked, left, turn).await? == Verdict::Accepted {
+            return Ok(Applied::Already("the pending value works already".into()));
         }
         Err(Error::new(ErrorKind::Rejected, "cannot set the new value").caused_by(format!(
             "the values of {} versions were tried and refused; nothing was changed",
@@ -162,7 +162,8 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
     }
 
     async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
-        self.ask(secret, self.vendor.attempts(), turn).await
+        let asked = self.vendor.verify(secret, turn).await?;
+        self.again(secret, asked, self.vendor.attempts(), turn).await
     }
 
     async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
@@ -183,6 +184,7 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
         }
         Ok(findings)
     }
+
     async fn plan(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<String>, Error> {
         super::plan::of_update(&self.vendor, subject, turn).await
     }
