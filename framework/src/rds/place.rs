@@ -62,14 +62,15 @@ pub(crate) async fn managed_by(
 
 /// Whether two hosts of different names are the same database, or one a copy of the other that
 /// follows it: a cluster and its endpoints and members, an instance and its read replicas. Hosts
-/// that are not RDS's are not asked about.
+/// that are not RDS's are not asked about. The user's port must be the one that RDS gives for its
+/// host.
 ///
 /// # Errors
 /// Those of the API.
 pub(crate) async fn same_database(
     rds: &dyn Rds,
     admin: &str,
-    user: &str,
+    (user, port): (&str, u16),
     turn: &Turn,
 ) -> Result<bool, Error> {
     if !(is_of_rds(admin) && is_of_rds(user)) {
@@ -81,13 +82,14 @@ pub(crate) async fn same_database(
         Some(_) => None,
         None => cluster_at(rds, admin, turn).await?,
     };
-    if cluster.as_ref().is_some_and(|cluster| cluster.is_at(user)) {
-        return Ok(true);
+    if let Some(cluster) = cluster.as_ref().filter(|cluster| cluster.is_at(user)) {
+        return Ok(cluster.port == Some(port));
     }
     if source.is_none() && cluster.is_none() {
         return Ok(false);
     }
-    let Some(copy) = instance_at(rds, user, turn).await? else { return Ok(false) };
+    let copy = instance_at(rds, user, turn).await?;
+    let Some(copy) = copy.filter(|copy| copy.port == Some(port)) else { return Ok(false) };
     let of_cluster = cluster.is_some_and(|Cluster { id, .. }| {
         [&copy.cluster, &copy.source_cluster].into_iter().any(|one| one.as_ref() == Some(&id))
     });

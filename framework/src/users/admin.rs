@@ -1,8 +1,10 @@
 //! The admin of a secret: who it is, and that its database is the user's.
 
+mod hosts;
+
 use std::sync::Arc;
 
-use crate::config::{Environment, refused};
+use crate::config::Environment;
 use crate::error::{Error, ErrorKind};
 use crate::ids::SecretId;
 use crate::net::same_host;
@@ -10,20 +12,19 @@ use crate::rds::{self, Rds};
 use crate::rotator::OtherSecrets;
 use crate::secret::{Document, Secret, malformed};
 use crate::turn::Turn;
-use crate::users::pair::{barred, words};
+use crate::users::pair::barred;
 use crate::users::{Dialect, Login};
+
+use hosts::{SAME_HOSTS, SameHosts};
 
 /// The field that names the admin's secret. Source: AWS Secrets Manager User Guide, "JSON structure
 /// of database secrets".
 const FIELD: &str = "masterarn";
 
-const SAME_HOSTS: &str = "SAME_DATABASE_HOSTS";
-
 /// How admins are found.
 #[derive(Debug)]
 pub(super) struct Admins {
-    /// Names of one database each.
-    same_hosts: Vec<Vec<String>>,
+    same_hosts: SameHosts,
     rds: Arc<dyn Rds>,
 }
 
@@ -37,27 +38,12 @@ pub(super) struct Admin {
 }
 
 impl Admins {
-    /// Reads `SAME_DATABASE_HOSTS`: names of one database joined by `=`, databases separated by
-    /// commas, as `db.example=db-reader.example=10.0.0.7,other.example:5432=other.example:6432`. A
-    /// name without a port stands for all of the host's.
+    /// Reads `SAME_DATABASE_HOSTS`.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
     pub(super) fn read(environment: &Environment) -> Result<Self, Error> {
-        let mut same_hosts: Vec<Vec<String>> = Vec::new();
-        for group in words(environment, SAME_HOSTS)? {
-            let hosts: Vec<String> = group.split('=').map(|host| host.trim().to_owned()).collect();
-            if hosts.len() < 2 || hosts.iter().any(String::is_empty) {
-                let what = "must list names of one database joined by =, as host=host";
-                return Err(refused(SAME_HOSTS, what));
-            }
-            if hosts.iter().any(|host| same_hosts.iter().any(|group| has(group, host))) {
-                let what = "names a host twice; join all names of one database, as a=b=c";
-                return Err(refused(SAME_HOSTS, what));
-            }
-            same_hosts.push(hosts);
-        }
-        Ok(Self { same_hosts, rds: rds::of(environment)? })
+        Ok(Self { same_hosts: SameHosts::read(environment)?, rds: rds::of(environment)? })
     }
 
     /// The same with another RDS API: for tests.
@@ -134,28 +120,24 @@ impl Admins {
     /// The admin would change an account of the same name on another database. Another port of one
     /// host may be a pooler in front of the server, or another server: only its owner knows.
     async fn check_place(&self, admin: &Admin, user: &Login, turn: &Turn) -> Result<(), Error> {
-        let is_of = |group: &Vec<String>, login| group.iter().any(|one| names(one, login));
-        let both = |group: &Vec<String>| is_of(group, &admin.login) && is_of(group, user);
-        let (one, other) = (&admin.login.host, &user.host);
-        if self.same_hosts.iter().any(both) {
+        let (one, other) = (&admin.login, user);
+        if self.same_hosts.join(one, other) {
             return Ok(());
         }
-        if same_host(one, other) {
-            return match admin.login.port == user.port {
+        if same_host(&one.host, &other.host) {
+            return match one.port == other.port {
                 true => Ok(()),
-                false => Err(other_port(admin, user)),
+                false => Err(elsewhere(admin, user)),
             };
         }
-        let same = rds::same_database(&*self.rds, one, other, turn).await;
-        let (one, other) = (one.escape_debug(), other.escape_debug());
-        if same.map_err(|error| error.while_doing(format!("cannot compare {one} with {other}")))? {
-            return Ok(());
+        let same = rds::same_database(&*self.rds, &one.host, (&other.host, other.port), turn).await;
+        let (one, other) = (one.host.escape_debug(), other.host.escape_debug());
+        match same
+            .map_err(|error| error.while_doing(format!("cannot compare {one} with {other}")))?
+        {
+            true => Ok(()),
+            false => Err(elsewhere(admin, user)),
         }
-        let what = format!("{} is of {one}, but the user is on {other}", about(&admin.secret));
-        Err(Error::new(ErrorKind::Mismatch, what).caused_by(format!(
-            "nothing was changed; if both are names of one database, list them in {SAME_HOSTS}, \
-             as {one}={other}; if not, correct {FIELD}"
-        )))
     }
 }
 
@@ -187,26 +169,22 @@ fn about(secret: &SecretId) -> String {
     format!("the admin secret {secret} of {FIELD}")
 }
 
-fn has(group: &[String], host: &str) -> bool {
-    group.iter().any(|one| same_host(one, host))
-}
-
-/// Whether a name of `SAME_DATABASE_HOSTS`, a host or `host:port`, is that of a login's server.
-fn names(name: &str, login: &Login) -> bool {
-    // More than one colon stands in an address alone.
-    let parts = name.rsplit_once(':').filter(|(host, _)| !host.contains(':'));
-    match parts.and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?))) {
-        Some((host, port)) => same_host(host, &login.host) && port == login.port,
-        None => same_host(name, &login.host),
-    }
-}
-
-fn other_port(admin: &Admin, user: &Login) -> Error {
-    let (one, other) = (admin.login.server(), user.server());
+/// The refusal of an admin of another server, and how to say that it is none.
+fn elsewhere(admin: &Admin, user: &Login) -> Error {
+    let (one, other) = (&admin.login, user);
+    let both = match same_host(&one.host, &other.host) {
+        true => "both ports lead to one server, as by a pooler",
+        false => "both are names of one database",
+    };
+    // A name without a port means the admin's.
+    let (one, other) = match one.port == other.port {
+        true => (one.host.escape_debug().to_string(), other.host.escape_debug().to_string()),
+        false => (one.server(), other.server()),
+    };
     let what = format!("{} is of {one}, but the user is on {other}", about(&admin.secret));
     Error::new(ErrorKind::Mismatch, what).caused_by(format!(
-        "nothing was changed; if both ports lead to one server, as by a pooler, list them in \
-         {SAME_HOSTS}, as {one}={other}; if not, correct {FIELD}"
+        "nothing was changed; if {both}, list them in {SAME_HOSTS}, as {one}={other}; if not, \
+         correct {FIELD}"
     ))
 }
 

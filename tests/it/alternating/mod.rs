@@ -5,6 +5,7 @@ mod conformance;
 mod hostile;
 mod kills;
 mod laptop;
+mod listeners;
 mod ownership;
 mod rights;
 mod rotations;

@@ -99,8 +99,11 @@ async fn parity_39_replicas_reader_endpoints_and_members_are_the_same_database()
         ("nobody.", "db.", false),
     ] {
         let (one, other) = (format!("{admin}{ZONE}"), format!("{user}{ZONE}"));
-        let found = same_database(&account, &one, &other, &turn).await.unwrap();
+        let port = if user.to_ascii_lowercase().contains(".cluster-") { 5433 } else { 5432 };
+        let found = same_database(&account, &one, (&other, port), &turn).await.unwrap();
         assert_eq!(found, same, "{admin} {user}");
+        // RDS listens nowhere else.
+        assert!(!same_database(&account, &one, (&other, 6432), &turn).await.unwrap());
     }
 }
 
@@ -109,12 +112,17 @@ async fn a_name_proves_nothing_and_a_host_elsewhere_is_not_asked_about() {
     let (account, turn) = (account(), turn());
     // The names begin as the instances' do, and are of another Region, or another account.
     let copy = "copy.xyz.eu-west-1.rds.amazonaws.com";
-    assert!(!same_database(&account, &format!("db.{ZONE}"), copy, &turn).await.unwrap());
+    let same = async |admin: &str, user: &str| {
+        let admin = format!("{admin}.{ZONE}");
+        same_database(&account, &admin, (user, 5432), &turn).await.unwrap()
+    };
+    assert!(!same("db", copy).await);
     let db = "db.xyz.eu-west-1.rds.amazonaws.com";
-    assert!(!same_database(&account, db, &format!("copy.{ZONE}"), &turn).await.unwrap());
+    let user = format!("copy.{ZONE}");
+    assert!(!same_database(&account, db, (&user, 5432), &turn).await.unwrap());
     account.asked.lock().unwrap().clear();
     for user in ["copy.example", "10.0.0.7", "localhost", ""] {
-        assert!(!same_database(&account, &format!("db.{ZONE}"), user, &turn).await.unwrap());
+        assert!(!same("db", user).await);
     }
     assert!(account.asked.lock().unwrap().is_empty());
 }

@@ -20,19 +20,20 @@ const DIALECT: Dialect = Dialect {
     most_older_logins: 8,
 };
 
-/// The user's secret, on this host.
-fn user(host: &str) -> Secret {
-    let document = json!({
-        "engine": "postgres", "host": host, "username": "app", "password": "p", "dbname": "orders",
-        "masterarn": "the-admins", "port": if host.starts_with("sea.") { 5433 } else { 5432 },
-    });
-    Secret::decode(&document.to_string().into())
+/// The place of a user on this host.
+fn user(host: &str) -> Value {
+    json!({"host": host, "port": if host.starts_with("sea.") { 5433 } else { 5432 }})
 }
 
 /// The admin of a user on `host`, where the admin's secret is this, has these tags, and so many
 /// names of one database are known.
-async fn admin_of(
-    host: &str,
+async fn admin_of(host: &str, admin: (Value, &[(&str, &str)]), same: &str) -> Result<Login, Error> {
+    admin_for(user(host), admin, same).await
+}
+
+/// The same for a user at this host and port.
+async fn admin_for(
+    place: Value,
     (value, tags): (Value, &[(&str, &str)]),
     same: &str,
 ) -> Result<Login, Error> {
@@ -44,7 +45,12 @@ async fn admin_of(
     let turn = Turn::new(Deadline::after(Duration::from_secs(9)));
     let secret = SecretId::parse("the-users").unwrap();
     let calls = Calls::new(&store, &secret, &turn);
-    let current = Current::new(VersionId::from_store("v"), user(host));
+    let document = json!({
+        "engine": "postgres", "host": place["host"], "port": place["port"], "username": "app",
+        "password": "p", "dbname": "orders", "masterarn": "the-admins",
+    });
+    let user = Secret::decode(&document.to_string().into());
+    let current = Current::new(VersionId::from_store("v"), user);
     let description = SecretDescription::default();
     let subject = Subject { calls: &calls, current: &current, description: &description };
     let settings = Environment::from([(SAME_HOSTS, same)]);
@@ -84,6 +90,66 @@ async fn an_admin_of_another_database_is_refused_with_the_way_out() {
     admin_of("db.example", admin("other.example"), apart).await.unwrap_err();
 }
 
+/// Whoever writes the secret can start a server at another port of a listed host, which lets anybody
+/// in, and have it prove an account of the admin's server.
+#[tokio::test]
+async fn rule_18_a_name_without_a_port_means_the_admins_own_port() {
+    let at = |(host, port): (&str, u16)| {
+        let (mut document, tags) = admin(host);
+        document["port"] = json!(port);
+        (document, tags)
+    };
+    let (db, alias) = (("db.example", 5432), ("Alias.Example.", 5432));
+    let (pooler, listener) = (("db.example", 6432), ("alias.example", 6666));
+    for (same, one, other, joined) in [
+        ("db.example=alias.example", db, alias, true),
+        ("DB.example.=ALIAS.example", db, alias, true),
+        ("db.example=alias.example", db, listener, false),
+        ("db.example=alias.example", db, pooler, false),
+        ("db.example=alias.example", db, ("alias.example", 6432), false),
+        // The admin's port, wherever that is.
+        ("db.example=alias.example", pooler, ("alias.example", 6432), true),
+        ("db.example=alias.example", pooler, alias, false),
+        // A port that is listed counts, and no other.
+        ("db.example=db.example:6432", db, pooler, true),
+        ("db.example=DB.example.:6432", db, pooler, true),
+        ("db.example=db.example:6432", db, ("db.example", 7000), false),
+        ("db.example=db.example:6432", pooler, db, false),
+        ("db.example=alias.example=db.example:6432", db, pooler, true),
+        ("db.example=alias.example=db.example:6432", db, listener, false),
+        ("db.example=alias.example:6666", db, listener, true),
+        ("db.example:5432=alias.example:5432", db, alias, true),
+        ("db.example:5432=alias.example", db, alias, true),
+        ("db.example:5432=alias.example", db, listener, false),
+        ("db.example=db.example:5432=alias.example", db, alias, true),
+        ("db.example=db.example:5432=alias.example", db, listener, false),
+        // Two groups of one host, without and with the admin's port, are not one.
+        ("db.example=alias.example,db.example:5432=x", db, alias, true),
+        ("db.example=x,db.example:5432=alias.example:6666", db, listener, true),
+        ("db.example=x,db.example:5432=alias.example", db, listener, false),
+        ("db.example=x,db.example:6432=alias.example", db, alias, false),
+        ("db.example=::1", db, ("::1", 5432), true),
+        ("db.example=[::1]", db, ("::1", 5432), true),
+        ("db.example=[::1]:5432", db, ("::1", 5432), true),
+        ("[FE80::A]=db.example", ("fe80::a", 5432), db, true),
+        ("db.example=::1", db, ("::1", 6432), false),
+        ("db.example=[::1]", db, ("::1", 6432), false),
+        ("db.example=[::1]:6432", db, ("::1", 6432), true),
+        ("db.example=::1:6432", db, ("::1", 6432), false),
+    ] {
+        let found = admin_for(at(other).0, at(one), same).await;
+        assert_eq!(found.is_ok(), joined, "{same}: {one:?} and {other:?}");
+        let Err(error) = found else { continue };
+        assert_eq!(error.kind(), ErrorKind::Mismatch, "{same}: {one:?} and {other:?}");
+        // What the message says to list is enough.
+        let text = error.to_string();
+        let (_, listed) = text.split_once("SAME_DATABASE_HOSTS, as ").unwrap();
+        let (listed, _) = listed.split_once(';').unwrap();
+        let found = admin_for(at(other).0, at(one), listed).await;
+        found.unwrap_or_else(|error| panic!("{listed}: {error}"));
+    }
+}
+
 /// Two servers of one host would be two databases: whoever writes the secret could have the admin of
 /// one change what the proof was about at the other.
 #[tokio::test]
@@ -101,7 +167,24 @@ async fn rule_08_another_port_is_another_server_unless_its_owner_says_otherwise(
 
 #[tokio::test]
 async fn a_list_of_hosts_that_cannot_be_read_is_refused_by_name() {
-    for same in ["a", "a=", "=a", "a=b,c", "a=b,B.=c", "a==b"] {
+    for same in [
+        "a",
+        "a=",
+        "=a",
+        "a=b,c",
+        "a=b,B.=c",
+        "a==b",
+        "a=b,c=B.",
+        "a=b:1,c=B.:1",
+        "a=b:",
+        "a=b:x",
+        "a=b:0",
+        "a=b:65536",
+        "a=[::1",
+        "a=[::1]5432",
+        "a=[]",
+        "a=:5432",
+    ] {
         let error = admin_of("a", admin("a"), same).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Malformed, "{same}");
         assert!(error.to_string().contains(SAME_HOSTS), "{error}");

@@ -5,7 +5,7 @@ use fourstep::{ErrorKind, Step};
 use serde_json::json;
 
 use super::Shop;
-use crate::support::mysql::{mysql, servers};
+use crate::support::mysql::{engines, mysql, mysqls, servers};
 
 const BY_ADMIN: (&str, &str) = ("ROTATION_STRATEGY", "single-user-by-admin");
 
@@ -43,6 +43,41 @@ async fn rule_08_neither_the_admin_nor_another_admin_is_reset() {
         let error = shop.refusal().await;
         assert!(error.contains("admin"), "{error}");
         assert!(server.logs_in(&shop.admin.name, &shop.admin.password).await);
+    }
+}
+
+/// Whoever may write the secret names there a server of its own at another port of the host, which
+/// knows the victim's name with a made-up password.
+#[tokio::test]
+async fn rule_18_a_server_at_another_port_of_a_listed_host_proves_no_user() {
+    let Some(theirs) = mysqls().pop() else { return };
+    for server in engines() {
+        for strategy in [BY_ADMIN, ("ROTATION_STRATEGY", "alternating-users")] {
+            let mut shop = Shop::bare(&server, "victim", &[]).await;
+            let same = format!("{}=alias.example", server.host);
+            shop.configure(&[strategy, ("SAME_DATABASE_HOSTS", &same)]);
+            let before = shop.stage.document(AWSCURRENT);
+            let mut document = before.clone();
+            document["port"] = json!(theirs.port);
+            document["password"] = json!("made-up-1!");
+            document["ssl"] = json!(false);
+            let make = format!(
+                "CREATE USER '{}'@'127.%' IDENTIFIED WITH mysql_native_password BY 'made-up-1!';",
+                shop.app.name
+            );
+            theirs.arrange(&make).await;
+            shop.stage.put_current(&document);
+            let error = shop.refusal().await;
+            let listed = format!("as {0}:{1}={0}:{2}", server.host, server.port, theirs.port);
+            assert!(error.contains("SAME_DATABASE_HOSTS") && error.contains(&listed), "{error}");
+            assert!(shop.logs_in(&before).await, "{strategy:?}");
+            let clone = shop.clone_name();
+            let made = format!("SELECT COUNT(*) FROM mysql.user WHERE User = '{clone}'");
+            assert_eq!(server.arrange(&made).await.trim(), "0", "{strategy:?}");
+            shop.stage.put_current(&before);
+            let document = shop.rotate().await;
+            assert!(shop.logs_in(&document).await, "{strategy:?}");
+        }
     }
 }
 
