@@ -193,7 +193,7 @@ mod tests {
             peak resident memory                                     8.20 MB     3.00 MB     8.20 MB  ok   ≤ 10 MB
             binary                                                   5.12 MB     1.29 MB              ok   ≤ 7 MB
             zip                                                      2.43 MB     0.60 MB              ok   ≤ 3.2 MB
-            Secrets Manager calls of a rotation                           13                      14  ok   ≤ 13
+            Secrets Manager calls of a rotation                           14                      14  ok   ≤ 14
             the same, in sequence in setSecret                             3                       3  ok   ≤ 3
             the same, in sequence in any other step                        2                       2  ok   ≤ 2
             database connections of a rotation                             2                       3  ok   2
@@ -216,7 +216,7 @@ mod tests {
             | peak resident memory | 8.20 MB | 3.00 MB | ≤ 10 MB |
             | binary | 5.12 MB | 1.29 MB | ≤ 7 MB |
             | zip | 2.43 MB | 0.60 MB | ≤ 3.2 MB |
-            | Secrets Manager calls of a rotation | 13 |  | ≤ 13 |
+            | Secrets Manager calls of a rotation | 14 |  | ≤ 14 |
             | the same, in sequence in setSecret | 3 |  | ≤ 3 |
             | the same, in sequence in any other step | 2 |  | ≤ 2 |
             | database connections of a rotation | 2 |  | 2 |

@@ -77,7 +77,7 @@ pub(crate) struct ServeArguments {
 pub(crate) struct ReplayArguments {
     #[command(flatten)]
     pub(crate) stage: StageArguments,
-    /// Deliver only this step; may be repeated, in any order. Default: all four.
+    /// Deliver only this step; may be repeated, delivered in the order given. Default: all four.
     #[arg(long = "step", value_name = "STEP", value_parser = step)]
     pub(crate) steps: Vec<Step>,
     /// Deliver every step twice, as Secrets Manager may.

@@ -12,6 +12,8 @@ use crate::step::Step;
 use crate::store::{AWSCURRENT, Calls, SecretDescription, SecretStore, StoreErrorCode};
 use crate::turn::Turn;
 
+const ALREADY: &str = "this version is AWSCURRENT already";
+
 /// What a step did, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
@@ -105,7 +107,7 @@ impl Work<'_> {
             join!(self.calls.describe(), self.calls.current(), self.calls.pending(token));
         let description = description?;
         if decide(&description, token)? == Decision::AlreadyCurrent {
-            return Ok(nothing("this version is AWSCURRENT already"));
+            return Ok(nothing(ALREADY));
         }
         if pending?.is_some() {
             return Ok(nothing("a value is stored under this token already; it is kept"));
@@ -169,7 +171,7 @@ impl Work<'_> {
             join!(self.calls.describe(), self.calls.current(), self.calls.pending_stored(token));
         let description = description?;
         if decide(&description, token)? == Decision::AlreadyCurrent {
-            return Ok(nothing("this version is AWSCURRENT already"));
+            return Ok(nothing(ALREADY));
         }
         let current = fresh(&description, current?)?;
         let pending = pending.map_err(|error| self.clearing(error))?;
@@ -210,7 +212,7 @@ impl Work<'_> {
             join!(self.calls.describe(), self.calls.current(), self.calls.pending_stored(token));
         let description = description?;
         if decide(&description, token)? == Decision::AlreadyCurrent {
-            return Ok(nothing("this version is AWSCURRENT already"));
+            return Ok(nothing(ALREADY));
         }
         let pending = pending.map_err(|error| self.clearing(error))?;
         let rehearsal = current.as_ref().is_ok_and(|current| current.secret() == pending.secret());
@@ -257,15 +259,20 @@ impl Work<'_> {
             .fold(first, |all, next| all.caused_by(format!("and then {}: {next}", next.kind()))))
     }
 
-    /// Promotes the pending version with one call, then retires what is no longer kept.
+    /// Promotes the pending version with one call, then retires what is no longer kept. A version
+    /// without a value is never promoted: applications would find nothing. A value does not change
+    /// once it is stored, so it is read while the labels are.
     async fn finish(&self) -> Result<Outcome, Error> {
         let token = &self.event.token;
-        let description = self.calls.describe().await?;
+        let (description, pending) = join!(self.calls.describe(), self.calls.promotable(token));
+        let description = description?;
         let (outcome, description) = match decide(&description, token)? {
-            Decision::AlreadyCurrent => {
-                (nothing("this version is AWSCURRENT already"), description)
+            Decision::AlreadyCurrent => (nothing(ALREADY), description),
+            Decision::Proceed => {
+                let stored = self.calls.to_promote(token, pending).await;
+                stored.map_err(|error| self.clearing(error))?;
+                self.promote(description).await?
             }
-            Decision::Proceed => self.promote(description).await?,
         };
         let keep = Keep { calls: self.calls, description, promoted: token };
         self.rotator.retire(&keep, self.turn).await?;

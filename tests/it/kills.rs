@@ -265,7 +265,7 @@ async fn a_secret_without_a_host_is_watched_at_secrets_manager_only() {
     let output = careless(&toy, &document, "none", &["--crash", "16"]).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     let counted = lines(&output).into_iter().find(|line| line["event"] == "counted").unwrap();
-    assert_eq!(counted["points"], json!(26), "the calls of a healthy rotation, 13");
+    assert_eq!(counted["points"], json!(28), "the calls of a healthy rotation, 14");
     assert_eq!(name(&points(&output)[0]), "setSecret store DescribeSecret #2 after");
 }
 

@@ -119,6 +119,30 @@ async fn every_step_twice_succeeds() {
 }
 
 #[tokio::test]
+async fn steps_before_createsecret_fail_and_the_table_says_why() {
+    let Some(server) = server() else { return };
+    let user = server.user("early").await;
+    for step in ["setSecret", "testSecret", "finishSecret"] {
+        let file = file_of(&server, &user);
+        let output = replay(&file, &["--step", step]).await;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        for words in ["failed", "error type: NotFound", "has no value yet", "AWSCURRENT"] {
+            assert!(text.contains(words), "{step}: {words}: {text}");
+        }
+        assert!(text.contains("A stored password logs in"), "{step}: {text}");
+        assert_eq!(password(&file), user.password);
+    }
+    // Nobody set what it promotes, and the report says so.
+    let file = file_of(&server, &user);
+    let output = replay(&file, &["--step", "createSecret", "--step", "finishSecret"]).await;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("did not end with an AWSCURRENT that logs in"), "{text}");
+    assert_eq!(password(&file), user.password);
+    assert!(server.logs_in(&user.name, &user.password).await);
+}
+
+#[tokio::test]
 async fn a_test_of_the_configuration_changes_nothing() {
     let Some(server) = server() else { return };
     let user = server.user("rehearse").await;

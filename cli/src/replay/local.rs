@@ -8,7 +8,7 @@ use std::sync::Arc;
 use fourstep::store::memory::{
     MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel, SecretValue,
 };
-use fourstep::store::{AWSCURRENT, AWSPREVIOUS, Select, StoreError};
+use fourstep::store::{AWSCURRENT, AWSPREVIOUS, Select, StoreError, StoreErrorCode};
 use fourstep::{Secret, SecretId, SecretString, VersionId};
 use serde_json::Value;
 
@@ -124,8 +124,12 @@ impl LocalSecret {
     /// After finishSecret: the new current value goes into the file if it logs in, and only then
     /// the journal goes. What logs in besides, another account's password for one, stays in it.
     pub(super) fn settle(&self, after: &Invocation) -> io::Result<bool> {
-        let read = self.store.get(&self.secret, Select::Label(AWSCURRENT));
-        let current = text(read.map_err(io::Error::other)?.value)?;
+        let current = match self.store.get(&self.secret, Select::Label(AWSCURRENT)) {
+            Ok(read) => text(read.value)?,
+            // The function promoted a version without a value, as the report shows.
+            Err(error) if error.code == StoreErrorCode::NotFound => return Ok(false),
+            Err(error) => return Err(io::Error::other(error)),
+        };
         let (mut current_accepted, mut kept) = (false, Vec::new());
         for version in versions(after).into_iter().filter(|version| version.accepted) {
             if version.has(AWSCURRENT) {

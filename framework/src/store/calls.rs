@@ -69,23 +69,49 @@ impl<'a> Calls<'a> {
 
     /// AWSPENDING under this token, once.
     pub(crate) async fn pending(&self, token: &VersionId) -> Result<Option<Pending>, Error> {
-        let select = Select::VersionWithLabel(token, AWSPENDING);
-        let read = found(self.get("AWSPENDING", select).await)?;
-        Ok(read.map(|(version, secret)| Pending::new(version, secret)))
+        self.under_token(Select::VersionWithLabel(token, AWSPENDING)).await
     }
 
     /// AWSPENDING under this token, waited for briefly if it cannot be found yet.
     pub(crate) async fn pending_stored(&self, token: &VersionId) -> Result<Pending, Error> {
+        match self.pending(token).await? {
+            Some(pending) => Ok(pending),
+            None => self.waited(token, Select::VersionWithLabel(token, AWSPENDING)).await,
+        }
+    }
+
+    /// What is stored under this token, whatever its labels are by now: another run of finishSecret
+    /// may have moved them. Once.
+    pub(crate) async fn promotable(&self, token: &VersionId) -> Result<Option<Pending>, Error> {
+        self.under_token(Select::Version(token)).await
+    }
+
+    /// What was `read` so, waited for briefly if it cannot be found yet.
+    pub(crate) async fn to_promote(
+        &self,
+        token: &VersionId,
+        read: Result<Option<Pending>, Error>,
+    ) -> Result<Pending, Error> {
+        match read? {
+            Some(pending) => Ok(pending),
+            None => self.waited(token, Select::Version(token)).await,
+        }
+    }
+
+    async fn under_token(&self, select: Select<'_>) -> Result<Option<Pending>, Error> {
+        let read = found(self.get("AWSPENDING", select).await)?;
+        Ok(read.map(|(version, secret)| Pending::new(version, secret)))
+    }
+
+    async fn waited(&self, token: &VersionId, select: Select<'_>) -> Result<Pending, Error> {
         for pause in PENDING_PAUSES {
-            if let Some(pending) = self.pending(token).await? {
+            tokio::time::sleep(pause.min(self.turn.deadline().remaining())).await;
+            if let Some(pending) = self.under_token(select).await? {
                 return Ok(pending);
             }
-            tokio::time::sleep(pause.min(self.turn.deadline().remaining())).await;
         }
-        self.pending(token).await?.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("version {token} has no value"))
-                .caused_by("createSecret has not stored one, or it cannot be read yet; retry")
-        })
+        Err(Error::new(ErrorKind::NotFound, format!("version {token} has no value"))
+            .caused_by("createSecret has not stored one, or it cannot be read yet; retry"))
     }
 
     /// AWSPREVIOUS, by the version id the description names.

@@ -17,7 +17,7 @@
 //! A *call* is one request to Secrets Manager or to the remote. At every call the process may be
 //! killed before it or after it took effect, the call may be refused, or its answer lost, or
 //! repeated by the SDK; after a failure the service starts again at createSecret with the same token,
-//! and a new process. Besides: every step twice; two containers racing one step, interleaved at every
+//! and a new process. Besides: every step twice; steps delivered by hand before createSecret; two containers racing one step, interleaved at every
 //! call; a container that stands still before any call and wakes up at any later one, its rotation
 //! finished or cancelled and the next one under way meanwhile, so that its step is delivered late; a
 //! rotation cancelled at any moment, twice in a row; AWSCURRENT edited or rolled back by a person

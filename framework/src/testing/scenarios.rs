@@ -39,6 +39,8 @@ pub(super) enum Scenario {
     StaleAfterEdit { faults: u32 },
     /// Two rotations in a row are cancelled, each at any moment.
     CancelledTwice,
+    /// Somebody delivers steps of a rotation by hand before its createSecret, in any order.
+    Early,
 }
 
 impl Scenario {
@@ -132,6 +134,21 @@ impl Scenario {
                 world.disturbed = false;
                 faulty(world, Menu::StaleReads, faults);
                 world.whole(1).await?;
+                settle(world).await
+            }
+            Self::Early => {
+                world.whole(1).await?;
+                let token = world.begin()?;
+                let mut steps = vec![Step::Set, Step::Test, Step::Finish];
+                while !steps.is_empty() {
+                    // The first answer is to deliver no more of them.
+                    let Some(at) = world.wire.line().choices.pick(steps.len() + 1).checked_sub(1)
+                    else {
+                        break;
+                    };
+                    world.deliver(steps.remove(at), &token).await?;
+                }
+                world.conclude(&token, 1).await?;
                 settle(world).await
             }
             Self::CancelledTwice => {

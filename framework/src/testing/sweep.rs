@@ -199,6 +199,7 @@ fn scenarios(testbed: &dyn Testbed, effort: Effort) -> Vec<(&'static str, Scenar
         list.push((name, Afterwards { deed, faults: 1 + u32::from(full) }));
     }
     list.push(("cancelled twice", CancelledTwice));
+    list.push(("steps before createSecret", Scenario::Early));
     list.push(("one crash in three rotations", rotations(3, 1, 1, Menu::Crashes)));
     list.push(("one crash, every step twice", rotations(3, 2, 1, Menu::Crashes)));
     list.push(("one crash, the same process for all", Scenario::Warm { faults: 1 }));

@@ -1,6 +1,5 @@
 //! Servers of somebody else at another port of the database's host.
 
-use fourstep::store::AWSCURRENT;
 use serde_json::json;
 
 use super::Shop;

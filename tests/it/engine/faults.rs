@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fourstep::store::memory::{Fault, NewValue};
+use fourstep::store::memory::{Fault, NewValue, SecretValue};
 use fourstep::store::{AWSCURRENT, AWSPENDING, Select, StoreErrorCode};
 use fourstep::{ErrorKind, ExposeSecret, Step};
 
@@ -221,6 +221,85 @@ async fn beyond_13_a_pending_value_that_cannot_be_read_yet_is_waited_for() {
         2,
         "one read, one put: {effects:?}"
     );
+}
+
+#[tokio::test]
+async fn a_version_without_a_value_is_never_promoted() {
+    let scene = scene();
+    let before = scene.holder(AWSCURRENT);
+    let (result, effects) = scene.run(Step::Finish).await;
+    let refused = result.unwrap_err();
+    assert_eq!((refused.kind(), refused.step()), (ErrorKind::NotFound, Some(Step::Finish)));
+    assert!(refused.to_string().contains("has no value"), "{refused}");
+    assert_eq!(effects, [&["DescribeSecret"][..], &["GetSecretValue token"; 4]].concat());
+    assert_eq!(scene.holder(AWSCURRENT), before);
+    // One that cannot be read is not promoted either, and nothing stands in the rotation's way.
+    scene.done(&[Step::Create, Step::Set, Step::Test]).await;
+    for (code, kind) in [
+        (StoreErrorCode::AccessDenied, ErrorKind::Forbidden),
+        (StoreErrorCode::Throttled, ErrorKind::Throttled),
+    ] {
+        scene.fault(move |effect| match effect {
+            "GetSecretValue token" => error(code),
+            _ => Fault::Proceed,
+        });
+        assert_eq!(scene.run(Step::Finish).await.0.unwrap_err().kind(), kind);
+        assert_eq!(scene.holder(AWSCURRENT), before);
+    }
+    scene.fault(|_| Fault::Proceed);
+    scene.done(&[Step::Finish]).await;
+    assert_eq!(scene.holder(AWSCURRENT), Some(scene.token.clone()));
+}
+
+#[tokio::test]
+async fn beyond_13_a_value_to_promote_that_cannot_be_read_yet_is_waited_for() {
+    let scene = scene();
+    scene.done(&[Step::Create, Step::Set, Step::Test]).await;
+    let missing = Mutex::new(3);
+    scene.fault(move |effect| {
+        let mut missing = missing.lock().unwrap();
+        if effect == "GetSecretValue token" && *missing > 0 {
+            *missing -= 1;
+            return error(StoreErrorCode::NotFound);
+        }
+        Fault::Proceed
+    });
+    scene.done(&[Step::Finish]).await;
+    assert_eq!(scene.holder(AWSCURRENT), Some(scene.token.clone()));
+}
+
+#[tokio::test]
+async fn a_binary_value_is_not_promoted_and_the_way_out_works() {
+    let scene = scene();
+    let before = scene.holder(AWSCURRENT);
+    let binary = SecretValue::Binary(b"canary".to_vec().into());
+    let value = NewValue::labelled(&scene.token, binary, &[AWSPENDING]);
+    scene.store.put(&scene.secret, value).unwrap();
+    let (result, effects) = scene.run(Step::Finish).await;
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Malformed);
+    let text = error.to_string();
+    assert!(text.contains("AWSPENDING holds SecretBinary") && !text.contains("canary"), "{text}");
+    let discard = format!("AWSPENDING --remove-from-version-id {}", scene.token.as_str());
+    assert!(text.contains(&discard), "{text}");
+    assert!(!effects.iter().any(|effect| effect.starts_with("Update") || effect == "retire"));
+    assert_eq!(scene.holder(AWSCURRENT), before);
+}
+
+#[tokio::test]
+async fn a_token_that_is_current_is_finished_whatever_becomes_of_the_read() {
+    let scene = scene();
+    scene.done(&Step::ALL).await;
+    let first = Mutex::new(true);
+    scene.fault(move |effect| {
+        match effect == "GetSecretValue token" && std::mem::take(&mut *first.lock().unwrap()) {
+            true => error(StoreErrorCode::AccessDenied),
+            false => Fault::Proceed,
+        }
+    });
+    let (result, effects) = scene.run(Step::Finish).await;
+    assert_eq!(result.unwrap().why, "this version is AWSCURRENT already");
+    assert!(effects.iter().any(|effect| effect == "retire"));
 }
 
 #[tokio::test]

@@ -59,6 +59,7 @@ async fn a_healthy_rotation_step_by_step() {
             Step::Finish,
             &expect![[r#"
                 DescribeSecret
+                GetSecretValue token
                 UpdateSecretVersionStage token AWSCURRENT
                 retire
                 GetSecretValue other

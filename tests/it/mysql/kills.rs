@@ -63,7 +63,7 @@ async fn survives_kills(server: &Server, strategy: &str) {
         assert_eq!(point["converged"], true, "{point}");
         assert_eq!(point["violations"], json!([]), "{point}");
     }
-    // Two for each of 13 calls of Secrets Manager, and of the turns of two logins and one change.
+    // Two for each of 14 calls of Secrets Manager, and of the turns of two logins and one change.
     assert!(points.len() >= 40, "{}", points.len());
     is_settled(server, &user, &file, &output).await;
 }

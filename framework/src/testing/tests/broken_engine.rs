@@ -15,7 +15,7 @@ use crate::secret::Secret;
 use crate::step::Step;
 use crate::store::{
     AWSCURRENT, AWSPENDING, AWSPREVIOUS, Calls, SecretDescription, SecretStore, Select, StoreError,
-    StoreErrorCode, StoredVersion, VersionSummary,
+    StoreErrorCode, StoredValue, StoredVersion, VersionSummary,
 };
 use crate::testing::{Function, Overlap, Remote, Testbed, Wire};
 use crate::turn::Turn;
@@ -29,6 +29,8 @@ pub(super) enum Safeguard {
     FreshBase,
     /// createSecret looks for the value stored under its token.
     PendingLookup,
+    /// finishSecret looks at the value that it promotes.
+    PromotedValue,
     /// finishSecret retires again when the version is current already.
     RetireAgain,
     /// retire is told the labels by what was promoted, not by reading them again.
@@ -202,7 +204,13 @@ impl SecretStore for Told<'_> {
         if own && self.safeguard == Safeguard::Token {
             return self.store.get_secret_value(secret, Select::Version(&self.token)).await;
         }
-        let mut stored = self.store.get_secret_value(secret, select).await?;
+        let stored = self.store.get_secret_value(secret, select).await;
+        let unseen = own && self.safeguard == Safeguard::PromotedValue && self.step == Step::Finish;
+        if unseen && stored.as_ref().is_err_and(|error| error.code == StoreErrorCode::NotFound) {
+            let (version, value) = (self.token.clone(), StoredValue::Text("any".into()));
+            return Ok(StoredVersion { version, value, created: None });
+        }
+        let mut stored = stored?;
         if self.safeguard == Safeguard::FreshBase && matches!(select, Select::Label(AWSCURRENT)) {
             let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
             stored.version = current.clone().unwrap_or(stored.version);

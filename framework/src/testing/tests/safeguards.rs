@@ -33,6 +33,14 @@ fn a_pending_value_that_is_not_looked_up_is_caught() {
 }
 
 #[test]
+fn a_promotion_of_a_version_without_a_value_is_caught() {
+    let name = "AWSCURRENT does not log in";
+    assert_caught(&Without(Safeguard::PromotedValue, SinglePassword), name);
+    assert_caught(&Without(Safeguard::PromotedValue, Updating(None)), name);
+    assert_caught(&Without(Safeguard::PromotedValue, Issuing::at(LABELS)), name);
+}
+
+#[test]
 fn a_retire_that_is_not_repeated_is_caught() {
     let broken = Without(Safeguard::RetireAgain, Issuing::at(LABELS));
     assert_caught(&broken, "a credential that is not kept still works");
