@@ -179,10 +179,11 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         self.vendor.id(current).map_err(|error| error.while_doing("AWSCURRENT"))?;
         let admin = admin(self.vendor.admin(current), &known.other_secrets()).await?;
         let admin = admin.as_ref();
-        // Whoever shows the key itself is believed by the vendor; an admin must be by us.
-        let own = match admin {
-            Some(_) => self.standing(known, admin, turn).await?,
-            None => current.clone(),
+        // Before anything is made: a key whose id stands in no version would be revoked in use.
+        let caller = Caller { own: current, admin };
+        let own = match self.speaks_for_itself(&caller, turn).await {
+            true => current.clone(),
+            false => self.standing(known, admin, turn).await?,
         };
         match self.minted(known, &Caller { own: &own, admin }, turn).await {
             Err(refused) if refused.kind() == ErrorKind::Rejected && admin.is_none() => {
@@ -206,7 +207,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         let current = known.current.secret();
         let admin = admin(self.vendor.admin(current), &known.other_secrets()).await?;
         let caller = Caller { own: current, admin: admin.as_ref() };
-        self.vendor.revoke(&self.vendor.id(proposed)?, &caller, turn).await
+        self.give_up(proposed, &caller, turn).await
     }
 
     /// A key works from the moment it is issued. Whether it still does is asked, because a pending
@@ -265,15 +266,26 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
             false => Vec::new(),
         };
         let recorded = self.ids(stored.iter());
+        let mut going = Vec::new();
         for key in &all {
-            let goes = match self.fate(key, &promotion, &recorded) {
-                Fate::Goes => true,
-                Fate::Unproven => self.held(&key.id, &stored, &caller, turn).await?,
-                _ => false,
-            };
-            if goes {
-                self.revoke(&key.id, &caller, turn).await?;
+            match self.fate(key, &promotion, &recorded) {
+                Fate::Goes => going.push(key),
+                Fate::Unproven if self.held(&key.id, &stored, &caller, turn).await? => {
+                    going.push(key);
+                }
+                _ => {}
             }
+        }
+        if going.is_empty() {
+            return Ok(());
+        }
+        let others = (all.as_slice(), &caller);
+        if let Some(error) = self.disagreement(versions.iter(), promoted, others, turn).await? {
+            turn.warn(format!("no key is revoked: {error}"));
+            return Ok(());
+        }
+        for key in going {
+            self.revoke(&key.id, &caller, turn).await?;
         }
         Ok(())
     }
@@ -282,9 +294,16 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         let secret = subject.current.secret();
         let id = self.vendor.id(secret)?;
         let mut findings = Vec::new();
-        if let Verdict::Rejected(why) = self.ask(secret, TEST_TIME, turn).await? {
-            let error = Error::new(ErrorKind::Rejected, "the vendor refuses AWSCURRENT's key");
-            findings.push(Finding::Fails(error.caused_by(why)));
+        match self.ask(secret, TEST_TIME, turn).await {
+            Ok(Verdict::Accepted) => {}
+            Ok(Verdict::Rejected(why)) => {
+                let error = Error::new(ErrorKind::Rejected, "the vendor refuses AWSCURRENT's key");
+                findings.push(Finding::Fails(error.caused_by(why)));
+            }
+            Err(error) if error.kind() == ErrorKind::Mismatch => {
+                findings.push(Finding::Fails(error));
+            }
+            Err(error) => return Err(error),
         }
         let admin = admin(self.vendor.admin(secret), &subject.other_secrets()).await?;
         let caller = Caller { own: secret, admin: admin.as_ref() };
@@ -304,7 +323,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         }
         match self.vendor.belongs(secret, &caller, turn).await {
             Ok(Some(true)) => {}
-            Ok(Some(false)) => findings.push(Finding::Fails(super::proof::not_its_id(&id))),
+            Ok(Some(false)) => findings.push(Finding::Fails(self.not_its_id(&id))),
             Ok(None) => findings.push(Finding::Warns(format!(
                 "this vendor does not say whether AWSCURRENT's key is {id:?}, so it is never \
                  revoked if it carries no label of ours"

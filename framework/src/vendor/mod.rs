@@ -60,6 +60,11 @@ pub trait Issuer: Send + Sync {
     /// [`ErrorKind::Malformed`], naming the field.
     fn id(&self, secret: &Secret) -> Result<String, Error>;
 
+    /// The field of the secret that holds the id, for messages.
+    fn id_field(&self) -> Option<&str> {
+        None
+    }
+
     /// Makes a key that carries `label`, where the vendor keeps labels, and answers with `base`
     /// changed to hold it.
     ///
@@ -77,6 +82,10 @@ pub trait Issuer: Send + Sync {
     async fn list(&self, caller: &Caller<'_>, turn: &Turn) -> Result<Vec<ListedKey>, Error>;
 
     /// Asks once whether a secret's key works; see [`Rotator::verify`](crate::Rotator::verify).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`] if the vendor lets the key in and says that it is not the one that
+    /// the secret's id names: that is no refusal, since the key is in use.
     async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error>;
 
     /// Whether the id that a secret holds is the id of the key beside it: `Some` only if the vendor

@@ -92,8 +92,8 @@ impl<V: Issuer> IssuedKeys<V> {
     async fn listing(&self, known: &Known<'_>, turn: &Turn) -> Result<Listing, Error> {
         let current = known.current.secret();
         let admin = admin(self.vendor.admin(current), &known.other_secrets()).await?;
-        if admin.is_none() {
-            let caller = Caller { own: current, admin: None };
+        let caller = Caller { own: current, admin: admin.as_ref() };
+        if self.speaks_for_itself(&caller, turn).await {
             match self.keys(&caller, turn).await {
                 Err(refused) if refused.kind() == ErrorKind::Rejected => {}
                 listed => return Ok(Listing { own: current.clone(), admin, keys: listed? }),
@@ -127,9 +127,13 @@ impl<V: Issuer> IssuedKeys<V> {
         }
         let look = Look { caller: &caller, keys, age, stored };
         let first = match self.candidates(known, &look) {
-            Ok(candidates) => {
-                self.victim(known, &look, candidates, turn).await?.ok_or_else(room::none)
-            }
+            Ok(candidates) => match self.victim(known, &look, candidates, turn).await? {
+                Some(victim) => match self.unclear(known, &look, turn).await? {
+                    None => Ok(victim),
+                    Some(error) => Err(error),
+                },
+                None => Err(room::none()),
+            },
             Err(error) => Err(error),
         };
         Ok(match (full, first) {
@@ -171,10 +175,16 @@ impl<V: Issuer> IssuedKeys<V> {
         let label = self.label(&after.arn, known.token);
         let promotion = Promotion { label: &label, age, kept: &kept, keys };
         let recorded = self.ids(stored.iter());
+        let caller = listing.caller();
+        let others = (keys, &caller);
+        let unclear = self.disagreement(versions.iter(), &listing.own, others, turn).await?;
         let (mut lines, mut strangers) = (Vec::new(), 0);
         for key in keys {
             let id = &key.id;
-            let revokes = format!("finishSecret revokes key {id:?}");
+            let revokes = match &unclear {
+                None => format!("finishSecret revokes key {id:?}"),
+                Some(error) => format!("finishSecret keeps key {id:?}: {error}"),
+            };
             lines.push(match self.fate(key, &promotion, &recorded) {
                 Fate::Stranger => {
                     strangers += 1;

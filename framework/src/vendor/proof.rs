@@ -49,8 +49,87 @@ impl<V: Issuer> IssuedKeys<V> {
                 "{why}; nothing is made or revoked without proof, so store a key that works first"
             ))));
         }
-        let other = self.vendor.belongs(secret, caller, turn).await? == Some(false);
-        Ok(other.then(|| not_its_id(&id)))
+        self.another(secret, None, caller, turn).await
+    }
+
+    /// What the vendor says against the id beside a key that works. Where it does not say whose the
+    /// id is, it must at least be listed, if `keys` are.
+    async fn another(
+        &self,
+        secret: &Secret,
+        keys: Option<&[Key]>,
+        caller: &Caller<'_>,
+        turn: &Turn,
+    ) -> Result<Option<Error>, Error> {
+        let id = self.vendor.id(secret)?;
+        let unlisted = || keys.is_some_and(|keys| keys.iter().all(|key| key.id != id));
+        match self.vendor.belongs(secret, caller, turn).await {
+            Ok(Some(true)) => Ok(None),
+            Ok(told) => Ok((told == Some(false) || unlisted()).then(|| self.not_its_id(&id))),
+            // The key works, so it has an id; it is not this one.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Ok(Some(self.not_its_id(&id).caused_by(error)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether nothing is to be asked before a key makes the next one: the vendor lets it in or not,
+    /// and does not say whose its id is. An admin is let in whatever the secret holds.
+    pub(super) async fn speaks_for_itself(&self, caller: &Caller<'_>, turn: &Turn) -> bool {
+        let told = || self.vendor.belongs(caller.own, caller, turn);
+        caller.admin.is_none() && matches!(told().await, Ok(None))
+    }
+
+    /// What speaks against the id that a secret holds: its key works, and is another one. A key that
+    /// is refused may have had any id, and is in use no more.
+    pub(super) async fn misnamed(
+        &self,
+        secret: &Secret,
+        keys: Option<&[Key]>,
+        caller: &Caller<'_>,
+        turn: &Turn,
+    ) -> Result<Option<Error>, Error> {
+        match self.vendor.verify(secret, turn).await {
+            Ok(Verdict::Accepted) => self.another(secret, keys, caller, turn).await,
+            Ok(Verdict::Rejected(_)) => Ok(None),
+            Err(error) if error.kind() == ErrorKind::Mismatch => Ok(Some(error)),
+            // No key is recorded, and the id is kept by itself.
+            Err(error) if error.kind() == ErrorKind::Malformed => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Why no key may go: a labelled version, other than that of a proven secret, holds a key that
+    /// works and another id than that key's. Under its own id nothing keeps the key.
+    pub(super) async fn disagreement<'a>(
+        &self,
+        versions: impl Iterator<Item = &'a Previous>,
+        proven: &Secret,
+        (keys, caller): (&[Key], &Caller<'_>),
+        turn: &Turn,
+    ) -> Result<Option<Error>, Error> {
+        for version in versions.filter(|one| one.secret() != proven) {
+            let secret = version.secret();
+            if self.vendor.id(secret).is_err() {
+                continue;
+            }
+            let about = |error: Error| error.while_doing(format!("version {}", version.version()));
+            let found = self.misnamed(secret, Some(keys), caller, turn).await.map_err(about)?;
+            if let Some(error) = found {
+                return Ok(Some(about(error)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The error about a key that works and has another id.
+    pub(super) fn not_its_id(&self, id: &str) -> Error {
+        let what = format!("the key that is recorded is not the vendor's key {id:?}");
+        Error::new(ErrorKind::Mismatch, what).caused_by(match self.vendor.id_field() {
+            Some(field) => format!("correct the secret's field {field:?}; nothing was revoked"),
+            None => "look at the field that holds its id; nothing was revoked".to_owned(),
+        })
     }
 
     /// The secret that stands for the account: AWSCURRENT, or, where its key is refused, another
@@ -68,10 +147,10 @@ impl<V: Issuer> IssuedKeys<V> {
     ) -> Result<Secret, Error> {
         let current = known.current.secret();
         let caller = Caller { own: current, admin };
-        let refusal = match self.refusal(current, TEST_TIME, &caller, turn).await? {
-            None => return Ok(current.clone()),
-            Some(refusal) if refusal.kind() != ErrorKind::Rejected => return Err(refusal),
-            Some(refusal) => refusal,
+        let refusal = match self.refusal(current, TEST_TIME, &caller, turn).await {
+            Ok(None) => return Ok(current.clone()),
+            Ok(Some(refusal)) if refusal.kind() == ErrorKind::Rejected => refusal,
+            Ok(Some(error)) | Err(error) => return Err(error.while_doing("AWSCURRENT")),
         };
         let mut stored = known.stored().await?;
         let previous = known.description.holder(AWSPREVIOUS);
@@ -80,7 +159,18 @@ impl<V: Issuer> IssuedKeys<V> {
         for version in others.take(MOST_ASKED - 1) {
             let own = version.secret();
             let caller = Caller { own, admin };
-            if self.refusal(own, Duration::ZERO, &caller, turn).await?.is_none() {
+            let refused = match self.refusal(own, Duration::ZERO, &caller, turn).await {
+                // Its key works under another id, so it proves nothing.
+                Err(error) if error.kind() == ErrorKind::Mismatch => continue,
+                refused => refused?,
+            };
+            if refused.is_none() && self.differ_in_id_only(current, own) {
+                let id = self.vendor.id(own)?;
+                let what = format!("version {} holds the same key as {id:?}", version.version());
+                let error = self.not_its_id(&self.vendor.id(current)?).while_doing("AWSCURRENT");
+                return Err(error.caused_by(what));
+            }
+            if refused.is_none() {
                 turn.warn(format!(
                     "{refusal}; version {} has one, and it is used",
                     version.version()
@@ -89,6 +179,16 @@ impl<V: Issuer> IssuedKeys<V> {
             }
         }
         Err(refusal)
+    }
+
+    /// Whether two secrets hold one key under two ids, of which one was mistyped.
+    fn differ_in_id_only(&self, one: &Secret, other: &Secret) -> bool {
+        let (Some(field), Ok(a), Ok(b)) =
+            (self.vendor.id_field(), one.document(), other.document())
+        else {
+            return false;
+        };
+        one != other && a.difference(b, &[field]).is_none()
     }
 
     /// Whether another version holds another key of the account that `current` is about.
@@ -113,9 +213,12 @@ impl<V: Issuer> IssuedKeys<V> {
             let secret = version.secret();
             if self.vendor.id(secret).is_ok_and(|one| one == id)
                 && self.vendor.belongs(secret, caller, turn).await? == Some(true)
-                && self.vendor.verify(secret, turn).await? == Verdict::Accepted
             {
-                return Ok(true);
+                match self.vendor.verify(secret, turn).await {
+                    Ok(Verdict::Accepted) => return Ok(true),
+                    Err(error) if error.kind() == ErrorKind::Mismatch => {}
+                    verdict => drop(verdict?),
+                }
             }
         }
         turn.warn(format!(
@@ -156,6 +259,24 @@ impl<V: Issuer> IssuedKeys<V> {
         Ok(kept)
     }
 
+    /// Revokes a key that was made and will not be recorded. An answer that was read wrongly may name
+    /// any key, the caller's among them.
+    pub(super) async fn give_up(
+        &self,
+        proposed: &Secret,
+        caller: &Caller<'_>,
+        turn: &Turn,
+    ) -> Result<(), Error> {
+        let id = self.vendor.id(proposed)?;
+        if self.vendor.id(caller.own).is_ok_and(|own| own == id) {
+            return Err(self.not_its_id(&id));
+        }
+        match self.misnamed(proposed, None, caller, turn).await? {
+            None => self.vendor.revoke(&id, caller, turn).await,
+            Some(error) => Err(error),
+        }
+    }
+
     /// Revokes a key that was listed. Vendors answer in many ways for one that is gone: what is
     /// listed no more, is.
     pub(super) async fn revoke(
@@ -174,9 +295,4 @@ impl<V: Issuer> IssuedKeys<V> {
             _ => Err(error),
         }
     }
-}
-
-pub(super) fn not_its_id(id: &str) -> Error {
-    Error::new(ErrorKind::Mismatch, format!("AWSCURRENT's key is not the vendor's key {id:?}"))
-        .caused_by("look at the field that holds its id")
 }

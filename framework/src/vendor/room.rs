@@ -39,11 +39,27 @@ impl<V: Issuer> IssuedKeys<V> {
         let candidates = self.candidates(known, &look)?;
         match self.victim(known, &look, candidates, turn).await? {
             Some(victim) => {
+                if let Some(error) = self.unclear(known, &look, turn).await? {
+                    return Err(error);
+                }
                 known.fence().pass().await?;
                 self.revoke(&victim.id, caller, turn).await
             }
             None => Err(none()),
         }
+    }
+
+    /// Why no key may go, if labelled versions do not say which keys are theirs.
+    pub(super) async fn unclear(
+        &self,
+        known: &Known<'_>,
+        look: &Look<'_>,
+        turn: &Turn,
+    ) -> Result<Option<Error>, Error> {
+        let labels = &known.description.labels;
+        let labelled = look.stored.iter().filter(|one| labels.contains_key(one.version()));
+        let others = (look.keys, look.caller);
+        self.disagreement(labelled, look.caller.own, others, turn).await
     }
 
     /// The first of these keys that is known to be ours.

@@ -85,6 +85,10 @@ impl Issuer for ApiIssuer {
         self.client.id(secret)
     }
 
+    fn id_field(&self) -> Option<&str> {
+        Some(&self.client.document.secret.id)
+    }
+
     async fn issue(
         &self,
         base: &Secret,

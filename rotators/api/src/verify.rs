@@ -1,15 +1,19 @@
 //! Whether a credential works: asked once, and believed only where the vendor says so itself.
 
-use fourstep::{Error, Secret, Turn, Verdict};
+use fourstep::{Error, ErrorKind, Secret, Turn, Verdict};
 
 use crate::answer::{Reading, expect};
 use crate::client::{Client, Sent};
 use crate::spec::Values;
 
+/// Ids longer than this are not quoted: a vendor may say anything.
+const LONGEST_ID: usize = 200;
+
 /// Asks the vendor.
 ///
 /// # Errors
-/// Whatever is neither a yes nor a no.
+/// Whatever is neither a yes nor a no; [`ErrorKind::Mismatch`] if it lets the key in and says that
+/// it is another one than the secret's id names.
 pub(crate) async fn verify(
     client: &Client,
     secret: &Secret,
@@ -40,10 +44,25 @@ pub(crate) async fn verify(
     expect(&answer, &parts, &[]).map_err(named)?;
     if let Some(pointer) = &verify.id {
         let reading = Reading::of(&answer).map_err(named)?;
-        let id = client.id(secret)?;
-        if reading.text(pointer).map_err(named)? != id {
-            return Ok(Verdict::Rejected(format!("the key works, and is not key {id:?}")));
-        }
+        named_as(client, secret, reading.text(pointer).map_err(named)?)?;
     }
     Ok(Verdict::Accepted)
+}
+
+/// Refuses a key that works and is another one than its secret says. Nobody refused it, so it is in
+/// use, and its own id stands in no version that would keep it.
+fn named_as(client: &Client, secret: &Secret, told: &str) -> Result<(), Error> {
+    let (id, field) = (client.id(secret)?, &client.document.secret.id);
+    if told == id {
+        return Ok(());
+    }
+    // One that gives its key away is not quoted; it is no less another one.
+    let shown = client.shown(told.to_owned(), secret).ok().filter(|id| id.len() <= LONGEST_ID);
+    let (told, by) = match shown {
+        Some(told) => (format!("key {told:?}"), "to that id"),
+        None => ("another key".to_owned(), "to its id"),
+    };
+    let what = format!("the key works, and is not key {id:?}: the vendor says that it is {told}");
+    Err(Error::new(ErrorKind::Mismatch, what)
+        .caused_by(format!("correct the secret's field {field:?} {by}; nothing was revoked")))
 }

@@ -129,7 +129,7 @@ async fn rule_08_a_working_token_of_ones_own_gets_no_other_account_reset() {
         .replace("ok = [200]", "ok = [200]\nid = \"/id\"");
     for (spec, victims, ends) in [
         (BESIDE, true, Some(ErrorKind::Malformed)),
-        (&compared, true, Some(ErrorKind::Rejected)),
+        (&compared, true, Some(ErrorKind::Mismatch)),
         (&compared, false, None),
     ] {
         let double = Double::start(beside).await.unwrap();

@@ -8,6 +8,7 @@ mod guide;
 mod hostile;
 mod iam;
 mod ids;
+mod misnamed;
 mod pages;
 mod plan;
 mod proof;
