@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::secret::Secret;
 use crate::turn::Turn;
 
+pub(crate) use context::Recorded;
 pub use context::{Fence, Keep, Known, OtherSecrets, Subject, Versions};
 
 /// What a rotator does, in verbs; never in steps.

@@ -31,6 +31,11 @@ impl Known<'_> {
         OtherSecrets { calls: self.calls }
     }
 
+    /// What older versions hold.
+    pub(crate) fn recorded(&self) -> Recorded<'_> {
+        Recorded { calls: self.calls, description: self.description }
+    }
+
     /// The fence to pass before a change at the target that cannot be taken back. A proposal
     /// should need none; where the target has room for no more, something must go first.
     pub fn fence(&self) -> Fence<'_> {
@@ -68,12 +73,17 @@ impl Versions<'_> {
         OtherSecrets { calls: self.calls }
     }
 
+    /// What older versions hold.
+    pub(crate) fn recorded(&self) -> Recorded<'_> {
+        Recorded { calls: self.calls, description: self.description }
+    }
+
     /// The version that was current before, if there is one with a value.
     ///
     /// # Errors
     /// Those of GetSecretValue, but for not found.
     pub async fn previous(&self) -> Result<Option<Previous>, Error> {
-        self.calls.previous(self.description).await
+        self.recorded().previous().await
     }
 
     /// The newest versions that carry none of AWS's three labels, newest first: a cancelled
@@ -83,6 +93,24 @@ impl Versions<'_> {
     /// # Errors
     /// Those of ListSecretVersionIds and GetSecretValue.
     pub async fn others(&self) -> Result<Vec<Previous>, Error> {
+        self.recorded().others().await
+    }
+}
+
+/// The older versions of a secret, read only when asked for.
+pub(crate) struct Recorded<'a> {
+    calls: &'a Calls<'a>,
+    description: &'a SecretDescription,
+}
+
+impl Recorded<'_> {
+    /// As [`Versions::previous`].
+    pub(crate) async fn previous(&self) -> Result<Option<Previous>, Error> {
+        self.calls.previous(self.description).await
+    }
+
+    /// As [`Versions::others`].
+    pub(crate) async fn others(&self) -> Result<Vec<Previous>, Error> {
         self.calls.others().await
     }
 }
@@ -176,6 +204,11 @@ pub struct Subject<'a> {
 }
 
 impl Subject<'_> {
+    /// What older versions hold.
+    pub(crate) fn recorded(&self) -> Recorded<'_> {
+        Recorded { calls: self.calls, description: self.description }
+    }
+
     /// Other secrets, such as an admin's.
     pub fn other_secrets(&self) -> OtherSecrets<'_> {
         OtherSecrets { calls: self.calls }

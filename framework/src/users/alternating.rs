@@ -10,16 +10,16 @@ use crate::config::Environment;
 use crate::error::{Error, ErrorKind};
 use crate::password::PasswordPolicy;
 use crate::rotator::{
-    Applied, Fence, Finding, Known, OtherSecrets, Rotator, Subject, Verdict, Versions,
+    Applied, Fence, Finding, Known, OtherSecrets, Recorded, Rotator, Subject, Verdict, Versions,
 };
 use crate::secret::Secret;
 use crate::turn::Turn;
 use crate::users::admin::Admins;
 use crate::users::pair::PairSettings;
 use crate::users::tries::{Older, Tries};
-use crate::users::{Alternates, Attempt, Change, Login, Pair, common};
+use crate::users::{Alternates, Attempt, Change, Login, Pair, Proof, Standing, common};
 
-use halves::Halves;
+use halves::{Halves, Next};
 
 /// How many differences of two users an error lists.
 const MOST_DIFFERENCES: usize = 10;
@@ -44,7 +44,7 @@ pub struct Alternating<D> {
 
 impl<D: Alternates> Alternating<D> {
     /// Rotates pairs of users of `database` to passwords that meet `policy`. Reads `USER_PAIRS`
-    /// (`app=app_b,...`), `ADOPT_USERS` (`app_clone,...`), `REFUSE_OPEN_SESSIONS`, and
+    /// (`app=app_b,...`), `ADOPT_USERS` and `DROP_EXTRA_RIGHTS` (`app_clone,...`), `REFUSE_OPEN_SESSIONS`, and
     /// `SAME_DATABASE_HOSTS`, which joins the names of one database by `=`.
     ///
     /// # Errors
@@ -101,14 +101,53 @@ impl<D: Alternates> Alternating<D> {
         (current, pending): (&Login, &Login),
     ) -> Result<Option<String>, Error> {
         let users = [current.username.as_str(), pending.username.as_str()];
-        let mut open = tries.older_in(Older::Previous, versions, current, &users).await?;
+        let recorded = versions.recorded();
+        let mut open = tries.older_in(Older::Previous, &recorded, current, &users).await?;
         if open.is_none() {
             open = tries.open("AWSPENDING", pending).await?;
         }
         if open.is_none() {
-            open = tries.older_in(Older::Others, versions, current, &users).await?;
+            open = tries.older_in(Older::Others, &recorded, current, &users).await?;
         }
         Ok(open.map(|open| open.login.username))
+    }
+
+    /// Which recorded password of the pending user logs in, where nothing else proves that it is
+    /// ours. Who only claims it needs no more than an older one.
+    async fn proof(
+        &self,
+        tries: &mut Tries<'_, D>,
+        versions: &Versions<'_>,
+        (current, pending): (&Login, &Login),
+        standing: Standing,
+    ) -> Result<Option<Proof>, Error> {
+        if !matches!(standing, Standing::Unproven | Standing::Claimed) {
+            return Ok(None);
+        }
+        if tries.open("AWSPENDING", pending).await?.is_some() {
+            return Ok(Some(Proof::Pending));
+        }
+        if standing == Standing::Unproven {
+            return Ok(None);
+        }
+        let older = tries.older_of(&versions.recorded(), current, &pending.username).await?;
+        Ok(older.map(|_| Proof::Older))
+    }
+
+    /// Refuses the next user if it only claims to be ours and no recorded password of it logs in.
+    async fn confirmed(
+        &self,
+        next: &Next,
+        recorded: &Recorded<'_>,
+        current: &Login,
+        turn: &Turn,
+    ) -> Result<(), Error> {
+        let Some(unconfirmed) = &next.unconfirmed else { return Ok(()) };
+        let mut tries = Tries::new(&*self.database, turn);
+        match tries.older_of(recorded, current, &next.user).await? {
+            Some(_) => Ok(()),
+            None => Err(unconfirmed.clone()),
+        }
     }
 }
 
@@ -140,11 +179,10 @@ impl<D: Alternates> Rotator for Alternating<D> {
         common::admin_named(known.current)?;
         let (arn, others) = (known.description.arn.as_str(), known.other_secrets());
         let halves = self.halves((&current, secret), arn, others, turn).await?;
-        let (next, objections) = halves.next(&current.username).await?;
-        if let Some(objection) = objections.into_iter().next() {
-            return Err(objection);
-        }
-        Ok(common::with_new_password(&self.policy, known)?.with("username", &next).into())
+        let next = halves.next(&current.username).await?;
+        next.unopposed()?;
+        self.confirmed(&next, &known.recorded(), &current, turn).await?;
+        Ok(common::with_new_password(&self.policy, known)?.with("username", &next.user).into())
     }
 
     /// Current must log in, or be made to; then the other user gets its rights and the pending
@@ -182,11 +220,9 @@ impl<D: Alternates> Rotator for Alternating<D> {
             halves.revive(&current, &other, fence).await?;
         }
         let (target, source) = (pending.username.as_str(), current.username.as_str());
-        let proven = match halves.is_unproven(target, source).await? {
-            false => false,
-            true => tries.open("AWSPENDING", &pending).await?.is_some(),
-        };
-        match halves.install(&pending, source, proven, fence).await? {
+        let standing = halves.standing(target, source).await?;
+        let proof = self.proof(&mut tries, versions, (&current, &pending), standing).await?;
+        match halves.install(&pending, source, proof, fence).await? {
             Change::Made => Ok(Applied::Changed(format!(
                 "made user {target:?} equal to user {source:?} and gave it the pending password"
             ))),
@@ -212,7 +248,7 @@ impl<D: Alternates> Rotator for Alternating<D> {
         }
         let (arn, others) = (versions.description().arn.as_str(), versions.other_secrets());
         let halves = self.halves((&current, secret), arn, others, turn).await?;
-        let differences = halves.differences([&current.username, &pending.username]).await?;
+        let differences = halves.differences(&pending, &current.username).await?;
         if !differences.is_empty() {
             let what = format!(
                 "users {:?} and {:?} differ, which setSecret made equal",
@@ -237,11 +273,13 @@ impl<D: Alternates> Rotator for Alternating<D> {
             Err(error) => findings.push(Finding::Fails(error)),
         }
         let (arn, others) = (subject.description.arn.as_str(), subject.other_secrets());
-        let found = match self.halves((&current, secret), arn, others, turn).await {
-            Ok(halves) => halves.preflight(&current.username).await,
-            Err(error) => Err(error),
+        let found = async {
+            let halves = self.halves((&current, secret), arn, others, turn).await?;
+            let next = halves.next(&current.username).await?;
+            let confirmed = self.confirmed(&next, &subject.recorded(), &current, turn).await;
+            halves.preflight(&current.username, next, confirmed).await
         };
-        match found {
+        match found.await {
             Ok(found) => findings.extend(found),
             Err(error) => findings.push(Finding::Fails(error)),
         }

@@ -6,7 +6,9 @@ mod alternating;
 mod by_admin;
 mod common;
 mod dual_password;
+mod install;
 mod login;
+mod mark;
 mod pair;
 mod single_user;
 mod ssl;
@@ -23,10 +25,12 @@ use crate::turn::Turn;
 pub use alternating::Alternating;
 pub use by_admin::ByAdmin;
 pub use dual_password::{DualPassword, DualPasswords, NewPrimary, Swap};
+pub use install::{Install, Proof};
 pub use login::{Dialect, Login};
+pub use mark::Mark;
 #[cfg(test)]
 pub(crate) use pair::PairSettings;
-pub use pair::{Account, Accounts, Install, Mark, Pair, Standing};
+pub use pair::{Account, Accounts, Pair, Standing};
 pub use single_user::SingleUser;
 pub use ssl::SslMode;
 pub use strategies::{Strategies, Strategy};
@@ -163,11 +167,13 @@ pub trait Alternates: Administered {
         turn: &Turn,
     ) -> Result<Change, Error>;
 
-    /// What the two users may do or are set to differently, one line for each difference.
+    /// What `pending`, which was just installed, may do or is set to differently from `partner`, the
+    /// other user of the pair: one line for each difference.
     async fn differences(
         &self,
         admin: &Login,
-        usernames: [&str; 2],
+        pending: &Login,
+        partner: &str,
         turn: &Turn,
     ) -> Result<Vec<String>, Error>;
 

@@ -3,70 +3,25 @@
 //! A suffix proves nothing, and neither does AWSPREVIOUS. What proves a user is the mark that was
 //! written when it was made, or the function's own configuration.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::{Environment, refused};
 use crate::error::{Error, ErrorKind};
+use crate::users::mark::Mark;
 
 /// What the second user's name ends in where nothing else is said. As AWS's templates have it.
 const SUFFIX: &str = "_clone";
 
-/// What stands before a mark where it is kept in free text.
-const PREFIX: &str = "fourstep: ";
-
-/// What is written on a user that Fourstep made or adopted: PostgreSQL keeps it as the role's
-/// comment, MySQL as the user's attribute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
-    /// The user that this one alternates with.
-    pub partner: String,
-    /// The ARN of the secret that both belong to.
-    pub secret: String,
-}
-
-impl Mark {
-    /// As JSON, for a database that keeps structured attributes.
-    pub fn to_json(&self) -> Value {
-        json!({"partner": self.partner, "secret": self.secret})
-    }
-
-    /// Reads what [`to_json`](Self::to_json) made. None if it is anything else.
-    pub fn from_json(value: &Value) -> Option<Self> {
-        let field = |name| value.get(name).and_then(Value::as_str).map(str::to_owned);
-        Some(Self { partner: field("partner")?, secret: field("secret")? })
-    }
-
-    /// This mark in a comment, behind what somebody else wrote there.
-    ///
-    /// ```
-    /// use fourstep::users::Mark;
-    ///
-    /// let mark = Mark { partner: "app".to_owned(), secret: "arn:x".to_owned() };
-    /// let comment = mark.in_comment(Some("owned by team blue"));
-    /// assert!(comment.starts_with("owned by team blue\nfourstep: {"));
-    /// assert_eq!(Mark::of_comment(&comment), Some(mark));
-    /// ```
-    pub fn in_comment(&self, comment: Option<&str>) -> String {
-        let theirs = comment.unwrap_or_default().lines().filter(|line| !line.starts_with(PREFIX));
-        let mine = format!("{PREFIX}{}", self.to_json());
-        theirs.chain([mine.as_str()]).collect::<Vec<_>>().join("\n")
-    }
-
-    /// The mark in a comment, if there is exactly one.
-    pub fn of_comment(comment: &str) -> Option<Self> {
-        let mut lines = comment.lines().filter_map(|line| line.strip_prefix(PREFIX));
-        let (mark, None) = (lines.next()?, lines.next()) else { return None };
-        Self::from_json(&serde_json::from_str(mark).ok()?)
-    }
-}
-
 /// What the server knows of a user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Account {
-    /// The mark on it.
+    /// The mark that proves whose it is: only an admin can have made it.
     pub mark: Option<Mark>,
+    /// A mark that the user could have written on itself. It proves nothing alone.
+    pub claim: Option<Mark>,
+    /// The users whose rights this one has, because an admin made it a member of them or made them
+    /// its roles. Empty where the two users of a pair are kept equal by copying.
+    pub acts_as: BTreeSet<String>,
     /// Why it is never touched, whatever proves it: it is the admin itself, a superuser, or may
     /// make other users.
     pub barred: Option<String>,
@@ -75,8 +30,18 @@ pub struct Account {
     pub usable: bool,
 }
 
+impl Account {
+    /// The mark or the claim on it.
+    fn named(&self) -> Option<&Mark> {
+        self.mark.as_ref().or(self.claim.as_ref())
+    }
+}
+
 /// Users by name, as the server spells them.
 pub type Accounts = BTreeMap<String, Account>;
+
+/// The setting that lets the second user of a pair lose what it has beside the first.
+const DROP_EXTRA_RIGHTS: &str = "DROP_EXTRA_RIGHTS";
 
 /// Whose a user is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +52,9 @@ pub enum Standing {
     Ours,
     /// The function's configuration gives it to us; the mark is to be written.
     Adopted,
+    /// Somebody claims on it or on its partner that it is ours. A recorded password of it that logs
+    /// in confirms that.
+    Claimed,
     /// Nothing proves that it is ours.
     Unproven,
 }
@@ -96,10 +64,13 @@ pub enum Standing {
 pub(crate) struct PairSettings {
     pairs: Vec<(String, String)>,
     adopted: Vec<String>,
+    /// Users of pairs of which the second may lose what it has beside the first.
+    leveled: Vec<String>,
 }
 
 impl PairSettings {
-    /// Reads `USER_PAIRS` (`app=app_b,...`) and `ADOPT_USERS` (`app_clone,...`).
+    /// Reads `USER_PAIRS` (`app=app_b,...`), `ADOPT_USERS` (`app_clone,...`) and
+    /// `DROP_EXTRA_RIGHTS` (`app_clone,...`).
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
@@ -119,7 +90,8 @@ impl PairSettings {
             }
             pairs.push((one.to_owned(), other.to_owned()));
         }
-        Ok(Self { pairs, adopted: words(environment, "ADOPT_USERS")? })
+        let adopted = words(environment, "ADOPT_USERS")?;
+        Ok(Self { pairs, adopted, leveled: words(environment, DROP_EXTRA_RIGHTS)? })
     }
 }
 
@@ -232,8 +204,53 @@ impl<'a> Pair<'a> {
             false if self.is_adopted(partner) && self.is_second_half(partner, user) => {
                 Standing::Adopted
             }
+            false if self.is_claimed(accounts, user, partner) => Standing::Claimed,
             false => Standing::Unproven,
         })
+    }
+
+    /// Which of the two users is the first, as which the other acts. Once they are a pair, the
+    /// server says so; until then the one that exists, the configuration, the suffix or a mark. Where
+    /// nothing says so, it is `one`.
+    pub fn first<'b>(&self, accounts: &Accounts, one: &'b str, other: &'b str) -> &'b str {
+        let account = |user: &str| accounts.get(user);
+        let acts = |user, on: &str| account(user).is_some_and(|user| user.acts_as.contains(on));
+        let appears = |user, of| account(user).is_none() && account(of).is_some();
+        let marked = |user| account(user).is_some_and(|user| user.named().is_some());
+        let evidence = [
+            [acts(other, one), acts(one, other)],
+            [appears(other, one), appears(one, other)],
+            [self.is_named_second(other, one), self.is_named_second(one, other)],
+            [marked(other), marked(one)],
+        ];
+        match evidence.into_iter().find(|[other_is, one_is]| other_is != one_is) {
+            Some([false, true]) => other,
+            _ => one,
+        }
+    }
+
+    /// Refuses to take from the second user what it has beside the first, unless the function's
+    /// configuration names either in `DROP_EXTRA_RIGHTS`. `extra` says what that is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`], with the ways out.
+    pub fn may_drop(&self, first: &str, second: &str, extra: &str) -> Result<(), Error> {
+        if self.settings.leveled.iter().any(|user| user == first || user == second) {
+            return Ok(());
+        }
+        let what = format!("user {second:?} has what user {first:?} has not: {extra}");
+        Err(Error::new(ErrorKind::Unsupported, what).caused_by(format!(
+            "both will have what {first:?} has; give it to {first:?} too, or list {second:?} in \
+             {DROP_EXTRA_RIGHTS} to have it taken from {second:?}; nothing was changed"
+        )))
+    }
+
+    /// Whether the configuration or, where that says nothing, the suffix makes it the second.
+    fn is_named_second(&self, user: &str, of: &str) -> bool {
+        match self.configured(user) {
+            Some(_) => self.settings.pairs.iter().any(|(one, other)| one == of && other == user),
+            None => user.strip_suffix(SUFFIX) == Some(of),
+        }
     }
 
     /// Whether the second name follows from the first: who adopts that one gives us both.
@@ -241,13 +258,21 @@ impl<'a> Pair<'a> {
         user.strip_suffix(SUFFIX) == Some(of) || self.configured(user) == Some(of)
     }
 
+    /// Whether one of the two claims to be the other's.
+    fn is_claimed(&self, accounts: &Accounts, user: &str, partner: &str) -> bool {
+        let claims = |one, other| {
+            accounts.get(one).is_some_and(|account| account.claim == Some(self.mark(other)))
+        };
+        claims(user, partner) || claims(partner, user)
+    }
+
     fn is_anothers(&self, account: &Account) -> bool {
-        account.mark.as_ref().is_some_and(|mark| mark.secret != self.secret)
+        account.named().is_some_and(|mark| mark.secret != self.secret)
     }
 
     /// The error about a user that exists and is not known to be ours, and the ways out.
     pub(crate) fn not_ours(&self, accounts: &Accounts, user: &str, partner: &str) -> Error {
-        let mark = accounts.get(user).and_then(|account| account.mark.as_ref());
+        let mark = accounts.get(user).and_then(Account::named);
         match mark.filter(|mark| mark.secret != self.secret) {
             Some(mark) => unproven(user).caused_by(format!(
                 "it carries the mark of {}; where that is another secret in use, choose another in \
@@ -255,6 +280,10 @@ impl<'a> Pair<'a> {
                  or a snapshot was restored, remove the mark as the guide of the server says, and \
                  list it in ADOPT_USERS",
                 mark.secret
+            )),
+            None if self.is_claimed(accounts, user, partner) => unproven(user).caused_by(format!(
+                "a mark says so that a user can write on itself, and no recorded password of it \
+                     logs in; if it is the other half of {partner:?}, list it in ADOPT_USERS"
             )),
             None => unproven(user).caused_by(format!(
                 "it exists already and carries no mark of this secret; if it is the other half of \
@@ -289,50 +318,6 @@ fn ambiguous(user: &str, names: &[&String]) -> Error {
         "a mark says so of {}; say which it is in USER_PAIRS, as {user}=OTHER",
         names.join(" and ")
     ))
-}
-
-/// What [`Alternates::install`](super::Alternates::install) is to do.
-#[derive(Debug, Clone, Copy)]
-pub struct Install<'a> {
-    /// The pair of the secret.
-    pub pair: Pair<'a>,
-    /// The user to be made equal and given a password.
-    pub target: &'a str,
-    /// The user to take everything from. The target itself where only its password is to be set
-    /// again.
-    pub source: &'a str,
-    /// Whether a recorded password of the target logged in, which proves it as a mark does.
-    pub proven: bool,
-    /// Whether open sessions of the target end the rotation (`REFUSE_OPEN_SESSIONS`), rather than
-    /// being warned about.
-    pub refuse_open_sessions: bool,
-}
-
-impl Install<'_> {
-    /// What is to become of the target, by what was found behind the lock.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unsupported`] if the target is not ours, [`ErrorKind::Conflict`] if the source
-    /// is gone.
-    pub fn judge(&self, accounts: &Accounts) -> Result<Standing, Error> {
-        let Self { pair, target, source, .. } = *self;
-        if !accounts.contains_key(source) {
-            let what = format!("user {source:?} is gone; retry");
-            return Err(Error::new(ErrorKind::Conflict, what));
-        }
-        // What the source is, the target would become.
-        pair.standing(accounts, source, target)?;
-        if target == source {
-            // Proven by whoever asks for it; what is never touched is refused all the same.
-            pair.standing(accounts, target, source)?;
-            return Ok(Standing::Ours);
-        }
-        match pair.standing(accounts, target, source)? {
-            Standing::Unproven if self.proven => Ok(Standing::Adopted),
-            Standing::Unproven => Err(pair.not_ours(accounts, target, source)),
-            standing => Ok(standing),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret;
 
 use crate::error::{Error, ErrorKind};
-use crate::rotator::Versions;
+use crate::rotator::{Recorded, Versions};
 use crate::secret::Previous;
 use crate::turn::Turn;
 use crate::users::{Attempt, Database, Login, common};
@@ -75,9 +75,18 @@ impl<'a, D: Database> Tries<'a, D> {
         versions: &Versions<'_>,
         current: &Login,
     ) -> Result<Option<Open<D::Session>>, Error> {
-        let users = [current.username.as_str()];
-        match self.older_in(Older::Previous, versions, current, &users).await? {
-            None => self.older_in(Older::Others, versions, current, &users).await,
+        self.older_of(&versions.recorded(), current, &current.username).await
+    }
+
+    /// The first older version that logs in as this user: AWSPREVIOUS, then the others.
+    pub(super) async fn older_of(
+        &mut self,
+        recorded: &Recorded<'_>,
+        current: &Login,
+        user: &str,
+    ) -> Result<Option<Open<D::Session>>, Error> {
+        match self.older_in(Older::Previous, recorded, current, &[user]).await? {
+            None => self.older_in(Older::Others, recorded, current, &[user]).await,
             open => Ok(open),
         }
     }
@@ -87,7 +96,7 @@ impl<'a, D: Database> Tries<'a, D> {
     pub(super) async fn older_in(
         &mut self,
         place: Older,
-        versions: &Versions<'_>,
+        recorded: &Recorded<'_>,
         current: &Login,
         users: &[&str],
     ) -> Result<Option<Open<D::Session>>, Error> {
@@ -95,10 +104,10 @@ impl<'a, D: Database> Tries<'a, D> {
         let (what, found) = match place {
             _ if most == 0 => return Ok(None),
             Older::Previous => {
-                let previous = versions.previous().await;
+                let previous = recorded.previous().await;
                 ("AWSPREVIOUS", previous.map(|one| one.into_iter().collect::<Vec<_>>()))
             }
-            Older::Others => ("older version", versions.others().await),
+            Older::Others => ("older version", recorded.others().await),
         };
         let dialect = self.database.dialect();
         let logins: Vec<_> = self

@@ -64,7 +64,7 @@ pub(crate) async fn read(
             Entry::Vacant(entry) => {
                 let mark = comment.as_deref().and_then(Mark::of_comment);
                 let usable = usable.as_deref() == Some("true");
-                entry.insert(Account { mark, barred, usable })
+                entry.insert(Account { mark, barred, usable, ..Account::default() })
             }
         };
         let partner = account.mark.as_ref().map(|mark| mark.partner.as_str());

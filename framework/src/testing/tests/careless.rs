@@ -14,7 +14,7 @@ use crate::testing::models::SharedServer;
 use crate::turn::Turn;
 use crate::users::{
     Administered, Alternates, Alternating, Attempt, ByAdmin, Database, Install, Login, Pair,
-    PairSettings,
+    PairSettings, Proof,
 };
 
 /// What may be wrong with a strategy.
@@ -103,8 +103,8 @@ impl Careless {
                 let settings = PairSettings::default();
                 let pair = Pair::new(&settings, &versions.description().arn);
                 let (target, source) = (&*pending.username, &*current.username);
-                let install =
-                    Install { pair, target, source, proven: true, refuse_open_sessions: false };
+                let proof = Some(Proof::Pending);
+                let install = Install { pair, target, source, proof, refuse_open_sessions: false };
                 let password = &pending.password;
                 self.model.install(&self.admin()?, &install, password, fence, turn).await?;
                 Ok(Some(Applied::Changed("reset the user in use".to_owned())))

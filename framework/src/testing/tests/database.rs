@@ -125,6 +125,7 @@ impl Model {
                 mark: self.mark(name, rights, secret),
                 barred: barred(name, rights, admin),
                 usable: !rights.locked || self.has(Defect::HalfMade),
+                ..Account::default()
             };
             let marked = account.mark.as_ref().is_some_and(|mark| mark.secret == secret);
             (marked || users.contains(&name.as_str())).then(|| (name.clone(), account))
@@ -281,10 +282,12 @@ impl Alternates for Model {
     async fn differences(
         &self,
         admin: &Login,
-        [one, other]: [&str; 2],
+        pending: &Login,
+        one: &str,
         turn: &Turn,
     ) -> Result<Vec<String>, Error> {
         let session = self.log_in_as_admin(admin, turn).await?;
+        let other = pending.username.as_str();
         let differ = session.ask("compare the rights", |accounts| {
             let grants = |user| accounts.get(user).map(|account| &account.rights.grants);
             match (grants(one), grants(other)) {

@@ -5,7 +5,7 @@ use crate::rotator::{Fence, Finding};
 use crate::turn::Turn;
 use crate::users::admin::Admin;
 use crate::users::pair::unproven;
-use crate::users::{Accounts, Alternates, Attempt, Change, Install, Login, Pair, Standing};
+use crate::users::{Accounts, Alternates, Attempt, Change, Install, Login, Pair, Proof, Standing};
 
 /// What is left to a user that no admin may change.
 const OWN_PASSWORD: &str = "let it change its own password (ROTATION_STRATEGY=single-user)";
@@ -24,6 +24,25 @@ pub(super) struct Halves<'a, D> {
     pub(super) turn: &'a Turn,
 }
 
+/// The user whose turn comes.
+pub(super) struct Next {
+    pub(super) user: String,
+    /// Everything that speaks against it.
+    objections: Vec<Error>,
+    /// What speaks against it unless a recorded password of it logs in.
+    pub(super) unconfirmed: Option<Error>,
+    /// How [`Install`] says that one does.
+    proof: Option<Proof>,
+}
+
+impl Next {
+    /// # Errors
+    /// The first of the objections.
+    pub(super) fn unopposed(&self) -> Result<(), Error> {
+        self.objections.first().map_or(Ok(()), |objection| Err(objection.clone()))
+    }
+}
+
 impl<D: Alternates> Halves<'_, D> {
     /// Refuses to have the admin itself as a user of the pair.
     fn not_admin(&self, user: &str, partner: &str) -> Result<(), Error> {
@@ -40,7 +59,7 @@ impl<D: Alternates> Halves<'_, D> {
     }
 
     /// The user that comes after this one, and everything that speaks against it.
-    pub(super) async fn next(&self, user: &str) -> Result<(String, Vec<Error>), Error> {
+    pub(super) async fn next(&self, user: &str) -> Result<Next, Error> {
         let candidates = self.pair.candidates(user);
         let names: Vec<&str> = candidates.iter().map(String::as_str).collect();
         let mut accounts = self.accounts(&names).await?;
@@ -58,22 +77,25 @@ impl<D: Alternates> Halves<'_, D> {
             // A mark names it, which was not known before.
             accounts = self.accounts(&[user, &next]).await?;
         }
-        let ours = match self.pair.standing(&accounts, &next, user) {
+        let standing = self.pair.standing(&accounts, &next, user);
+        let not_ours = || self.pair.not_ours(&accounts, &next, user);
+        let (ours, unconfirmed) = match standing {
             // Where the user in use is gone, so is the mark: setSecret asks for other proof.
-            Ok(Standing::Unproven) if accounts.contains_key(user) => {
-                Err(self.pair.not_ours(&accounts, &next, user))
-            }
-            Ok(_) => Ok(()),
-            Err(barred) => Err(barred.caused_by(another(user))),
+            Ok(Standing::Unproven) if accounts.contains_key(user) => (Err(not_ours()), None),
+            Ok(Standing::Claimed) => (Ok(()), Some(not_ours())),
+            Ok(_) => (Ok(()), None),
+            Err(barred) => (Err(barred.caused_by(another(user))), None),
         };
+        let proof = unconfirmed.as_ref().map(|_| Proof::Older);
         let checks = [self.not_admin(&next, user), self.database.check_username(&next), ours];
-        Ok((next, checks.into_iter().filter_map(Result::err).collect()))
+        let objections = checks.into_iter().filter_map(Result::err).collect();
+        Ok(Next { user: next, objections, unconfirmed, proof })
     }
 
-    /// Whether only a recorded password could still prove that this user is the secret's.
-    pub(super) async fn is_unproven(&self, user: &str, partner: &str) -> Result<bool, Error> {
+    /// Whose this user is.
+    pub(super) async fn standing(&self, user: &str, partner: &str) -> Result<Standing, Error> {
         let accounts = self.accounts(&[user, partner]).await?;
-        Ok(self.pair.standing(&accounts, user, partner)? == Standing::Unproven)
+        self.pair.standing(&accounts, user, partner)
     }
 
     /// AWSCURRENT does not log in, but `other`, a user of the pair, does with what is recorded: a
@@ -90,14 +112,14 @@ impl<D: Alternates> Halves<'_, D> {
         let account = accounts.get(user);
         let standing = self.pair.standing(&accounts, user, other)?;
         // Another user's password proves the pair, and not that this user is its other half.
-        if user != other && standing == Standing::Unproven {
+        if user != other && matches!(standing, Standing::Unproven | Standing::Claimed) {
             return Err(self.pair.not_ours(&accounts, user, other));
         }
         // Its own rights count. One that is gone, or half-made by an earlier run, has none to
         // count: it gets those of the other half.
         let usable = account.is_some_and(|account| account.usable);
         let source = if usable { user } else { other };
-        match self.install(current, source, false, fence).await? {
+        match self.install(current, source, None, fence).await? {
             Change::Made => self.turn.warn(format!(
                 "AWSCURRENT did not log in; its recorded password was set again for user {user:?}"
             )),
@@ -114,19 +136,19 @@ impl<D: Alternates> Halves<'_, D> {
         &self,
         target: &Login,
         source: &str,
-        proven: bool,
+        proof: Option<Proof>,
         fence: &Fence<'_>,
     ) -> Result<Change, Error> {
         self.not_admin(&target.username, source)?;
-        let install = self.of(&target.username, source, proven);
+        let install = self.of(&target.username, source, proof);
         let (admin, password) = (&self.admin.login, &target.password);
         let change = self.database.install(admin, &install, password, fence, self.turn).await;
         change.map_err(|error| self.admin.explain(error))
     }
 
-    fn of<'b>(&'b self, target: &'b str, source: &'b str, proven: bool) -> Install<'b> {
+    fn of<'b>(&'b self, target: &'b str, source: &'b str, proof: Option<Proof>) -> Install<'b> {
         let Self { pair, refuse_open_sessions, .. } = *self;
-        Install { pair, target, source, proven, refuse_open_sessions }
+        Install { pair, target, source, proof, refuse_open_sessions }
     }
 
     /// Whether a user has this password already, after the server refused to set it: where
@@ -141,16 +163,27 @@ impl<D: Alternates> Halves<'_, D> {
         Ok(matches!(attempt, Attempt::Accepted(_)))
     }
 
-    pub(super) async fn differences(&self, users: [&str; 2]) -> Result<Vec<String>, Error> {
-        let found = self.database.differences(&self.admin.login, users, self.turn).await;
+    pub(super) async fn differences(
+        &self,
+        pending: &Login,
+        partner: &str,
+    ) -> Result<Vec<String>, Error> {
+        let admin = &self.admin.login;
+        let found = self.database.differences(admin, pending, partner, self.turn).await;
         found.map_err(|error| self.admin.explain(error))
     }
 
     /// Everything that would keep the next rotation from installing the other user.
-    pub(super) async fn preflight(&self, user: &str) -> Result<Vec<Finding>, Error> {
-        let (next, objections) = self.next(user).await?;
-        let mut findings: Vec<_> = objections.into_iter().map(Finding::Fails).collect();
-        let install = self.of(&next, user, false);
+    pub(super) async fn preflight(
+        &self,
+        user: &str,
+        next: Next,
+        confirmed: Result<(), Error>,
+    ) -> Result<Vec<Finding>, Error> {
+        let Next { user: next, objections, proof, .. } = next;
+        let objections = objections.into_iter().chain(confirmed.err());
+        let mut findings: Vec<_> = objections.map(Finding::Fails).collect();
+        let install = self.of(&next, user, proof);
         let found = self.database.preflight_install(&self.admin.login, &install, self.turn).await;
         let found = found.map_err(|error| self.admin.explain(error))?;
         for finding in found {
@@ -164,11 +197,9 @@ impl<D: Alternates> Halves<'_, D> {
 
     /// What the next rotation would do.
     pub(super) async fn plan(&self, user: &str) -> Result<Vec<String>, Error> {
-        let (next, objections) = self.next(user).await?;
-        if let Some(objection) = objections.into_iter().next() {
-            return Err(objection);
-        }
-        let install = self.of(&next, user, false);
+        let next = self.next(user).await?;
+        next.unopposed()?;
+        let install = self.of(&next.user, user, next.proof);
         let plan = self.database.plan_install(&self.admin.login, &install, self.turn).await;
         plan.map_err(|error| self.admin.explain(error))
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::users::{Install, Proof};
 use expect_test::expect;
 
 const SECRET: &str = "arn:aws:secretsmanager:us-east-1:111122223333:secret:app-AbCdEf";
@@ -16,8 +17,8 @@ fn mark(partner: &str, secret: &str) -> Option<Mark> {
 fn accounts<const N: usize>(users: [(&str, Option<&str>); N]) -> Accounts {
     let account = |partner: Option<&str>| Account {
         mark: partner.and_then(|partner| mark(partner, SECRET)),
-        barred: None,
         usable: true,
+        ..Account::default()
     };
     users.into_iter().map(|(name, partner)| (name.to_owned(), account(partner))).collect()
 }
@@ -84,7 +85,7 @@ fn what_is_never_touched_is_no_model_either() {
         pair: Pair::new(&settings, SECRET),
         target: "app_clone",
         source: "app",
-        proven: false,
+        proof: None,
         refuse_open_sessions: false,
     };
     assert_eq!(install.judge(&accounts).unwrap_err().kind(), ErrorKind::Unsupported);
@@ -173,4 +174,65 @@ fn a_mark_survives_a_comment_and_is_replaced_there() {
     let twice = format!("{second}\n{second}");
     assert_eq!(Mark::of_comment(&twice), None, "which of the two counts is not known");
     assert_eq!(Mark::of_comment("fourstep: {"), None);
+}
+
+#[test]
+fn the_first_of_two_is_said_by_the_server_then_by_the_configuration_then_by_the_name() {
+    let both = || accounts([("app", None), ("app_clone", None)]);
+    let acting = |user: &str, on: &str| {
+        let mut accounts = both();
+        accounts.entry(user.to_owned()).or_default().acts_as.insert(on.to_owned());
+        accounts
+    };
+    let claimed = |user: &str, of: &str| {
+        let mut accounts = accounts([("a", None), ("b", None)]);
+        accounts.entry(user.to_owned()).or_default().claim = mark(of, SECRET);
+        accounts
+    };
+    for (configured, accounts, users, first) in [
+        ("", both(), ["app", "app_clone"], "app"),
+        ("app_clone=app", both(), ["app", "app_clone"], "app_clone"),
+        ("app_clone=app", acting("app_clone", "app"), ["app", "app_clone"], "app"),
+        ("", acting("app", "app_clone"), ["app", "app_clone"], "app_clone"),
+        // What is made anew takes its rights from the one that is there.
+        ("", accounts([("app_clone", None)]), ["app", "app_clone"], "app_clone"),
+        ("", accounts([("a", None), ("b", Some("a"))]), ["a", "b"], "a"),
+        ("", claimed("a", "b"), ["a", "b"], "b"),
+    ] {
+        let settings = settings(configured, "");
+        let pair = Pair::new(&settings, SECRET);
+        let [one, other] = users;
+        assert_eq!(pair.first(&accounts, one, other), first, "{configured} {accounts:?}");
+        assert_eq!(pair.first(&accounts, other, one), first, "{configured} {accounts:?}");
+    }
+}
+
+#[test]
+fn rule_18_a_claim_proves_nothing_without_a_recorded_password() {
+    let settings = settings("", "");
+    let pair = Pair::new(&settings, SECRET);
+    let mut accounts = accounts([("mallory", None), ("ledger", None)]);
+    accounts.entry("mallory".to_owned()).or_default().claim = mark("ledger", SECRET);
+    // Nor does it name anybody.
+    assert_eq!(pair.other(&accounts, "mallory").unwrap(), "mallory_clone");
+    let install = |proof| Install {
+        pair,
+        target: "ledger",
+        source: "mallory",
+        proof,
+        refuse_open_sessions: false,
+    };
+    let error = install(None).judge(&accounts).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    for proof in [Proof::Pending, Proof::Older] {
+        assert_eq!(install(Some(proof)).judge(&accounts).unwrap(), Standing::Adopted);
+    }
+    // Without the claim, a password from elsewhere is no proof.
+    accounts.entry("mallory".to_owned()).or_default().claim = None;
+    assert!(install(Some(Proof::Older)).judge(&accounts).is_err());
+    // Another secret's claim is asked for before anything else that is said of the user.
+    accounts.entry("ledger".to_owned()).or_default().claim = mark("x", "arn:other");
+    let adopting = self::settings("", "ledger");
+    let standing = Pair::new(&adopting, SECRET).standing(&accounts, "ledger", "mallory");
+    assert_eq!(standing.unwrap(), Standing::Unproven);
 }

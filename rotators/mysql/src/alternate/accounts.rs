@@ -81,11 +81,11 @@ pub(crate) async fn read(
         };
         let usable = rows.iter().any(|row| !row.locked);
         let mark = mark.cloned();
-        accounts.insert(user, Account { mark, barred, usable });
+        accounts.insert(user, Account { mark, barred, usable, ..Account::default() });
     }
     for name in usernames {
         if let Some(why) = too_long(session.server.flavour, name) {
-            let account = Account { mark: None, barred: Some(why), usable: false };
+            let account = Account { barred: Some(why), ..Account::default() };
             accounts.entry((*name).to_owned()).or_insert(account);
         }
     }

@@ -82,9 +82,11 @@ impl Alternates for Mysql {
     async fn differences(
         &self,
         admin: &Login,
-        usernames: [&str; 2],
+        pending: &Login,
+        partner: &str,
         turn: &Turn,
     ) -> Result<Vec<String>, Error> {
+        let usernames = [partner, pending.username.as_str()];
         let mut session = self.admin_session(admin, turn).await?;
         let differences = compare::differences(&mut session, usernames, turn).await;
         session.close(turn).await;

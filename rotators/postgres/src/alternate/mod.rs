@@ -144,9 +144,11 @@ impl Alternates for Postgres {
     async fn differences(
         &self,
         admin: &Login,
-        usernames: [&str; 2],
+        pending: &Login,
+        partner: &str,
         turn: &Turn,
     ) -> Result<Vec<String>, Error> {
+        let usernames = [partner, pending.username.as_str()];
         compare::differences(self, admin, usernames, turn).await
     }
 
