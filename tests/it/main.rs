@@ -9,6 +9,7 @@ mod support;
 mod alternating;
 mod api;
 mod conformance;
+mod documents;
 mod engine;
 mod faults;
 mod function;

@@ -3,7 +3,7 @@
 use fourstep::ErrorKind;
 
 const GUIDE: &str = include_str!("../../../docs/errors.md");
-const README: &str = include_str!("../../../README.md");
+const OPERATE: &str = include_str!("../../../docs/operate.md");
 const TABLES: [&str; 4] = [
     include_str!("table.txt"),
     include_str!("table-postgres18.txt"),
@@ -69,11 +69,11 @@ fn every_message_in_the_guide_is_one_of_the_table_and_of_its_kind() {
 }
 
 #[test]
-fn every_kind_of_the_table_s_rows_is_explained_and_the_readme_leads_there() {
+fn every_kind_of_the_table_s_rows_is_explained_and_the_operator_s_page_leads_there() {
     for kind in ErrorKind::ALL {
         let shown = rows().iter().any(|(of_row, _)| *of_row == kind.name());
         assert_eq!(shown, kind != ErrorKind::Internal, "{kind}");
-        let link = format!("[`{kind}`](docs/errors.md#{})", kind.name().to_lowercase());
-        assert!(README.contains(&link), "{link}");
+        let link = format!("[`{kind}`](errors.md#{})", kind.name().to_lowercase());
+        assert!(OPERATE.contains(&link), "{link}");
     }
 }
