@@ -113,4 +113,20 @@ mod tests {
         assert_eq!(parsed.len(), 87);
         assert_eq!(of_rds().collect::<Vec<_>>(), parsed);
     }
+
+    /// Source: Amazon Trust Services, "Certification authorities" (the repository's page).
+    #[test]
+    fn the_authorities_of_aws_s_endpoints_are_among_the_web_s() {
+        let subjects: Vec<_> =
+            of_the_web().map(|root| root.subject.escape_ascii().to_string()).collect();
+        for name in [
+            "Amazon Root CA 1",
+            "Amazon Root CA 2",
+            "Amazon Root CA 3",
+            "Amazon Root CA 4",
+            "Starfield Services Root Certificate Authority - G2",
+        ] {
+            assert!(subjects.iter().any(|subject| subject.ends_with(name)), "{name}");
+        }
+    }
 }
