@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,7 +17,9 @@ use axum::http::StatusCode;
 use axum::response::{AppendHeaders, IntoResponse};
 use axum::routing::{get, post};
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeValLike;
+use nix::unistd::Pid;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -80,6 +82,16 @@ struct Ends {
 }
 
 impl Program {
+    /// A binary, without arguments or variables.
+    pub fn of(binary: &Path) -> Self {
+        Self {
+            command: binary.to_owned(),
+            arguments: Vec::new(),
+            folder: binary.parent().map(Path::to_owned).unwrap_or_default(),
+            environment: Vec::new(),
+        }
+    }
+
     /// Starts a process whose Secrets Manager is at `endpoint`.
     ///
     /// # Errors
@@ -177,6 +189,23 @@ impl Running {
         self.child.kill().await?;
         let cpu = children_cpu()?.saturating_sub(before);
         Ok(Usage { cpu, peak_memory })
+    }
+
+    /// Ends the process at its next poll by asking it to: valgrind writes down what it counted then.
+    ///
+    /// # Errors
+    /// If it does not come back for another event, or does not end.
+    pub async fn terminate(mut self) -> io::Result<()> {
+        if self.first.is_none() {
+            self.poll().await?;
+        }
+        let process = self.child.id().and_then(|id| i32::try_from(id).ok());
+        let process = process.ok_or_else(|| io::Error::other("the function ended by itself"))?;
+        kill(Pid::from_raw(process), Signal::SIGTERM)?;
+        match tokio::time::timeout(PATIENCE, self.child.wait()).await {
+            Ok(status) => status.map(drop),
+            Err(_) => Err(io::Error::other("it does not end")),
+        }
     }
 
     async fn poll(&mut self) -> io::Result<Poll> {

@@ -5,8 +5,10 @@
 
 pub mod figures;
 pub mod host;
+pub mod instructions;
 pub mod manager;
 pub mod picture;
 pub mod report;
 pub mod rotations;
 pub mod server_log;
+pub mod vendor;

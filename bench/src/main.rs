@@ -56,6 +56,9 @@ struct Arguments {
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
+    /// A JSON file to print with it: what fourstep-count counted.
+    #[arg(long)]
+    instructions: Option<PathBuf>,
     /// Also rewrite the table in README.md and the picture docs/bench.svg of this folder.
     #[arg(long, value_name = "FOLDER")]
     write: Option<PathBuf>,
@@ -80,12 +83,18 @@ async fn run(arguments: &Arguments) -> io::Result<bool> {
     let figures = Bench::new(arguments).await?.measure().await?;
     let machine = report::machine(&arguments.conditions);
     if arguments.json {
-        println!("{:#}", report::as_json(&figures, &machine));
+        let mut all = report::as_json(&figures, &machine);
+        if let (Some(all), Some(file)) = (all.as_object_mut(), &arguments.instructions) {
+            let counted = serde_json::from_str(&std::fs::read_to_string(file)?)?;
+            all.insert("instructions".to_owned(), counted);
+        }
+        println!("{all:#}");
     } else {
         print!("{}", report::text(&figures, &machine));
     }
     if let Some(folder) = &arguments.write {
-        report::write_into(&folder.join("README.md"), &report::markdown(&figures, &machine))?;
+        let file = folder.join("README.md");
+        report::write_into(&file, report::TIMES, &report::markdown(&figures, &machine))?;
         std::fs::write(folder.join("docs/bench.svg"), picture::draw(&figures, &machine))?;
     }
     Ok(figures.within_budget())
@@ -112,8 +121,8 @@ impl<'a> Bench<'a> {
             arguments,
             scene: Scene::new(&document).await?,
             log: ServerLog { path: arguments.server_log.clone(), user },
-            function: binary(&arguments.function, vec![ca]),
-            bare: binary(&arguments.bare, Vec::new()),
+            function: Program { environment: vec![ca], ..Program::of(&arguments.function) },
+            bare: Program::of(&arguments.bare),
             template: template.map(|(folder, python)| Program {
                 command: python.clone(),
                 arguments: ["-m", "awslambdaric", "lambda_function.lambda_handler"]
@@ -211,15 +220,6 @@ impl<'a> Bench<'a> {
         let rotation: Rotation = self.scene.cold(program).await?;
         self.scene.manager.set_latency(Duration::ZERO);
         Ok(Demands::of(&rotation, self.log.logins_since(before)?))
-    }
-}
-
-fn binary(path: &Path, environment: Vec<(String, String)>) -> Program {
-    Program {
-        command: path.to_owned(),
-        arguments: Vec::new(),
-        folder: path.parent().map(Path::to_owned).unwrap_or_default(),
-        environment,
     }
 }
 

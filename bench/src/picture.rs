@@ -90,7 +90,7 @@ mod tests {
         let picture = draw(&made_up(1, true), "a machine <1>");
         // The ground, and 2 of the bare runtime, 4 each of the others.
         assert_eq!(picture.matches("<rect").count(), 1 + 2 + 4 + 4);
-        for text in ["90.0 ms", "1980 ms", "45.0 ms", "990 ms", "8.2 MB", "a machine &lt;1&gt;"] {
+        for text in ["90.0 ms", "2980 ms", "45.0 ms", "1490 ms", "7.6 MB", "a machine &lt;1&gt;"] {
             assert!(picture.contains(&format!(">{text}<")), "{text} in {picture}");
         }
         assert_eq!(draw(&made_up(1, false), "").matches("<rect").count(), 1 + 2 + 4);

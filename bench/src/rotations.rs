@@ -132,14 +132,19 @@ impl Scene {
         Ok(time)
     }
 
-    fn begin(&self) -> io::Result<VersionId> {
+    /// The secret's ARN.
+    pub(crate) fn arn(&self) -> &str {
+        &self.arn
+    }
+
+    pub(crate) fn begin(&self) -> io::Result<VersionId> {
         let token = new_token();
         let rotation = NewRotation::now(&token, FUNCTION_ARN);
         self.store.rotate(&self.secret, &rotation).map_err(io::Error::other)?;
         Ok(token)
     }
 
-    fn finish(&self, token: &VersionId) -> io::Result<()> {
+    pub(crate) fn finish(&self, token: &VersionId) -> io::Result<()> {
         let finished = self.store.finish_rotation(&self.secret, token, PendingLabel::Removed);
         finished.map_err(io::Error::other)
     }

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use aws_credential_types::Credentials;
 use aws_sdk_iam::config::{BehaviorVersion, Region, SharedHttpClient};
 use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use fourstep::store::aws::http_client;
 use fourstep::vendor::{Caller, Issued, IssuedKeys, Issuer, Label, ListedKey, Ownership, Terms};
 use fourstep::{Environment, Error, ErrorKind, Secret, Turn, Verdict};
 
@@ -34,7 +34,6 @@ struct AccessKeys {
 impl AccessKeys {
     fn read(environment: &Environment) -> Result<Self, Error> {
         let region = environment.text("AWS_REGION")?.unwrap_or("us-east-1").to_owned();
-        let ring = Provider::Rustls(CryptoMode::Ring);
         Ok(Self {
             terms: Terms {
                 // An access key has no label. So the user must be for this secret only.
@@ -47,7 +46,7 @@ impl AccessKeys {
             fields: [ID, KEY].map(str::to_owned).to_vec(),
             region: Region::new(region),
             endpoint: environment.text("IAM_ENDPOINT")?.map(str::to_owned),
-            http: aws_smithy_http_client::Builder::new().tls_provider(ring).build_https(),
+            http: http_client(environment)?,
         })
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_rds::Client;
 use fourstep::rds::{AwsRds, Rds};
+use fourstep::store::aws::http_client;
 use fourstep::store::memory::{MemoryStore, NewRotation, NewSecret};
 use fourstep::users::{Administered, Attempt, ByAdmin, Change, Database, Dialect, Login};
 use fourstep::{
@@ -134,7 +135,7 @@ impl Account {
             skip("FOURSTEP_TEST_MOTO");
             return None;
         };
-        let http = aws_smithy_http_client::Builder::new().build_http();
+        let http = http_client(&Environment::default()).unwrap();
         let shared = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12());
         let client = Client::new(&shared.http_client(http).endpoint_url(&url).load().await);
         // An identifier begins with a letter.

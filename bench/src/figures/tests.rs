@@ -5,13 +5,13 @@ pub(crate) fn made_up(slow: u32, template: bool) -> Figures {
     let rotation = |milliseconds: u64| Rotation {
         time: Duration::from_millis(milliseconds),
         cpu: Duration::from_millis(milliseconds / 2),
-        peak_memory: 8_200_000,
+        peak_memory: 7_600_000,
         start_ups: vec![Duration::from_millis(milliseconds / 6); 4],
         calls: Vec::new(),
     };
     let demands = |calls, failed| Demands {
         calls,
-        sequence_in_set: 3,
+        sequence_in_set: 2,
         sequence_elsewhere: 2,
         logins: Logins { connections: 2 + failed, failed },
     };
@@ -32,7 +32,7 @@ pub(crate) fn made_up(slow: u32, template: bool) -> Figures {
             sizes: [1_290_000, 600_000],
         },
         template: template
-            .then(|| Template { rotations: rotations(1_980), demands: demands(14, 1) }),
+            .then(|| Template { rotations: rotations(2_980), demands: demands(14, 1) }),
     }
 }
 
@@ -53,12 +53,12 @@ fn a_figure_over_its_budget_is_noticed() {
         figures.rows().iter().filter(|row| !row.kept).map(|row| row.unit).collect()
     };
     // The start, the rotation and the CPU; without a template beside it only the start.
-    assert_eq!(over(&made_up(2, true)), ["ms", "ms", "ms"]);
-    assert_eq!(over(&made_up(2, false)), ["ms"]);
+    assert_eq!(over(&made_up(3, true)), ["ms", "ms", "ms"]);
+    assert_eq!(over(&made_up(3, false)), ["ms"]);
     let mut figures = made_up(1, false);
     figures.demands.calls = 15;
     figures.demands.logins = Logins { connections: 1, failed: 1 };
-    figures.sizes = [7_000_001, 3_200_001];
+    figures.sizes = [6_500_001, 3_000_001];
     assert_eq!(over(&figures), ["MB", "MB", "", "", ""]);
     // What was never measured keeps to nothing.
     figures = made_up(1, false);

@@ -3,6 +3,7 @@
 //! Nothing here knows a database. A rotator connects with [`connect_tcp`], asks for TLS in its own
 //! protocol, and hands the stream to [`handshake`].
 
+pub(crate) mod roots;
 mod tcp;
 mod tls;
 

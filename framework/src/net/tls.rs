@@ -1,26 +1,20 @@
 //! TLS with a verified server: which roots are trusted, which name is expected, and what a refusal
 //! means to an operator.
 
-use std::fs;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::Resumption;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::pki_types::{ServerName, TrustAnchor, UnixTime};
+use rustls::{CertificateError, ClientConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::{CONNECT_TIME, within};
+use super::{CONNECT_TIME, roots, within};
 use crate::config::{Environment, refused};
 use crate::error::{Error, ErrorKind};
 use crate::turn::Turn;
-
-/// Amazon RDS's root certificates for all Regions, from AWS's trust store
-/// (`global-bundle.pem`), without those that run out before 2028.
-const RDS_ROOTS: &[u8] = include_bytes!("../../rds-ca/global-bundle.pem");
 
 const CA_BUNDLE: &str = "TLS_CA_BUNDLE";
 const SERVER_NAME: &str = "TLS_SERVER_NAME";
@@ -30,9 +24,9 @@ const SERVER_NAME: &str = "TLS_SERVER_NAME";
 /// Trusted are Amazon RDS's roots, the web's (Mozilla's list) and those of the configured bundle.
 #[derive(Debug, Default)]
 pub struct TlsSettings {
-    bundle: Vec<CertificateDer<'static>>,
+    bundle: Vec<TrustAnchor<'static>>,
     server_name: Option<ServerName<'static>>,
-    /// Built at the first TLS connection: a step that opens none need not parse the roots.
+    /// Built at the first TLS connection: two of four steps open none.
     client: OnceLock<Result<Arc<ClientConfig>, Error>>,
 }
 
@@ -44,10 +38,7 @@ impl TlsSettings {
     /// [`ErrorKind::Malformed`], naming the variable, if the file cannot be read or holds no
     /// certificate, or if the name is not one that a certificate can carry.
     pub fn read(environment: &Environment) -> Result<Self, Error> {
-        let bundle = match environment.text(CA_BUNDLE)? {
-            Some(path) => read_bundle(path)?,
-            None => Vec::new(),
-        };
+        let bundle = roots::of_bundle(environment, CA_BUNDLE)?.unwrap_or_default();
         let server_name =
             match environment.text(SERVER_NAME)?.map(str::trim) {
                 Some(name) => Some(ServerName::try_from(name.to_owned()).map_err(|_| {
@@ -72,35 +63,9 @@ impl TlsSettings {
     }
 }
 
-fn read_bundle(path: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let text = fs::read(path)
-        .map_err(|cause| refused(CA_BUNDLE, "names a file that cannot be read").caused_by(cause))?;
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
-        .collect::<Result<_, _>>()
-        .map_err(|_| refused(CA_BUNDLE, "names a file that is not in PEM format"))?;
-    if certificates.is_empty() {
-        return Err(refused(CA_BUNDLE, "names a file without a PEM certificate"));
-    }
-    let mut roots = RootCertStore::empty();
-    if roots.add_parsable_certificates(certificates.iter().cloned()).0 == 0 {
-        return Err(refused(CA_BUNDLE, "names a file in which no certificate can be decoded"));
-    }
-    Ok(certificates)
-}
-
-fn configure(bundle: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, Error> {
-    let mut roots = RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(RDS_ROOTS).flatten());
-    roots.add_parsable_certificates(bundle.iter().cloned());
-    // The provider is passed, not installed: a process default would be decided by whoever comes
-    // first, and the AWS SDK's client brings one of its own.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut client = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|cause| Error::new(ErrorKind::Internal, "cannot set up TLS").caused_by(cause))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+fn configure(bundle: &[TrustAnchor<'static>]) -> Result<Arc<ClientConfig>, Error> {
+    let built_in = roots::of_the_web().chain(roots::of_rds());
+    let mut client = roots::client(built_in.chain(bundle.iter().cloned()))?;
     // A resumed session is not verified again, and nothing may survive between invocations.
     client.resumption = Resumption::disabled();
     Ok(Arc::new(client))

@@ -1,6 +1,8 @@
 //! The worked example in plain Rust, AWS IAM's access keys, at an IAM that others wrote.
 
 use aws_sdk_iam::config::{BehaviorVersion, Credentials, Region};
+use fourstep::Environment;
+use fourstep::store::aws::http_client;
 use serde_json::{Value, json};
 
 use crate::support::program::{binary, fourstep, secret_file};
@@ -11,7 +13,7 @@ async fn iam(url: &str) -> aws_sdk_iam::Client {
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .endpoint_url(url)
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .http_client(http_client(&Environment::default()).unwrap())
         .credentials_provider(Credentials::new("root", "root", None, None, "test"));
     aws_sdk_iam::Client::from_conf(config.build())
 }

@@ -48,6 +48,10 @@ async fn a_refused_configuration_answers_every_event_and_calls_nothing() {
         ("PASSWORD_LENGTH", "canary"),
         ("ROTATION_STRATEGY", "dual-password"),
         ("TLS_CA_BUNDLE", "/no/such/file"),
+        ("AWS_CA_BUNDLE", "/no/such/file"),
+        // A folder, which cannot be read, and nothing.
+        ("AWS_CA_BUNDLE", "/"),
+        ("AWS_CA_BUNDLE", "/dev/null"),
         ("ALLOW_PLAINTEXT_FALLBACK", "canary"),
         ("ALLOW_WEAK_AUTHENTICATION", "canary"),
         ("TLS_SERVER_NAME", "not a name"),

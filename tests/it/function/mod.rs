@@ -1,5 +1,6 @@
 //! The very binary that Lambda runs, through the Runtime API, a fresh process for each event.
 
+mod authorities;
 mod clearing;
 mod demands;
 mod failures;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::types::{RotationRulesType, Tag};
-use fourstep::store::aws::AwsStore;
+use fourstep::store::aws::{AwsStore, http_client};
 use fourstep::store::memory::{MemoryStore, NewRotation, NewSecret, NewValue};
 use fourstep::store::{AWSPENDING, SecretStore};
 use fourstep::{Environment, SecretId, VersionId};
@@ -168,7 +168,7 @@ async fn store_at(url: &str) -> AwsStore {
 
 /// The SDK's client, for what the framework never calls.
 async fn client(url: &str) -> Client {
-    let http = aws_smithy_http_client::Builder::new().build_http();
+    let http = http_client(&Environment::default()).unwrap();
     let shared = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12());
     Client::new(&shared.http_client(http).endpoint_url(url).load().await)
 }

@@ -235,10 +235,16 @@ fn a_boundary_is_on_every_role() {
 #[test]
 fn a_ca_bundle_comes_by_a_layer() {
     let layer = "arn:aws:lambda:us-east-1:111122223333:layer:ca:1";
-    let changed = [("TlsCaBundle", "/opt/ca.pem"), ("TlsCaBundleLayer", layer)];
+    let changed = [
+        ("TlsCaBundle", "/opt/ca.pem"),
+        ("TlsCaBundleLayer", layer),
+        ("AwsCaBundle", "/opt/proxy.pem"),
+    ];
     let Some(template) = template(&changed) else { return };
     for (_, function) in functions(&template.resources()) {
         assert_eq!(function["Layers"], json!([layer]));
-        assert_eq!(function["Environment"]["Variables"]["TLS_CA_BUNDLE"], "/opt/ca.pem");
+        let variables = &function["Environment"]["Variables"];
+        assert_eq!(variables["TLS_CA_BUNDLE"], "/opt/ca.pem");
+        assert_eq!(variables["AWS_CA_BUNDLE"], "/opt/proxy.pem");
     }
 }

@@ -6,54 +6,6 @@ use expect_test::{Expect, expect};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-fn read(bundle: &[u8]) -> Result<TlsSettings, Error> {
-    let path = std::env::temp_dir().join(format!(
-        "fourstep-bundle-{}-{:?}.pem",
-        std::process::id(),
-        std::thread::current().id()
-    ));
-    fs::write(&path, bundle).unwrap();
-    let settings = TlsSettings::read(&Environment::from([(CA_BUNDLE, path.to_str().unwrap())]));
-    fs::remove_file(&path).unwrap();
-    settings
-}
-
-#[test]
-fn a_bundle_that_cannot_serve_is_refused_by_name() {
-    let mut broken = b"-----BEGIN CERTIFICATE-----\n".to_vec();
-    for (bundle, expected) in [
-        (&b""[..], "names a file without a PEM certificate"),
-        (b"hello", "names a file without a PEM certificate"),
-        (
-            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-            "names a file in which no certificate can be decoded",
-        ),
-        (
-            {
-                broken.extend(b"%%%\n-----END CERTIFICATE-----\n");
-                &broken
-            },
-            "names a file that is not in PEM format",
-        ),
-    ] {
-        let error = read(bundle).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Malformed);
-        assert_eq!(error.to_string(), format!("the environment variable {CA_BUNDLE} {expected}"));
-    }
-    let absent = Environment::from([(CA_BUNDLE, "/nowhere/bundle.pem")]);
-    let error = TlsSettings::read(&absent).unwrap_err().to_string();
-    assert!(error.contains("TLS_CA_BUNDLE names a file that cannot be read"), "{error}");
-}
-
-#[test]
-fn beyond_06_every_rds_root_can_be_used_and_comes_with_the_web_s_roots() {
-    let bundle: Vec<_> =
-        CertificateDer::pem_slice_iter(RDS_ROOTS).collect::<Result<_, _>>().unwrap();
-    let mut roots = RootCertStore::empty();
-    assert_eq!(roots.add_parsable_certificates(bundle), (87, 0));
-    read(RDS_ROOTS).unwrap().client().unwrap();
-}
-
 #[test]
 fn beyond_06_the_expected_name_is_the_configured_one_or_the_host() {
     let settings = TlsSettings::default();

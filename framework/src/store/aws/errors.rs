@@ -2,7 +2,9 @@
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
+use rustls::CertificateError::UnknownIssuer;
 
+use super::http;
 use crate::store::{StoreError, StoreErrorCode};
 
 /// The one place where SDK errors become ours, by code: throttling and AccessDenied are not
@@ -51,8 +53,23 @@ where
     if code == StoreErrorCode::AccessDenied {
         return StoreError::new(code, "no credentials were found for the request");
     }
-    let known = cause.is::<std::io::Error>() || cause.is::<rustls::Error>();
+    if let Some(refusal) = http::cause::<rustls::Error>(error) {
+        return StoreError::new(code, format!("{what}: {}", explain(refusal)));
+    }
+    let known = cause.is::<std::io::Error>();
     StoreError::new(code, if known { format!("{what}: {cause}") } else { what.to_owned() })
+}
+
+/// Why TLS was refused, and for what a proxy that inspects TLS is refused, what to do.
+fn explain(refusal: &rustls::Error) -> String {
+    match refusal {
+        rustls::Error::InvalidCertificate(UnknownIssuer) => format!(
+            "the endpoint's certificate is signed by an authority that is not trusted; name a PEM \
+             file with the authorities to trust for AWS in {}",
+            http::CA_BUNDLE
+        ),
+        other => other.to_string(),
+    }
 }
 
 fn code_of(name: &str) -> StoreErrorCode {

@@ -1,6 +1,7 @@
 //! Secrets Manager through the AWS SDK. Only this folder and `rds/aws.rs` name an SDK type.
 
 mod errors;
+mod http;
 mod settings;
 
 use std::time::SystemTime;
@@ -20,6 +21,7 @@ use crate::store::{
 };
 
 pub(crate) use self::errors::store_error;
+pub use self::http::http_client;
 #[cfg(feature = "rds")]
 pub(crate) use self::settings::{endpoint, shared};
 
@@ -189,7 +191,7 @@ mod tests {
     /// The SDK's own text for this holds the request, body and all.
     #[tokio::test]
     async fn a_request_that_cannot_be_sent_is_not_quoted() {
-        let http = aws_smithy_http_client::Builder::new().build_http();
+        let http = http_client(&Environment::default()).unwrap();
         let client = |endpoint: &str| {
             let settings = aws_sdk_secretsmanager::Config::builder()
                 .behavior_version(aws_config::BehaviorVersion::v2026_01_12())

@@ -15,8 +15,8 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
+use super::http::http_client;
 use crate::config::{Environment, refused};
 use crate::error::Error;
 
@@ -36,9 +36,6 @@ pub(crate) async fn shared(
     environment: &Environment,
     endpoint: Option<&str>,
 ) -> Result<SdkConfig, Error> {
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
     let mut retries = RetryConfig::standard();
     match environment.number("AWS_MAX_ATTEMPTS")?.map(u32::try_from) {
         None => {}
@@ -50,7 +47,7 @@ pub(crate) async fn shared(
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(EnvironmentVariableRegionProvider::new().region().await)
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(http)
+        .http_client(http_client(environment)?)
         .retry_config(retries)
         .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIME).build());
     settings.set_endpoint_url(endpoint.map(str::to_owned));
@@ -119,6 +116,7 @@ mod tests {
             ("AWS_MAX_ATTEMPTS", "many"),
             ("AWS_USE_FIPS_ENDPOINT", "perhaps"),
             ("AWS_USE_DUALSTACK_ENDPOINT", "perhaps"),
+            ("AWS_CA_BUNDLE", "/nowhere/bundle.pem"),
         ] {
             let error = shared(&Environment::from([(name, text)]), None).await.unwrap_err();
             assert!(error.to_string().contains(name), "{error}");

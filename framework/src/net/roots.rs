@@ -1,0 +1,132 @@
+//! The authorities that may sign a server's certificate, none of which is parsed in a function but
+//! those that are configured.
+
+use std::fs;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, Der, TrustAnchor};
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::config::{Environment, refused};
+use crate::error::{Error, ErrorKind};
+
+/// Amazon RDS's root certificates for all Regions, from AWS's trust store
+/// (`rds-ca/global-bundle.pem`), without those that run out before 2028. See build.rs.
+static RDS: &[TrustAnchor<'static>] = include!(concat!(env!("OUT_DIR"), "/rds_roots.rs"));
+
+/// Amazon RDS's.
+pub(super) fn of_rds() -> impl Iterator<Item = TrustAnchor<'static>> {
+    RDS.iter().cloned()
+}
+
+/// The web's: Mozilla's list.
+pub(crate) fn of_the_web() -> impl Iterator<Item = TrustAnchor<'static>> {
+    webpki_roots::TLS_SERVER_ROOTS.iter().cloned()
+}
+
+/// Those of the PEM file whose path this variable holds; `None` if it is absent or empty.
+///
+/// # Errors
+/// [`ErrorKind::Malformed`], naming the variable, if the file cannot be read or holds no
+/// certificate.
+pub(crate) fn of_bundle(
+    environment: &Environment,
+    variable: &str,
+) -> Result<Option<Vec<TrustAnchor<'static>>>, Error> {
+    let Some(path) = environment.text(variable)? else { return Ok(None) };
+    let text = fs::read(path)
+        .map_err(|cause| refused(variable, "names a file that cannot be read").caused_by(cause))?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|_| refused(variable, "names a file that is not in PEM format"))?;
+    if certificates.is_empty() {
+        return Err(refused(variable, "names a file without a PEM certificate"));
+    }
+    let mut roots = RootCertStore::empty();
+    if roots.add_parsable_certificates(certificates).0 == 0 {
+        return Err(refused(variable, "names a file in which no certificate can be decoded"));
+    }
+    Ok(Some(roots.roots))
+}
+
+/// What every TLS client here is: these roots, the server verified, no certificate of its own.
+///
+/// # Errors
+/// [`ErrorKind::Internal`] if TLS cannot be set up.
+pub(crate) fn client(
+    roots: impl IntoIterator<Item = TrustAnchor<'static>>,
+) -> Result<ClientConfig, Error> {
+    // The provider is passed, not installed: a process default would be decided by whoever comes
+    // first.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|cause| Error::new(ErrorKind::Internal, "cannot set up TLS").caused_by(cause))?;
+    Ok(builder.with_root_certificates(RootCertStore::from_iter(roots)).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bundle: &[u8]) -> Result<Option<Vec<TrustAnchor<'static>>>, Error> {
+        let path = std::env::temp_dir().join(format!(
+            "fourstep-bundle-{}-{:?}.pem",
+            std::process::id(),
+            std::thread::current().id()
+        ));
+        fs::write(&path, bundle).unwrap();
+        let environment = Environment::from([("BUNDLE", path.to_str().unwrap())]);
+        let roots = of_bundle(&environment, "BUNDLE");
+        fs::remove_file(&path).unwrap();
+        roots
+    }
+
+    #[test]
+    fn a_bundle_that_cannot_serve_is_refused_by_name() {
+        for (bundle, expected) in [
+            ("", "names a file without a PEM certificate"),
+            ("hello", "names a file without a PEM certificate"),
+            (
+                "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+                "names a file in which no certificate can be decoded",
+            ),
+            (
+                "-----BEGIN CERTIFICATE-----\n%%%\n-----END CERTIFICATE-----\n",
+                "names a file that is not in PEM format",
+            ),
+        ] {
+            let error = read(bundle.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Malformed);
+            assert_eq!(error.to_string(), format!("the environment variable BUNDLE {expected}"));
+        }
+        let absent = Environment::from([("BUNDLE", "/nowhere/bundle.pem")]);
+        let error = of_bundle(&absent, "BUNDLE").unwrap_err().to_string();
+        assert!(error.contains("BUNDLE names a file that cannot be read"), "{error}");
+        assert_eq!(of_bundle(&Environment::default(), "BUNDLE").unwrap(), None);
+    }
+
+    #[test]
+    fn what_was_made_of_rds_roots_at_build_time_is_what_their_certificates_say() {
+        let parsed = read(include_bytes!("../../rds-ca/global-bundle.pem")).unwrap().unwrap();
+        assert_eq!(parsed.len(), 87);
+        assert_eq!(of_rds().collect::<Vec<_>>(), parsed);
+    }
+
+    /// Source: Amazon Trust Services, "Certification authorities" (the repository's page).
+    #[test]
+    fn the_authorities_of_aws_s_endpoints_are_among_the_web_s() {
+        let subjects: Vec<_> =
+            of_the_web().map(|root| root.subject.escape_ascii().to_string()).collect();
+        for name in [
+            "Amazon Root CA 1",
+            "Amazon Root CA 2",
+            "Amazon Root CA 3",
+            "Amazon Root CA 4",
+            "Starfield Services Root Certificate Authority - G2",
+        ] {
+            assert!(subjects.iter().any(|subject| subject.ends_with(name)), "{name}");
+        }
+    }
+}
