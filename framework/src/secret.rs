@@ -59,17 +59,27 @@ impl Secret {
         match serde_json::from_str::<Value>(text) {
             Ok(Value::Object(_)) => Err(Error::new(
                 ErrorKind::Malformed,
-                "a key stands twice in the secret value; readers differ in which they take, so \
-                 leave one",
+                format!(
+                    "{} stands twice in the secret value; readers differ in which they take, so \
+                     leave one",
+                    twice(text).unwrap_or_else(|| "a key".to_owned())
+                ),
             )),
             Ok(other) => Err(error.caused_by(match other {
                 Value::Array(_) => "it is a list",
+                Value::String(inner) if inner.trim_start().starts_with('{') => {
+                    "it is a string that holds one, as the AWS CLI prints a SecretString in JSON; \
+                     store the object itself, which the AWS CLI prints with --output text"
+                }
                 Value::String(_) => "it is a string alone",
                 Value::Null => "it is null",
                 _ => "it is a number, true or false",
             })),
             Err(at) if at.to_string().starts_with("recursion limit") => {
                 Err(error.caused_by("it is nested deeper than is read here"))
+            }
+            Err(_) if text.starts_with('\u{feff}') => {
+                Err(error.caused_by("it begins with a byte order mark; store it without one"))
             }
             // Only the place: the parser's own message may quote the text.
             Err(at) => Err(error.caused_by(format!(
@@ -95,6 +105,16 @@ impl Secret {
     }
 }
 
+/// The key that stands twice. Of a nested object, or where it is no name of a field, none is said.
+fn twice(text: &str) -> Option<String> {
+    let error = serde_json::from_str::<Fields>(text).err()?.to_string();
+    let (_, rest) = error.split_once(TWICE)?;
+    let key = rest.split('"').next()?;
+    let is_name = |one: char| one.is_ascii_alphanumeric() || "_-.".contains(one);
+    (!key.is_empty() && key.len() <= 40 && key.chars().all(is_name))
+        .then(|| format!("the key {key:?}"))
+}
+
 impl From<Document> for Secret {
     fn from(document: Document) -> Self {
         Self(Form::Document(document))
@@ -109,6 +129,9 @@ impl fmt::Debug for Secret {
         })
     }
 }
+
+/// What the error about a key that stands twice begins with; the key follows, and a quotation mark.
+const TWICE: &str = "twice: \"";
 
 /// The fields of a JSON object in which none stands twice.
 struct Fields(Map<String, Value>);
@@ -131,8 +154,8 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Fields, A::Error> {
         let mut fields = Map::new();
         while let Some((name, value)) = access.next_entry::<String, Value>()? {
-            if fields.insert(name, value).is_some() {
-                return Err(A::Error::custom("a key stands twice"));
+            if fields.insert(name.clone(), value).is_some() {
+                return Err(A::Error::custom(format!("{TWICE}{name}\"")));
             }
         }
         Ok(Fields(fields))
@@ -163,6 +186,11 @@ impl Document {
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(malformed(field, "is not a string")),
         }
+    }
+
+    /// The names of its fields.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     /// A field as JSON, whatever it is.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::secret::{Secret, malformed};
-use crate::users::SslMode;
+use crate::users::{SslMode, fields};
 
 /// How a database reads a secret document.
 #[derive(Debug, Clone, Copy)]
@@ -50,16 +50,13 @@ impl Login {
     /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the field.
     pub fn read(secret: &Secret, dialect: &Dialect) -> Result<Self, Error> {
         let document = secret.document()?;
-        let engine = document.required("engine")?;
-        if !dialect.engines.contains(&engine) {
-            let accepted = dialect.engines.join("\" or \"");
-            return Err(malformed("engine", &format!("must be \"{accepted}\" for this rotator")));
-        }
+        fields::check_engine(fields::required(document, "engine")?, dialect)?;
+        let host = fields::required(document, "host")?;
         let login = Self {
-            host: document.required("host")?.to_owned(),
+            host: host.to_owned(),
             port: read_port(document.field("port"))?.unwrap_or(dialect.default_port),
-            username: document.required("username")?.to_owned(),
-            password: document.required("password")?.into(),
+            username: fields::required(document, "username")?.to_owned(),
+            password: fields::required(document, "password")?.into(),
             dbname: document.optional("dbname")?.or(dialect.default_dbname).map(str::to_owned),
             ssl: SslMode::read(document.field("ssl")),
         };
@@ -73,6 +70,7 @@ impl Login {
                 return Err(malformed(field, "contains a NUL character"));
             }
         }
+        fields::check_host(host)?;
         Ok(login)
     }
 

@@ -6,6 +6,7 @@ mod alternating;
 mod by_admin;
 mod common;
 mod dual_password;
+mod fields;
 mod install;
 mod login;
 mod mark;

@@ -35,10 +35,15 @@ struct Unreadable {
     text: fn(&str) -> String,
 }
 
-const UNREADABLE: [Unreadable; 7] = [
+const UNREADABLE: [Unreadable; 9] = [
     Unreadable { name: "a list", text: |document| format!("[{document}]") },
     Unreadable { name: "null", text: |_| "null".to_owned() },
     Unreadable { name: "a bare password", text: |_| "\"canary-bare-password\"".to_owned() },
+    Unreadable {
+        name: "a document in quotation marks",
+        text: |document| Value::String(document.to_owned()).to_string(),
+    },
+    Unreadable { name: "a byte order mark", text: |document| format!("\u{feff}{document}") },
     Unreadable { name: "a number", text: |_| "20260101".to_owned() },
     Unreadable { name: "a value that is not JSON", text: |document| document.replace(':', "=") },
     Unreadable {
@@ -74,11 +79,13 @@ impl Unreadable {
 }
 
 /// A field, and the JSON that is there instead.
-const FIELDS: [(&str, &str, &str); 9] = [
+const FIELDS: [(&str, &str, &str); 11] = [
     ("no engine", "engine", "null"),
     ("an engine of another function", "engine", "\"mysql\""),
     ("no host", "host", "\"\""),
     ("a host that is a list", "host", "[\"db.example\"]"),
+    ("a host that holds a port", "host", "\"localhost:5432\""),
+    ("a host that is a URL", "host", "\"postgres://app:canary-in-a-url@localhost\""),
     ("no password", "password", "null"),
     ("a password that is a number", "password", "12345678"),
     ("a user name with a NUL", "username", "\"a\\u0000b\""),
