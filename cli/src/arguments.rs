@@ -119,6 +119,9 @@ pub(crate) struct StageArguments {
     /// A file with the secret value, as it stands in Secrets Manager.
     #[arg(long, value_name = "FILE")]
     pub(crate) secret: PathBuf,
+    /// FILE holds the bytes of a SecretBinary, and not the text of a SecretString.
+    #[arg(long)]
+    pub(crate) binary: bool,
     /// The secret's whole ARN in AWS, of which AWS is asked nothing. Name it where two users take turns:
     /// they are marked with it, and without it preflight and plan do not know a pair that was marked in
     /// AWS, and replay marks one that is not known there. Default: an ARN made of FILE's path.

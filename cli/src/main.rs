@@ -53,9 +53,9 @@ fn format(json: bool) -> Format {
 }
 
 fn stage(arguments: StageArguments) -> io::Result<Stage> {
-    let StageArguments { secret, arn, admin, listen, process, .. } = arguments;
+    let StageArguments { secret, binary, arn, admin, listen, process, .. } = arguments;
     let rotator = match (arguments.rotator, arguments.sam) {
-        (Some(binary), _) => Rotator::Binary(binary),
+        (Some(function), _) => Rotator::Binary(function),
         (None, function) => {
             reachable_from_a_container(listen)?;
             Rotator::Sam { function: function.flatten(), arguments: arguments.sam_arguments }
@@ -63,7 +63,7 @@ fn stage(arguments: StageArguments) -> io::Result<Stage> {
     };
     let timeout = Duration::from_secs(process.timeout);
     let environment = process.environment;
-    Ok(Stage { rotator, listen, secret, arn, admin, environment, timeout })
+    Ok(Stage { rotator, listen, secret, binary, arn, admin, environment, timeout })
 }
 
 async fn run_replay(arguments: ReplayArguments) -> io::Result<bool> {

@@ -127,15 +127,14 @@ impl Work<'_> {
         match put? {
             Ok(()) => Ok(done("stored the proposed secret as AWSPENDING")),
             Err(error) if error.code == StoreErrorCode::AlreadyExists => {
-                match self.calls.version("AWSPENDING", token).await? {
+                match self.calls.version(token).await? {
                     Some(stored) => self.outrun(stored.secret(), &proposed, &known).await,
                     None => Err(error.during("PutSecretValue")),
                 }
             }
             Err(error) => {
                 // Nothing is stored, and nothing ever will be: what was minted is known only here.
-                if error.code.had_no_effect()
-                    && matches!(self.calls.version("AWSPENDING", token).await, Ok(None))
+                if error.code.had_no_effect() && matches!(self.calls.version(token).await, Ok(None))
                 {
                     self.discard(&proposed, &known).await;
                 }

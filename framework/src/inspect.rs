@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::SecretId;
 use crate::rotator::Verdict;
 use crate::secret::Secret;
-use crate::store::{Select, StoredValue, StoredVersion};
+use crate::store::{Select, StoredVersion};
 use crate::turn::Turn;
 
 /// Answers an inspect event. One login per labelled version that has a value.
@@ -54,15 +54,12 @@ async fn verdict(
     stored: Result<StoredVersion, Error>,
     turn: &Turn,
 ) -> (&'static str, Option<String>) {
-    let text = match stored {
-        Ok(StoredVersion { value: StoredValue::Text(text), .. }) => text,
-        Ok(StoredVersion { value: StoredValue::Binary, .. }) => {
-            return ("unknown", Some("holds SecretBinary".to_owned()));
-        }
+    let value = match stored {
+        Ok(StoredVersion { value, .. }) => value,
         Err(error) if error.kind() == ErrorKind::NotFound => return ("empty", None),
         Err(error) => return ("unknown", Some(error.to_string())),
     };
-    match engine.rotator().verify(&Secret::decode(&text), turn).await {
+    match engine.rotator().verify(&Secret::of_value(&value), turn).await {
         Ok(Verdict::Accepted) => ("accepted", None),
         Ok(Verdict::Rejected(why)) => ("rejected", Some(why)),
         Err(error) => ("unknown", Some(format!("{}: {error}", error.kind()))),

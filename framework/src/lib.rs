@@ -22,6 +22,7 @@ pub mod testing;
 mod turn;
 mod uniform;
 pub mod users;
+mod value;
 pub mod vendor;
 
 pub use config::Environment;
@@ -37,6 +38,7 @@ pub use run::run;
 pub use secret::{Current, Document, Pending, Previous, Secret};
 pub use step::Step;
 pub use turn::{CHANGE_TIME, Deadline, Tally, Turn};
+pub use value::SecretValue;
 
 /// The secrecy crate's string, which this crate's API uses for passwords.
 pub use secrecy::{ExposeSecret, SecretString};

@@ -199,7 +199,7 @@ mod tests {
         }
 
         async fn propose(&self, known: &Known<'_>, _: &Turn) -> Result<Secret, Error> {
-            panic!("cannot use {}", known.current.secret().expose())
+            panic!("cannot use {}", known.current.secret().expose()?)
         }
 
         async fn apply(&self, _: &Versions<'_>, _: &Fence<'_>, _: &Turn) -> Result<Applied, Error> {

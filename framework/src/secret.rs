@@ -9,8 +9,9 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorKind};
 use crate::ids::VersionId;
+use crate::value::SecretValue;
 
-/// One stored secret: a JSON object, or any other text.
+/// One stored secret: a JSON object, any other text, or bytes.
 ///
 /// A document is edited in place, so unknown keys, their order and their numbers survive.
 /// `Debug` shows which of the two it is and nothing more.
@@ -21,7 +22,7 @@ use crate::ids::VersionId;
 /// let secret = Secret::decode(&r#"{"username":"app","password":"old","note":1e+400}"#.into());
 /// let next = secret.document().unwrap().with("password", "new");
 /// assert_eq!(
-///     Secret::from(next).expose(),
+///     Secret::from(next).expose().unwrap(),
 ///     r#"{"username":"app","password":"new","note":1e+400}"#,
 /// );
 /// assert_eq!(format!("{secret:?}"), "Secret::Document(redacted)");
@@ -33,6 +34,7 @@ pub struct Secret(Form);
 enum Form {
     Document(Document),
     Text(String),
+    Bytes(Vec<u8>),
 }
 
 impl Secret {
@@ -45,6 +47,19 @@ impl Secret {
         }
     }
 
+    /// Reads a stored value: a text as [`decode`](Self::decode) does, bytes as they are.
+    pub fn of_value(value: &SecretValue) -> Self {
+        match value {
+            SecretValue::Text(text) => Self::decode(text),
+            SecretValue::Binary(bytes) => Self::of_bytes(bytes.expose_secret().to_vec()),
+        }
+    }
+
+    /// A secret that is bytes, such as a keytab: it is stored as SecretBinary.
+    pub fn of_bytes(bytes: Vec<u8>) -> Self {
+        Self(Form::Bytes(bytes))
+    }
+
     /// The JSON object inside.
     ///
     /// # Errors
@@ -54,6 +69,7 @@ impl Secret {
         let text = match &self.0 {
             Form::Document(document) => return Ok(document),
             Form::Text(text) => text,
+            Form::Bytes(_) => return Err(in_bytes("a JSON object in SecretString")),
         };
         let error = Error::new(ErrorKind::Malformed, "the secret value is not a JSON object");
         match serde_json::from_str::<Value>(text) {
@@ -90,19 +106,46 @@ impl Secret {
         }
     }
 
-    /// The whole value, as it is to be stored. Besides the fields of a [`Document`] this is the one
-    /// way out: search for `expose` and `document()` to find every use.
-    pub fn expose(&self) -> String {
+    /// The whole text, as it is to be stored. Besides the fields of a [`Document`] and
+    /// [`bytes`](Self::bytes) this is the one way out: search for these to find every use.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] if the secret is bytes.
+    pub fn expose(&self) -> Result<String, Error> {
         match &self.0 {
-            Form::Document(document) => Value::Object(document.0.clone()).to_string(),
-            Form::Text(text) => text.clone(),
+            Form::Document(document) => Ok(document.to_text()),
+            Form::Text(text) => Ok(text.clone()),
+            Form::Bytes(_) => Err(in_bytes("SecretString")),
+        }
+    }
+
+    /// The bytes of a secret that is bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] if the secret is a text.
+    pub fn bytes(&self) -> Result<&[u8], Error> {
+        match &self.0 {
+            Form::Bytes(bytes) => Ok(bytes),
+            Form::Document(_) | Form::Text(_) => Err(Error::new(
+                ErrorKind::Malformed,
+                "the secret value is SecretString, and this rotator reads SecretBinary",
+            )),
         }
     }
 
     /// The value to store, still wrapped.
-    pub fn encode(&self) -> SecretString {
-        self.expose().into()
+    pub fn encode(&self) -> SecretValue {
+        match &self.0 {
+            Form::Document(document) => SecretValue::Text(document.to_text().into()),
+            Form::Text(text) => SecretValue::Text(text.clone().into()),
+            Form::Bytes(bytes) => SecretValue::Binary(bytes.clone().into()),
+        }
     }
+}
+
+fn in_bytes(wanted: &str) -> Error {
+    let what = format!("the secret value is SecretBinary, and this rotator reads {wanted}");
+    Error::new(ErrorKind::Malformed, what)
 }
 
 /// The key that stands twice. Of a nested object, or where it is no name of a field, none is said.
@@ -126,6 +169,7 @@ impl fmt::Debug for Secret {
         formatter.write_str(match self.0 {
             Form::Document(_) => "Secret::Document(redacted)",
             Form::Text(_) => "Secret::Text(redacted)",
+            Form::Bytes(_) => "Secret::Bytes(redacted)",
         })
     }
 }
@@ -167,6 +211,10 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 pub struct Document(Map<String, Value>);
 
 impl Document {
+    fn to_text(&self) -> String {
+        Value::Object(self.0.clone()).to_string()
+    }
+
     /// A field that must be there and be a non-empty string.
     ///
     /// # Errors
@@ -282,7 +330,7 @@ mod tests {
     fn parity_12_extra_keys_order_numbers_and_non_ascii_values_survive() {
         let text = r#"{"z":1,"port":5432,"big":123456789012345678901234567890,"e":1e+400,"password":"p","ü":"é☃","n":null,"a":[{"b":2}]}"#;
         let next = Secret::from(decode(text).document().unwrap().with("password", "q"));
-        assert_eq!(next.expose(), text.replace(r#""p""#, r#""q""#));
+        assert_eq!(next.expose().unwrap(), text.replace(r#""p""#, r#""q""#));
     }
 
     #[test]
@@ -297,7 +345,7 @@ mod tests {
         ] {
             let secret = decode(text);
             assert_eq!(secret.document().unwrap_err().to_string(), message);
-            assert_eq!(secret.expose(), text);
+            assert_eq!(secret.expose().unwrap(), text);
             assert_eq!(format!("{secret:?}"), "Secret::Text(redacted)");
         }
     }
@@ -327,7 +375,7 @@ mod tests {
         #[test]
         fn any_password_survives_a_document(password in ".*") {
             let next = Secret::from(decode("{}").document().unwrap().with("password", &password));
-            let again = Secret::decode(&next.encode());
+            let again = Secret::of_value(&next.encode());
             let read = again.document().unwrap().field("password").cloned();
             prop_assert_eq!(read, Some(Value::String(password)));
         }

@@ -7,7 +7,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use fourstep::{ExposeSecret, SecretString};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fourstep::SecretValue;
+use serde_json::{Value, json};
+
+/// The key of bytes in a line of the journal, which are base64 there.
+const BINARY: &str = "SecretBinary";
 
 /// The file that holds the secret, and a journal beside it of values proposed since.
 ///
@@ -18,6 +24,8 @@ use fourstep::{ExposeSecret, SecretString};
 pub struct SecretFile {
     path: PathBuf,
     journal: PathBuf,
+    /// Whether it holds a SecretBinary.
+    binary: bool,
     /// An empty file beside it. It stays behind, because removing it would let two replays lock
     /// two files of that name.
     _locked: File,
@@ -25,11 +33,11 @@ pub struct SecretFile {
 
 impl SecretFile {
     /// The file at `path`, links followed, locked until this is dropped. Its journal is that path
-    /// with `.journal` appended.
+    /// with `.journal` appended. What is in it is a SecretString, or, if `binary`, a SecretBinary.
     ///
     /// # Errors
     /// If there is no such file, or another replay uses it.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    pub fn open(path: &Path, binary: bool) -> io::Result<Self> {
         let path = fs::canonicalize(path).map_err(|error| named(path, &error))?;
         let beside = |ending: &str| {
             let mut name = path.as_os_str().to_owned();
@@ -42,7 +50,7 @@ impl SecretFile {
         locked.try_lock().map_err(|_| {
             io::Error::other(format!("{}: another replay uses this file", path.display()))
         })?;
-        Ok(Self { path, journal, _locked: locked })
+        Ok(Self { path, journal, binary, _locked: locked })
     }
 
     /// Six letters, the same for this file every time: the end of its secret's ARN, which a rotator
@@ -67,48 +75,55 @@ impl SecretFile {
         &self.journal
     }
 
-    /// The secret value: the file's text, without the line end that editors add.
+    /// The secret value: the file's text, without the line end that editors add, or its bytes.
     ///
     /// # Errors
-    /// If the file cannot be read or is empty.
-    pub fn read(&self) -> io::Result<SecretString> {
-        let text = fs::read_to_string(&self.path).map_err(|error| named(&self.path, &error))?;
-        let text = text.trim_end_matches(['\r', '\n']);
-        if text.is_empty() {
-            let empty = io::Error::new(io::ErrorKind::InvalidData, "the file is empty");
-            return Err(named(&self.path, &empty));
+    /// If the file cannot be read, is empty, or holds no text and was not said to be bytes.
+    pub fn read(&self) -> io::Result<SecretValue> {
+        let bytes = fs::read(&self.path).map_err(|error| named(&self.path, &error))?;
+        let invalid =
+            |what| Err(named(&self.path, &io::Error::new(io::ErrorKind::InvalidData, what)));
+        if self.binary && !bytes.is_empty() {
+            return Ok(SecretValue::Binary(bytes.into()));
         }
-        Ok(text.into())
+        let Ok(text) = std::str::from_utf8(&bytes) else {
+            return invalid(
+                "the file holds no text; if the secret is a SecretBinary, add --binary",
+            );
+        };
+        match text.trim_end_matches(['\r', '\n']) {
+            "" => invalid("the file is empty"),
+            text => Ok(text.into()),
+        }
     }
 
     /// Values that an earlier replay proposed and did not see promoted, oldest first.
     ///
     /// # Errors
     /// If there is a journal and it cannot be read.
-    pub fn proposed(&self) -> io::Result<Vec<SecretString>> {
+    pub fn proposed(&self) -> io::Result<Vec<SecretValue>> {
         let bytes = match fs::read(&self.journal) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             bytes => bytes.map_err(|error| named(&self.journal, &error))?,
         };
         // A last line cut short by a crash, perhaps inside a character, was never handed to a step.
         let lines = bytes.split(|&byte| byte == b'\n');
-        let values = lines.filter_map(|line| serde_json::from_slice::<String>(line).ok());
-        Ok(values.map(SecretString::from).collect())
+        Ok(lines.filter_map(value_of).collect())
     }
 
     /// Notes a value before it may become live. One that is noted already is not noted again.
     ///
     /// # Errors
     /// If it cannot be written and synced; the replay must stop then.
-    pub fn note(&self, value: &SecretString) -> io::Result<()> {
-        let same = |noted: &SecretString| noted.expose_secret() == value.expose_secret();
+    pub fn note(&self, value: &SecretValue) -> io::Result<()> {
+        let same = |noted: &SecretValue| noted.same_as(value);
         if same(&self.read()?) || self.proposed()?.iter().any(same) {
             return Ok(());
         }
         self.append(value).map_err(|error| named(&self.journal, &error))
     }
 
-    fn append(&self, value: &SecretString) -> io::Result<()> {
+    fn append(&self, value: &SecretValue) -> io::Result<()> {
         // Nobody else may have put one there for us to write into.
         if fs::symlink_metadata(&self.journal).is_ok_and(|found| !found.is_file()) {
             return Err(io::Error::other("it is not a regular file"));
@@ -117,7 +132,7 @@ impl SecretFile {
             OpenOptions::new().create(true).append(true).mode(0o600).open(&self.journal)?;
         // The mode above counts only for a new file, and only its owner may change it.
         journal.set_permissions(fs::Permissions::from_mode(0o600))?;
-        let line = serde_json::Value::from(value.expose_secret()).to_string();
+        let line = line_of(value);
         // The line end comes first too, so that a line cut short spoils only itself.
         write!(journal, "\n{line}\n")?;
         journal.sync_all()
@@ -127,13 +142,19 @@ impl SecretFile {
     /// the values in `kept`.
     ///
     /// # Errors
-    /// If the file cannot be replaced; the journal is still there then.
-    pub fn replace(&self, value: &SecretString, kept: &[SecretString]) -> io::Result<()> {
+    /// If the file cannot be replaced, or held the other kind of value; the journal is still there
+    /// then.
+    pub fn replace(&self, value: &SecretValue, kept: &[SecretValue]) -> io::Result<()> {
+        if matches!(value, SecretValue::Binary(_)) != self.binary {
+            let what = "the rotator stored a SecretString where there was a SecretBinary, or the \
+                        other way round; the new value is in the journal";
+            return Err(named(&self.journal, &io::Error::other(what)));
+        }
         self.swap(value).map_err(|error| named(&self.path, &error))?;
         self.drop_journal(kept).map_err(|error| named(&self.journal, &error))
     }
 
-    fn drop_journal(&self, kept: &[SecretString]) -> io::Result<()> {
+    fn drop_journal(&self, kept: &[SecretValue]) -> io::Result<()> {
         if kept.is_empty() {
             return match fs::remove_file(&self.journal) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -143,23 +164,50 @@ impl SecretFile {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         let mut next = tempfile::NamedTempFile::new_in(folder)?;
         for value in kept {
-            writeln!(next, "{}", serde_json::Value::from(value.expose_secret()))?;
+            writeln!(next, "{}", line_of(value))?;
         }
         next.as_file().sync_all()?;
         next.persist(&self.journal)?;
         Ok(())
     }
 
-    fn swap(&self, value: &SecretString) -> io::Result<()> {
+    fn swap(&self, value: &SecretValue) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         let mut next = tempfile::NamedTempFile::new_in(folder)?;
-        writeln!(next, "{}", value.expose_secret())?;
+        next.write_all(value.expose_bytes())?;
+        if !self.binary {
+            next.write_all(b"\n")?;
+        }
         // Never more readable than it was.
         let mode = fs::metadata(&self.path)?.permissions().mode();
         next.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
         next.as_file().sync_all()?;
         next.persist(&self.path)?;
         Ok(())
+    }
+}
+
+/// A value as a line of the journal: a text as JSON's string, bytes in an object.
+fn line_of(value: &SecretValue) -> String {
+    match value {
+        SecretValue::Text(_) => {
+            Value::from(String::from_utf8_lossy(value.expose_bytes())).to_string()
+        }
+        SecretValue::Binary(_) => {
+            json!({BINARY: STANDARD.encode(value.expose_bytes())}).to_string()
+        }
+    }
+}
+
+/// The value of a line; none if it was cut short.
+fn value_of(line: &[u8]) -> Option<SecretValue> {
+    match serde_json::from_slice::<Value>(line).ok()? {
+        Value::String(text) => Some(SecretValue::Text(text.into())),
+        Value::Object(fields) => {
+            let bytes = STANDARD.decode(fields.get(BINARY)?.as_str()?).ok()?;
+            Some(SecretValue::Binary(bytes.into()))
+        }
+        _ => None,
     }
 }
 
@@ -178,25 +226,25 @@ mod tests {
         let path = folder.path().join("secret.json");
         fs::write(&path, "{\"password\":\"old\"}\n").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        let file = SecretFile::open(&path).unwrap();
-        assert!(SecretFile::open(&path).unwrap_err().to_string().contains("another replay"));
-        assert_eq!(file.read().unwrap().expose_secret(), "{\"password\":\"old\"}");
-        file.note(&"line\nbreak".to_owned().into()).unwrap();
-        file.note(&"second".to_owned().into()).unwrap();
-        file.note(&"second".to_owned().into()).unwrap();
+        let file = SecretFile::open(&path, false).unwrap();
+        assert!(SecretFile::open(&path, false).unwrap_err().to_string().contains("another replay"));
+        assert_eq!(file.read().unwrap().expose_bytes(), b"{\"password\":\"old\"}");
+        file.note(&"line\nbreak".into()).unwrap();
+        file.note(&"second".into()).unwrap();
+        file.note(&"second".into()).unwrap();
         // A crash in the middle of a line leaves the earlier ones readable.
         let mut journal = OpenOptions::new().append(true).open(file.journal()).unwrap();
         journal.write_all(b"\n\"cut sho\xc3").unwrap();
         let mode = fs::metadata(file.journal()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let proposed = file.proposed().unwrap();
-        let texts: Vec<&str> = proposed.iter().map(ExposeSecret::expose_secret).collect();
-        assert_eq!(texts, ["line\nbreak", "second"]);
-        file.replace(&"new".to_owned().into(), &["second".to_owned().into()]).unwrap();
+        let texts: Vec<&[u8]> = proposed.iter().map(SecretValue::expose_bytes).collect();
+        assert_eq!(texts, [&b"line\nbreak"[..], b"second"]);
+        file.replace(&"new".into(), &["second".into()]).unwrap();
         assert_eq!(file.proposed().unwrap().len(), 1, "one is kept");
-        file.note(&"new".to_owned().into()).unwrap();
+        file.note(&"new".into()).unwrap();
         assert_eq!(file.proposed().unwrap().len(), 1, "the file holds it already");
-        file.replace(&"new".to_owned().into(), &[]).unwrap();
+        file.replace(&"new".into(), &[]).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "new\n");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(file.proposed().unwrap().is_empty());
@@ -205,9 +253,30 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
         let link = folder.path().join("link.json");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        SecretFile::open(&link).unwrap().replace(&"newer".to_owned().into(), &[]).unwrap();
+        SecretFile::open(&link, false).unwrap().replace(&"newer".into(), &[]).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "newer\n");
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn bytes_survive_to_the_letter_and_are_never_taken_for_a_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keytab");
+        let (old, next) = (b"\x05\x02\xff\n\r\n".to_vec(), b"text too\n".to_vec());
+        fs::write(&path, &old).unwrap();
+        let error = SecretFile::open(&path, false).unwrap().read().unwrap_err();
+        assert!(error.to_string().contains("add --binary"), "{error}");
+        let file = SecretFile::open(&path, true).unwrap();
+        assert_eq!(file.read().unwrap().expose_bytes(), old);
+        let next = SecretValue::Binary(next.into());
+        file.note(&next).unwrap();
+        file.note(&next).unwrap();
+        assert_eq!(file.proposed().unwrap().len(), 1);
+        assert!(file.proposed().unwrap().iter().all(|noted| noted.same_as(&next)));
+        file.replace(&"a text".into(), &[]).unwrap_err();
+        file.replace(&next, &[]).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), next.expose_bytes());
+        assert!(file.proposed().unwrap().is_empty());
     }
 
     #[test]
@@ -215,15 +284,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret.json");
         fs::write(&path, "old").unwrap();
-        let file = SecretFile::open(&path).unwrap();
+        let file = SecretFile::open(&path, false).unwrap();
         fs::write(file.journal(), "").unwrap();
         fs::set_permissions(file.journal(), fs::Permissions::from_mode(0o644)).unwrap();
-        file.note(&"next".to_owned().into()).unwrap();
+        file.note(&"next".into()).unwrap();
         let mode = fs::metadata(file.journal()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         fs::remove_file(file.journal()).unwrap();
         std::os::unix::fs::symlink(folder.path().join("elsewhere"), file.journal()).unwrap();
-        file.note(&"next".to_owned().into()).unwrap_err();
+        file.note(&"next".into()).unwrap_err();
         assert!(!folder.path().join("elsewhere").exists());
     }
 }

@@ -5,11 +5,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use fourstep::store::memory::{
-    MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel, SecretValue,
-};
+use fourstep::store::memory::{MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel};
 use fourstep::store::{AWSCURRENT, AWSPREVIOUS, Select, StoreError, StoreErrorCode};
-use fourstep::{Secret, SecretId, SecretString, VersionId};
+use fourstep::{Secret, SecretId, SecretValue, VersionId};
 use serde_json::Value;
 
 use super::keep::named as named_file;
@@ -40,10 +38,10 @@ impl LocalSecret {
     /// anything is done with it.
     pub(super) async fn open(
         stage: &Stage,
-        usable: impl FnOnce(&SecretString) -> io::Result<()>,
+        usable: impl FnOnce(&SecretValue) -> io::Result<()>,
         report: &mut Report<'_>,
     ) -> io::Result<Self> {
-        let file = SecretFile::open(&stage.secret)?;
+        let file = SecretFile::open(&stage.secret, stage.binary)?;
         usable(&file.read()?)?;
         let store = Arc::new(MemoryStore::new());
         let secret = seed(&store, &file, stage.arn.as_ref(), report)?;
@@ -98,7 +96,7 @@ impl LocalSecret {
     /// Writes down what createSecret proposed, before the step that makes it live.
     pub(super) fn note_proposed(&self, token: &VersionId) -> io::Result<()> {
         match self.store.get(&self.secret, Select::Version(token)) {
-            Ok(read) => self.file.note(&text(read.value)?),
+            Ok(read) => self.file.note(&read.value),
             // createSecret stored nothing.
             Err(_) => Ok(()),
         }
@@ -125,7 +123,7 @@ impl LocalSecret {
     /// the journal goes. What logs in besides, another account's password for one, stays in it.
     pub(super) fn settle(&self, after: &Invocation) -> io::Result<bool> {
         let current = match self.store.get(&self.secret, Select::Label(AWSCURRENT)) {
-            Ok(read) => text(read.value)?,
+            Ok(read) => read.value,
             // The function promoted a version without a value, as the report shows.
             Err(error) if error.code == StoreErrorCode::NotFound => return Ok(false),
             Err(error) => return Err(io::Error::other(error)),
@@ -136,7 +134,7 @@ impl LocalSecret {
                 current_accepted = true;
             } else if version.labels.iter().any(|label| label.starts_with(PROPOSED)) {
                 let read = self.store.get(&self.secret, Select::Version(&version.id));
-                kept.push(text(read.map_err(io::Error::other)?.value)?);
+                kept.push(read.map_err(io::Error::other)?.value);
             }
         }
         if current_accepted {
@@ -207,9 +205,9 @@ fn seed(
     let new = NewSecret { arn: Some(arn), ..NewSecret::default() };
     store.create(name, new).map_err(io::Error::other)?;
     let secret = SecretId::parse(name).map_err(io::Error::other)?;
-    let new = |value| {
+    let new = |value: SecretValue| {
         let token = VersionId::from_store(uuid::Uuid::new_v4().to_string());
-        NewValue::current(&token, SecretValue::Text(value))
+        NewValue::current(&token, value)
     };
     store.put(&secret, new(current)).map_err(io::Error::other)?;
     for (number, value) in (1..).zip(proposed) {
@@ -220,9 +218,9 @@ fn seed(
 }
 
 /// The admin's secret, under the ARN or name by which the secret calls it.
-fn seed_admin(store: &MemoryStore, secret: &SecretString, file: &Path) -> io::Result<()> {
+fn seed_admin(store: &MemoryStore, secret: &SecretValue, file: &Path) -> io::Result<()> {
     let refused = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
-    let secret = Secret::decode(secret);
+    let secret = Secret::of_value(secret);
     let named = secret.document().and_then(|document| document.optional("masterarn"));
     let Some(id) = named.map_err(io::Error::other)? else {
         return refused("--admin has no meaning: the secret names no \"masterarn\"");
@@ -235,11 +233,4 @@ fn seed_admin(store: &MemoryStore, secret: &SecretString, file: &Path) -> io::Re
     let value = Some(SecretValue::Text(text.trim_end_matches(['\r', '\n']).into()));
     let new = NewSecret { value, arn, ..NewSecret::default() };
     store.create(name, new).map(drop).map_err(io::Error::other)
-}
-
-fn text(value: SecretValue) -> io::Result<SecretString> {
-    match value {
-        SecretValue::Text(text) => Ok(text),
-        SecretValue::Binary(_) => Err(io::Error::other("the rotator stored a binary value")),
-    }
 }

@@ -52,6 +52,8 @@ pub struct Stage {
     /// The file with the secret value. It is kept up to date: the target really gets a new
     /// password.
     pub secret: PathBuf,
+    /// Whether that file holds a SecretBinary.
+    pub binary: bool,
     /// The secret's ARN in AWS. Without one it is made of the file's path.
     pub arn: Option<SecretArn>,
     /// A file with the value of the admin's secret, which the secret names as `masterarn`. It is

@@ -3,14 +3,12 @@
 
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
-
 use crate::error::{Error, ErrorKind};
 use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::secret::{Current, Pending, Previous, Secret};
 use crate::store::{
     AWSCURRENT, AWSPENDING, AWSPREVIOUS, NO_WAY, SecretDescription, SecretStore, Select,
-    StoreError, StoredValue, StoredVersion, VersionSummary,
+    StoreError, StoredVersion, VersionSummary,
 };
 use crate::turn::Turn;
 
@@ -55,7 +53,7 @@ impl<'a> Calls<'a> {
 
     /// AWSCURRENT, by label.
     pub(crate) async fn current(&self) -> Result<Current, Error> {
-        let read = self.get("AWSCURRENT", Select::Label(AWSCURRENT)).await;
+        let read = self.get(Select::Label(AWSCURRENT)).await;
         let (version, secret) = read.map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::new(
                 ErrorKind::NotFound,
@@ -99,7 +97,7 @@ impl<'a> Calls<'a> {
     }
 
     async fn under_token(&self, select: Select<'_>) -> Result<Option<Pending>, Error> {
-        let read = found(self.get("AWSPENDING", select).await)?;
+        let read = found(self.get(select).await)?;
         Ok(read.map(|(version, secret)| Pending::new(version, secret)))
     }
 
@@ -120,7 +118,7 @@ impl<'a> Calls<'a> {
         description: &SecretDescription,
     ) -> Result<Option<Previous>, Error> {
         let Some(version) = description.holder(AWSPREVIOUS) else { return Ok(None) };
-        self.version("AWSPREVIOUS", version).await
+        self.version(version).await
     }
 
     /// Every labelled version's value. Only a version that is AWSPENDING and nothing else may have
@@ -131,10 +129,8 @@ impl<'a> Calls<'a> {
     ) -> Result<Vec<Previous>, Error> {
         let mut labelled = Vec::new();
         for (version, labels) in &description.labels {
-            match self.get("a labelled version", Select::Version(version)).await {
+            match self.get(Select::Version(version)).await {
                 Ok((version, secret)) => labelled.push(Previous::new(version, secret)),
-                // No text: nothing that this function could have stored.
-                Err(error) if error.kind() == ErrorKind::Malformed => {}
                 Err(error) if error.kind() == ErrorKind::NotFound && labels == &[AWSPENDING] => {}
                 Err(error) => return Err(error),
             }
@@ -175,7 +171,7 @@ impl<'a> Calls<'a> {
         versions.sort_by_key(|version| std::cmp::Reverse(version.created));
         let mut newest = Vec::new();
         for summary in versions.iter().take(MOST_OTHERS) {
-            match self.version("an older version", &summary.version).await {
+            match self.version(&summary.version).await {
                 Ok(read) => newest.extend(read),
                 // One that KMS does not decrypt any more must not hide those behind it.
                 Err(error) if error.kind() == ErrorKind::Forbidden => {
@@ -187,17 +183,10 @@ impl<'a> Calls<'a> {
         Ok(newest)
     }
 
-    /// One version by id; `None` if it has no value, or one that is not text.
-    pub(crate) async fn version(
-        &self,
-        what: &str,
-        version: &VersionId,
-    ) -> Result<Option<Previous>, Error> {
-        match found(self.get(what, Select::Version(version)).await) {
-            Ok(read) => Ok(read.map(|(version, secret)| Previous::new(version, secret))),
-            Err(error) if error.kind() == ErrorKind::Malformed => Ok(None),
-            Err(error) => Err(error),
-        }
+    /// One version by id; `None` if it has no value.
+    pub(crate) async fn version(&self, version: &VersionId) -> Result<Option<Previous>, Error> {
+        let read = found(self.get(Select::Version(version)).await)?;
+        Ok(read.map(|(version, secret)| Previous::new(version, secret)))
     }
 
     pub(crate) async fn put_pending(
@@ -207,7 +196,7 @@ impl<'a> Calls<'a> {
         rotation_token: Option<&RotationToken>,
     ) -> Result<Result<(), StoreError>, Error> {
         let value = secret.encode();
-        let length = value.expose_secret().len();
+        let length = value.expose_bytes().len();
         if length > LONGEST_VALUE {
             // The service's own refusal would be withheld, because it may quote the value.
             return Err(Error::new(
@@ -237,15 +226,9 @@ impl<'a> Calls<'a> {
         self.named("UpdateSecretVersionStage", work).await
     }
 
-    async fn get(&self, what: &str, select: Select<'_>) -> Result<(VersionId, Secret), Error> {
+    async fn get(&self, select: Select<'_>) -> Result<(VersionId, Secret), Error> {
         let StoredVersion { version, value, .. } = self.stored(select).await?;
-        match value {
-            StoredValue::Text(text) => Ok((version, Secret::decode(&text))),
-            StoredValue::Binary => Err(Error::new(
-                ErrorKind::Malformed,
-                format!("{what} holds SecretBinary; this rotator reads SecretString"),
-            )),
-        }
+        Ok((version, Secret::of_value(&value)))
     }
 
     /// One version as it is stored.

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use secrecy::SecretString;
 
 use crate::error::{Error, ErrorKind};
 use crate::ids::{RotationToken, SecretId, VersionId};
+use crate::value::SecretValue;
 
 pub(crate) use calls::Calls;
 
@@ -47,7 +47,7 @@ pub trait SecretStore: Send + Sync {
         &self,
         secret: &SecretId,
         token: &VersionId,
-        value: &SecretString,
+        value: &SecretValue,
         rotation_token: Option<&RotationToken>,
     ) -> Result<(), StoreError>;
 
@@ -87,7 +87,7 @@ impl<S: SecretStore + ?Sized> SecretStore for Arc<S> {
         &self,
         secret: &SecretId,
         token: &VersionId,
-        value: &SecretString,
+        value: &SecretValue,
         rotation_token: Option<&RotationToken>,
     ) -> Result<(), StoreError> {
         (**self).put_pending(secret, token, value, rotation_token).await
@@ -168,18 +168,9 @@ pub struct StoredVersion {
     /// The version that was read.
     pub version: VersionId,
     /// Its value.
-    pub value: StoredValue,
+    pub value: SecretValue,
     /// When it was created, if the store says so.
     pub created: Option<SystemTime>,
-}
-
-/// A stored value.
-#[derive(Debug, Clone)]
-pub enum StoredValue {
-    /// SecretString.
-    Text(SecretString),
-    /// SecretBinary, which no rotator here can read.
-    Binary,
 }
 
 /// One row of ListSecretVersionIds.

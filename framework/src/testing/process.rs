@@ -9,7 +9,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use secrecy::SecretString;
 use tracing::Dispatch;
 
 use super::remote::Function;
@@ -24,6 +23,7 @@ use crate::store::{
     VersionSummary,
 };
 use crate::turn::{Deadline, Turn};
+use crate::value::SecretValue;
 
 /// How long the function may take, as far as it can tell. The kit's clock stands still unless
 /// everybody waits.
@@ -170,7 +170,7 @@ impl SecretStore for WiredStore {
         &self,
         secret: &SecretId,
         token: &VersionId,
-        value: &SecretString,
+        value: &SecretValue,
         rotation_token: Option<&RotationToken>,
     ) -> Result<(), StoreError> {
         let name = format!("PutSecretValue {token}");

@@ -5,7 +5,7 @@ use super::report::{Violation, What};
 use super::world::{Checked, Deed, Promise, World, version};
 use crate::ids::VersionId;
 use crate::secret::Secret;
-use crate::store::memory::{NewValue, ReadValue, SecretValue};
+use crate::store::memory::{NewValue, ReadValue};
 use crate::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS, Select, StoreErrorCode};
 
 impl World {
@@ -83,13 +83,12 @@ impl World {
         if let Some(secret) = self.values.get(version) {
             return Ok(Some(secret.clone()));
         }
-        let text = match self.memory().get(&self.secret, Select::Version(version)) {
-            Ok(ReadValue { value: SecretValue::Text(text), .. }) => text,
-            Ok(_) => return Ok(None),
+        let value = match self.memory().get(&self.secret, Select::Version(version)) {
+            Ok(ReadValue { value, .. }) => value,
             Err(error) if error.code == StoreErrorCode::NotFound => return Ok(None),
             Err(error) => return Err(Violation::of_kit(&self.wire, &error)),
         };
-        let secret = Secret::decode(&text);
+        let secret = Secret::of_value(&value);
         self.values.insert(version.clone(), secret.clone());
         Ok(Some(secret))
     }
@@ -158,7 +157,7 @@ impl World {
         };
         let token = version(1_000);
         self.wire.line().note(format!("somebody stores an edited copy of {current} as {token}"));
-        let new = NewValue::current(&token, SecretValue::Text(edited.encode()));
+        let new = NewValue::current(&token, edited.encode());
         let put = self.memory().put(&self.secret, new);
         self.kit(put.map(drop))
     }

@@ -9,14 +9,15 @@ use fourstep::store::memory::{Fault, MemoryStore, NewRotation, NewSecret};
 use fourstep::store::{StoreError, StoreErrorCode};
 use fourstep::{
     Applied, Deadline, Engine, Error, Fence, Finding, Keep, Known, Outcome, RotationEvent,
-    RotationToken, Rotator, Secret, SecretId, Step, Subject, Turn, Verdict, VersionId, Versions,
+    RotationToken, Rotator, Secret, SecretId, SecretValue, Step, Subject, Turn, Verdict, VersionId,
+    Versions,
 };
 
 use crate::support::stage::FUNCTION;
 
-/// A rotator of plain texts whose target is one string, writing down what it is asked.
+/// A rotator whose target is one value, a text or bytes, writing down what it is asked.
 pub(super) struct Recorder {
-    pub(super) live: Mutex<String>,
+    pub(super) live: Mutex<Secret>,
     pub(super) effects: Arc<Mutex<Vec<String>>>,
     pub(super) kept: Mutex<Vec<String>>,
 }
@@ -36,12 +37,15 @@ impl Rotator for Recorder {
 
     async fn propose(&self, known: &Known<'_>, _: &Turn) -> Result<Secret, Error> {
         self.note("propose");
-        let next = format!("{}+", known.current.secret().expose());
-        Ok(Secret::decode(&next.into()))
+        let current = known.current.secret();
+        Ok(match current.bytes() {
+            Ok(bytes) => Secret::of_bytes([bytes, b"+"].concat()),
+            Err(_) => Secret::decode(&format!("{}+", current.expose()?).into()),
+        })
     }
 
     async fn discard(&self, proposed: &Secret, _: &Known<'_>, _: &Turn) -> Result<(), Error> {
-        self.note(&format!("discard {}", proposed.expose()));
+        self.note(&format!("discard {}", proposed.expose().unwrap()));
         Ok(())
     }
 
@@ -53,13 +57,13 @@ impl Rotator for Recorder {
     ) -> Result<Applied, Error> {
         fence.pass().await?;
         self.note("apply");
-        *self.live.lock().unwrap() = versions.pending().secret().expose();
+        *self.live.lock().unwrap() = versions.pending().secret().clone();
         Ok(Applied::Changed("applied".to_owned()))
     }
 
     async fn verify(&self, secret: &Secret, _: &Turn) -> Result<Verdict, Error> {
         self.note("verify");
-        if *self.live.lock().unwrap() == secret.expose() {
+        if *self.live.lock().unwrap() == *secret {
             Ok(Verdict::Accepted)
         } else {
             Ok(Verdict::Rejected("it is not the live one".to_owned()))
@@ -69,7 +73,8 @@ impl Rotator for Recorder {
     async fn retire(&self, keep: &Keep<'_>, _: &Turn) -> Result<(), Error> {
         self.note("retire");
         let kept = keep.labelled().await?;
-        *self.kept.lock().unwrap() = kept.iter().map(|version| version.secret().expose()).collect();
+        let texts = kept.iter().map(|version| version.secret().expose().unwrap_or_default());
+        *self.kept.lock().unwrap() = texts.collect();
         Ok(())
     }
 
@@ -89,8 +94,14 @@ pub(super) struct Scene {
 
 /// A secret with the value `v`, a rotation begun, and every store call and verb written down.
 pub(super) fn scene() -> Scene {
+    scene_of("v".into())
+}
+
+/// The same with another value.
+pub(super) fn scene_of(value: SecretValue) -> Scene {
+    let live = Mutex::new(Secret::of_value(&value));
     let store = Arc::new(MemoryStore::new());
-    let value = Some("v".into());
+    let value = Some(value);
     // Versions are described in the order of their ids, so these are chosen.
     let first = Some(VersionId::from_store("00000000-first-version-0000000000000"));
     store.create("s", NewSecret { value, token: first, ..NewSecret::default() }).unwrap();
@@ -98,11 +109,7 @@ pub(super) fn scene() -> Scene {
     let token = VersionId::from_store("ffffffff-second-version-000000000000");
     store.rotate(&secret, &NewRotation::now(&token, FUNCTION)).unwrap();
     let effects = Arc::new(Mutex::new(Vec::new()));
-    let rotator = Recorder {
-        live: Mutex::new("v".to_owned()),
-        effects: Arc::clone(&effects),
-        kept: Mutex::default(),
-    };
+    let rotator = Recorder { live, effects: Arc::clone(&effects), kept: Mutex::default() };
     let scene = Scene { store, rotator, secret, token, timeout: Duration::from_secs(60) };
     scene.fault(|_| Fault::Proceed);
     scene

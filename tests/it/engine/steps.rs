@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use expect_test::expect;
 use fourstep::store::memory::{Fault, MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel};
-use fourstep::store::{AWSCURRENT, AWSPENDING};
-use fourstep::{Effect, ErrorKind, Step};
+use fourstep::store::{AWSCURRENT, AWSPENDING, Select};
+use fourstep::{Effect, ErrorKind, SecretValue, Step};
 
 use crate::support::stage::{FUNCTION, new_token};
 
@@ -103,6 +103,20 @@ async fn parity_33_a_repeated_finish_retires_again_and_keeps_every_labelled_vers
     let mut kept = scene.rotator.kept.lock().unwrap().clone();
     kept.sort();
     assert_eq!(kept, ["mine", "v", "v+"]);
+}
+
+#[tokio::test]
+async fn bytes_are_rotated_unharmed_and_shown_by_no_step() {
+    let bytes = |bytes: &[u8]| SecretValue::Binary(bytes.to_vec().into());
+    let scene = scene_of(bytes(b"canary\xff"));
+    for step in Step::ALL {
+        let (result, effects) = scene.run(step).await;
+        let shown = format!("{:?} {effects:?}", result.unwrap());
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+    let current = scene.store.get(&scene.secret, Select::Label(AWSCURRENT)).unwrap();
+    assert!(current.value.same_as(&bytes(b"canary\xff+")));
+    assert_eq!(scene.rotator.live.lock().unwrap().bytes().unwrap(), b"canary\xff+");
 }
 
 #[tokio::test]

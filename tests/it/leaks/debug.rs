@@ -11,7 +11,7 @@ use fourstep::store::aws::AwsStore;
 use fourstep::store::memory::{
     MemoryStore, NewRotation, NewSecret, NewValue, ReadValue, SecretValue,
 };
-use fourstep::store::{SecretStore, Select, StoredValue, StoredVersion};
+use fourstep::store::{SecretStore, Select, StoredVersion};
 use fourstep::testing::models::{Account, Identified, IssuedKey, Server, Terms, Vendor};
 use fourstep::testing::{Asked, DoubleKeys, Fault, Told, Wire};
 use fourstep::users::{Attempt, Database, Login, NewPrimary, SingleUser};
@@ -110,7 +110,14 @@ fn framework(source: &Source, printed: &mut Printed) {
     let Request::Rotate(rotation) = request else { panic!("it is a rotation") };
     printed.see("RotationEvent", &rotation);
     printed.see("RotationToken", &rotation.rotation_token);
-    printed.see("Secret", &[secret, &Secret::decode(&text.replace('{', "").into())]);
+    printed.see(
+        "Secret",
+        &[
+            secret,
+            &Secret::of_bytes(text.clone().into_bytes()),
+            &Secret::decode(&text.replace('{', "").into()),
+        ],
+    );
     printed.see("Document", secret.document().unwrap());
     let current = Current::new(version.clone(), secret.clone());
     printed.see("Pending", &Pending::new(version.clone(), secret.clone()));
@@ -157,7 +164,6 @@ async fn stores(source: &Source, printed: &mut Printed) {
     printed.see("ReadValue", &read);
     let stored: StoredVersion =
         store.get_secret_value(&secret, Select::Label("AWSPENDING")).await.unwrap();
-    printed.see("StoredValue", &[&stored.value, &StoredValue::Binary]);
     printed.see("StoredVersion", &stored);
     printed.see("MemoryStore", &store);
     let server = serve::start(([127, 0, 0, 1], 0).into(), store, None).await.unwrap();
@@ -192,13 +198,14 @@ fn command_line(source: &Source, printed: &mut Printed) {
         },
     );
     let file = secret_file(&source.text);
-    printed.see("SecretFile", &SecretFile::open(&file.path).unwrap());
+    printed.see("SecretFile", &SecretFile::open(&file.path, false).unwrap());
     let rotator = Rotator::Binary("f".into());
     printed.see("Rotator", &rotator);
     let stage = Stage {
         rotator,
         listen: ([127, 0, 0, 1], 0).into(),
         secret: file.path.clone(),
+        binary: false,
         arn: None,
         admin: None,
         environment,

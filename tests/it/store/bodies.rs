@@ -2,10 +2,9 @@
 
 use fourstep::store::memory::Fault;
 use fourstep::store::{
-    AWSCURRENT, AWSPENDING, AWSPREVIOUS, Select, StoreError, StoreErrorCode, StoredValue,
-    StoredVersion,
+    AWSCURRENT, AWSPENDING, AWSPREVIOUS, Select, StoreError, StoreErrorCode, StoredVersion,
 };
-use fourstep::{ExposeSecret, RotationToken, SecretId, SecretString, VersionId};
+use fourstep::{ExposeSecret, RotationToken, SecretId, SecretValue, VersionId};
 
 use super::Bench;
 use crate::support::stage::new_token;
@@ -16,13 +15,13 @@ impl Bench {
             self.tested.get_secret_value(&self.secret, select).await?;
         assert!(created.is_some(), "the creation time is told");
         match value {
-            StoredValue::Text(text) => Ok((version, text.expose_secret().to_owned())),
-            StoredValue::Binary => panic!("a text was stored"),
+            SecretValue::Text(text) => Ok((version, text.expose_secret().to_owned())),
+            SecretValue::Binary(_) => panic!("a text was stored"),
         }
     }
 
     pub async fn put(&self, token: &VersionId, value: &str) -> Result<(), StoreError> {
-        self.tested.put_pending(&self.secret, token, &SecretString::from(value), None).await
+        self.tested.put_pending(&self.secret, token, &SecretValue::from(value), None).await
     }
 
     pub async fn labels(&self, version: &VersionId) -> Vec<String> {
@@ -167,7 +166,7 @@ pub async fn every_version_is_listed_unlabelled_ones_too(bench: &Bench) {
 pub async fn the_rotation_token_arrives(bench: &Bench) {
     let token = bench.begin().await;
     let forwarded = RotationToken::parse("0123456789-0123456789-0123456789-abcd").unwrap();
-    let value = SecretString::from("second");
+    let value = SecretValue::from("second");
     bench.tested.put_pending(&bench.secret, &token, &value, Some(&forwarded)).await.unwrap();
     let arrived = bench.memory().forwarded_token(&bench.secret, &token).unwrap();
     assert_eq!(arrived.expose(), forwarded.expose());
@@ -187,6 +186,14 @@ pub async fn any_text_survives(bench: &Bench) {
         assert_eq!(bench.get(Select::Version(&token)).await.unwrap().1, text);
         bench.unstage(&token).await;
     }
+}
+
+pub async fn bytes_survive(bench: &Bench) {
+    let token = bench.begin().await;
+    let value = SecretValue::Binary(b"\x00\xff{\"password\"}\r\n".to_vec().into());
+    bench.tested.put_pending(&bench.secret, &token, &value, None).await.unwrap();
+    let read = bench.tested.get_secret_value(&bench.secret, Select::Version(&token)).await;
+    assert!(read.unwrap().value.same_as(&value));
 }
 
 pub async fn a_value_too_long_is_refused_and_not_quoted(bench: &Bench) {

@@ -3,11 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fourstep::store::{
     AWSCURRENT, AWSPENDING, SecretDescription, SecretStore, Select, StoreError, StoreErrorCode,
-    StoredValue, StoredVersion, VersionSummary,
+    StoredVersion, VersionSummary,
 };
-use fourstep::{ExposeSecret, RotationToken, SecretId, SecretString, VersionId};
+use fourstep::{ExposeSecret, RotationToken, SecretId, SecretValue, VersionId};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -131,8 +133,11 @@ impl SecretStore for CommandLine {
         Ok(StoredVersion {
             version: VersionId::from_store(answer["VersionId"].as_str().unwrap()),
             value: match answer["SecretString"].as_str() {
-                Some(text) => StoredValue::Text(text.into()),
-                None => StoredValue::Binary,
+                Some(text) => SecretValue::from(text),
+                None => {
+                    let encoded = answer["SecretBinary"].as_str().unwrap();
+                    SecretValue::Binary(STANDARD.decode(encoded).unwrap().into())
+                }
             },
             created: time(answer.get("CreatedDate")),
         })
@@ -142,15 +147,20 @@ impl SecretStore for CommandLine {
         &self,
         secret: &SecretId,
         token: &VersionId,
-        value: &SecretString,
+        value: &SecretValue,
         rotation_token: Option<&RotationToken>,
     ) -> Result<(), StoreError> {
         let mut input = json!({
             "SecretId": secret.as_str(),
             "ClientRequestToken": token.as_str(),
-            "SecretString": value.expose_secret(),
             "VersionStages": [AWSPENDING],
         });
+        match value {
+            SecretValue::Text(text) => input["SecretString"] = text.expose_secret().into(),
+            SecretValue::Binary(bytes) => {
+                input["SecretBinary"] = STANDARD.encode(bytes.expose_secret()).into();
+            }
+        }
         if let Some(rotation_token) = rotation_token {
             input["RotationToken"] = rotation_token.expose().into();
         }

@@ -56,6 +56,7 @@ benches!(
     every_version_is_listed_unlabelled_ones_too,
     the_rotation_token_arrives,
     any_text_survives,
+    bytes_survive,
     a_value_too_long_is_refused_and_not_quoted,
     failures_of_the_service_keep_their_code,
 );

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_secretsmanager::operation::get_secret_value::builders::GetSecretValueFluentBuilder;
 use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS, Select, StoreErrorCode};
-use fourstep::{RotationToken, SecretString};
+use fourstep::{RotationToken, SecretValue};
 
 use super::{BODIES, Bench, Through, run};
 use crate::support::stage::new_token;
@@ -50,6 +50,7 @@ hold!(
     moving_current_from_the_wrong_version_is_an_invalid_parameter,
     every_version_is_listed_unlabelled_ones_too,
     any_text_survives,
+    bytes_survive,
 );
 
 // The body that does not hold, and the difference that is why. Below `no_body` stand differences
@@ -110,7 +111,7 @@ async fn a_missing_label_is_told_as_a_missing_secret(bench: &Bench) {
 async fn the_rotation_token_is_accepted_and_dropped(bench: &Bench) {
     let token = bench.begin().await;
     let forwarded = RotationToken::parse("0123456789-0123456789-0123456789-abcd").unwrap();
-    let value = SecretString::from("second");
+    let value = SecretValue::from("second");
     bench.tested.put_pending(&bench.secret, &token, &value, Some(&forwarded)).await.unwrap();
     assert_eq!(bench.get(Select::Version(&token)).await.unwrap().1, "second");
 }

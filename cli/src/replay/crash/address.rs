@@ -2,7 +2,7 @@
 
 use std::io;
 
-use fourstep::{ExposeSecret, SecretString};
+use fourstep::{ExposeSecret, SecretValue};
 use serde_json::{Map, Value};
 
 /// The server that a secret names.
@@ -22,8 +22,9 @@ impl Target {
     ///
     /// # Errors
     /// If calls to it could not be counted.
-    pub(super) fn of(value: &SecretString) -> io::Result<Option<Self>> {
-        let Some(document) = document(value.expose_secret()) else { return Ok(None) };
+    pub(super) fn of(value: &SecretValue) -> io::Result<Option<Self>> {
+        let SecretValue::Text(text) = value else { return Ok(None) };
+        let Some(document) = document(text.expose_secret()) else { return Ok(None) };
         let field = |name: &str| document.get(name).filter(|value| !value.is_null());
         let Some(host) = field("host") else { return Ok(None) };
         let Some(host) = host.as_str().filter(|host| !host.is_empty()) else {
@@ -122,7 +123,7 @@ mod tests {
     use super::*;
 
     fn target(text: &str) -> io::Result<Option<Target>> {
-        Target::of(&text.to_owned().into())
+        Target::of(&text.into())
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::primitives::DateTime;
-use secrecy::{ExposeSecret, SecretString};
+use aws_sdk_secretsmanager::primitives::{Blob, DateTime};
+use secrecy::ExposeSecret;
 
 use self::errors::without_quote;
 use crate::config::Environment;
@@ -17,8 +17,9 @@ use crate::error::Error;
 use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::store::{
     AWSCURRENT, AWSPENDING, SecretDescription, SecretStore, Select, StoreError, StoreErrorCode,
-    StoredValue, StoredVersion, VersionSummary,
+    StoredVersion, VersionSummary,
 };
+use crate::value::SecretValue;
 
 pub(crate) use self::errors::store_error;
 pub use self::http::http_client;
@@ -87,9 +88,13 @@ impl SecretStore for AwsStore {
         })?;
         Ok(StoredVersion {
             version: VersionId::from_store(version),
-            value: match answer.secret_string {
-                Some(text) => StoredValue::Text(text.into()),
-                None => StoredValue::Binary,
+            value: match (answer.secret_string, answer.secret_binary) {
+                (Some(text), _) => SecretValue::Text(text.into()),
+                (None, Some(bytes)) => SecretValue::Binary(bytes.into_inner().into()),
+                (None, None) => {
+                    let what = "the answer holds neither SecretString nor SecretBinary";
+                    return Err(StoreError::new(StoreErrorCode::Unreachable, what));
+                }
             },
             created: answer.created_date.as_ref().and_then(system_time),
         })
@@ -99,7 +104,7 @@ impl SecretStore for AwsStore {
         &self,
         secret: &SecretId,
         token: &VersionId,
-        value: &SecretString,
+        value: &SecretValue,
         rotation_token: Option<&RotationToken>,
     ) -> Result<(), StoreError> {
         let request = self
@@ -107,9 +112,12 @@ impl SecretStore for AwsStore {
             .put_secret_value()
             .secret_id(secret.as_str())
             .client_request_token(token.as_str())
-            .secret_string(value.expose_secret())
             .version_stages(AWSPENDING)
             .set_rotation_token(rotation_token.map(|token| token.expose().to_owned()));
+        let request = match value {
+            SecretValue::Text(text) => request.secret_string(text.expose_secret()),
+            SecretValue::Binary(bytes) => request.secret_binary(Blob::new(bytes.expose_secret())),
+        };
         request.send().await.map(drop).map_err(|error| without_quote(store_error(&error)))
     }
 
@@ -209,7 +217,7 @@ mod tests {
             let token = VersionId::from_store("t".repeat(32));
             let rotation_token =
                 RotationToken::parse(&format!("canary-{}", "0".repeat(40))).unwrap();
-            let value = SecretString::from(r#"{"password":"canary"}"#);
+            let value = SecretValue::from(r#"{"password":"canary"}"#);
             let secret = SecretId::parse("s").unwrap();
             let error = client(endpoint)
                 .put_pending(&secret, &token, &value, Some(&rotation_token))

@@ -24,18 +24,17 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use secrecy::SecretString;
 
 use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::store::{
-    AWSCURRENT, AWSPENDING, SecretDescription, SecretStore, Select, StoreError, StoredValue,
-    StoredVersion, VersionSummary,
+    AWSCURRENT, AWSPENDING, SecretDescription, SecretStore, Select, StoreError, StoredVersion,
+    VersionSummary,
 };
 use faults::Faults;
 use record::{Clock, Record, State};
 
+pub use crate::SecretValue;
 pub use faults::{Call, Fault};
-pub use record::SecretValue;
 pub use types::{
     Deletion, ListedVersions, NewRotation, NewSecret, NewValue, PendingLabel, ReadValue,
     RotationRules, SecretDetail, StartedRotation, Written,
@@ -157,10 +156,6 @@ impl SecretStore for MemoryStore {
         select: Select<'_>,
     ) -> Result<StoredVersion, StoreError> {
         let ReadValue { version, value, created, .. } = self.get(secret, select)?;
-        let value = match value {
-            SecretValue::Text(text) => StoredValue::Text(text),
-            SecretValue::Binary(_) => StoredValue::Binary,
-        };
         Ok(StoredVersion { version, value, created: Some(created) })
     }
 
@@ -168,11 +163,10 @@ impl SecretStore for MemoryStore {
         &self,
         secret: &SecretId,
         token: &VersionId,
-        value: &SecretString,
+        value: &SecretValue,
         rotation_token: Option<&RotationToken>,
     ) -> Result<(), StoreError> {
-        let value = SecretValue::Text(value.clone());
-        let new = NewValue::labelled(token, value, &[AWSPENDING]);
+        let new = NewValue::labelled(token, value.clone(), &[AWSPENDING]);
         self.put(secret, NewValue { rotation_token: rotation_token.cloned(), ..new }).map(drop)
     }
 

@@ -4,48 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand::TryRng;
-use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use super::errors;
 use super::types::{RotationRules, SecretDetail};
+use crate::SecretValue;
 use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::store::{AWSCURRENT, AWSPREVIOUS, StoreError, StoreErrorCode, VersionSummary};
 
 /// How many earlier states of a secret are kept for stale reads.
 const REMEMBERED: usize = 32;
-
-/// A value as it is stored: SecretString or SecretBinary.
-#[derive(Debug, Clone)]
-pub enum SecretValue {
-    /// SecretString.
-    Text(SecretString),
-    /// SecretBinary.
-    Binary(SecretSlice<u8>),
-}
-
-impl SecretValue {
-    /// In bytes.
-    pub(super) fn length(&self) -> usize {
-        match self {
-            Self::Text(text) => text.expose_secret().len(),
-            Self::Binary(bytes) => bytes.expose_secret().len(),
-        }
-    }
-
-    pub(super) fn same_as(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Text(one), Self::Text(two)) => one.expose_secret() == two.expose_secret(),
-            (Self::Binary(one), Self::Binary(two)) => one.expose_secret() == two.expose_secret(),
-            _ => false,
-        }
-    }
-}
-
-impl From<&str> for SecretValue {
-    fn from(text: &str) -> Self {
-        Self::Text(text.into())
-    }
-}
 
 #[derive(Clone)]
 pub(super) struct Version {

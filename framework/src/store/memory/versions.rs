@@ -136,7 +136,7 @@ pub(super) fn put(
 ) -> Result<Written, StoreError> {
     record.alive()?;
     let NewValue { token, value, labels, rotation_token } = new;
-    if !(1..=LONGEST_VALUE).contains(&value.length()) {
+    if !(1..=LONGEST_VALUE).contains(&value.expose_bytes().len()) {
         return Err(errors::value_length());
     }
     let stored = record.versions.get(&token).and_then(|version| version.value.as_ref());

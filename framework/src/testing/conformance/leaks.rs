@@ -75,7 +75,14 @@ pub(super) fn search(world: &mut World) -> Checked {
 fn proof(secret: &Secret, fields: &[&str]) -> Option<String> {
     let proof = match secret.document() {
         Ok(document) => document.optional(fields.last()?).ok()??.to_owned(),
-        Err(_) => secret.expose(),
+        Err(_) => match secret.bytes() {
+            // The longest part that somebody could print as it is.
+            Ok(bytes) => {
+                let text = String::from_utf8_lossy(bytes);
+                text.split('\u{fffd}').max_by_key(|part| part.len())?.to_owned()
+            }
+            Err(_) => secret.expose().ok()?,
+        },
     };
     (proof.len() >= SHORTEST).then_some(proof)
 }

@@ -208,7 +208,10 @@ pub(super) fn initial(world: &World) -> Secret {
 fn altered(secret: &Secret, fields: &[&str]) -> Option<Secret> {
     match secret.document() {
         Ok(document) => Some(with_new_proof(document, fields)),
-        Err(_) => Some(Secret::decode(&format!("{}-wrong", secret.expose()).into())),
+        Err(_) => match secret.bytes() {
+            Ok(bytes) => Some(Secret::of_bytes([bytes, b"-wrong"].concat())),
+            Err(_) => Some(Secret::decode(&format!("{}-wrong", secret.expose().ok()?).into())),
+        },
     }
 }
 

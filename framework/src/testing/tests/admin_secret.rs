@@ -210,7 +210,7 @@ async fn a_secret_of_another_host_is_repaired_by_nobody() {
     let elsewhere = document("app", "lost");
     let SecretValue::Text(text) = elsewhere else { panic!("it is text") };
     let moved = Secret::decode(&text).document().unwrap().with("host", "elsewhere");
-    let value = SecretValue::Text(Secret::from(moved).encode());
+    let value = Secret::from(moved).encode();
     place.store.put(&place.secret, NewValue::current(&token(901), value)).unwrap();
     let error = place.fails().await;
     assert_eq!(error.kind(), ErrorKind::Mismatch, "{error}");

@@ -3,8 +3,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use crate::SecretValue;
 use async_trait::async_trait;
-use secrecy::SecretString;
 
 use crate::engine::{Effect, Engine, Outcome};
 use crate::error::Error;
@@ -15,7 +15,7 @@ use crate::secret::Secret;
 use crate::step::Step;
 use crate::store::{
     AWSCURRENT, AWSPENDING, AWSPREVIOUS, Calls, SecretDescription, SecretStore, Select, StoreError,
-    StoreErrorCode, StoredValue, StoredVersion, VersionSummary,
+    StoreErrorCode, StoredVersion, VersionSummary,
 };
 use crate::testing::{Function, Overlap, Remote, Testbed, Wire};
 use crate::turn::Turn;
@@ -207,7 +207,7 @@ impl SecretStore for Told<'_> {
         let stored = self.store.get_secret_value(secret, select).await;
         let unseen = own && self.safeguard == Safeguard::PromotedValue && self.step == Step::Finish;
         if unseen && stored.as_ref().is_err_and(|error| error.code == StoreErrorCode::NotFound) {
-            let (version, value) = (self.token.clone(), StoredValue::Text("any".into()));
+            let (version, value) = (self.token.clone(), SecretValue::from("any"));
             return Ok(StoredVersion { version, value, created: None });
         }
         let mut stored = stored?;
@@ -222,7 +222,7 @@ impl SecretStore for Told<'_> {
         &self,
         secret: &SecretId,
         token: &VersionId,
-        value: &SecretString,
+        value: &SecretValue,
         rotation_token: Option<&RotationToken>,
     ) -> Result<(), StoreError> {
         self.store.put_pending(secret, token, value, rotation_token).await

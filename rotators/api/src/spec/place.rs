@@ -82,7 +82,7 @@ fn part(secret: &Secret, field: Option<&str>, whose: &str) -> Result<Value, Erro
             let what = format!("{whose} is a JSON object, and the specification says plain text");
             return Err(Error::new(ErrorKind::Malformed, what));
         }
-        return Ok(Value::String(secret.expose()));
+        return secret.expose().map(Value::String).map_err(|error| error.while_doing(whose));
     };
     let document = secret.document().map_err(|error| error.while_doing(whose))?;
     match document.field(field) {

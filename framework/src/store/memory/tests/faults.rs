@@ -78,11 +78,11 @@ async fn the_trait_is_the_same_store() {
     let store: &dyn SecretStore = &memory;
     let (one, two) = (version(1), version(2));
     let rotation_token = RotationToken::parse(&"r".repeat(36)).unwrap();
-    let value = SecretString::from("two");
+    let value = SecretValue::from("two");
     store.put_pending(&secret(), &two, &value, Some(&rotation_token)).await.unwrap();
     let select = Select::VersionWithLabel(&two, AWSPENDING);
     let read = store.get_secret_value(&secret(), select).await.unwrap();
-    assert!(matches!(read.value, StoredValue::Text(text) if text.expose_secret() == "two"));
+    assert!(matches!(read.value, SecretValue::Text(text) if text.expose_secret() == "two"));
     store.move_current(&secret(), &two, &one).await.unwrap();
     let described = store.describe_secret(&secret()).await.unwrap();
     assert_eq!(described.holder(AWSCURRENT), Some(&two));
