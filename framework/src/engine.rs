@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::RotationEvent;
 use crate::ids::{SecretId, VersionId};
 use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Subject, Verdict, Versions};
-use crate::secret::{Current, Secret};
+use crate::secret::{Current, Pending, Secret};
 use crate::staging::{Decision, decide};
 use crate::step::Step;
 use crate::store::{AWSCURRENT, Calls, SecretDescription, SecretStore, StoreErrorCode};
@@ -258,20 +258,15 @@ impl Work<'_> {
             .fold(first, |all, next| all.caused_by(format!("and then {}: {next}", next.kind()))))
     }
 
-    /// Promotes the pending version with one call, then retires what is no longer kept. A version
-    /// without a value is never promoted: applications would find nothing. A value does not change
-    /// once it is stored, so it is read while the labels are.
+    /// Promotes the pending version, never one without a value, with one call, then retires what is
+    /// no longer kept. A stored value does not change, so it is read while the labels are.
     async fn finish(&self) -> Result<Outcome, Error> {
         let token = &self.event.token;
         let (description, pending) = join!(self.calls.describe(), self.calls.promotable(token));
         let description = description?;
         let (outcome, description) = match decide(&description, token)? {
             Decision::AlreadyCurrent => (nothing(ALREADY), description),
-            Decision::Proceed => {
-                let stored = self.calls.to_promote(token, pending).await;
-                stored.map_err(|error| self.clearing(error))?;
-                self.promote(description).await?
-            }
+            Decision::Proceed => self.promote(description, pending).await?,
         };
         let keep = Keep { calls: self.calls, description, promoted: token };
         self.rotator.retire(&keep, self.turn).await?;
@@ -283,8 +278,11 @@ impl Work<'_> {
     async fn promote(
         &self,
         description: SecretDescription,
+        read: Result<Option<Pending>, Error>,
     ) -> Result<(Outcome, SecretDescription), Error> {
         let token = &self.event.token;
+        let stored = self.calls.to_promote(token, read).await;
+        stored.map_err(|error| self.clearing(error))?;
         let from = description.holder(AWSCURRENT).ok_or_else(no_current)?;
         match self.calls.move_current(token, from).await? {
             Ok(()) => Ok((done("moved AWSCURRENT to this version"), description.promoted(token))),
