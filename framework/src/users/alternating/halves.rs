@@ -66,6 +66,7 @@ impl<D: Alternates> Halves<'_, D> {
         self.pair.standing(&accounts, user, user).map_err(|barred| {
             barred.caused_by(format!("{OWN_PASSWORD}, or correct \"username\""))
         })?;
+        self.pair.uses_password(&accounts, user)?;
         let next = self.pair.other(&accounts, user)?;
         if next == user {
             return Err(unproven(user).caused_by(format!(
@@ -87,7 +88,9 @@ impl<D: Alternates> Halves<'_, D> {
             Err(barred) => (Err(barred.caused_by(another(user))), None),
         };
         let proof = unconfirmed.as_ref().map(|_| Proof::Older);
-        let checks = [self.not_admin(&next, user), self.database.check_username(&next), ours];
+        let password = self.pair.uses_password(&accounts, &next);
+        let checks =
+            [self.not_admin(&next, user), self.database.check_username(&next), password, ours];
         let objections = checks.into_iter().filter_map(Result::err).collect();
         Ok(Next { user: next, objections, unconfirmed, proof })
     }
