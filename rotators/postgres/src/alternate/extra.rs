@@ -7,10 +7,11 @@ use crate::session::Session;
 use crate::sql::quote;
 
 use super::Names;
+use super::settings::SETTING_RIGHTS;
 
 /// Where rights are kept: a catalogue, its list of rights, the owner, and what else than its own list
 /// gives a right. Source: PostgreSQL 18 documentation, chapter 53.
-const LISTS: [[&str; 4]; 12] = [
+const LISTS: [[&str; 4]; 13] = [
     ["pg_class", "c.relacl", "c.relowner", "NULL"],
     ["pg_proc", "c.proacl", "c.proowner", "NULL"],
     ["pg_type", "c.typacl", "c.typowner", "NULL"],
@@ -22,12 +23,15 @@ const LISTS: [[&str; 4]; 12] = [
     ["pg_database", "c.datacl", "c.datdba", "NULL"],
     ["pg_tablespace", "c.spcacl", "c.spcowner", "NULL"],
     ["pg_default_acl", "c.defaclacl", "c.defaclrole", "NULL"],
+    ["pg_parameter_acl", "c.paracl", "10::oid", "NULL"],
     // A right on a table is one on each of its columns.
     ["pg_attribute", "c.attacl", "t.relowner", "t.relacl"],
 ];
 
 /// What is asked of each list that the server's catalogue of dependencies names for the second.
-fn rights() -> String {
+fn rights(version: u32) -> String {
+    let known =
+        |[catalog, ..]: &&[&str; 4]| *catalog != "pg_parameter_acl" || version >= SETTING_RIGHTS;
     let arm = |[catalog, acl, owner, wider]: &[&str; 4]| {
         let from = match *catalog {
             "pg_attribute" => {
@@ -43,7 +47,7 @@ fn rights() -> String {
              JOIN {from} WHERE d.classid = '{class}'::regclass"
         )
     };
-    LISTS.iter().map(arm).collect::<Vec<_>>().join(" UNION ALL ")
+    LISTS.iter().filter(known).map(arm).collect::<Vec<_>>().join(" UNION ALL ")
 }
 
 /// What else the second may have of its own in a database, and `attributes` in the whole server.
@@ -82,7 +86,7 @@ fn others(identity: &str) -> [String; 4] {
 pub(crate) async fn beside(
     session: &mut Session,
     names: &Names<'_>,
-    (identity, whole): (&str, bool),
+    (identity, whole, version): (&str, bool, u32),
     turn: &Turn,
 ) -> Result<Option<String>, Error> {
     let identity = format!("(SELECT oid FROM pg_roles WHERE rolname = {})", quote(identity));
@@ -91,7 +95,7 @@ pub(crate) async fn beside(
     let query = format!(
         "WITH pair AS (SELECT f.oid AS f, s.oid AS s FROM {}), depends AS (SELECT classid, objid, \
          objsubid FROM pair, pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = s \
-         AND deptype = 'a' AND dbid IN (0, (SELECT oid FROM pg_database \
+         AND deptype = 'a' AND dbid IN ({} (SELECT oid FROM pg_database \
          WHERE datname = current_database()))), lists AS ({}) \
          SELECT count(*)::text, array_to_string((array_agg(what ORDER BY what))[1:3], ', ') FROM \
          (SELECT concat_ws(' on ', string_agg(x.privilege_type, ', '), \
@@ -102,7 +106,8 @@ pub(crate) async fn beside(
          AND (y.grantee = 0 OR pg_has_role(f, y.grantee, 'USAGE'))) GROUP BY classid, objid, objsubid \
          UNION ALL {}) AS one WHERE what IS NOT NULL",
         names.rows(),
-        rights(),
+        if whole { "0," } else { "" },
+        rights(version),
         others.join(" UNION ALL ")
     );
     let [count, examples] = session.ask("a look at what only one has", &query, turn).await?;
@@ -129,7 +134,7 @@ pub(crate) async fn mentions(
          FROM pg_class WHERE relkind IN ('v', 'm') \
          UNION ALL SELECT format('default of %s', c.oid::regclass), relowner, \
          pg_get_expr(adbin, c.oid) FROM pg_attrdef JOIN pg_class AS c ON c.oid = adrelid) AS one, me \
-         WHERE owner <> 10 AND pg_has_role(me, owner, 'USAGE') AND text ILIKE '%session_user%'",
+         WHERE pg_has_role(me, owner, 'USAGE') AND text ILIKE '%session_user%'",
         quote(user)
     );
     let [count, examples] =

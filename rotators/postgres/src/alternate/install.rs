@@ -77,12 +77,13 @@ impl Job<'_> {
             if let Some(obstacle) = survey.first_obstacle() {
                 return Err(obstacle);
             }
-            self.play(session, &survey.here, Some(gate)).await?;
-            Ok(survey.others)
+            for place in survey.places.iter().take(1) {
+                self.play(session, place, Some(gate)).await?;
+            }
+            Ok(survey.places)
         }
         .await;
-        let others = self.end(session, made).await?;
-        for place in &others {
+        for place in self.end(session, made).await?.iter().skip(1) {
             let (mut session, _) = self.postgres.open_admin(&place.login, self.turn).await?;
             let made = async {
                 transaction::enter(&mut session, self.install.target, self.turn).await?;
@@ -140,32 +141,28 @@ impl Job<'_> {
     }
 
     /// Runs everything and rolls it back; what that meets.
-    pub(crate) async fn rehearse(&self, session: &mut Session, survey: &Survey) -> Vec<Finding> {
-        let mut met = Vec::new();
-        met.push(self.rehearse_in(session, &survey.here).await);
-        for place in &survey.others {
-            met.push(match self.postgres.open_admin(&place.login, self.turn).await {
+    pub(crate) async fn rehearse(&self, survey: &Survey) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for place in survey.places.iter().filter(|place| !place.statements.is_empty()) {
+            let played = match self.postgres.open_admin(&place.login, self.turn).await {
                 Ok((mut session, _)) => {
-                    let played = self.rehearse_in(&mut session, place).await;
+                    let played = match transaction::begin(&mut session, self.turn).await {
+                        Ok(()) => self.play(&mut session, place, None).await,
+                        Err(error) => Err(error),
+                    };
+                    transaction::roll_back(&mut session, self.turn).await;
                     session.close(self.turn).await;
                     played
                 }
                 Err(error) => Err(error),
-            });
+            };
+            findings.extend(played.err().map(|error| match error.kind() {
+                // It passes.
+                ErrorKind::Conflict => Finding::Warns(error.to_string()),
+                _ => Finding::Fails(error),
+            }));
         }
-        let finding = |error: Error| match error.kind() {
-            // It passes.
-            ErrorKind::Conflict => Finding::Warns(error.to_string()),
-            _ => Finding::Fails(error),
-        };
-        met.into_iter().filter_map(Result::err).map(finding).collect()
-    }
-
-    async fn rehearse_in(&self, session: &mut Session, place: &Place) -> Result<(), Error> {
-        transaction::begin(session, self.turn).await?;
-        let played = self.play(session, place, None).await;
-        transaction::roll_back(session, self.turn).await;
-        played
+        findings
     }
 
     /// Whose the target is, by what is found behind its lock.

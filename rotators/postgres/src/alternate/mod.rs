@@ -127,7 +127,7 @@ impl Alternates for Postgres {
             findings.extend(self.format.check(session.terms()).err().map(Finding::Fails));
             transaction::roll_back(&mut session, turn).await;
             if survey.first_obstacle().is_none() {
-                findings.extend(job.rehearse(&mut session, &survey).await);
+                findings.extend(job.rehearse(&survey).await);
             }
             Ok(findings)
         }

@@ -23,7 +23,7 @@ const LISTS: [&str; 6] = [
 ];
 
 /// From this version on a superuser's settings can be granted.
-const SETTING_RIGHTS: u32 = 150_000;
+pub(crate) const SETTING_RIGHTS: u32 = 150_000;
 
 /// The setting that says as whom a session begins. Source: PostgreSQL 18 documentation, SET ROLE.
 const ROLE: &str = "role";

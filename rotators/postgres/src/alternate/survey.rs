@@ -26,8 +26,8 @@ pub(crate) struct Place {
 /// What was found. Everything that follows is in here, so that a plan shows what a change runs.
 #[derive(Debug)]
 pub(crate) struct Survey {
-    pub(crate) here: Place,
-    pub(crate) others: Vec<Place>,
+    /// In this order, each a transaction; the first is the one that was looked in.
+    pub(crate) places: Vec<Place>,
     obstacles: Vec<Error>,
     missing: BTreeSet<String>,
     pub(crate) warnings: BTreeSet<String>,
@@ -68,8 +68,7 @@ impl Job<'_> {
         let known = accounts::read(session, &users, Some(pair.secret()), self.turn).await?;
         let standing = self.install.judge(&known);
         let mut survey = Survey {
-            here: Place { login: self.admin.clone(), statements: Vec::new() },
-            others: Vec::new(),
+            places: Vec::new(),
             obstacles: Vec::new(),
             missing: admin::lacks(session, &users, version, self.turn).await?.into_iter().collect(),
             warnings: BTreeSet::new(),
@@ -90,19 +89,24 @@ impl Job<'_> {
         let open = databases::sessions(session, target, self.turn).await?;
         survey.open_sessions(open, target, self.install.refuse_open_sessions);
         self.beside(session, &read, &mut survey).await?;
-        if matches!(standing, Some(Standing::Absent | Standing::Adopted)) {
-            let query = format!(
-                "SELECT (SELECT shobj_description(oid, 'pg_authid') FROM pg_roles \
-                 WHERE rolname = {})",
-                quote(target)
-            );
-            let [comment] = session.ask("a look at the comment", &query, self.turn).await?;
-            let mark = quote(&pair.mark(source).in_comment(comment.as_deref()));
-            let comment = format!("COMMENT ON ROLE {} IS {mark}", quote_identifier(target));
-            survey.here.statements.push(comment);
-        }
-        survey.compose(&read, self.admin);
+        let mark = match standing {
+            Some(Standing::Absent | Standing::Adopted) => Some(self.mark(session).await?),
+            _ => None,
+        };
+        survey.compose(&read, mark, self.admin);
         Ok(survey)
+    }
+
+    /// The statement that writes the mark, behind what somebody else wrote there.
+    async fn mark(&self, session: &mut Session) -> Result<String, Error> {
+        let Install { pair, target, source, .. } = *self.install;
+        let query = format!(
+            "SELECT (SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = {})",
+            quote(target)
+        );
+        let [comment] = session.ask("a look at the comment", &query, self.turn).await?;
+        let mark = quote(&pair.mark(source).in_comment(comment.as_deref()));
+        Ok(format!("COMMENT ON ROLE {} IS {mark}", quote_identifier(target)))
     }
 
     /// What the second has beside the first, in every database in which it is mentioned.
@@ -117,7 +121,7 @@ impl Job<'_> {
             return Ok(());
         }
         let here = self.admin.dbname.as_deref().unwrap_or_default();
-        let about = (settings.identity(Some(here)), true);
+        let about = (settings.identity(Some(here)), true, read.version);
         let found = extra::beside(session, names, about, self.turn).await?;
         let mut all: Vec<_> =
             found.map(|it| format!("in database {here:?} {it}")).into_iter().collect();
@@ -138,7 +142,7 @@ impl Job<'_> {
                 let (mut session, _) = self.postgres.open_admin(&login, self.turn).await?;
                 let found = async {
                     transaction::begin(&mut session, self.turn).await?;
-                    let about = (settings.identity(Some(name)), false);
+                    let about = (settings.identity(Some(name)), false, read.version);
                     extra::beside(&mut session, names, about, self.turn).await
                 }
                 .await;
@@ -165,68 +169,65 @@ impl Job<'_> {
 }
 
 impl Survey {
-    /// What is run, in order: what makes the second a member of the first and act as it, then what
-    /// belongs to it as a login, then what it owns, and what it has beside the first. The mark is
-    /// there already.
-    fn compose(&mut self, read: &Read<'_>, admin: &Login) {
+    /// What is run. First the second becomes a member of the first, so that it has all that the
+    /// first has whatever follows; then what it owns is handed over, elsewhere first: who logs in
+    /// once it acts as the first finds everything.
+    fn compose(&mut self, read: &Read<'_>, mark: Option<String>, admin: &Login) {
         let Read { names, version, at_rest, roles, settings, .. } = read;
         let [first, second] = [names.first, names.second].map(quote_identifier);
-        let mark = std::mem::take(&mut self.here.statements);
-        let statements = &mut self.here.statements;
         let mut options = vec![roles.inherit.as_str()];
         if *at_rest {
-            options.push(&roles.login);
-            self.missing.extend(
-                (!roles.surplus_within_reach && !roles.surplus.is_empty())
-                    .then(|| format!("ALTER ROLE {second} {}", roles.surplus)),
-            );
-            options.push(&roles.surplus);
+            options.extend([roles.login.as_str(), &roles.surplus]);
+            let beyond = !roles.surplus_within_reach && !roles.surplus.is_empty();
+            self.missing.extend(beyond.then(|| format!("ALTER ROLE {second} {}", roles.surplus)));
         }
         options.retain(|option| !option.is_empty());
         let options: String = options.iter().map(|option| format!(" {option}")).collect();
-        match roles.exists {
-            false => statements.push(format!("CREATE ROLE {second} NOLOGIN{options}")),
-            true if !options.is_empty() => statements.push(format!("ALTER ROLE {second}{options}")),
-            true => {}
-        }
-        statements.extend(mark);
+        let mut begin = match roles.exists {
+            false => vec![format!("CREATE ROLE {second} NOLOGIN{options}")],
+            true if options.is_empty() => Vec::new(),
+            true => vec![format!("ALTER ROLE {second}{options}")],
+        };
+        begin.extend(mark);
         if !roles.member {
-            let options =
-                if *version < admin::ADMIN_OPTION { "" } else { " WITH INHERIT TRUE, SET TRUE" };
-            statements.push(format!("GRANT {first} TO {second}{options}"));
+            let old = *version < admin::ADMIN_OPTION;
+            let options = if old { "" } else { " WITH INHERIT TRUE, SET TRUE" };
+            begin.push(format!("GRANT {first} TO {second}{options}"));
         }
-        statements.extend(settings.act(names));
+        let mut end = settings.act(names);
         if *at_rest {
             let [level, missing] = settings.level(names, &admin.username, *version);
-            statements.extend(level);
+            end.extend(level);
             self.missing.extend(missing);
-            self.memberships(read);
+            self.memberships(read, &mut end);
         }
-        self.hand_over(read, admin);
+        let mut others = Vec::new();
+        for place in read.concerned.iter().filter(|place| place.owns || *at_rest) {
+            let identity = (settings.identity(Some(&place.name)), *version);
+            let statements = roles.hand_over(names, identity, *at_rest);
+            if place.here {
+                end.extend(statements);
+            } else if place.open && place.enterable {
+                others.push(Place { login: admin.with_database(&place.name), statements });
+            }
+        }
+        if others.is_empty() {
+            begin.append(&mut end);
+        }
+        let here = |statements| Place { login: admin.clone(), statements };
+        self.places = std::iter::once(here(begin)).chain(others).collect();
+        self.places.extend((!end.is_empty()).then(|| here(end)));
     }
 
     /// Takes the memberships of a second user that is at rest. One that the first has as well, or
     /// that does not count, may stay where the admin cannot take it.
-    fn memberships(&mut self, read: &Read<'_>) {
+    fn memberships(&mut self, read: &Read<'_>, statements: &mut Vec<String>) {
         for membership in &read.roles.memberships {
             let revoke = membership.revoke.clone();
             if membership.within_reach {
-                self.here.statements.push(revoke);
+                statements.push(revoke);
             } else if !membership.covered && !read.acts {
                 self.missing.insert(revoke);
-            }
-        }
-    }
-
-    fn hand_over(&mut self, read: &Read<'_>, admin: &Login) {
-        let Read { names, version, at_rest, settings, .. } = read;
-        for place in read.concerned.iter().filter(|place| place.owns || *at_rest) {
-            let identity = (settings.identity(Some(&place.name)), *version);
-            let statements = read.roles.hand_over(names, identity, *at_rest);
-            if place.here {
-                self.here.statements.extend(statements);
-            } else if place.open && place.enterable {
-                self.others.push(Place { login: admin.with_database(&place.name), statements });
             }
         }
     }
@@ -268,7 +269,7 @@ impl Survey {
             lines.extend(statement_lines(statement));
         }
         lines.extend(self.warnings.iter().flat_map(|warning| comment(warning)));
-        for place in std::iter::once(&self.here).chain(&self.others) {
+        for place in &self.places {
             let database = place.login.dbname.as_deref().unwrap_or_default();
             let nothing = if place.statements.is_empty() { ": nothing to change" } else { "" };
             lines.extend(comment(&format!("database {database:?}, one transaction{nothing}")));
