@@ -2,7 +2,7 @@
 //! application's.
 
 use async_trait::async_trait;
-use fourstep::users::{Administered, Attempt, Change, Database, Login};
+use fourstep::users::{Administered, Change, Login};
 use fourstep::{Error, ErrorKind, Fence, Finding, Turn};
 
 use crate::change::{self, NewPassword, own_account};
@@ -27,14 +27,7 @@ impl Postgres {
         turn: &Turn,
     ) -> Result<(Session, u32), Error> {
         let named = |error: Error| error.while_doing(format!("the admin, {}", admin.account()));
-        let attempt = self.log_in(admin, turn).await;
-        let mut session = match attempt.map_err(|error| error.while_doing("the admin"))? {
-            Attempt::Accepted(session) => session,
-            Attempt::Refused(why) => {
-                let what = format!("the admin, {}, cannot log in", admin.account());
-                return Err(Error::new(ErrorKind::Rejected, what).caused_by(why));
-            }
-        };
+        let mut session = self.log_in_as_admin(admin, turn).await?;
         match own_account(&mut session, admin, turn).await {
             Ok(version) => Ok((session, version)),
             Err(error) => {

@@ -24,9 +24,15 @@ async fn work_for_four_rounds(shop: &Shop) {
         for database in &shop.databases {
             for (label, suffix) in [(AWSCURRENT, "a"), (AWSPREVIOUS, "b")] {
                 shop.as_user(label, database, USE).await;
-                let make =
-                    format!("DISCARD ALL; RESET ROLE; CREATE TABLE mine.r{round}{suffix} (a int)");
-                shop.as_user(label, database, &make).await;
+                let mut pooled = shop.session(label, database).await;
+                let make = format!("CREATE TABLE mine.r{round}{suffix} (a int)");
+                for sql in ["DISCARD ALL", "RESET ROLE", make.as_str()] {
+                    pooled
+                        .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())))
+                        .await
+                        .unwrap();
+                }
+                pooled.close().await.unwrap();
                 for earlier in 1..=round {
                     let alter =
                         format!("ALTER TABLE mine.r{earlier}a ADD COLUMN r{round}{suffix} int");

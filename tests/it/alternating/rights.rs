@@ -132,7 +132,7 @@ async fn what_is_granted_and_revoked_between_rotations_reaches_both_users() {
 
 /// It was the way until both became one: it neither reaches the first nor stops a rotation, and is said.
 #[tokio::test]
-async fn a_grant_to_the_second_alone_is_reported_and_taken_back() {
+async fn a_grant_to_the_second_alone_is_reported_and_does_not_count() {
     for server in both_versions() {
         let shop = Shop::open(&server, &[]).await;
         rotate_and_compare(&shop, "made").await;
@@ -151,7 +151,7 @@ async fn a_grant_to_the_second_alone_is_reported_and_taken_back() {
         shop.rotate().await;
         shop.rotate().await;
         let second = portrait(&shop, &shop.clone_name()).await;
-        // What a superuser gave, nobody else can take.
+        // What somebody gave of whose rights the admin has none, it cannot take.
         assert!(has(&second, "mine SELECT"), "{second:#?}");
         assert_eq!(has(&second, "memberof"), server.version().await >= 16, "{second:#?}");
         shop.in_database(

@@ -222,11 +222,10 @@ async fn a_rotation_takes_as_many_statements_whatever_the_user_may_do() {
                 shop.stage.end(&token);
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 let log = server.log_since(before);
+                let users = [&shop.admin.name, &shop.app.name, &shop.clone_name()]
+                    .map(|user| format!("user={user} "));
                 let ours = |line: &&str| {
-                    [&shop.admin.name, &shop.app.name]
-                        .iter()
-                        .any(|user| line.contains(&format!("user={user}")))
-                        && line.contains("statement: ")
+                    users.iter().any(|user| line.contains(user)) && line.contains("statement: ")
                 };
                 counts.push(log.lines().filter(ours).count());
             }

@@ -97,7 +97,7 @@ pub(crate) async fn beside(
          objsubid FROM pair, pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = s \
          AND deptype = 'a' AND dbid IN ({} (SELECT oid FROM pg_database \
          WHERE datname = current_database()))), lists AS ({}) \
-         SELECT count(*)::text, array_to_string((array_agg(what ORDER BY what))[1:3], ', ') FROM \
+         SELECT count(*)::text, array_to_string((array_agg(what ORDER BY what COLLATE \"C\"))[1:3], ', ') FROM \
          (SELECT concat_ws(' on ', string_agg(x.privilege_type, ', '), \
          pg_describe_object(classid, objid, objsubid)) AS what \
          FROM pair, lists, aclexplode(acl) AS x WHERE x.grantee = s AND NOT pg_has_role(f, owner, \
@@ -125,7 +125,7 @@ pub(crate) async fn mentions(
 ) -> Result<Option<Finding>, Error> {
     let query = format!(
         "WITH me AS (SELECT oid AS me FROM pg_roles WHERE rolname = {}) \
-         SELECT count(*)::text, array_to_string((array_agg(what ORDER BY what))[1:3], ', ') FROM \
+         SELECT count(*)::text, array_to_string((array_agg(what ORDER BY what COLLATE \"C\"))[1:3], ', ') FROM \
          (SELECT format('policy %I on %s', polname, c.oid::regclass) AS what, relowner AS owner, \
          concat(pg_get_expr(polqual, c.oid), pg_get_expr(polwithcheck, c.oid)) AS text \
          FROM pg_policy JOIN pg_class AS c ON c.oid = polrelid \

@@ -3,6 +3,7 @@
 use fourstep::users::{Attempt, Database, Login};
 use fourstep::{Error, ErrorKind, Turn};
 
+use crate::change::own_account;
 use crate::sql::quote;
 use crate::{Postgres, transaction};
 
@@ -24,12 +25,11 @@ pub(crate) async fn differences(
     };
     let user = pending.username.as_str();
     let asked = async {
+        let version = own_account(&mut session, pending, turn).await?;
         // As an application begins: a transaction of ours would act as the login.
-        let who = "SELECT session_user::pg_catalog.text, current_user::pg_catalog.text, \
-                   pg_catalog.current_database()::pg_catalog.text, \
-                   pg_catalog.current_setting('server_version_num')";
-        let [login, acting, database, version] =
-            session.ask("the question who this is", who, turn).await?;
+        let who =
+            "SELECT current_user::pg_catalog.text, pg_catalog.current_database()::pg_catalog.text";
+        let [acting, database] = session.ask("the question who this is", who, turn).await?;
         transaction::begin(&mut session, turn).await?;
         let members = format!(
             "SELECT COALESCE(bool_or(pg_has_role({0}, rolname, 'MEMBER')), false)::text, \
@@ -48,18 +48,13 @@ pub(crate) async fn differences(
                 )]);
             }
         };
-        let version = version.and_then(|version| version.parse().ok()).unwrap_or_default();
         let settings = settings::read(&mut session, &names, version, turn).await?;
-        let expected = settings.identity(database.as_deref());
-        let mut differences = Vec::new();
-        if login.as_deref() != Some(user) {
-            differences.push(format!("the session does not belong to {user:?}"));
-        }
-        if acting.as_deref() != Some(expected) {
-            let acting = acting.unwrap_or_default();
-            differences.push(format!("{user:?} acts as {acting:?} and not as {expected:?}"));
-        }
-        Ok(differences)
+        let (acting, expected) =
+            (acting.unwrap_or_default(), settings.identity(database.as_deref()));
+        Ok(match acting == expected {
+            true => Vec::new(),
+            false => vec![format!("{user:?} acts as {acting:?} and not as {expected:?}")],
+        })
     }
     .await;
     session.close(turn).await;

@@ -76,6 +76,7 @@ pub(crate) async fn read(
         names.rows()
     );
     let mut settings = Settings { first: names.first.to_owned(), ..Settings::default() };
+    settings.known.entry((None, ROLE.to_owned())).or_default();
     for row in session.rows::<5>("a look at the settings", query, turn).await? {
         let [database, user, setting, allowed, fit] = row;
         let setting = setting.unwrap_or_default();
@@ -124,29 +125,20 @@ impl Settings {
     /// What makes the second act as the first does.
     pub(crate) fn act(&self, names: &Names<'_>) -> Vec<String> {
         let [first, second] = [names.first, names.second].map(quote_identifier);
-        let anywhere = self.identity(None);
-        let held = |place: &Option<String>| {
-            self.known.get(&(place.clone(), ROLE.to_owned())).and_then(|one| one.second.as_deref())
-        };
         let mut statements = Vec::new();
-        if held(&None) != Some(anywhere) {
-            statements.push(format!("ALTER ROLE {second} SET {ROLE} TO {}", quote(anywhere)));
-        }
-        let places = self.known.keys().filter(|(place, name)| name == ROLE && place.is_some());
-        for place in places.map(|(place, _)| place) {
+        for ((place, _), Setting { second: held, .. }) in
+            self.known.iter().filter(|((_, name), _)| name == ROLE)
+        {
             let wanted = self.identity(place.as_deref());
-            match held(place) {
-                Some(held) if held == wanted => {}
-                None if wanted == anywhere => {}
-                Some(_) if wanted == anywhere => {
-                    statements.push(format!("ALTER ROLE {second}{} RESET {ROLE}", within(place)));
+            let anywhere = place.as_ref().map(|_| self.identity(None));
+            let change = match held.as_deref() {
+                held if held == Some(wanted) || held.is_none() && anywhere == Some(wanted) => {
+                    continue;
                 }
-                _ => statements.push(format!(
-                    "ALTER ROLE {second}{} SET {ROLE} TO {}",
-                    within(place),
-                    quote(wanted)
-                )),
-            }
+                Some(_) if anywhere == Some(wanted) => format!("RESET {ROLE}"),
+                _ => format!("SET {ROLE} TO {}", quote(wanted)),
+            };
+            statements.push(format!("ALTER ROLE {second}{} {change}", within(place)));
         }
         let misled = self.misled.iter();
         statements.extend(misled.map(|p| format!("ALTER ROLE {first}{} RESET {ROLE}", within(p))));

@@ -132,11 +132,11 @@ impl Job<'_> {
                     "database {name:?} lets nobody in (ALLOW_CONNECTIONS) and is left as it is"
                 ));
             } else if !place.enterable {
-                survey.missing.insert(format!(
-                    "GRANT CONNECT ON DATABASE {} TO {}",
-                    quote_identifier(name),
-                    quote_identifier(&self.admin.username)
-                ));
+                // Otherwise it was given something, by anybody, that does not count.
+                survey.missing.extend((place.owns || !acts).then(|| {
+                    let admin = quote_identifier(&self.admin.username);
+                    format!("GRANT CONNECT ON DATABASE {} TO {admin}", quote_identifier(name))
+                }));
             } else if !acts {
                 let login = self.admin.with_database(name);
                 let (mut session, _) = self.postgres.open_admin(&login, self.turn).await?;

@@ -73,7 +73,7 @@ const WHOSE: [Arranged; 9] = [
     Arranged {
         name: "a first user whose password is not used",
         begin: &[
-            "DO $$ BEGIN CREATE ROLE rds_iam; EXCEPTION WHEN duplicate_object THEN END $$",
+            "DO $$ BEGIN CREATE ROLE rds_iam; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$",
             "GRANT rds_iam TO \"{user}\"",
         ],
         end: &["REVOKE rds_iam FROM \"{user}\""],
