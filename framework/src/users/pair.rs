@@ -27,6 +27,8 @@ pub struct Account {
     pub barred: Option<String>,
     /// Why no password lets it in, where the server checks something else of it, with the ways out.
     pub other_login: Option<String>,
+    /// What the admin lacks to change it, as statements to be run.
+    pub lacks: Vec<String>,
     /// Whether it may log in. One that was made and not finished may not, and has no rights yet
     /// that another should be given.
     pub usable: bool,

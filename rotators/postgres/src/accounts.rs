@@ -81,7 +81,14 @@ pub(crate) async fn read(
                 let acts_as = acts_as.unwrap_or_default();
                 let acts_as = acts_as.split('\u{1}').filter(|one| !one.is_empty());
                 let acts_as = acts_as.map(str::to_owned).collect();
-                entry.insert(Account { mark, acts_as, barred, other_login, usable, claim: None })
+                entry.insert(Account {
+                    mark,
+                    acts_as,
+                    barred,
+                    other_login,
+                    usable,
+                    ..Account::default()
+                })
             }
         };
         let partner = account.mark.as_ref().map(|mark| mark.partner.as_str());

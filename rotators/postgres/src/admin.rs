@@ -109,13 +109,14 @@ pub(crate) fn barred(user: &str, why: &str) -> Error {
 }
 
 /// What the session's user lacks to alter these users and to make them members of each other: the
-/// statements that give it, and no more than that. Those that do not exist need nothing.
+/// statements that give it and no more, each with the user that it is about, if it is about one. Those
+/// that do not exist need nothing.
 pub(crate) async fn lacks(
     session: &mut Session,
     users: &[&str],
     version: u32,
     turn: &Turn,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<(String, String)>, Error> {
     let names: Vec<_> = users.iter().map(|user| sql::quote(user)).collect();
     let query = format!(
         "SELECT session_user::text, own.rolcreaterole::text, role.rolname::text, \
@@ -132,13 +133,12 @@ pub(crate) async fn lacks(
         let [admin, creates, role, inherits, sets] = row.map(Option::unwrap_or_default);
         let (admin, user) = (quote_identifier(&admin), quote_identifier(&role));
         if creates != "true" && statements.is_empty() {
-            statements.push(format!("ALTER ROLE {admin} CREATEROLE"));
+            statements.push((String::new(), format!("ALTER ROLE {admin} CREATEROLE")));
         }
         if version >= ADMIN_OPTION && !role.is_empty() {
             // What it has of the role stays, and it is given no more of it.
-            statements.push(format!(
-                "GRANT {user} TO {admin} WITH ADMIN TRUE, INHERIT {inherits}, SET {sets}"
-            ));
+            let options = format!("WITH ADMIN TRUE, INHERIT {inherits}, SET {sets}");
+            statements.push((role, format!("GRANT {user} TO {admin} {options}")));
         }
     }
     Ok(statements)
@@ -153,6 +153,7 @@ async fn obstacles(
     turn: &Turn,
 ) -> Result<Vec<Error>, Error> {
     let lacks = lacks(session, &[user], version, turn).await?;
+    let lacks: Vec<_> = lacks.into_iter().map(|(_, statement)| statement).collect();
     let query = format!(
         "SELECT rolcanlogin::text, (rolvaliduntil < now())::text \
          FROM (VALUES (1)) AS one LEFT JOIN pg_roles ON rolname = {}",

@@ -4,8 +4,8 @@
 use fourstep::Question;
 use fourstep::store::{AWSCURRENT, AWSPREVIOUS};
 use serde_json::json;
+use sqlx::Executor;
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Executor};
 
 use super::rights::{assert_one, has, portrait, rotate_and_compare};
 use super::{ADMIN_ONLY, Shop};

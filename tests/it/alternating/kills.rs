@@ -77,8 +77,8 @@ const ONE_USER: &str = "GRANT SELECT ON ALL TABLES IN SCHEMA public TO $used; AL
 /// A pair as AWS's template leaves it, with things that the second made.
 const TEMPLATE: &str =
     "SELECT format('GRANT CREATE ON DATABASE %I TO $first', current_database()) \\gexec
-    ALTER ROLE $first RESET role; ALTER ROLE $second RESET role; REVOKE $second FROM $firstBY;
-    REVOKE $first FROM $secondBY; GRANT $first TO $second;
+    ALTER ROLE $first RESET role; ALTER ROLE $second RESET role; REVOKE $second FROM $first;
+    REVOKE $first FROM $second; REVOKE $second FROM $firstBY; REVOKE $first FROM $secondBY; GRANT $first TO $second;
     COMMENT ON ROLE $first IS NULL; COMMENT ON ROLE $second IS NULL;
     CREATE SCHEMA IF NOT EXISTS own; ALTER SCHEMA own OWNER TO $second;
     CREATE TABLE IF NOT EXISTS own.t (a int); ALTER TABLE own.t OWNER TO $second;

@@ -30,6 +30,13 @@ const DROPPED: &str = "SELECT count(*)::text FROM pg_locks AS l WHERE l.pid = pg
     AND l.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass, \
     'pg_policy'::regclass))";
 
+fn named(failure: Failure, statement: &str) -> Error {
+    match failure {
+        Failure::Refused(refusal) => errors::of_admin(statement, &refusal),
+        Failure::Lost(error) | Failure::Late(error) => error.caused_by("nothing was committed"),
+    }
+}
+
 impl Job<'_> {
     /// Makes the second act as the first, then lets the target in.
     ///
@@ -118,26 +125,45 @@ impl Job<'_> {
             gate.pass().await?;
         }
         for statement in &place.statements {
-            match session.run(statement, statement.clone(), self.turn).await {
-                Ok(_) => {}
-                Err(Failure::Refused(refusal)) => {
-                    return Err(errors::of_admin(statement, &refusal));
-                }
-                Err(Failure::Lost(error) | Failure::Late(error)) => {
-                    return Err(error.caused_by("nothing was committed"));
-                }
-            }
-            if statement.starts_with(DROP) {
-                let [dropped] =
-                    session.ask("a look at what was dropped", DROPPED, self.turn).await?;
-                if dropped.as_deref() != Some("0") {
-                    let what = format!("{statement}: the user made something meanwhile");
-                    return Err(Error::new(ErrorKind::Conflict, what)
-                        .caused_by("it was rolled back and nothing is lost; retry"));
+            match statement.starts_with(DROP) {
+                true => self.drop_owned(session, statement).await?,
+                false => {
+                    self.run_one(session, statement).await.map_err(|fail| named(fail, statement))?
                 }
             }
         }
         Ok(())
+    }
+
+    async fn run_one(&self, session: &mut Session, statement: &str) -> Result<(), Failure> {
+        session.run(statement, statement.to_owned(), self.turn).await.map(|_| ())
+    }
+
+    /// Takes what the user was granted, as far as the admin may. The server gives some of it up with a
+    /// warning, and some with an error; that must not be a trap that anybody can lay by a grant.
+    async fn drop_owned(&self, session: &mut Session, statement: &str) -> Result<(), Error> {
+        let [save, back] = ["SAVEPOINT granted", "ROLLBACK TO SAVEPOINT granted"];
+        self.run_one(session, save).await.map_err(|fail| named(fail, save))?;
+        match self.run_one(session, statement).await {
+            Err(Failure::Refused(refusal)) if refusal.code == "42501" => {
+                self.turn.warn(format!(
+                    "{statement}: the admin may not take what somebody else granted; it does not \
+                     count, because the user acts as the other one"
+                ));
+                self.run_one(session, back).await.map_err(|fail| named(fail, back))
+            }
+            Err(failure) => Err(named(failure, statement)),
+            Ok(()) => {
+                let [dropped] =
+                    session.ask("a look at what was dropped", DROPPED, self.turn).await?;
+                if dropped.as_deref() == Some("0") {
+                    return Ok(());
+                }
+                let what = format!("{statement}: the user made something meanwhile");
+                Err(Error::new(ErrorKind::Conflict, what)
+                    .caused_by("it was rolled back and nothing is lost; retry"))
+            }
+        }
     }
 
     /// Runs everything and rolls it back; what that meets.

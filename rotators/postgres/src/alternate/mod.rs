@@ -38,20 +38,6 @@ impl Names<'_> {
     }
 }
 
-/// Refuses an admin that can alter neither the user nor whom the user acts as: setSecret would
-/// fail.
-async fn check_admin(
-    session: &mut crate::Session,
-    version: u32,
-    (accounts, user): (&Accounts, &str),
-    turn: &Turn,
-) -> Result<(), Error> {
-    let Some(account) = accounts.get(user) else { return Ok(()) };
-    let users = std::iter::once(user).chain(account.acts_as.iter().map(String::as_str));
-    let lacks = admin::lacks(session, &users.collect::<Vec<_>>(), version, turn).await?;
-    if lacks.is_empty() { Ok(()) } else { Err(admin::forbidden(&lacks.join("; "))) }
-}
-
 #[async_trait]
 impl Alternates for Postgres {
     fn check_username(&self, username: &str) -> Result<(), Error> {
@@ -77,9 +63,11 @@ impl Alternates for Postgres {
         let (mut session, version) = self.open_admin(admin, turn).await?;
         let found = async {
             transaction::begin(&mut session, turn).await?;
-            let found = accounts::read(&mut session, usernames, Some(secret), turn).await?;
-            let user = usernames.first().copied().unwrap_or_default();
-            check_admin(&mut session, version, (&found, user), turn).await?;
+            let mut found = accounts::read(&mut session, usernames, Some(secret), turn).await?;
+            for (user, statement) in admin::lacks(&mut session, usernames, version, turn).await? {
+                let about = found.iter_mut().filter(|(name, _)| user.is_empty() || **name == user);
+                about.for_each(|(_, account)| account.lacks.push(statement.clone()));
+            }
             Ok(found)
         }
         .await;

@@ -67,10 +67,11 @@ impl Job<'_> {
         let users = [target, source];
         let known = accounts::read(session, &users, Some(pair.secret()), self.turn).await?;
         let standing = self.install.judge(&known);
+        let lacks = admin::lacks(session, &users, version, self.turn).await?;
         let mut survey = Survey {
             places: Vec::new(),
             obstacles: Vec::new(),
-            missing: admin::lacks(session, &users, version, self.turn).await?.into_iter().collect(),
+            missing: lacks.into_iter().map(|(_, statement)| statement).collect(),
             warnings: BTreeSet::new(),
         };
         let standing = standing.map_err(|error| survey.obstacles.push(error)).ok();
