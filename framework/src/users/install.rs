@@ -52,6 +52,7 @@ impl Install<'_> {
             let what = format!("user {source:?} is gone; retry");
             return Err(Error::new(ErrorKind::Conflict, what));
         }
+        pair.uses_password(accounts, target).and(pair.uses_password(accounts, source))?;
         // What the source is, the target would become.
         pair.standing(accounts, source, target)?;
         if target == source {

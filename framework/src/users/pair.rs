@@ -25,6 +25,10 @@ pub struct Account {
     /// Why it is never touched, whatever proves it: it is the admin itself, a superuser, or may
     /// make other users.
     pub barred: Option<String>,
+    /// Why no password lets it in, where the server checks something else of it, with the ways out.
+    pub other_login: Option<String>,
+    /// What the admin lacks to change it, as statements to be run.
+    pub lacks: Vec<String>,
     /// Whether it may log in. One that was made and not finished may not, and has no rights yet
     /// that another should be given.
     pub usable: bool,
@@ -206,6 +210,18 @@ impl<'a> Pair<'a> {
             }
             false if self.is_claimed(accounts, user, partner) => Standing::Claimed,
             false => Standing::Unproven,
+        })
+    }
+
+    /// Refuses a user that does not log in with its password.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`], with the ways out.
+    pub fn uses_password(&self, accounts: &Accounts, user: &str) -> Result<(), Error> {
+        let other_login = accounts.get(user).and_then(|account| account.other_login.as_ref());
+        other_login.map_or(Ok(()), |why| {
+            let what = format!("the password of user {user:?} is not what it logs in with");
+            Err(Error::new(ErrorKind::Unsupported, what).caused_by(why))
         })
     }
 

@@ -1,4 +1,5 @@
-//! What the server knows of roles: their marks, and which of them are more than an application's.
+//! What the server knows of roles: their marks, who acts as whom, and which of them are more than an
+//! application's.
 
 use std::collections::btree_map::Entry;
 
@@ -12,6 +13,11 @@ use crate::sql::quote;
 /// those that reach the server's files and programs (PostgreSQL 18 documentation, section 21.5).
 const POWERFUL: &str = "'rds_superuser', 'pg_execute_server_program', 'pg_read_server_files', \
                         'pg_write_server_files'";
+
+/// Roles whose members log in with something else than their password, members of members included.
+/// Source: RDS User Guide, "Creating a database account using IAM authentication" and "Using Kerberos
+/// authentication with Amazon RDS for PostgreSQL".
+const OTHER_LOGIN: &str = "'rds_iam', 'rds_ad'";
 
 /// Who besides the admin can act as a role or give it away, but for who has the whole server anyway. A
 /// role's comment can be written by whoever has ADMIN on it (by any maker of roles before PostgreSQL
@@ -36,7 +42,8 @@ pub(crate) async fn read(
     turn: &Turn,
 ) -> Result<Accounts, Error> {
     let names: Vec<_> = usernames.iter().map(|name| quote(name)).collect();
-    let mut wanted = format!("one.rolname IN ({})", names.join(", "));
+    let names = names.join(", ");
+    let mut wanted = format!("one.rolname IN ({names})");
     if let Some(secret) = secret {
         let secret = quote(secret);
         wanted += &format!(" OR strpos(shobj_description(one.oid, 'pg_authid'), {secret}) > 0");
@@ -53,18 +60,35 @@ pub(crate) async fn read(
          WHEN EXISTS (SELECT FROM pg_roles AS other \
          WHERE pg_has_role(one.oid, other.oid, 'MEMBER') AND (other.rolsuper OR \
          other.rolcreaterole OR other.rolname = session_user OR other.rolname IN ({POWERFUL}))) \
-         THEN 'it is a member of a role that is an admin''s' END, strangers.rolname::text \
+         THEN 'it is a member of a role that is an admin''s' END, strangers.rolname::text, \
+         (SELECT other.rolname::text FROM pg_roles AS other WHERE NOT one.rolsuper \
+         AND other.rolname IN ({OTHER_LOGIN}) AND pg_has_role(one.oid, other.oid, 'MEMBER') LIMIT 1), \
+         array_to_string(ARRAY(SELECT other.rolname::text FROM pg_roles AS other \
+         WHERE other.rolname IN ({names}) AND other.oid <> one.oid AND NOT one.rolsuper \
+         AND pg_has_role(one.oid, other.oid, 'MEMBER')), chr(1)) \
          FROM pg_roles AS one {STRANGERS} WHERE {wanted}"
     );
     let mut accounts = Accounts::new();
-    for row in session.rows::<5>("a look at the roles", query, turn).await? {
-        let [name, comment, usable, barred, stranger] = row;
-        let account = match accounts.entry(name.unwrap_or_default()) {
+    for row in session.rows::<7>("a look at the roles", query, turn).await? {
+        let [name, comment, usable, barred, stranger, other_login, acts_as] = row;
+        let name = name.unwrap_or_default();
+        let other_login = other_login.map(|role| not_its_password(&name, &role));
+        let account = match accounts.entry(name) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
                 let mark = comment.as_deref().and_then(Mark::of_comment);
                 let usable = usable.as_deref() == Some("true");
-                entry.insert(Account { mark, barred, usable, ..Account::default() })
+                let acts_as = acts_as.unwrap_or_default();
+                let acts_as = acts_as.split('\u{1}').filter(|one| !one.is_empty());
+                let acts_as = acts_as.map(str::to_owned).collect();
+                entry.insert(Account {
+                    mark,
+                    acts_as,
+                    barred,
+                    other_login,
+                    usable,
+                    ..Account::default()
+                })
             }
         };
         let partner = account.mark.as_ref().map(|mark| mark.partner.as_str());
@@ -76,6 +100,13 @@ pub(crate) async fn read(
         }
     }
     Ok(accounts)
+}
+
+fn not_its_password(user: &str, role: &str) -> String {
+    format!(
+        "it is a member of {role}, directly or through another role, and the server asks its members \
+         for something else; take it out of that role, or stop rotating {user:?}"
+    )
 }
 
 fn disbelieved(stranger: &str) -> String {

@@ -2,7 +2,7 @@
 //! application's.
 
 use async_trait::async_trait;
-use fourstep::users::{Administered, Attempt, Change, Database, Login};
+use fourstep::users::{Administered, Change, Login};
 use fourstep::{Error, ErrorKind, Fence, Finding, Turn};
 
 use crate::change::{self, NewPassword, own_account};
@@ -27,14 +27,7 @@ impl Postgres {
         turn: &Turn,
     ) -> Result<(Session, u32), Error> {
         let named = |error: Error| error.while_doing(format!("the admin, {}", admin.account()));
-        let attempt = self.log_in(admin, turn).await;
-        let mut session = match attempt.map_err(|error| error.while_doing("the admin"))? {
-            Attempt::Accepted(session) => session,
-            Attempt::Refused(why) => {
-                let what = format!("the admin, {}, cannot log in", admin.account());
-                return Err(Error::new(ErrorKind::Rejected, what).caused_by(why));
-            }
-        };
+        let mut session = self.log_in_as_admin(admin, turn).await?;
         match own_account(&mut session, admin, turn).await {
             Ok(version) => Ok((session, version)),
             Err(error) => {
@@ -100,15 +93,55 @@ async fn guard(session: &mut Session, user: &str, turn: &Turn) -> Result<(), Err
             Error::new(ErrorKind::NotFound, what).caused_by("create it, or correct the name")
         );
     };
-    match &account.barred {
-        None => Ok(()),
-        Some(why) => Err(barred(user, why)),
+    match (&account.other_login, &account.barred) {
+        (Some(why), _) => {
+            let what = format!("the password of user {user:?} is not what it logs in with");
+            Err(Error::new(ErrorKind::Unsupported, what).caused_by(why))
+        }
+        (None, Some(why)) => Err(barred(user, why)),
+        (None, None) => Ok(()),
     }
 }
 
 pub(crate) fn barred(user: &str, why: &str) -> Error {
     Error::new(ErrorKind::Unsupported, format!("user {user:?} is never changed by an admin"))
         .caused_by(format!("{why}; let it change its own password (ROTATION_STRATEGY=single-user)"))
+}
+
+/// What the session's user lacks to alter these users and to make them members of each other: the
+/// statements that give it and no more, each with the user that it is about, if it is about one. Those
+/// that do not exist need nothing.
+pub(crate) async fn lacks(
+    session: &mut Session,
+    users: &[&str],
+    version: u32,
+    turn: &Turn,
+) -> Result<Vec<(String, String)>, Error> {
+    let names: Vec<_> = users.iter().map(|user| sql::quote(user)).collect();
+    let query = format!(
+        "SELECT session_user::text, own.rolcreaterole::text, role.rolname::text, \
+         upper(pg_has_role(session_user, role.oid, 'USAGE')::text), \
+         upper(pg_has_role(session_user, role.oid, '{}')::text) \
+         FROM pg_roles AS own LEFT JOIN pg_roles AS role ON role.rolname IN ({}) \
+         AND NOT pg_has_role(session_user, role.oid, 'MEMBER WITH ADMIN OPTION') \
+         WHERE own.rolname = session_user AND NOT own.rolsuper ORDER BY 3",
+        sql::set_mode(version),
+        names.join(", ")
+    );
+    let mut statements = Vec::new();
+    for row in session.rows::<5>("a look at the admin's rights", query, turn).await? {
+        let [admin, creates, role, inherits, sets] = row.map(Option::unwrap_or_default);
+        let (admin, user) = (quote_identifier(&admin), quote_identifier(&role));
+        if creates != "true" && statements.is_empty() {
+            statements.push((String::new(), format!("ALTER ROLE {admin} CREATEROLE")));
+        }
+        if version >= ADMIN_OPTION && !role.is_empty() {
+            // What it has of the role stays, and it is given no more of it.
+            let options = format!("WITH ADMIN TRUE, INHERIT {inherits}, SET {sets}");
+            statements.push((role, format!("GRANT {user} TO {admin} {options}")));
+        }
+    }
+    Ok(statements)
 }
 
 /// What the session's user lacks to alter a role that exists, and what would keep that role out
@@ -119,38 +152,27 @@ async fn obstacles(
     version: u32,
     turn: &Turn,
 ) -> Result<Vec<Error>, Error> {
+    let lacks = lacks(session, &[user], version, turn).await?;
+    let lacks: Vec<_> = lacks.into_iter().map(|(_, statement)| statement).collect();
     let query = format!(
-        "SELECT session_user::text, own.rolcreaterole::text, own.rolsuper::text, \
-         pg_has_role(session_user, role.oid, 'MEMBER WITH ADMIN OPTION')::text, \
-         role.rolcanlogin::text, (role.rolvaliduntil < now())::text \
-         FROM pg_roles AS own LEFT JOIN pg_roles AS role ON role.rolname = {} \
-         WHERE own.rolname = session_user",
+        "SELECT rolcanlogin::text, (rolvaliduntil < now())::text \
+         FROM (VALUES (1)) AS one LEFT JOIN pg_roles ON rolname = {}",
         sql::quote(user)
     );
-    let [admin, creates, superuser, option, let_in, expired] =
-        session.ask("a look at the admin's rights", &query, turn).await?;
-    let [admin, role] = [&admin.unwrap_or_default(), user].map(quote_identifier);
-    let is = |fact: &Option<String>, answer| fact.as_deref() == Some(answer);
-    let lacks = match () {
-        () if is(&superuser, "true") => None,
-        () if !is(&creates, "true") => Some(format!("ALTER ROLE {admin} CREATEROLE")),
-        () if version >= ADMIN_OPTION && !is(&option, "true") => {
-            Some(format!("GRANT {role} TO {admin} WITH ADMIN OPTION"))
-        }
-        () => None,
-    };
-    let no_login = is(&let_in, "false").then(|| {
+    let [let_in, expired] = session.ask("a look at the user", &query, turn).await?;
+    let role = quote_identifier(user);
+    let no_login = (let_in.as_deref() == Some("false")).then(|| {
         let what = format!("user {user:?} may not log in (NOLOGIN); nothing was changed");
         shut_out(what, &format!("ALTER ROLE {role} LOGIN"))
     });
-    let expired = is(&expired, "true").then(|| {
+    let expired = (expired.as_deref() == Some("true")).then(|| {
         let what = format!(
             "VALID UNTIL of user {user:?} has passed, so that the server refuses every password \
              of it; nothing was changed"
         );
         shut_out(what, &format!("ALTER ROLE {role} VALID UNTIL 'infinity', or a time to come"))
     });
-    let lacks = lacks.map(|statement| forbidden(&statement));
+    let lacks = (!lacks.is_empty()).then(|| forbidden(&lacks.join("; ")));
     Ok([lacks, no_login, expired].into_iter().flatten().collect())
 }
 

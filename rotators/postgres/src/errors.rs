@@ -172,7 +172,18 @@ pub(crate) fn of_probe(refusal: &ServerError) -> Error {
 /// Sorts an error of a statement of the admin's that carries no secret and is quoted.
 pub(crate) fn of_admin(statement: &str, refusal: &ServerError) -> Error {
     let (kind, meaning) = match refusal.code.as_str() {
+        "42501" if statement.starts_with("REASSIGN") => (
+            ErrorKind::Forbidden,
+            "and it was rolled back: where schemas change their owner the admin needs CREATE on the \
+             database, and where routines, types and the like do, the new owner needs CREATE on \
+             their schemas; grant it, for one rotation at least",
+        ),
         "42501" => (ErrorKind::Forbidden, "the admin may not do this, and it was rolled back"),
+        "53200" => (
+            ErrorKind::Unsupported,
+            "it concerns more objects than the server locks at once; raise \
+             max_locks_per_transaction, or change the owner of some of them by hand, then retry",
+        ),
         // Objects that somebody dropped, changed or made meanwhile.
         "42704" | "42P01" | "42883" | "42703" | "3F000" | "3D000" | "42710" => {
             (ErrorKind::Conflict, "something was dropped or made meanwhile; retry")
@@ -185,7 +196,11 @@ pub(crate) fn of_admin(statement: &str, refusal: &ServerError) -> Error {
             ErrorKind::Unsupported,
             "others hold what the user gave on; revoke that from them, or run this with CASCADE",
         ),
-        "55P03" => (ErrorKind::Conflict, "another session holds a lock on this; retry"),
+        "55P03" => (
+            ErrorKind::Conflict,
+            "another session uses what this changes, and nobody is kept waiting behind it; retry once \
+             its transaction has ended",
+        ),
         _ => match of_change(refusal) {
             Some(known) => known,
             None => (of_class(&refusal.code), "the server refused a statement"),

@@ -31,7 +31,6 @@ use fourstep::users::{
 };
 use fourstep::{Environment, Error, Fence, Finding, PasswordPolicy, Rotator, SecretString, Turn};
 
-use alternate::SharedOwners;
 use change::NewPassword;
 use password::PasswordFormat;
 use session::Terms;
@@ -83,14 +82,13 @@ pub struct Postgres {
     tls: TlsSettings,
     transport: TransportPolicy,
     format: PasswordFormat,
-    owners: SharedOwners,
     probe: Option<String>,
 }
 
 impl Postgres {
     /// Reads `TLS_CA_BUNDLE`, `TLS_SERVER_NAME`, `ALLOW_PLAINTEXT_FALLBACK`,
-    /// `ALLOW_WEAK_AUTHENTICATION`, `POSTGRES_PASSWORD_FORMAT`, `SHARED_OWNER`
-    /// and `PROBE_QUERY`.
+    /// `ALLOW_WEAK_AUTHENTICATION`, `POSTGRES_PASSWORD_FORMAT` and
+    /// `PROBE_QUERY`.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
@@ -99,7 +97,6 @@ impl Postgres {
             tls: TlsSettings::read(environment)?,
             transport: TransportPolicy::read(environment)?,
             format: PasswordFormat::read(environment)?,
-            owners: SharedOwners::read(environment)?,
             probe: probe::read(environment)?,
         })
     }

@@ -34,6 +34,12 @@ pub(crate) fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// What `pg_has_role` is asked for who may SET ROLE: any member before memberships had options of
+/// their own. Source: PostgreSQL 16 release notes, "Privileges".
+pub(crate) fn set_mode(version: u32) -> &'static str {
+    if version >= 160_000 { "SET" } else { "MEMBER" }
+}
+
 /// The change itself. The server keeps a string of a verifier's form as it is, so neither the
 /// connection nor the statement log sees the password.
 pub(crate) fn alter_password(username: &str, password: &Literal) -> String {

@@ -191,23 +191,6 @@ async fn the_lock_keeps_a_second_rotation_out_and_a_role_setting_does_not_mislea
 }
 
 #[tokio::test]
-async fn a_lost_connection_before_the_commit_changes_nothing() {
-    let Some(place) = Place::with_user("cut_off", "first").await else { return };
-    let gate = async {
-        place
-            .as_admin(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'cut_off'"
-                    .to_owned(),
-            )
-            .await;
-        Ok(())
-    };
-    let error = place.change("second", gate).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
-    place.assert_password("first").await;
-}
-
-#[tokio::test]
 async fn another_session_s_change_at_the_same_moment_is_a_conflict() {
     let Some(place) = Place::with_user("raced", "first").await else { return };
     let gate = async {
@@ -262,72 +245,4 @@ async fn preflight_finds_what_would_fail() {
         &look(place.login.clone()).await[..],
         [Finding::Fails(error), Finding::Warns(_)] if error.kind() == ErrorKind::Forbidden
     ));
-}
-
-#[tokio::test]
-async fn tls_is_verified_and_each_failure_has_its_class() {
-    let Some(place) = Place::with_user("verified", "first").await else { return };
-    let [ca, other_ca] = ["CA", "OTHER_CA"]
-        .map(|name| std::env::var(format!("FOURSTEP_TEST_POSTGRES_{name}")).unwrap());
-    let mut login = place.login.clone();
-    login.ssl = SslMode::Verified;
-    let log_in = async |settings: Environment| {
-        let postgres = Postgres::read(&settings).unwrap();
-        postgres.log_in(&login, &place.turn).await.map(|attempt| match attempt {
-            Attempt::Accepted(_) => (),
-            Attempt::Refused(why) => panic!("{why}"),
-        })
-    };
-    log_in(Environment::from([("TLS_CA_BUNDLE", ca.as_str())])).await.unwrap();
-    for (bundle, name, hint) in
-        [(&other_ca, "localhost", "TLS_CA_BUNDLE"), (&ca, "other.example", "TLS_SERVER_NAME")]
-    {
-        let settings = [("TLS_CA_BUNDLE", bundle.as_str()), ("TLS_SERVER_NAME", name)];
-        let error = log_in(Environment::from(settings)).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
-        assert!(error.to_string().contains(hint), "{error}");
-    }
-    // The name may differ from the host where it is configured.
-    login.host = "127.0.0.1".into();
-    let settings = [("TLS_CA_BUNDLE", ca.as_str()), ("TLS_SERVER_NAME", "localhost")];
-    let postgres = Postgres::read(&Environment::from(settings)).unwrap();
-    let Attempt::Accepted(session) = postgres.log_in(&login, &place.turn).await.unwrap() else {
-        panic!("refused");
-    };
-    change_own_password(session, &login, scram(&"second".into()), open_gate(), &place.turn)
-        .await
-        .unwrap();
-    place.assert_password("second").await;
-}
-
-#[tokio::test]
-async fn what_the_server_demands_decides_what_a_login_is_worth() {
-    for (group, kind, text) in [
-        ("hba_trust", ErrorKind::Unsupported, "without checking the password"),
-        ("hba_password", ErrorKind::Unsupported, "in cleartext"),
-        ("hba_reject", ErrorKind::Forbidden, "pg_hba.conf"),
-        ("hba_tls_only", ErrorKind::Forbidden, "TLS"),
-    ] {
-        let Some(place) = Place::with_user(&format!("in_{group}"), "first").await else { return };
-        place.as_admin(format!("GRANT {group} TO in_{group}")).await;
-        let error = place.try_login(&place.login).await.unwrap_err();
-        assert_eq!(error.kind(), kind, "{group}: {error}");
-        assert!(error.to_string().contains(text), "{group}: {error}");
-    }
-    let Some(place) = Place::with_user("demanding", "first").await else { return };
-    let mut elsewhere = place.login.clone();
-    elsewhere.dbname = Some("not there".into());
-    assert_eq!(place.try_login(&elsewhere).await.unwrap_err().kind(), ErrorKind::NotFound);
-    for (change, kind) in [
-        ("CONNECTION LIMIT 0", Some(ErrorKind::Throttled)),
-        ("CONNECTION LIMIT -1 NOLOGIN", Some(ErrorKind::Forbidden)),
-        ("LOGIN VALID UNTIL '2020-01-01'", None),
-    ] {
-        place.as_admin(format!("ALTER ROLE demanding {change}")).await;
-        match place.try_login(&place.login).await {
-            Err(error) => assert_eq!(Some(error.kind()), kind, "{change}: {error}"),
-            Ok(attempt) => assert!(matches!(attempt, Attempt::Refused(_)) && kind.is_none()),
-        }
-    }
-    assert_eq!(place.turn.tally().rejected_logins, 1);
 }

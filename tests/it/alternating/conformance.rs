@@ -23,7 +23,9 @@ impl Administered {
         let [one, other] = [&user.name, &admin.name].map(|name| name.replace('"', "\"\""));
         let mut sql = format!("ALTER ROLE \"{other}\" CREATEROLE");
         if self.server.version().await >= 16 {
-            sql += &format!("; GRANT \"{one}\" TO \"{other}\" WITH ADMIN OPTION");
+            sql += &format!(
+                "; GRANT \"{one}\" TO \"{other}\" WITH ADMIN TRUE, INHERIT FALSE, SET FALSE"
+            );
         }
         self.server.arrange(&sql).await;
         Box::new(Account { server: self.server.clone(), strategy: self.strategy, user, admin })

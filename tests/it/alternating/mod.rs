@@ -1,6 +1,7 @@
-//! Two users that an admin keeps equal, on real PostgreSQL 15 and 18, by an admin that is no
-//! superuser and has what docs/postgres-admin.md says it needs, and no more.
+//! Two users of which the second acts as the first, on real PostgreSQL 15 and 18, by an admin that is
+//! no superuser and has what docs/postgres-admin.md says it needs, and no more.
 
+mod carried;
 mod conformance;
 mod hostile;
 mod kills;
@@ -11,10 +12,12 @@ mod rights;
 mod rotations;
 mod strangers;
 
-use fourstep::Step;
 use fourstep::store::AWSCURRENT;
 use fourstep::store::memory::NewSecret;
+use fourstep::{Question, Step};
 use serde_json::{Value, json};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row};
 
 use crate::support::postgres::{Server, User};
 use crate::support::stage::Stage;
@@ -32,6 +35,9 @@ pub struct Shop {
     pub readers: String,
     pub databases: [String; 2],
 }
+
+/// What an admin needs of a role from PostgreSQL 16 on.
+pub const ADMIN_ONLY: &str = "WITH ADMIN TRUE, INHERIT FALSE, SET FALSE";
 
 /// Fills in the names of a shop.
 pub fn fill(sql: &str, names: &[(&str, &str)]) -> String {
@@ -98,17 +104,14 @@ impl Shop {
         let value = Some(server.document(&shop.admin).to_string().as_str().into());
         shop.stage.store.create("admin", NewSecret { value, ..NewSecret::default() }).unwrap();
         // What docs/postgres-admin.md says that an admin needs.
-        shop.arrange(
-            "CREATE ROLE $owner; CREATE ROLE $readers;
-             ALTER ROLE $admin CREATEROLE; GRANT $owner TO $admin",
-        )
-        .await;
+        shop.arrange("CREATE ROLE $owner; CREATE ROLE $readers; ALTER ROLE $admin CREATEROLE")
+            .await;
         for database in &shop.databases {
             let create = fill("CREATE DATABASE $database OWNER $owner", &[("database", database)]);
             shop.arrange(&create).await;
         }
         if server.version().await >= 16 {
-            shop.arrange("GRANT $app, $readers TO $admin WITH ADMIN OPTION").await;
+            shop.arrange(&format!("GRANT $app TO $admin {ADMIN_ONLY}")).await;
         }
         shop
     }
@@ -175,6 +178,55 @@ impl Shop {
     pub async fn logs_in(&self, document: &Value) -> bool {
         let text = |field: &str| document[field].as_str().unwrap();
         self.server.logs_in(text("username"), text("password")).await
+    }
+
+    /// What the function's plan prints.
+    pub async fn plan(&self) -> Vec<String> {
+        let answer = self.stage.ask(Question::Plan).await;
+        let lines = answer["plan"].as_array().unwrap().iter();
+        lines.map(|line| line.as_str().unwrap().to_owned()).collect()
+    }
+
+    /// A session of the user that a version names, in this database.
+    pub async fn session(&self, label: &str, database: &str) -> PgConnection {
+        let document = self.stage.document(label);
+        let text = |field: &str| document[field].as_str().unwrap();
+        let options = self.server.options(text("username"), text("password"), database);
+        options.connect().await.unwrap()
+    }
+
+    /// Runs SQL in such a session of its own.
+    pub async fn as_user(&self, label: &str, database: &str, sql: &str) {
+        let mut session = self.session(label, database).await;
+        let run = session.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await;
+        run.unwrap_or_else(|error| panic!("{label}: {error}: {sql}"));
+        session.close().await.unwrap();
+    }
+
+    /// What one text column of one row says in such a session, or why it says nothing.
+    pub async fn asks(&self, label: &str, database: &str, sql: &str) -> String {
+        let mut session = self.session(label, database).await;
+        let row = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_one(&mut session).await;
+        session.close().await.unwrap();
+        row.map_or_else(|error| error.to_string(), |row| row.get(0))
+    }
+
+    /// Makes the second user as AWS's template does, in whose SQL it is a member of the first.
+    pub async fn as_awss_template(&self, password: &str) {
+        let make = format!("CREATE ROLE \"{}\" LOGIN PASSWORD '{password}'", self.clone_name());
+        self.server.arrange_quietly(&make).await;
+        self.arrange("GRANT $app TO $clone").await;
+        if self.server.version().await >= 16 {
+            self.arrange(&format!("GRANT $clone TO $admin {ADMIN_ONLY}")).await;
+        }
+    }
+
+    /// Has the secret name the second user.
+    pub fn name_the_second(&self, password: &str) {
+        let mut document = self.stage.document(AWSCURRENT);
+        document["username"] = json!(self.clone_name());
+        document["password"] = json!(password);
+        self.stage.put_current(&document);
     }
 
     /// Removes the databases, in which the roles are mentioned.

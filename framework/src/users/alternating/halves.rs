@@ -1,6 +1,8 @@
 //! What the admin finds out about a pair of users, and does to it.
 
-use crate::error::Error;
+use std::collections::BTreeSet;
+
+use crate::error::{Error, ErrorKind};
 use crate::rotator::{Fence, Finding};
 use crate::turn::Turn;
 use crate::users::admin::Admin;
@@ -13,6 +15,19 @@ const OWN_PASSWORD: &str = "let it change its own password (ROTATION_STRATEGY=si
 /// The way out where a user may not be the other half.
 fn another(user: &str) -> String {
     format!("choose another in USER_PAIRS, as {user}=OTHER")
+}
+
+/// Refuses users that the admin lacks rights to change: setSecret would.
+fn may_change(accounts: &Accounts, users: [&str; 2]) -> Result<(), Error> {
+    let accounts = users.iter().filter_map(|user| accounts.get(*user));
+    let lacks: BTreeSet<_> = accounts.flat_map(|account| &account.lacks).collect();
+    if lacks.is_empty() {
+        return Ok(());
+    }
+    let statements: Vec<_> = lacks.into_iter().map(String::as_str).collect();
+    let what = "the admin lacks rights; nothing was changed";
+    let way_out = format!("have this run: {}", statements.join("; "));
+    Err(Error::new(ErrorKind::Forbidden, what).caused_by(way_out))
 }
 
 /// A pair of users, as the admin sees it.
@@ -66,6 +81,7 @@ impl<D: Alternates> Halves<'_, D> {
         self.pair.standing(&accounts, user, user).map_err(|barred| {
             barred.caused_by(format!("{OWN_PASSWORD}, or correct \"username\""))
         })?;
+        self.pair.uses_password(&accounts, user)?;
         let next = self.pair.other(&accounts, user)?;
         if next == user {
             return Err(unproven(user).caused_by(format!(
@@ -87,7 +103,10 @@ impl<D: Alternates> Halves<'_, D> {
             Err(barred) => (Err(barred.caused_by(another(user))), None),
         };
         let proof = unconfirmed.as_ref().map(|_| Proof::Older);
-        let checks = [self.not_admin(&next, user), self.database.check_username(&next), ours];
+        let password = self.pair.uses_password(&accounts, &next);
+        let name = self.database.check_username(&next);
+        let lacks = may_change(&accounts, [user, &next]);
+        let checks = [self.not_admin(&next, user), name, password, ours, lacks];
         let objections = checks.into_iter().filter_map(Result::err).collect();
         Ok(Next { user: next, objections, unconfirmed, proof })
     }

@@ -1,117 +1,52 @@
-//! Which databases a pair is concerned with, and who owns what in them.
+//! In which databases the second user owns or holds anything, and who has a session open.
 
-use fourstep::{Error, ErrorKind, Turn};
+use fourstep::{Error, Turn};
 
 use crate::session::Session;
-use crate::sql::{quote, quote_identifier};
+use crate::sql::quote;
 
-use super::plan::{Names, Place};
-
-/// The databases in which either user owns or holds anything, but for the session's own.
-#[derive(Debug, Default)]
-pub(crate) struct Databases {
-    pub(crate) others: Vec<String>,
-    /// What the admin lacks to enter one of them.
-    pub(crate) missing: Vec<String>,
-    /// Those that nobody may enter.
-    pub(crate) closed: Vec<String>,
+/// A database in which the second user is mentioned.
+#[derive(Debug)]
+pub(crate) struct Concerned {
+    pub(crate) name: String,
+    /// Whether it is the session's own, which stands for what belongs to the whole server too.
+    pub(crate) here: bool,
+    /// Whether anybody may enter it, and whether the admin may.
+    pub(crate) open: bool,
+    pub(crate) enterable: bool,
+    /// Whether it owns anything there that can be handed over: default privileges and user mappings
+    /// cannot.
+    pub(crate) owns: bool,
 }
 
 /// Asks the catalogue that says where a role is mentioned. It is the whole server's.
-pub(crate) async fn read(
+pub(crate) async fn concerned(
     session: &mut Session,
-    names: &Names<'_>,
-    place: &Place,
+    second: &str,
     turn: &Turn,
-) -> Result<Databases, Error> {
+) -> Result<Vec<Concerned>, Error> {
     let query = format!(
-        "SELECT datname::text, datallowconn::text, \
-         has_database_privilege(session_user, oid, 'CONNECT')::text \
-         FROM pg_database WHERE datname <> current_database() AND oid IN \
-         (SELECT dbid FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass \
-         AND refobjid IN (SELECT oid FROM pg_roles WHERE rolname IN ({}))) ORDER BY 1",
-        names.list()
+        "SELECT d.datname::text, (d.datname = current_database())::text, d.datallowconn::text, \
+         has_database_privilege(session_user, d.oid, 'CONNECT')::text, \
+         bool_or(s.deptype = 'o' AND s.classid NOT IN \
+         ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))::text \
+         FROM pg_shdepend AS s JOIN pg_database AS d \
+         ON d.oid = s.dbid OR s.dbid = 0 AND d.datname = current_database() \
+         WHERE s.refclassid = 'pg_authid'::regclass \
+         AND s.refobjid = (SELECT oid FROM pg_roles WHERE rolname = {}) GROUP BY d.oid \
+         ORDER BY 2 DESC, 1",
+        quote(second)
     );
-    let mut databases = Databases::default();
-    for row in session.rows::<3>("a look at the databases", query, turn).await? {
-        let [name, open, may_enter] = row;
-        let name = name.unwrap_or_default();
-        match (open.as_deref(), may_enter.as_deref()) {
-            (Some("true"), Some("true")) => databases.others.push(name),
-            (Some("true"), _) => databases.missing.push(format!(
-                "GRANT CONNECT ON DATABASE {} TO {}",
-                quote_identifier(&name),
-                quote_identifier(&place.admin)
-            )),
-            _ => databases.closed.push(name),
-        }
-    }
-    Ok(databases)
-}
-
-/// What belongs to one user and is out of the other's reach.
-#[derive(Debug)]
-pub(crate) struct Owned {
-    pub(crate) owner: String,
-    pub(crate) other: String,
-    /// How many objects, and three of them.
-    count: String,
-    examples: String,
-}
-
-/// Objects of either user, in the session's database or shared, that the other half could neither
-/// use nor alter. Temporary tables go with their session, default privileges and user mappings are
-/// no objects.
-pub(crate) async fn owned(
-    session: &mut Session,
-    names: &Names<'_>,
-    turn: &Turn,
-) -> Result<Vec<Owned>, Error> {
-    let (source, target) = (quote(names.source), quote(names.target));
-    let query = format!(
-        "WITH pair AS (SELECT owner.oid, owner.rolname, \
-         CASE WHEN owner.rolname = {source} THEN {target} ELSE {source} END AS other \
-         FROM pg_roles AS owner WHERE owner.rolname IN ({source}, {target})), \
-         owned AS (SELECT pair.rolname, pair.other, \
-         pg_describe_object(d.classid, d.objid, 0) AS object \
-         FROM pair JOIN pg_shdepend AS d ON d.refobjid = pair.oid \
-         AND d.refclassid = 'pg_authid'::regclass AND d.deptype = 'o' AND d.dbid IN \
-         (0, (SELECT oid FROM pg_database WHERE datname = current_database())) \
-         WHERE d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass) \
-         AND NOT EXISTS (SELECT FROM pg_class AS c WHERE d.classid = 'pg_class'::regclass \
-         AND c.oid = d.objid AND c.relpersistence = 't') \
-         AND NOT EXISTS (SELECT FROM pg_roles AS half WHERE half.rolname = pair.other \
-         AND pg_has_role(half.oid, pair.oid, 'USAGE'))) \
-         SELECT rolname::text, other, count(*)::text, \
-         array_to_string((array_agg(object ORDER BY object))[1:3], ', ') \
-         FROM owned GROUP BY 1, 2"
-    );
-    let rows = session.rows::<4>("a look at what they own", query, turn).await?;
-    let owned = |row: [Option<String>; 4]| {
-        let [owner, other, count, examples] = row.map(Option::unwrap_or_default);
-        Owned { owner, other, count, examples }
+    let is = |fact: Option<String>| fact.as_deref() == Some("true");
+    let rows = session.rows::<5>("a look at the databases", query, turn).await?;
+    let concerned = |[name, here, open, enterable, owns]: [Option<String>; 5]| Concerned {
+        name: name.unwrap_or_default(),
+        here: is(here),
+        open: is(open),
+        enterable: is(enterable),
+        owns: is(owns),
     };
-    Ok(rows.into_iter().map(owned).collect())
-}
-
-impl Owned {
-    /// The refusal, with the way out.
-    pub(crate) fn error(&self, place: &Place) -> Error {
-        let Self { owner, other, count, examples } = self;
-        Error::new(
-            ErrorKind::Unsupported,
-            format!(
-                "user {owner:?} owns objects that {other:?} could neither use nor alter: {count} in \
-                 database {:?} ({})",
-                place.database,
-                examples.escape_debug()
-            ),
-        )
-        .caused_by(format!(
-            "let both act as one owner: set SHARED_OWNER to {owner}=NAME and run what the function's \
-             plan prints; nothing was changed"
-        ))
-    }
+    Ok(rows.into_iter().map(concerned).collect())
 }
 
 /// How many sessions of a user are open.

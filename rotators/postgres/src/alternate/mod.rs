@@ -1,100 +1,41 @@
-//! Two users that an admin keeps equal: everything one was given, in every database, the other is
-//! given too, and then its password.
+//! Two users that are equal by construction: the second is a member of the first and acts as it
+//! from its first statement on, so that there is one identity with two logins. Nothing that the
+//! first may do is read or copied.
 
-mod compare;
 mod databases;
-mod defaults;
+mod extra;
+mod identity;
 mod install;
-mod owner;
-mod plan;
-mod rights;
-mod role;
+mod roles;
 mod settings;
 mod survey;
-mod text;
 
 use async_trait::async_trait;
-use fourstep::users::{Accounts, Alternates, Change, Install, Login, Mark};
+use fourstep::users::{Accounts, Alternates, Change, Install, Login};
 use fourstep::{Error, ErrorKind, Fence, Finding, SecretString, Turn};
 
-use crate::session::Session;
-use crate::{Postgres, accounts, sql, transaction};
+use crate::{Postgres, accounts, admin, preflight, sql, transaction};
 
-pub(crate) use install::Job;
-pub(crate) use owner::SharedOwners;
-use plan::{Names, Place, Plan};
-use survey::Survey;
+use install::Job;
 
-/// From this version on a membership has options of its own, and SET ROLE is one of them. Source:
-/// PostgreSQL 16 release notes, "Privileges".
-const ROLE_OPTIONS: u32 = 160_000;
-
-/// Before this version GRANT knows no ROUTINE. Source: PostgreSQL 11 release notes, "Utility
-/// Commands".
-const OLDEST: u32 = 110_000;
-
-/// Everything about two users in one database, and about the roles themselves in the first.
-struct Look {
-    roles: Option<(role::Roles, settings::Settings)>,
-    rights: rights::Rights,
-    defaults: defaults::Defaults,
+/// The two users of a pair.
+#[derive(Debug, Clone, Copy)]
+struct Names<'a> {
+    /// As which the second acts.
+    first: &'a str,
+    second: &'a str,
 }
 
-/// Reads all of it, in an open transaction.
-async fn look(
-    session: &mut Session,
-    names: &Names<'_>,
-    place: &Place,
-    turn: &Turn,
-) -> Result<Look, Error> {
-    let roles = match place.first {
-        true => Some((
-            role::read(session, names, place, turn).await?,
-            settings::read(session, names, place, turn).await?,
-        )),
-        false => None,
-    };
-    let rights = rights::read(session, names, place, turn).await?;
-    let defaults = defaults::read(session, names, place, turn).await?;
-    let mut look = Look { roles, rights, defaults };
-    if role::is_member(session, names, turn).await? {
-        look.keep_held();
+impl Names<'_> {
+    /// The two as rows `f` and `s` of pg_roles; without the second, `s` is a row of NULLs.
+    fn rows(&self) -> String {
+        format!(
+            "pg_roles AS f JOIN pg_roles AS own ON f.rolname = {} AND own.rolname = session_user \
+             LEFT JOIN pg_roles AS s ON s.rolname = {}",
+            sql::quote(self.first),
+            sql::quote(self.second)
+        )
     }
-    Ok(look)
-}
-
-impl Look {
-    /// The source is a member of the target, as AWS's template makes the second user of the first:
-    /// what the target has is what the source lives on, and none of it may be taken away.
-    fn keep_held(&mut self) {
-        if let Some((roles, settings)) = &mut self.roles {
-            roles.keep_held();
-            settings.keep_held();
-        }
-        self.rights.keep_held();
-        self.defaults.keep_held();
-    }
-
-    /// What makes the target like the source; `mark` is to be written on it.
-    fn plan(&self, names: &Names<'_>, mark: Option<&Mark>, place: &Place) -> Plan {
-        let mut plan = Plan::default();
-        if let Some((roles, settings)) = &self.roles {
-            roles.plan(names, mark, place, &mut plan);
-            settings.plan(names, place, &mut plan);
-        }
-        self.rights.plan(names, place, &mut plan);
-        self.defaults.plan(names, place, &mut plan);
-        plan
-    }
-}
-
-/// Refuses a server whose statements these are not.
-fn old_enough(version: u32) -> Result<(), Error> {
-    if version >= OLDEST {
-        return Ok(());
-    }
-    let what = "the server is older than PostgreSQL 11, which alternating users need; upgrade it";
-    Err(Error::new(ErrorKind::Unsupported, what))
 }
 
 #[async_trait]
@@ -121,9 +62,13 @@ impl Alternates for Postgres {
     ) -> Result<Accounts, Error> {
         let (mut session, version) = self.open_admin(admin, turn).await?;
         let found = async {
-            old_enough(version)?;
             transaction::begin(&mut session, turn).await?;
-            accounts::read(&mut session, usernames, Some(secret), turn).await
+            let mut found = accounts::read(&mut session, usernames, Some(secret), turn).await?;
+            for (user, statement) in admin::lacks(&mut session, usernames, version, turn).await? {
+                let about = found.iter_mut().filter(|(name, _)| user.is_empty() || **name == user);
+                about.for_each(|(_, account)| account.lacks.push(statement.clone()));
+            }
+            Ok(found)
         }
         .await;
         session.close(turn).await;
@@ -138,18 +83,17 @@ impl Alternates for Postgres {
         fence: &Fence<'_>,
         turn: &Turn,
     ) -> Result<Change, Error> {
-        Job { postgres: self, admin, install, gate: fence, turn }.run(password).await
+        Job { postgres: self, admin, install, turn }.run(password, fence).await
     }
 
     async fn differences(
         &self,
-        admin: &Login,
+        _: &Login,
         pending: &Login,
         partner: &str,
         turn: &Turn,
     ) -> Result<Vec<String>, Error> {
-        let usernames = [partner, pending.username.as_str()];
-        compare::differences(self, admin, usernames, turn).await
+        identity::differences(self, pending, partner, turn).await
     }
 
     async fn preflight_install(
@@ -158,13 +102,26 @@ impl Alternates for Postgres {
         install: &Install<'_>,
         turn: &Turn,
     ) -> Result<Vec<Finding>, Error> {
-        let survey = match Survey::take(self, admin, install, turn).await {
-            Ok(survey) => survey,
+        let job = Job { postgres: self, admin, install, turn };
+        let (mut session, version) = match self.open_admin(admin, turn).await {
+            Ok(opened) => opened,
             Err(error) => return Ok(vec![Finding::Fails(error)]),
         };
-        let findings = survey.findings(self.format);
-        survey.close(turn).await;
-        Ok(findings)
+        let looked = async {
+            let (survey, mut findings) = (job.survey(&mut session, version).await?, Vec::new());
+            findings.extend(preflight::of_role(&mut session, install.target, turn).await?);
+            findings.extend(extra::mentions(&mut session, install.source, turn).await?);
+            findings.extend(survey.findings());
+            findings.extend(self.format.check(session.terms()).err().map(Finding::Fails));
+            transaction::roll_back(&mut session, turn).await;
+            if survey.first_obstacle().is_none() {
+                findings.extend(job.rehearse(&survey).await);
+            }
+            Ok(findings)
+        }
+        .await;
+        session.close(turn).await;
+        looked
     }
 
     async fn plan_install(
@@ -173,9 +130,10 @@ impl Alternates for Postgres {
         install: &Install<'_>,
         turn: &Turn,
     ) -> Result<Vec<String>, Error> {
-        let survey = Survey::take(self, admin, install, turn).await?;
-        let lines = survey.lines(install);
-        survey.close(turn).await;
-        Ok(lines)
+        let (mut session, version) = self.open_admin(admin, turn).await?;
+        let job = Job { postgres: self, admin, install, turn };
+        let survey = job.survey(&mut session, version).await;
+        session.close(turn).await;
+        Ok(survey?.lines(install.target))
     }
 }

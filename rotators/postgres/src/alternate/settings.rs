@@ -1,13 +1,14 @@
-//! What `ALTER ROLE ... SET` says of the two users, for every database and for single ones.
+//! What `ALTER ROLE ... SET` says of the two users, for every database and for single ones; and so,
+//! as which role each acts.
 
 use std::collections::BTreeMap;
 
 use fourstep::{Error, Turn};
 
 use crate::session::Session;
-use crate::sql::{quote, quote_identifier};
+use crate::sql::{self, quote, quote_identifier};
 
-use super::plan::{Names, Place, Plan};
+use super::Names;
 
 /// Settings that the server keeps as a list of quoted names: in a statement each name stands by
 /// itself. Source: `variable_is_guc_list_quote` in PostgreSQL 18's pg_dump, and the settings'
@@ -22,95 +23,155 @@ const LISTS: [&str; 6] = [
 ];
 
 /// From this version on a superuser's settings can be granted.
-const SETTING_RIGHTS: u32 = 150_000;
+pub(crate) const SETTING_RIGHTS: u32 = 150_000;
 
-/// One setting: the source's value, the target's, and whether the admin may set it.
+/// The setting that says as whom a session begins. Source: PostgreSQL 18 documentation, SET ROLE.
+const ROLE: &str = "role";
+
+/// One setting: the first's value, the second's, everybody's, and whether the admin may set it.
 #[derive(Debug, Default)]
 struct Setting {
-    wanted: Option<String>,
-    held: Option<String>,
+    first: Option<String>,
+    second: Option<String>,
+    /// Read of `role` only.
+    everybody: Option<String>,
     allowed: bool,
 }
 
 /// The settings of both, by database and name.
 #[derive(Debug, Default)]
-pub(crate) struct Settings(BTreeMap<(Option<String>, String), Setting>);
+pub(crate) struct Settings {
+    known: BTreeMap<(Option<String>, String), Setting>,
+    first: String,
+    /// Where the first is set to act as the second, which it cannot.
+    misled: Vec<Option<String>>,
+}
 
 /// Reads the settings of both.
 pub(crate) async fn read(
     session: &mut Session,
     names: &Names<'_>,
-    place: &Place,
+    version: u32,
     turn: &Turn,
 ) -> Result<Settings, Error> {
-    let granted = match place.version >= SETTING_RIGHTS {
+    let granted = match version >= SETTING_RIGHTS {
         true => "has_parameter_privilege(session_user, split_part(one, '=', 1), 'SET')",
         false => "false",
     };
     // A setting that the server does not know, as an application's own, is as a superuser's. It
-    // does know `role`, which it does not list.
+    // does know `role`, which it does not list. One to a role that the first may not act as has no
+    // effect but a warning at the login.
     let query = format!(
         "SELECT d.datname::text, r.rolname::text, one, \
-         (COALESCE(known.context, 'superuser') NOT IN ('superuser', 'superuser-backend') OR {granted} OR \
-         split_part(one, '=', 1) = 'role' OR \
-         (SELECT rolsuper FROM pg_roles WHERE rolname = session_user))::text \
-         FROM pg_db_role_setting AS s JOIN pg_roles AS r ON r.oid = s.setrole \
-         CROSS JOIN unnest(s.setconfig) AS one LEFT JOIN pg_database AS d ON d.oid = s.setdatabase \
+         (COALESCE(known.context, 'superuser') NOT IN ('superuser', 'superuser-backend') \
+         OR {granted} OR own.rolsuper)::text, \
+         (SELECT pg_has_role(f.oid, x.oid, '{}') FROM pg_roles AS x \
+         WHERE x.rolname = substr(one, 6))::text FROM {} JOIN pg_db_role_setting AS p \
+         ON p.setrole IN (0, f.oid, s.oid) CROSS JOIN unnest(p.setconfig) AS one \
+         LEFT JOIN pg_roles AS r ON r.oid = p.setrole \
+         LEFT JOIN pg_database AS d ON d.oid = p.setdatabase \
          LEFT JOIN pg_settings AS known ON known.name = split_part(one, '=', 1) \
-         WHERE r.rolname IN ({})",
-        names.list()
+         WHERE p.setrole <> 0 OR one LIKE 'role=%'",
+        sql::set_mode(version),
+        names.rows()
     );
-    let mut settings = Settings::default();
-    for row in session.rows::<4>("a look at the settings", query, turn).await? {
-        let [database, role, setting, may] = row;
+    let mut settings = Settings { first: names.first.to_owned(), ..Settings::default() };
+    settings.known.entry((None, ROLE.to_owned())).or_default();
+    for row in session.rows::<5>("a look at the settings", query, turn).await? {
+        let [database, user, setting, allowed, fit] = row;
         let setting = setting.unwrap_or_default();
         let Some((name, value)) = setting.split_once('=') else { continue };
-        let entry = settings.0.entry((database, name.to_owned())).or_default();
-        entry.allowed = may.as_deref() == Some("true");
-        let side = match role.as_deref() == Some(names.source) {
-            true => &mut entry.wanted,
-            false => &mut entry.held,
+        let mut value = Some(value.to_owned());
+        let is_second = user.as_deref() == Some(names.second);
+        if name == ROLE && !is_second {
+            match value.as_deref() {
+                Some("none") => value = Some(names.first.to_owned()),
+                Some(role) if role == names.second && user.is_some() => {
+                    settings.misled.push(database.clone());
+                    continue;
+                }
+                _ if fit.as_deref() != Some("true") => continue,
+                _ => {}
+            }
+        }
+        let entry = settings.known.entry((database, name.to_owned())).or_default();
+        entry.allowed = allowed.as_deref() == Some("true");
+        let side = match user {
+            Some(_) if is_second => &mut entry.second,
+            Some(_) => &mut entry.first,
+            None => &mut entry.everybody,
         };
-        *side = Some(value.to_owned());
+        *side = value;
     }
     Ok(settings)
 }
 
 impl Settings {
-    /// What only the target is set to stays.
-    pub(crate) fn keep_held(&mut self) {
-        for setting in self.0.values_mut() {
-            setting.wanted = setting.wanted.take().or_else(|| setting.held.clone());
-        }
+    /// As which role the first acts in a database, or where nothing is said of the database.
+    pub(crate) fn identity(&self, database: Option<&str>) -> &str {
+        let of = |place: Option<&str>| self.known.get(&(place.map(str::to_owned), ROLE.to_owned()));
+        let [here, anywhere] = [database.and_then(|name| of(Some(name))), of(None)];
+        let first = [here, anywhere].into_iter().flatten().find_map(|one| one.first.as_deref());
+        let everybody =
+            || [here, anywhere].into_iter().flatten().find_map(|one| one.everybody.as_deref());
+        first.or_else(everybody).unwrap_or(&self.first)
     }
 
-    /// What makes the target's settings like the source's.
-    pub(crate) fn plan(&self, names: &Names<'_>, place: &Place, plan: &mut Plan) {
-        let role = quote_identifier(names.target);
-        for ((database, name), Setting { wanted, held, allowed }) in &self.0 {
-            if wanted == held {
-                continue;
-            }
-            if !allowed {
-                let admin = quote_identifier(&place.admin);
-                let name = quote_parameter(name);
-                plan.missing.insert(format!("GRANT SET ON PARAMETER {name} TO {admin}"));
-            }
-            let place = database.as_deref().map(quote_identifier);
-            let place = place.map(|name| format!(" IN DATABASE {name}")).unwrap_or_default();
-            let name_quoted = quote_parameter(name);
-            match wanted {
-                Some(value) => plan.give(
-                    None,
-                    format!(
-                        "ALTER ROLE {role}{place} SET {name_quoted} TO {}",
-                        literal(name, value)
-                    ),
-                ),
-                None => plan.take(None, format!("ALTER ROLE {role}{place} RESET {name_quoted}")),
-            }
-        }
+    /// Every role that the first acts as somewhere.
+    pub(crate) fn identities(&self) -> Vec<&str> {
+        self.known.keys().map(|(place, _)| self.identity(place.as_deref())).collect()
     }
+
+    /// What makes the second act as the first does.
+    pub(crate) fn act(&self, names: &Names<'_>) -> Vec<String> {
+        let [first, second] = [names.first, names.second].map(quote_identifier);
+        let mut statements = Vec::new();
+        for ((place, _), Setting { second: held, .. }) in
+            self.known.iter().filter(|((_, name), _)| name == ROLE)
+        {
+            let wanted = self.identity(place.as_deref());
+            let anywhere = place.as_ref().map(|_| self.identity(None));
+            let change = match held.as_deref() {
+                held if held == Some(wanted) || held.is_none() && anywhere == Some(wanted) => {
+                    continue;
+                }
+                Some(_) if anywhere == Some(wanted) => format!("RESET {ROLE}"),
+                _ => format!("SET {ROLE} TO {}", quote(wanted)),
+            };
+            statements.push(format!("ALTER ROLE {second}{} {change}", within(place)));
+        }
+        let misled = self.misled.iter();
+        statements.extend(misled.map(|p| format!("ALTER ROLE {first}{} RESET {ROLE}", within(p))));
+        statements
+    }
+
+    /// What gives the second the first's other settings, and what the admin lacks for that.
+    pub(crate) fn level(&self, names: &Names<'_>, admin: &str, version: u32) -> [Vec<String>; 2] {
+        let second = quote_identifier(names.second);
+        let [mut statements, mut missing] = [Vec::new(), Vec::new()];
+        let different = self.known.iter().filter(|(_, one)| one.first != one.second);
+        for ((place, name), setting) in different.filter(|((_, name), _)| name != ROLE) {
+            let parameter = quote_parameter(name);
+            let change = match &setting.first {
+                Some(value) => format!("SET {parameter} TO {}", literal(name, value)),
+                None => format!("RESET {parameter}"),
+            };
+            let statement = format!("ALTER ROLE {second}{} {change}", within(place));
+            if !setting.allowed && version >= SETTING_RIGHTS {
+                let admin = quote_identifier(admin);
+                missing.push(format!("GRANT SET ON PARAMETER {parameter} TO {admin}"));
+            } else if !setting.allowed {
+                missing.push(statement.clone());
+            }
+            statements.push(statement);
+        }
+        [statements, missing]
+    }
+}
+
+fn within(database: &Option<String>) -> String {
+    let name = database.as_deref().map(quote_identifier);
+    name.map(|name| format!(" IN DATABASE {name}")).unwrap_or_default()
 }
 
 /// The name of a setting, whose parts are names.

@@ -1,199 +1,236 @@
-//! A look at everything that a change of the two users will meet, in every database, before
-//! anything is changed.
+//! A look at everything that a change of the two users will meet, and what it will run.
 
 use std::collections::BTreeSet;
 
-use fourstep::users::{Install, Login, Mark, Standing};
-use fourstep::{Error, ErrorKind, Finding, Turn};
+use fourstep::users::{Install, Login, Standing};
+use fourstep::{Error, ErrorKind, Finding};
 
-use crate::admin::forbidden;
-use crate::password::PasswordFormat;
-use crate::preflight;
 use crate::session::Session;
-use crate::{Postgres, accounts, transaction};
+use crate::sql::{quote, quote_identifier};
+use crate::{accounts, admin, transaction};
 
-use super::owner::{self, Move};
-use super::plan::{Names, Place, Plan, script};
-use super::text::{comment, statement_lines};
-use super::{databases, look, old_enough, role};
+use super::databases::{self, Concerned};
+use super::install::Job;
+use super::roles::Roles;
+use super::settings::Settings;
+use super::{Names, extra, roles, settings};
 
-/// What was found. Only the first database's session stays open: a server may let in few.
+/// What is run in one database.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// The admin's login there.
+    pub(crate) login: Login,
+    pub(crate) statements: Vec<String>,
+}
+
+/// What was found. Everything that follows is in here, so that a plan shows what a change runs.
+#[derive(Debug)]
 pub(crate) struct Survey {
-    /// The session of the admin's login.
-    pub(crate) session: Session,
-    pub(crate) first: Place,
-    /// The admin's logins to the other databases.
-    pub(crate) others: Vec<Login>,
-    plans: Vec<(String, Plan)>,
+    /// In this order, each a transaction; the first is the one that was looked in.
+    pub(crate) places: Vec<Place>,
     obstacles: Vec<Error>,
     missing: BTreeSet<String>,
-    warnings: BTreeSet<String>,
-    findings: Vec<Finding>,
-    /// Scripts that move the user in use to a shared owner and back.
-    scripts: Vec<String>,
+    pub(crate) warnings: BTreeSet<String>,
 }
 
-/// What every database is looked at for.
-struct Question<'a> {
+/// What was read of a pair.
+struct Read<'a> {
     names: Names<'a>,
-    /// To be written on the target.
-    mark: Option<Mark>,
-    /// The owner that the source is yet to be moved to.
-    owner: Option<&'a str>,
+    version: u32,
+    /// Whether the second is the one that gets a password: it is at rest, and can be taken from.
+    at_rest: bool,
+    roles: Roles,
+    settings: Settings,
+    concerned: Vec<Concerned>,
+    /// Whether the second acts as the first already: what it has besides does not count.
+    acts: bool,
 }
 
-/// What was found in one database.
-struct Seen {
-    plan: Plan,
-    owned: Vec<Error>,
-    lacks_source: Option<String>,
-    moving: Option<Move>,
-}
-
-impl Survey {
-    /// Looks. Leaves the session outside a transaction.
-    ///
-    /// # Errors
-    /// Those of the admin's login and of a lost connection; what stands in the way of the change is
-    /// no error here, but of the survey.
-    pub(crate) async fn take(
-        postgres: &Postgres,
-        admin: &Login,
-        install: &Install<'_>,
-        turn: &Turn,
-    ) -> Result<Self, Error> {
-        let (session, version) = postgres.open_admin(admin, turn).await?;
-        let mut survey = Self {
-            session,
-            first: Place::new(version, admin, true),
-            others: Vec::new(),
-            plans: Vec::new(),
-            obstacles: Vec::new(),
-            missing: BTreeSet::new(),
-            warnings: BTreeSet::new(),
-            findings: Vec::new(),
-            scripts: Vec::new(),
-        };
-        let looked = match old_enough(version) {
-            Ok(()) => survey.look(postgres, admin, install, turn).await,
-            Err(old) => Err(old),
-        };
-        match looked {
-            Ok(()) => Ok(survey),
-            Err(error) => {
-                survey.close(turn).await;
-                Err(error)
-            }
-        }
+impl Job<'_> {
+    /// Looks, in a transaction of its own that is left open.
+    pub(crate) async fn survey(
+        &self,
+        session: &mut Session,
+        version: u32,
+    ) -> Result<Survey, Error> {
+        transaction::begin(session, self.turn).await?;
+        self.look(session, version).await
     }
 
-    async fn look(
-        &mut self,
-        postgres: &Postgres,
-        admin: &Login,
-        install: &Install<'_>,
-        turn: &Turn,
-    ) -> Result<(), Error> {
-        let Install { target, source, .. } = *install;
-        let names = Names { source, target };
-        let (session, place) = (&mut self.session, &self.first);
-        transaction::begin(session, turn).await?;
+    /// Looks, in an open transaction.
+    ///
+    /// # Errors
+    /// Those of a lost connection; what stands in the way of the change is no error here, but of
+    /// the survey.
+    pub(crate) async fn look(&self, session: &mut Session, version: u32) -> Result<Survey, Error> {
+        let Install { pair, target, source, .. } = *self.install;
         let users = [target, source];
-        let known = accounts::read(session, &users, Some(install.pair.secret()), turn).await?;
-        let standing = install.judge(&known);
-        self.findings = preflight::of_role(session, target, turn).await?;
-        if target == source {
-            let mut plan = Plan::default();
-            role::read(session, &names, place, turn).await?.plan_alone(&names, place, &mut plan);
-            transaction::roll_back(session, turn).await;
-            self.missing.append(&mut plan.missing);
-            self.obstacles.extend(standing.err());
+        let known = accounts::read(session, &users, Some(pair.secret()), self.turn).await?;
+        let standing = self.install.judge(&known);
+        let lacks = admin::lacks(session, &users, version, self.turn).await?;
+        let mut survey = Survey {
+            places: Vec::new(),
+            obstacles: Vec::new(),
+            missing: lacks.into_iter().map(|(_, statement)| statement).collect(),
+            warnings: BTreeSet::new(),
+        };
+        let standing = standing.map_err(|error| survey.obstacles.push(error)).ok();
+        if target == source || !known.contains_key(source) {
+            return Ok(survey);
+        }
+        let first = pair.first(&known, source, target);
+        let names = Names { first, second: if first == source { target } else { source } };
+        let settings = settings::read(session, &names, version, self.turn).await?;
+        let about = (&settings.identities()[..], version);
+        let roles = roles::read(session, &names, about, self.turn).await?;
+        let concerned = databases::concerned(session, names.second, self.turn).await?;
+        let acts = roles.member && settings.act(&names).is_empty();
+        let at_rest = names.second == target;
+        let read = Read { names, version, at_rest, roles, settings, concerned, acts };
+        let open = databases::sessions(session, target, self.turn).await?;
+        survey.open_sessions(open, target, self.install.refuse_open_sessions);
+        self.beside(session, &read, &mut survey).await?;
+        let mark = match standing {
+            Some(Standing::Absent | Standing::Adopted) => Some(self.mark(session).await?),
+            _ => None,
+        };
+        survey.compose(&read, mark, self.admin);
+        Ok(survey)
+    }
+
+    /// The statement that writes the mark, behind what somebody else wrote there.
+    async fn mark(&self, session: &mut Session) -> Result<String, Error> {
+        let Install { pair, target, source, .. } = *self.install;
+        let query = format!(
+            "SELECT (SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = {})",
+            quote(target)
+        );
+        let [comment] = session.ask("a look at the comment", &query, self.turn).await?;
+        let mark = quote(&pair.mark(source).in_comment(comment.as_deref()));
+        Ok(format!("COMMENT ON ROLE {} IS {mark}", quote_identifier(target)))
+    }
+
+    /// What the second has beside the first, in every database in which it is mentioned.
+    async fn beside(
+        &self,
+        session: &mut Session,
+        read: &Read<'_>,
+        survey: &mut Survey,
+    ) -> Result<(), Error> {
+        let Read { names, settings, acts, .. } = read;
+        if !read.roles.exists {
             return Ok(());
         }
-        let open = databases::sessions(session, target, turn).await?;
-        let concerned = databases::read(session, &names, place, turn).await?;
-        let owner = postgres.owners.of(&names)?;
-        let state = match owner {
-            Some(owner) => Some(owner::state(session, owner, source, place, turn).await?),
-            None => None,
-        };
-        transaction::roll_back(session, turn).await;
-        self.missing.extend(concerned.missing);
-        self.warnings.extend(concerned.closed.iter().map(|name| {
-            format!("database {name:?} lets nobody in (ALLOW_CONNECTIONS) and is left as it is")
-        }));
-        self.open_sessions(open, target, install.refuse_open_sessions);
-        let standing = standing.map_err(|error| self.obstacles.push(error)).ok();
-        let adopted = matches!(standing, Some(Standing::Absent | Standing::Adopted));
-        let question = Question {
-            names,
-            mark: Some(install.pair.mark(source)).filter(|_| adopted),
-            owner: owner.filter(|_| state.as_ref().is_some_and(owner::State::is_sound)),
-        };
-        let moves = self.visit(postgres, admin, &concerned.others, &question, turn).await?;
-        let Some((owner, state)) = owner.zip(state) else { return Ok(()) };
-        self.obstacles.extend(state.obstacle(owner, source));
-        if let Some(moves) = moves {
-            let script = owner::scripts(&moves, owner, &names, &admin.username);
-            self.scripts = script.unwrap_or_else(|error| {
-                self.obstacles.push(error);
-                Vec::new()
-            });
+        let here = self.admin.dbname.as_deref().unwrap_or_default();
+        let about = (settings.identity(Some(here)), true, read.version);
+        let found = extra::beside(session, names, about, self.turn).await?;
+        let mut all: Vec<_> =
+            found.map(|it| format!("in database {here:?} {it}")).into_iter().collect();
+        for place in read.concerned.iter().filter(|place| !place.here) {
+            let name = &place.name;
+            if !place.open {
+                survey.warnings.insert(format!(
+                    "database {name:?} lets nobody in (ALLOW_CONNECTIONS) and is left as it is"
+                ));
+            } else if !place.enterable {
+                // Otherwise it was given something, by anybody, that does not count.
+                survey.missing.extend((place.owns || !acts).then(|| {
+                    let admin = quote_identifier(&self.admin.username);
+                    format!("GRANT CONNECT ON DATABASE {} TO {admin}", quote_identifier(name))
+                }));
+            } else if !acts {
+                let login = self.admin.with_database(name);
+                let (mut session, _) = self.postgres.open_admin(&login, self.turn).await?;
+                let found = async {
+                    transaction::begin(&mut session, self.turn).await?;
+                    let about = (settings.identity(Some(name)), false, read.version);
+                    extra::beside(&mut session, names, about, self.turn).await
+                }
+                .await;
+                session.close(self.turn).await;
+                all.extend(found?.map(|it| format!("in database {name:?} {it}")));
+            }
+        }
+        if all.is_empty() {
+            return Ok(());
+        }
+        let (first, second, all) = (names.first, names.second, all.join("; "));
+        if *acts {
+            survey.warnings.insert(format!(
+                "user {second:?} was given what {first:?} has not, which does not count because it \
+                 acts as {first:?}: {all}"
+            ));
+        } else if let Err(refused) = self.install.pair.may_drop(first, second, &all) {
+            survey.obstacles.push(refused);
+        } else {
+            survey.warnings.insert(format!("user {second:?} loses what {first:?} has not: {all}"));
         }
         Ok(())
     }
+}
 
-    /// Every database, one after the other. Returns what is to be moved to a shared owner, unless
-    /// something is missing for that.
-    async fn visit(
-        &mut self,
-        postgres: &Postgres,
-        admin: &Login,
-        others: &[String],
-        question: &Question<'_>,
-        turn: &Turn,
-    ) -> Result<Option<Vec<Move>>, Error> {
-        let seen = see(&mut self.session, &self.first, question, turn).await?;
-        let mut moves = Vec::new();
-        moves.extend(self.note(seen, self.first.clone(), question));
-        for name in others {
-            let login = admin.with_database(name);
-            let (mut session, version) = match postgres.open_admin(&login, turn).await {
-                Ok(opened) => opened,
-                Err(error) => {
-                    self.obstacles.push(error);
-                    continue;
-                }
-            };
-            let place = Place::new(version, &login, false);
-            let seen = see(&mut session, &place, question, turn).await;
-            session.close(turn).await;
-            moves.extend(self.note(seen?, place, question));
-            self.others.push(login);
+impl Survey {
+    /// What is run. First the second becomes a member of the first, so that it has all that the
+    /// first has whatever follows; then what it owns is handed over, elsewhere first: who logs in
+    /// once it acts as the first finds everything.
+    fn compose(&mut self, read: &Read<'_>, mark: Option<String>, admin: &Login) {
+        let Read { names, version, at_rest, roles, settings, .. } = read;
+        let [first, second] = [names.first, names.second].map(quote_identifier);
+        let mut options = vec![roles.inherit.as_str()];
+        if *at_rest {
+            options.extend([roles.login.as_str(), &roles.surplus]);
+            let beyond = !roles.surplus_within_reach && !roles.surplus.is_empty();
+            self.missing.extend(beyond.then(|| format!("ALTER ROLE {second} {}", roles.surplus)));
         }
-        let whole = moves.len() == others.len() + 1;
-        let missing = moves.iter_mut().flat_map(Move::missing).collect::<BTreeSet<_>>();
-        let movable = whole && missing.is_empty();
-        self.missing.extend(missing);
-        Ok(movable.then_some(moves))
+        options.retain(|option| !option.is_empty());
+        let options: String = options.iter().map(|option| format!(" {option}")).collect();
+        let mut begin = match roles.exists {
+            false => vec![format!("CREATE ROLE {second} NOLOGIN{options}")],
+            true if options.is_empty() => Vec::new(),
+            true => vec![format!("ALTER ROLE {second}{options}")],
+        };
+        begin.extend(mark);
+        if !roles.member {
+            let old = *version < admin::ADMIN_OPTION;
+            let options = if old { "" } else { " WITH INHERIT TRUE, SET TRUE" };
+            begin.push(format!("GRANT {first} TO {second}{options}"));
+        }
+        let mut end = settings.act(names);
+        if *at_rest {
+            let [level, missing] = settings.level(names, &admin.username, *version);
+            end.extend(level);
+            self.missing.extend(missing);
+            self.memberships(read, &mut end);
+        }
+        let mut others = Vec::new();
+        for place in read.concerned.iter().filter(|place| place.owns || *at_rest) {
+            let identity = (settings.identity(Some(&place.name)), *version);
+            let statements = roles.hand_over(names, identity, *at_rest);
+            if place.here {
+                end.extend(statements);
+            } else if place.open && place.enterable {
+                others.push(Place { login: admin.with_database(&place.name), statements });
+            }
+        }
+        if others.is_empty() {
+            begin.append(&mut end);
+        }
+        let here = |statements| Place { login: admin.clone(), statements };
+        self.places = std::iter::once(here(begin)).chain(others).collect();
+        self.places.extend((!end.is_empty()).then(|| here(end)));
     }
 
-    fn note(&mut self, seen: Seen, place: Place, question: &Question<'_>) -> Option<Move> {
-        let Seen { mut plan, owned, lacks_source, moving } = seen;
-        self.obstacles.extend(owned);
-        self.warnings.extend(lacks_source.map(|statement| {
-            format!(
-                "the rotation after the next one changes user {:?}; before that, have this run: {statement}",
-                question.names.source
-            )
-        }));
-        self.missing.append(&mut plan.missing);
-        let warnings = std::mem::take(&mut plan.warnings);
-        self.warnings.extend(
-            warnings.into_iter().map(|one| format!("database {:?}: {one}", place.database)),
-        );
-        self.plans.push((place.database, plan));
-        moving
+    /// Takes the memberships of a second user that is at rest. One that the first has as well, or
+    /// that does not count, may stay where the admin cannot take it.
+    fn memberships(&mut self, read: &Read<'_>, statements: &mut Vec<String>) {
+        for membership in &read.roles.memberships {
+            let revoke = membership.revoke.clone();
+            if membership.within_reach {
+                statements.push(revoke);
+            } else if !membership.covered && !read.acts {
+                self.missing.insert(revoke);
+            }
+        }
     }
 
     fn open_sessions(&mut self, open: u64, user: &str, refuse: bool) {
@@ -206,95 +243,64 @@ impl Survey {
         }
     }
 
+    fn lacks(&self) -> Option<Error> {
+        let missing = self.missing.iter().map(String::as_str).collect::<Vec<_>>();
+        (!missing.is_empty()).then(|| admin::forbidden(&missing.join("; ")))
+    }
+
     /// What stands in the way, as one error.
-    pub(crate) fn verdict(&mut self, turn: &Turn) -> Result<(), Error> {
-        for warning in std::mem::take(&mut self.warnings) {
-            turn.warn(warning);
-        }
-        if !self.obstacles.is_empty() {
-            return Err(self.obstacles.swap_remove(0));
-        }
-        match self.missing.is_empty() {
-            true => Ok(()),
-            false => Err(forbidden(&joined(&self.missing))),
-        }
+    pub(crate) fn first_obstacle(&self) -> Option<Error> {
+        self.obstacles.first().cloned().or_else(|| self.lacks())
     }
 
     /// All that stands in the way, and all that is worth knowing.
-    pub(crate) fn findings(&self, format: PasswordFormat) -> Vec<Finding> {
-        let mut findings = self.findings.clone();
-        findings.extend(self.obstacles.iter().cloned().map(Finding::Fails));
-        if !self.missing.is_empty() {
-            findings.push(Finding::Fails(forbidden(&joined(&self.missing))));
-        }
-        findings.extend(format.check(self.session.terms()).err().map(Finding::Fails));
-        findings.extend(self.warnings.iter().cloned().map(Finding::Warns));
-        findings
+    pub(crate) fn findings(&self) -> Vec<Finding> {
+        let fails = self.obstacles.iter().cloned().chain(self.lacks()).map(Finding::Fails);
+        fails.chain(self.warnings.iter().cloned().map(Finding::Warns)).collect()
     }
 
     /// The statements of the change, as a person could run them.
-    pub(crate) fn lines(&self, install: &Install<'_>) -> Vec<String> {
+    pub(crate) fn lines(&self, target: &str) -> Vec<String> {
         let mut lines = Vec::new();
         for obstacle in &self.obstacles {
             lines.extend(comment(&format!("in the way: {obstacle}")));
         }
         for statement in &self.missing {
             lines.extend(comment("the admin lacks a right; somebody who may must run first:"));
-            lines.extend(statement_lines(statement, true));
+            lines.extend(statement_lines(statement));
         }
-        for warning in &self.warnings {
-            lines.extend(comment(warning));
+        lines.extend(self.warnings.iter().flat_map(|warning| comment(warning)));
+        for place in &self.places {
+            let database = place.login.dbname.as_deref().unwrap_or_default();
+            let nothing = if place.statements.is_empty() { ": nothing to change" } else { "" };
+            lines.extend(comment(&format!("database {database:?}, one transaction{nothing}")));
+            lines.extend(place.statements.iter().flat_map(|one| statement_lines(one)));
         }
-        lines.extend(self.scripts.iter().cloned());
-        // Who runs the scripts must not make the second user by hand.
-        let now = self.scripts.is_empty();
-        for (database, plan) in &self.plans {
-            let statements = script(plan.statements());
-            let nothing = if statements.is_empty() { ": nothing to change" } else { "" };
-            lines.extend(comment(&format!("database {database:?}{nothing}")));
-            lines.extend(statements.iter().flat_map(|one| statement_lines(one, now)));
-        }
-        lines.extend(comment(&format!("then the password of {:?}, and LOGIN", install.target)));
+        lines.extend(comment(&format!("then the password of {target:?}, and LOGIN")));
         lines
     }
+}
 
-    /// Takes leave of the server.
-    pub(crate) async fn close(self, turn: &Turn) {
-        self.session.close(turn).await;
+/// A text as comments, each of its lines by itself: names are anybody's who may make a database, a
+/// schema or a role. Source: PostgreSQL 18 documentation, section 4.1.5: a comment ends with its
+/// line; psql ends one at a carriage return too.
+fn comment(text: &str) -> Vec<String> {
+    let lines = text.split(['\n', '\r']).map(|line| {
+        let harmless = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+        format!("-- {}", line.chars().map(harmless).collect::<String>())
+    });
+    lines.collect()
+}
+
+/// A statement of a plan. In comments if it does not fit into a line.
+fn statement_lines(statement: &str) -> Vec<String> {
+    match statement.chars().any(char::is_control) {
+        false => vec![format!("{statement};")],
+        true => comment(&format!("{statement};")),
     }
 }
 
-/// One database, in a transaction that is rolled back.
-async fn see(
-    session: &mut Session,
-    place: &Place,
-    question: &Question<'_>,
-    turn: &Turn,
-) -> Result<Seen, Error> {
-    let names = &question.names;
-    transaction::begin(session, turn).await?;
-    let look = look(session, names, place, turn).await?;
-    let owned = databases::owned(session, names, turn).await?;
-    let moving = match question.owner {
-        Some(owner) => Some(Move::read(session, owner, names.source, place, turn).await?),
-        None => None,
-    };
-    transaction::roll_back(session, turn).await;
-    let mark = question.mark.as_ref().filter(|_| place.first);
-    let roles = look.roles.as_ref().map(|(roles, _)| roles);
-    Ok(Seen {
-        plan: look.plan(names, mark, place),
-        owned: owned.iter().map(|owned| owned.error(place)).collect(),
-        lacks_source: roles.and_then(|roles| roles.lacks_source(names, place)),
-        moving,
-    })
-}
-
-fn joined(statements: &BTreeSet<String>) -> String {
-    statements.iter().map(String::as_str).collect::<Vec<_>>().join("; ")
-}
-
-pub(crate) fn open_warning(user: &str, open: u64) -> String {
+fn open_warning(user: &str, open: u64) -> String {
     format!(
         "user {user:?} still has {open} open session(s), and its password is about to be replaced: a \
          client that does not read the secret before it connects again will be refused"
@@ -309,4 +315,16 @@ pub(crate) fn still_open(user: &str, open: u64) -> Error {
     .caused_by(
         "its password was not changed; let its clients read the secret and connect again, then retry",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_a_comment_is_one() {
+        assert_eq!(comment("a\n\\! b\rc\u{1b}[0m"), ["-- a", "-- \\! b", "-- c\u{fffd}[0m"]);
+        assert_eq!(statement_lines("SELECT 1"), ["SELECT 1;"]);
+        assert_eq!(statement_lines("A \"b\n\\! c\""), ["-- A \"b", "-- \\! c\";"]);
+    }
 }

@@ -1,5 +1,5 @@
-//! What a PostgreSQL stops an admin at who sets a user's password, and what it lacks to keep two
-//! users equal.
+//! What a PostgreSQL stops an admin at who sets a user's password, and what it lacks to make two users
+//! one.
 
 use std::sync::Arc;
 
@@ -19,21 +19,30 @@ pub fn all(ground: &Arc<Ground>) -> Vec<Playing> {
     all.extend(arranged(ground, &RIGHTS));
     all.extend(postgres_pair::all(ground));
     all.extend(play!(ground; an_admin_without_tls, an_admin_that_may_not_enter,
-        a_database_that_the_admin_may_not_enter, a_table_that_is_in_use,
-        a_right_that_the_user_gave_on));
+        a_database_that_the_admin_may_not_enter, a_table_that_is_in_use));
     all
 }
 
 /// Those that come with PostgreSQL 16, from which on an admin may change only what it was given.
 pub fn since_16(ground: &Arc<Ground>) -> Vec<Playing> {
-    arranged(ground, &SINCE_16)
+    let mut all = arranged(ground, &SINCE_16);
+    all.extend(play!(ground; a_membership_that_the_user_gave_on));
+    all
 }
 
-const SINCE_16: [Arranged; 2] = [
+const SINCE_16: [Arranged; 3] = [
     Arranged {
         name: "an admin without ADMIN OPTION on the user",
         begin: &["REVOKE ADMIN OPTION FOR \"{user}\" FROM \"{admin}\""],
         end: &["GRANT \"{user}\" TO \"{admin}\" WITH ADMIN OPTION"],
+        ..ARRANGED
+    },
+    Arranged {
+        name: "an admin without ADMIN OPTION on the first user, which it must give to the second",
+        strategy: ALTERNATING,
+        step: Step::Create,
+        begin: &["REVOKE ADMIN OPTION FOR \"{user}\" FROM \"{admin}\""],
+        end: &["GRANT \"{user}\" TO \"{admin}\" WITH ADMIN TRUE, INHERIT FALSE, SET FALSE"],
         ..ARRANGED
     },
     Arranged {
@@ -129,27 +138,13 @@ const RESET: [Arranged; 11] = [
     },
 ];
 
-/// A table whose owner can give it away only if the admin is made a member.
-const A_TABLE: &str = "CREATE ROLE \"owner_{user}\"; CREATE TABLE \"of_{user}\" (a int); \
-                       ALTER TABLE \"of_{user}\" OWNER TO \"owner_{user}\"; \
-                       GRANT SELECT ON \"of_{user}\" TO \"{user}\"";
-
-const RIGHTS: [Arranged; 2] = [
-    Arranged {
-        name: "an admin of two users that may not make roles",
-        strategy: ALTERNATING,
-        begin: &["ALTER ROLE \"{admin}\" NOCREATEROLE"],
-        end: &["ALTER ROLE \"{admin}\" CREATEROLE"],
-        ..ARRANGED
-    },
-    Arranged {
-        name: "an admin that may not give a right",
-        strategy: ALTERNATING,
-        begin: &[A_TABLE],
-        end: &["GRANT \"owner_{user}\" TO \"{admin}\""],
-        ..ARRANGED
-    },
-];
+const RIGHTS: [Arranged; 1] = [Arranged {
+    name: "an admin of two users that may not make roles",
+    strategy: ALTERNATING,
+    begin: &["ALTER ROLE \"{admin}\" NOCREATEROLE"],
+    end: &["ALTER ROLE \"{admin}\" CREATEROLE"],
+    ..ARRANGED
+}];
 
 /// As one that RDS manages, which says nothing of TLS, and so means TLS that is verified.
 async fn an_admin_without_tls(ground: Arc<Ground>) -> Row {
@@ -183,9 +178,11 @@ async fn an_admin_that_may_not_enter(ground: Arc<Ground>) -> Row {
     case.converges().await
 }
 
+/// The second user owns something there, which is to be handed over.
 async fn a_database_that_the_admin_may_not_enter(ground: Arc<Ground>) -> Row {
     let name = "a database that the admin may not enter";
     let mut case = Case::administered(&ground, name, ALTERNATING, &[]).await;
+    case.rotated().await;
     case.reach(Step::Set).await;
     let database = case.fill("of_{user}");
     case.make(&[
@@ -193,43 +190,43 @@ async fn a_database_that_the_admin_may_not_enter(ground: Arc<Ground>) -> Row {
         "REVOKE CONNECT ON DATABASE \"of_{user}\" FROM PUBLIC",
     ])
     .await;
-    // A right of a user's inside it.
-    let sql = case.fill("CREATE TABLE things (a int); GRANT SELECT ON things TO \"{user}\"");
+    let sql = case.fill("CREATE TABLE things (a int); ALTER TABLE things OWNER TO \"{clone}\"");
     ground.server.arrange_in(&database, &sql).await;
     case.ends(Step::Set, ErrorKind::Forbidden, Share::AtOnce, Left::Unchanged).await;
     case.make(&["GRANT CONNECT ON DATABASE \"of_{user}\" TO \"{admin}\""]).await;
-    ground.server.arrange_in(&database, "DROP TABLE things").await;
     case.converges().await
 }
 
-/// A change of a policy waits for everybody who reads the table, and all others would wait behind it.
+/// A change of owner waits for everybody who reads the table, and all others would wait behind it.
 async fn a_table_that_is_in_use(ground: Arc<Ground>) -> Row {
-    let name = "a table that is in use while a policy on it is to be changed";
+    let name = "a table of the second user's that is in use while it is to be handed over";
     let mut case = Case::administered(&ground, name, ALTERNATING, &[]).await;
+    case.rotated().await;
     case.reach(Step::Set).await;
-    let policy = "CREATE POLICY own ON \"of_{user}\" TO \"{user}\" USING (true); \
-                  GRANT \"owner_{user}\" TO \"{admin}\"";
-    case.make(&[A_TABLE, policy]).await;
+    case.make(&[
+        "CREATE TABLE \"of_{user}\" (a int); ALTER TABLE \"of_{user}\" OWNER TO \"{clone}\"",
+    ])
+    .await;
     let mut reader = ground.server.superuser().await;
     let read = case.fill("BEGIN; SELECT * FROM \"of_{user}\"");
     reader.execute(sqlx::raw_sql(AssertSqlSafe(read))).await.unwrap();
-    case.ends(Step::Set, ErrorKind::Conflict, Share::Before, Left::Unchanged).await;
+    case.ends(Step::Set, ErrorKind::Conflict, Share::AtOnce, Left::Unchanged).await;
     reader.close().await.unwrap();
     case.converges().await
 }
 
-async fn a_right_that_the_user_gave_on(ground: Arc<Ground>) -> Row {
-    let name = "a right to be taken that the user gave on";
+/// Before PostgreSQL 16 nothing depends on who gave a role.
+async fn a_membership_that_the_user_gave_on(ground: Arc<Ground>) -> Row {
+    let name = "a membership to be taken that the user gave on";
     let mut case = Case::administered(&ground, name, ALTERNATING, &[]).await;
-    let option = "GRANT SELECT ON \"of_{user}\" TO \"{user}\" WITH GRANT OPTION; \
-                  GRANT \"owner_{user}\" TO \"{admin}\"";
-    case.make(&[A_TABLE, option]).await;
+    case.rotated().await;
     case.rotated().await;
     case.reach(Step::Set).await;
-    case.make(&["SET ROLE \"{user}\"; GRANT SELECT ON \"of_{user}\" TO pg_monitor; RESET ROLE; \
-         REVOKE ALL ON \"of_{user}\" FROM \"{clone}\""])
+    case.make(&["CREATE ROLE \"r_{user}\"; GRANT \"r_{user}\" TO \"{admin}\" WITH ADMIN OPTION; \
+         SET ROLE \"{admin}\"; GRANT \"r_{user}\" TO \"{clone}\" WITH ADMIN OPTION; \
+         RESET ROLE; SET ROLE \"{clone}\"; GRANT \"r_{user}\" TO \"{user}\""])
         .await;
     case.ends(Step::Set, ErrorKind::Unsupported, Share::AtOnce, Left::Unchanged).await;
-    case.make(&["SET ROLE \"{user}\"; REVOKE SELECT ON \"of_{user}\" FROM pg_monitor"]).await;
+    case.make(&["SET ROLE \"{clone}\"; REVOKE \"r_{user}\" FROM \"{user}\""]).await;
     case.converges().await
 }

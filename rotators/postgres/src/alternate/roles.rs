@@ -1,0 +1,185 @@
+//! The two roles themselves: what belongs to a login and not to an identity, and who is a member of
+//! what.
+
+use std::collections::BTreeMap;
+
+use fourstep::{Error, Turn};
+
+use crate::admin::ADMIN_OPTION;
+use crate::session::Session;
+use crate::sql::{self, quote, quote_identifier};
+
+use super::Names;
+
+/// What was found of both.
+#[derive(Debug, Default)]
+pub(crate) struct Roles {
+    /// Whether the second exists.
+    pub(crate) exists: bool,
+    /// Whether the second is a member of the first, has its rights and may act as it.
+    pub(crate) member: bool,
+    /// The options of ALTER ROLE that give the second the first's connection limit and VALID UNTIL.
+    pub(crate) login: String,
+    /// Those that let it have the first's rights, before PostgreSQL 16.
+    pub(crate) inherit: String,
+    /// Those that take attributes which the first has not, and whether the admin may run them.
+    pub(crate) surplus: String,
+    pub(crate) surplus_within_reach: bool,
+    pub(crate) memberships: Vec<Membership>,
+    /// Roles of which the admin has not the rights, with the statements that make it a member and
+    /// undo that.
+    stand_ins: BTreeMap<String, [String; 2]>,
+}
+
+/// A role other than the first of which the second is a member.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    /// The statement that takes it.
+    pub(crate) revoke: String,
+    pub(crate) within_reach: bool,
+    /// Whether the first is a member as well.
+    pub(crate) covered: bool,
+}
+
+fn yes(fact: &Option<String>) -> bool {
+    fact.as_deref() == Some("true")
+}
+
+/// A column of pg_auth_members `m` that there is from PostgreSQL 16 on.
+fn option(name: &str) -> String {
+    format!("COALESCE((to_jsonb(m) ->> '{name}')::bool, true)")
+}
+
+/// Reads both roles. `identities` are those that the pair acts as.
+pub(crate) async fn read(
+    session: &mut Session,
+    names: &Names<'_>,
+    (identities, version): (&[&str], u32),
+    turn: &Turn,
+) -> Result<Roles, Error> {
+    let old = version < ADMIN_OPTION;
+    let query = format!(
+        "SELECT (s.oid IS NOT NULL)::text, COALESCE((SELECT bool_or({}) AND bool_or({}) \
+         FROM pg_auth_members AS m WHERE m.roleid = f.oid AND m.member = s.oid), false)::text, \
+         concat_ws(' ', CASE WHEN f.rolconnlimit <> COALESCE(s.rolconnlimit, -1) \
+         THEN 'CONNECTION LIMIT ' || f.rolconnlimit END, \
+         CASE WHEN NULLIF(f.rolvaliduntil, 'infinity') IS DISTINCT FROM NULLIF(s.rolvaliduntil, \
+         'infinity') THEN 'VALID UNTIL ' || quote_literal(COALESCE(f.rolvaliduntil, 'infinity')) END), \
+         CASE WHEN {old} AND NOT s.rolinherit THEN 'INHERIT' END, \
+         concat_ws(' ', CASE WHEN s.rolcreatedb AND NOT f.rolcreatedb THEN 'NOCREATEDB' END, \
+         CASE WHEN s.rolbypassrls AND NOT f.rolbypassrls THEN 'NOBYPASSRLS' END), \
+         (own.rolsuper OR (({old} OR own.rolcreatedb OR NOT s.rolcreatedb OR f.rolcreatedb) AND \
+         (NOT {old} AND own.rolbypassrls OR NOT s.rolbypassrls OR f.rolbypassrls)))::text FROM {}",
+        option("inherit_option"),
+        option("set_option"),
+        names.rows()
+    );
+    let [exists, member, login, inherit, surplus, within_reach] =
+        session.ask("a look at the two roles", &query, turn).await?;
+    Ok(Roles {
+        exists: yes(&exists),
+        member: yes(&member) && inherit.is_none(),
+        login: login.unwrap_or_default(),
+        inherit: inherit.unwrap_or_default(),
+        surplus: surplus.unwrap_or_default(),
+        surplus_within_reach: yes(&within_reach),
+        memberships: memberships(session, names, old, turn).await?,
+        stand_ins: stand_ins(session, names, (identities, version), turn).await?,
+    })
+}
+
+async fn memberships(
+    session: &mut Session,
+    names: &Names<'_>,
+    old: bool,
+    turn: &Turn,
+) -> Result<Vec<Membership>, Error> {
+    let query = format!(
+        "SELECT DISTINCT pg_get_userbyid(m.roleid)::text, \
+         CASE WHEN NOT {old} THEN pg_get_userbyid(m.grantor)::text END, \
+         ({old} OR pg_has_role(session_user, m.grantor, 'USAGE') \
+         AND pg_has_role(session_user, m.roleid, 'MEMBER WITH ADMIN OPTION'))::text, \
+         pg_has_role(f.oid, m.roleid, 'MEMBER')::text \
+         FROM {} JOIN pg_auth_members AS m ON m.member = s.oid AND m.roleid <> f.oid ORDER BY 1, 2",
+        names.rows()
+    );
+    let rows = session.rows::<4>("a look at the memberships", query, turn).await?;
+    let membership = |[role, grantor, within_reach, covered]: [Option<String>; 4]| {
+        let by = grantor.map(|one| format!(" GRANTED BY {}", quote_identifier(&one)));
+        let role = quote_identifier(&role.unwrap_or_default());
+        let second = quote_identifier(names.second);
+        let revoke = format!("REVOKE {role} FROM {second}{}", by.unwrap_or_default());
+        Membership { revoke, within_reach: yes(&within_reach), covered: yes(&covered) }
+    };
+    Ok(rows.into_iter().map(membership).collect())
+}
+
+/// What hands something over must have the rights of both sides. A membership that is there already
+/// is never taken: before PostgreSQL 16 there is one row a membership, with its ADMIN OPTION; from
+/// then on one for each grantor.
+async fn stand_ins(
+    session: &mut Session,
+    names: &Names<'_>,
+    (identities, version): (&[&str], u32),
+    turn: &Turn,
+) -> Result<BTreeMap<String, [String; 2]>, Error> {
+    let old = version < ADMIN_OPTION;
+    let roles = [names.first, names.second].into_iter().chain(identities.iter().copied());
+    let query = format!(
+        "SELECT r.rolname::text, session_user::text, upper({}::text), upper({}::text), \
+         (m.roleid IS NOT NULL)::text FROM pg_roles AS own JOIN pg_roles AS r ON r.rolname IN ({}) \
+         AND own.rolname = session_user LEFT JOIN pg_auth_members AS m ON m.roleid = r.oid \
+         AND m.member = own.oid AND ({old} OR pg_has_role(session_user, m.grantor, 'USAGE')) \
+         WHERE NOT (pg_has_role(session_user, r.oid, 'USAGE') AND \
+         pg_has_role(session_user, r.oid, '{}')) AND NOT ({old} AND m.roleid IS NOT NULL)",
+        option("inherit_option"),
+        option("set_option"),
+        roles.map(quote).collect::<Vec<_>>().join(", "),
+        sql::set_mode(version)
+    );
+    let mut stand_ins = BTreeMap::new();
+    for row in session.rows::<5>("a look at the admin's memberships", query, turn).await? {
+        let [name, admin, inherits, sets, member] = row;
+        let (role, admin) = (name.unwrap_or_default(), admin.unwrap_or_default());
+        let [quoted, admin] = [&role, &admin].map(|name| quote_identifier(name));
+        let options = if old { "" } else { " WITH INHERIT TRUE, SET TRUE" };
+        let undo = match (yes(&member), inherits, sets) {
+            (true, Some(inherits), Some(sets)) => {
+                format!("GRANT {quoted} TO {admin} WITH INHERIT {inherits}, SET {sets}")
+            }
+            _ => format!("REVOKE {quoted} FROM {admin}"),
+        };
+        stand_ins.insert(role, [format!("GRANT {quoted} TO {admin}{options}"), undo]);
+    }
+    Ok(stand_ins)
+}
+
+impl Roles {
+    /// What hands over to `identity` what the second owns in one database, and with `drop` takes
+    /// what it was granted there and its default privileges. The admin has the rights of both for
+    /// that transaction only.
+    pub(crate) fn hand_over(
+        &self,
+        names: &Names<'_>,
+        (identity, version): (&str, u32),
+        drop: bool,
+    ) -> Vec<String> {
+        // From PostgreSQL 16 on the admin may give the first, and through it what the first acts as.
+        let other = if version < ADMIN_OPTION { identity } else { names.first };
+        let stand_ins: Vec<_> =
+            [names.second, other].iter().filter_map(|role| self.stand_ins.get(*role)).collect();
+        let (second, identity) = (quote_identifier(names.second), quote_identifier(identity));
+        let mut statements: Vec<_> = stand_ins.iter().map(|[make, _]| make.clone()).collect();
+        statements.push(SHORT_LOCK.to_owned());
+        statements.push(format!("{REASSIGN}{second} TO {identity}"));
+        statements.extend(drop.then(|| format!("{DROP}{second}")));
+        statements.extend(stand_ins.iter().map(|[_, undo]| undo.clone()));
+        statements
+    }
+}
+
+/// How long the hand-over waits for a table: everybody who comes later waits behind it.
+const SHORT_LOCK: &str = "SET LOCAL lock_timeout = '1s'";
+
+pub(crate) const REASSIGN: &str = "REASSIGN OWNED BY ";
+pub(crate) const DROP: &str = "DROP OWNED BY ";
