@@ -57,7 +57,10 @@ pub(crate) fn difference(source: &Account, target: &Account, name: &AccountName)
     let mut difference = Difference::default();
     privileges(&mut difference, source, [&missing, &surplus], &grantee);
     for right in &missing {
-        difference.give.extend(give(right, &grantee));
+        difference.give.extend(match right {
+            Right::Proxy { of, option } => proxy(of, *option, &missing, &grantee),
+            _ => give(right, &grantee).into_iter().collect(),
+        });
     }
     let granted = |role: &&AccountName| {
         source.rights.contains(&Right::Role { role: (*role).clone(), option: false })
@@ -145,26 +148,48 @@ fn give(right: &Right, grantee: &str) -> Option<Step> {
     Some(Step::passing(format!("GRANT {what} TO {grantee}{with}"), [right.clone()]))
 }
 
-/// The statement that takes away what is no privilege on an object.
-fn take(right: &Right, surplus: &Rights, grantee: &str) -> Option<Step> {
+/// Lets an account act as another. That it may let others is kept twice, and only the first GRANT
+/// sets both: a further one changes what is in force, until the server reads its tables again. Seen on
+/// 10.11.19.
+fn proxy(of: &AccountName, option: bool, missing: &Rights, grantee: &str) -> Vec<Step> {
+    let right = |option| Right::Proxy { of: of.clone(), option };
+    let give = give(&right(option), grantee);
+    match (option, missing.contains(&right(!option))) {
+        // With the option it gives both.
+        (false, true) => Vec::new(),
+        (true, false) => [revoke_proxy(of, grantee)].into_iter().chain(give).collect(),
+        _ => give.into_iter().collect(),
+    }
+}
+
+fn revoke_proxy(of: &AccountName, grantee: &str) -> Step {
+    let right = Right::Proxy { of: of.clone(), option: false };
+    Step::passing(format!("REVOKE PROXY ON {} FROM {grantee}", of.sql()), [right])
+}
+
+/// The statements that take away what is no privilege on an object.
+fn take(right: &Right, surplus: &Rights, grantee: &str) -> Vec<Step> {
+    // What is taken away whole takes its option along.
+    let goes = |whole: &Right| surplus.contains(whole);
     let text = match right {
-        Right::Held { .. } => return None,
+        Right::Held { .. } => return Vec::new(),
         Right::Proxy { of, option: true } => {
             let whole = Right::Proxy { of: of.clone(), option: false };
-            // Given without it, it is without it; what is taken away whole takes its option along.
-            return give(&whole, grantee).filter(|_| !surplus.contains(&whole));
+            if goes(&whole) {
+                return Vec::new();
+            }
+            return [revoke_proxy(of, grantee)].into_iter().chain(give(&whole, grantee)).collect();
         }
-        Right::Proxy { of, option: false } => {
-            format!("REVOKE PROXY ON {} FROM {grantee}", of.sql())
-        }
+        Right::Proxy { of, option: false } => return vec![revoke_proxy(of, grantee)],
         Right::Role { role, option: true } => {
-            let whole = Right::Role { role: role.clone(), option: false };
-            (!surplus.contains(&whole)).then_some(())?;
+            if goes(&Right::Role { role: role.clone(), option: false }) {
+                return Vec::new();
+            }
             format!("REVOKE ADMIN OPTION FOR {} FROM {grantee}", role.sql())
         }
         Right::Role { role, option: false } => format!("REVOKE {} FROM {grantee}", role.sql()),
     };
-    Some(Step::passing(text, [right.clone()]))
+    vec![Step::passing(text, [right.clone()])]
 }
 
 fn everywhere(name: &str) -> Right {

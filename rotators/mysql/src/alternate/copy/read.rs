@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fourstep::{Error, Turn};
 
 use crate::alternate::copy::rights::{self, ALL, Object, Right, Rights};
-use crate::alternate::read::{look, not_understood, settings_of};
+use crate::alternate::read::{look, not_understood, settings_of, table};
 use crate::alternate::settings::Settings;
 use crate::alternate::text::{AccountName, text};
 use crate::session::Session;
@@ -31,11 +31,32 @@ pub(crate) async fn read(session: &mut Session, user: &str, turn: &Turn) -> Resu
     let mut accounts = User::new();
     for (host, settings) in settings_of(session, user, turn).await? {
         let name = AccountName::new(user, &host);
-        let rights = rights_of(session, &name, turn).await?;
+        let mut rights = rights_of(session, &name, turn).await?;
+        // Of these the tables may say otherwise, and are what counts at the next start.
+        rights.retain(|right| !matches!(right, Right::Proxy { .. }));
+        rights.extend(proxies(session, &name, turn).await?);
         let default_roles = default_roles(session, &name, turn).await?;
         accounts.insert(host, Account { rights, default_roles, settings });
     }
     Ok(accounts)
+}
+
+/// As which others an account may act.
+async fn proxies(session: &mut Session, name: &AccountName, turn: &Turn) -> Result<Rights, Error> {
+    let (user, host) = (text(&name.user), text(name.host.as_deref().unwrap_or_default()));
+    let query = format!(
+        "SELECT Proxied_user, Proxied_host, With_grant FROM mysql.proxies_priv \
+         WHERE User = {user} AND Host = {host}"
+    );
+    let mut rights = Rights::new();
+    for [user, host, option] in table(session, &query, turn).await? {
+        let of = AccountName { user, host: Some(host) };
+        rights.insert(Right::Proxy { of: of.clone(), option: false });
+        if option == "1" {
+            rights.insert(Right::Proxy { of, option: true });
+        }
+    }
+    Ok(rights)
 }
 
 /// What an account or a role may do, without what it has through roles.
