@@ -49,6 +49,13 @@ pub(crate) fn plugin(name: &AccountName, settings: &Settings) -> Result<Plugin, 
     })
 }
 
+/// The error about a user of which no account could be let in.
+pub(crate) fn locked(user: &str) -> Error {
+    let what =
+        format!("every account of user {user:?} is locked; unlock one, as ACCOUNT UNLOCK does");
+    Error::new(ErrorKind::Unsupported, what)
+}
+
 /// The error about an account that should have a counterpart and has none. It is not clear which of
 /// the two users should change.
 pub(crate) fn lone(account: &AccountName, counterpart: &AccountName) -> Error {

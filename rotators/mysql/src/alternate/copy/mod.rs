@@ -14,7 +14,7 @@ pub(crate) mod whose;
 use fourstep::users::{Install, Standing};
 use fourstep::{Error, ErrorKind, Turn};
 
-use crate::alternate::compose::{Composed, Step};
+use crate::alternate::compose::{Composed, Step, locked};
 use crate::alternate::own::{Own, lacking};
 use crate::alternate::read::not_understood;
 use crate::alternate::text::AccountName;
@@ -45,6 +45,7 @@ pub(crate) async fn compose(
     let copied = users.compose(install, standing)?;
     composed.steps = copied.steps.into_iter().map(|step| Step::new(step.text)).collect();
     (composed.finish, composed.unlock) = (copied.finish, install.source != install.target);
+    composed.objections.extend(composed.finish.is_empty().then(|| locked(install.source)));
     composed.warnings.extend(stale.into_iter().map(|on| {
         format!("rights on {on} are not given to user {:?}: it is gone", install.target)
     }));

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use fourstep::users::{Accounts, Install, Standing};
 use fourstep::{Error, Turn};
 
-use crate::alternate::compose::Composed;
+use crate::alternate::compose::{Composed, locked};
 use crate::alternate::own::{Own, lacking};
 use crate::alternate::read::{settings_of, table};
 use crate::alternate::text::{AccountName, name, text, texts};
@@ -41,12 +41,15 @@ pub(crate) async fn compose(
 ) -> Result<Composed, Error> {
     let Install { source, target, .. } = *install;
     if source == target {
-        return compose::password(target, &settings_of(session, target, turn).await?);
+        let mut composed = compose::password(target, &settings_of(session, target, turn).await?)?;
+        composed.objections.extend(composed.finish.is_empty().then(|| locked(target)));
+        return Ok(composed);
     }
     let first = install.pair.first(accounts, source, target);
     let second = if first == source { target } else { source };
     let users = read(session, [first, second], turn).await?;
     let mut composed = users.compose(install, standing)?;
+    composed.objections.extend(composed.finish.is_empty().then(|| locked(first)));
     carry::add(session, own, install, &users, &mut composed, turn).await?;
     composed.warnings.extend(proxies(session, [first, second], turn).await?);
     let lacks = lacks(session, own, &[first], turn).await?;
@@ -162,7 +165,8 @@ pub(crate) async fn difference(
         session.ask("a look at the roles in force", "SELECT CURRENT_ROLE()", turn).await?;
     let host = session.server.host();
     let role = format!("{}@{}", name(first), name(host));
-    let acts = roles.is_some_and(|roles| roles.contains(&role));
+    // A name cannot hold what stands between two: its own backtick would be doubled.
+    let acts = roles.is_some_and(|roles| format!(",{roles},").contains(&format!(",{role},")));
     let [second, first] = [session.server.user(), first].map(|user| AccountName::new(user, host));
     Ok((!acts).then(|| format!("ALTER USER {} DEFAULT ROLE {}", second.sql(), first.sql())))
 }

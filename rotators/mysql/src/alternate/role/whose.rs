@@ -40,7 +40,7 @@ pub(crate) async fn read(
     let users = users(session, usernames, turn).await?;
     let query = format!(
         "SELECT FROM_USER, TO_USER, TO_HOST FROM mysql.role_edges \
-         WHERE FROM_USER IN ({0}) AND TO_USER IN ({0}) AND FROM_HOST = TO_HOST",
+         WHERE TO_USER IN ({}) AND FROM_HOST = TO_HOST",
         texts(usernames)
     );
     let edges: Edges = table(session, &query, turn).await?.into_iter().collect();
@@ -50,14 +50,15 @@ pub(crate) async fn read(
             true => Some("it is the admin itself".to_owned()),
             false => powers.get(&user).cloned(),
         };
-        let account = Account { barred, ..known(&user, &hosts, &edges, secret) };
+        let account = Account { barred, ..known(&user, &hosts, &edges, (usernames, secret)) };
         (user, account)
     };
     Ok(users.into_iter().map(account).collect())
 }
 
-/// What edges and claims say of a user.
-fn known(user: &str, hosts: &Hosts, edges: &Edges, secret: &str) -> Account {
+/// What edges and claims say of a user. An edge from one that was not asked about is no mark: whoever
+/// was given it may have it for another reason than to be a pair.
+fn known(user: &str, hosts: &Hosts, edges: &Edges, (asked, secret): (&[&str], &str)) -> Account {
     let roles = edges.iter().filter(|[_, second, _]| second == user);
     let acts_as: BTreeSet<String> = roles.map(|[first, ..]| first.clone()).collect();
     let claims: Vec<_> = hosts.values().filter_map(|(_, claim)| claim.as_ref()).collect();
@@ -69,7 +70,8 @@ fn known(user: &str, hosts: &Hosts, edges: &Edges, secret: &str) -> Account {
             edges.contains(&edge)
         })
     };
-    let mark = acts_as.iter().find(whole).map(|first| Mark {
+    let mut firsts = acts_as.iter().filter(|first| asked.contains(&first.as_str()));
+    let mark = firsts.find(whole).map(|first| Mark {
         partner: first.clone(),
         secret: anothers.map_or(secret, |claim| &claim.secret).to_owned(),
     });
@@ -114,7 +116,7 @@ mod tests {
         let hosts = hosts.iter().cloned();
         let hosts = hosts.map(|(host, claim)| (host.to_owned(), (false, claim))).collect();
         let edges = edges.iter().map(|edge| edge.map(str::to_owned)).collect();
-        known("second", &hosts, &edges, "mine")
+        known("second", &hosts, &edges, (&["app", "second"], "mine"))
     }
 
     #[test]
@@ -125,6 +127,8 @@ mod tests {
         let found = account(&[("%", Some(mark("mine"))), ("172.%", None)], &edges);
         assert_eq!((found.mark, found.claim), (None, Some(mark("mine"))));
         assert!(found.acts_as.contains("app"));
+        let found = account(&[("%", None)], &[["ledger", "second", "%"]]);
+        assert_eq!(found.mark, None, "nobody asked about it");
         let found = account(&[("%", Some(mark("mine")))], &[]);
         assert_eq!((found.mark, found.claim), (None, Some(mark("mine"))));
     }
