@@ -29,7 +29,10 @@ impl Mysql {
         gate: Gate<'_>,
         turn: &Turn,
     ) -> Result<Change, Error> {
-        let unchanged = |error: Error| error.caused_by(UNCHANGED);
+        let unchanged = |error: Error| match error.to_string().ends_with(UNCHANGED) {
+            true => error,
+            false => error.caused_by(UNCHANGED),
+        };
         not_here(session).map_err(unchanged)?;
         // Named after the user alone: it may have no accounts yet.
         change::begin(session, &[install.target.to_owned()], turn).await?;
