@@ -5,9 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::{Environment, refused};
 use crate::error::{Error, ErrorKind};
 use crate::users::mark::Mark;
+
+mod settings;
+
+use settings::DROP_EXTRA_RIGHTS;
+pub(crate) use settings::{PairSettings, words};
 
 /// What the second user's name ends in where nothing else is said. As AWS's templates have it.
 const SUFFIX: &str = "_clone";
@@ -44,9 +48,6 @@ impl Account {
 /// Users by name, as the server spells them.
 pub type Accounts = BTreeMap<String, Account>;
 
-/// The setting that lets the second user of a pair lose what it has beside the first.
-const DROP_EXTRA_RIGHTS: &str = "DROP_EXTRA_RIGHTS";
-
 /// Whose a user is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -61,52 +62,6 @@ pub enum Standing {
     Claimed,
     /// Nothing proves that it is ours.
     Unproven,
-}
-
-/// What the function's configuration says about pairs.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct PairSettings {
-    pairs: Vec<(String, String)>,
-    adopted: Vec<String>,
-    /// Users of pairs of which the second may lose what it has beside the first.
-    leveled: Vec<String>,
-}
-
-impl PairSettings {
-    /// Reads `USER_PAIRS` (`app=app_b,...`), `ADOPT_USERS` (`app_clone,...`) and
-    /// `DROP_EXTRA_RIGHTS` (`app_clone,...`).
-    ///
-    /// # Errors
-    /// [`ErrorKind::Malformed`], naming the variable.
-    pub(crate) fn read(environment: &Environment) -> Result<Self, Error> {
-        let name = "USER_PAIRS";
-        let mut pairs: Vec<(String, String)> = Vec::new();
-        for pair in words(environment, name)? {
-            let halves = pair.split_once('=').map(|(one, other)| (one.trim(), other.trim()));
-            let Some((one, other)) = halves.filter(|(one, other)| {
-                !one.is_empty() && !other.is_empty() && one != other && !other.contains('=')
-            }) else {
-                return Err(refused(name, "must list pairs of different users, as app=app_b"));
-            };
-            let known = |user: &str| pairs.iter().any(|(a, b)| a == user || b == user);
-            if known(one) || known(other) {
-                return Err(refused(name, "names a user in more than one pair"));
-            }
-            pairs.push((one.to_owned(), other.to_owned()));
-        }
-        let adopted = words(environment, "ADOPT_USERS")?;
-        Ok(Self { pairs, adopted, leveled: words(environment, DROP_EXTRA_RIGHTS)? })
-    }
-}
-
-/// The words of a list separated by commas.
-///
-/// # Errors
-/// [`ErrorKind::Malformed`], naming the variable.
-pub(crate) fn words(environment: &Environment, name: &str) -> Result<Vec<String>, Error> {
-    let text = environment.text(name)?.unwrap_or_default();
-    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-    Ok(words.map(str::to_owned).collect())
 }
 
 /// The pair of one secret.
@@ -246,8 +201,15 @@ impl<'a> Pair<'a> {
         let acts = |user, on: &str| account(user).is_some_and(|user| user.acts_as.contains(on));
         let appears = |user, of| account(user).is_none() && account(of).is_some();
         let marked = |user| account(user).is_some_and(|user| user.named().is_some());
+        // One that is left of its pair does not become the first by that.
+        let left = |user, of| {
+            appears(of, user)
+                && self.is_named_second(user, of)
+                && account(user).and_then(Account::named) == Some(&self.mark(of))
+        };
         let evidence = [
             [acts(other, one), acts(one, other)],
+            [left(other, one), left(one, other)],
             [appears(other, one), appears(one, other)],
             [self.is_named_second(other, one), self.is_named_second(one, other)],
             [marked(other), marked(one)],
@@ -256,6 +218,20 @@ impl<'a> Pair<'a> {
             Some([false, true]) => other,
             _ => one,
         }
+    }
+
+    /// Refuses a second user whose first is gone: there is nobody to act as.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`], with the way out.
+    pub fn exists(accounts: &Accounts, first: &str, second: &str) -> Result<(), Error> {
+        if accounts.contains_key(first) {
+            return Ok(());
+        }
+        let what = format!("user {first:?} is gone, as which user {second:?} acts");
+        Err(Error::new(ErrorKind::Unsupported, what).caused_by(format!(
+            "create {first:?} again and give it what both need; nothing was changed"
+        )))
     }
 
     /// Refuses to take from the second user what it has beside the first, unless the function's

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Environment;
 use crate::users::{Install, Proof};
 use expect_test::expect;
 
@@ -213,6 +214,9 @@ fn the_first_of_two_is_said_by_the_server_then_by_the_configuration_then_by_the_
         ("", acting("app", "app_clone"), ["app", "app_clone"], "app_clone"),
         // What is made anew takes its rights from the one that is there.
         ("", accounts([("app_clone", None)]), ["app", "app_clone"], "app_clone"),
+        // Unless it says of itself that it is the second, as its name does.
+        ("", accounts([("app_clone", Some("app"))]), ["app", "app_clone"], "app"),
+        ("", accounts([("app", Some("app_clone"))]), ["app", "app_clone"], "app"),
         ("", accounts([("a", None), ("b", Some("a"))]), ["a", "b"], "a"),
         ("", claimed("a", "b"), ["a", "b"], "b"),
     ] {

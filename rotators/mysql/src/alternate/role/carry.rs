@@ -91,11 +91,15 @@ async fn hosts_with_rights(
 ) -> Result<BTreeSet<String>, Error> {
     let user = text(user);
     let columns: Vec<_> = PRIVILEGES.iter().map(|column| format!("{column}_priv")).collect();
-    let more = ["db", "tables_priv", "columns_priv", "procs_priv", "global_grants"];
+    let more = ["db", "tables_priv", "columns_priv", "global_grants"];
     let more =
         more.map(|table| format!(" UNION SELECT Host FROM mysql.{table} WHERE User = {user}"));
+    // Who makes a routine is given what is needed to call and to drop it, by the server itself
+    // (automatic_sp_privileges): that is not copied, and nobody else has it to lose.
     let query = format!(
-        "SELECT Host FROM mysql.user WHERE User = {user} AND 'Y' IN ({}){}",
+        "SELECT Host FROM mysql.user WHERE User = {user} AND 'Y' IN ({}){} \
+         UNION SELECT Host FROM mysql.procs_priv WHERE User = {user} \
+         AND LEFT(Grantor, CHAR_LENGTH(User) + 1) <> CONCAT(User, '@')",
         columns.join(", "),
         more.concat()
     );

@@ -203,52 +203,101 @@ impl Held {
     }
 }
 
+/// What one account may do in schemas, by the rows of `mysql.db`. Of those that fit a schema the
+/// server takes one, the most specific.
+#[derive(Default)]
+struct Schemas<'a> {
+    /// By the name of one schema.
+    named: BTreeMap<String, BTreeSet<&'a str>>,
+    /// By a pattern that may fit several.
+    patterns: BTreeMap<&'a str, BTreeSet<&'a str>>,
+}
+
+impl<'a> Schemas<'a> {
+    fn of(held: &'a Held) -> Self {
+        let mut schemas = Self::default();
+        for (place, privilege) in &held.rights {
+            let Place::Schema(schema) = place else { continue };
+            match literal(schema) {
+                Some(name) => schemas.named.entry(name).or_default().insert(privilege),
+                None => schemas.patterns.entry(schema).or_default().insert(privilege),
+            };
+        }
+        schemas
+    }
+
+    /// Whether a privilege holds in the schema of this name. Where several patterns fit, which one
+    /// the server takes is not guessed: all must have it.
+    fn reach(&self, name: &str, privilege: &str) -> bool {
+        if let Some(named) = self.named.get(name) {
+            return named.contains(privilege);
+        }
+        let mut fits =
+            self.patterns.iter().filter(|(pattern, _)| is_like(name, pattern)).peekable();
+        fits.peek().is_some() && fits.all(|(_, held)| held.contains(privilege))
+    }
+
+    /// Whether it holds wherever this pattern fits.
+    fn reach_all_of(&self, pattern: &str, privilege: &str) -> bool {
+        let has = |pattern| self.patterns.get(pattern).is_some_and(|held| held.contains(privilege));
+        has(pattern) || has("%")
+    }
+}
+
+/// The one schema that a name in `mysql.db` stands for, if it is no pattern.
+fn literal(schema: &str) -> Option<String> {
+    let mut name = String::new();
+    let mut characters = schema.chars();
+    while let Some(one) = characters.next() {
+        match one {
+            '%' | '_' => return None,
+            '\\' => name.push(characters.next().unwrap_or('\\')),
+            other => name.push(other),
+        }
+    }
+    Some(name)
+}
+
 /// What several accounts may do together.
 pub(crate) struct Together<'a> {
-    accounts: Vec<&'a Held>,
-    /// Privileges on schemas whose names are patterns.
-    patterns: Vec<(&'a str, &'a str)>,
+    accounts: Vec<(&'a Held, Schemas<'a>)>,
 }
 
 impl<'a> Together<'a> {
     pub(crate) fn of(accounts: impl Iterator<Item = &'a Held>) -> Self {
-        let accounts: Vec<_> = accounts.collect();
-        let rights = accounts.iter().flat_map(|held| &held.rights);
-        let patterns = rights.filter_map(|(place, privilege)| match place {
-            Place::Schema(schema) => Some((schema.as_str(), privilege.as_str())),
-            _ => None,
-        });
-        let patterns = patterns.filter(|(schema, _)| schema.contains(['%', '_', '\\'])).collect();
-        Self { accounts, patterns }
+        Self { accounts: accounts.map(|held| (held, Schemas::of(held))).collect() }
     }
 
     /// Whether they have this right of `held`, on its object or on what that is part of.
     fn has(&self, right @ (place, privilege): &Right, held: &Held) -> bool {
-        let has = |place: Place| {
-            let right = (place, privilege.clone());
-            self.accounts.iter().any(|account| account.rights.contains(&right))
-        };
         if let Place::Server = place {
             // What is denied to both is no difference.
             let denied = |of: &Place| !held.denied.contains(&(of.clone(), privilege.clone()));
-            return self.accounts.iter().any(|one| one.everywhere(privilege, denied));
+            return self.accounts.iter().any(|(one, _)| one.everywhere(privilege, denied));
         }
         let schema = place.schema().unwrap_or_default();
         let of_it = |of: &Place| of.schema() == Some(schema);
-        let on_table = || match place {
-            Place::Column(schema, table, _) => has(Place::Table(schema.clone(), table.clone())),
-            _ => false,
+        let table = match place {
+            Place::Column(schema, table, _) => {
+                Some((Place::Table(schema.clone(), table.clone()), privilege.clone()))
+            }
+            _ => None,
         };
-        let on_pattern = || {
-            let fits =
-                |(pattern, named): &(&str, &str)| named == privilege && is_like(schema, pattern);
-            self.patterns.iter().any(fits)
+        let by_schema = |schemas: &Schemas<'_>| match (place, literal(schema)) {
+            (Place::Schema(pattern), None) => schemas.reach_all_of(pattern, privilege),
+            (Place::Schema(_), Some(name)) => schemas.reach(&name, privilege),
+            _ => schemas.reach(schema, privilege),
         };
-        self.accounts.iter().any(|account| account.rights.contains(right))
-            || self.accounts.iter().any(|account| account.everywhere(privilege, of_it))
-            || has(Place::Schema(schema.to_owned()))
-            || on_table()
-            || on_pattern()
+        let on_object = |one: &Held| match place {
+            Place::Schema(_) => false,
+            _ => one.rights.contains(right),
+        };
+        self.accounts.iter().any(|(one, schemas)| {
+            on_object(one)
+                || one.everywhere(privilege, of_it)
+                || by_schema(schemas)
+                || table.as_ref().is_some_and(|table| one.rights.contains(table))
+        })
     }
 
     /// The rights that one has and these have not.

@@ -26,6 +26,8 @@ fn a_right_is_had_at_a_broader_level_too() {
         ("schema|a%|||Select", "schema|abc|||Select"),
         ("schema|a\\_b|||Select", "table|a_b|t||Select"),
         ("schema|a\\_b|||Select", "schema|a\\_b|||Select"),
+        ("schema|my_db|||Select", "schema|my\\_db|||Select"),
+        ("schema|%|||Select", "schema|my_db|||Select"),
         ("table|a|t||Select,Create View", "column|a|t|c|Select"),
         ("||||BACKUP_ADMIN,BACKUP_ADMIN WITH GRANT OPTION", "||||BACKUP_ADMIN"),
     ] {
@@ -61,6 +63,23 @@ fn what_one_has_beside_the_other_is_named() {
     .assert_eq(&lacking(first, &second).join("\n"));
     let both = ["||||Insert", "denied||||[{\"Database\": \"s\", \"Privileges\": [\"INSERT\"]}]"];
     assert!(lacking(first, &both).is_empty(), "denied to both");
+}
+
+#[test]
+fn of_the_rows_that_fit_a_schema_the_server_takes_one() {
+    for (first, second) in [
+        // A pattern reaches further than the name that it looks like.
+        (&["schema|my\\_db|||Select"][..], "schema|my_db|||Select"),
+        // The row of the very name hides what patterns say.
+        (&["schema|shop|||Select", "schema|sh%|||Insert"], "schema|shop|||Insert"),
+        (&["schema|shop|||Select", "schema|sh%|||Insert"], "table|shop|t||Insert"),
+        // Which of two patterns is taken is not guessed.
+        (&["schema|sho%|||Select", "schema|sh%|||Insert"], "schema|shop|||Insert"),
+    ] {
+        assert_eq!(lacking(&[first], &[second]).len(), 1, "{first:?} for {second}");
+    }
+    let roles: &[&[&str]] = &[&["schema|shop|||Select"], &["schema|sh%|||Insert"]];
+    assert!(lacking(roles, &["schema|shop|||Insert"]).is_empty(), "a role's rows are its own");
 }
 
 #[test]
