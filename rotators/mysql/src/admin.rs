@@ -32,7 +32,9 @@ impl Mysql {
     /// # Errors
     /// Those of a login; a refused password is one.
     pub(crate) async fn admin_session(&self, admin: &Login, turn: &Turn) -> Result<Session, Error> {
-        let mut session = self.log_in_as_admin(admin, turn).await?;
+        // The user's schema is nothing that the admin must have a right on.
+        let admin = Login { dbname: None, ..admin.clone() };
+        let mut session = self.log_in_as_admin(&admin, turn).await?;
         session.listen_longer();
         let what = "the session's settings";
         session.run(what, sql::READING, turn).await.map_err(|failure| failure.of(what))?;

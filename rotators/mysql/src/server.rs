@@ -67,6 +67,11 @@ impl Server {
         &self.host
     }
 
+    /// Its version: major, minor, patch.
+    pub(crate) fn version(&self) -> [u32; 3] {
+        self.version
+    }
+
     /// The error of a server that keeps no attributes of users, which MySQL does since 8.0.21.
     pub(crate) fn no_attributes(&self) -> Option<Error> {
         (self.flavour == Flavour::Mysql && self.version < [8, 0, 21]).then(|| {

@@ -17,7 +17,7 @@ pub(crate) mod whose;
 use std::collections::BTreeMap;
 
 use fourstep::users::{Accounts, Install, Pair, Standing};
-use fourstep::{Error, Turn};
+use fourstep::{Error, ErrorKind, Turn};
 
 use crate::alternate::compose::{Composed, locked};
 use crate::alternate::own::{Own, lacking};
@@ -52,6 +52,7 @@ pub(crate) async fn compose(
     let mut composed = users.compose(install, standing)?;
     composed.objections.extend(composed.finish.is_empty().then(|| locked(first)));
     carry::add(session, own, install, &users, &mut composed, turn).await?;
+    composed.objections.extend(unusable(session, first, turn).await?);
     composed.warnings.extend(proxies(session, [first, second], turn).await?);
     let lacks = lacks(session, own, &[first], turn).await?;
     if !lacks.is_empty() {
@@ -110,6 +111,33 @@ async fn may_grant(session: &mut Session, usernames: &[&str], turn: &Turn) -> Re
     );
     let found = table(session, &query, turn).await?;
     Ok(found.iter().any(|[_, option]| option == "Y"))
+}
+
+/// From this version on a role's rights on a schema let its users USE that schema, whatever way its
+/// name is written. On 8.0.28 they do so only where the name stands there as it is; 9.7.4 is right.
+/// What lies between was not tried, and no release note was found.
+const PATTERNS_OF_ROLES: [u32; 3] = [9, 0, 0];
+
+/// The refusal of a first user with rights on a schema that the second could not USE.
+async fn unusable(session: &mut Session, first: &str, turn: &Turn) -> Result<Option<Error>, Error> {
+    if session.server.version() >= PATTERNS_OF_ROLES {
+        return Ok(None);
+    }
+    let query = format!(
+        "{}\nSELECT DISTINCT Db FROM reach JOIN mysql.db USING (User, Host) \
+         WHERE INSTR(Db, CHAR(92)) > 0 OR INSTR(Db, '%') > 0 ORDER BY Db LIMIT 1",
+        power::reach("''", &format!("User = {}", text(first)))
+    );
+    let found = table(session, &query, turn).await?;
+    let Some([schema]) = found.first() else { return Ok(None) };
+    let what = format!(
+        "user {first:?} has rights on the schema {}, whose name has a backslash or a percent sign there",
+        name(schema)
+    );
+    Ok(Some(Error::new(ErrorKind::Unsupported, what).caused_by(
+        "on this version whoever has them by a role may not USE such a schema; grant them on each \
+         schema by its plain name as well and revoke these, or upgrade the server; nothing was changed",
+    )))
 }
 
 /// What is said of two users of whom one may act as others (PROXY) and the other may not: a role

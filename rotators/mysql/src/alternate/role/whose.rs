@@ -1,13 +1,13 @@
 //! Whose users are on MySQL.
 //!
-//! The second user of a pair has the first one's account as its role. Only an admin can give it that:
-//! a user without rights can neither give itself to another nor take another, and a role that it
-//! received it can pass on only if it was let. So the edge is the proof of a pair. Tried on 8.0.28
+//! The second user of a pair has the first one's account as its role, and says among its attributes
+//! of which secret it is. Both are made by the statement that makes it, and both are asked for: the
+//! attribute may have been written by the user itself (`ALTER USER CURRENT_USER() IDENTIFIED BY ...
+//! ATTRIBUTE ...` takes no right), and the role may have been given by whoever has it WITH ADMIN
+//! OPTION. A user without rights can neither give itself to another nor take another. Tried on 8.0.28
 //! and 9.7.4.
 //!
-//! What is written among a user's attributes, the user may have written itself: `ALTER USER
-//! CURRENT_USER() IDENTIFIED BY ... ATTRIBUTE ...` takes no right. That is a claim: it tells an
-//! operator whose a user is, and keeps another secret away.
+//! One of the two alone is a claim, which a recorded password confirms.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,11 +71,13 @@ fn known(user: &str, hosts: &Hosts, edges: &Edges, (asked, secret): (&[&str], &s
         })
     };
     let mut firsts = acts_as.iter().filter(|first| asked.contains(&first.as_str()));
-    let mark = firsts.find(whole).map(|first| Mark {
+    let edge = firsts.find(whole).map(|first| Mark {
         partner: first.clone(),
         secret: anothers.map_or(secret, |claim| &claim.secret).to_owned(),
     });
-    let claim = anothers.or(claims.first()).map(|claim| (*claim).clone());
+    let said = |mark: &Mark| anothers.is_some() || claims.contains(&mark);
+    let mark = edge.clone().filter(said);
+    let claim = anothers.or(claims.first()).map(|claim| (*claim).clone()).or(edge);
     let usable = hosts.values().any(|(locked, _)| !locked);
     Account { mark, claim, acts_as, usable, ..Account::default() }
 }
@@ -120,10 +122,13 @@ mod tests {
     }
 
     #[test]
-    fn rule_18_only_an_edge_of_every_account_is_a_mark() {
+    fn rule_18_only_an_edge_of_every_account_and_a_claim_are_a_mark() {
         let edges = [["app", "second", "%"], ["app", "second", "10.%"], ["second", "x", "%"]];
-        let found = account(&[("%", None), ("10.%", None)], &edges);
+        let found = account(&[("%", None), ("10.%", Some(mark("mine")))], &edges);
         assert_eq!(found.mark, Some(mark("mine")));
+        // Whoever has the first WITH ADMIN OPTION can make the edges.
+        let found = account(&[("%", None), ("10.%", None)], &edges);
+        assert_eq!((found.mark, found.claim), (None, Some(mark("mine"))));
         let found = account(&[("%", Some(mark("mine"))), ("172.%", None)], &edges);
         assert_eq!((found.mark, found.claim), (None, Some(mark("mine"))));
         assert!(found.acts_as.contains("app"));
