@@ -162,6 +162,24 @@ fn what_is_barred_is_never_touched_even_if_it_is_ours() {
 }
 
 #[test]
+fn a_user_that_does_not_log_in_with_its_password_is_refused_by_name() {
+    let settings = settings("", "app_clone");
+    let pair = Pair::new(&settings, SECRET);
+    let (source, target) = ("app", "app_clone");
+    let install = Install { pair, target, source, proof: None, refuse_open_sessions: false };
+    for user in ["app", "app_clone"] {
+        let mut accounts = accounts([("app", None), ("app_clone", Some("app"))]);
+        assert!(install.judge(&accounts).is_ok());
+        accounts.entry(user.to_owned()).or_default().other_login = Some("it is in rds_iam".into());
+        let error = install.judge(&accounts).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        let said =
+            format!("the password of user {user:?} is not what it logs in with: it is in rds_iam");
+        assert_eq!(error.to_string(), said);
+    }
+}
+
+#[test]
 fn lists_that_cannot_be_read_are_refused_by_name() {
     for (variable, text) in [
         ("USER_PAIRS", "app"),
