@@ -100,10 +100,10 @@ pub(crate) async fn beside(
          SELECT count(*)::text, array_to_string((array_agg(what ORDER BY what COLLATE \"C\"))[1:3], ', ') FROM \
          (SELECT concat_ws(' on ', string_agg(x.privilege_type, ', '), \
          pg_describe_object(classid, objid, objsubid)) AS what \
-         FROM pair, lists, aclexplode(acl) AS x WHERE x.grantee = s AND NOT pg_has_role(f, owner, \
+         FROM pair, lists, aclexplode(acl) AS x WHERE x.grantee = s AND NOT pg_has_role({identity}, owner, \
          'USAGE') AND NOT EXISTS (SELECT FROM aclexplode(acl || wider) AS y \
          WHERE y.privilege_type = x.privilege_type AND (y.is_grantable OR NOT x.is_grantable) \
-         AND (y.grantee = 0 OR pg_has_role(f, y.grantee, 'USAGE'))) GROUP BY classid, objid, objsubid \
+         AND (y.grantee = 0 OR pg_has_role({identity}, y.grantee, 'USAGE'))) GROUP BY classid, objid, objsubid \
          UNION ALL {}) AS one WHERE what IS NOT NULL",
         names.rows(),
         if whole { "0," } else { "" },

@@ -11,7 +11,7 @@ use crate::transaction::{self, Gate};
 use crate::{Postgres, accounts, errors, sql};
 
 use super::databases;
-use super::roles::DROP;
+use super::roles::{DROP, REASSIGN};
 use super::survey::{Place, Survey, still_open};
 
 /// One change of one user.
@@ -124,7 +124,11 @@ impl Job<'_> {
         if let Some(gate) = gate.filter(|_| !place.statements.is_empty()) {
             gate.pass().await?;
         }
-        for statement in &place.statements {
+        // A question must keep nobody waiting: the hand-over locks what it is about.
+        let locks = |statement: &&String| {
+            gate.is_some() || !(statement.starts_with(REASSIGN) || statement.starts_with(DROP))
+        };
+        for statement in place.statements.iter().filter(locks) {
             match statement.starts_with(DROP) {
                 true => self.drop_owned(session, statement).await?,
                 false => {

@@ -28,6 +28,12 @@ pub(crate) const SETTING_RIGHTS: u32 = 150_000;
 /// The setting that says as whom a session begins. Source: PostgreSQL 18 documentation, SET ROLE.
 const ROLE: &str = "role";
 
+/// Whether a setting says who a session is. That is never copied. Source: the same, SET SESSION
+/// AUTHORIZATION.
+fn of_login(name: &str) -> bool {
+    name == ROLE || name == "session_authorization"
+}
+
 /// One setting: the first's value, the second's, everybody's, and whether the admin may set it.
 #[derive(Debug, Default)]
 struct Setting {
@@ -150,7 +156,7 @@ impl Settings {
         let second = quote_identifier(names.second);
         let [mut statements, mut missing] = [Vec::new(), Vec::new()];
         let different = self.known.iter().filter(|(_, one)| one.first != one.second);
-        for ((place, name), setting) in different.filter(|((_, name), _)| name != ROLE) {
+        for ((place, name), setting) in different.filter(|((_, name), _)| !of_login(name)) {
             let parameter = quote_parameter(name);
             let change = match &setting.first {
                 Some(value) => format!("SET {parameter} TO {}", literal(name, value)),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fourstep::users::{Install, Login, Standing};
+use fourstep::users::{Install, Login, Pair, Standing};
 use fourstep::{Error, ErrorKind, Finding};
 
 use crate::session::Session;
@@ -80,6 +80,10 @@ impl Job<'_> {
         }
         let first = pair.first(&known, source, target);
         let names = Names { first, second: if first == source { target } else { source } };
+        if let Err(gone) = Pair::exists(&known, names.first, names.second) {
+            survey.obstacles.push(gone);
+            return Ok(survey);
+        }
         let settings = settings::read(session, &names, version, self.turn).await?;
         let about = (&settings.identities()[..], version);
         let roles = roles::read(session, &names, about, self.turn).await?;
@@ -89,12 +93,12 @@ impl Job<'_> {
         let read = Read { names, version, at_rest, roles, settings, concerned, acts };
         let open = databases::sessions(session, target, self.turn).await?;
         survey.open_sessions(open, target, self.install.refuse_open_sessions);
-        self.beside(session, &read, &mut survey).await?;
+        let loses = self.beside(session, &read, &mut survey).await?;
         let mark = match standing {
             Some(Standing::Absent | Standing::Adopted) => Some(self.mark(session).await?),
             _ => None,
         };
-        survey.compose(&read, mark, self.admin);
+        survey.compose(&read, (mark, loses), self.admin);
         Ok(survey)
     }
 
@@ -110,16 +114,17 @@ impl Job<'_> {
         Ok(format!("COMMENT ON ROLE {} IS {mark}", quote_identifier(target)))
     }
 
-    /// What the second has beside the first, in every database in which it is mentioned.
+    /// What the second has beside the first, in every database in which it is mentioned. Returns
+    /// whether it loses any of that.
     async fn beside(
         &self,
         session: &mut Session,
         read: &Read<'_>,
         survey: &mut Survey,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let Read { names, settings, acts, .. } = read;
         if !read.roles.exists {
-            return Ok(());
+            return Ok(false);
         }
         let here = self.admin.dbname.as_deref().unwrap_or_default();
         let about = (settings.identity(Some(here)), true, read.version);
@@ -152,7 +157,7 @@ impl Job<'_> {
             }
         }
         if all.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let (first, second, all) = (names.first, names.second, all.join("; "));
         if *acts {
@@ -165,7 +170,7 @@ impl Job<'_> {
         } else {
             survey.warnings.insert(format!("user {second:?} loses what {first:?} has not: {all}"));
         }
-        Ok(())
+        Ok(!acts)
     }
 }
 
@@ -173,7 +178,7 @@ impl Survey {
     /// What is run. First the second becomes a member of the first, so that it has all that the
     /// first has whatever follows; then what it owns is handed over, elsewhere first: who logs in
     /// once it acts as the first finds everything.
-    fn compose(&mut self, read: &Read<'_>, mark: Option<String>, admin: &Login) {
+    fn compose(&mut self, read: &Read<'_>, (mark, loses): (Option<String>, bool), admin: &Login) {
         let Read { names, version, at_rest, roles, settings, .. } = read;
         let [first, second] = [names.first, names.second].map(quote_identifier);
         let mut options = vec![roles.inherit.as_str()];
@@ -195,7 +200,9 @@ impl Survey {
             let options = if old { "" } else { " WITH INHERIT TRUE, SET TRUE" };
             begin.push(format!("GRANT {first} TO {second}{options}"));
         }
-        let mut end = settings.act(names);
+        // One that is in use goes on with all it has: it acts as the first from its own turn on.
+        let stays = loses && !at_rest;
+        let mut end = if stays { Vec::new() } else { settings.act(names) };
         if *at_rest {
             let [level, missing] = settings.level(names, &admin.username, *version);
             end.extend(level);
