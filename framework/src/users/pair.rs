@@ -162,6 +162,17 @@ impl<'a> Pair<'a> {
         if let Some(mark) = mark.filter(|mark| mark.secret == self.secret) {
             return Ok(mark.partner.clone());
         }
+        // Who acts as a user of another name may be its second, or was let for another reason.
+        let acts = |account: &Account| {
+            let claim = account.claim.as_ref().filter(|claim| claim.secret == self.secret)?;
+            account.acts_as.contains(&claim.partner).then(|| claim.partner.clone())
+        };
+        match account.and_then(acts) {
+            Some(first) if !self.candidates(user).contains(&first) => {
+                return Err(ambiguous(user, &[&first]));
+            }
+            _ => {}
+        }
         let ours = Some(self.mark(user));
         let marked = accounts.iter().filter(|(_, account)| account.mark == ours);
         match marked.map(|(name, _)| name).collect::<Vec<_>>()[..] {
@@ -175,6 +186,8 @@ impl<'a> Pair<'a> {
             None => Ok(format!("{user}{SUFFIX}")),
             // A user that is gone, as after a restored snapshot, can be nobody else's.
             Some(base) if account.is_none() || self.is_adopted(user) => Ok(base.to_owned()),
+            // Whether it is confirmed by a recorded password is asked next.
+            Some(base) if self.is_claimed(accounts, user, base) => Ok(base.to_owned()),
             Some(base) => Err(unproven(user).caused_by(format!(
                 "its name ends in {SUFFIX:?}, which does not make it the other half of {base:?}; \
                  if it is, list it in ADOPT_USERS; if not, name its own other half in USER_PAIRS, \

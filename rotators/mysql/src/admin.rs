@@ -68,7 +68,7 @@ impl Mysql {
     ) -> Result<(), NoChange> {
         let unchanged = |error: Error| NoChange::Failed(error.caused_by(UNCHANGED));
         let found = self.resettable(session, admin, target, turn).await.map_err(unchanged)?;
-        if let Some(error) = self.may_alter_users(session, admin, turn).await.map_err(unchanged)? {
+        if let Some(error) = self.may_alter_users(session, turn).await.map_err(unchanged)? {
             return Err(unchanged(error));
         }
         let account = found.name.host.as_deref().unwrap_or_default();
@@ -122,7 +122,7 @@ impl Mysql {
         let host = host.map(str::to_owned).ok_or_else(|| unclear(user, &accounts))?;
         let name = AccountName::new(user, &host);
         let settings = accounts.remove(&host).unwrap_or_default();
-        if let Some(why) = power(session, vec![name.clone()], turn).await? {
+        if let Some(why) = power(session, &name, turn).await? {
             return Err(never(why));
         }
         if settings.locked {
@@ -187,7 +187,7 @@ impl Administered for Mysql {
         if let Err(error) = self.resettable(&mut session, admin, target, turn).await {
             findings.push(Finding::Fails(error));
         }
-        findings.extend(self.may_alter_users(&mut session, admin, turn).await?.map(Finding::Fails));
+        findings.extend(self.may_alter_users(&mut session, turn).await?.map(Finding::Fails));
         session.close(turn).await;
         Ok(findings)
     }

@@ -122,8 +122,10 @@ impl Site for mysql::Server {
     async fn new_admin(&self, _: &User) -> User {
         let admin = self.user("admin").await;
         let account = format!("'{}'@'127.%'", admin.name);
-        let rights =
-            format!("GRANT CREATE USER ON *.* TO {account}; GRANT SELECT ON mysql.* TO {account};");
+        let roles = if self.is_mysql() { ", ROLE_ADMIN" } else { "" };
+        let rights = format!(
+            "GRANT CREATE USER{roles} ON *.* TO {account}; GRANT SELECT ON mysql.* TO {account};"
+        );
         self.arrange(&rights).await;
         admin
     }

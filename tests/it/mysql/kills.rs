@@ -6,7 +6,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::support::mysql::{Server, User, engines};
+use crate::support::mysql::{Server, User, counting, engines};
 use crate::support::program::{SecretFile, binary, fourstep, secret_file};
 
 async fn replay(server: &Server, file: &SecretFile, arguments: &[&str]) -> Output {
@@ -49,6 +49,7 @@ async fn is_settled(server: &Server, user: &User, file: &SecretFile, output: &Ou
 }
 
 async fn survives_kills(server: &Server, strategy: &str) {
+    let _counting = counting().await;
     let user = server.user("killed").await;
     if strategy == "dual-password" {
         server.alter(&user, "").await;

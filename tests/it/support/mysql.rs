@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use fourstep::Environment;
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::{RwLock, RwLockReadGuard};
 
 use super::skip;
 use super::stage::Stage;
@@ -78,11 +79,49 @@ fn server(engine: &'static str, prefix: &str) -> Option<Server> {
 
 pub use super::postgres::User;
 
+/// A session that stays open.
+pub struct Session {
+    client: Child,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Session {
+    /// Runs a query that answers with one line, and returns that.
+    pub async fn ask(&mut self, query: &str) -> String {
+        let input = self.client.stdin.as_mut().unwrap();
+        input.write_all(format!("{query};\n").as_bytes()).await.unwrap();
+        match self.output.next_line().await.unwrap() {
+            Some(line) => line,
+            None => {
+                let mut complaint = String::new();
+                let errors = self.client.stderr.as_mut().unwrap();
+                errors.read_to_string(&mut complaint).await.unwrap();
+                panic!("{query}: {complaint}")
+            }
+        }
+    }
+}
+
 static USERS: AtomicU32 = AtomicU32::new(0);
+
+/// Held by whoever counts a login's calls: a server that reads its tables again forgets which passwords
+/// it has seen, and a password that it has not seen takes more of them.
+static COUNTING: RwLock<()> = RwLock::const_new(());
+
+/// Keeps the servers from reading their tables again.
+pub async fn counting() -> RwLockReadGuard<'static, ()> {
+    COUNTING.read().await
+}
 
 impl Server {
     pub fn is_mysql(&self) -> bool {
         self.engine == "mysql"
+    }
+
+    /// Has the server read its tables of users again, as a start does.
+    pub async fn reload(&self) {
+        let _alone = COUNTING.write().await;
+        self.arrange("FLUSH PRIVILEGES").await;
     }
 
     /// Runs SQL as the administrator, who is logged nowhere, and returns what it prints.
@@ -112,12 +151,16 @@ impl Server {
         format!("MYSQL_PWD='{password}' {client} --user='{arranger}' < '{file}'")
     }
 
-    /// Runs SQL in the server's own client, over TLS.
-    pub async fn run(&self, user: &str, password: &str, sql: &str) -> Result<String, String> {
+    /// The server's own client, over TLS.
+    fn spawn(&self, user: &str, password: &str) -> Child {
         let client = self.client();
+        // Its own commands, which MySQL's takes only if asked to.
+        let commands = self.is_mysql().then_some("--loose-commands");
         let mut words = client.split(' ');
-        let mut client = Command::new(words.next().unwrap())
+        Command::new(words.next().unwrap())
             .args(words)
+            .arg("--unbuffered")
+            .args(commands)
             .arg(format!("--user={user}"))
             .env("MYSQL_PWD", password)
             .stdin(Stdio::piped())
@@ -125,7 +168,21 @@ impl Server {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .unwrap();
+            .unwrap()
+    }
+
+    /// A session of this user that stays open.
+    pub async fn open(&self, user: &str, password: &str) -> Session {
+        let mut client = self.spawn(user, password);
+        let output = BufReader::new(client.stdout.take().unwrap()).lines();
+        let mut session = Session { client, output };
+        session.ask("SELECT 1").await;
+        session
+    }
+
+    /// Runs SQL in the server's own client.
+    pub async fn run(&self, user: &str, password: &str, sql: &str) -> Result<String, String> {
+        let mut client = self.spawn(user, password);
         let mut input = client.stdin.take().unwrap();
         // A client that was refused reads no more.
         let _ = input.write_all(sql.as_bytes()).await;

@@ -45,6 +45,23 @@ fn the_other_half_is_configured_or_marked_or_named_by_the_suffix() {
 }
 
 #[test]
+fn a_claim_names_the_other_half_where_the_name_does_too_and_stops_what_acts_as_another() {
+    let plain = settings("", "");
+    let pair = Pair::new(&plain, SECRET);
+    let mut accounts = accounts([("app", None), ("app_clone", None), ("app_b", None)]);
+    accounts.get_mut("app_clone").unwrap().claim = mark("app", SECRET);
+    assert_eq!(pair.other(&accounts, "app_clone").unwrap(), "app");
+    let second = accounts.get_mut("app_b").unwrap();
+    second.claim = mark("app", SECRET);
+    assert_eq!(pair.other(&accounts, "app_b").unwrap(), "app_b_clone");
+    accounts.get_mut("app_b").unwrap().acts_as.insert("app".to_owned());
+    let error = pair.other(&accounts, "app_b").unwrap_err();
+    assert!(error.to_string().contains("USER_PAIRS, as app_b=OTHER"), "{error}");
+    let named = settings("app_b=app", "");
+    assert_eq!(Pair::new(&named, SECRET).other(&accounts, "app_b").unwrap(), "app");
+}
+
+#[test]
 fn beyond_02_a_user_whose_name_ends_in_the_suffix_is_not_taken_for_a_second_half() {
     let accounts = accounts([("x", None), ("x_clone", None)]);
     let plain = settings("", "");

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use fourstep::users::Mark;
 use serde_json::{Map, Value};
 
-use crate::alternate::compose::{Users, attributes, create, plugin};
-use crate::alternate::plan::difference;
-use crate::alternate::rights::{self, AccountName, Right, Rights};
+use crate::alternate::copy::compose::Users;
+use crate::alternate::copy::plan::{Step, difference};
+use crate::alternate::copy::read::{Account, User};
+use crate::alternate::copy::rights::{self, Right, Rights};
+use crate::alternate::copy::{self, compare, needs};
 use crate::alternate::settings::{self, Settings};
-use crate::alternate::users::{Account, User};
-use crate::alternate::{compare, needs};
+use crate::alternate::text::AccountName;
+use crate::alternate::{pattern, plugin, role};
 use crate::hosts;
 use crate::server::Flavour;
 
@@ -54,15 +56,15 @@ impl Grants {
         Account { rights: self.0.clone(), default_roles, settings: Settings::default() }
     }
 
-    fn difference(&self, other: &Self, mariadb: bool) -> impl Iterator<Item = super::plan::Step> {
+    fn difference(&self, other: &Self) -> impl Iterator<Item = Step> {
         let name = AccountName::new(USER, HOST);
-        let difference = difference(flavour(mariadb), &self.account(), &other.account(), &name);
+        let difference = difference(&self.account(), &other.account(), &name);
         difference.give.into_iter().chain(difference.take)
     }
 
     /// The statements by which an account with those rights comes to these.
-    pub fn statements_over(&self, other: &Self, mariadb: bool) -> Vec<String> {
-        self.difference(other, mariadb).map(|step| step.text).collect()
+    pub fn statements_over(&self, other: &Self) -> Vec<String> {
+        self.difference(other).map(|step| step.text).collect()
     }
 }
 
@@ -72,9 +74,9 @@ pub struct Admin<'a>(pub &'a Grants);
 
 impl Admin<'_> {
     /// The statements that give it what it lacks to bring an account from the second to the first.
-    pub fn lacks(&self, [wanted, found]: [&Grants; 2], mariadb: bool) -> Vec<String> {
-        let steps: Vec<_> = wanted.difference(found, mariadb).collect();
-        let admin = needs::Admin { flavour: flavour(mariadb), rights: &self.0.0 };
+    pub fn lacks(&self, [wanted, found]: [&Grants; 2]) -> Vec<String> {
+        let steps: Vec<_> = wanted.difference(found).collect();
+        let admin = needs::Admin { rights: &self.0.0 };
         admin.lacks(&steps, &AccountName::new(USER, HOST).sql())
     }
 }
@@ -108,38 +110,41 @@ impl Kept {
         self.settings.clauses_over(&other.settings)
     }
 
-    fn user(&self) -> (AccountName, Account, User) {
+    fn user(&self) -> User {
         let settings = self.settings.clone();
         let account = Account { rights: Rights::new(), default_roles: BTreeSet::new(), settings };
-        let user = User::from([(self.host.clone(), account.clone())]);
-        (AccountName::new(USER, &self.host), account, user)
+        User::from([(self.host.clone(), account)])
     }
 
     /// The statement that makes an account like this one. `None` if there can be no such account.
     pub fn create(&self, mark: [&str; 2], mariadb: bool) -> Option<String> {
-        let (name, _, _) = self.user();
-        let [partner, secret] = mark.map(str::to_owned);
-        let mark = Mark { partner, secret };
+        let name = AccountName::new(USER, &self.host);
         let plugin = plugin(&name, &self.settings).ok()?;
-        Some(create(flavour(mariadb), &name, &self.settings, plugin, &mark))
+        if mariadb {
+            return Some(copy::compose::create(&name, &self.settings));
+        }
+        let [partner, secret] = mark.map(str::to_owned);
+        let first = AccountName::new(&partner, &self.host);
+        let mark = Mark { partner, secret };
+        Some(role::compose::create(&name, &first, &self.settings, plugin, &mark))
     }
 
-    /// The statements that bring an account from those attributes to these.
-    pub fn attributes_over(&self, other: &Self) -> Vec<String> {
-        let ((name, wanted, _), (_, found, _)) = (self.user(), other.user());
-        attributes(&name, &wanted, &found, None).into_iter().map(|step| step.text).collect()
+    /// The statements that bring an account of MySQL's from those settings to these.
+    pub fn statements_over(&self, other: &Self) -> Vec<String> {
+        let name = AccountName::new(USER, &self.host);
+        let steps = role::compose::login(&name, &self.settings, &other.settings, None);
+        steps.into_iter().map(|step| step.text).collect()
     }
 
-    /// What testSecret would say of a user with this account whose partner has that one.
-    pub fn differences(&self, other: &Self, mariadb: bool) -> Vec<String> {
-        let ((_, _, source), (_, _, target)) = (self.user(), other.user());
-        compare::between(flavour(mariadb), &Users { source, target }, USER)
+    /// What testSecret would say on MariaDB of a user with this account whose partner has that one.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        compare::between(&Users { source: self.user(), target: other.user() }, USER)
     }
 }
 
 /// Whether a name fits a pattern of a server's.
 pub fn is_like(name: &str, pattern: &str) -> bool {
-    needs::is_like(name, pattern)
+    pattern::is_like(name, pattern)
 }
 
 /// The one of these patterns by which a server lets `client` in, if that is clear.

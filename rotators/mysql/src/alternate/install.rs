@@ -5,22 +5,15 @@ use fourstep::users::{Change, Install, Login, Standing};
 use fourstep::{Error, ErrorKind, Finding, SecretString, Turn};
 
 use crate::Mysql;
-use crate::alternate::accounts;
-use crate::alternate::compose::{Composed, Users};
-use crate::alternate::needs::Admin;
-use crate::alternate::plan::Step;
-use crate::alternate::rights::{AccountName, Object};
-use crate::alternate::text::text;
-use crate::alternate::users::{look, own_rights};
+use crate::alternate::compose::{Composed, Step};
+use crate::alternate::own::{Own, lacking};
+use crate::alternate::read::open_sessions;
+use crate::alternate::text::{comment, statement_lines};
+use crate::alternate::{accounts, copy, role};
 use crate::change::{self, Gate, UNCHANGED, exchange};
 use crate::errors::{self, NoChange};
+use crate::server::Flavour;
 use crate::session::{Failure, Session};
-
-/// How many missing rights an error lists.
-const MOST_LISTED: usize = 10;
-
-/// How often the difference of two users is taken.
-const PASSES: usize = 2;
 
 impl Mysql {
     /// Makes the target as the source is, then lets it in with its password.
@@ -36,17 +29,25 @@ impl Mysql {
         gate: Gate<'_>,
         turn: &Turn,
     ) -> Result<Change, Error> {
-        let unchanged = |error: Error| error.caused_by(UNCHANGED);
+        let unchanged = |error: Error| match error.to_string().ends_with(UNCHANGED) {
+            true => error,
+            false => error.caused_by(UNCHANGED),
+        };
         not_here(session).map_err(unchanged)?;
         // Named after the user alone: it may have no accounts yet.
         change::begin(session, &[install.target.to_owned()], turn).await?;
-        let mut composed = self.decide(session, admin, install, turn).await.map_err(unchanged)?;
+        let composed = self.compose(session, admin, install, turn).await.map_err(unchanged)?;
+        if let Some(objection) = composed.objections.into_iter().next() {
+            return Err(unchanged(objection));
+        }
         composed.warnings.iter().for_each(|warning| turn.warn(warning));
         gate().await?;
-        if !composed.steps.is_empty() {
-            composed = make_alike(session, install, composed, turn).await.map_err(going_on)?;
+        run_all(session, install, &composed.steps, turn).await.map_err(going_on)?;
+        let mut finish = composed.finish;
+        if !composed.steps.is_empty() && session.server.flavour == Flavour::Mariadb {
+            finish = copy::made_alike(session, install, turn).await.map_err(going_on)?;
         }
-        let statement = self.password_of(session, &composed.finish, password, composed.unlock);
+        let statement = self.password_of(session, &finish, password, composed.unlock);
         match exchange(session, &statement, gate, turn).await {
             Ok(()) => Ok(Change::Made),
             Err(NoChange::Value(why)) => Ok(Change::Refused(why)),
@@ -57,68 +58,30 @@ impl Mysql {
         }
     }
 
-    /// Everything that is found out before the first change.
-    async fn decide(
-        &self,
-        session: &mut Session,
-        admin: &Login,
-        install: &Install<'_>,
-        turn: &Turn,
-    ) -> Result<Composed, Error> {
-        let standing = standing(session, admin, install, turn).await?;
-        let (composed, objections) = self.compose(session, admin, install, standing, turn).await?;
-        match objections.into_iter().next() {
-            Some(objection) => Err(objection),
-            None => Ok(composed),
-        }
-    }
-
     /// What would be done, and all that speaks against it.
     async fn compose(
         &self,
         session: &mut Session,
         admin: &Login,
         install: &Install<'_>,
-        standing: Standing,
         turn: &Turn,
-    ) -> Result<(Composed, Vec<Error>), Error> {
-        let (flavour, names) = (session.server.flavour, [install.source, install.target]);
-        let mut users = Users::read(session, names, turn).await?;
-        let rights = own_rights(session, turn).await?;
-        let own = Admin { flavour, rights: &rights };
-        let account = AccountName::new(&admin.username, session.server.host()).sql();
-        // With rights on what the admin may not see, which would look as if it were gone.
-        let lacks = own.lacks(&users.compose(flavour, install, standing)?.steps, &account);
-        let mut objections = Vec::new();
-        if !lacks.is_empty() {
-            objections.push(lacking(&lacks));
-        }
-        let stale = users.drop_stale(session, turn).await?;
-        let mut composed = users.compose(flavour, install, standing)?;
-        composed.warnings.extend(stale.into_iter().map(|on| {
-            format!("rights on {on} are not given to user {:?}: it is gone", install.target)
-        }));
+    ) -> Result<Composed, Error> {
+        let (names, secret) = ([install.target, install.source], install.pair.secret());
+        let found = accounts::read(session, &names, secret, &admin.username, turn).await?;
+        let standing: Standing = install.judge(&found)?;
+        let own = Own::read(session, turn).await?;
+        let mut composed = match session.server.flavour {
+            Flavour::Mysql => role::compose(session, &own, install, &found, standing, turn).await?,
+            Flavour::Mariadb => copy::compose(session, &own, install, standing, turn).await?,
+        };
         let weak = self.transport.allow_weak_authentication;
         let plugins = composed.finish.iter().map(|(_, plugin)| *plugin);
-        objections.extend(
-            plugins.filter_map(|plugin| self.format.obstacle_of(session, plugin, weak)).next(),
-        );
-        if composed.finish.is_empty() {
-            let what = format!("every account of user {:?} is locked", install.source);
-            objections.push(Error::new(ErrorKind::Unsupported, what));
-        }
+        let weak = plugins.filter_map(|plugin| self.format.obstacle_of(session, plugin, weak));
+        composed.objections.extend(weak.take(1).collect::<Vec<_>>());
         if install.target != install.source {
-            let sees_all = own.has(&Object::Server, "PROCESS", None);
-            let open = open_sessions(session, install.target, turn).await;
-            match open.filter(|count| sees_all || *count > 0) {
-                Some(0) => {}
-                None if install.refuse_open_sessions => objections.push(blind(&account)),
-                None => {}
-                Some(_) if install.refuse_open_sessions => objections.push(busy(install.target)),
-                Some(_) => composed.warnings.push(in_use(install.target)),
-            }
+            look_at_sessions(session, &own, install, &mut composed, turn).await;
         }
-        Ok((composed, objections))
+        Ok(composed)
     }
 
     /// What would make [`install_in`](Self::install_in) fail, or warn.
@@ -130,13 +93,12 @@ impl Mysql {
         turn: &Turn,
     ) -> Result<Vec<Finding>, Error> {
         not_here(session)?;
-        let standing = standing(session, admin, install, turn).await?;
-        let (composed, objections) = self.compose(session, admin, install, standing, turn).await?;
-        let fails = objections.into_iter().map(Finding::Fails);
+        let composed = self.compose(session, admin, install, turn).await?;
+        let fails = composed.objections.into_iter().map(Finding::Fails);
         Ok(fails.chain(composed.warnings.into_iter().map(Finding::Warns)).collect())
     }
 
-    /// The statements of an installation, but for the password's.
+    /// The statements of an installation, but for the password's, and all that is said of it.
     pub(crate) async fn plan_of_install(
         &self,
         session: &mut Session,
@@ -145,36 +107,38 @@ impl Mysql {
         turn: &Turn,
     ) -> Result<Vec<String>, Error> {
         not_here(session)?;
-        let standing = standing(session, admin, install, turn).await?;
-        let (composed, _) = self.compose(session, admin, install, standing, turn).await?;
-        Ok(composed.steps.into_iter().map(|step| step.text).collect())
+        let composed = self.compose(session, admin, install, turn).await?;
+        let mut lines = Vec::new();
+        for objection in &composed.objections {
+            lines.extend(comment(&format!("in the way: {objection}")));
+        }
+        for warning in &composed.warnings {
+            lines.extend(comment(warning));
+        }
+        for step in &composed.steps {
+            if step.waits {
+                let when = format!("only if no session of user {:?} is open:", install.target);
+                lines.extend(comment(&when));
+            }
+            lines.extend(statement_lines(&step.text));
+        }
+        if composed.steps.is_empty() {
+            lines.extend(comment("nothing to change"));
+        }
+        let unlocked = if composed.unlock { ", and ACCOUNT UNLOCK" } else { "" };
+        lines.extend(comment(&format!("then the password of {:?}{unlocked}", install.target)));
+        Ok(lines)
     }
-}
 
-impl Mysql {
     /// The error of an admin that may not alter users.
     pub(crate) async fn may_alter_users(
         &self,
         session: &mut Session,
-        admin: &Login,
         turn: &Turn,
     ) -> Result<Option<Error>, Error> {
-        let rights = own_rights(session, turn).await?;
-        let own = Admin { flavour: session.server.flavour, rights: &rights };
-        let account = AccountName::new(&admin.username, session.server.host()).sql();
-        Ok(own.lacks_users(&account).map(|statement| lacking(&[statement])))
+        let lacks = Own::read(session, turn).await?.lacks_users();
+        Ok(lacks.map(|statement| lacking(&[statement])))
     }
-}
-
-async fn standing(
-    session: &mut Session,
-    admin: &Login,
-    install: &Install<'_>,
-    turn: &Turn,
-) -> Result<Standing, Error> {
-    let (names, secret) = ([install.target, install.source], install.pair.secret());
-    let found = accounts::read(session, &names, secret, &admin.username, turn).await?;
-    install.judge(&found)
 }
 
 /// The error of a server on which no pair of users can be kept.
@@ -185,30 +149,26 @@ pub(crate) fn not_here(session: &Session) -> Result<(), Error> {
     }
 }
 
-/// Runs what is to be done, and what is still to be done then: MySQL 9.7 overlooks a REVOKE of a
-/// dynamic privilege that comes after one of the GRANT OPTION it was given with.
-async fn make_alike(
+/// Runs these statements. Whether sessions are open is asked again just before the first that waits
+/// for there to be none: what is opened later acts as it should.
+async fn run_all(
     session: &mut Session,
     install: &Install<'_>,
-    mut composed: Composed,
+    steps: &[Step],
     turn: &Turn,
-) -> Result<Composed, Error> {
-    for _ in 0..PASSES {
-        for step in &composed.steps {
-            turn.enough_for_a_change()?;
-            run(session, step, turn).await?;
+) -> Result<(), Error> {
+    let mut alone = None;
+    for step in steps {
+        if step.waits && alone.is_none() {
+            alone = Some(open_sessions(session, install.target, turn).await == Some(0));
         }
-        let names = [install.source, install.target];
-        let mut users = Users::read(session, names, turn).await?;
-        users.drop_stale(session, turn).await?;
-        composed = users.compose(session.server.flavour, install, Standing::Ours)?;
-        if composed.steps.is_empty() {
-            return Ok(composed);
+        if step.waits && alone == Some(false) {
+            continue;
         }
+        turn.enough_for_a_change()?;
+        run(session, step, turn).await?;
     }
-    let left = composed.steps.first().map(|step| step.text.clone()).unwrap_or_default();
-    let what = "the users still differ after all statements; somebody else may be changing them";
-    Err(Error::new(ErrorKind::Conflict, what).caused_by(left))
+    Ok(())
 }
 
 async fn run(session: &mut Session, step: &Step, turn: &Turn) -> Result<(), Error> {
@@ -225,13 +185,27 @@ fn going_on(error: Error) -> Error {
     error.caused_by("the user is not let in yet, and a retry goes on from here")
 }
 
-/// How many sessions of a user are open, as far as the admin sees them. `None` if it cannot be
-/// told.
-async fn open_sessions(session: &mut Session, user: &str, turn: &Turn) -> Option<u64> {
-    let query =
-        format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = {}", text(user));
-    let rows = look(session, &query, turn).await.ok()?;
-    rows.into_iter().flatten().flatten().next()?.parse().ok()
+/// Warns of open sessions of the target, or objects to them.
+async fn look_at_sessions(
+    session: &mut Session,
+    own: &Own,
+    install: &Install<'_>,
+    composed: &mut Composed,
+    turn: &Turn,
+) {
+    let lacks = own.lacks_process();
+    let open = open_sessions(session, install.target, turn).await;
+    match (open.filter(|count| lacks.is_none() || *count > 0), lacks) {
+        (Some(0), _) => {}
+        (None, Some(statement)) if install.refuse_open_sessions => {
+            composed.objections.push(blind(&statement));
+        }
+        (None, _) => {}
+        (Some(_), _) if install.refuse_open_sessions => {
+            composed.objections.push(busy(install.target));
+        }
+        (Some(_), _) => composed.warnings.push(in_use(install.target)),
+    }
 }
 
 fn in_use(user: &str) -> String {
@@ -247,18 +221,7 @@ fn busy(user: &str) -> Error {
         .caused_by("let its clients read the secret and connect again, then retry")
 }
 
-fn blind(admin: &str) -> Error {
+fn blind(statement: &str) -> Error {
     let what = "REFUSE_OPEN_SESSIONS is set, and the admin does not see other users' sessions";
-    Error::new(ErrorKind::Forbidden, what)
-        .caused_by(format!("have this run: GRANT PROCESS ON *.* TO {admin}"))
-}
-
-fn lacking(lacks: &[String]) -> Error {
-    let listed: Vec<_> = lacks.iter().take(MOST_LISTED).map(String::as_str).collect();
-    let more = match lacks.len().saturating_sub(MOST_LISTED) {
-        0 => String::new(),
-        count => format!("; and {count} more"),
-    };
-    Error::new(ErrorKind::Forbidden, "the admin lacks rights")
-        .caused_by(format!("have this run: {}{more}", listed.join("; ")))
+    Error::new(ErrorKind::Forbidden, what).caused_by(format!("have this run: {statement}"))
 }

@@ -1,35 +1,37 @@
 //! Two users that an admin keeps equal, on MySQL and MariaDB.
 //!
-//! What SHOW GRANTS and the servers' own tables say of one user is compared with what they say of
-//! the other, account by account, and the difference becomes statements. None of them can be rolled
-//! back, and each leaves something that the next run goes on from. A user is made locked, and let in
-//! by the last statement.
+//! On MySQL the second user has the first one as its role ([`role`]). MariaDB takes no user for a role:
+//! there what one may do is copied to the other ([`copy`]). No statement of either can be rolled back,
+//! and each leaves something that the next run goes on from. A user is made locked, and let in by the
+//! last statement.
 
 mod accounts;
-mod compare;
 mod compose;
+mod copy;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod install;
-mod needs;
-mod plan;
-mod rights;
+mod own;
+mod pattern;
+mod read;
+mod role;
 mod settings;
 mod text;
-mod tokens;
-mod users;
 
 use async_trait::async_trait;
-use fourstep::users::{Accounts, Alternates, Change, Install, Login};
+use fourstep::users::{Accounts, Alternates, Attempt, Change, Database, Install, Login};
 use fourstep::{Error, ErrorKind, Fence, Finding, SecretString, Turn};
 
-use crate::{Mysql, change};
+use crate::server::Flavour;
+use crate::session::Session;
+use crate::{Mysql, change, sql};
 
 pub(crate) use accounts::power;
 pub(crate) use compose::plugin;
-pub(crate) use needs::is_like;
-pub(crate) use rights::AccountName;
-pub(crate) use users::{look, settings_of};
+pub(crate) use own::gives_everywhere;
+pub(crate) use pattern::is_like;
+pub(crate) use read::{look, settings_of};
+pub(crate) use text::AccountName;
 
 #[async_trait]
 impl Alternates for Mysql {
@@ -55,10 +57,7 @@ impl Alternates for Mysql {
         turn: &Turn,
     ) -> Result<Accounts, Error> {
         let mut session = self.admin_session(admin, turn).await?;
-        let found = match install::not_here(&session) {
-            Ok(()) => accounts::read(&mut session, usernames, secret, &admin.username, turn).await,
-            Err(error) => Err(error),
-        };
+        let found = accounts_in(&mut session, admin, usernames, secret, turn).await;
         session.close(turn).await;
         found
     }
@@ -86,9 +85,8 @@ impl Alternates for Mysql {
         partner: &str,
         turn: &Turn,
     ) -> Result<Vec<String>, Error> {
-        let usernames = [partner, pending.username.as_str()];
         let mut session = self.admin_session(admin, turn).await?;
-        let differences = compare::differences(&mut session, usernames, turn).await;
+        let differences = self.differences_in(&mut session, pending, partner, turn).await;
         session.close(turn).await;
         differences
     }
@@ -118,5 +116,51 @@ impl Alternates for Mysql {
     }
 }
 
-#[cfg(test)]
-mod try_out;
+impl Mysql {
+    async fn differences_in(
+        &self,
+        admin: &mut Session,
+        pending: &Login,
+        partner: &str,
+        turn: &Turn,
+    ) -> Result<Vec<String>, Error> {
+        let user = pending.username.as_str();
+        if admin.server.flavour == Flavour::Mariadb {
+            return copy::compare::differences(admin, [partner, user], turn).await;
+        }
+        // Asked in both turns, so that one makes as many calls as the other: a sweep counts them.
+        let is_first = role::is_first(admin, [user, partner], turn).await?;
+        let mut session = match self.log_in(pending, turn).await? {
+            Attempt::Accepted(session) => session,
+            Attempt::Refused(why) => {
+                let what = format!("user {user:?} does not log in any more; retry");
+                return Err(Error::new(ErrorKind::Conflict, what).caused_by(why));
+            }
+        };
+        let what = "the session's settings";
+        session.run(what, sql::READING, turn).await.map_err(|failure| failure.of(what))?;
+        let difference = role::difference(&mut session, partner, turn).await;
+        session.close(turn).await;
+        Ok(difference?.into_iter().filter(|_| !is_first).collect())
+    }
+}
+
+async fn accounts_in(
+    session: &mut Session,
+    admin: &Login,
+    usernames: &[&str],
+    secret: &str,
+    turn: &Turn,
+) -> Result<Accounts, Error> {
+    install::not_here(session)?;
+    let found = accounts::read(session, usernames, secret, &admin.username, turn).await?;
+    if session.server.flavour == Flavour::Mysql {
+        // Before anything is stored.
+        let own = own::Own::read(session, turn).await?;
+        let lacks = role::lacks(session, &own, usernames, turn).await?;
+        if !lacks.is_empty() {
+            return Err(own::lacking(&lacks));
+        }
+    }
+    Ok(found)
+}

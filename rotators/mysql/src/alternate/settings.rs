@@ -7,8 +7,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::alternate::text::text;
-use crate::alternate::tokens::LONGEST_NAME;
+use crate::alternate::text::{LONGEST_NAME, text};
 use crate::server::Flavour;
 
 /// An account's settings.

@@ -1,20 +1,18 @@
-//! Names and rights as they stand in statements, which they cannot break out of.
+//! Names as they stand in statements, which they cannot break out of, and statements as a person is
+//! shown them.
 //!
 //! Holds only in a session that was begun by [`limits`](crate::sql::limits), whose `sql_mode` takes
 //! a backslash for itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+/// The most characters that a name has. None is longer than a host pattern, and a schema's, with a
+/// backslash before each of its characters, is shorter.
+pub(crate) const LONGEST_NAME: usize = 255;
 
-use crate::alternate::rights::{AccountName, GRANT_OPTION, Object};
-
-/// A string.
-pub(crate) fn text(string: &str) -> String {
-    format!("'{}'", string.replace('\'', "''"))
-}
-
-/// The name of a schema, table, column or routine.
-fn name(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
+/// An account or a role. MariaDB's roles have no host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct AccountName {
+    pub(crate) user: String,
+    pub(crate) host: Option<String>,
 }
 
 impl AccountName {
@@ -29,85 +27,56 @@ impl AccountName {
             None => text(&self.user),
         }
     }
+}
 
-    /// As it stands in the information schema, where nothing is escaped.
-    pub(crate) fn grantee(&self) -> String {
-        format!("'{}'@'{}'", self.user, self.host.as_deref().unwrap_or_default())
+/// A string.
+pub(crate) fn text(string: &str) -> String {
+    format!("'{}'", string.replace('\'', "''"))
+}
+
+/// The name of a schema, table, column, routine or role.
+pub(crate) fn name(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+/// A list of strings, as it stands behind IN.
+pub(crate) fn texts(strings: &[&str]) -> String {
+    strings.iter().map(|one| text(one)).collect::<Vec<_>>().join(", ")
+}
+
+/// A text as comments of a plan, each of its lines by itself. Names are anybody's who may make a user
+/// or a schema, and the servers' clients read lines. Source: MySQL 9.7 reference manual, section
+/// 11.7, "Comments".
+pub(crate) fn comment(text: &str) -> Vec<String> {
+    let harmless = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let line = |line: &str| format!("-- {}", line.chars().map(harmless).collect::<String>());
+    text.split(['\n', '\r']).map(line).collect()
+}
+
+/// A statement of a plan; in comments if it does not fit into a line.
+pub(crate) fn statement_lines(statement: &str) -> Vec<String> {
+    match statement.chars().any(char::is_control) {
+        false => vec![format!("{statement};")],
+        true => comment(&format!("{statement};")),
     }
-}
-
-impl Object {
-    /// As it stands in a statement.
-    pub(crate) fn sql(&self) -> String {
-        match self {
-            Self::Server => "*.*".to_owned(),
-            Self::Schema(schema) => format!("{}.*", name(schema)),
-            Self::Table(schema, table) => format!("{}.{}", name(schema), name(table)),
-            Self::Routine(kind, schema, routine) => {
-                format!("{kind} {}.{}", name(schema), name(routine))
-            }
-        }
-    }
-}
-
-/// Privileges of one object, each with its columns.
-pub(crate) type Privileges = BTreeMap<String, BTreeSet<Option<String>>>;
-
-/// `` SELECT, SELECT (`a`, `b`), UPDATE (`a`) ``
-pub(crate) fn listed(privileges: &Privileges) -> String {
-    let one = |(privilege, columns): (&String, &BTreeSet<Option<String>>)| {
-        let named: Vec<_> = columns.iter().flatten().map(|column| name(column)).collect();
-        let whole = columns.contains(&None).then(|| privilege.clone());
-        let some = (!named.is_empty()).then(|| format!("{privilege} ({})", named.join(", ")));
-        [whole, some].into_iter().flatten().collect::<Vec<_>>().join(", ")
-    };
-    privileges.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-/// The statement that gives `grantee` these privileges. The right to pass them on stands at its end
-/// and not among them.
-pub(crate) fn grant(privileges: &Privileges, on: &Object, grantee: &str) -> String {
-    let mut given = privileges.clone();
-    let option = if given.remove(GRANT_OPTION).is_some() { " WITH GRANT OPTION" } else { "" };
-    let given = if given.is_empty() { "USAGE".to_owned() } else { listed(&given) };
-    format!("GRANT {given} ON {} TO {grantee}{option}", on.sql())
-}
-
-/// The statement that takes them away.
-pub(crate) fn revoke(privileges: &Privileges, on: &Object, grantee: &str) -> String {
-    format!("REVOKE {} ON {} FROM {grantee}", listed(privileges), on.sql())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use expect_test::expect;
 
     #[test]
-    fn statements_are_put_together_as_they_should_be() {
-        let account = AccountName::new("o'x", "10.%").sql();
-        let role = AccountName { user: "r`1".into(), host: None }.sql();
-        let (table, columns) =
-            (Object::Table("a`b".into(), "t TO u".into()), ["a", "b`"].map(String::from));
-        let both = BTreeSet::from([None, Some(columns[0].clone()), Some(columns[1].clone())]);
-        let mut privileges = Privileges::from([("SELECT".to_owned(), both)]);
-        privileges.insert(GRANT_OPTION.to_owned(), BTreeSet::from([None]));
-        let option = Privileges::from([(GRANT_OPTION.to_owned(), BTreeSet::from([None]))]);
-        let routine = Object::Routine("PROCEDURE".into(), "x".into(), "p".into());
-        let lines = [
-            grant(&privileges, &table, &account),
-            revoke(&privileges, &table, &account),
-            grant(&option, &Object::Server, &role),
-            revoke(&option, &Object::Schema("x\\_y".into()), &role),
-            grant(&option, &routine, &role),
-        ];
-        expect![[r#"
-            GRANT SELECT, SELECT (`a`, `b```) ON `a``b`.`t TO u` TO 'o''x'@'10.%' WITH GRANT OPTION
-            REVOKE GRANT OPTION, SELECT, SELECT (`a`, `b```) ON `a``b`.`t TO u` FROM 'o''x'@'10.%'
-            GRANT USAGE ON *.* TO 'r`1' WITH GRANT OPTION
-            REVOKE GRANT OPTION ON `x\_y`.* FROM 'r`1'
-            GRANT USAGE ON PROCEDURE `x`.`p` TO 'r`1' WITH GRANT OPTION
-        "#]]
-        .assert_eq(&format!("{}\n", lines.join("\n")));
+    fn nothing_that_is_shown_becomes_a_line_of_its_own() {
+        assert_eq!(statement_lines("DROP USER 'a'"), ["DROP USER 'a';"]);
+        assert_eq!(statement_lines("DROP USER 'a\nb'"), ["-- DROP USER 'a", "-- b';"]);
+        assert_eq!(comment("a\r\\! b\u{8}"), ["-- a", "-- \\! b\u{fffd}"]);
+    }
+
+    #[test]
+    fn names_stay_in_their_quotes() {
+        assert_eq!(AccountName::new("o'x", "10.%").sql(), "'o''x'@'10.%'");
+        assert_eq!(AccountName { user: "r`1".into(), host: None }.sql(), "'r`1'");
+        assert_eq!(name("a`b"), "`a``b`");
+        assert_eq!(texts(&["a", "b'"]), "'a', 'b'''");
     }
 }

@@ -14,9 +14,14 @@ type Ground = GroundOf<Server>;
 pub fn all(ground: &Arc<Ground>) -> Vec<Playing> {
     let mut all = secret::all(ground);
     all.extend(arranged(ground, &RESET));
-    all.extend(arranged(ground, &RIGHTS));
+    let (rights, equal) = match ground.server.is_mysql() {
+        true => (&OF_ROLES[..], &ACTING[..]),
+        false => (&OF_COPIES[..], &COPIED[..]),
+    };
+    all.extend(arranged(ground, rights));
     all.extend(arranged(ground, &WHOSE));
     all.extend(arranged(ground, &EQUAL));
+    all.extend(arranged(ground, equal));
     all.extend(play!(ground; sessions_that_are_open, sessions_that_the_admin_does_not_see,
         a_pending_value_of_another_strategy));
     all
@@ -91,7 +96,39 @@ const RESET: [Arranged; 9] = [
     },
 ];
 
-const RIGHTS: [Arranged; 3] = [
+/// An admin of two users that may not see the server's.
+const BLIND: Arranged = Arranged {
+    name: "an admin of two users that may not see the server's users",
+    strategy: ALTERNATING,
+    step: Step::Create,
+    begin: &["REVOKE SELECT ON mysql.* FROM '{admin}'@'127.%'"],
+    end: &["GRANT SELECT ON mysql.* TO '{admin}'@'127.%'"],
+    ..ARRANGED
+};
+
+/// Where an admin lets one user be the other's role.
+const OF_ROLES: [Arranged; 3] = [
+    Arranged {
+        name: "an admin of two users that may not make users",
+        strategy: ALTERNATING,
+        step: Step::Create,
+        begin: &["REVOKE CREATE USER ON *.* FROM '{admin}'@'127.%'"],
+        end: &["GRANT CREATE USER ON *.* TO '{admin}'@'127.%'"],
+        ..ARRANGED
+    },
+    BLIND,
+    Arranged {
+        name: "an admin that may not let a user act as another",
+        strategy: ALTERNATING,
+        step: Step::Create,
+        begin: &["REVOKE ROLE_ADMIN ON *.* FROM '{admin}'@'127.%'"],
+        end: &["GRANT ROLE_ADMIN ON *.* TO '{admin}'@'127.%'"],
+        ..ARRANGED
+    },
+];
+
+/// Where it copies rights.
+const OF_COPIES: [Arranged; 3] = [
     Arranged {
         name: "an admin of two users that may not make users",
         strategy: ALTERNATING,
@@ -99,14 +136,7 @@ const RIGHTS: [Arranged; 3] = [
         end: &["GRANT CREATE USER ON *.* TO '{admin}'@'127.%'"],
         ..ARRANGED
     },
-    Arranged {
-        name: "an admin of two users that may not see the server's users",
-        strategy: ALTERNATING,
-        step: Step::Create,
-        begin: &["REVOKE SELECT ON mysql.* FROM '{admin}'@'127.%'"],
-        end: &["GRANT SELECT ON mysql.* TO '{admin}'@'127.%'"],
-        ..ARRANGED
-    },
+    BLIND,
     Arranged {
         name: "an admin that may not give a right",
         strategy: ALTERNATING,
@@ -173,7 +203,7 @@ const WHOSE: [Arranged; 7] = [
     },
 ];
 
-const EQUAL: [Arranged; 3] = [
+const EQUAL: [Arranged; 2] = [
     Arranged {
         name: "two users of which neither logs in",
         step: Step::Set,
@@ -190,11 +220,38 @@ const EQUAL: [Arranged; 3] = [
         end: &["DROP USER '{clone}'@'10.%'"],
         ..PAIR
     },
+];
+
+const COPIED: [Arranged; 1] = [Arranged {
+    name: "users that somebody made unequal after setSecret",
+    step: Step::Test,
+    kind: ErrorKind::Conflict,
+    begin: &["ALTER USER '{user}'@'127.%' WITH MAX_QUERIES_PER_HOUR 9000"],
+    ..PAIR
+}];
+
+const ACTING: [Arranged; 3] = [
     Arranged {
-        name: "users that somebody made unequal after setSecret",
+        name: "a second user that stopped to act as the first after setSecret",
         step: Step::Test,
         kind: ErrorKind::Conflict,
-        begin: &["ALTER USER '{user}'@'127.%' WITH MAX_QUERIES_PER_HOUR 9000"],
+        begin: &["ALTER USER '{clone}'@'127.%' DEFAULT ROLE NONE"],
+        ..PAIR
+    },
+    Arranged {
+        name: "a second user with rights beside the first's",
+        variables: &[("ADOPT_USERS", "{clone}")],
+        step: Step::Set,
+        begin: &["CREATE USER '{clone}'@'127.%' IDENTIFIED BY 'canary-of-the-second-1!'; \
+             GRANT SELECT ON app.* TO '{clone}'@'127.%'"],
+        then: Some((ALTERNATING, &[("ADOPT_USERS", "{clone}"), ("DROP_EXTRA_RIGHTS", "{clone}")])),
+        ..PAIR
+    },
+    Arranged {
+        name: "a second user that only claims to be the secret's",
+        begin: &["CREATE USER '{clone}'@'127.%' IDENTIFIED BY 'canary-of-a-stranger-1!' \
+             ATTRIBUTE '{\"fourstep\": {mark}}'"],
+        then: Some((ALTERNATING, &[("ADOPT_USERS", "{clone}")])),
         ..PAIR
     },
 ];

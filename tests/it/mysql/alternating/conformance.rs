@@ -19,8 +19,10 @@ struct Administered {
 impl Administered {
     async fn account(&self, user: User) -> Box<dyn Remote> {
         let admin = self.server.user("admin").await;
+        let roles = if self.server.is_mysql() { ", ROLE_ADMIN" } else { "" };
         let sql = format!(
-            "GRANT CREATE USER ON *.* TO '{0}'@'127.%'; GRANT SELECT ON mysql.* TO '{0}'@'127.%'",
+            "GRANT CREATE USER{roles} ON *.* TO '{0}'@'127.%'; \
+             GRANT SELECT ON mysql.* TO '{0}'@'127.%'",
             admin.name
         );
         self.server.arrange(&sql).await;

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::Shop;
-use crate::support::mysql::{Server, engines};
+use crate::support::mysql::{Server, counting, engines};
 use crate::support::program::{SecretFile, binary, fourstep, secret_file};
 
 /// Rights of several kinds, and no more than makes a dozen statements.
@@ -79,6 +79,7 @@ impl Replay {
 }
 
 async fn survives_kills(server: &Server, creates: bool) {
+    let _counting = counting().await;
     let shop = Shop::bare(server, "app", &[]).await;
     shop.arrange(RIGHTS).await;
     let replay = Replay::of(&shop);
@@ -100,11 +101,19 @@ async fn survives_kills(server: &Server, creates: bool) {
     };
     let turns = points.iter().filter(turns).count();
     eprintln!("{}, creating: {creates}: {} points, {turns} turns", server.engine, points.len());
-    // Two for each statement, and a dozen statements make a user with these rights.
-    assert!(points.len() > 80 && turns > if creates { 70 } else { 40 }, "{text}");
+    // Two for each statement, and on MariaDB a dozen statements make a user with these rights.
+    let least = match (server.is_mysql(), creates) {
+        (true, _) => 20,
+        (false, false) => 40,
+        (false, true) => 70,
+    };
+    assert!(points.len() > 60 && turns > least, "{text}");
     let end = replay.current();
     assert!(shop.logs_in(&end).await);
-    shop.assert_alike().await;
+    // On MySQL who drops the first drops what both may do, and the other becomes the first.
+    if !(creates && server.is_mysql()) {
+        shop.assert_alike().await;
+    }
     assert!(!text.contains(end["password"].as_str().unwrap()) && !text.contains("canary"));
 }
 

@@ -2,11 +2,14 @@
 //! docs/mysql-alternating.md says it needs, and no more.
 
 mod by_admin;
+mod carry;
 mod conformance;
+mod forgery;
 mod kills;
 mod ownership;
 mod questions;
 mod rights;
+mod roles;
 mod rotations;
 
 use std::collections::BTreeSet;
@@ -44,15 +47,21 @@ const RIGHTS: &str = "
     GRANT $reader TO $app; GRANT $boss TO $app WITH ADMIN OPTION;
     GRANT SELECT ON $schema.* TO $far;";
 
-/// What docs/mysql-alternating.md says that an admin needs, for these rights.
+/// What docs/mysql-alternating.md says that an admin needs on MySQL, whatever the rights.
 const ADMIN: &str = "
+    GRANT CREATE USER, PROCESS, ROLE_ADMIN ON *.* TO $admin;
+    GRANT SELECT ON mysql.* TO $admin;";
+
+/// The same on MariaDB, for these rights.
+const COPIER: &str = "
     GRANT CREATE USER ON *.* TO $admin;
     GRANT SELECT ON mysql.* TO $admin;
     GRANT ALL PRIVILEGES ON $schema.* TO $admin WITH GRANT OPTION;
     GRANT ALL PRIVILEGES ON $archive.* TO $admin WITH GRANT OPTION;
     GRANT PROCESS ON *.* TO $admin WITH GRANT OPTION;
     GRANT PROXY ON $other TO $admin WITH GRANT OPTION;
-    GRANT $reader TO $admin WITH ADMIN OPTION; GRANT $boss TO $admin WITH ADMIN OPTION;";
+    GRANT $reader TO $admin WITH ADMIN OPTION; GRANT $boss TO $admin WITH ADMIN OPTION;
+    GRANT UPDATE ON mysql.* TO $admin;";
 
 impl Shop {
     /// A shop whose user has rights of every kind.
@@ -98,11 +107,7 @@ impl Shop {
              CREATE USER $other IDENTIFIED BY 'other-one-1!'; CREATE ROLE $reader, $boss;",
         )
         .await;
-        shop.arrange(ADMIN).await;
-        if !server.is_mysql() {
-            // For the default role.
-            shop.arrange("GRANT UPDATE ON mysql.* TO $admin;").await;
-        }
+        shop.arrange(if server.is_mysql() { ADMIN } else { COPIER }).await;
         shop
     }
 
@@ -186,46 +191,91 @@ impl Shop {
     }
 
     /// What an account, as it stands in SQL, may do and is set to: all that the server shows of it
-    /// but its name, its password and its mark.
+    /// but its name, its password and its mark; on MySQL what belongs to its login.
     pub async fn shown(&self, account: &str) -> BTreeSet<String> {
         let account = self.fill(account);
-        let quoted = account.replace('\'', "`");
-        let sql = format!("SHOW GRANTS FOR {account}; SHOW CREATE USER {account};");
-        let shown = match self.server.is_mysql() {
+        let sql = match self.server.is_mysql() {
             true => {
                 let (user, host) = account.split_once('@').unwrap();
-                self.server
-                    .arrange(&format!(
-                        "SET SESSION print_identified_with_as_hex = ON; {sql}
-                         SELECT JSON_REMOVE(COALESCE(ATTRIBUTE, '{{}}'), '$.fourstep')
-                         FROM information_schema.USER_ATTRIBUTES
-                         WHERE USER = {user} AND HOST = {host}"
-                    ))
-                    .await
+                format!(
+                    "SET SESSION print_identified_with_as_hex = ON; SHOW CREATE USER {account};
+                     SELECT JSON_REMOVE(COALESCE(ATTRIBUTE, '{{}}'), '$.fourstep')
+                     FROM information_schema.USER_ATTRIBUTES WHERE USER = {user} AND HOST = {host}"
+                )
             }
-            false => self.server.arrange(&sql).await,
+            false => format!("SHOW GRANTS FOR {account}; SHOW CREATE USER {account};"),
         };
-        let line = |line: &str| {
-            // The client's own escapes.
-            let line = line.replace("\\\\", "\\").replace(&quoted, "IT");
+        let is_mysql = self.server.is_mysql();
+        let line = |line: String| {
             let line = line.split(" ATTRIBUTE '").next().unwrap_or_default();
-            match line.split_once(" AS 0x").or(line.split_once(" PASSWORD '")) {
+            // A default role stands behind the password, on MySQL.
+            let (begin, end) = if is_mysql { (" AS ", " REQUIRE ") } else { (" PASSWORD '", "'") };
+            match line.split_once(begin) {
                 Some((before, after)) => {
-                    let end = after.find([' ', '\'']).map_or(after.len(), |end| end + 1);
+                    let end = after.find(end).map_or(after.len(), |end| end + 1);
                     format!("{before} {}", &after[end..])
                 }
                 None => line.to_owned(),
             }
         };
-        shown.lines().map(line).collect()
+        self.told(&account, &sql).await.into_iter().map(line).collect()
+    }
+
+    /// The lines that the server says, in which the account is called IT.
+    async fn told(&self, account: &str, sql: &str) -> Vec<String> {
+        let quoted = self.fill(account).replace('\'', "`");
+        let said = self.arrange(sql).await;
+        // The client's own escapes.
+        let line = |line: &str| line.replace("\\\\", "\\").replace(&quoted, "IT");
+        said.lines().map(line).collect()
     }
 
     /// Fails unless the two users are alike, on every host.
     pub async fn assert_alike(&self) {
-        for [app, clone] in [["$app", "$clone"], ["$far", "$clonefar"]] {
-            let (app, clone) = (self.shown(app).await, self.shown(clone).await);
-            let differences: Vec<_> = app.symmetric_difference(&clone).collect();
-            assert!(differences.is_empty(), "{differences:#?}");
+        self.assert_alike_at_one_host().await;
+        self.assert_alike_as("$far", "$clonefar").await;
+    }
+
+    /// The same where they have one account each.
+    pub async fn assert_alike_at_one_host(&self) {
+        self.assert_alike_as("$app", "$clone").await;
+    }
+
+    async fn assert_alike_as(&self, app: &str, clone: &str) {
+        let (one, other) = (self.shown(app).await, self.shown(clone).await);
+        let differences: Vec<_> = one.symmetric_difference(&other).collect();
+        assert!(differences.is_empty(), "{differences:#?}");
+        if self.server.is_mysql() {
+            self.assert_acts(app, clone).await;
         }
+    }
+
+    /// Fails unless the second account has the first as its only role, from login on, and nothing
+    /// beside; and so may do what the first may.
+    async fn assert_acts(&self, app: &str, clone: &str) {
+        let role = self.fill(app).replace('\'', "`");
+        let only = ["GRANT USAGE ON *.* TO IT".to_owned(), format!("GRANT {role} TO IT")];
+        let held = self.told(clone, &format!("SHOW GRANTS FOR {clone};")).await;
+        let held = held.into_iter().filter(|line| !line.starts_with("GRANT PROXY "));
+        assert_eq!(held.collect::<Vec<_>>(), only);
+        let made = self.told(clone, &format!("SHOW CREATE USER {clone};")).await;
+        assert!(made[0].contains(&format!(" DEFAULT ROLE {role} ")), "{made:?}");
+        let can = |lines: Vec<String>| {
+            let telling = |line: &String| {
+                line.contains(" ON ")
+                    && !line.contains(" PROXY ")
+                    && !line.contains(" USAGE ON *.*")
+            };
+            lines.into_iter().filter(telling).collect::<BTreeSet<_>>()
+        };
+        let roles = self.told(app, &format!("SHOW GRANTS FOR {app};")).await;
+        let roles = roles.iter().filter(|line| line.starts_with("GRANT `"));
+        let roles = roles.map(|line| line["GRANT ".len()..].split_once(" TO ").unwrap().0);
+        let roles: Vec<_> = roles.map(str::to_owned).collect();
+        let using =
+            if roles.is_empty() { String::new() } else { format!("USING {}", roles.join(",")) };
+        let own = self.told(app, &format!("SHOW GRANTS FOR {app} {using};")).await;
+        let taken = self.told(clone, &format!("SHOW GRANTS FOR {clone} USING {app};")).await;
+        assert_eq!(can(own), can(taken));
     }
 }

@@ -7,7 +7,7 @@ use fourstep::{ErrorKind, Step};
 use serde_json::json;
 
 use super::Shop;
-use crate::support::mysql::{mysql, servers};
+use crate::support::mysql::servers;
 
 #[tokio::test]
 async fn beyond_01_a_user_that_was_left_half_made_is_finished_and_never_promoted_before() {
@@ -20,10 +20,15 @@ async fn beyond_01_a_user_that_was_left_half_made_is_finished_and_never_promoted
         let token = shop.stage.play(&[Step::Create, Step::Set]).await;
         // As if the run had died on its way: some rights, not all; and as the template leaves it,
         // let in all the same.
-        shop.arrange("REVOKE ALL PRIVILEGES, GRANT OPTION FROM $clone;").await;
+        let taken = match server.is_mysql() {
+            true => "ALTER USER $clone DEFAULT ROLE NONE;",
+            false => "REVOKE ALL PRIVILEGES, GRANT OPTION FROM $clone;",
+        };
+        shop.arrange(taken).await;
         let error = shop.stage.step(Step::Test, &token).await;
         assert_eq!(error.result.as_ref().unwrap_err().kind(), ErrorKind::Conflict);
-        assert!(error.error().contains("GRANT "), "{}", error.error());
+        let missing = if server.is_mysql() { "DEFAULT ROLE" } else { "GRANT " };
+        assert!(error.error().contains(missing), "{}", error.error());
         shop.arrange("ALTER USER $clone ACCOUNT LOCK; DROP USER $clonefar;").await;
         for step in Step::ALL {
             shop.stage.step(step, &token).await.why();
@@ -42,8 +47,10 @@ async fn beyond_03_the_owner_s_question_is_asked_as_the_user_that_is_next() {
         let error = shop.stage.step(Step::Test, &token).await.error();
         assert!(error.contains("PROBE_QUERY as user") && error.contains("1142"), "{error}");
         shop.arrange("CREATE TABLE IF NOT EXISTS app.probed (id int);").await;
-        shop.arrange("GRANT SELECT ON app.probed TO $app; GRANT SELECT ON app.probed TO $clone;")
-            .await;
+        shop.arrange("GRANT SELECT ON app.probed TO $app;").await;
+        if !server.is_mysql() {
+            shop.arrange("GRANT SELECT ON app.probed TO $clone;").await;
+        }
         shop.stage.step(Step::Test, &token).await.why();
     }
 }
@@ -78,10 +85,22 @@ async fn an_account_without_a_counterpart_is_named_and_left_alone() {
     for server in servers() {
         let shop = Shop::bare(&server, "app", &[]).await;
         shop.rotate().await;
-        shop.arrange("CREATE USER $far IDENTIFIED BY 'far-away-1!';").await;
-        let error = shop.refusal().await;
-        assert!(error.contains("has no counterpart") && error.contains("10.%"), "{error}");
-        shop.arrange("DROP USER $far;").await;
+        if server.is_mysql() {
+            // What the first has, the second gets; and the other way round it may be anybody's.
+            shop.arrange("CREATE USER $far IDENTIFIED BY 'far-away-1!';").await;
+            shop.rotate().await;
+            shop.rotate().await;
+            shop.assert_alike().await;
+            shop.arrange("DROP USER $far;").await;
+            let error = shop.refusal().await;
+            assert!(error.contains("has no counterpart") && error.contains("10.%"), "{error}");
+            shop.arrange("DROP USER $clonefar;").await;
+        } else {
+            shop.arrange("CREATE USER $far IDENTIFIED BY 'far-away-1!';").await;
+            let error = shop.refusal().await;
+            assert!(error.contains("has no counterpart") && error.contains("10.%"), "{error}");
+            shop.arrange("DROP USER $far;").await;
+        }
         shop.rotate().await;
     }
 }
@@ -95,7 +114,7 @@ async fn rights_on_what_was_dropped_are_nobody_s_and_stop_nothing() {
         let set = shop.stage.step(Step::Set, &token).await;
         set.why();
         let warned = set.tally.warnings.iter().any(|one| one.contains("audit"));
-        assert!(warned, "{:?}", set.tally.warnings);
+        assert_eq!(warned, !server.is_mysql(), "{:?}", set.tally.warnings);
         shop.stage.step(Step::Test, &token).await.why();
         shop.stage.step(Step::Finish, &token).await.why();
     }
@@ -114,37 +133,6 @@ async fn rule_12_no_password_reaches_the_server_s_logs() {
         assert!(logs.contains(&shop.clone_name()), "the log holds the statements");
         assert!(seen.iter().all(|password| !logs.contains(password)));
     }
-}
-
-#[tokio::test]
-async fn beyond_18_dynamic_privileges_and_partial_revokes_are_carried_over() {
-    let Some(server) = mysql() else { return };
-    let shop = Shop::bare(&server, "app", &[]).await;
-    shop.arrange(
-        "CREATE USER $far IDENTIFIED BY 'far-away-1!';
-         GRANT SELECT, INSERT, RELOAD ON *.* TO $admin WITH GRANT OPTION;
-         GRANT BACKUP_ADMIN, CLONE_ADMIN, CONNECTION_ADMIN ON *.* TO $admin WITH GRANT OPTION;
-         GRANT SELECT, INSERT, RELOAD ON *.* TO $app;
-         GRANT BACKUP_ADMIN, CLONE_ADMIN ON *.* TO $app WITH GRANT OPTION;
-         SET GLOBAL partial_revokes = ON;
-         REVOKE INSERT ON mysql.* FROM $app; REVOKE SELECT, INSERT ON $old.* FROM $app;",
-    )
-    .await;
-    shop.rotate().await;
-    shop.assert_alike().await;
-    shop.arrange(
-        "GRANT INSERT ON mysql.* TO $clone; REVOKE RELOAD ON *.* FROM $clone;
-         REVOKE CLONE_ADMIN ON *.* FROM $clone; REVOKE BACKUP_ADMIN ON *.* FROM $clone;
-         GRANT BACKUP_ADMIN, CONNECTION_ADMIN ON *.* TO $clone;
-         REVOKE SELECT ON *.* FROM $clone; REVOKE INSERT ON sys.* FROM $clone;",
-    )
-    .await;
-    shop.rotate().await;
-    shop.assert_alike().await;
-    let shown = shop.shown("$app").await;
-    assert!(shown.iter().any(|line| line.starts_with("REVOKE INSERT ON `sys`")), "{shown:#?}");
-    // The setting can be undone only when nobody has any.
-    shop.arrange("DROP USER $app, $clone; SET GLOBAL partial_revokes = OFF;").await;
 }
 
 #[tokio::test]

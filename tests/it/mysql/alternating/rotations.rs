@@ -76,12 +76,17 @@ async fn parity_35_41_beyond_18_four_rotations_keep_every_right_and_a_slow_clien
             assert_eq!(current["username"], json!(expected), "round {round}");
             assert!(shop.logs_in(&current).await && shop.logs_in(&before).await, "round {round}");
             assert_eq!(shop.stage.document(AWSPREVIOUS), before);
-            shop.assert_alike().await;
-            // What is changed for the user in use, the other one gets.
-            let used = if round % 2 == 0 { "$clone" } else { "$app" };
+            // What belongs to a login follows when the second's turn comes, on MySQL.
+            match round % 2 == 0 || !server.is_mysql() {
+                true => shop.assert_alike().await,
+                false => shop.assert_acts("$app", "$clone").await,
+            }
+            // What is changed for the user in use, the other one gets; on MySQL, for the first.
+            let used = if round % 2 == 0 && !server.is_mysql() { "$clone" } else { "$app" };
             let [both, mysql, mariadb] = changes;
             let own = if server.is_mysql() { mysql } else { mariadb };
             shop.arrange(&format!("{both}{own}").replace("$used", used)).await;
+            server.reload().await;
             before = current;
         }
         client.stop.store(true, Ordering::SeqCst);
@@ -132,10 +137,10 @@ const CHANGES: [[&str; 3]; 5] = [
         "",
     ],
     [
+        "",
+        "REVOKE SELECT, INSERT, DELETE, GRANT OPTION ON $schema.* FROM $used; REVOKE $boss FROM $used;",
         "REVOKE ALL PRIVILEGES, GRANT OPTION FROM $used; GRANT SELECT ON $orders TO $used;
          GRANT EXECUTE ON FUNCTION $schema.tax TO $used;",
-        "",
-        "",
     ],
     ["", "", ""],
 ];

@@ -1,20 +1,21 @@
-//! A user's accounts as an admin sees them: one for each host pattern, with rights and settings.
+//! A user's accounts as MariaDB shows them to an admin: one for each host pattern, with rights and
+//! settings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fourstep::{Error, ErrorKind, Turn};
+use fourstep::{Error, Turn};
 
-use crate::alternate::rights::{self, ALL, AccountName, Object, Right, Rights};
-use crate::alternate::settings::{self, Settings};
-use crate::alternate::text::text;
-use crate::server::Flavour;
-use crate::session::{Failure, Session};
+use crate::alternate::copy::rights::{self, ALL, Object, Right, Rights};
+use crate::alternate::read::{look, not_understood, settings_of, table};
+use crate::alternate::settings::Settings;
+use crate::alternate::text::{AccountName, text};
+use crate::session::Session;
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Account {
     pub(crate) rights: Rights,
-    /// MariaDB keeps one that was revoked, to no effect.
+    /// One that was revoked is kept, to no effect.
     pub(crate) default_roles: BTreeSet<AccountName>,
     pub(crate) settings: Settings,
 }
@@ -30,23 +31,32 @@ pub(crate) async fn read(session: &mut Session, user: &str, turn: &Turn) -> Resu
     let mut accounts = User::new();
     for (host, settings) in settings_of(session, user, turn).await? {
         let name = AccountName::new(user, &host);
-        let rights = rights_of(session, &name, turn).await?;
+        let mut rights = rights_of(session, &name, turn).await?;
+        // Of these the tables may say otherwise, and are what counts at the next start.
+        rights.retain(|right| !matches!(right, Right::Proxy { .. }));
+        rights.extend(proxies(session, &name, turn).await?);
         let default_roles = default_roles(session, &name, turn).await?;
         accounts.insert(host, Account { rights, default_roles, settings });
     }
     Ok(accounts)
 }
 
-/// The settings of a user's accounts, by their host patterns.
-pub(crate) async fn settings_of(
-    session: &mut Session,
-    user: &str,
-    turn: &Turn,
-) -> Result<BTreeMap<String, Settings>, Error> {
-    let flavour = session.server.flavour;
-    let rows = look(session, &settings::query(flavour, user), turn).await?;
-    let read = |row| settings::read(flavour, row).ok_or_else(not_understood);
-    rows.into_iter().map(read).collect()
+/// As which others an account may act.
+async fn proxies(session: &mut Session, name: &AccountName, turn: &Turn) -> Result<Rights, Error> {
+    let (user, host) = (text(&name.user), text(name.host.as_deref().unwrap_or_default()));
+    let query = format!(
+        "SELECT Proxied_user, Proxied_host, With_grant FROM mysql.proxies_priv \
+         WHERE User = {user} AND Host = {host}"
+    );
+    let mut rights = Rights::new();
+    for [user, host, option] in table(session, &query, turn).await? {
+        let of = AccountName { user, host: Some(host) };
+        rights.insert(Right::Proxy { of: of.clone(), option: false });
+        if option == "1" {
+            rights.insert(Right::Proxy { of, option: true });
+        }
+    }
+    Ok(rights)
 }
 
 /// What an account or a role may do, without what it has through roles.
@@ -84,11 +94,6 @@ fn written_out(rights: Rights, rows: Vec<[Option<String>; 3]>) -> Option<Rights>
         }
     }
     Some(written_out)
-}
-
-/// The session's own rights, with those of the roles that are in force.
-pub(crate) async fn own_rights(session: &mut Session, turn: &Turn) -> Result<Rights, Error> {
-    shown(session, "SHOW GRANTS", turn).await
 }
 
 async fn shown(session: &mut Session, statement: &str, turn: &Turn) -> Result<Rights, Error> {
@@ -134,21 +139,15 @@ async fn default_roles(
     turn: &Turn,
 ) -> Result<BTreeSet<AccountName>, Error> {
     let (user, host) = (text(&name.user), text(name.host.as_deref().unwrap_or_default()));
-    let query = match session.server.flavour {
-        Flavour::Mysql => format!(
-            "SELECT DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST FROM mysql.default_roles \
-             WHERE USER = {user} AND HOST = {host}"
-        ),
-        Flavour::Mariadb => format!(
-            "SELECT JSON_VALUE(Priv, '$.default_role'), NULL FROM mysql.global_priv \
-             WHERE User = {user} AND Host = {host} \
-             AND COALESCE(JSON_VALUE(Priv, '$.default_role'), '') <> ''"
-        ),
-    };
+    let query = format!(
+        "SELECT JSON_VALUE(Priv, '$.default_role') FROM mysql.global_priv \
+         WHERE User = {user} AND Host = {host} \
+         AND COALESCE(JSON_VALUE(Priv, '$.default_role'), '') <> ''"
+    );
     let mut roles = BTreeSet::new();
     for row in look(session, &query, turn).await? {
-        let [user, host] = row.try_into().map_err(|_| not_understood())?;
-        roles.insert(AccountName { user: user.ok_or_else(not_understood)?, host });
+        let [user] = row.try_into().map_err(|_| not_understood())?;
+        roles.insert(AccountName { user: user.ok_or_else(not_understood)?, host: None });
     }
     Ok(roles)
 }
@@ -176,30 +175,6 @@ pub(crate) async fn columns(
         found.entry((schema, table)).or_default().insert(column);
     }
     Ok(found)
-}
-
-/// A query that only shows something.
-pub(crate) async fn look(
-    session: &mut Session,
-    query: &str,
-    turn: &Turn,
-) -> Result<Vec<Vec<Option<String>>>, Error> {
-    let what = "a look at the server's users";
-    let answer = session.run(what, query, turn).await;
-    answer.map_err(|failure| match failure {
-        Failure::Refused(refusal) if matches!(refusal.number, 1044 | 1142 | 1143 | 1227) => {
-            let what = "the admin may not see what the server's users may do";
-            let own = AccountName::new(session.server.user(), session.server.host());
-            let way = format!("have this run: GRANT SELECT ON mysql.* TO {}", own.sql());
-            Error::new(ErrorKind::Forbidden, what).caused_by(way).caused_by(refusal.code())
-        }
-        failure => failure.of(what),
-    })
-}
-
-fn not_understood() -> Error {
-    let what = "what the server says of its users is not understood";
-    Error::new(ErrorKind::Unsupported, what).caused_by("report it, with the server's version")
 }
 
 #[cfg(test)]

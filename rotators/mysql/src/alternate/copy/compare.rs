@@ -2,11 +2,9 @@
 
 use fourstep::{Error, Turn};
 
-use crate::alternate::compose::{Users, attributes};
-use crate::alternate::plan::difference;
-use crate::alternate::rights::AccountName;
-use crate::alternate::text::text;
-use crate::server::Flavour;
+use crate::alternate::copy::compose::Users;
+use crate::alternate::copy::plan::difference;
+use crate::alternate::text::{AccountName, text};
 use crate::session::Session;
 
 /// The statements that would make the second user what the first one is: none if they are alike.
@@ -17,12 +15,11 @@ pub(crate) async fn differences(
 ) -> Result<Vec<String>, Error> {
     let mut users = Users::read(session, [user, other], turn).await?;
     users.drop_stale(session, turn).await?;
-    let flavour = session.server.flavour;
-    Ok(between(flavour, &users, other))
+    Ok(between(&users, other))
 }
 
 /// The same of users that were read.
-pub(crate) fn between(flavour: Flavour, users: &Users, other: &str) -> Vec<String> {
+pub(crate) fn between(users: &Users, other: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for (host, wanted) in &users.source {
         let name = AccountName::new(other, host);
@@ -30,9 +27,9 @@ pub(crate) fn between(flavour: Flavour, users: &Users, other: &str) -> Vec<Strin
             lines.push(format!("CREATE USER {}", name.sql()));
             continue;
         };
-        let difference = difference(flavour, wanted, found, &name);
-        let steps = attributes(&name, wanted, found, None).into_iter();
-        lines.extend(steps.chain(difference.give).chain(difference.take).map(|step| step.text));
+        let difference = difference(wanted, found, &name);
+        let steps = difference.give.into_iter().chain(difference.take);
+        lines.extend(steps.map(|step| step.text));
         if wanted.settings.locked != found.settings.locked {
             let lock = if wanted.settings.locked { "LOCK" } else { "UNLOCK" };
             lines.push(format!("ALTER USER {} ACCOUNT {lock}", name.sql()));
@@ -52,9 +49,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::alternate::rights::Rights;
+    use crate::alternate::copy::read::{Account, User};
+    use crate::alternate::copy::rights::Rights;
     use crate::alternate::settings::Settings;
-    use crate::alternate::users::{Account, User};
 
     #[test]
     fn a_plugin_s_name_stands_in_quotes() {
@@ -65,7 +62,7 @@ mod tests {
             User::from([("%".to_owned(), Account { rights, default_roles, settings })])
         };
         let users = Users { source: user("it's; DROP"), target: user("auth_pam") };
-        let lines = between(Flavour::Mysql, &users, "app");
+        let lines = between(&users, "app");
         assert_eq!(lines, ["ALTER USER 'app'@'%' IDENTIFIED WITH 'it''s; DROP'"]);
     }
 }

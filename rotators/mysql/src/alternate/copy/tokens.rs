@@ -2,9 +2,7 @@
 
 use std::collections::VecDeque;
 
-/// The most characters that a name has. None is longer than a host pattern, and a schema's, with a
-/// backslash before each of its characters, is shorter.
-pub(crate) const LONGEST_NAME: usize = 255;
+use crate::alternate::text::LONGEST_NAME;
 
 /// A piece of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]

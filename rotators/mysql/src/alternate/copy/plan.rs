@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::alternate::rights::{AccountName, GRANT_OPTION, Object, Right, Rights};
-use crate::alternate::text::{self, Privileges};
-use crate::alternate::users::Account;
-use crate::server::Flavour;
+use crate::alternate::copy::read::Account;
+use crate::alternate::copy::rights::{GRANT_OPTION, Object, Right, Rights};
+use crate::alternate::copy::text::{self, Privileges};
+use crate::alternate::text::AccountName;
 
 /// What an admin must be allowed for a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(crate) enum Need {
     Users,
     /// To pass on a right, or take it away, which takes as much.
     Pass(Right),
-    /// To write MariaDB's tables of users: that sets another user's default role.
+    /// To write the server's tables of users: that sets another user's default role.
     Tables,
 }
 
@@ -44,25 +44,23 @@ pub(crate) struct Difference {
 }
 
 /// How `target`, whose account is `name`, comes to what `source` is.
-pub(crate) fn difference(
-    flavour: Flavour,
-    source: &Account,
-    target: &Account,
-    name: &AccountName,
-) -> Difference {
+pub(crate) fn difference(source: &Account, target: &Account, name: &AccountName) -> Difference {
     let grantee = name.sql();
     let missing: Rights = source.rights.difference(&target.rights).cloned().collect();
     let mut surplus: Rights = target.rights.difference(&source.rights).cloned().collect();
     let passing = everywhere(GRANT_OPTION);
     let proxies = missing.iter().any(|right| matches!(right, Right::Proxy { option: true, .. }));
     if proxies && !source.rights.contains(&passing) {
-        // Whoever is given a proxy WITH GRANT OPTION may pass on everything it has, on both servers.
+        // Whoever is given a proxy WITH GRANT OPTION may pass on everything it has.
         surplus.insert(passing);
     }
     let mut difference = Difference::default();
     privileges(&mut difference, source, [&missing, &surplus], &grantee);
     for right in &missing {
-        difference.give.extend(give(right, &grantee));
+        difference.give.extend(match right {
+            Right::Proxy { of, option } => proxy(of, *option, &missing, &grantee),
+            _ => give(right, &grantee).into_iter().collect(),
+        });
     }
     let granted = |role: &&AccountName| {
         source.rights.contains(&Right::Role { role: (*role).clone(), option: false })
@@ -71,24 +69,16 @@ pub(crate) fn difference(
     let default_roles: BTreeSet<_> = source.default_roles.iter().filter(granted).cloned().collect();
     let have = &target.default_roles;
     if source.default_roles != *have && default_roles != *have {
-        let (text, need) = set_default_roles(flavour, &default_roles, &grantee);
-        difference.give.push(Step { text, needs: vec![need] });
+        let text = set_default_role(&default_roles, &grantee);
+        difference.give.push(Step { text, needs: vec![Need::Tables] });
     }
     let clauses = source.settings.clauses_over(&target.settings);
     if !clauses.is_empty() {
         let text = format!("ALTER USER {grantee} {clauses}");
         difference.give.push(Step::of_users(text));
     }
-    for right in &missing {
-        // Behind the privilege from which it is cut out.
-        if let Right::Denied { schema, name } = right {
-            let on = Object::Schema(schema.clone()).sql();
-            let text = format!("REVOKE {name} ON {on} FROM {grantee}");
-            difference.take.push(Step::passing(text, [right.clone()]));
-        }
-    }
     for right in &surplus {
-        difference.take.extend(take(flavour, right, &surplus, &grantee));
+        difference.take.extend(take(right, &surplus, &grantee));
     }
     difference
 }
@@ -148,8 +138,7 @@ fn rights(on: &Object, privileges: &Privileges) -> Vec<Right> {
 /// What is no privilege on an object. With its option where that is missing: this gives both.
 fn give(right: &Right, grantee: &str) -> Option<Step> {
     let (what, with) = match right {
-        Right::Held { .. } | Right::Denied { .. } => return None,
-        Right::Dynamic { name, option } => (format!("{name} ON *.*"), option.then_some("GRANT")),
+        Right::Held { .. } => return None,
         Right::Proxy { of, option } => {
             (format!("PROXY ON {}", of.sql()), option.then_some("GRANT"))
         }
@@ -159,72 +148,56 @@ fn give(right: &Right, grantee: &str) -> Option<Step> {
     Some(Step::passing(format!("GRANT {what} TO {grantee}{with}"), [right.clone()]))
 }
 
+/// Lets an account act as another. That it may let others is kept twice, and only the first GRANT
+/// sets both: a further one changes what is in force, until the server reads its tables again. Seen on
+/// 10.11.19.
+fn proxy(of: &AccountName, option: bool, missing: &Rights, grantee: &str) -> Vec<Step> {
+    let right = |option| Right::Proxy { of: of.clone(), option };
+    let give = give(&right(option), grantee);
+    match (option, missing.contains(&right(!option))) {
+        // With the option it gives both.
+        (false, true) => Vec::new(),
+        (true, false) => [revoke_proxy(of, grantee)].into_iter().chain(give).collect(),
+        _ => give.into_iter().collect(),
+    }
+}
+
+fn revoke_proxy(of: &AccountName, grantee: &str) -> Step {
+    let right = Right::Proxy { of: of.clone(), option: false };
+    Step::passing(format!("REVOKE PROXY ON {} FROM {grantee}", of.sql()), [right])
+}
+
 /// The statements that take away what is no privilege on an object.
-fn take(flavour: Flavour, right: &Right, surplus: &Rights, grantee: &str) -> Vec<Step> {
-    let (text, again) = match right {
+fn take(right: &Right, surplus: &Rights, grantee: &str) -> Vec<Step> {
+    // What is taken away whole takes its option along.
+    let goes = |whole: &Right| surplus.contains(whole);
+    let text = match right {
         Right::Held { .. } => return Vec::new(),
-        // Goes with the privilege that it is cut out of, where that goes too.
-        Right::Denied { name, .. } if surplus.contains(&everywhere(name)) => return Vec::new(),
-        Right::Denied { schema, name } => {
-            let on = Object::Schema(schema.clone()).sql();
-            (format!("GRANT {name} ON {on} TO {grantee}"), None)
-        }
-        // What is taken away whole takes its option along.
-        Right::Dynamic { name, option: true } => {
-            let whole = Right::Dynamic { name: name.clone(), option: false };
-            if surplus.contains(&whole) {
-                return Vec::new();
-            }
-            // There is no statement for the option alone.
-            (format!("REVOKE {name} ON *.* FROM {grantee}"), give(&whole, grantee))
-        }
-        Right::Dynamic { name, option: false } => {
-            (format!("REVOKE {name} ON *.* FROM {grantee}"), None)
-        }
         Right::Proxy { of, option: true } => {
             let whole = Right::Proxy { of: of.clone(), option: false };
-            match give(&whole, grantee) {
-                // Given without it, it is without it.
-                Some(step) if !surplus.contains(&whole) => return vec![step],
-                _ => return Vec::new(),
-            }
-        }
-        Right::Proxy { of, option: false } => {
-            (format!("REVOKE PROXY ON {} FROM {grantee}", of.sql()), None)
-        }
-        Right::Role { role, option: true } => {
-            let whole = Right::Role { role: role.clone(), option: false };
-            if surplus.contains(&whole) {
+            if goes(&whole) {
                 return Vec::new();
             }
-            match flavour {
-                Flavour::Mysql => return give(&whole, grantee).into_iter().collect(),
-                Flavour::Mariadb => {
-                    (format!("REVOKE ADMIN OPTION FOR {} FROM {grantee}", role.sql()), None)
-                }
+            return [revoke_proxy(of, grantee)].into_iter().chain(give(&whole, grantee)).collect();
+        }
+        Right::Proxy { of, option: false } => return vec![revoke_proxy(of, grantee)],
+        Right::Role { role, option: true } => {
+            if goes(&Right::Role { role: role.clone(), option: false }) {
+                return Vec::new();
             }
+            format!("REVOKE ADMIN OPTION FOR {} FROM {grantee}", role.sql())
         }
-        Right::Role { role, option: false } => {
-            (format!("REVOKE {} FROM {grantee}", role.sql()), None)
-        }
+        Right::Role { role, option: false } => format!("REVOKE {} FROM {grantee}", role.sql()),
     };
-    let step = Step::passing(text, [right.clone()]);
-    std::iter::once(step).chain(again).collect()
+    vec![Step::passing(text, [right.clone()])]
 }
 
 fn everywhere(name: &str) -> Right {
     Right::Held { on: Object::Server, name: name.to_owned(), column: None }
 }
 
-fn set_default_roles(
-    flavour: Flavour,
-    roles: &BTreeSet<AccountName>,
-    grantee: &str,
-) -> (String, Need) {
+fn set_default_role(roles: &BTreeSet<AccountName>, grantee: &str) -> String {
     let roles: Vec<_> = roles.iter().map(AccountName::sql).collect();
     let roles = if roles.is_empty() { "NONE".to_owned() } else { roles.join(", ") };
-    match flavour {
-        Flavour::Mysql => (format!("ALTER USER {grantee} DEFAULT ROLE {roles}"), Need::Users),
-        Flavour::Mariadb => (format!("SET DEFAULT ROLE {roles} FOR {grantee}"), Need::Tables),
-    }
+    format!("SET DEFAULT ROLE {roles} FOR {grantee}")
 }

@@ -1,13 +1,12 @@
 //! What an account may do, as SHOW GRANTS tells it.
 //!
-//! The statement is the one description of rights that MySQL and MariaDB share, and it names all of
-//! them: each line is a statement that would give what it says. Sources: MySQL 9.7 reference manual,
-//! sections 15.7.1.6, "GRANT Statement", and 15.7.7.23, "SHOW GRANTS Statement"; MariaDB
-//! documentation, "SHOW GRANTS"; what they leave open was tried on MySQL 9.7.4 and MariaDB 10.11.19.
+//! The statement names all of an account's rights: each line is a statement that would give what it
+//! says. Source: MariaDB documentation, "SHOW GRANTS"; what it leaves open was tried on 10.11.19.
 
 use std::collections::BTreeSet;
 
-use crate::alternate::tokens::{Token, Tokens};
+use crate::alternate::copy::tokens::{Token, Tokens};
+use crate::alternate::text::AccountName;
 
 /// The right to pass on what one has on an object, listed as if it were a privilege.
 pub(crate) const GRANT_OPTION: &str = "GRANT OPTION";
@@ -38,22 +37,11 @@ pub(crate) enum Object {
     Routine(String, String, String),
 }
 
-/// An account or a role. MariaDB's roles have no host.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct AccountName {
-    pub(crate) user: String,
-    pub(crate) host: Option<String>,
-}
-
-/// One thing that an account may do, or in a partial revoke may not.
+/// One thing that an account may do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Right {
     /// A privilege, on one column of a table or on all of the object.
     Held { on: Object, name: String, column: Option<String> },
-    /// A partial revoke: a privilege on everything but this schema. MySQL only.
-    Denied { schema: String, name: String },
-    /// A dynamic privilege, of which each has its own right to be passed on. MySQL only.
-    Dynamic { name: String, option: bool },
     /// To act as another account; with `option`, to let others.
     Proxy { of: AccountName, option: bool },
     /// A role; with `option`, to grant it to others.
@@ -97,8 +85,7 @@ pub(crate) fn parse(line: &str) -> Option<Vec<Right>> {
     let mut tokens = Tokens::of(line)?;
     match tokens.word()?.as_str() {
         "GRANT" => {}
-        "REVOKE" => return denied(&mut tokens),
-        // MariaDB's SET DEFAULT ROLE, which is read elsewhere.
+        // SET DEFAULT ROLE, which is read elsewhere.
         "SET" => {
             let read_elsewhere = tokens.word()? == "DEFAULT" && tokens.word()? == "ROLE";
             return read_elsewhere.then(Vec::new);
@@ -137,33 +124,13 @@ fn granted(tokens: &mut Tokens) -> Option<Vec<Right>> {
     let of_columns = privileges.iter().any(|(_, column)| column.is_some());
     (!of_columns || matches!(on, Object::Table(..))).then_some(())?;
     (privileges.len().saturating_mul(on.bytes()) <= MOST_BYTES).then_some(())?;
-    let (dynamic, fixed): (Vec<_>, Vec<_>) =
-        privileges.into_iter().partition(|(name, _)| on == Object::Server && is_dynamic(name));
-    let mut rights = with_option(option, |option| {
-        dynamic.iter().map(|(name, _)| Right::Dynamic { name: name.clone(), option }).collect()
-    });
-    // Of dynamic privileges each has its own.
-    let option = option && !fixed.is_empty();
-    let given = fixed.into_iter().filter(|(name, _)| name != "USAGE");
-    rights.extend(given.map(|(name, column)| Right::Held { on: on.clone(), name, column }));
+    let given = privileges.into_iter().filter(|(name, _)| name != "USAGE");
+    let mut rights: Vec<_> =
+        given.map(|(name, column)| Right::Held { on: on.clone(), name, column }).collect();
     if option {
         rights.push(Right::Held { on, name: GRANT_OPTION.to_owned(), column: None });
     }
     Some(rights)
-}
-
-/// `` REVOKE SELECT, INSERT ON `schema`.* FROM ... ``
-fn denied(tokens: &mut Tokens) -> Option<Vec<Right>> {
-    let privileges = privileges(tokens)?;
-    let Object::Schema(schema) = object(tokens)? else { return None };
-    (!tail(tokens, "FROM", "GRANT")?).then_some(())?;
-    (privileges.len().saturating_mul(schema.len()) <= MOST_BYTES).then_some(())?;
-    let denied = |(name, column): (String, Option<_>)| {
-        // Dynamic ones are never on a schema.
-        let whole = column.is_none() && !is_dynamic(&name);
-        whole.then(|| Right::Denied { schema: schema.clone(), name })
-    };
-    privileges.into_iter().map(denied).collect()
 }
 
 /// Privileges up to the ON, each as often as it has columns.
@@ -223,12 +190,12 @@ fn account(tokens: &mut Tokens) -> Option<AccountName> {
     Some(AccountName { user, host })
 }
 
-/// Whom it is granted to, and whether `WITH <option> OPTION`. Between them MariaDB writes what is
+/// Whom it is granted to, and whether `WITH <option> OPTION`. Between them the server writes what is
 /// read elsewhere, the hash of a password among it.
 fn tail(tokens: &mut Tokens, preposition: &str, option: &str) -> Option<bool> {
     (tokens.word()? == preposition).then_some(())?;
     match tokens.peek()? {
-        // MariaDB: everybody.
+        // Everybody.
         Token::Word(word) if word == "PUBLIC" => drop(tokens.next()),
         _ => drop(account(tokens)?),
     }
@@ -243,12 +210,6 @@ fn with_option(option: bool, rights: impl Fn(bool) -> Vec<Right>) -> Vec<Right> 
         all.extend(rights(true));
     }
     all
-}
-
-/// Dynamic privileges are single words with underscores, static ones words with spaces: MariaDB's
-/// READ_ONLY ADMIN has both.
-fn is_dynamic(privilege: &str) -> bool {
-    privilege.contains('_') && !privilege.contains(' ')
 }
 
 impl Object {
@@ -273,8 +234,6 @@ impl Right {
             Self::Held { on, name, column } => {
                 on.bytes() + name.len() + column.as_ref().map_or(0, String::len)
             }
-            Self::Denied { schema, name } => schema.len() + name.len(),
-            Self::Dynamic { name, .. } => name.len(),
             Self::Proxy { of: name, .. } | Self::Role { role: name, .. } => account(name),
         };
         size_of::<Self>() + names

@@ -1,0 +1,78 @@
+//! Pairs on MariaDB, where no user can be another's role: what one may do and is set to is read,
+//! compared with what the other is, and the difference becomes statements.
+
+pub(crate) mod compare;
+pub(crate) mod compose;
+pub(crate) mod needs;
+pub(crate) mod plan;
+pub(crate) mod read;
+pub(crate) mod rights;
+mod text;
+mod tokens;
+pub(crate) mod whose;
+
+use fourstep::users::{Install, Standing};
+use fourstep::{Error, ErrorKind, Turn};
+
+use crate::alternate::compose::{Composed, Step, locked};
+use crate::alternate::own::{Own, lacking};
+use crate::alternate::read::not_understood;
+use crate::alternate::text::AccountName;
+use crate::session::Session;
+use crate::wire::Plugin;
+
+use compose::Users;
+use needs::Admin;
+
+/// What has to be done, and what speaks against it.
+pub(crate) async fn compose(
+    session: &mut Session,
+    own: &Own,
+    install: &Install<'_>,
+    standing: Standing,
+    turn: &Turn,
+) -> Result<Composed, Error> {
+    let mut users = Users::read(session, [install.source, install.target], turn).await?;
+    let rights = rights::read(own.lines.iter().map(String::as_str)).ok_or_else(not_understood)?;
+    let admin = Admin { rights: &rights };
+    // With rights on what the admin may not see, which would look as if it were gone.
+    let lacks = admin.lacks(&users.compose(install, standing)?.steps, &own.account);
+    let mut composed = Composed::default();
+    if !lacks.is_empty() {
+        composed.objections.push(lacking(&lacks));
+    }
+    let stale = users.drop_stale(session, turn).await?;
+    let copied = users.compose(install, standing)?;
+    composed.steps = copied.steps.into_iter().map(|step| Step::new(step.text)).collect();
+    (composed.finish, composed.unlock) = (copied.finish, install.source != install.target);
+    composed.objections.extend(composed.finish.is_empty().then(|| locked(install.source)));
+    composed.warnings.extend(stale.into_iter().map(|on| {
+        format!("rights on {on} are not given to user {:?}: it is gone", install.target)
+    }));
+    Ok(composed)
+}
+
+/// The accounts that are to get the password, once everything was done.
+///
+/// # Errors
+/// [`ErrorKind::Conflict`] if the users still differ.
+pub(crate) async fn made_alike(
+    session: &mut Session,
+    install: &Install<'_>,
+    turn: &Turn,
+) -> Result<Vec<(AccountName, Plugin)>, Error> {
+    let mut users = Users::read(session, [install.source, install.target], turn).await?;
+    users.drop_stale(session, turn).await?;
+    let copied = users.compose(install, Standing::Ours)?;
+    match copied.steps.first() {
+        None => Ok(copied.finish),
+        Some(left) => {
+            let what =
+                "the users still differ after all statements; somebody else may be changing them";
+            Err(Error::new(ErrorKind::Conflict, what).caused_by(left.text.clone()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod try_out;

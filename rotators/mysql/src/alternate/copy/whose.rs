@@ -1,0 +1,181 @@
+//! Whose users are on MariaDB.
+//!
+//! It keeps no attributes of users. A role that nobody is granted stands for a mark: its name is a hash
+//! of the user, its partner and the secret. It is made before the user is, and whoever drops the user
+//! must drop it too.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fourstep::users::{Account, Accounts, Mark};
+use fourstep::{Error, Turn};
+
+use crate::alternate::accounts::powerful;
+use crate::alternate::copy::read::rights_of;
+use crate::alternate::copy::rights::{Object, Right, Rights};
+use crate::alternate::read::look;
+use crate::alternate::text::AccountName;
+use crate::session::Session;
+use crate::wire::account_key;
+
+/// What the name of a marker role begins with.
+const ROLE: &str = "fourstep:";
+
+/// With any of these on the whole server a user is as good as an admin: it makes users, or acts as
+/// others. INSERT and UPDATE there are not among them, although they reach the server's own tables:
+/// many an application has them. (MariaDB documentation, "GRANT".)
+const POWERFUL: [&str; 4] = ["ALL PRIVILEGES", "SUPER", "CREATE USER", "SET USER"];
+
+/// One account, as far as it matters whose it is.
+struct Row {
+    name: AccountName,
+    locked: bool,
+    /// Whether others may be granted it.
+    role: bool,
+    mark: Option<Mark>,
+}
+
+/// The name of the role that marks `user` on MariaDB. Of the user's own name it holds the beginning,
+/// for whoever looks at it.
+pub(crate) fn marker_role(user: &str, mark: &Mark) -> String {
+    let key = account_key(&serde_json::json!([user, mark.partner, mark.secret]).to_string());
+    let name: String = user.chars().take(40).collect();
+    format!("{ROLE}{key}:{name}")
+}
+
+/// These users, and every user whose mark names the secret.
+pub(crate) async fn read(
+    session: &mut Session,
+    usernames: &[&str],
+    secret: &str,
+    admin: &str,
+    turn: &Turn,
+) -> Result<Accounts, Error> {
+    let mut users: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+    for row in rows(session, usernames, secret, turn).await? {
+        users.entry(row.name.user.clone()).or_default().push(row);
+    }
+    let mut accounts = Accounts::new();
+    for (user, rows) in users {
+        let marks: Vec<_> = rows.iter().filter_map(|row| row.mark.as_ref()).collect();
+        // The secret names a user and not its hosts: one account's mark is the user's.
+        let mark = marks.first().filter(|one| marks.iter().all(|mark| mark == *one)).copied();
+        let marked = mark.is_some_and(|mark| mark.secret == secret);
+        if !marked && !usernames.contains(&user.as_str()) {
+            continue;
+        }
+        let barred = match () {
+            () if user == admin => Some("it is the admin itself".to_owned()),
+            () if rows.iter().any(|row| row.role) => Some("it is a role".to_owned()),
+            () => {
+                let names = rows.iter().map(|row| row.name.clone()).collect();
+                power(session, names, turn).await?
+            }
+        };
+        let usable = rows.iter().any(|row| !row.locked);
+        let mark = mark.cloned();
+        accounts.insert(user, Account { mark, barred, usable, ..Account::default() });
+    }
+    Ok(accounts)
+}
+
+async fn rows(
+    session: &mut Session,
+    usernames: &[&str],
+    secret: &str,
+    turn: &Turn,
+) -> Result<Vec<Row>, Error> {
+    let is_true = |cell: &Option<String>| matches!(cell.as_deref(), Some("1" | "true"));
+    let query = "SELECT User, Host, JSON_VALUE(Priv, '$.account_locked'), \
+                 JSON_VALUE(Priv, '$.is_role') FROM mysql.global_priv";
+    let row = |row: Vec<Option<String>>| {
+        let [user, host, locked, role] = row.try_into().ok()?;
+        let role = is_true(&role);
+        let name = AccountName { user: user?, host: host.filter(|_| !role) };
+        Some(Row { name, locked: is_true(&locked), role, mark: None })
+    };
+    let mut rows: Vec<_> = look(session, query, turn).await?.into_iter().filter_map(row).collect();
+    mark_by_roles(&mut rows, usernames, secret);
+    Ok(rows)
+}
+
+/// Finds the marks that roles stand for: of each user, whether a role is named after it and a
+/// partner. One of the two is a user that was asked about.
+fn mark_by_roles(rows: &mut [Row], usernames: &[&str], secret: &str) {
+    let marks = |row: &&Row| row.role && row.name.user.starts_with(ROLE);
+    let roles: BTreeSet<String> =
+        rows.iter().filter(marks).map(|row| row.name.user.clone()).collect();
+    if roles.is_empty() {
+        return;
+    }
+    let there = rows.iter().filter(|row| !row.role).map(|row| row.name.user.clone());
+    let all: BTreeSet<String> =
+        there.chain(usernames.iter().map(|&name| name.to_owned())).collect();
+    let asked: BTreeSet<String> = usernames.iter().map(|&name| name.to_owned()).collect();
+    for row in rows.iter_mut().filter(|row| !row.role) {
+        let user = row.name.user.as_str();
+        let mark = |partner: &String| Mark { partner: partner.clone(), secret: secret.to_owned() };
+        let partners = if asked.contains(user) { &all } else { &asked };
+        row.mark = partners
+            .iter()
+            .filter(|partner| partner.as_str() != user)
+            .map(mark)
+            .find(|mark| roles.contains(&marker_role(user, mark)));
+    }
+}
+
+/// What makes accounts more than an application's, by their own rights and those of their roles.
+pub(crate) async fn power(
+    session: &mut Session,
+    mut open: Vec<AccountName>,
+    turn: &Turn,
+) -> Result<Option<String>, Error> {
+    let mut seen = BTreeSet::new();
+    while let Some(name) = open.pop() {
+        if !seen.insert(name.clone()) {
+            continue;
+        }
+        let rights = rights_of(session, &name, turn).await?;
+        if let Some(privilege) = power_of(&rights) {
+            return Ok(Some(powerful(&privilege)));
+        }
+        open.extend(rights.into_iter().filter_map(|right| match right {
+            Right::Role { role, .. } => Some(role),
+            _ => None,
+        }));
+    }
+    Ok(None)
+}
+
+fn power_of(rights: &Rights) -> Option<String> {
+    rights.iter().find_map(|right| match right {
+        Right::Held { on: Object::Server, name, .. } => {
+            POWERFUL.contains(&name.as_str()).then(|| name.clone())
+        }
+        Right::Held { on, name, .. } => {
+            let writes = ["INSERT", "UPDATE", "DELETE"].contains(&name.as_str());
+            let users = on.schema() == Some("mysql") || on.covers(&Object::Schema("mysql".into()));
+            (writes && users).then(|| format!("{name} on {}", on.sql()))
+        }
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alternate::copy::rights;
+
+    #[test]
+    fn who_is_as_good_as_an_admin_is_so_beside_any_other_right() {
+        for (line, power) in [
+            ("GRANT SELECT, READ_ONLY ADMIN ON *.* TO `a`@`%`", None),
+            ("GRANT CREATE USER, READ_ONLY ADMIN ON *.* TO `a`@`%`", Some("CREATE USER")),
+            ("GRANT READ_ONLY ADMIN, SUPER ON *.* TO `a`@`%` WITH GRANT OPTION", Some("SUPER")),
+            ("GRANT INSERT ON `my%`.* TO `a`@`%`", Some("INSERT on `my%`.*")),
+            ("GRANT INSERT ON `my\\_%`.* TO `a`@`%`", None),
+        ] {
+            let rights = rights::read([line]).unwrap();
+            assert_eq!(power_of(&rights).as_deref(), power, "{line}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What the admin itself may do.
+
+use fourstep::{Error, ErrorKind, Turn};
+
+use crate::alternate::read::look;
+use crate::alternate::text::AccountName;
+use crate::session::Session;
+
+/// How many statements an error lists.
+const MOST_LISTED: usize = 10;
+
+/// What SHOW GRANTS says to the session's own user, with what the roles in force give.
+pub(crate) struct Own {
+    pub(crate) lines: Vec<String>,
+    /// The account, as it stands in a statement.
+    pub(crate) account: String,
+}
+
+impl Own {
+    pub(crate) async fn read(session: &mut Session, turn: &Turn) -> Result<Self, Error> {
+        let rows = look(session, "SHOW GRANTS", turn).await?;
+        let account = AccountName::new(session.server.user(), session.server.host()).sql();
+        Ok(Self { lines: rows.into_iter().flatten().flatten().collect(), account })
+    }
+
+    /// Whether there is any of these privileges on the whole server.
+    pub(crate) fn has_any(&self, privileges: &[&str]) -> bool {
+        self.lines.iter().any(|line| gives_everywhere(line, privileges))
+    }
+
+    /// The statement that lets the admin make and alter users, if it may not.
+    pub(crate) fn lacks_users(&self) -> Option<String> {
+        let lacks = !self.has_any(&["CREATE USER"]);
+        lacks.then(|| format!("GRANT CREATE USER ON *.* TO {}", self.account))
+    }
+
+    /// The statement that lets the admin see other users' sessions, if it may not.
+    pub(crate) fn lacks_process(&self) -> Option<String> {
+        let lacks = !self.has_any(&["PROCESS"]);
+        lacks.then(|| format!("GRANT PROCESS ON *.* TO {}", self.account))
+    }
+}
+
+/// Whether this line of SHOW GRANTS gives any of these privileges, or all, on the whole server.
+pub(crate) fn gives_everywhere(line: &str, wanted: &[&str]) -> bool {
+    let everywhere = |line: &str| {
+        let (privileges, rest) = line.strip_prefix("GRANT ")?.split_once(" ON ")?;
+        rest.starts_with("*.* TO ").then(|| privileges.to_owned())
+    };
+    everywhere(line).is_some_and(|privileges| {
+        let mut given = privileges.split(',').map(str::trim);
+        given.any(|one| one == "ALL PRIVILEGES" || wanted.contains(&one))
+    })
+}
+
+/// The error of an admin that lacks rights, with the statements that give them.
+pub(crate) fn lacking(lacks: &[String]) -> Error {
+    let listed: Vec<_> = lacks.iter().take(MOST_LISTED).map(String::as_str).collect();
+    let more = match lacks.len().saturating_sub(MOST_LISTED) {
+        0 => String::new(),
+        count => format!("; and {count} more"),
+    };
+    Error::new(ErrorKind::Forbidden, "the admin lacks rights")
+        .caused_by(format!("have this run: {}{more}", listed.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_privilege_is_found_wherever_it_is_granted() {
+        for (line, enough) in [
+            ("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO `app`@`%`", true),
+            ("GRANT AUDIT_ADMIN,APPLICATION_PASSWORD_ADMIN ON *.* TO `app`@`%`", true),
+            ("GRANT SELECT, CREATE USER ON *.* TO `app`@`%`", true),
+            ("GRANT ALL PRIVILEGES ON *.* TO `app`@`%` WITH GRANT OPTION", true),
+            ("GRANT USAGE ON *.* TO `app`@`%`", false),
+            ("GRANT ALL PRIVILEGES ON `app`.* TO `app`@`%`", false),
+            ("GRANT SELECT (`x ON *.* TO `) ON `CREATE USER`.`t` TO `app`@`%`", false),
+            ("GRANT `APPLICATION_PASSWORD_ADMIN`@`%` TO `app`@`%`", false),
+            ("", false),
+        ] {
+            let wanted = ["APPLICATION_PASSWORD_ADMIN", "CREATE USER"];
+            assert_eq!(gives_everywhere(line, &wanted), enough, "{line}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What both kinds of servers are asked about their users.
+
+use std::collections::BTreeMap;
+
+use fourstep::{Error, ErrorKind, Turn};
+
+use crate::alternate::settings::{self, Settings};
+use crate::alternate::text::{AccountName, text};
+use crate::session::{Failure, Session};
+
+/// The settings of a user's accounts, by their host patterns.
+pub(crate) async fn settings_of(
+    session: &mut Session,
+    user: &str,
+    turn: &Turn,
+) -> Result<BTreeMap<String, Settings>, Error> {
+    let flavour = session.server.flavour;
+    let rows = look(session, &settings::query(flavour, user), turn).await?;
+    let read = |row| settings::read(flavour, row).ok_or_else(not_understood);
+    rows.into_iter().map(read).collect()
+}
+
+/// How many sessions of a user are open, as far as the admin sees them. `None` if it cannot be
+/// told.
+pub(crate) async fn open_sessions(session: &mut Session, user: &str, turn: &Turn) -> Option<u64> {
+    let query =
+        format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = {}", text(user));
+    let rows = look(session, &query, turn).await.ok()?;
+    rows.into_iter().flatten().flatten().next()?.parse().ok()
+}
+
+/// A query that only shows something.
+pub(crate) async fn look(
+    session: &mut Session,
+    query: &str,
+    turn: &Turn,
+) -> Result<Vec<Vec<Option<String>>>, Error> {
+    let what = "a look at the server's users";
+    let answer = session.run(what, query, turn).await;
+    answer.map_err(|failure| match failure {
+        Failure::Refused(refusal) if matches!(refusal.number, 1044 | 1142 | 1143 | 1227) => {
+            let what = "the admin may not see what the server's users may do";
+            let own = AccountName::new(session.server.user(), session.server.host());
+            let way = format!("have this run: GRANT SELECT ON mysql.* TO {}", own.sql());
+            Error::new(ErrorKind::Forbidden, what).caused_by(way).caused_by(refusal.code())
+        }
+        failure => failure.of(what),
+    })
+}
+
+/// The same, of rows of so many cells, of which none is NULL.
+pub(crate) async fn table<const N: usize>(
+    session: &mut Session,
+    query: &str,
+    turn: &Turn,
+) -> Result<Vec<[String; N]>, Error> {
+    let cells = |row: Vec<Option<String>>| {
+        let row: Option<Vec<String>> = row.into_iter().collect();
+        row.and_then(|row| row.try_into().ok()).ok_or_else(not_understood)
+    };
+    look(session, query, turn).await?.into_iter().map(cells).collect()
+}
+
+pub(crate) fn not_understood() -> Error {
+    let what = "what the server says of its users is not understood";
+    Error::new(ErrorKind::Unsupported, what).caused_by("report it, with the server's version")
+}

@@ -1,0 +1,261 @@
+//! What accounts may do, as the tables say in which MySQL keeps it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fourstep::{Error, Turn};
+use serde_json::Value;
+
+use crate::alternate::pattern::is_like;
+use crate::alternate::read::{not_understood, table};
+use crate::alternate::role::power::reach;
+use crate::alternate::text::{AccountName, name, text};
+use crate::session::Session;
+
+/// The columns of `mysql.user` and, the first so many of them, of `mysql.db` that hold a privilege
+/// each, without what they end in.
+pub(crate) const PRIVILEGES: [&str; 31] = [
+    "Select",
+    "Insert",
+    "Update",
+    "Delete",
+    "Create",
+    "Drop",
+    "Grant",
+    "References",
+    "Index",
+    "Alter",
+    "Create_tmp_table",
+    "Lock_tables",
+    "Create_view",
+    "Show_view",
+    "Create_routine",
+    "Alter_routine",
+    "Execute",
+    "Event",
+    "Trigger",
+    "Reload",
+    "Shutdown",
+    "Process",
+    "File",
+    "Show_db",
+    "Super",
+    "Repl_slave",
+    "Repl_client",
+    "Create_user",
+    "Create_tablespace",
+    "Create_role",
+    "Drop_role",
+];
+
+/// How many of them a schema has.
+const OF_SCHEMAS: usize = 19;
+
+/// What a privilege is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    Server,
+    /// A schema, or a pattern of its name.
+    Schema(String),
+    Table(String, String),
+    Column(String, String, String),
+    /// A procedure or function: its kind, schema and name.
+    Routine(String, String, String),
+}
+
+impl Place {
+    fn schema(&self) -> Option<&str> {
+        match self {
+            Self::Server => None,
+            Self::Schema(schema)
+            | Self::Table(schema, _)
+            | Self::Column(schema, ..)
+            | Self::Routine(_, schema, _) => Some(schema),
+        }
+    }
+
+    fn sql(&self) -> String {
+        match self {
+            Self::Server => "*.*".to_owned(),
+            Self::Schema(schema) => format!("{}.*", name(schema)),
+            Self::Table(schema, table) => format!("{}.{}", name(schema), name(table)),
+            Self::Column(schema, table, column) => {
+                format!("{} of {}.{}", name(column), name(schema), name(table))
+            }
+            Self::Routine(kind, schema, routine) => {
+                format!("{} {}.{}", kind.to_lowercase(), name(schema), name(routine))
+            }
+        }
+    }
+}
+
+/// A privilege, in capitals, and what it is about.
+pub(crate) type Right = (Place, String);
+
+/// What an account may do, without its roles.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) rights: BTreeSet<Right>,
+    /// What is taken out of privileges on the whole server by a partial revoke.
+    pub(crate) denied: BTreeSet<Right>,
+}
+
+/// How a right is called.
+pub(crate) fn shown((place, privilege): &Right) -> String {
+    format!("{privilege} on {}", place.sql())
+}
+
+/// What this account may do, with all roles that it reaches if `with_roles`: for each of them.
+pub(crate) async fn read(
+    session: &mut Session,
+    account: &AccountName,
+    with_roles: bool,
+    turn: &Turn,
+) -> Result<BTreeMap<AccountName, Held>, Error> {
+    let (user, host) = (text(&account.user), text(account.host.as_deref().unwrap_or_default()));
+    let account = format!("User = {user} AND Host = {host}");
+    let begin = match with_roles {
+        true => reach("''", &account),
+        false => format!("WITH reach AS (SELECT User, Host FROM mysql.user WHERE {account})"),
+    };
+    let mut found: BTreeMap<AccountName, Held> = BTreeMap::new();
+    for row in table(session, &format!("{begin}\n{}", query()), turn).await? {
+        let of = AccountName::new(&row[0], &row[1]);
+        found.entry(of).or_default().take(row).ok_or_else(not_understood)?;
+    }
+    Ok(found)
+}
+
+/// Rows of an account's user and host, a kind, three names and privileges between commas.
+fn query() -> String {
+    let set = |columns: &[&str]| {
+        let one = |column: &&str| {
+            format!("IF({column}_priv = 'Y', '{}', NULL)", column.replace('_', " "))
+        };
+        format!("CONCAT_WS(',', {})", columns.iter().map(one).collect::<Vec<_>>().join(", "))
+    };
+    let of = |kind: &str, names: [&str; 3], privileges: &str, from: &str| {
+        let wide = |of: &str| format!("CONVERT({of} USING utf8mb4)");
+        let names = names.map(wide).join(", ");
+        format!(
+            "SELECT {}, {}, {kind}, {names}, {} FROM reach JOIN mysql.{from} USING (User, Host)",
+            wide("User"),
+            wide("Host"),
+            wide(privileges)
+        )
+    };
+    let dynamic =
+        "CONCAT(PRIV, IF(WITH_GRANT_OPTION = 'Y', CONCAT(',', PRIV, ' WITH GRANT OPTION'), ''))";
+    let restrictions = "COALESCE(JSON_EXTRACT(User_attributes, '$.Restrictions'), '[]')";
+    let parts = [
+        of("''", ["''"; 3], &set(&PRIVILEGES), "user"),
+        of("'denied'", ["''"; 3], restrictions, "user"),
+        of("''", ["''"; 3], dynamic, "global_grants"),
+        of("'schema'", ["Db", "''", "''"], &set(&PRIVILEGES[..OF_SCHEMAS]), "db"),
+        of("'table'", ["Db", "Table_name", "''"], "Table_priv", "tables_priv"),
+        of("'column'", ["Db", "Table_name", "Column_name"], "Column_priv", "columns_priv"),
+        of(
+            "CONVERT(Routine_type USING utf8mb4)",
+            ["Db", "Routine_name", "''"],
+            "Proc_priv",
+            "procs_priv",
+        ),
+    ];
+    parts.join("\nUNION ALL\n")
+}
+
+impl Held {
+    /// Takes in a row of [`query`]. `None` if it is not understood.
+    fn take(&mut self, [_, _, kind, one, two, three, privileges]: [String; 7]) -> Option<()> {
+        let place = match kind.as_str() {
+            "denied" => return self.deny(&privileges),
+            "" => Place::Server,
+            "schema" => Place::Schema(one),
+            "table" => Place::Table(one, two),
+            "column" => Place::Column(one, two, three),
+            _ => Place::Routine(kind, one, two),
+        };
+        let named = privileges.split(',').filter(|privilege| !privilege.is_empty());
+        let named = named.map(|privilege| match privilege.to_ascii_uppercase() {
+            grant if grant == "GRANT" => "GRANT OPTION".to_owned(),
+            other => other,
+        });
+        self.rights.extend(named.map(|privilege| (place.clone(), privilege)));
+        Some(())
+    }
+
+    /// `[{"Database": "sys", "Privileges": ["INSERT"]}]`
+    fn deny(&mut self, json: &str) -> Option<()> {
+        let restrictions: Value = serde_json::from_str(json).ok()?;
+        for one in restrictions.as_array()? {
+            let schema = one.get("Database")?.as_str()?.to_owned();
+            for privilege in one.get("Privileges")?.as_array()? {
+                let privilege = privilege.as_str()?.to_ascii_uppercase();
+                self.denied.insert((Place::Schema(schema.clone()), privilege));
+            }
+        }
+        Some(())
+    }
+
+    /// Whether a privilege on the whole server reaches everything of which `of` holds.
+    fn everywhere(&self, privilege: &str, of: impl Fn(&Place) -> bool) -> bool {
+        self.rights.contains(&(Place::Server, privilege.to_owned()))
+            && !self.denied.iter().any(|(place, denied)| denied == privilege && of(place))
+    }
+}
+
+/// What several accounts may do together.
+pub(crate) struct Together<'a> {
+    accounts: Vec<&'a Held>,
+    /// Privileges on schemas whose names are patterns.
+    patterns: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Together<'a> {
+    pub(crate) fn of(accounts: impl Iterator<Item = &'a Held>) -> Self {
+        let accounts: Vec<_> = accounts.collect();
+        let rights = accounts.iter().flat_map(|held| &held.rights);
+        let patterns = rights.filter_map(|(place, privilege)| match place {
+            Place::Schema(schema) => Some((schema.as_str(), privilege.as_str())),
+            _ => None,
+        });
+        let patterns = patterns.filter(|(schema, _)| schema.contains(['%', '_', '\\'])).collect();
+        Self { accounts, patterns }
+    }
+
+    /// Whether they have this right of `held`, on its object or on what that is part of.
+    fn has(&self, right @ (place, privilege): &Right, held: &Held) -> bool {
+        let has = |place: Place| {
+            let right = (place, privilege.clone());
+            self.accounts.iter().any(|account| account.rights.contains(&right))
+        };
+        if let Place::Server = place {
+            // What is denied to both is no difference.
+            let denied = |of: &Place| !held.denied.contains(&(of.clone(), privilege.clone()));
+            return self.accounts.iter().any(|one| one.everywhere(privilege, denied));
+        }
+        let schema = place.schema().unwrap_or_default();
+        let of_it = |of: &Place| of.schema() == Some(schema);
+        let on_table = || match place {
+            Place::Column(schema, table, _) => has(Place::Table(schema.clone(), table.clone())),
+            _ => false,
+        };
+        let on_pattern = || {
+            let fits =
+                |(pattern, named): &(&str, &str)| named == privilege && is_like(schema, pattern);
+            self.patterns.iter().any(fits)
+        };
+        self.accounts.iter().any(|account| account.rights.contains(right))
+            || self.accounts.iter().any(|account| account.everywhere(privilege, of_it))
+            || has(Place::Schema(schema.to_owned()))
+            || on_table()
+            || on_pattern()
+    }
+
+    /// The rights that one has and these have not.
+    pub(crate) fn lack<'b>(&'b self, held: &'b Held) -> impl Iterator<Item = &'b Right> {
+        held.rights.iter().filter(|right| !self.has(right, held))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! Pairs on MySQL, whose second user has the first one as its role.
+//!
+//! For each host of the first, its account is granted to the second's and is its default role. So the
+//! second may do what the first may, from then on and without more being done, and nothing is read or
+//! copied of what that is. What belongs to a login and not to an identity (REQUIRE, limits, terms of
+//! passwords, locks) is made the same whenever the second's turn comes.
+//!
+//! Sources: MySQL 9.7 reference manual, section 8.2.10, "Using Roles"; what it leaves open was tried on
+//! 8.0.28 and 9.7.4.
+
+pub(crate) mod carry;
+pub(crate) mod compose;
+pub(crate) mod held;
+pub(crate) mod power;
+pub(crate) mod whose;
+
+use std::collections::BTreeMap;
+
+use fourstep::users::{Accounts, Install, Standing};
+use fourstep::{Error, Turn};
+
+use crate::alternate::compose::{Composed, locked};
+use crate::alternate::own::{Own, lacking};
+use crate::alternate::read::{settings_of, table};
+use crate::alternate::text::{AccountName, name, text, texts};
+use crate::session::Session;
+
+use compose::{Role, Users};
+
+/// Whoever has one of these may grant every user as a role.
+const ANY_ROLE: [&str; 2] = ["ROLE_ADMIN", "SUPER"];
+
+/// What has to be done, and what speaks against it.
+pub(crate) async fn compose(
+    session: &mut Session,
+    own: &Own,
+    install: &Install<'_>,
+    accounts: &Accounts,
+    standing: Standing,
+    turn: &Turn,
+) -> Result<Composed, Error> {
+    let Install { source, target, .. } = *install;
+    if source == target {
+        let mut composed = compose::password(target, &settings_of(session, target, turn).await?)?;
+        composed.objections.extend(composed.finish.is_empty().then(|| locked(target)));
+        return Ok(composed);
+    }
+    let first = install.pair.first(accounts, source, target);
+    let second = if first == source { target } else { source };
+    let users = read(session, [first, second], turn).await?;
+    let mut composed = users.compose(install, standing)?;
+    composed.objections.extend(composed.finish.is_empty().then(|| locked(first)));
+    carry::add(session, own, install, &users, &mut composed, turn).await?;
+    composed.warnings.extend(proxies(session, [first, second], turn).await?);
+    let lacks = lacks(session, own, &[first], turn).await?;
+    if !lacks.is_empty() {
+        composed.objections.insert(0, lacking(&lacks));
+    }
+    Ok(composed)
+}
+
+async fn read<'a>(
+    session: &mut Session,
+    [first, second]: [&'a str; 2],
+    turn: &Turn,
+) -> Result<Users<'a>, Error> {
+    let settings =
+        [settings_of(session, first, turn).await?, settings_of(session, second, turn).await?];
+    let query = format!(
+        "SELECT TO_HOST, FROM_USER, FROM_HOST, EXISTS (SELECT 1 FROM mysql.default_roles \
+         WHERE USER = TO_USER AND HOST = TO_HOST AND DEFAULT_ROLE_USER = FROM_USER \
+         AND DEFAULT_ROLE_HOST = FROM_HOST) FROM mysql.role_edges WHERE TO_USER = {}",
+        text(second)
+    );
+    let mut roles: BTreeMap<String, Vec<Role>> = BTreeMap::new();
+    for [to, user, host, default] in table(session, &query, turn).await? {
+        let name = AccountName { user, host: Some(host) };
+        roles.entry(to).or_default().push(Role { name, default: default == "1" });
+    }
+    Ok(Users { first, second, settings, roles })
+}
+
+/// The statements that give the admin what it lacks to make pairs of these users.
+pub(crate) async fn lacks(
+    session: &mut Session,
+    own: &Own,
+    usernames: &[&str],
+    turn: &Turn,
+) -> Result<Vec<String>, Error> {
+    let mut lacks: Vec<_> = own.lacks_users().into_iter().collect();
+    if !own.has_any(&ANY_ROLE) && !may_grant(session, usernames, turn).await? {
+        lacks.push(lacks_roles(own));
+    }
+    Ok(lacks)
+}
+
+fn lacks_roles(own: &Own) -> String {
+    format!("GRANT ROLE_ADMIN ON *.* TO {}", own.account)
+}
+
+/// Whether the admin has every account of one of these users WITH ADMIN OPTION.
+async fn may_grant(session: &mut Session, usernames: &[&str], turn: &Turn) -> Result<bool, Error> {
+    let query = format!(
+        "SELECT User, MIN(COALESCE(WITH_ADMIN_OPTION, 'N')) FROM mysql.user \
+         LEFT JOIN mysql.role_edges ON FROM_USER = User AND FROM_HOST = Host \
+         AND CONCAT(TO_USER, '@', TO_HOST) = CURRENT_USER() \
+         WHERE User IN ({}) GROUP BY User",
+        texts(usernames)
+    );
+    let found = table(session, &query, turn).await?;
+    Ok(found.iter().any(|[_, option]| option == "Y"))
+}
+
+/// What is said of two users of whom one may act as others (PROXY) and the other may not: a role
+/// does not pass that on, and to give it takes more of an admin than anything else here.
+async fn proxies(
+    session: &mut Session,
+    [first, second]: [&str; 2],
+    turn: &Turn,
+) -> Result<Option<String>, Error> {
+    let query = format!(
+        "SELECT User, Host, Proxied_user, Proxied_host, With_grant FROM mysql.proxies_priv \
+         WHERE User IN ({})",
+        texts(&[first, second])
+    );
+    let all: Vec<[String; 5]> = table(session, &query, turn).await?;
+    let of = |user: &str| {
+        let mut own: Vec<_> =
+            all.iter().filter(|row| row[0] == user).map(|row| &row[1..]).collect();
+        own.sort_unstable();
+        own
+    };
+    Ok((of(first) != of(second)).then(|| {
+        format!(
+            "user {second:?} may not act as the same others (PROXY) as user {first:?}: a role does \
+             not pass that on, and it is left as it is"
+        )
+    }))
+}
+
+/// Whether `user` is the first of a pair: it is the role of `other`.
+pub(crate) async fn is_first(
+    session: &mut Session,
+    [user, other]: [&str; 2],
+    turn: &Turn,
+) -> Result<bool, Error> {
+    let query = format!(
+        "SELECT FROM_HOST FROM mysql.role_edges WHERE FROM_USER = {} AND TO_USER = {}",
+        text(user),
+        text(other)
+    );
+    Ok(!table::<1>(session, &query, turn).await?.is_empty())
+}
+
+/// What keeps the session's user from acting as `first`: the statement that lets its next session.
+///
+/// # Errors
+/// Whatever kept the server from answering.
+pub(crate) async fn difference(
+    session: &mut Session,
+    first: &str,
+    turn: &Turn,
+) -> Result<Option<String>, Error> {
+    let [roles] =
+        session.ask("a look at the roles in force", "SELECT CURRENT_ROLE()", turn).await?;
+    let host = session.server.host();
+    let role = format!("{}@{}", name(first), name(host));
+    // A name cannot hold what stands between two: its own backtick would be doubled.
+    let acts = roles.is_some_and(|roles| format!(",{roles},").contains(&format!(",{role},")));
+    let [second, first] = [session.server.user(), first].map(|user| AccountName::new(user, host));
+    Ok((!acts).then(|| format!("ALTER USER {} DEFAULT ROLE {}", second.sql(), first.sql())))
+}
