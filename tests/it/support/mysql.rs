@@ -58,7 +58,8 @@ pub fn servers() -> Vec<Server> {
     [mysql(), mysql_80(), mariadb()].into_iter().flatten().collect()
 }
 
-fn server(engine: &'static str, prefix: &str) -> Option<Server> {
+/// A server by its name in scripts/test, or None after skipping aloud.
+pub fn server(engine: &'static str, prefix: &str) -> Option<Server> {
     let variable = |name: &str| std::env::var(format!("FOURSTEP_TEST_{prefix}_{name}")).ok();
     let server = (|| {
         Some(Server {
