@@ -195,7 +195,7 @@ impl Survey {
             let options = if old { "" } else { " WITH INHERIT TRUE, SET TRUE" };
             begin.push(format!("GRANT {first} TO {second}{options}"));
         }
-        let mut end = settings.act(names);
+        let mut end = roles.acting(settings.act(names), &settings.identities(), *version);
         if *at_rest {
             let [level, missing] = settings.level(names, &admin.username, *version);
             end.extend(level);
