@@ -16,6 +16,7 @@ mod kills;
 mod leaks;
 mod local;
 mod mysql;
+mod pairs;
 mod questions;
 mod races;
 mod rds;
