@@ -11,6 +11,7 @@ MYSQL_CLIENT= # the command of its client, in words
 MYSQL80_DIR=
 MYSQL80_PORT=
 MYSQL80_CLIENT=
+MYSQL_DIRS=() # of every MySQL that was started
 MARIADB_DIR=
 MARIADB_PORT=
 MARIADB_CLIENT=mariadb
@@ -28,18 +29,32 @@ mysql_start() {
     local -n at=$1_DIR client=$1_CLIENT
     local root=$2
     at=$(mktemp -d "$root/tmp/fourstep.XXXXXX")
+    MYSQL_DIRS+=("$at")
     client="chroot $root mysql"
     local inside=${at#"$root"}
     mysql_certificates "$at"
     local server=(chroot "$root" mysqld)
-    "${server[@]}" --no-defaults --initialize-insecure --user=root --datadir="$inside/data" \
-        >"$at/init.log" 2>&1 ||
-        die "MySQL does not initialize:"$'\n'"$(tail -n 20 "$at/init.log")"
+    mysql_initialize "$root" "$at" "${server[@]}"
     # TLS 1.2: its messages can be counted, and rotate-mysql is killed at each of them. The tickets
     # of 1.3 come at any time. The capacity is known from 8.0.30 on.
     mysql_launch "$1_PORT" "$at" "$inside" "${server[@]}" --no-defaults --mysqlx=OFF \
         --secure-file-priv= --skip-log-bin --loose-innodb-redo-log-capacity=8M --tls-version=TLSv1.2
     mysql_arrange "$at" "$inside" "$3" chroot "$root" mysql
+}
+
+# mysql_initialize ROOT DIR SERVER...: makes DIR/data. What it makes takes ten seconds and is the same each
+# time, so it is kept in the root, without the file that makes a server one of its own.
+mysql_initialize() {
+    local kept=$1/var/lib/fourstep-initialized dir=$2 inside=${2#"$1"}
+    shift 2
+    if [[ ! -e $kept ]]; then
+        "$@" --no-defaults --initialize-insecure --user=root --datadir="$inside/data" >"$dir/init.log" 2>&1 ||
+            die "MySQL does not initialize:"$'\n'"$(tail -n 20 "$dir/init.log")"
+        rm -f "$dir/data/auto.cnf"
+        # In one step: another run may do the same.
+        mv -T "$dir/data" "$kept" 2>/dev/null || true
+    fi
+    cp -a "$kept" "$dir/data"
 }
 
 # mariadb_start DIR PASSWORD
@@ -76,7 +91,7 @@ mysql_launch() {
             continue
         fi
         # The data is thrown away at the end, and the machine may be small.
-        "$@" --user="$(id -un)" --datadir="$inside/data" --port="$port" --bind-address=127.0.0.1 \
+        mysql_supervise "$@" --user="$(id -un)" --datadir="$inside/data" --port="$port" --bind-address=127.0.0.1 \
             --socket="$inside/socket" --pid-file="$inside/pid" --log-error="$inside/error.log" \
             --ssl-ca="$inside/tls/ca.pem" --ssl-cert="$inside/tls/server.pem" \
             --ssl-key="$inside/tls/server.key" --skip-name-resolve --max-connections=200 \
@@ -89,6 +104,16 @@ mysql_launch() {
         warn "the server did not start on port $port (try $try of 5)"
     done
     die "the server does not start:"$'\n'"$(tail -n 20 "$dir/error.log" 2>/dev/null)"
+}
+
+# Runs a server, and again whenever SQL's RESTART has ended it, which is refused without such a parent.
+mysql_supervise() {
+    local status=16
+    while ((status == 16)); do
+        status=0
+        MYSQLD_PARENT_PID=$BASHPID "$@" || status=$?
+    done
+    return "$status"
 }
 
 mysql_is_up() {
@@ -124,12 +149,11 @@ mysql_arrange() {
 # Safe to call at any time, also before or in the middle of a start.
 mysql_stop() {
     local dir
-    for dir in "$MYSQL_DIR" "$MYSQL80_DIR"; do
+    for dir in "${MYSQL_DIRS[@]}"; do
         mysql_stop_in "$dir"
-        if [[ -n $dir ]]; then
-            rm -rf -- "$dir"
-        fi
+        rm -rf -- "$dir"
     done
+    MYSQL_DIRS=()
 }
 
 mariadb_stop() { mysql_stop_in "$MARIADB_DIR"; }

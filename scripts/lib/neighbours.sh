@@ -60,7 +60,8 @@ replica_stop() {
 }
 
 # pooler_start PASSWORD: PgBouncer, without TLS. PASSWORD is the arranger's. The database `mapped` is
-# entered as a user of the pooler's own whoever comes, and behind `gone` there is no server.
+# entered as a user of the pooler's own whoever comes, `transaction` is the database postgres with its
+# transactions pooled in place of its sessions, and behind `gone` there is no server.
 pooler_start() {
     local dir=$POSTGRES_DIR.pooler
     POOLER_DIR=$dir
@@ -80,6 +81,7 @@ pooler_start() {
     cat >"$dir/ini" <<-INI
 		[databases]
 		mapped = host=127.0.0.1 port=$POSTGRES_PORT dbname=postgres user=pooled
+		transaction = host=127.0.0.1 port=$POSTGRES_PORT dbname=postgres pool_mode=transaction
 		gone = host=127.0.0.1 port=1 dbname=postgres
 		* = host=127.0.0.1 port=$POSTGRES_PORT
 		[pgbouncer]
@@ -92,6 +94,7 @@ pooler_start() {
 		auth_query = SELECT rolname, rolpassword FROM pg_catalog.pg_authid WHERE rolname = \$1
 		pool_mode = session
 		query_wait_timeout = 3
+		ignore_startup_parameters = extra_float_digits
 		logfile = $dir/log
 		pidfile = $dir/pid
 	INI

@@ -1,10 +1,12 @@
 # shellcheck shell=bash
 # A folder with Debian's unstable suite in it, for servers that the stable one does not have: MySQL and
-# the newest PostgreSQL; and one with Ubuntu 22.04 in it, for the oldest MySQL that is packaged. It needs
-# common.sh and packages.sh, and works as root only, because of chroot.
+# the newest PostgreSQL; and two with Ubuntu in them: 22.04 for the oldest MySQL that is packaged, 18.04
+# for PostgreSQL 10, the oldest that knows SCRAM. It needs common.sh and packages.sh, and works as root
+# only, because of chroot.
 
-SID=   # the folder, to be entered by chroot
-JAMMY= # Ubuntu's
+SID=    # the folder, to be entered by chroot
+JAMMY=  # Ubuntu 22.04's
+BIONIC= # Ubuntu 18.04's
 
 SID_PACKAGES=(mysql-server-core mysql-client-core postgresql-18)
 
@@ -34,46 +36,59 @@ sid_find() {
 # Each command by itself: `set -e` does not hold inside a condition.
 sid_install() {
     debootstrap --variant=minbase --include=ca-certificates sid "$SID" || return
-    # Neither starts a server, nor makes a cluster of its own.
-    printf '#!/bin/sh\nexit 101\n' >"$SID/usr/sbin/policy-rc.d" || return
-    chmod +x "$SID/usr/sbin/policy-rc.d" || return
-    mkdir -p "$SID/etc/postgresql-common/createcluster.d" || return
-    printf 'create_main_cluster = false\n' \
-        >"$SID/etc/postgresql-common/createcluster.d/fourstep.conf" || return
-    sid_add "${SID_PACKAGES[@]}"
+    folder_add "$SID" "${SID_PACKAGES[@]}"
 }
 
-# sid_add PACKAGE...: what more is to be in the folder.
-sid_add() {
+# folder_add FOLDER PACKAGE...: what more is to be in it.
+folder_add() {
+    # Neither starts a server, nor makes a cluster of its own.
+    printf '#!/bin/sh\nexit 101\n' >"$1/usr/sbin/policy-rc.d" || return
+    chmod +x "$1/usr/sbin/policy-rc.d" || return
+    mkdir -p "$1/etc/postgresql-common/createcluster.d" || return
+    printf 'create_main_cluster = false\n' \
+        >"$1/etc/postgresql-common/createcluster.d/fourstep.conf" || return
     # The packages' scripts want /proc; the mount is gone with the command's own namespace.
     # shellcheck disable=SC2016 # expanded by the inner shell
     unshare --mount -- sh -c '
         mount -t proc proc "$0/proc" &&
         DEBIAN_FRONTEND=noninteractive chroot "$0" apt-get install -qq -y --no-install-recommends "$@"
-    ' "$SID" "$@"
+    ' "$@"
 }
 
-# jammy_find TOOLS: the same with Ubuntu, whose keys come from the folder that sid_find made.
 jammy_find() {
     JAMMY=$1/jammy
-    if [[ -e $JAMMY/installed ]]; then
-        return 0
-    fi
-    say "installing MySQL 8.0 into $JAMMY (about half a minute, 400 MB)"
-    rm -rf --one-file-system -- "$JAMMY"
-    if ! jammy_install >"$JAMMY.log" 2>&1; then
-        warn "could not install MySQL 8.0:"$'\n'"$(tail -n 20 "$JAMMY.log")"
-        return 1
-    fi
-    rm -f "$JAMMY.log"
-    touch "$JAMMY/installed"
+    ubuntu_find jammy "$JAMMY" mysql-server-core-8.0 mysql-client-core-8.0
 }
 
-jammy_install() {
+bionic_find() {
+    BIONIC=$1/bionic
+    ubuntu_find bionic "$BIONIC" postgresql-10
+}
+
+# ubuntu_find SUITE FOLDER PACKAGE...: as sid_find. Ubuntu's keys come from the folder that it made.
+ubuntu_find() {
+    local suite=$1 folder=$2
+    shift 2
+    if [[ -e $folder/installed ]]; then
+        return 0
+    fi
+    say "installing $* into $folder (about half a minute, 200 to 400 MB)"
+    rm -rf --one-file-system -- "$folder"
+    if ! ubuntu_install "$suite" "$folder" "$@" >"$folder.log" 2>&1; then
+        warn "could not install $*:"$'\n'"$(tail -n 20 "$folder.log")"
+        return 1
+    fi
+    rm -f "$folder.log"
+    touch "$folder/installed"
+}
+
+ubuntu_install() {
+    local suite=$1 folder=$2 keys=$SID/usr/share/keyrings/ubuntu-archive-keyring.gpg
+    shift 2
     # The other folder may have been made on another day, before this machine was.
     command -v debootstrap >/dev/null || install_packages debootstrap || return
-    sid_add ubuntu-keyring || return
-    debootstrap --variant=minbase --include=mysql-server-core-8.0,mysql-client-core-8.0 \
-        --keyring="$SID/usr/share/keyrings/ubuntu-archive-keyring.gpg" \
-        jammy "$JAMMY" http://archive.ubuntu.com/ubuntu
+    [[ -e $keys ]] || folder_add "$SID" ubuntu-keyring || return
+    debootstrap --variant=minbase --keyring="$keys" "$suite" "$folder" \
+        http://archive.ubuntu.com/ubuntu || return
+    folder_add "$folder" "$@"
 }

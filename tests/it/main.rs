@@ -17,6 +17,7 @@ mod kills;
 mod leaks;
 mod local;
 mod mysql;
+mod pairs;
 mod questions;
 mod races;
 mod rds;

@@ -58,7 +58,8 @@ pub fn servers() -> Vec<Server> {
     [mysql(), mysql_80(), mariadb()].into_iter().flatten().collect()
 }
 
-fn server(engine: &'static str, prefix: &str) -> Option<Server> {
+/// A server by its name in scripts/test, or None after skipping aloud.
+pub fn server(engine: &'static str, prefix: &str) -> Option<Server> {
     let variable = |name: &str| std::env::var(format!("FOURSTEP_TEST_{prefix}_{name}")).ok();
     let server = (|| {
         Some(Server {
@@ -93,12 +94,30 @@ impl Session {
         match self.output.next_line().await.unwrap() {
             Some(line) => line,
             None => {
-                let mut complaint = String::new();
-                let errors = self.client.stderr.as_mut().unwrap();
-                errors.read_to_string(&mut complaint).await.unwrap();
-                panic!("{query}: {complaint}")
+                panic!("{query}: {}", self.complaint().await)
             }
         }
+    }
+
+    /// Runs SQL, whatever it answers. An error ends the session.
+    pub async fn run(&mut self, sql: &str) -> Result<(), String> {
+        let done = "it is done";
+        let input = self.client.stdin.as_mut().unwrap();
+        // A client that has ended reads no more.
+        let _ = input.write_all(format!("{sql}\nSELECT '{done}';\n").as_bytes()).await;
+        while let Some(line) = self.output.next_line().await.unwrap() {
+            if line == done {
+                return Ok(());
+            }
+        }
+        Err(self.complaint().await)
+    }
+
+    async fn complaint(&mut self) -> String {
+        let mut complaint = String::new();
+        let errors = self.client.stderr.as_mut().unwrap();
+        errors.read_to_string(&mut complaint).await.unwrap();
+        complaint
     }
 }
 

@@ -51,22 +51,27 @@ pub fn server() -> Option<Server> {
 /// PostgreSQL 15 and 18, each by itself: a CREATEROLE admin may do less from version 16 on. The second
 /// is missing, after skipping aloud, where it could not be installed.
 pub fn both_versions() -> Vec<Server> {
-    let Some(server) = server() else { return Vec::new() };
-    let variable = |name: &str| std::env::var(format!("FOURSTEP_TEST_POSTGRES18_{name}")).ok();
-    let newest = (|| {
+    [server(), further("POSTGRES18")].into_iter().flatten().collect()
+}
+
+/// Another server that scripts/test starts, by its name there, or None after skipping aloud.
+pub fn further(name: &str) -> Option<Server> {
+    let server = server()?;
+    let variable = |what: &str| std::env::var(format!("FOURSTEP_TEST_{name}_{what}")).ok();
+    let further = (|| {
         Some(Server {
             port: variable("PORT")?.parse().ok()?,
             ca: variable("CA")?,
             log: variable("LOG")?,
             replica: 0,
             pooler: 0,
-            ..server.clone()
+            ..server
         })
     })();
-    if newest.is_none() {
-        skip("FOURSTEP_TEST_POSTGRES18_PORT and its companions");
+    if further.is_none() {
+        skip(&format!("FOURSTEP_TEST_{name}_PORT and its companions"));
     }
-    std::iter::once(server).chain(newest).collect()
+    further
 }
 
 /// The server with a replica and a pooler beside it, or None after skipping aloud.

@@ -33,8 +33,8 @@ pub(crate) async fn concerned(
          FROM pg_shdepend AS s JOIN pg_database AS d \
          ON d.oid = s.dbid OR s.dbid = 0 AND d.datname = current_database() \
          WHERE s.refclassid = 'pg_authid'::regclass \
-         AND s.refobjid = (SELECT oid FROM pg_roles WHERE rolname = {}) GROUP BY d.oid \
-         ORDER BY 2 DESC, 1",
+         AND s.refobjid = (SELECT oid FROM pg_roles WHERE rolname = {}) \
+         GROUP BY d.oid, d.datname, d.datallowconn ORDER BY 2 DESC, 1",
         quote(second)
     );
     let is = |fact: Option<String>| fact.as_deref() == Some("true");

@@ -1,7 +1,7 @@
 //! The two roles themselves: what belongs to a login and not to an identity, and who is a member of
 //! what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fourstep::{Error, Turn};
 
@@ -155,6 +155,22 @@ async fn stand_ins(
 }
 
 impl Roles {
+    /// What runs these statements, which say as which of `identities` a role acts.
+    pub(crate) fn acting(
+        &self,
+        statements: Vec<String>,
+        identities: &[&str],
+        version: u32,
+    ) -> Vec<String> {
+        if statements.is_empty() || version >= ACTS_UNASKED {
+            return statements;
+        }
+        let identities = BTreeSet::from_iter(identities);
+        let stand_ins = || identities.iter().filter_map(|role| self.stand_ins.get(**role));
+        let make = stand_ins().map(|[make, _]| make.clone());
+        make.chain(statements).chain(stand_ins().map(|[_, undo]| undo.clone())).collect()
+    }
+
     /// What hands over to `identity` what the second owns in one database, and with `drop` takes
     /// what it was granted there and its default privileges. The admin has the rights of both for
     /// that transaction only.
@@ -177,6 +193,10 @@ impl Roles {
         statements
     }
 }
+
+/// From this version on whoever sets as which role another acts need not be a member of that role. Seen
+/// at 10.3, which refuses it, and at 14.2, which gives a notice.
+const ACTS_UNASKED: u32 = 140_000;
 
 /// How long the hand-over waits for a table: everybody who comes later waits behind it.
 const SHORT_LOCK: &str = "SET LOCAL lock_timeout = '1s'";

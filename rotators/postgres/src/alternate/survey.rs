@@ -202,7 +202,8 @@ impl Survey {
         }
         // One that is in use goes on with all it has: it acts as the first from its own turn on.
         let stays = loses && !at_rest;
-        let mut end = if stays { Vec::new() } else { settings.act(names) };
+        let act = if stays { Vec::new() } else { settings.act(names) };
+        let mut end = roles.acting(act, &settings.identities(), *version);
         if *at_rest {
             let [level, missing] = settings.level(names, &admin.username, *version);
             end.extend(level);
