@@ -201,11 +201,11 @@ impl<'a> Pair<'a> {
         let acts = |user, on: &str| account(user).is_some_and(|user| user.acts_as.contains(on));
         let appears = |user, of| account(user).is_none() && account(of).is_some();
         let marked = |user| account(user).is_some_and(|user| user.named().is_some());
-        // One that is left of its pair does not become the first by that.
+        // One that is left of its pair, and says so itself, does not become the first by that.
         let left = |user, of| {
             appears(of, user)
                 && self.is_named_second(user, of)
-                && account(user).and_then(Account::named) == Some(&self.mark(of))
+                && account(user).is_some_and(|user| user.claim == Some(self.mark(of)))
         };
         let evidence = [
             [acts(other, one), acts(one, other)],

@@ -142,9 +142,10 @@ async fn a_table_in_use_is_not_held_up_for_the_sake_of_its_owner() {
         let mut reader = server.superuser_in(first).await;
         reader.execute("BEGIN").await.unwrap();
         reader.execute("SELECT * FROM \"Sales %\".busy").await.unwrap();
+        // A question locks nothing, so it does not see who is in the way now.
         let ready = shop.stage.ask(Question::Preflight).await;
         assert_eq!(ready["ready"], json!(true), "it passes: {ready}");
-        assert!(ready["findings"].to_string().contains("kept waiting"), "{ready}");
+        assert!(!ready["findings"].to_string().contains("kept waiting"), "{ready}");
         let began = Instant::now();
         let error = shop.refusal().await;
         assert!(error.contains("REASSIGN OWNED") && error.contains("retry once"), "{error}");
