@@ -201,15 +201,8 @@ impl<'a> Pair<'a> {
         let acts = |user, on: &str| account(user).is_some_and(|user| user.acts_as.contains(on));
         let appears = |user, of| account(user).is_none() && account(of).is_some();
         let marked = |user| account(user).is_some_and(|user| user.named().is_some());
-        // One that is left of its pair, and says so itself, does not become the first by that.
-        let left = |user, of| {
-            appears(of, user)
-                && self.is_named_second(user, of)
-                && account(user).is_some_and(|user| user.claim == Some(self.mark(of)))
-        };
         let evidence = [
             [acts(other, one), acts(one, other)],
-            [left(other, one), left(one, other)],
             [appears(other, one), appears(one, other)],
             [self.is_named_second(other, one), self.is_named_second(one, other)],
             [marked(other), marked(one)],
@@ -218,20 +211,6 @@ impl<'a> Pair<'a> {
             Some([false, true]) => other,
             _ => one,
         }
-    }
-
-    /// Refuses a second user whose first is gone: there is nobody to act as.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unsupported`], with the way out.
-    pub fn exists(accounts: &Accounts, first: &str, second: &str) -> Result<(), Error> {
-        if accounts.contains_key(first) {
-            return Ok(());
-        }
-        let what = format!("user {first:?} is gone, as which user {second:?} acts");
-        Err(Error::new(ErrorKind::Unsupported, what).caused_by(format!(
-            "create {first:?} again and give it what both need; nothing was changed"
-        )))
     }
 
     /// Refuses to take from the second user what it has beside the first, unless the function's

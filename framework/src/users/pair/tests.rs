@@ -225,10 +225,6 @@ fn the_first_of_two_is_said_by_the_server_then_by_the_configuration_then_by_the_
         accounts.entry(user.to_owned()).or_default().claim = mark(of, SECRET);
         accounts
     };
-    let alone = |user: &str, of: &str| {
-        let account = Account { claim: mark(of, SECRET), ..Account::default() };
-        Accounts::from([(user.to_owned(), account)])
-    };
     for (configured, accounts, users, first) in [
         ("", both(), ["app", "app_clone"], "app"),
         ("app_clone=app", both(), ["app", "app_clone"], "app_clone"),
@@ -237,9 +233,6 @@ fn the_first_of_two_is_said_by_the_server_then_by_the_configuration_then_by_the_
         // What is made anew takes its rights from the one that is there.
         ("", accounts([("app_clone", None)]), ["app", "app_clone"], "app_clone"),
         ("", accounts([("app_clone", Some("app"))]), ["app", "app_clone"], "app_clone"),
-        // Unless it says of itself that it is the second, as its name does.
-        ("", alone("app_clone", "app"), ["app", "app_clone"], "app"),
-        ("", alone("app", "app_clone"), ["app", "app_clone"], "app"),
         ("", accounts([("a", None), ("b", Some("a"))]), ["a", "b"], "a"),
         ("", claimed("a", "b"), ["a", "b"], "b"),
     ] {

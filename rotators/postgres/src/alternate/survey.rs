@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fourstep::users::{Install, Login, Pair, Standing};
+use fourstep::users::{Install, Login, Standing};
 use fourstep::{Error, ErrorKind, Finding};
 
 use crate::session::Session;
@@ -80,10 +80,6 @@ impl Job<'_> {
         }
         let first = pair.first(&known, source, target);
         let names = Names { first, second: if first == source { target } else { source } };
-        if let Err(gone) = Pair::exists(&known, names.first, names.second) {
-            survey.obstacles.push(gone);
-            return Ok(survey);
-        }
         let settings = settings::read(session, &names, version, self.turn).await?;
         let about = (&settings.identities()[..], version);
         let roles = roles::read(session, &names, about, self.turn).await?;

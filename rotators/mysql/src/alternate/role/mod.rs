@@ -16,7 +16,7 @@ pub(crate) mod whose;
 
 use std::collections::BTreeMap;
 
-use fourstep::users::{Accounts, Install, Pair, Standing};
+use fourstep::users::{Accounts, Install, Standing};
 use fourstep::{Error, ErrorKind, Turn};
 
 use crate::alternate::compose::{Composed, locked};
@@ -47,7 +47,6 @@ pub(crate) async fn compose(
     }
     let first = install.pair.first(accounts, source, target);
     let second = if first == source { target } else { source };
-    Pair::exists(accounts, first, second)?;
     let users = read(session, [first, second], turn).await?;
     let mut composed = users.compose(install, standing)?;
     composed.objections.extend(composed.finish.is_empty().then(|| locked(first)));
