@@ -11,6 +11,7 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
             "Strategy",
             "Strategies",
             "Standing",
+            "Proof",
             "Question",
             "SslMode",
             "Transport",
