@@ -245,7 +245,7 @@ impl<'a> Schemas<'a> {
 }
 
 /// The one schema that a name in `mysql.db` stands for, if it is no pattern.
-fn literal(schema: &str) -> Option<String> {
+pub(crate) fn literal(schema: &str) -> Option<String> {
     let mut name = String::new();
     let mut characters = schema.chars();
     while let Some(one) = characters.next() {

@@ -124,11 +124,13 @@ async fn unusable(session: &mut Session, first: &str, turn: &Turn) -> Result<Opt
     }
     let query = format!(
         "{}\nSELECT DISTINCT Db FROM reach JOIN mysql.db USING (User, Host) \
-         WHERE INSTR(Db, CHAR(92)) > 0 ORDER BY Db LIMIT 1",
+         WHERE INSTR(Db, CHAR(92)) > 0 ORDER BY Db",
         power::reach("''", &format!("User = {}", text(first)))
     );
     let found = table(session, &query, turn).await?;
-    let Some([schema]) = found.first() else { return Ok(None) };
+    // A pattern that fits several is on the page: there is no name to grant instead.
+    let escaped = found.iter().find(|[schema]| held::literal(schema).is_some());
+    let Some([schema]) = escaped else { return Ok(None) };
     let what = format!(
         "user {first:?} has rights on the schema {}, whose name has a backslash there",
         name(schema)
