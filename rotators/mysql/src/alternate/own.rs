@@ -55,13 +55,17 @@ pub(crate) fn gives_everywhere(line: &str, wanted: &[&str]) -> bool {
 
 /// The error of an admin that lacks rights, with the statements that give them.
 pub(crate) fn lacking(lacks: &[String]) -> Error {
-    let listed: Vec<_> = lacks.iter().take(MOST_LISTED).map(String::as_str).collect();
-    let more = match lacks.len().saturating_sub(MOST_LISTED) {
-        0 => String::new(),
-        count => format!("; and {count} more"),
-    };
     Error::new(ErrorKind::Forbidden, "the admin lacks rights")
-        .caused_by(format!("have this run: {}{more}", listed.join("; ")))
+        .caused_by(format!("have this run: {}", listed(lacks, MOST_LISTED, "; ")))
+}
+
+/// The first `most` of these, and how many more there are.
+pub(crate) fn listed(all: &[String], most: usize, separator: &str) -> String {
+    let named: Vec<_> = all.iter().take(most).map(String::as_str).collect();
+    match all.len().saturating_sub(most) {
+        0 => named.join(separator),
+        more => format!("{}{separator}and {more} more", named.join(separator)),
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use fourstep::users::Install;
 use fourstep::{Error, Turn};
 
 use crate::alternate::compose::{Composed, Step};
-use crate::alternate::own::{Own, lacking};
+use crate::alternate::own::{Own, lacking, listed};
 use crate::alternate::read::{open_sessions, table};
 use crate::alternate::role::compose::Users;
 use crate::alternate::role::held::{self, PRIVILEGES, Together};
@@ -47,7 +47,7 @@ pub(crate) async fn add(
         extra.extend(beside(session, users, host, turn).await?);
     }
     if !extra.is_empty() {
-        let may = install.pair.may_drop(users.first, users.second, &listed(&extra));
+        let may = install.pair.may_drop(users.first, users.second, &listed(&extra, EXAMPLES, ", "));
         composed.objections.extend(may.err());
     }
     if install.target != users.second {
@@ -121,14 +121,6 @@ async fn beside(
     let roles = users.beside(host).filter(|role| !reached.contains_key(*role));
     let roles = roles.map(|role| format!("role {}", role.sql()));
     Ok(rights.map(held::shown).chain(roles).collect())
-}
-
-fn listed(extra: &[String]) -> String {
-    let named: Vec<_> = extra.iter().take(EXAMPLES).map(String::as_str).collect();
-    match extra.len().saturating_sub(EXAMPLES) {
-        0 => named.join(", "),
-        more => format!("{}, and {more} more", named.join(", ")),
-    }
 }
 
 /// Takes what an account has of its own. REVOKE ALL leaves its roles, and takes CREATE USER alone.
