@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -102,6 +103,20 @@ impl Replay {
         (points.len(), usize::try_from(counted["points"].as_u64().unwrap()).unwrap())
     }
 
+    /// Kills the function while these sessions work, then lets the pair be carried over while they
+    /// go on, and once more without them.
+    async fn carry_over(&self, name: &str, sessions: Vec<Working>, reset: &str) {
+        let points = self.sweep(name, reset).await;
+        self.rotations(2).await;
+        let mut worked = Vec::new();
+        for session in sessions {
+            worked.push(session.end(name).await);
+        }
+        self.rotations(2).await;
+        eprintln!("{name}: {points} points, sessions worked {worked:?} times");
+        assert!(worked.iter().all(|times| *times > 10));
+    }
+
     /// Whole rotations that nothing disturbs.
     async fn rotations(&self, number: u32) {
         let lines = self.run(&["--rotations", &number.to_string()]).await;
@@ -119,6 +134,22 @@ impl Replay {
         std::fs::write(&path, text).unwrap();
         path
     }
+}
+
+/// Runs a kind of pair with either user current; at every server by hand, here at one after the other.
+async fn with_either_current<S: Clone, Running: Future<Output = ()>>(
+    servers: &[S],
+    number: usize,
+    run: impl Fn(S, usize) -> Running,
+) {
+    let all = std::env::var_os(VARIABLE).is_some();
+    let mut runs = Vec::new();
+    for current in [0, 1] {
+        for at in 0..if all { servers.len() } else { servers.len().min(1) } {
+            runs.push(run(servers[(number + current + at) % servers.len()].clone(), current));
+        }
+    }
+    join_all(runs).await;
 }
 
 /// A command that runs this script's text.

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 
-use super::{Repeated, Replay, Working, arn, script};
+use super::{Repeated, Replay, Working, arn, script, with_either_current};
 use crate::pairs::postgres::{Shop, run, servers};
 use crate::support::postgres::Server;
 
@@ -244,36 +243,17 @@ async fn is_carried_over(server: Server, kind: &'static Kind, current: usize) {
     let replay = scene.replay(current);
     let user = ["first", "second"][current];
     let name = format!("PostgreSQL {}, {}, {user} current", server.version().await, kind.name);
-    let sessions = scene.sessions().await;
-    let points = replay.sweep(&name, &scene.reset(&replay)).await;
-    // Without the reset, and with the sessions open.
-    replay.rotations(2).await;
-    let mut worked = Vec::new();
-    for session in sessions {
-        worked.push(session.end(&name).await);
-    }
-    replay.rotations(2).await;
+    replay.carry_over(&name, scene.sessions().await, &scene.reset(&replay)).await;
     scene.assert_carried_over(&replay.current(), &name).await;
-    eprintln!("{name}: {points} points, sessions worked {worked:?} times");
-    assert!(worked.iter().all(|times| *times > 10));
     let databases = scene.shop.databases.clone();
     for database in databases {
         server.arrange(&format!("DROP DATABASE \"{database}\"")).await;
     }
 }
 
-/// A kind with either user current; at every server by hand, here at one after the other.
 async fn all_are_carried_over(number: usize) {
-    let servers = servers();
-    let all = std::env::var_os(super::VARIABLE).is_some();
-    let mut runs = Vec::new();
-    for current in [0, 1] {
-        for at in 0..if all { servers.len() } else { servers.len().min(1) } {
-            let server = servers[(number + current + at) % servers.len()].clone();
-            runs.push(is_carried_over(server, &KINDS[number], current));
-        }
-    }
-    join_all(runs).await;
+    let run = |server, current| is_carried_over(server, &KINDS[number], current);
+    with_either_current(&servers(), number, run).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
