@@ -85,7 +85,12 @@ async fn the_real_function_survives_a_kill_at_every_point() {
                 .collect(),
         ),
         ("testSecret", reads.iter().cloned().chain(turns(1..=3)).collect()),
-        ("finishSecret", vec![reads[0].clone(), "store UpdateSecretVersionStage #1".to_owned()]),
+        (
+            "finishSecret",
+            [&reads[0], "store GetSecretValue by version #1", "store UpdateSecretVersionStage #1"]
+                .map(str::to_owned)
+                .to_vec(),
+        ),
     ] {
         for call in calls {
             expected.extend(["before", "after"].map(|when| format!("{step} {call} {when}")));
@@ -102,7 +107,7 @@ async fn the_real_function_survives_a_kill_at_every_point() {
     }
     let end = lines(&output).pop().unwrap();
     assert_eq!((&end["event"], &end["ok"]), (&json!("end"), &json!(true)));
-    assert_eq!((&end["played"], &end["violations"]), (&json!(50), &json!(0)));
+    assert_eq!((&end["played"], &end["violations"]), (&json!(52), &json!(0)));
     is_settled(&server, &user, &file, &output).await;
 }
 
@@ -116,7 +121,7 @@ async fn one_point_is_played_again_and_shown_as_a_table() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
     for words in [
-        "25 calls: 50 points; 1 to be played",
+        "26 calls: 52 points; 1 to be played",
         "   32  setSecret     database turn 8                      after   kill          killed               1  ok",
         "1 point played, 0 violations. The secret file holds what is current now.",
     ] {
@@ -131,17 +136,17 @@ async fn one_point_is_played_again_and_shown_as_a_table() {
 async fn the_real_function_reports_every_fault_and_gets_over_it() {
     let Some(server) = server() else { return };
     for (fault, at, kinds, count) in [
-        ("throttling", None, vec!["Throttled"], 13),
+        ("throttling", None, vec!["Throttled"], 14),
         ("reset", Some("8"), vec!["Unreachable"], 1),
         ("reset", Some("16"), vec!["Unreachable"], 1),
         ("reset", Some("31"), vec!["Unreachable"], 1),
         ("reset", Some("32"), vec!["Unreachable"], 1),
         ("reset", Some("34"), vec!["done"], 1),
         ("server-error", Some("28"), vec!["Unreachable"], 1),
-        ("server-error", Some("50"), vec!["Unreachable"], 1),
+        ("server-error", Some("52"), vec!["Unreachable"], 1),
         ("slow", Some("32"), vec!["Unreachable"], 1),
-        ("slow", Some("50"), vec!["OutOfTime"], 1),
-        ("all", Some("49"), vec!["Throttled", "Unreachable"], 3),
+        ("slow", Some("52"), vec!["OutOfTime"], 1),
+        ("all", Some("51"), vec!["Throttled", "Unreachable"], 3),
     ] {
         let user = server.user("faulty").await;
         let file = file_of(&server, &user);
@@ -255,7 +260,7 @@ async fn a_sound_function_violates_nothing_whoever_speaks_first() {
     for turn in ["setSecret database turn 2 after", "testSecret database turn 1 before"] {
         assert!(names.iter().any(|name| name == turn), "{text}");
     }
-    assert_eq!(names.len(), 32, "no turn 3: {text}");
+    assert_eq!(names.len(), 34, "no turn 3: {text}");
 }
 
 #[tokio::test]
@@ -322,7 +327,7 @@ async fn what_cannot_be_disturbed_is_refused_before_anything_is_touched() {
     }
     let toy = Toy::start().await;
     for (arguments, words) in [
-        (["--crash", "99"].to_vec(), "there is no point 99: this rotation has 32"),
+        (["--crash", "99"].to_vec(), "there is no point 99: this rotation has 34"),
         (["--fault", "throttling", "--at", "2"].to_vec(), "throttling does not apply to point 2"),
         (["--crash", "all", "--reset", "exit 3"].to_vec(), "--reset failed (exit status: 3)"),
     ] {

@@ -34,11 +34,21 @@ impl CommandLine {
 
     /// Runs one operation. The input goes by a file: arguments are visible to every process.
     pub async fn run(&self, operation: &str, input: &Value) -> Result<Value, StoreError> {
+        self.run_with(operation, input, &[]).await
+    }
+
+    async fn run_with(
+        &self,
+        operation: &str,
+        input: &Value,
+        more: &[&str],
+    ) -> Result<Value, StoreError> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), input.to_string()).unwrap();
         let output = Command::new(&self.program)
             .args(["--endpoint-url", &self.endpoint, "--output", "json", "secretsmanager"])
             .args([operation, "--cli-input-json", &format!("file://{}", file.path().display())])
+            .args(more)
             .env("AWS_ACCESS_KEY_ID", "local")
             .env("AWS_SECRET_ACCESS_KEY", "local")
             .env("AWS_DEFAULT_REGION", "us-east-1")
@@ -155,16 +165,22 @@ impl SecretStore for CommandLine {
             "ClientRequestToken": token.as_str(),
             "VersionStages": [AWSPENDING],
         });
+        // Version 1 of the CLI takes bytes in its JSON as they are, version 2 as base64: both take
+        // a file of them.
+        let bytes = tempfile::NamedTempFile::new().unwrap();
+        let path = format!("fileb://{}", bytes.path().display());
+        let mut more = Vec::new();
         match value {
             SecretValue::Text(text) => input["SecretString"] = text.expose_secret().into(),
-            SecretValue::Binary(bytes) => {
-                input["SecretBinary"] = STANDARD.encode(bytes.expose_secret()).into();
+            SecretValue::Binary(value) => {
+                std::fs::write(bytes.path(), value.expose_secret()).unwrap();
+                more.extend(["--secret-binary", &path]);
             }
         }
         if let Some(rotation_token) = rotation_token {
             input["RotationToken"] = rotation_token.expose().into();
         }
-        self.run("put-secret-value", &input).await.map(drop)
+        self.run_with("put-secret-value", &input, &more).await.map(drop)
     }
 
     async fn move_current(
