@@ -202,7 +202,7 @@ mod tests {
             panic!("cannot use {}", known.current.secret().expose()?)
         }
 
-        async fn apply(&self, _: &Versions<'_>, _: &Fence<'_>, _: &Turn) -> Result<Applied, Error> {
+        async fn apply(&self, _: &Versions<'_>, _: &dyn Fence, _: &Turn) -> Result<Applied, Error> {
             std::future::pending().await
         }
 

@@ -138,7 +138,7 @@ impl Rotator for Careless {
     async fn apply(
         &self,
         versions: &Versions<'_>,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         _: &Turn,
     ) -> Result<Applied, Error> {
         let pending = versions.pending().secret();

@@ -65,7 +65,7 @@ impl Rotator for Careless {
     async fn apply(
         &self,
         versions: &Versions<'_>,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         _: &Turn,
     ) -> Result<Applied, Error> {
         self.handle("apply", versions.current().secret()).await?;

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use fourstep::PasswordPolicy;
-use fourstep::users::SingleUser;
+use fourstep::users::{Driver, SingleUser};
 use rotate_postgres::{EXCLUDED_CHARACTERS, Postgres};
 use serde_json::json;
 use tracing::field::{Field, Visit};
@@ -88,7 +88,8 @@ async fn main() -> ExitCode {
     }
     fourstep::run("rotate-postgres", |environment| {
         let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
-        Ok(SingleUser::new(std::sync::Arc::new(Postgres::read(environment)?), policy))
+        let driver = Driver::read(environment, Postgres::read(environment)?)?;
+        Ok(SingleUser::new(std::sync::Arc::new(driver), policy))
     })
     .await
 }

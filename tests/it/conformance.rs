@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fourstep::testing::{Overlap, Remote, Testbed, Wire, conformance};
-use fourstep::users::SingleUser;
+use fourstep::users::{Driver, SingleUser};
 use fourstep::{Environment, PasswordPolicy, Rotator, Secret};
 use rotate_postgres::{EXCLUDED_CHARACTERS, Postgres};
 use serde_json::json;
@@ -41,7 +41,9 @@ impl Remote for RealUser {
     fn rotator(&self) -> Box<dyn Rotator> {
         let environment = Environment::default();
         let policy = PasswordPolicy::read(&environment, EXCLUDED_CHARACTERS).unwrap();
-        Box::new(SingleUser::new(Arc::new(Postgres::read(&environment).unwrap()), policy))
+        let postgres = Postgres::read(&environment).unwrap();
+        let driver = Driver::read(&environment, postgres).unwrap();
+        Box::new(SingleUser::new(Arc::new(driver), policy))
     }
 
     fn secret(&self) -> String {

@@ -10,7 +10,9 @@ use aws_sdk_rds::Client;
 use fourstep::rds::{AwsRds, Rds};
 use fourstep::store::aws::http_client;
 use fourstep::store::memory::{MemoryStore, NewRotation, NewSecret};
-use fourstep::users::{Administered, Attempt, ByAdmin, Change, Database, Dialect, Login};
+use fourstep::users::{
+    AdminSession, Administered, Attempt, ByAdmin, Change, Database, Dialect, Login,
+};
 use fourstep::{
     Deadline, Engine, Environment, Error, ErrorKind, Fence, Finding, PasswordPolicy, RotationEvent,
     SecretId, SecretString, Step, Turn,
@@ -48,7 +50,7 @@ impl Database for Witness {
         _: (),
         _: &Login,
         _: &SecretString,
-        _: &Fence<'_>,
+        _: &dyn Fence,
         _: &Turn,
     ) -> Result<Change, Error> {
         panic!("the admin changes it")
@@ -63,17 +65,22 @@ impl Database for Witness {
 impl Administered for Witness {
     async fn reset_password(
         &self,
-        admin: &Login,
+        admin: &mut AdminSession<()>,
         _: &Login,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         _: &Turn,
     ) -> Result<Change, Error> {
         fence.pass().await?;
-        self.0.lock().unwrap().push(admin.server());
+        self.0.lock().unwrap().push(admin.login.server());
         Ok(Change::Made)
     }
 
-    async fn preflight_reset(&self, _: &Login, _: &Login, _: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight_reset(
+        &self,
+        _: &mut AdminSession<()>,
+        _: &Login,
+        _: &Turn,
+    ) -> Result<Vec<Finding>, Error> {
         Ok(Vec::new())
     }
 }

@@ -29,7 +29,7 @@ impl<R: Rotator + ?Sized> Rotator for Box<R> {
     async fn apply(
         &self,
         versions: &Versions<'_>,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         turn: &Turn,
     ) -> Result<Applied, Error> {
         R::apply(self, versions, fence, turn).await

@@ -1,5 +1,7 @@
 //! What each verb is given: the versions it may read, the fence it must pass, what it must keep.
 
+use async_trait::async_trait;
+
 use crate::error::{Error, ErrorKind};
 use crate::ids::{SecretId, VersionId};
 use crate::secret::{Current, Pending, Previous, Secret};
@@ -38,8 +40,8 @@ impl Known<'_> {
 
     /// The fence to pass before a change at the target that cannot be taken back. A proposal
     /// should need none; where the target has room for no more, something must go first.
-    pub fn fence(&self) -> Fence<'_> {
-        Fence { calls: self.calls, token: self.token, current: self.current.version() }
+    pub fn fence(&self) -> impl Fence {
+        LabelFence { calls: self.calls, token: self.token, current: self.current.version() }
     }
 }
 
@@ -118,20 +120,28 @@ impl Recorded<'_> {
 /// The check that stands between a rotator and an irreversible change.
 ///
 /// A rotator takes its lock, passes the fence, then changes. A container that was frozen, or that
-/// lost a race against a newer rotation, is stopped here.
-pub struct Fence<'a> {
+/// lost a race against a newer rotation, is stopped here. A test may make a fence of its own.
+#[async_trait]
+pub trait Fence: Send + Sync {
+    /// Whether the change may be made still. The engine's fence asks DescribeSecret again: the token
+    /// must still carry AWSPENDING, AWSCURRENT must still be on the version that was read, and
+    /// [`CHANGE_TIME`](crate::CHANGE_TIME) must be left.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] or [`ErrorKind::OutOfTime`]; nothing may be changed then.
+    async fn pass(&self) -> Result<(), Error>;
+}
+
+/// The engine's fence: the staging labels as they stand now.
+pub(crate) struct LabelFence<'a> {
     pub(crate) calls: &'a Calls<'a>,
     pub(crate) token: &'a VersionId,
     pub(crate) current: &'a VersionId,
 }
 
-impl Fence<'_> {
-    /// Asks DescribeSecret again: the token must still carry AWSPENDING, AWSCURRENT must still be
-    /// on the version that was read, and [`CHANGE_TIME`](crate::CHANGE_TIME) must be left.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Conflict`] or [`ErrorKind::OutOfTime`]; nothing may be changed then.
-    pub async fn pass(&self) -> Result<(), Error> {
+#[async_trait]
+impl Fence for LabelFence<'_> {
+    async fn pass(&self) -> Result<(), Error> {
         self.calls.turn().enough_for_a_change()?;
         let description = self.calls.describe().await?;
         if !description.has(self.token, AWSPENDING) {

@@ -83,10 +83,13 @@ impl<D: Alternates> Alternating<D> {
         turn: &'a Turn,
     ) -> Result<Halves<'a, D>, Error> {
         let (document, dialect) = (secret.document()?, self.database.dialect());
+        let admin = self.admins.of(user, document, dialect, &others, turn).await?;
+        let session = self.database.log_in_as_admin(&admin.login, turn).await;
         Ok(Halves {
             database: &*self.database,
             pair: Pair::new(&self.pairs, arn),
-            admin: self.admins.of(user, document, dialect, &others, turn).await?,
+            session: session.map_err(|error| admin.explain(error))?,
+            admin,
             refuse_open_sessions: self.refuse_open_sessions,
             turn,
         })
@@ -134,6 +137,34 @@ impl<D: Alternates> Alternating<D> {
         Ok(older.map(|_| Proof::Older))
     }
 
+    /// Makes the pending user as the current one is, and lets it in with the pending password.
+    /// `other` is the user whose recorded password logs in where AWSCURRENT's does not.
+    async fn install(
+        &self,
+        halves: &mut Halves<'_, D>,
+        tries: &mut Tries<'_, D>,
+        versions: &Versions<'_>,
+        (current, pending): (&Login, &Login),
+        other: Option<String>,
+        fence: &dyn Fence,
+    ) -> Result<Applied, Error> {
+        if let Some(other) = other {
+            halves.revive(current, &other, fence).await?;
+        }
+        let (target, source) = (pending.username.as_str(), current.username.as_str());
+        let standing = halves.standing(target, source).await?;
+        let proof = self.proof(tries, versions, (current, pending), standing).await?;
+        match halves.install(pending, source, proof, fence).await? {
+            Change::Made => Ok(Applied::Changed(format!(
+                "made user {target:?} equal to user {source:?} and gave it the pending password"
+            ))),
+            Change::Refused(_) if halves.has(pending).await? => Ok(Applied::Already(format!(
+                "user {target:?} has the pending password already, set by another run"
+            ))),
+            Change::Refused(why) => Ok(Applied::Refused(why)),
+        }
+    }
+
     /// Refuses the next user if it only claims to be ours and no recorded password of it logs in.
     async fn confirmed(
         &self,
@@ -178,8 +209,10 @@ impl<D: Alternates> Rotator for Alternating<D> {
         let current = common::current(secret, self.database.dialect())?;
         common::admin_named(known.current)?;
         let (arn, others) = (known.description.arn.as_str(), known.other_secrets());
-        let halves = self.halves((&current, secret), arn, others, turn).await?;
-        let next = halves.next(&current.username).await?;
+        let mut halves = self.halves((&current, secret), arn, others, turn).await?;
+        let next = halves.next(&current.username).await;
+        halves.close().await;
+        let next = next?;
         next.unopposed()?;
         self.confirmed(&next, &known.recorded(), &current, turn).await?;
         Ok(common::with_new_password(&self.policy, known)?.with("username", &next.user).into())
@@ -191,7 +224,7 @@ impl<D: Alternates> Rotator for Alternating<D> {
     async fn apply(
         &self,
         versions: &Versions<'_>,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         turn: &Turn,
     ) -> Result<Applied, Error> {
         let (secret, dialect) = (versions.current().secret(), self.database.dialect());
@@ -215,22 +248,11 @@ impl<D: Alternates> Rotator for Alternating<D> {
             ));
         }
         let (arn, others) = (versions.description().arn.as_str(), versions.other_secrets());
-        let halves = self.halves((&current, secret), arn, others, turn).await?;
-        if let Some(other) = other {
-            halves.revive(&current, &other, fence).await?;
-        }
-        let (target, source) = (pending.username.as_str(), current.username.as_str());
-        let standing = halves.standing(target, source).await?;
-        let proof = self.proof(&mut tries, versions, (&current, &pending), standing).await?;
-        match halves.install(&pending, source, proof, fence).await? {
-            Change::Made => Ok(Applied::Changed(format!(
-                "made user {target:?} equal to user {source:?} and gave it the pending password"
-            ))),
-            Change::Refused(_) if halves.has(&pending).await? => Ok(Applied::Already(format!(
-                "user {target:?} has the pending password already, set by another run"
-            ))),
-            Change::Refused(why) => Ok(Applied::Refused(why)),
-        }
+        let mut halves = self.halves((&current, secret), arn, others, turn).await?;
+        let logins = (&current, &pending);
+        let applied = self.install(&mut halves, &mut tries, versions, logins, other, fence).await;
+        halves.close().await;
+        applied
     }
 
     async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
@@ -246,9 +268,11 @@ impl<D: Alternates> Rotator for Alternating<D> {
             let what = "AWSCURRENT was read as it was before, and names the pending user";
             return Err(Error::new(ErrorKind::Conflict, what).caused_by("retry"));
         }
-        let (arn, others) = (versions.description().arn.as_str(), versions.other_secrets());
-        let halves = self.halves((&current, secret), arn, others, turn).await?;
-        let differences = halves.differences(&pending, &current.username).await?;
+        let others = versions.other_secrets();
+        let (document, partner) = (secret.document()?, current.username.as_str());
+        let admin = self.admins.of(&current, document, dialect, &others, turn).await?;
+        let differences = self.database.differences(&admin.login, &pending, partner, turn).await;
+        let differences = differences.map_err(|error| admin.explain(error))?;
         if !differences.is_empty() {
             let what = format!(
                 "users {:?} and {:?} differ, which setSecret made equal",
@@ -274,10 +298,15 @@ impl<D: Alternates> Rotator for Alternating<D> {
         }
         let (arn, others) = (subject.description.arn.as_str(), subject.other_secrets());
         let found = async {
-            let halves = self.halves((&current, secret), arn, others, turn).await?;
-            let next = halves.next(&current.username).await?;
-            let confirmed = self.confirmed(&next, &subject.recorded(), &current, turn).await;
-            halves.preflight(&current.username, next, confirmed).await
+            let mut halves = self.halves((&current, secret), arn, others, turn).await?;
+            let found = async {
+                let next = halves.next(&current.username).await?;
+                let confirmed = self.confirmed(&next, &subject.recorded(), &current, turn).await;
+                halves.preflight(&current.username, next, confirmed).await
+            }
+            .await;
+            halves.close().await;
+            found
         };
         match found.await {
             Ok(found) => findings.extend(found),
@@ -291,7 +320,9 @@ impl<D: Alternates> Rotator for Alternating<D> {
         let secret = subject.current.secret();
         let current = common::current(secret, self.database.dialect())?;
         let (arn, others) = (subject.description.arn.as_str(), subject.other_secrets());
-        let halves = self.halves((&current, secret), arn, others, turn).await?;
-        halves.plan(&current.username).await
+        let mut halves = self.halves((&current, secret), arn, others, turn).await?;
+        let plan = halves.plan(&current.username).await;
+        halves.close().await;
+        plan
     }
 }

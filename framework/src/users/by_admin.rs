@@ -83,7 +83,7 @@ impl<D: Administered> Rotator for ByAdmin<D> {
     async fn apply(
         &self,
         versions: &Versions<'_>,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         turn: &Turn,
     ) -> Result<Applied, Error> {
         let dialect = self.database.dialect();
@@ -110,7 +110,13 @@ impl<D: Administered> Rotator for ByAdmin<D> {
         let document = versions.current().secret().document()?;
         let others = versions.other_secrets();
         let admin = self.admins.of(&pending, document, dialect, &others, turn).await?;
-        let change = self.database.reset_password(&admin.login, &pending, fence, turn).await;
+        let change = async {
+            let mut session = self.database.log_in_as_admin(&admin.login, turn).await?;
+            let change = self.database.reset_password(&mut session, &pending, fence, turn).await;
+            self.database.close(session.session, turn).await;
+            change
+        }
+        .await;
         let why = match &proof {
             Some((name, _)) => format!("which {name} proved"),
             None => "which REPAIR_USERS names".to_owned(),
@@ -192,7 +198,13 @@ impl<D: Administered> ByAdmin<D> {
         let document = subject.current.secret().document()?;
         let (dialect, others) = (self.database.dialect(), subject.other_secrets());
         let admin = self.admins.of(login, document, dialect, &others, turn).await?;
-        let found = self.database.preflight_reset(&admin.login, login, turn).await;
+        let found = async {
+            let mut session = self.database.log_in_as_admin(&admin.login, turn).await?;
+            let found = self.database.preflight_reset(&mut session, login, turn).await;
+            self.database.close(session.session, turn).await;
+            found
+        }
+        .await;
         found.map_err(|error| admin.explain(error))
     }
 }

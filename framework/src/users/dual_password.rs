@@ -42,12 +42,9 @@ pub trait DualPasswords: Database {
         &self,
         session: &mut Self::Session,
         new: &NewPrimary<'_>,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         turn: &Turn,
     ) -> Result<Swap, Error>;
-
-    /// Takes leave of the server in good form, so that the lock is free before the step ends.
-    async fn end(&self, session: Self::Session, turn: &Turn);
 
     /// As [`Database::preflight`], of a change that retains the old password.
     async fn preflight_dual(
@@ -150,7 +147,7 @@ impl<D: DualPasswords> Rotator for DualPassword<D> {
     async fn apply(
         &self,
         versions: &Versions<'_>,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         turn: &Turn,
     ) -> Result<Applied, Error> {
         let dialect = self.database.dialect();
@@ -168,7 +165,7 @@ impl<D: DualPasswords> Rotator for DualPassword<D> {
             pending: &pending,
         };
         let applied = change.run().await;
-        self.database.end(change.session, turn).await;
+        self.database.close(change.session, turn).await;
         applied.map_err(|error| {
             error.while_doing(format!("cannot change the password of {}", current.account()))
         })
@@ -202,7 +199,7 @@ struct Changing<'a, D: DualPasswords> {
     strategy: &'a DualPassword<D>,
     session: D::Session,
     versions: &'a Versions<'a>,
-    fence: &'a Fence<'a>,
+    fence: &'a dyn Fence,
     turn: &'a Turn,
     /// What logged in, and its name for messages.
     opened: (String, Login),

@@ -5,6 +5,7 @@ mod admin;
 mod alternating;
 mod by_admin;
 mod common;
+pub mod driver;
 mod dual_password;
 mod fields;
 mod install;
@@ -25,6 +26,9 @@ use crate::turn::Turn;
 
 pub use alternating::Alternating;
 pub use by_admin::ByAdmin;
+pub use driver::{
+    Assessment, Directory, Driver, End, OpenSessions, Pairs, Part, Server, Step, TwoPasswords,
+};
 pub use dual_password::{DualPassword, DualPasswords, NewPrimary, Swap};
 pub use install::{Install, Proof};
 pub use login::{Dialect, Login};
@@ -55,6 +59,11 @@ pub trait Database: Send + Sync {
     /// ([`ErrorKind::Unsupported`]).
     async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<Self::Session>, Error>;
 
+    /// Closes a session, so that its locks are free before the step ends. The default drops it.
+    async fn close(&self, session: Self::Session, _turn: &Turn) {
+        drop(session);
+    }
+
     /// Sets the password of the very user that is logged in. Takes the account's lock, passes
     /// `fence`, changes. Running twice with the same password has the effect of once.
     ///
@@ -66,7 +75,7 @@ pub trait Database: Send + Sync {
         session: Self::Session,
         login: &Login,
         password: &SecretString,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         turn: &Turn,
     ) -> Result<Change, Error>;
 
@@ -88,9 +97,18 @@ pub trait Database: Send + Sync {
     }
 }
 
+/// An open session of an admin's. One serves a whole step.
+#[derive(Debug)]
+pub struct AdminSession<Session> {
+    /// What opened it.
+    pub login: Login,
+    /// The session.
+    pub session: Session,
+}
+
 /// A database in which an admin can set another user's password.
 ///
-/// `admin` is a login that was proven to be of the same database as the user's.
+/// `admin` is a session by a login that was proven to be of the same database as the user's.
 #[async_trait]
 pub trait Administered: Database {
     /// Opens a session of the admin's.
@@ -98,10 +116,14 @@ pub trait Administered: Database {
     /// # Errors
     /// Those of [`Database::log_in`], and [`ErrorKind::Rejected`] if
     /// the server refuses the admin's password.
-    async fn log_in_as_admin(&self, admin: &Login, turn: &Turn) -> Result<Self::Session, Error> {
+    async fn log_in_as_admin(
+        &self,
+        admin: &Login,
+        turn: &Turn,
+    ) -> Result<AdminSession<Self::Session>, Error> {
         let attempt = self.log_in(admin, turn).await;
         match attempt.map_err(|error| error.while_doing("the admin"))? {
-            Attempt::Accepted(session) => Ok(session),
+            Attempt::Accepted(session) => Ok(AdminSession { login: admin.clone(), session }),
             Attempt::Refused(why) => {
                 let what = format!("the admin, {}, does not log in", admin.account());
                 Err(Error::new(ErrorKind::Rejected, what).caused_by(why))
@@ -118,16 +140,16 @@ pub trait Administered: Database {
     /// As [`Database::change_own_password`].
     async fn reset_password(
         &self,
-        admin: &Login,
+        admin: &mut AdminSession<Self::Session>,
         target: &Login,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         turn: &Turn,
     ) -> Result<Change, Error>;
 
     /// Finds everything that would make [`reset_password`](Self::reset_password) fail.
     async fn preflight_reset(
         &self,
-        admin: &Login,
+        admin: &mut AdminSession<Self::Session>,
         target: &Login,
         turn: &Turn,
     ) -> Result<Vec<Finding>, Error>;
@@ -146,7 +168,7 @@ pub trait Alternates: Administered {
     /// What the server knows of these users, and of every user whose mark names this secret.
     async fn accounts(
         &self,
-        admin: &Login,
+        admin: &mut AdminSession<Self::Session>,
         usernames: &[&str],
         secret: &str,
         turn: &Turn,
@@ -161,10 +183,10 @@ pub trait Alternates: Administered {
     /// With any error the target cannot log in with `password` unless it is as the source is.
     async fn install(
         &self,
-        admin: &Login,
+        admin: &mut AdminSession<Self::Session>,
         install: &Install<'_>,
         password: &SecretString,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         turn: &Turn,
     ) -> Result<Change, Error>;
 
@@ -181,7 +203,7 @@ pub trait Alternates: Administered {
     /// Finds everything that would make [`install`](Self::install) fail.
     async fn preflight_install(
         &self,
-        admin: &Login,
+        admin: &mut AdminSession<Self::Session>,
         install: &Install<'_>,
         turn: &Turn,
     ) -> Result<Vec<Finding>, Error>;
@@ -190,7 +212,7 @@ pub trait Alternates: Administered {
     /// should run before it.
     async fn plan_install(
         &self,
-        admin: &Login,
+        admin: &mut AdminSession<Self::Session>,
         install: &Install<'_>,
         turn: &Turn,
     ) -> Result<Vec<String>, Error>;

@@ -46,7 +46,7 @@ impl<D: Database> Rotator for SingleUser<D> {
     async fn apply(
         &self,
         versions: &Versions<'_>,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         turn: &Turn,
     ) -> Result<Applied, Error> {
         let dialect = self.database.dialect();

@@ -1,13 +1,17 @@
 //! Which strategy a secret follows: the function's first, or the one that the secret's tag picks.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::config::{Environment, refused};
 use crate::error::{Error, ErrorKind};
+use crate::password::PasswordPolicy;
 use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Subject, Verdict, Versions};
 use crate::secret::Secret;
 use crate::store::SecretDescription;
 use crate::turn::Turn;
+use crate::users::{Alternates, Alternating, ByAdmin, DualPassword, DualPasswords, SingleUser};
 
 /// The tag by which a secret picks one of the function's strategies.
 const TAG: &str = "fourstep:strategy";
@@ -97,6 +101,37 @@ impl Strategies {
         Ok(Self(strategies))
     }
 
+    /// As [`read`](Self::read), for a database with one password for each user.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the variable.
+    pub fn of_pairs<D: Alternates + 'static>(
+        environment: &Environment,
+        database: D,
+        policy: PasswordPolicy,
+    ) -> Result<Self, Error> {
+        let database = Arc::new(database);
+        Self::read(environment, |strategy| one_password(strategy, environment, &database, &policy))
+    }
+
+    /// As [`of_pairs`](Self::of_pairs), for a database whose users may have two passwords as well.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the variable.
+    pub fn of_two_passwords<D: Alternates + DualPasswords + 'static>(
+        environment: &Environment,
+        database: D,
+        policy: PasswordPolicy,
+    ) -> Result<Self, Error> {
+        let database = Arc::new(database);
+        Self::read(environment, |strategy| match strategy {
+            Strategy::DualPassword => {
+                Ok(Some(Box::new(DualPassword::new(database.clone(), policy.clone()))))
+            }
+            strategy => one_password(strategy, environment, &database, &policy),
+        })
+    }
+
     /// The rotator of the strategy that this secret follows.
     fn of(&self, description: &SecretDescription) -> Result<&dyn Rotator, Error> {
         let picked = match description.tags.get(TAG).map(|name| name.trim()) {
@@ -115,6 +150,23 @@ impl Strategies {
             ))
         })
     }
+}
+
+/// The rotator of a strategy that needs no second password for a user.
+fn one_password<D: Alternates + 'static>(
+    strategy: Strategy,
+    environment: &Environment,
+    database: &Arc<D>,
+    policy: &PasswordPolicy,
+) -> Result<Option<Box<dyn Rotator>>, Error> {
+    let (database, policy) = (database.clone(), policy.clone());
+    let rotator: Box<dyn Rotator> = match strategy {
+        Strategy::SingleUser => Box::new(SingleUser::new(database, policy)),
+        Strategy::SingleUserByAdmin => Box::new(ByAdmin::read(environment, database, policy)?),
+        Strategy::AlternatingUsers => Box::new(Alternating::read(environment, database, policy)?),
+        Strategy::DualPassword => return Ok(None),
+    };
+    Ok(Some(rotator))
 }
 
 impl std::fmt::Debug for Strategies {
@@ -145,7 +197,7 @@ impl Rotator for Strategies {
     async fn apply(
         &self,
         versions: &Versions<'_>,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         turn: &Turn,
     ) -> Result<Applied, Error> {
         self.of(versions.description())?.apply(versions, fence, turn).await
@@ -201,7 +253,7 @@ mod tests {
             unreachable!()
         }
 
-        async fn apply(&self, _: &Versions<'_>, _: &Fence<'_>, _: &Turn) -> Result<Applied, Error> {
+        async fn apply(&self, _: &Versions<'_>, _: &dyn Fence, _: &Turn) -> Result<Applied, Error> {
             unreachable!()
         }
 

@@ -215,7 +215,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
     async fn apply(
         &self,
         versions: &Versions<'_>,
-        _fence: &Fence<'_>,
+        _fence: &dyn Fence,
         turn: &Turn,
     ) -> Result<Applied, Error> {
         let pending = versions.pending().secret();

@@ -8,7 +8,7 @@ use super::issued::Key;
 use super::{Caller, IssuedKeys, Issuer, LONGEST_RUN};
 use crate::error::{Error, ErrorKind};
 use crate::ids::VersionId;
-use crate::rotator::Known;
+use crate::rotator::{Fence, Known};
 use crate::secret::Previous;
 use crate::store::AWSPREVIOUS;
 use crate::turn::Turn;

@@ -63,7 +63,7 @@ struct Change<'a, V> {
     vendor: &'a V,
     admin: Option<&'a Secret>,
     pending: &'a Secret,
-    fence: &'a Fence<'a>,
+    fence: &'a dyn Fence,
     turn: &'a Turn,
 }
 
@@ -118,7 +118,7 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
     async fn apply(
         &self,
         versions: &Versions<'_>,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         turn: &Turn,
     ) -> Result<Applied, Error> {
         let (current, pending) = (versions.current().secret(), versions.pending().secret());

@@ -5,12 +5,12 @@
 //! strategy changes the one that let it in; the others are not touched.
 
 use async_trait::async_trait;
-use fourstep::users::{Administered, Change, Login};
-use fourstep::{Error, ErrorKind, Fence, Finding, SecretString, Turn};
+use fourstep::users::driver::lacks_rights;
+use fourstep::users::{AdminSession, Directory, Login};
+use fourstep::{Error, ErrorKind, SecretString, Turn};
 
-use crate::alternate::{AccountName, look, plugin, power, settings_of};
-use crate::change::{self, Gate, UNCHANGED, exchange};
-use crate::errors::NoChange;
+use crate::alternate::{AccountName, Own, look, plugin, power, settings_of};
+use crate::change::{Prepared, UNCHANGED};
 use crate::password::PasswordFormat;
 use crate::server::Flavour;
 use crate::session::Session;
@@ -27,20 +27,6 @@ struct Found {
 }
 
 impl Mysql {
-    /// A session of the admin's in which names come quoted, and strings take a backslash as it is.
-    ///
-    /// # Errors
-    /// Those of a login; a refused password is one.
-    pub(crate) async fn admin_session(&self, admin: &Login, turn: &Turn) -> Result<Session, Error> {
-        // The user's schema is nothing that the admin must have a right on.
-        let admin = Login { dbname: None, ..admin.clone() };
-        let mut session = self.log_in_as_admin(&admin, turn).await?;
-        session.listen_longer();
-        let what = "the session's settings";
-        session.run(what, sql::READING, turn).await.map_err(|failure| failure.of(what))?;
-        Ok(session)
-    }
-
     /// The statement that sets other accounts' passwords.
     pub(crate) fn password_of(
         &self,
@@ -58,35 +44,6 @@ impl Mysql {
                 Statement::alter_hashes(&accounts, password, plaintext, unlock)
             }
         }
-    }
-
-    async fn reset(
-        &self,
-        session: &mut Session,
-        admin: &Login,
-        target: &Login,
-        gate: Gate<'_>,
-        turn: &Turn,
-    ) -> Result<(), NoChange> {
-        let unchanged = |error: Error| NoChange::Failed(error.caused_by(UNCHANGED));
-        let found = self.resettable(session, admin, target, turn).await.map_err(unchanged)?;
-        if let Some(error) = self.may_alter_users(session, turn).await.map_err(unchanged)? {
-            return Err(unchanged(error));
-        }
-        let account = found.name.host.as_deref().unwrap_or_default();
-        // The user's own, which alternating users take, and that of a change by the user itself.
-        let locks = [target.username.clone(), format!("{}@{account}", target.username)];
-        change::begin(session, &locks, turn).await.map_err(NoChange::Failed)?;
-        let accounts = [(found.name.clone(), found.plugin)];
-        let statement = self.password_of(session, &accounts, &target.password, false);
-        exchange(session, &statement, gate, turn).await?;
-        if found.retained {
-            let discard = format!("ALTER USER {} DISCARD OLD PASSWORD", found.name.sql());
-            if session.run("DISCARD OLD PASSWORD", &discard, turn).await.is_err() {
-                turn.warn("the password was changed, but an older one may still be valid");
-            }
-        }
-        Ok(())
     }
 
     /// The account to be reset, if it may be.
@@ -153,44 +110,50 @@ fn unclear<T>(user: &str, accounts: &std::collections::BTreeMap<String, T>) -> E
 }
 
 #[async_trait]
-impl Administered for Mysql {
-    async fn reset_password(
+impl Directory for Mysql {
+    // The user's schema is nothing that the admin must have a right on.
+    const ADMIN_ENTERS_DATABASE: bool = false;
+
+    /// Names come quoted from then on, and strings take a backslash as it is.
+    async fn prepare_admin(
         &self,
-        admin: &Login,
-        target: &Login,
-        fence: &Fence<'_>,
+        session: &mut Session,
+        _: &Login,
         turn: &Turn,
-    ) -> Result<Change, Error> {
-        let mut session = self.admin_session(admin, turn).await?;
-        let gate = || -> change::Passing<'_> { Box::pin(fence.pass()) };
-        let outcome = self.reset(&mut session, admin, target, &gate, turn).await;
-        session.close(turn).await;
-        let named = |error: Error| {
-            error.while_doing(format!("cannot set the password of {}", target.account()))
-        };
-        match outcome {
-            Ok(()) => Ok(Change::Made),
-            Err(NoChange::Value(why)) => Ok(Change::Refused(named(why))),
-            Err(NoChange::Failed(error)) => Err(named(error)),
-            Err(NoChange::NotPrimary | NoChange::CurrentRequired) => {
-                Err(named(change::current_required()))
-            }
-        }
+    ) -> Result<(), Error> {
+        session.listen_longer();
+        let what = "the session's settings";
+        session.run(what, sql::READING, turn).await.map_err(|failure| failure.of(what))?;
+        Ok(())
     }
 
-    async fn preflight_reset(
+    async fn prepare_reset(
         &self,
-        admin: &Login,
+        admin: &mut AdminSession<Session>,
         target: &Login,
         turn: &Turn,
-    ) -> Result<Vec<Finding>, Error> {
-        let mut session = self.admin_session(admin, turn).await?;
-        let mut findings = Vec::new();
-        if let Err(error) = self.resettable(&mut session, admin, target, turn).await {
-            findings.push(Finding::Fails(error));
-        }
-        findings.extend(self.may_alter_users(&mut session, turn).await?.map(Finding::Fails));
-        session.close(turn).await;
-        Ok(findings)
+    ) -> Result<Prepared, Error> {
+        let AdminSession { login, session } = admin;
+        let found = self.resettable(session, login, target, turn).await;
+        let found = found.map_err(|error| error.caused_by(UNCHANGED))?;
+        let account = found.name.host.as_deref().unwrap_or_default();
+        let accounts = [(found.name.clone(), found.plugin)];
+        let discard = || format!("ALTER USER {} DISCARD OLD PASSWORD", found.name.sql());
+        Ok(Prepared::Others {
+            // The user's own, which alternating users take, and that of a change by the user itself.
+            locks: vec![target.username.clone(), format!("{}@{account}", target.username)],
+            statement: self.password_of(session, &accounts, &target.password, false),
+            discard: found.retained.then(discard),
+        })
+    }
+
+    async fn objections(
+        &self,
+        admin: &mut AdminSession<Session>,
+        _: &str,
+        turn: &Turn,
+    ) -> Result<Vec<Error>, Error> {
+        let lacks = Own::read(&mut admin.session, turn).await?.lacks_users();
+        Ok(lacks.iter().map(|statement| lacks_rights([statement.as_str()])).collect())
     }
 }

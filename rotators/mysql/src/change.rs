@@ -3,10 +3,8 @@
 //! MySQL and MariaDB commit such a statement by itself. So whatever is to be checked is checked
 //! before it, and there is nothing to roll back.
 
-use std::pin::Pin;
-
-use fourstep::users::{Change, Login};
-use fourstep::{CHANGE_TIME, Error, ErrorKind, SecretString, Turn};
+use fourstep::users::Change;
+use fourstep::{CHANGE_TIME, Error, ErrorKind, Fence, SecretString, Turn};
 
 use crate::Mysql;
 use crate::errors::{self, NoChange};
@@ -19,62 +17,67 @@ use crate::sql::{self, Statement};
 /// What is added to an error from before the statement.
 pub(crate) const UNCHANGED: &str = "nothing was changed";
 
-/// What a [`Gate`] is waited for by.
-pub(crate) type Passing<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
-
 /// ER_SPECIFIC_ACCESS_DENIED_ERROR.
 const NO_PRIVILEGE: u16 = 1227;
 
-/// What is passed behind the account's lock and immediately before each change: the fence.
-pub(crate) type Gate<'a> = &'a (dyn Fn() -> Passing<'a> + Sync);
+/// A change of one user's password, made ready.
+pub enum Prepared {
+    /// Of the session's own account.
+    Own {
+        /// The name of its lock.
+        lock: String,
+        /// What it becomes.
+        password: SecretString,
+    },
+    /// By an admin.
+    Others {
+        /// The names of the locks.
+        locks: Vec<String>,
+        /// What sets it.
+        statement: Statement,
+        /// What drops an older password that is valid beside it.
+        discard: Option<String>,
+    },
+}
 
 impl Mysql {
-    /// Sets the session user's password.
-    ///
-    /// # Errors
-    /// With any error but a lost connection at the statement, which says so, nothing was changed.
-    pub(crate) async fn change(
-        &self,
-        mut session: Session,
-        login: &Login,
-        password: &SecretString,
-        gate: Gate<'_>,
-        turn: &Turn,
-    ) -> Result<Change, Error> {
-        let outcome = match self.prepare(&mut session, login, turn).await {
-            Ok(()) => self.set(&mut session, password, gate, turn).await,
-            Err(error) => Err(NoChange::Failed(error)),
-        };
-        session.close(turn).await;
-        let named = |error: Error| {
-            error.while_doing(format!("cannot change the password of {}", login.account()))
-        };
-        match outcome {
-            Ok(()) => Ok(Change::Made),
-            Err(NoChange::Value(why)) => Ok(Change::Refused(named(why))),
-            Err(NoChange::Failed(error)) => Err(named(error)),
-            Err(NoChange::NotPrimary | NoChange::CurrentRequired) => Err(named(current_required())),
-        }
-    }
-
-    /// Refuses what cannot be changed, sets the session's limits and takes the account's lock.
-    pub(crate) async fn prepare(
-        &self,
-        session: &mut Session,
-        login: &Login,
-        turn: &Turn,
-    ) -> Result<(), Error> {
+    /// Refuses a session whose user's password cannot be changed.
+    pub(crate) async fn changeable(&self, session: &mut Session, turn: &Turn) -> Result<(), Error> {
         let weak = self.transport.allow_weak_authentication;
         let obstacle = session.server.obstacle().or_else(|| self.format.obstacle(session, weak));
         let obstacle = match (obstacle, session.server.flavour) {
             (None, Flavour::Mariadb) => other_methods(session, turn).await.unwrap_or_else(Some),
             (obstacle, _) => obstacle,
         };
-        if let Some(error) = obstacle {
-            return Err(error.caused_by(UNCHANGED));
+        obstacle.map_or(Ok(()), |error| Err(error.caused_by(UNCHANGED)))
+    }
+
+    /// Sends the change that was made ready. `fence` was passed.
+    pub(crate) async fn send(
+        &self,
+        session: &mut Session,
+        prepared: &Prepared,
+        fence: &dyn Fence,
+        turn: &Turn,
+    ) -> Result<Change, Error> {
+        let sent = match prepared {
+            Prepared::Own { password, .. } => self.set(session, password, fence, turn).await,
+            Prepared::Others { statement, discard, .. } => {
+                let sent = exchange(session, statement, turn).await;
+                if let (Ok(()), Some(discard)) = (&sent, discard)
+                    && session.run("DISCARD OLD PASSWORD", discard, turn).await.is_err()
+                {
+                    turn.warn("the password was changed, but an older one may still be valid");
+                }
+                sent
+            }
+        };
+        match sent {
+            Ok(()) => Ok(Change::Made),
+            Err(NoChange::Value(why)) => Ok(Change::Refused(why)),
+            Err(NoChange::Failed(error)) => Err(error),
+            Err(NoChange::NotPrimary | NoChange::CurrentRequired) => Err(current_required()),
         }
-        let account = session.server.account(login);
-        begin(session, &[account], turn).await
     }
 
     /// The change of an account with one password, and of one that is to have one again.
@@ -82,7 +85,7 @@ impl Mysql {
         &self,
         session: &mut Session,
         password: &SecretString,
-        gate: Gate<'_>,
+        fence: &dyn Fence,
         turn: &Turn,
     ) -> Result<(), NoChange> {
         if session.server.flavour == Flavour::Mariadb {
@@ -92,16 +95,17 @@ impl Mysql {
                      the password",
                 );
             }
-            return exchange(session, &self.format.statement(password), gate, turn).await;
+            return exchange(session, &self.format.statement(password), turn).await;
         }
         // REPLACE because the account may require it.
         let opened_with = session.terms.password.clone();
         let swap = Statement::alter_user(password, Some(&opened_with), false);
-        let two = match exchange(session, &swap, gate, turn).await {
+        let two = match exchange(session, &swap, turn).await {
             // The session was opened by the secondary password of two.
             Err(NoChange::NotPrimary) => {
                 let set = Statement::alter_user(password, None, false);
-                exchange(session, &set, gate, turn).await?;
+                fence.pass().await.map_err(NoChange::Failed)?;
+                exchange(session, &set, turn).await?;
                 true
             }
             swapped => swapped.map(|()| false)?,
@@ -157,14 +161,12 @@ async fn held(session: &mut Session, account: &str, turn: &Turn) -> Error {
     }
 }
 
-/// Passes the gate and sends the statement that changes a password: the only place that does.
+/// Sends the statement that changes a password: the only place that does.
 pub(crate) async fn exchange(
     session: &mut Session,
     statement: &Statement,
-    gate: Gate<'_>,
     turn: &Turn,
 ) -> Result<(), NoChange> {
-    gate().await.map_err(NoChange::Failed)?;
     match session.run("the change of the password", statement.expose(), turn).await {
         Ok(_) => Ok(()),
         Err(Failure::Refused(refusal)) => Err(errors::of_password_change(&refusal)),

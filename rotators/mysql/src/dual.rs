@@ -4,35 +4,42 @@
 //! was tried on 9.7.4.
 
 use async_trait::async_trait;
-use fourstep::users::{DualPasswords, Login, NewPrimary, Swap};
+use fourstep::users::{Login, NewPrimary, Swap, TwoPasswords};
 use fourstep::{Error, ErrorKind, Fence, Finding, Turn};
 
 use crate::Mysql;
 use crate::alternate::gives_everywhere;
-use crate::change::exchange;
+use crate::change::{self, exchange};
 use crate::errors::NoChange;
 use crate::server::Flavour;
 use crate::session::Session;
 use crate::sql::Statement;
 
 #[async_trait]
-impl DualPasswords for Mysql {
-    async fn begin(&self, session: &mut Session, login: &Login, turn: &Turn) -> Result<(), Error> {
-        match one_password(session) {
-            Some(error) => Err(error.caused_by("nothing was changed")),
-            None => self.prepare(session, login, turn).await,
+impl TwoPasswords for Mysql {
+    async fn begin_two(
+        &self,
+        session: &mut Session,
+        login: &Login,
+        turn: &Turn,
+    ) -> Result<(), Error> {
+        if let Some(error) = one_password(session) {
+            return Err(error.caused_by("nothing was changed"));
         }
+        self.changeable(session, turn).await?;
+        change::begin(session, &[session.server.account(login)], turn).await
     }
 
     async fn set_primary(
         &self,
         session: &mut Session,
         new: &NewPrimary<'_>,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         turn: &Turn,
     ) -> Result<Swap, Error> {
+        fence.pass().await?;
         let statement = Statement::alter_user(new.password, new.replace, new.retain);
-        match exchange(session, &statement, &|| Box::pin(fence.pass()), turn).await {
+        match exchange(session, &statement, turn).await {
             Ok(()) => Ok(Swap::Made),
             Err(NoChange::NotPrimary) => Ok(Swap::NotPrimary),
             Err(NoChange::CurrentRequired) => Ok(Swap::CurrentRequired),
@@ -41,29 +48,21 @@ impl DualPasswords for Mysql {
         }
     }
 
-    async fn end(&self, session: Session, turn: &Turn) {
-        session.close(turn).await;
-    }
-
-    async fn preflight_dual(
+    async fn preflight_two(
         &self,
-        mut session: Session,
-        login: &Login,
+        session: &mut Session,
         turn: &Turn,
     ) -> Result<Vec<Finding>, Error> {
-        let mut findings: Vec<_> = one_password(&session).map(Finding::Fails).into_iter().collect();
-        if findings.is_empty() {
-            let what = "a look at the user's privileges";
-            // A user with rights on thousands of tables has a row for each.
-            let lets_retain = |grant: &String| gives_everywhere(grant, &RETAINING);
-            let enough = |row: &[_]| row.iter().flatten().any(lets_retain);
-            let grants = session.find(what, "SHOW GRANTS", enough, turn).await;
-            if grants.map_err(|fail| fail.of(what))?.is_empty() {
-                findings.push(Finding::Fails(not_privileged()));
-            }
+        if let Some(error) = one_password(session) {
+            return Ok(vec![Finding::Fails(error)]);
         }
-        findings.extend(self.look(session, login, turn).await?);
-        Ok(findings)
+        let what = "a look at the user's privileges";
+        // A user with rights on thousands of tables has a row for each.
+        let lets_retain = |grant: &String| gives_everywhere(grant, &RETAINING);
+        let enough = |row: &[_]| row.iter().flatten().any(lets_retain);
+        let grants = session.find(what, "SHOW GRANTS", enough, turn).await;
+        let none = grants.map_err(|fail| fail.of(what))?.is_empty();
+        Ok(none.then(|| Finding::Fails(not_privileged())).into_iter().collect())
     }
 }
 

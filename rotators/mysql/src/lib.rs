@@ -22,23 +22,17 @@ mod session;
 mod sql;
 mod wire;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fourstep::net::{TlsSettings, TransportPolicy, within};
-use fourstep::users::{
-    Alternating, Attempt, ByAdmin, Change, Database, Dialect, DualPassword, Login, SingleUser,
-    Strategies, Strategy,
-};
-use fourstep::{Environment, Error, Fence, Finding, PasswordPolicy, Rotator, SecretString, Turn};
+use fourstep::net::{TlsSettings, TransportPolicy};
+use fourstep::users::{Attempt, Change, Dialect, Driver, Login, Server, Strategies};
+use fourstep::{Environment, Error, Fence, Finding, PasswordPolicy, SecretString, Turn};
 
+use change::Prepared;
 use password::PasswordFormat;
 
 pub use session::Session;
-
-/// The most that one login may take, from the look-up of the name to the open session.
-const LOGIN_TIME: Duration = Duration::from_secs(10);
 
 /// How AWS's secrets name MySQL. Source: AWS Secrets Manager User Guide, "JSON structure of
 /// database secrets".
@@ -65,19 +59,8 @@ const LONGEST_USERNAME: usize = 128;
 /// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
 pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
     let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
-    let database = Arc::new(Mysql::read(environment)?);
-    Strategies::read(environment, |strategy| {
-        let (database, policy) = (database.clone(), policy.clone());
-        let rotator: Box<dyn Rotator> = match strategy {
-            Strategy::SingleUser => Box::new(SingleUser::new(database, policy)),
-            Strategy::SingleUserByAdmin => Box::new(ByAdmin::read(environment, database, policy)?),
-            Strategy::AlternatingUsers => {
-                Box::new(Alternating::read(environment, database, policy)?)
-            }
-            Strategy::DualPassword => Box::new(DualPassword::new(database, policy)),
-        };
-        Ok(Some(rotator))
-    })
+    let driver = Driver::read(environment, Mysql::read(environment)?)?;
+    Strategies::of_two_passwords(environment, driver, policy)
 }
 
 /// A MySQL or MariaDB server, as far as rotating passwords on it needs.
@@ -87,13 +70,12 @@ pub struct Mysql {
     transport: TransportPolicy,
     format: PasswordFormat,
     username_limit: usize,
-    probe: Option<String>,
 }
 
 impl Mysql {
     /// Reads `TLS_CA_BUNDLE`, `TLS_SERVER_NAME`, `ALLOW_PLAINTEXT_FALLBACK`,
-    /// `ALLOW_WEAK_AUTHENTICATION`, `MARIADB_PASSWORD_FORMAT`, `USERNAME_CHARACTER_LIMIT` and
-    /// `PROBE_QUERY`.
+    /// `ALLOW_WEAK_AUTHENTICATION`, `MARIADB_PASSWORD_FORMAT` and
+    /// `USERNAME_CHARACTER_LIMIT`.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
@@ -105,65 +87,88 @@ impl Mysql {
             username_limit: environment
                 .number("USERNAME_CHARACTER_LIMIT")?
                 .unwrap_or(LONGEST_USERNAME),
-            probe: probe::read(environment)?,
         })
-    }
-
-    async fn open(&self, login: &Login, turn: &Turn) -> Result<Attempt<Session>, Error> {
-        let connect = |transport| self.connect(login, transport, turn);
-        let mut wire = login.ssl.connect(self.transport, turn, connect).await?;
-        match wire::log_in(&mut wire, login).await? {
-            Attempt::Accepted(plugin) => {
-                Ok(Attempt::Accepted(Session::open(wire, plugin, login, turn).await?))
-            }
-            Attempt::Refused(why) => {
-                turn.count_rejected_login();
-                Ok(Attempt::Refused(why))
-            }
-        }
     }
 }
 
 #[async_trait]
-impl Database for Mysql {
+impl Server for Mysql {
     type Session = Session;
+    type Prepared = Prepared;
 
     fn dialect(&self) -> &Dialect {
         &DIALECT
     }
 
     async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<Session>, Error> {
-        within(turn, "the login", LOGIN_TIME, self.open(login, turn))
-            .await
-            .flatten()
-            .map_err(|error| error.while_doing(format!("cannot log in as {}", login.account())))
+        let connect = |transport| self.connect(login, transport, turn);
+        let mut wire = login.ssl.connect(self.transport, turn, connect).await?;
+        match wire::log_in(&mut wire, login).await? {
+            Attempt::Accepted(plugin) => {
+                Ok(Attempt::Accepted(Session::open(wire, plugin, login, turn).await?))
+            }
+            Attempt::Refused(why) => Ok(Attempt::Refused(why)),
+        }
     }
 
-    async fn change_own_password(
+    async fn close(&self, session: Session) {
+        session.close().await;
+    }
+
+    async fn prepare_own(
         &self,
-        session: Session,
+        session: &mut Session,
         login: &Login,
         password: &SecretString,
-        fence: &Fence<'_>,
+        turn: &Turn,
+    ) -> Result<Prepared, Error> {
+        self.changeable(session, turn).await?;
+        Ok(Prepared::Own { lock: session.server.account(login), password: password.clone() })
+    }
+
+    fn locks(&self, prepared: &Prepared) -> Vec<String> {
+        match prepared {
+            Prepared::Own { lock, .. } => vec![lock.clone()],
+            Prepared::Others { locks, .. } => locks.clone(),
+        }
+    }
+
+    async fn begin(
+        &self,
+        session: &mut Session,
+        locks: &[String],
+        turn: &Turn,
+    ) -> Result<(), Error> {
+        change::begin(session, locks, turn).await
+    }
+
+    async fn set(
+        &self,
+        session: &mut Session,
+        prepared: &Prepared,
+        fence: &dyn Fence,
         turn: &Turn,
     ) -> Result<Change, Error> {
-        self.change(session, login, password, &|| Box::pin(fence.pass()), turn).await
+        self.send(session, prepared, fence, turn).await
     }
 
     async fn preflight(
         &self,
-        session: Session,
+        session: &mut Session,
         login: &Login,
         turn: &Turn,
     ) -> Result<Vec<Finding>, Error> {
         self.look(session, login, turn).await
     }
 
-    async fn probe(&self, login: &Login, turn: &Turn) -> Result<(), Error> {
-        match &self.probe {
-            Some(query) => probe::ask(self, query, login, turn).await,
-            None => Ok(()),
-        }
+    async fn ask_probe(
+        &self,
+        session: &mut Session,
+        query: &str,
+        _: Duration,
+        turn: &Turn,
+    ) -> Result<(), Error> {
+        probe::ask(session, query, turn).await
     }
 }
 

@@ -16,22 +16,21 @@ impl Mysql {
     /// Most of what stands in the way was asked for when the session was opened.
     pub(crate) async fn look(
         &self,
-        mut session: Session,
+        session: &mut Session,
         login: &Login,
         turn: &Turn,
     ) -> Result<Vec<Finding>, Error> {
         let weak = self.transport.allow_weak_authentication;
-        let obstacles = [session.server.obstacle(), self.format.obstacle(&session, weak)];
+        let obstacles = [session.server.obstacle(), self.format.obstacle(session, weak)];
         let mut findings: Vec<_> = obstacles.into_iter().flatten().map(Finding::Fails).collect();
         match session.server.flavour {
-            Flavour::Mysql => findings.extend(lock_out(&mut session, login, turn).await?),
+            Flavour::Mysql => findings.extend(lock_out(session, login, turn).await?),
             Flavour::Mariadb => {
-                let other = other_methods(&mut session, turn).await?;
+                let other = other_methods(session, turn).await?;
                 findings.extend(other.map(Finding::Fails));
-                findings.extend(self.hash_refused(&mut session, turn).await?);
+                findings.extend(self.hash_refused(session, turn).await?);
             }
         }
-        session.close(turn).await;
         Ok(findings)
     }
 }

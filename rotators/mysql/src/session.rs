@@ -10,14 +10,14 @@ use crate::errors::{self, ServerError};
 use crate::server::{FACTS, Server};
 use crate::wire::{Answer, Channel, Plugin, QUIT, Stream, Wire, query};
 
-/// How long taking leave of a server may hold up a step.
+/// How long the end of a session that is dropped may take.
 const CLOSING_TIME: Duration = Duration::from_secs(1);
 
 /// An open session of one user, whose password the server has checked.
 ///
 /// Dropping it closes the connection; the account's lock is given back by that.
 pub struct Session {
-    /// Gone once leave was taken.
+    /// Gone once the session is closed.
     channel: Option<Channel<Box<dyn Stream>>>,
     /// Whether an answer is being waited for, so that nothing else may be said.
     busy: bool,
@@ -136,20 +136,16 @@ impl Session {
         })
     }
 
-    /// Takes leave in good form. The step's outcome does not depend on it.
-    pub(crate) async fn close(mut self, turn: &Turn) {
-        if turn.deadline().remaining().is_zero() {
-            // What is left of the time belongs to the report.
-            return;
+    /// Says goodbye, and waits until the server has closed the connection.
+    pub(crate) async fn close(mut self) {
+        if let Some(channel) = self.channel.take() {
+            say_goodbye(channel).await;
         }
-        let Some(channel) = self.channel.take() else { return };
-        let closing = take_leave(channel);
-        let _ = turn.deadline().bound("the end of the session", CLOSING_TIME, closing).await;
     }
 }
 
 /// Says so and waits until the server has closed the connection, having given the lock back.
-async fn take_leave(mut channel: Channel<Box<dyn Stream>>) {
+async fn say_goodbye(mut channel: Channel<Box<dyn Stream>>) {
     channel.begin();
     let _ = channel.send(&[QUIT]).await;
     let _ = channel.receive().await;
@@ -162,7 +158,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         let runtime = tokio::runtime::Handle::try_current();
         if let (Some(channel), false, Ok(runtime)) = (self.channel.take(), self.busy, runtime) {
-            runtime.spawn(tokio::time::timeout(CLOSING_TIME, take_leave(channel)));
+            runtime.spawn(tokio::time::timeout(CLOSING_TIME, say_goodbye(channel)));
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::server::Flavour;
 use crate::wire::{Plugin, account_key, native_hash};
 
 /// A statement that carries a password or its hash. Has no `Debug`.
-pub(crate) struct Statement(String);
+pub struct Statement(String);
 
 impl Statement {
     /// The text, for the one place that sends it.

@@ -7,8 +7,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use fourstep::users::{Attempt, Change, Database, Login, SslMode};
-use fourstep::{Deadline, Environment, Error, ErrorKind, ExposeSecret, Turn};
+use async_trait::async_trait;
+use fourstep::users::{Attempt, Change, Database, Driver, Login, Server, SslMode};
+use fourstep::{Deadline, Environment, Error, ErrorKind, ExposeSecret, Fence, Turn};
 
 use crate::errors::NoChange;
 use crate::password::PasswordFormat;
@@ -16,7 +17,7 @@ use crate::{Mysql, Session, change, sql};
 
 /// A server and one user made on it for one test.
 pub(crate) struct Place {
-    mysql: Mysql,
+    mysql: Driver<Mysql>,
     admin: Login,
     login: Login,
     pub(crate) turn: Turn,
@@ -44,8 +45,9 @@ impl Place {
             ssl: SslMode::Verified,
         };
         let ca = format!("{}/tls/ca.pem", variable("DIR").unwrap());
+        let environment = Environment::from([("TLS_CA_BUNDLE", ca.as_str())]);
         let place = Self {
-            mysql: Mysql::read(&Environment::from([("TLS_CA_BUNDLE", ca.as_str())])).unwrap(),
+            mysql: driver(Mysql::read(&environment).unwrap()),
             admin: login(&variable("ARRANGER").unwrap(), &variable("ARRANGER_PASSWORD").unwrap()),
             login: login(name, password),
             turn: Turn::new(Deadline::after(Duration::from_secs(30))),
@@ -59,7 +61,7 @@ impl Place {
     pub(crate) async fn as_admin(&self, statement: &str) {
         let mut session = self.admins().await;
         session.run("a statement", statement, &self.turn).await.unwrap();
-        session.close(&self.turn).await;
+        session.close().await;
     }
 
     /// A session of the administrator's that is logged nowhere and takes a backslash as it is.
@@ -87,12 +89,32 @@ impl Place {
     async fn change(&self, seconds: u64, password: &str, open: bool) -> Result<Change, Error> {
         let session = self.open(&self.login).await?;
         let turn = Turn::new(Deadline::after(Duration::from_secs(seconds)));
-        let gate = || -> std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
-            Box::pin(async move {
-                if open { Ok(()) } else { Err(Error::new(ErrorKind::Conflict, "closed")) }
-            })
-        };
-        self.mysql.change(session, &self.login, &password.into(), &gate, &turn).await
+        let (login, gate) = (&self.login, Gate { open });
+        self.mysql.change_own_password(session, login, &password.into(), &gate, &turn).await
+    }
+
+    /// Begins a change of the session's own password, as a rotation that then stands still.
+    async fn begin(&self, session: &mut Session, turn: &Turn) {
+        let server = self.mysql.server();
+        let prepared =
+            server.prepare_own(session, &self.login, &"unset".into(), turn).await.unwrap();
+        server.begin(session, &server.locks(&prepared), turn).await.unwrap();
+    }
+}
+
+fn driver(mysql: Mysql) -> Driver<Mysql> {
+    Driver::read(&Environment::default(), mysql).unwrap()
+}
+
+/// A fence of a test's own.
+struct Gate {
+    open: bool,
+}
+
+#[async_trait]
+impl Fence for Gate {
+    async fn pass(&self) -> Result<(), Error> {
+        if self.open { Ok(()) } else { Err(Error::new(ErrorKind::Conflict, "closed")) }
     }
 }
 
@@ -131,7 +153,7 @@ async fn rule_03_the_lock_keeps_a_second_rotation_out() {
     for server in SERVERS {
         let Some(place) = Place::with_user(server, "locked", "first").await else { return };
         let mut holder = place.open(&place.login).await.unwrap();
-        place.mysql.prepare(&mut holder, &place.login, &place.turn).await.unwrap();
+        place.begin(&mut holder, &place.turn).await;
         let [number] = holder.ask("who", "SELECT CONNECTION_ID()", &place.turn).await.unwrap();
         let error = place.change(6, "second", true).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
@@ -150,16 +172,13 @@ async fn rule_03_the_server_ends_a_session_that_falls_silent_and_gives_its_lock_
         let Some(place) = Place::with_user(server, "frozen", "first").await else { return };
         let turn = Turn::new(Deadline::after(Duration::from_secs(6)));
         let mut frozen = place.open(&place.login).await.unwrap();
-        place.mysql.prepare(&mut frozen, &place.login, &turn).await.unwrap();
+        place.begin(&mut frozen, &turn).await;
         // It holds the lock, and thaws when its time is over and another rotation has run.
         let before = std::time::Instant::now();
         place.change(25, "second", true).await.unwrap();
         assert!(before.elapsed() > Duration::from_secs(3), "it did not wait for the lock");
-        let gate = || -> std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
-            Box::pin(async { Ok(()) })
-        };
         let late = sql::Statement::alter_user(&"third".into(), None, false);
-        let thawed = change::exchange(&mut frozen, &late, &gate, &place.turn).await;
+        let thawed = change::exchange(&mut frozen, &late, &place.turn).await;
         assert!(matches!(thawed, Err(NoChange::Failed(_))), "{thawed:?}");
         assert!(place.accepts("second").await);
     }
@@ -181,7 +200,7 @@ async fn rule_03_a_statement_that_waits_at_the_server_is_given_up_in_time() {
             holder.run("the lock", lock, &place.turn).await.unwrap();
             held.store(true, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(6500)).await;
-            holder.close(&place.turn).await;
+            holder.close().await;
         };
         let change = async {
             while !held.load(Ordering::SeqCst) {
@@ -216,16 +235,12 @@ async fn rule_09_on_plaintext_a_password_that_could_not_log_in_is_refused_before
 
 #[tokio::test]
 async fn a_password_in_plaintext_gets_a_hash_that_logs_in_whatever_old_passwords_says() {
-    let Some(mut place) = Place::with_user("MARIADB", "hashed", "first").await else { return };
-    place.mysql.format = PasswordFormat::Plaintext;
+    let Some(place) = Place::with_user("MARIADB", "hashed", "first").await else { return };
     let mut session = place.open(&place.login).await.unwrap();
     // As every session has it where the server is set so.
     session.run("a setting", "SET SESSION old_passwords = 1", &place.turn).await.unwrap();
-    let gate = || -> std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
-        Box::pin(async { Ok(()) })
-    };
-    let (login, turn) = (&place.login, &place.turn);
-    place.mysql.change(session, login, &"second".into(), &gate, turn).await.unwrap();
+    let set = PasswordFormat::Plaintext.statement(&"second".into());
+    change::exchange(&mut session, &set, &place.turn).await.unwrap();
     assert!(place.accepts("second").await);
 }
 

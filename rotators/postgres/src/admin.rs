@@ -2,87 +2,19 @@
 //! application's.
 
 use async_trait::async_trait;
-use fourstep::users::{Administered, Change, Login};
-use fourstep::{Error, ErrorKind, Fence, Finding, Turn};
+use fourstep::users::driver::lacks_rights;
+use fourstep::users::{AdminSession, Directory, Login};
+use fourstep::{Error, ErrorKind, Finding, Turn};
 
-use crate::change::{self, NewPassword, own_account};
+use crate::alternate::extra;
+use crate::change::{self, Prepared, own_account};
 use crate::session::Session;
 use crate::sql::{self, quote_identifier};
-use crate::transaction::{self, Gate};
 use crate::{Postgres, accounts, preflight};
 
 /// From this version on a CREATEROLE admin may change only roles that it has ADMIN OPTION on.
 /// Source: PostgreSQL 16 release notes, "Privileges".
 pub(crate) const ADMIN_OPTION: u32 = 160_000;
-
-impl Postgres {
-    /// A session of the admin's, and the server's version.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Rejected`] if its password is refused, those of a login, and those of a server
-    /// that cannot be changed.
-    pub(crate) async fn open_admin(
-        &self,
-        admin: &Login,
-        turn: &Turn,
-    ) -> Result<(Session, u32), Error> {
-        let named = |error: Error| error.while_doing(format!("the admin, {}", admin.account()));
-        let mut session = self.log_in_as_admin(admin, turn).await?;
-        match own_account(&mut session, admin, turn).await {
-            Ok(version) => Ok((session, version)),
-            Err(error) => {
-                session.close(turn).await;
-                Err(named(error))
-            }
-        }
-    }
-
-    /// Sets the password of a user, behind its lock, the guard and `gate`.
-    pub(crate) async fn reset(
-        &self,
-        admin: &Login,
-        target: &Login,
-        gate: &dyn Gate,
-        turn: &Turn,
-    ) -> Result<Change, Error> {
-        sql::check_name("username", &target.username)?;
-        let named = |error: Error| {
-            error.while_doing(format!("cannot set the password of {}", target.account()))
-        };
-        // Where the user itself would change it: advisory locks are of one database.
-        let login = Login { dbname: target.dbname.clone(), ..admin.clone() };
-        let (mut session, version) = self.open_admin(&login, turn).await.map_err(named)?;
-        let new = NewPassword { password: &target.password, format: self.format };
-        let outcome = set_guarded(&mut session, &target.username, version, new, gate, turn).await;
-        session.close(turn).await;
-        match outcome.map_err(named)? {
-            Change::Refused(why) => Ok(Change::Refused(named(why))),
-            Change::Made => Ok(Change::Made),
-        }
-    }
-}
-
-async fn set_guarded(
-    session: &mut Session,
-    user: &str,
-    version: u32,
-    new: NewPassword<'_>,
-    gate: &dyn Gate,
-    turn: &Turn,
-) -> Result<Change, Error> {
-    let literal = change::literal(session, user, new, turn)?;
-    let prepared = async {
-        transaction::enter(session, user, turn).await?;
-        guard(session, user, turn).await?;
-        if let Some(obstacle) = obstacles(session, user, version, turn).await?.into_iter().next() {
-            return Err(obstacle);
-        }
-        gate.pass().await?;
-        change::set(session, sql::alter_password(user, &literal), turn).await
-    }
-    .await;
-    change::finish(session, prepared, turn).await
-}
 
 /// Refuses a user that is absent, or more than an application's.
 async fn guard(session: &mut Session, user: &str, turn: &Turn) -> Result<(), Error> {
@@ -114,9 +46,9 @@ pub(crate) fn barred(user: &str, why: &str) -> Error {
 pub(crate) async fn lacks(
     session: &mut Session,
     users: &[&str],
-    version: u32,
     turn: &Turn,
 ) -> Result<Vec<(String, String)>, Error> {
+    let version = session.version;
     let names: Vec<_> = users.iter().map(|user| sql::quote(user)).collect();
     let query = format!(
         "SELECT session_user::text, own.rolcreaterole::text, role.rolname::text, \
@@ -146,14 +78,8 @@ pub(crate) async fn lacks(
 
 /// What the session's user lacks to alter a role that exists, and what would keep that role out
 /// whatever its password is.
-async fn obstacles(
-    session: &mut Session,
-    user: &str,
-    version: u32,
-    turn: &Turn,
-) -> Result<Vec<Error>, Error> {
-    let lacks = lacks(session, &[user], version, turn).await?;
-    let lacks: Vec<_> = lacks.into_iter().map(|(_, statement)| statement).collect();
+async fn obstacles(session: &mut Session, user: &str, turn: &Turn) -> Result<Vec<Error>, Error> {
+    let lacks = lacks(session, &[user], turn).await?;
     let query = format!(
         "SELECT rolcanlogin::text, (rolvaliduntil < now())::text \
          FROM (VALUES (1)) AS one LEFT JOIN pg_roles ON rolname = {}",
@@ -172,7 +98,8 @@ async fn obstacles(
         );
         shut_out(what, &format!("ALTER ROLE {role} VALID UNTIL 'infinity', or a time to come"))
     });
-    let lacks = (!lacks.is_empty()).then(|| forbidden(&lacks.join("; ")));
+    let statements = lacks.iter().map(|(_, statement)| statement.as_str());
+    let lacks = (!lacks.is_empty()).then(|| lacks_rights(statements));
     Ok([lacks, no_login, expired].into_iter().flatten().collect())
 }
 
@@ -181,48 +108,49 @@ fn shut_out(what: String, statement: &str) -> Error {
     Error::new(ErrorKind::Forbidden, what).caused_by(format!("have this run: {statement}"))
 }
 
-/// The error of an admin that lacks a right, with the statements that give it.
-pub(crate) fn forbidden(statements: &str) -> Error {
-    Error::new(ErrorKind::Forbidden, "the admin lacks rights; nothing was changed")
-        .caused_by(format!("have this run: {statements}"))
-}
-
 #[async_trait]
-impl Administered for Postgres {
-    async fn reset_password(
+impl Directory for Postgres {
+    async fn prepare_admin(
         &self,
+        session: &mut Session,
         admin: &Login,
-        target: &Login,
-        fence: &Fence<'_>,
         turn: &Turn,
-    ) -> Result<Change, Error> {
-        self.reset(admin, target, fence, turn).await
+    ) -> Result<(), Error> {
+        own_account(session, admin, turn).await
     }
 
-    async fn preflight_reset(
+    async fn prepare_reset(
         &self,
-        admin: &Login,
+        admin: &mut AdminSession<Session>,
         target: &Login,
         turn: &Turn,
+    ) -> Result<Prepared, Error> {
+        let new = (&target.password, self.format);
+        change::prepare(&admin.session, (&target.username, false), new, turn)
+    }
+
+    async fn objections(
+        &self,
+        admin: &mut AdminSession<Session>,
+        user: &str,
+        turn: &Turn,
+    ) -> Result<Vec<Error>, Error> {
+        let guarded = guard(&mut admin.session, user, turn).await;
+        let obstacles = obstacles(&mut admin.session, user, turn).await?;
+        Ok(guarded.err().into_iter().chain(obstacles).collect())
+    }
+
+    async fn remarks(
+        &self,
+        admin: &mut AdminSession<Session>,
+        user: &str,
+        partner: Option<&str>,
+        turn: &Turn,
     ) -> Result<Vec<Finding>, Error> {
-        let login = Login { dbname: target.dbname.clone(), ..admin.clone() };
-        let (mut session, version) = match self.open_admin(&login, turn).await {
-            Ok(opened) => opened,
-            Err(error) => return Ok(vec![Finding::Fails(error)]),
-        };
-        let user = &target.username;
-        let looked = async {
-            transaction::begin(&mut session, turn).await?;
-            let mut findings = Vec::new();
-            findings.extend(guard(&mut session, user, turn).await.err().map(Finding::Fails));
-            let obstacles = obstacles(&mut session, user, version, turn).await?;
-            findings.extend(obstacles.into_iter().map(Finding::Fails));
-            findings.extend(self.format.check(session.terms()).err().map(Finding::Fails));
-            findings.extend(preflight::of_role(&mut session, user, turn).await?);
-            Ok(findings)
+        let mut findings = preflight::of_role(&mut admin.session, user, turn).await?;
+        if let Some(partner) = partner {
+            findings.extend(extra::mentions(&mut admin.session, partner, turn).await?);
         }
-        .await;
-        session.close(turn).await;
-        looked
+        Ok(findings)
     }
 }

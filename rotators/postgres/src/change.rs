@@ -1,6 +1,4 @@
-//! The change of a password: one transaction, behind a lock and the fence.
-
-use std::future::Future;
+//! The change of a password: whose it is, and the statement that sets it.
 
 use fourstep::users::{Change, Login};
 use fourstep::{Error, ErrorKind, SecretString, Turn};
@@ -9,48 +7,23 @@ use crate::errors;
 use crate::password::{Literal, PasswordFormat};
 use crate::session::{Failure, Session};
 use crate::sql;
-use crate::transaction::{self, UNCHANGED};
+use crate::transaction::UNCHANGED;
 
-/// A password to be set, and the form in which the server gets it.
-#[derive(Clone, Copy)]
-pub(crate) struct NewPassword<'a> {
-    pub(crate) password: &'a SecretString,
-    pub(crate) format: PasswordFormat,
+/// A change of one user's password, made ready.
+pub struct Prepared {
+    pub(crate) user: String,
+    literal: Literal,
+    /// Whether the same statement lets the user in.
+    lets_in: bool,
 }
 
-/// Sets the session user's password. `gate` is passed behind the account's lock and immediately
-/// before the change.
-///
-/// # Errors
-/// With any error but a lost connection at COMMIT, which says so, nothing was changed.
-pub(crate) async fn change_own_password(
-    mut session: Session,
-    login: &Login,
-    new: NewPassword<'_>,
-    gate: impl Future<Output = Result<(), Error>> + Send,
-    turn: &Turn,
-) -> Result<Change, Error> {
-    let outcome = match own_account(&mut session, login, turn).await {
-        Ok(_) => transact(&mut session, login, new, gate, turn).await,
-        Err(refused) => Err(refused),
-    };
-    session.close(turn).await;
-    let named = |error: Error| {
-        error.while_doing(format!("cannot change the password of {}", login.account()))
-    };
-    match outcome.map_err(named)? {
-        Change::Refused(why) => Ok(Change::Refused(named(why))),
-        Change::Made => Ok(Change::Made),
-    }
-}
-
-/// Refuses a session that is another user's, or on a server that cannot be changed. Returns the
-/// server's version as `server_version_num` has it.
+/// Refuses a session that is another user's, or on a server that cannot be changed; notes the
+/// server's version.
 pub(crate) async fn own_account(
     session: &mut Session,
     login: &Login,
     turn: &Turn,
-) -> Result<u32, Error> {
+) -> Result<(), Error> {
     let [user, replica, version] = session
         .ask(
             "the question who and where this is",
@@ -67,7 +40,8 @@ pub(crate) async fn own_account(
         too_old(version.as_deref()),
     ];
     obstacles.into_iter().flatten().next().map_or(Ok(()), Err)?;
-    Ok(number(version.as_deref()).unwrap_or_default())
+    session.version = number(version.as_deref()).unwrap_or_default();
+    Ok(())
 }
 
 /// The error of a session that does not belong to the secret's user, as behind a pooler that maps
@@ -112,59 +86,37 @@ fn number(version: Option<&str>) -> Option<u32> {
     version?.parse().ok()
 }
 
-async fn transact(
-    session: &mut Session,
-    login: &Login,
-    new: NewPassword<'_>,
-    gate: impl Future<Output = Result<(), Error>>,
-    turn: &Turn,
-) -> Result<Change, Error> {
-    let literal = literal(session, &login.username, new, turn)?;
-    let prepared = prepare(session, login, &literal, gate, turn).await;
-    finish(session, prepared, turn).await
-}
-
-/// Everything up to COMMIT.
-async fn prepare(
-    session: &mut Session,
-    login: &Login,
-    password: &Literal,
-    gate: impl Future<Output = Result<(), Error>>,
-    turn: &Turn,
-) -> Result<Change, Error> {
-    transaction::enter(session, &login.username, turn).await?;
-    gate.await?;
-    let alter = sql::alter_password(&login.username, password);
-    set(session, alter, turn).await
-}
-
-/// The password as it goes into the statement. To be made before the transaction: the 4096 rounds
-/// of SCRAM take a while on a small function.
+/// Makes ready the statement that sets a user's password and, if so, lets it in. To be done before
+/// the transaction: the 4096 rounds of SCRAM take a while on a small function.
 ///
 /// # Errors
 /// Those of [`PasswordFormat::check`].
-pub(crate) fn literal(
+pub(crate) fn prepare(
     session: &Session,
-    username: &str,
-    new: NewPassword<'_>,
+    (user, lets_in): (&str, bool),
+    (password, format): (&SecretString, PasswordFormat),
     turn: &Turn,
-) -> Result<Literal, Error> {
-    new.format.check(session.terms())?;
-    if new.format == PasswordFormat::Plaintext {
+) -> Result<Prepared, Error> {
+    sql::check_name("username", user)?;
+    format.check(session.terms())?;
+    if format == PasswordFormat::Plaintext {
         turn.warn(
             "POSTGRES_PASSWORD_FORMAT is plaintext: if the server logs statements, it logs the \
              password",
         );
     }
-    Ok(new.format.literal(username, new.password))
+    Ok(Prepared { user: user.to_owned(), literal: format.literal(user, password), lets_in })
 }
 
 /// Sends the statement that holds the password. The only place that does.
 pub(crate) async fn set(
     session: &mut Session,
-    alter: String,
+    prepared: &Prepared,
     turn: &Turn,
 ) -> Result<Change, Error> {
+    let Prepared { user, literal, lets_in } = prepared;
+    let alter =
+        if *lets_in { sql::let_in(user, literal) } else { sql::alter_password(user, literal) };
     match session.run("ALTER ROLE", alter, turn).await {
         Ok(_) => Ok(Change::Made),
         Err(Failure::Refused(refusal)) => errors::of_alter(&refusal).map(Change::Refused),
@@ -172,18 +124,4 @@ pub(crate) async fn set(
             Err(error.caused_by("nothing was committed"))
         }
     }
-}
-
-/// Commits what was made, and rolls anything else back.
-pub(crate) async fn finish(
-    session: &mut Session,
-    prepared: Result<Change, Error>,
-    turn: &Turn,
-) -> Result<Change, Error> {
-    if !matches!(prepared, Ok(Change::Made)) {
-        transaction::roll_back(session, turn).await;
-        return prepared;
-    }
-    let open = "the password may or may not have been changed";
-    transaction::commit(session, open, turn).await.map(|()| Change::Made)
 }

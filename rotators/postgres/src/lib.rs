@@ -20,26 +20,19 @@ mod sql;
 mod transaction;
 mod wire;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fourstep::net::{TlsSettings, TransportPolicy, within};
-use fourstep::users::{
-    Alternating, Attempt, ByAdmin, Change, Database, Dialect, Login, SingleUser, Strategies,
-    Strategy,
-};
-use fourstep::{Environment, Error, Fence, Finding, PasswordPolicy, Rotator, SecretString, Turn};
+use fourstep::net::{TlsSettings, TransportPolicy};
+use fourstep::users::{Attempt, Change, Dialect, Driver, End, Login, Server, Strategies};
+use fourstep::{Environment, Error, Fence, Finding, PasswordPolicy, SecretString, Turn};
 
-use change::NewPassword;
+use change::Prepared;
 use password::PasswordFormat;
 use session::Terms;
 use wire::Greeting;
 
 pub use session::Session;
-
-/// The most that one login may take, from the look-up of the name to the open session.
-const LOGIN_TIME: Duration = Duration::from_secs(10);
 
 /// How AWS's secrets name PostgreSQL. Source: AWS Secrets Manager User Guide, "JSON structure of
 /// database secrets".
@@ -61,19 +54,11 @@ pub const EXCLUDED_CHARACTERS: &str = ":/@\"'\\";
 /// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
 pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
     let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
-    let database = Arc::new(Postgres::read(environment)?);
-    Strategies::read(environment, |strategy| {
-        let (database, policy) = (database.clone(), policy.clone());
-        let rotator: Box<dyn Rotator> = match strategy {
-            Strategy::SingleUser => Box::new(SingleUser::new(database, policy)),
-            Strategy::SingleUserByAdmin => Box::new(ByAdmin::read(environment, database, policy)?),
-            Strategy::AlternatingUsers => {
-                Box::new(Alternating::read(environment, database, policy)?)
-            }
-            Strategy::DualPassword => return Ok(None),
-        };
-        Ok(Some(rotator))
-    })
+    Strategies::of_pairs(
+        environment,
+        Driver::read(environment, Postgres::read(environment)?)?,
+        policy,
+    )
 }
 
 /// A PostgreSQL server, as far as rotating passwords on it needs.
@@ -82,13 +67,11 @@ pub struct Postgres {
     tls: TlsSettings,
     transport: TransportPolicy,
     format: PasswordFormat,
-    probe: Option<String>,
 }
 
 impl Postgres {
     /// Reads `TLS_CA_BUNDLE`, `TLS_SERVER_NAME`, `ALLOW_PLAINTEXT_FALLBACK`,
-    /// `ALLOW_WEAK_AUTHENTICATION`, `POSTGRES_PASSWORD_FORMAT` and
-    /// `PROBE_QUERY`.
+    /// `ALLOW_WEAK_AUTHENTICATION` and `POSTGRES_PASSWORD_FORMAT`.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
@@ -97,30 +80,14 @@ impl Postgres {
             tls: TlsSettings::read(environment)?,
             transport: TransportPolicy::read(environment)?,
             format: PasswordFormat::read(environment)?,
-            probe: probe::read(environment)?,
-        })
-    }
-
-    async fn open(&self, login: &Login, turn: &Turn) -> Result<Attempt<Session>, Error> {
-        let connect = |transport| self.connect(login, transport, turn);
-        let mut wire = login.ssl.connect(self.transport, turn, connect).await?;
-        Ok(match wire::log_in(&mut wire, login).await? {
-            Attempt::Accepted(Greeting { method, messages }) => {
-                let terms = Terms { method, weak_authentication: wire.weak_authentication };
-                let spliced = wire::splice(wire.stream, &messages).await?;
-                Attempt::Accepted(Session::new(spliced, terms))
-            }
-            Attempt::Refused(why) => {
-                turn.count_rejected_login();
-                Attempt::Refused(why)
-            }
         })
     }
 }
 
 #[async_trait]
-impl Database for Postgres {
+impl Server for Postgres {
     type Session = Session;
+    type Prepared = Prepared;
 
     fn dialect(&self) -> &Dialect {
         &DIALECT
@@ -129,38 +96,83 @@ impl Database for Postgres {
     async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<Session>, Error> {
         sql::check_name("username", &login.username)?;
         sql::check_name("dbname", login.dbname.as_deref().unwrap_or_default())?;
-        within(turn, "the login", LOGIN_TIME, self.open(login, turn))
-            .await
-            .flatten()
-            .map_err(|error| error.while_doing(format!("cannot log in as {}", login.account())))
+        let connect = |transport| self.connect(login, transport, turn);
+        let mut wire = login.ssl.connect(self.transport, turn, connect).await?;
+        Ok(match wire::log_in(&mut wire, login).await? {
+            Attempt::Accepted(Greeting { method, messages }) => {
+                let terms = Terms { method, weak_authentication: wire.weak_authentication };
+                let spliced = wire::splice(wire.stream, &messages).await?;
+                Attempt::Accepted(Session::new(spliced, terms))
+            }
+            Attempt::Refused(why) => Attempt::Refused(why),
+        })
     }
 
-    async fn change_own_password(
+    async fn close(&self, session: Session) {
+        session.close().await;
+    }
+
+    async fn prepare_own(
         &self,
-        session: Session,
+        session: &mut Session,
         login: &Login,
         password: &SecretString,
-        fence: &Fence<'_>,
+        turn: &Turn,
+    ) -> Result<Prepared, Error> {
+        change::own_account(session, login, turn).await?;
+        change::prepare(session, (&login.username, false), (password, self.format), turn)
+    }
+
+    fn locks(&self, prepared: &Prepared) -> Vec<String> {
+        vec![prepared.user.clone()]
+    }
+
+    async fn begin(
+        &self,
+        session: &mut Session,
+        locks: &[String],
+        turn: &Turn,
+    ) -> Result<(), Error> {
+        transaction::begin(session, locks, turn).await
+    }
+
+    async fn set(
+        &self,
+        session: &mut Session,
+        prepared: &Prepared,
+        _: &dyn Fence,
         turn: &Turn,
     ) -> Result<Change, Error> {
-        let new = NewPassword { password, format: self.format };
-        change::change_own_password(session, login, new, fence.pass(), turn).await
+        change::set(session, prepared, turn).await
+    }
+
+    async fn end(&self, session: &mut Session, end: End, turn: &Turn) -> Result<(), Error> {
+        match end {
+            End::Commit { unknown } => transaction::commit(session, unknown, turn).await,
+            End::Abandon => {
+                transaction::roll_back(session, turn).await;
+                Ok(())
+            }
+        }
     }
 
     async fn preflight(
         &self,
-        session: Session,
+        session: &mut Session,
         login: &Login,
         turn: &Turn,
     ) -> Result<Vec<Finding>, Error> {
         preflight::preflight(session, login, turn).await
     }
 
-    async fn probe(&self, login: &Login, turn: &Turn) -> Result<(), Error> {
-        match &self.probe {
-            Some(query) => probe::ask(self, query, login, turn).await,
-            None => Ok(()),
-        }
+    async fn ask_probe(
+        &self,
+        session: &mut Session,
+        query: &str,
+        limit: Duration,
+        turn: &Turn,
+    ) -> Result<(), Error> {
+        probe::ask(session, query, limit, turn).await
     }
 }
 

@@ -22,14 +22,11 @@ const FACTS: &str = "\
     FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_roles AS own ON own.rolname OPERATOR(pg_catalog.=) session_user";
 
 pub(crate) async fn preflight(
-    mut session: Session,
+    session: &mut Session,
     login: &Login,
     turn: &Turn,
 ) -> Result<Vec<Finding>, Error> {
-    let facts = session.ask("a look at the account", FACTS, turn).await;
-    session.close(turn).await;
-    let facts =
-        facts.map_err(|error| error.while_doing(format!("cannot look at {}", login.account())))?;
+    let facts = session.ask("a look at the account", FACTS, turn).await?;
     Ok(judge(login, &facts))
 }
 

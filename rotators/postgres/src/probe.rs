@@ -2,54 +2,22 @@
 
 use std::time::Duration;
 
-use fourstep::users::{Attempt, Database, Login};
-use fourstep::{Environment, Error, ErrorKind, Turn};
+use fourstep::{Error, Turn};
 
+use crate::errors;
 use crate::session::{Failure, Session};
-use crate::{Postgres, errors, transaction};
 
-/// The most that the question may take, if the deadline leaves more.
-const PROBE_TIME: Duration = Duration::from_secs(10);
-
-/// What is left for the report.
-const REPORT_TIME: Duration = Duration::from_secs(1);
-
-/// Reads `PROBE_QUERY`.
-pub(crate) fn read(environment: &Environment) -> Result<Option<String>, Error> {
-    let query = environment.text("PROBE_QUERY")?.map(str::trim);
-    Ok(query.filter(|query| !query.is_empty()).map(str::to_owned))
-}
-
-/// Logs in as the user and asks, in a transaction that may only read and is rolled back. The
-/// user's own settings hold, its role and search path among them: this is what an application
-/// would meet.
+/// Asks in a transaction that may only read.
 ///
 /// # Errors
-/// [`ErrorKind::Forbidden`] and others, by what the server answers; [`ErrorKind::Rejected`] if the
-/// password is refused.
+/// [`ErrorKind::Forbidden`](fourstep::ErrorKind::Forbidden) and others, by what the server answers.
 pub(crate) async fn ask(
-    postgres: &Postgres,
+    session: &mut Session,
     query: &str,
-    login: &Login,
+    limit: Duration,
     turn: &Turn,
 ) -> Result<(), Error> {
-    let named = |error: Error| error.while_doing(format!("PROBE_QUERY as {}", login.account()));
-    match postgres.log_in(login, turn).await.map_err(named)? {
-        Attempt::Accepted(mut session) => {
-            let asked = in_transaction(&mut session, query, turn).await;
-            transaction::roll_back(&mut session, turn).await;
-            session.close(turn).await;
-            asked.map_err(named)
-        }
-        Attempt::Refused(why) => {
-            Err(named(Error::new(ErrorKind::Rejected, "the login was refused").caused_by(why)))
-        }
-    }
-}
-
-async fn in_transaction(session: &mut Session, query: &str, turn: &Turn) -> Result<(), Error> {
-    let left = turn.deadline().remaining().saturating_sub(REPORT_TIME).min(PROBE_TIME);
-    let limit = left.as_millis().max(1);
+    let limit = limit.as_millis().max(1);
     let begin = format!(
         "BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; SET LOCAL lock_timeout = {limit}; \
          SET LOCAL idle_in_transaction_session_timeout = {limit}"

@@ -11,9 +11,6 @@ use tokio::task::JoinHandle;
 use crate::errors::{self, ServerError};
 use crate::wire::{Method, without_panic};
 
-/// How long taking leave of a server may hold up a step.
-const CLOSING_TIME: Duration = Duration::from_secs(1);
-
 /// An open session of one user, whose password the server has checked.
 ///
 /// Dropping it closes the connection; an open transaction is rolled back by that.
@@ -21,6 +18,8 @@ pub struct Session {
     connection: PgConnection,
     passing: JoinHandle<()>,
     terms: Terms,
+    /// As `server_version_num` has it; 0 until it was asked.
+    pub(crate) version: u32,
 }
 
 /// On which terms the session was opened.
@@ -62,7 +61,7 @@ impl Failure {
 
 impl Session {
     pub(crate) fn new((connection, passing): (PgConnection, JoinHandle<()>), terms: Terms) -> Self {
-        Self { connection, passing, terms }
+        Self { connection, passing, terms, version: 0 }
     }
 
     pub(crate) fn terms(&self) -> Terms {
@@ -142,16 +141,9 @@ impl Session {
         rows.iter().map(text).collect()
     }
 
-    /// Takes leave in good form. The step's outcome does not depend on it.
-    pub(crate) async fn close(self, turn: &Turn) {
-        if turn.deadline().remaining().is_zero() {
-            // What is left of the time belongs to the report.
-            return;
-        }
-        let closing = async {
-            let _ = without_panic(self.connection.close()).await;
-            let _ = self.passing.await;
-        };
-        let _ = turn.deadline().bound("the end of the session", CLOSING_TIME, closing).await;
+    /// Says goodbye, and waits until the server has closed the connection.
+    pub(crate) async fn close(self) {
+        let _ = without_panic(self.connection.close()).await;
+        let _ = self.passing.await;
     }
 }

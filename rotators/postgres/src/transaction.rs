@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
-use fourstep::{CHANGE_TIME, Error, ErrorKind, Fence, Turn};
+use fourstep::{CHANGE_TIME, Error, ErrorKind, Turn};
 
 use crate::errors;
 use crate::session::{Failure, Session};
@@ -13,41 +12,26 @@ use crate::sql;
 /// its outcome might not be heard.
 const COMMIT_TIME: Duration = Duration::from_secs(1);
 
-/// How long a rollback may take. The end of the connection has the same effect.
-const ROLLBACK_TIME: Duration = Duration::from_secs(1);
-
 /// What is added to an error from before the statement.
 pub(crate) const UNCHANGED: &str = "nothing was changed";
 
-/// What is passed behind the lock, immediately before a change: the framework's fence.
-#[async_trait]
-pub(crate) trait Gate: Sync {
-    async fn pass(&self) -> Result<(), Error>;
-}
-
-#[async_trait]
-impl Gate for Fence<'_> {
-    async fn pass(&self) -> Result<(), Error> {
-        Fence::pass(self).await
-    }
-}
-
-/// Begins a transaction with the limits that the deadline sets. Changes nothing.
-pub(crate) async fn begin(session: &mut Session, turn: &Turn) -> Result<(), Error> {
+/// Begins a transaction with the limits that the deadline sets, and takes these locks. Changes
+/// nothing.
+pub(crate) async fn begin(
+    session: &mut Session,
+    locks: &[String],
+    turn: &Turn,
+) -> Result<(), Error> {
     turn.enough_for_a_change()?;
     let left = turn.deadline().remaining();
     // Waiting for a lock must leave the time that a change needs.
     let lock = left.saturating_sub(CHANGE_TIME);
     let what = "the beginning of a transaction";
     session.run(what, sql::begin(left, lock), turn).await.map_err(|fail| unchanged(fail, what))?;
-    Ok(())
-}
-
-/// As [`begin`], behind the account's lock.
-pub(crate) async fn enter(session: &mut Session, username: &str, turn: &Turn) -> Result<(), Error> {
-    begin(session, turn).await?;
-    let what = "the account's lock";
-    session.run(what, sql::lock(username), turn).await.map_err(|fail| unchanged(fail, what))?;
+    for user in locks {
+        let what = "the account's lock";
+        session.run(what, sql::lock(user), turn).await.map_err(|fail| unchanged(fail, what))?;
+    }
     Ok(())
 }
 
@@ -75,12 +59,7 @@ pub(crate) async fn commit(session: &mut Session, open: &str, turn: &Turn) -> Re
     })
 }
 
-/// Gives the lock back before an error is reported. Where this fails, the end of the connection
-/// does the same.
+/// Gives up what was done, and the lock. Where this fails, the end of the connection does the same.
 pub(crate) async fn roll_back(session: &mut Session, turn: &Turn) {
-    if turn.deadline().remaining().is_zero() {
-        return;
-    }
-    let rollback = session.run("ROLLBACK", "ROLLBACK".to_owned(), turn);
-    let _ = tokio::time::timeout(ROLLBACK_TIME, rollback).await;
+    let _ = session.run("ROLLBACK", "ROLLBACK".to_owned(), turn).await;
 }

@@ -6,12 +6,10 @@
 
 use std::time::Duration;
 
-use fourstep::users::{Attempt, Change, Database, Login, SslMode};
-use fourstep::{
-    Deadline, Environment, Error, ErrorKind, ExposeSecret, Finding, SecretString, Turn,
-};
+use async_trait::async_trait;
+use fourstep::users::{Attempt, Change, Database, Driver, Login, SslMode};
+use fourstep::{Deadline, Environment, Error, ErrorKind, ExposeSecret, Fence, Finding, Turn};
 
-use crate::change::{NewPassword, change_own_password};
 use crate::password::PasswordFormat;
 use crate::sql::{self, quote_identifier};
 use crate::{Postgres, Session};
@@ -71,11 +69,11 @@ impl Place {
     async fn as_admin(&self, statement: String) {
         let mut session = self.open(&self.admin).await.unwrap();
         session.run("a statement", statement, &self.turn).await.unwrap();
-        session.close(&self.turn).await;
+        session.close().await;
     }
 
     async fn try_login(&self, login: &Login) -> Result<Attempt<Session>, Error> {
-        Postgres::read(&Environment::default()).unwrap().log_in(login, &self.turn).await
+        driver().log_in(login, &self.turn).await
     }
 
     async fn open(&self, login: &Login) -> Result<Session, Error> {
@@ -85,12 +83,8 @@ impl Place {
         }
     }
 
-    async fn change(
-        &self,
-        password: &str,
-        gate: impl Future<Output = Result<(), Error>> + Send,
-    ) -> Result<(), Error> {
-        self.change_within(30, password, gate).await
+    async fn change(&self, password: &str, fence: &dyn Fence) -> Result<(), Error> {
+        self.change_within(30, password, fence).await
     }
 
     /// As [`change`](Self::change), begun `seconds` before the deadline.
@@ -98,13 +92,13 @@ impl Place {
         &self,
         seconds: u64,
         password: &str,
-        gate: impl Future<Output = Result<(), Error>> + Send,
+        fence: &dyn Fence,
     ) -> Result<(), Error> {
         let session = self.open(&self.login).await?;
         let turn = Turn::new(Deadline::after(Duration::from_secs(seconds)));
-        change_own_password(session, &self.login, scram(&password.into()), gate, &turn)
-            .await
-            .map(|change| assert_eq!(change, Change::Made))
+        let (driver, password) = (driver(), password.into());
+        let change = driver.change_own_password(session, &self.login, &password, fence, &turn);
+        change.await.map(|change| assert_eq!(change, Change::Made))
     }
 
     async fn assert_password(&self, password: &str) {
@@ -112,13 +106,23 @@ impl Place {
     }
 }
 
-/// A password in the form that is used by default.
-fn scram(password: &SecretString) -> NewPassword<'_> {
-    NewPassword { password, format: PasswordFormat::ScramSha256 }
+fn driver() -> Driver<Postgres> {
+    let environment = Environment::default();
+    Driver::read(&environment, Postgres::read(&environment).unwrap()).unwrap()
 }
 
-async fn open_gate() -> Result<(), Error> {
-    Ok(())
+/// A fence of a test's own.
+struct Gate<F>(F);
+
+#[async_trait]
+impl<F: Fn() -> W + Send + Sync, W: Future<Output = Result<(), Error>> + Send> Fence for Gate<F> {
+    async fn pass(&self) -> Result<(), Error> {
+        (self.0)().await
+    }
+}
+
+fn open_gate() -> impl Fence {
+    Gate(async || Ok(()))
 }
 
 #[tokio::test]
@@ -131,19 +135,14 @@ async fn parity_18_25_26_any_name_and_any_password() {
         // Every pair would take as many logins as there are names times passwords.
         for password in passwords.into_iter().cycle().skip(name.len()).take(2) {
             let before = place.login.password.expose_secret().to_owned();
-            place.change(password, open_gate()).await.unwrap();
+            place.change(password, &open_gate()).await.unwrap();
             place.assert_password(password).await;
             assert!(matches!(place.try_login(&place.login).await.unwrap(), Attempt::Refused(_)));
             let session = place.open(&place.login.with_password(&password.into())).await.unwrap();
-            change_own_password(
-                session,
-                &place.login,
-                scram(&before.into()),
-                open_gate(),
-                &place.turn,
-            )
-            .await
-            .unwrap();
+            let (driver, before, gate) = (driver(), before.into(), open_gate());
+            let change =
+                driver.change_own_password(session, &place.login, &before, &gate, &place.turn);
+            assert_eq!(change.await.unwrap(), Change::Made);
         }
         place.as_admin(format!("DROP ROLE {}", quote_identifier(name))).await;
     }
@@ -152,21 +151,21 @@ async fn parity_18_25_26_any_name_and_any_password() {
 #[tokio::test]
 async fn a_closed_fence_or_a_late_hour_changes_nothing() {
     let Some(place) = Place::with_user("fenced", "first").await else { return };
-    let closed = async { Err(Error::new(ErrorKind::Conflict, "closed")) };
-    let error = place.change("second", closed).await.unwrap_err();
+    let closed = Gate(async || Err(Error::new(ErrorKind::Conflict, "closed")));
+    let error = place.change("second", &closed).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     place.assert_password("first").await;
 
-    let error = place.change_within(3, "second", open_gate()).await.unwrap_err();
+    let error = place.change_within(3, "second", &open_gate()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutOfTime);
     place.assert_password("first").await;
 
     // Passed in time, but so slowly that no time is left to commit.
-    let slow = async {
+    let slow = Gate(async || {
         tokio::time::sleep(Duration::from_millis(4900)).await;
         Ok(())
-    };
-    let error = place.change_within(6, "second", slow).await.unwrap_err();
+    });
+    let error = place.change_within(6, "second", &slow).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutOfTime);
     assert!(error.to_string().contains("rolled back"), "{error}");
     place.assert_password("first").await;
@@ -182,31 +181,30 @@ async fn the_lock_keeps_a_second_rotation_out_and_a_role_setting_does_not_mislea
     let mut holder = place.open(&place.admin).await.unwrap();
     holder.run("begin", "BEGIN".into(), &place.turn).await.unwrap();
     holder.run("lock", sql::lock("locked"), &place.turn).await.unwrap();
-    let error = place.change_within(6, "second", open_gate()).await.unwrap_err();
+    let error = place.change_within(6, "second", &open_gate()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
     drop(holder);
     place.assert_password("first").await;
-    place.change("second", open_gate()).await.unwrap();
+    place.change("second", &open_gate()).await.unwrap();
     place.assert_password("second").await;
 }
 
 #[tokio::test]
 async fn another_session_s_change_at_the_same_moment_is_a_conflict() {
     let Some(place) = Place::with_user("raced", "first").await else { return };
-    let gate = async {
+    let gate = Gate(async || {
         place.as_admin("ALTER ROLE raced CONNECTION LIMIT 5".to_owned()).await;
         Ok(())
-    };
+    });
     // Done before ours, so ours sees it and goes on.
-    place.change("second", gate).await.unwrap();
+    place.change("second", &gate).await.unwrap();
     let mut other = place.open(&place.admin).await.unwrap();
     other.run("begin", "BEGIN".into(), &place.turn).await.unwrap();
     let alter = "ALTER ROLE raced CONNECTION LIMIT 6".to_owned();
     other.run("alter", alter, &place.turn).await.unwrap();
     let session = place.open(&place.login.with_password(&"second".into())).await.unwrap();
-    let third = "third".into();
-    let changed =
-        change_own_password(session, &place.login, scram(&third), open_gate(), &place.turn);
+    let (driver, third, gate) = (driver(), "third".into(), open_gate());
+    let changed = driver.change_own_password(session, &place.login, &third, &gate, &place.turn);
     let commit = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         other.run("commit", "COMMIT".into(), &place.turn).await.unwrap();
@@ -221,7 +219,7 @@ async fn another_session_s_change_at_the_same_moment_is_a_conflict() {
 #[tokio::test]
 async fn preflight_finds_what_would_fail() {
     let Some(place) = Place::with_user("flown", "first").await else { return };
-    let postgres = Postgres::read(&Environment::default()).unwrap();
+    let postgres = driver();
     let look = async |login: Login| {
         let session = place.open(&place.login).await.unwrap();
         postgres.preflight(session, &login, &place.turn).await.unwrap()

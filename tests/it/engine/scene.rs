@@ -52,7 +52,7 @@ impl Rotator for Recorder {
     async fn apply(
         &self,
         versions: &Versions<'_>,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         _: &Turn,
     ) -> Result<Applied, Error> {
         fence.pass().await?;

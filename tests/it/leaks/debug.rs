@@ -14,7 +14,10 @@ use fourstep::store::memory::{
 use fourstep::store::{SecretStore, Select, StoredVersion};
 use fourstep::testing::models::{Account, Identified, IssuedKey, Server, Terms, Vendor};
 use fourstep::testing::{Asked, DoubleKeys, Fault, Told, Wire};
-use fourstep::users::{Attempt, Database, Login, NewPrimary, SingleUser};
+use fourstep::users::{
+    AdminSession, Assessment, Attempt, Driver, Login, NewPrimary, Part, Server as _, SingleUser,
+    driver,
+};
 use fourstep::vendor::{Caller, Issued, IssuedKeys, UpdatedKey};
 use fourstep::{
     Current, Deadline, Environment, PasswordPolicy, Pending, Previous, Request, RotationToken,
@@ -133,11 +136,18 @@ fn framework(source: &Source, printed: &mut Printed) {
     let policy = PasswordPolicy::read(&environment, "").unwrap();
     let replace = Some(&login.password);
     printed.see("NewPrimary", &NewPrimary { password: &login.password, replace, retain: true });
-    let mysql = std::sync::Arc::new(Mysql::read(&environment).unwrap());
+    let mysql = Driver::read(&environment, Mysql::read(&environment).unwrap()).unwrap();
+    let mysql = Arc::new(mysql);
     printed.see("Mysql", &mysql);
     printed.see("DualPassword", &fourstep::users::DualPassword::new(mysql, policy.clone()));
     printed.see("Postgres", &postgres);
-    printed.see("SingleUser", &SingleUser::new(std::sync::Arc::new(postgres), policy));
+    let driver = Driver::read(&environment, postgres).unwrap();
+    printed.see("Driver", &driver);
+    printed.see("SingleUser", &SingleUser::new(Arc::new(driver), policy));
+    printed.see("AdminSession", &AdminSession { login: login.clone(), session: () });
+    let part = || Part { login: login.clone(), steps: Vec::new() };
+    printed.see("Part", &part());
+    printed.see("Assessment", &Assessment { parts: vec![part()], ..Assessment::<()>::default() });
     printed.see("Caller", &Caller { own: secret, admin: Some(secret) });
     printed.see("Issued", &Issued::Key(secret.clone()));
     printed.see("IssuedKeys", &IssuedKeys::new(environment.clone()));
@@ -262,7 +272,7 @@ async fn rule_12_debug_of_a_session_shows_no_password() {
     let postgres = Postgres::read(&Environment::default()).unwrap();
     let login = Login::read(&secret, postgres.dialect()).unwrap();
     let turn = Turn::new(Deadline::after(Duration::from_secs(30)));
-    let Attempt::Accepted(session) = postgres.log_in(&login, &turn).await.unwrap() else {
+    let Attempt::Accepted(session) = driver::log_in(&postgres, &login, &turn).await.unwrap() else {
         panic!("the password is right")
     };
     planted.assert_absent("Session", &format!("{session:?} {session:#?} {postgres:#?}"));
@@ -279,7 +289,7 @@ fn these_have_no_debug() {
     impl<T: ?Sized + Debug> Chosen<WithDebug> for T {}
     <fourstep::Known<'static> as Chosen<_>>::chosen();
     <fourstep::Versions<'static> as Chosen<_>>::chosen();
-    <fourstep::Fence<'static> as Chosen<_>>::chosen();
+    <dyn fourstep::Fence as Chosen<_>>::chosen();
     <fourstep::Subject<'static> as Chosen<_>>::chosen();
     <fourstep::OtherSecrets<'static> as Chosen<_>>::chosen();
     <fourstep::Keep<'static> as Chosen<_>>::chosen();

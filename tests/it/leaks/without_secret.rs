@@ -16,6 +16,8 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
             "SslMode",
             "Transport",
             "Dialect",
+            "End",
+            "OpenSessions",
             "Decision",
             "Deadline",
             "StoreErrorCode",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fourstep::store::{AWSCURRENT, AWSPENDING};
-use fourstep::users::{Attempt, Database, Login};
+use fourstep::users::{Attempt, Login, Server as _, driver};
 use fourstep::{Deadline, ErrorKind, Secret, Step, Turn};
 use rotate_mysql::Mysql;
 use serde_json::json;
@@ -112,7 +112,8 @@ async fn rule_12_debug_of_a_session_of_mysql_shows_no_password() {
         let mysql = Mysql::read(&server.variables().into_iter().collect()).unwrap();
         let login = Login::read(&secret, mysql.dialect()).unwrap();
         let turn = Turn::new(Deadline::after(Duration::from_secs(30)));
-        let Attempt::Accepted(session) = mysql.log_in(&login, &turn).await.unwrap() else {
+        let Attempt::Accepted(session) = driver::log_in(&mysql, &login, &turn).await.unwrap()
+        else {
             panic!("the password is right")
         };
         planted.assert_absent("Session", &format!("{session:?} {session:#?} {mysql:#?}"));

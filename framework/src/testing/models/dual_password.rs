@@ -133,7 +133,7 @@ impl Database for DualDatabase {
         mut session: Session,
         login: &Login,
         password: &SecretString,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         turn: &Turn,
     ) -> Result<Change, Error> {
         self.begin(&mut session, login, turn).await?;
@@ -163,7 +163,7 @@ impl DualPasswords for DualDatabase {
         &self,
         session: &mut Session,
         new: &NewPrimary<'_>,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         _: &Turn,
     ) -> Result<Swap, Error> {
         fence.pass().await?;
@@ -183,10 +183,6 @@ impl DualPasswords for DualDatabase {
                 "the server refused the new password by its history",
             )),
         })
-    }
-
-    async fn end(&self, session: Session, _: &Turn) {
-        drop(session);
     }
 
     async fn preflight_dual(&self, _: Session, _: &Login, _: &Turn) -> Result<Vec<Finding>, Error> {

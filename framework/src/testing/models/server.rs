@@ -288,13 +288,13 @@ impl Session {
     ///
     /// # Errors
     /// [`Trouble::Lost`]: the changes may have been made.
-    pub async fn commit(mut self) -> Result<(), Trouble> {
+    pub async fn commit(&mut self) -> Result<(), Trouble> {
         let changes = self.transaction.take().unwrap_or_default();
         self.session("COMMIT", |state| {
             for change in changes {
                 change(&mut state.accounts);
             }
-            state.end(self.id);
+            state.locks.retain(|_, holder| *holder != self.id);
         })
         .await
     }

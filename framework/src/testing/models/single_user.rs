@@ -134,7 +134,7 @@ impl Database for ModelDatabase {
         mut session: Session,
         login: &Login,
         password: &SecretString,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         _: &Turn,
     ) -> Result<Change, Error> {
         session.limit().await?;

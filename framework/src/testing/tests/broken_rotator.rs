@@ -173,7 +173,7 @@ impl Rotator for BrokenRotator {
     async fn apply(
         &self,
         versions: &Versions<'_>,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         _: &Turn,
     ) -> Result<Applied, Error> {
         let mut open = self.log_in(versions.current().secret()).await?;

@@ -92,7 +92,7 @@ impl Careless {
     async fn before(
         &self,
         versions: &Versions<'_>,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         turn: &Turn,
     ) -> Result<Option<Applied>, Error> {
         let current = self.login(versions.current().secret())?;
@@ -106,7 +106,8 @@ impl Careless {
                 let proof = Some(Proof::Pending);
                 let install = Install { pair, target, source, proof, refuse_open_sessions: false };
                 let password = &pending.password;
-                self.model.install(&self.admin()?, &install, password, fence, turn).await?;
+                let mut admin = self.model.log_in_as_admin(&self.admin()?, turn).await?;
+                self.model.install(&mut admin, &install, password, fence, turn).await?;
                 Ok(Some(Applied::Changed("reset the user in use".to_owned())))
             }
             Some(Carelessness::PendingFirst) if self.works(&pending, turn).await? => {
@@ -114,7 +115,8 @@ impl Careless {
             }
             Some(Carelessness::NoRepair) if !self.works(&current, turn).await? => refused(),
             Some(Carelessness::NoProof) => {
-                self.model.reset_password(&self.admin()?, &pending, fence, turn).await?;
+                let mut admin = self.model.log_in_as_admin(&self.admin()?, turn).await?;
+                self.model.reset_password(&mut admin, &pending, fence, turn).await?;
                 Ok(Some(Applied::Changed("reset what the secret names".to_owned())))
             }
             Some(Carelessness::OnlyCurrent)
@@ -150,7 +152,7 @@ impl Rotator for Careless {
     async fn apply(
         &self,
         versions: &Versions<'_>,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         turn: &Turn,
     ) -> Result<Applied, Error> {
         match self.before(versions, fence, turn).await? {

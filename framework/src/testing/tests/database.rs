@@ -12,8 +12,8 @@ use crate::rotator::{Fence, Finding};
 use crate::testing::models::{self, ModelDatabase, Rights, Server, Session};
 use crate::turn::Turn;
 use crate::users::{
-    Account, Accounts, Administered, Alternates, Attempt, Change, Database, Dialect, Install,
-    Login, Mark,
+    Account, Accounts, AdminSession, Administered, Alternates, Attempt, Change, Database, Dialect,
+    Install, Login, Mark,
 };
 
 /// The longest name, in bytes, as in PostgreSQL.
@@ -141,7 +141,7 @@ impl Model {
         Some(Mark { partner: partner.to_owned(), secret: secret.to_owned() })
     }
 
-    pub(super) async fn pass(&self, fence: &Fence<'_>) -> Result<(), Error> {
+    pub(super) async fn pass(&self, fence: &dyn Fence) -> Result<(), Error> {
         match self.has(Defect::NoFence) {
             true => Ok(()),
             false => fence.pass().await,
@@ -180,7 +180,7 @@ impl Database for Model {
         session: Session,
         login: &Login,
         password: &SecretString,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         turn: &Turn,
     ) -> Result<Change, Error> {
         self.base.change_own_password(session, login, password, fence, turn).await
@@ -200,31 +200,31 @@ impl Database for Model {
 impl Administered for Model {
     async fn reset_password(
         &self,
-        admin: &Login,
+        admin: &mut AdminSession<Session>,
         target: &Login,
-        fence: &Fence<'_>,
-        turn: &Turn,
+        fence: &dyn Fence,
+        _: &Turn,
     ) -> Result<Change, Error> {
-        let mut session = self.log_in_as_admin(admin, turn).await?;
+        let session = &mut admin.session;
         let user = target.username.clone();
-        self.limit(&session).await?;
+        self.limit(session).await?;
         session.begin().await?;
         session.lock(&user).await?;
-        judge_reset(&session, admin, &user).await?;
+        judge_reset(session, &admin.login, &user).await?;
         self.pass(fence).await?;
-        let change = self.set_password(&mut session, &user, &target.password).await?;
+        let change = self.set_password(session, &user, &target.password).await?;
         session.commit().await?;
         Ok(change)
     }
 
     async fn preflight_reset(
         &self,
-        admin: &Login,
+        admin: &mut AdminSession<Session>,
         target: &Login,
-        turn: &Turn,
+        _: &Turn,
     ) -> Result<Vec<Finding>, Error> {
-        let session = self.log_in_as_admin(admin, turn).await?;
-        let judged = judge_reset(&session, admin, &target.username).await;
+        let session = &mut admin.session;
+        let judged = judge_reset(session, &admin.login, &target.username).await;
         Ok(judged.err().map(Finding::Fails).into_iter().collect())
     }
 }
@@ -254,25 +254,24 @@ impl Alternates for Model {
 
     async fn accounts(
         &self,
-        admin: &Login,
+        admin: &mut AdminSession<Session>,
         usernames: &[&str],
         secret: &str,
-        turn: &Turn,
+        _: &Turn,
     ) -> Result<Accounts, Error> {
-        let session = self.log_in_as_admin(admin, turn).await?;
-        let seen = |accounts: &_| self.seen(accounts, usernames, &admin.username, secret);
-        Ok(session.ask("whose are the users?", seen).await?)
+        let seen = |accounts: &_| self.seen(accounts, usernames, &admin.login.username, secret);
+        Ok(admin.session.ask("whose are the users?", seen).await?)
     }
 
     async fn install(
         &self,
-        admin: &Login,
+        admin: &mut AdminSession<Session>,
         install: &Install<'_>,
         password: &SecretString,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         turn: &Turn,
     ) -> Result<Change, Error> {
-        let work = Work { model: self, admin, install, password, fence, turn };
+        let work = Work { model: self, admin: &admin.login, install, password, fence, turn };
         match self.commit {
             Commit::PerDatabase => work.in_transactions().await,
             Commit::PerStatement => work.in_statements().await,
@@ -286,7 +285,7 @@ impl Alternates for Model {
         one: &str,
         turn: &Turn,
     ) -> Result<Vec<String>, Error> {
-        let session = self.log_in_as_admin(admin, turn).await?;
+        let session = self.log_in_as_admin(admin, turn).await?.session;
         let other = pending.username.as_str();
         let differ = session.ask("compare the rights", |accounts| {
             let grants = |user| accounts.get(user).map(|account| &account.rights.grants);
@@ -301,7 +300,7 @@ impl Alternates for Model {
 
     async fn preflight_install(
         &self,
-        admin: &Login,
+        admin: &mut AdminSession<Session>,
         install: &Install<'_>,
         turn: &Turn,
     ) -> Result<Vec<Finding>, Error> {
@@ -312,7 +311,7 @@ impl Alternates for Model {
 
     async fn plan_install(
         &self,
-        admin: &Login,
+        admin: &mut AdminSession<Session>,
         install: &Install<'_>,
         turn: &Turn,
     ) -> Result<Vec<String>, Error> {

@@ -25,7 +25,7 @@ pub(super) struct Work<'a> {
     pub(super) admin: &'a Login,
     pub(super) install: &'a Install<'a>,
     pub(super) password: &'a SecretString,
-    pub(super) fence: &'a Fence<'a>,
+    pub(super) fence: &'a dyn Fence,
     pub(super) turn: &'a Turn,
 }
 
@@ -79,7 +79,7 @@ impl Work<'_> {
     }
 
     async fn reconcile(&self, database: &str) -> Result<(), Error> {
-        let mut session = self.model.log_in_as_admin(self.admin, self.turn).await?;
+        let mut session = self.model.log_in_as_admin(self.admin, self.turn).await?.session;
         let name = format!("compare the rights in {database}");
         let plan = session.ask(&name, |one| self.plan(one, Some(database))).await??;
         if plan.is_empty() {
@@ -94,7 +94,7 @@ impl Work<'_> {
     }
 
     async fn password_in_transaction(&self, make: bool) -> Result<Change, Error> {
-        let mut session = self.model.log_in_as_admin(self.admin, self.turn).await?;
+        let mut session = self.model.log_in_as_admin(self.admin, self.turn).await?.session;
         let [first, ..] = SharedServer::DATABASES;
         self.enter(&mut session, first).await?;
         self.model.pass(self.fence).await?;
@@ -116,7 +116,7 @@ impl Work<'_> {
 
     /// One statement after the other, the one that lets in last.
     pub(super) async fn in_statements(&self) -> Result<Change, Error> {
-        let mut session = self.model.log_in_as_admin(self.admin, self.turn).await?;
+        let mut session = self.model.log_in_as_admin(self.admin, self.turn).await?.session;
         self.model.limit(&session).await?;
         session.lock(self.install.target).await?;
         let plan = session.ask("compare the rights", |one| self.plan(one, None)).await??;

@@ -193,7 +193,7 @@ impl Rotator for Issuer {
     async fn apply(
         &self,
         versions: &Versions<'_>,
-        _: &Fence<'_>,
+        _: &dyn Fence,
         _: &Turn,
     ) -> Result<Applied, Error> {
         if self.has(Defect::Remembers) {

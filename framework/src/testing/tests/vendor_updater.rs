@@ -36,7 +36,7 @@ impl Updater {
         &self,
         old: &IssuedKey,
         pending: &IssuedKey,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
     ) -> Result<bool, Error> {
         fence.pass().await?;
         let using = Some(&old.value).filter(|_| self.defect != Some(Defect::Overwrites));
@@ -70,7 +70,7 @@ impl Rotator for Updater {
     async fn apply(
         &self,
         versions: &Versions<'_>,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         _: &Turn,
     ) -> Result<Applied, Error> {
         let current = key(versions.current().secret())?;

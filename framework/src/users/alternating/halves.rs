@@ -7,7 +7,9 @@ use crate::rotator::{Fence, Finding};
 use crate::turn::Turn;
 use crate::users::admin::Admin;
 use crate::users::pair::unproven;
-use crate::users::{Accounts, Alternates, Attempt, Change, Install, Login, Pair, Proof, Standing};
+use crate::users::{
+    Accounts, AdminSession, Alternates, Attempt, Change, Install, Login, Pair, Proof, Standing,
+};
 
 /// What is left to a user that no admin may change.
 const OWN_PASSWORD: &str = "let it change its own password (ROTATION_STRATEGY=single-user)";
@@ -31,10 +33,12 @@ fn may_change(accounts: &Accounts, users: [&str; 2]) -> Result<(), Error> {
 }
 
 /// A pair of users, as the admin sees it.
-pub(super) struct Halves<'a, D> {
+pub(super) struct Halves<'a, D: Alternates> {
     pub(super) database: &'a D,
     pub(super) pair: Pair<'a>,
     pub(super) admin: Admin,
+    /// The admin's, for everything that the step does.
+    pub(super) session: AdminSession<D::Session>,
     pub(super) refuse_open_sessions: bool,
     pub(super) turn: &'a Turn,
 }
@@ -58,7 +62,11 @@ impl Next {
     }
 }
 
-impl<D: Alternates> Halves<'_, D> {
+impl<'a, D: Alternates> Halves<'a, D> {
+    pub(super) async fn close(self) {
+        self.database.close(self.session.session, self.turn).await;
+    }
+
     /// Refuses to have the admin itself as a user of the pair.
     fn not_admin(&self, user: &str, partner: &str) -> Result<(), Error> {
         match self.admin.is(user) {
@@ -67,14 +75,14 @@ impl<D: Alternates> Halves<'_, D> {
         }
     }
 
-    async fn accounts(&self, users: &[&str]) -> Result<Accounts, Error> {
-        let (admin, secret) = (&self.admin.login, self.pair.secret());
-        let found = self.database.accounts(admin, users, secret, self.turn).await;
+    async fn accounts(&mut self, users: &[&str]) -> Result<Accounts, Error> {
+        let (session, secret) = (&mut self.session, self.pair.secret());
+        let found = self.database.accounts(session, users, secret, self.turn).await;
         found.map_err(|error| self.admin.explain(error))
     }
 
     /// The user that comes after this one, and everything that speaks against it.
-    pub(super) async fn next(&self, user: &str) -> Result<Next, Error> {
+    pub(super) async fn next(&mut self, user: &str) -> Result<Next, Error> {
         let candidates = self.pair.candidates(user);
         let names: Vec<&str> = candidates.iter().map(String::as_str).collect();
         let mut accounts = self.accounts(&names).await?;
@@ -112,7 +120,7 @@ impl<D: Alternates> Halves<'_, D> {
     }
 
     /// Whose this user is.
-    pub(super) async fn standing(&self, user: &str, partner: &str) -> Result<Standing, Error> {
+    pub(super) async fn standing(&mut self, user: &str, partner: &str) -> Result<Standing, Error> {
         let accounts = self.accounts(&[user, partner]).await?;
         self.pair.standing(&accounts, user, partner)
     }
@@ -121,10 +129,10 @@ impl<D: Alternates> Halves<'_, D> {
     /// fail-over, a restored snapshot or a late promotion lost the change. The recorded password
     /// is set on its account again.
     pub(super) async fn revive(
-        &self,
+        &mut self,
         current: &Login,
         other: &str,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
     ) -> Result<(), Error> {
         let user = current.username.as_str();
         let accounts = self.accounts(&[user, other]).await?;
@@ -152,20 +160,23 @@ impl<D: Alternates> Halves<'_, D> {
 
     /// Gives the target what the source has, then the target's password.
     pub(super) async fn install(
-        &self,
+        &mut self,
         target: &Login,
         source: &str,
         proof: Option<Proof>,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
     ) -> Result<Change, Error> {
         self.not_admin(&target.username, source)?;
         let install = self.of(&target.username, source, proof);
-        let (admin, password) = (&self.admin.login, &target.password);
-        let change = self.database.install(admin, &install, password, fence, self.turn).await;
+        let (session, password) = (&mut self.session, &target.password);
+        let change = self.database.install(session, &install, password, fence, self.turn).await;
         change.map_err(|error| self.admin.explain(error))
     }
 
-    fn of<'b>(&'b self, target: &'b str, source: &'b str, proof: Option<Proof>) -> Install<'b> {
+    fn of<'b>(&self, target: &'b str, source: &'b str, proof: Option<Proof>) -> Install<'b>
+    where
+        'a: 'b,
+    {
         let Self { pair, refuse_open_sessions, .. } = *self;
         Install { pair, target, source, proof, refuse_open_sessions }
     }
@@ -173,7 +184,7 @@ impl<D: Alternates> Halves<'_, D> {
     /// Whether a user has this password already, after the server refused to set it: where
     /// passwords may not be used again, another container may have set this very one. A user that
     /// is not let in yet has none.
-    pub(super) async fn has(&self, login: &Login) -> Result<bool, Error> {
+    pub(super) async fn has(&mut self, login: &Login) -> Result<bool, Error> {
         let accounts = self.accounts(&[&login.username]).await?;
         if !accounts.get(&login.username).is_some_and(|account| account.usable) {
             return Ok(false);
@@ -182,19 +193,9 @@ impl<D: Alternates> Halves<'_, D> {
         Ok(matches!(attempt, Attempt::Accepted(_)))
     }
 
-    pub(super) async fn differences(
-        &self,
-        pending: &Login,
-        partner: &str,
-    ) -> Result<Vec<String>, Error> {
-        let admin = &self.admin.login;
-        let found = self.database.differences(admin, pending, partner, self.turn).await;
-        found.map_err(|error| self.admin.explain(error))
-    }
-
     /// Everything that would keep the next rotation from installing the other user.
     pub(super) async fn preflight(
-        &self,
+        &mut self,
         user: &str,
         next: Next,
         confirmed: Result<(), Error>,
@@ -203,7 +204,7 @@ impl<D: Alternates> Halves<'_, D> {
         let objections = objections.into_iter().chain(confirmed.err());
         let mut findings: Vec<_> = objections.map(Finding::Fails).collect();
         let install = self.of(&next, user, proof);
-        let found = self.database.preflight_install(&self.admin.login, &install, self.turn).await;
+        let found = self.database.preflight_install(&mut self.session, &install, self.turn).await;
         let found = found.map_err(|error| self.admin.explain(error))?;
         for finding in found {
             // The database may object to the same thing.
@@ -215,11 +216,11 @@ impl<D: Alternates> Halves<'_, D> {
     }
 
     /// What the next rotation would do.
-    pub(super) async fn plan(&self, user: &str) -> Result<Vec<String>, Error> {
+    pub(super) async fn plan(&mut self, user: &str) -> Result<Vec<String>, Error> {
         let next = self.next(user).await?;
         next.unopposed()?;
         let install = self.of(&next.user, user, next.proof);
-        let plan = self.database.plan_install(&self.admin.login, &install, self.turn).await;
+        let plan = self.database.plan_install(&mut self.session, &install, self.turn).await;
         plan.map_err(|error| self.admin.explain(error))
     }
 }

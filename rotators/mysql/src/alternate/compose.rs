@@ -1,24 +1,15 @@
 //! What is to be done to a pair, whichever way its users are kept equal.
 
+use std::collections::BTreeSet;
+
+use fourstep::users::{Assessment, Login, Part};
 use fourstep::{Error, ErrorKind};
 
 use crate::alternate::settings::Settings;
 use crate::alternate::text::AccountName;
 use crate::wire::Plugin;
 
-/// A statement that holds no password.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Step {
-    pub(crate) text: String,
-    /// Whether it is left for another time while sessions of the target are open.
-    pub(crate) waits: bool,
-}
-
-impl Step {
-    pub(crate) fn new(text: String) -> Self {
-        Self { text, waits: false }
-    }
-}
+pub(crate) use fourstep::users::Step;
 
 /// What is done, in this order, and what is to be said of it.
 #[derive(Debug, Default)]
@@ -32,6 +23,35 @@ pub(crate) struct Composed {
     pub(crate) warnings: Vec<String>,
     /// All that speaks against it.
     pub(crate) objections: Vec<Error>,
+    /// What somebody else must run first, because the admin may not.
+    pub(crate) missing: BTreeSet<String>,
+}
+
+/// What was found that setting the password needs.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The accounts that get it, in one statement.
+    pub(crate) finish: Vec<(AccountName, Plugin)>,
+    /// Whether they may log in from then on.
+    pub(crate) unlock: bool,
+    /// Whether anything else was to be changed.
+    pub(crate) changed: bool,
+}
+
+impl Composed {
+    /// As the framework takes it.
+    pub(crate) fn assessed(self, admin: &Login) -> Assessment<Found> {
+        let Self { steps, finish, unlock, warnings, objections, missing } = self;
+        let found = Found { finish, unlock, changed: !steps.is_empty() };
+        Assessment {
+            parts: vec![Part { login: admin.clone(), steps }],
+            found,
+            let_in: if unlock { "and ACCOUNT UNLOCK" } else { "" },
+            objections,
+            missing,
+            warnings: warnings.into_iter().collect(),
+        }
+    }
 }
 
 /// How an account's password is checked, if it has one and nothing else.

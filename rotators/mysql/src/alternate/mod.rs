@@ -19,22 +19,32 @@ mod settings;
 mod text;
 
 use async_trait::async_trait;
-use fourstep::users::{Accounts, Alternates, Attempt, Change, Database, Install, Login};
-use fourstep::{Error, ErrorKind, Fence, Finding, SecretString, Turn};
+use fourstep::users::{
+    Accounts, AdminSession, Assessment, Attempt, Install, Login, OpenSessions, Pairs, Standing,
+    driver,
+};
+use fourstep::{Error, ErrorKind, SecretString, Turn};
 
+use crate::change::Prepared;
 use crate::server::Flavour;
 use crate::session::Session;
-use crate::{Mysql, change, sql};
+use crate::{Mysql, sql};
+
+use compose::Found;
 
 pub(crate) use accounts::power;
 pub(crate) use compose::plugin;
-pub(crate) use own::gives_everywhere;
+pub(crate) use own::{Own, gives_everywhere};
 pub(crate) use pattern::is_like;
 pub(crate) use read::{look, settings_of};
 pub(crate) use text::AccountName;
 
 #[async_trait]
-impl Alternates for Mysql {
+impl Pairs for Mysql {
+    type Found = Found;
+
+    const TRANSACTIONS: bool = false;
+
     fn check_username(&self, username: &str) -> Result<(), Error> {
         let length = username.chars().count();
         if length <= self.username_limit {
@@ -51,31 +61,58 @@ impl Alternates for Mysql {
 
     async fn accounts(
         &self,
-        admin: &Login,
+        admin: &mut AdminSession<Session>,
         usernames: &[&str],
         secret: &str,
         turn: &Turn,
     ) -> Result<Accounts, Error> {
-        let mut session = self.admin_session(admin, turn).await?;
-        let found = accounts_in(&mut session, admin, usernames, secret, turn).await;
-        session.close(turn).await;
-        found
+        let AdminSession { login, session } = admin;
+        install::not_here(session)?;
+        let mut found = accounts::read(session, usernames, secret, &login.username, turn).await?;
+        if session.server.flavour == Flavour::Mysql {
+            let own = own::Own::read(session, turn).await?;
+            let lacks = role::lacks(session, &own, usernames, turn).await?;
+            found.values_mut().for_each(|account| account.lacks.extend(lacks.iter().cloned()));
+        }
+        Ok(found)
     }
 
-    async fn install(
+    async fn open_sessions(
         &self,
-        admin: &Login,
-        install: &Install<'_>,
-        password: &SecretString,
-        fence: &Fence<'_>,
+        admin: &mut AdminSession<Session>,
+        user: &str,
         turn: &Turn,
-    ) -> Result<Change, Error> {
-        let mut session = self.admin_session(admin, turn).await?;
-        let gate = || -> change::Passing<'_> { Box::pin(fence.pass()) };
-        let installed = self.install_in(&mut session, admin, install, password, &gate, turn).await;
-        session.close(turn).await;
-        installed
-            .map_err(|error| error.while_doing(format!("cannot install user {:?}", install.target)))
+    ) -> Result<OpenSessions, Error> {
+        install::sessions(&mut admin.session, user, turn).await
+    }
+
+    async fn assess(
+        &self,
+        admin: &mut AdminSession<Session>,
+        install: &Install<'_>,
+        accounts: &Accounts,
+        standing: Option<Standing>,
+        turn: &Turn,
+    ) -> Result<Assessment<Found>, Error> {
+        match standing {
+            Some(standing) => self.compose(admin, install, accounts, standing, turn).await,
+            None => Ok(Assessment::default()),
+        }
+    }
+
+    async fn run(&self, session: &mut Session, statement: &str, turn: &Turn) -> Result<(), Error> {
+        install::run(session, statement, turn).await
+    }
+
+    async fn prepare_install(
+        &self,
+        admin: &mut AdminSession<Session>,
+        install: &Install<'_>,
+        found: Found,
+        password: &SecretString,
+        turn: &Turn,
+    ) -> Result<Prepared, Error> {
+        self.finish(&mut admin.session, install, found, password, turn).await
     }
 
     async fn differences(
@@ -85,34 +122,10 @@ impl Alternates for Mysql {
         partner: &str,
         turn: &Turn,
     ) -> Result<Vec<String>, Error> {
-        let mut session = self.admin_session(admin, turn).await?;
-        let differences = self.differences_in(&mut session, pending, partner, turn).await;
-        session.close(turn).await;
+        let mut admin = driver::open_admin(self, admin, turn).await?;
+        let differences = self.differences_in(&mut admin.session, pending, partner, turn).await;
+        driver::close(self, admin.session, turn).await;
         differences
-    }
-
-    async fn preflight_install(
-        &self,
-        admin: &Login,
-        install: &Install<'_>,
-        turn: &Turn,
-    ) -> Result<Vec<Finding>, Error> {
-        let mut session = self.admin_session(admin, turn).await?;
-        let found = self.look_at_install(&mut session, admin, install, turn).await;
-        session.close(turn).await;
-        Ok(found.unwrap_or_else(|error| vec![Finding::Fails(error)]))
-    }
-
-    async fn plan_install(
-        &self,
-        admin: &Login,
-        install: &Install<'_>,
-        turn: &Turn,
-    ) -> Result<Vec<String>, Error> {
-        let mut session = self.admin_session(admin, turn).await?;
-        let plan = self.plan_of_install(&mut session, admin, install, turn).await;
-        session.close(turn).await;
-        plan
     }
 }
 
@@ -130,7 +143,7 @@ impl Mysql {
         }
         // Asked in both turns, so that one makes as many calls as the other: a sweep counts them.
         let is_first = role::is_first(admin, [user, partner], turn).await?;
-        let mut session = match self.log_in(pending, turn).await? {
+        let mut session = match driver::log_in(self, pending, turn).await? {
             Attempt::Accepted(session) => session,
             Attempt::Refused(why) => {
                 let what = format!("user {user:?} does not log in any more; retry");
@@ -140,27 +153,7 @@ impl Mysql {
         let what = "the session's settings";
         session.run(what, sql::READING, turn).await.map_err(|failure| failure.of(what))?;
         let difference = role::difference(&mut session, partner, turn).await;
-        session.close(turn).await;
+        driver::close(self, session, turn).await;
         Ok(difference?.into_iter().filter(|_| !is_first).collect())
     }
-}
-
-async fn accounts_in(
-    session: &mut Session,
-    admin: &Login,
-    usernames: &[&str],
-    secret: &str,
-    turn: &Turn,
-) -> Result<Accounts, Error> {
-    install::not_here(session)?;
-    let found = accounts::read(session, usernames, secret, &admin.username, turn).await?;
-    if session.server.flavour == Flavour::Mysql {
-        // Before anything is stored.
-        let own = own::Own::read(session, turn).await?;
-        let lacks = role::lacks(session, &own, usernames, turn).await?;
-        if !lacks.is_empty() {
-            return Err(own::lacking(&lacks));
-        }
-    }
-    Ok(found)
 }

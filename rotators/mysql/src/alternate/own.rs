@@ -1,13 +1,10 @@
 //! What the admin itself may do.
 
-use fourstep::{Error, ErrorKind, Turn};
+use fourstep::{Error, Turn};
 
 use crate::alternate::read::look;
 use crate::alternate::text::AccountName;
 use crate::session::Session;
-
-/// How many statements an error lists.
-const MOST_LISTED: usize = 10;
 
 /// What SHOW GRANTS says to the session's own user, with what the roles in force give.
 pub(crate) struct Own {
@@ -51,12 +48,6 @@ pub(crate) fn gives_everywhere(line: &str, wanted: &[&str]) -> bool {
         let mut given = privileges.split(',').map(str::trim);
         given.any(|one| one == "ALL PRIVILEGES" || wanted.contains(&one))
     })
-}
-
-/// The error of an admin that lacks rights, with the statements that give them.
-pub(crate) fn lacking(lacks: &[String]) -> Error {
-    Error::new(ErrorKind::Forbidden, "the admin lacks rights")
-        .caused_by(format!("have this run: {}", listed(lacks, MOST_LISTED, "; ")))
 }
 
 /// The first `most` of these, and how many more there are.

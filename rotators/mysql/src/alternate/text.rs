@@ -1,5 +1,4 @@
-//! Names as they stand in statements, which they cannot break out of, and statements as a person is
-//! shown them.
+//! Names as they stand in statements, which they cannot break out of.
 //!
 //! Holds only in a session that was begun by [`limits`](crate::sql::limits), whose `sql_mode` takes
 //! a backslash for itself.
@@ -44,33 +43,9 @@ pub(crate) fn texts(strings: &[&str]) -> String {
     strings.iter().map(|one| text(one)).collect::<Vec<_>>().join(", ")
 }
 
-/// A text as comments of a plan, each of its lines by itself. Names are anybody's who may make a user
-/// or a schema, and the servers' clients read lines. Source: MySQL 9.7 reference manual, section
-/// 11.7, "Comments".
-pub(crate) fn comment(text: &str) -> Vec<String> {
-    let harmless = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    let line = |line: &str| format!("-- {}", line.chars().map(harmless).collect::<String>());
-    text.split(['\n', '\r']).map(line).collect()
-}
-
-/// A statement of a plan; in comments if it does not fit into a line.
-pub(crate) fn statement_lines(statement: &str) -> Vec<String> {
-    match statement.chars().any(char::is_control) {
-        false => vec![format!("{statement};")],
-        true => comment(&format!("{statement};")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_that_is_shown_becomes_a_line_of_its_own() {
-        assert_eq!(statement_lines("DROP USER 'a'"), ["DROP USER 'a';"]);
-        assert_eq!(statement_lines("DROP USER 'a\nb'"), ["-- DROP USER 'a", "-- b';"]);
-        assert_eq!(comment("a\r\\! b\u{8}"), ["-- a", "-- \\! b\u{fffd}"]);
-    }
 
     #[test]
     fn names_stay_in_their_quotes() {

@@ -1,6 +1,6 @@
 //! Who a user of a pair is once it is logged in.
 
-use fourstep::users::{Attempt, Database, Login};
+use fourstep::users::{Attempt, Login, driver};
 use fourstep::{Error, ErrorKind, Turn};
 
 use crate::change::own_account;
@@ -16,7 +16,7 @@ pub(crate) async fn differences(
     partner: &str,
     turn: &Turn,
 ) -> Result<Vec<String>, Error> {
-    let mut session = match postgres.log_in(pending, turn).await? {
+    let mut session = match driver::log_in(postgres, pending, turn).await? {
         Attempt::Accepted(session) => session,
         Attempt::Refused(why) => {
             let what = format!("{} does not log in", pending.account());
@@ -25,12 +25,13 @@ pub(crate) async fn differences(
     };
     let user = pending.username.as_str();
     let asked = async {
-        let version = own_account(&mut session, pending, turn).await?;
+        own_account(&mut session, pending, turn).await?;
+        let version = session.version;
         // As an application begins: a transaction of ours would act as the login.
         let who =
             "SELECT current_user::pg_catalog.text, pg_catalog.current_database()::pg_catalog.text";
         let [acting, database] = session.ask("the question who this is", who, turn).await?;
-        transaction::begin(&mut session, turn).await?;
+        transaction::begin(&mut session, &[], turn).await?;
         let members = format!(
             "SELECT COALESCE(bool_or(pg_has_role({0}, rolname, 'MEMBER')), false)::text, \
              COALESCE(bool_or(pg_has_role(rolname, {0}, 'MEMBER')), false)::text \
@@ -57,6 +58,6 @@ pub(crate) async fn differences(
         })
     }
     .await;
-    session.close(turn).await;
+    driver::close(postgres, session, turn).await;
     asked
 }

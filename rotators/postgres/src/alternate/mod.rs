@@ -3,7 +3,7 @@
 //! first may do is read or copied.
 
 mod databases;
-mod extra;
+pub(crate) mod extra;
 mod identity;
 mod install;
 mod roles;
@@ -11,16 +11,18 @@ mod settings;
 mod survey;
 
 use async_trait::async_trait;
-use fourstep::users::{Accounts, Alternates, Change, Install, Login};
-use fourstep::{Error, ErrorKind, Fence, Finding, SecretString, Turn};
+use fourstep::users::{
+    Accounts, AdminSession, Assessment, Install, Login, OpenSessions, Pairs, Standing,
+};
+use fourstep::{Error, ErrorKind, SecretString, Turn};
 
-use crate::{Postgres, accounts, admin, preflight, sql, transaction};
-
-use install::Job;
+use crate::change::{self, Prepared};
+use crate::session::Session;
+use crate::{Postgres, accounts, admin, sql};
 
 /// The two users of a pair.
 #[derive(Debug, Clone, Copy)]
-struct Names<'a> {
+pub(crate) struct Names<'a> {
     /// As which the second acts.
     first: &'a str,
     second: &'a str,
@@ -39,7 +41,11 @@ impl Names<'_> {
 }
 
 #[async_trait]
-impl Alternates for Postgres {
+impl Pairs for Postgres {
+    type Found = ();
+
+    const TRANSACTIONS: bool = true;
+
     fn check_username(&self, username: &str) -> Result<(), Error> {
         let length = username.len();
         if length <= sql::LONGEST_NAME {
@@ -55,35 +61,60 @@ impl Alternates for Postgres {
 
     async fn accounts(
         &self,
-        admin: &Login,
+        admin: &mut AdminSession<Session>,
         usernames: &[&str],
         secret: &str,
         turn: &Turn,
     ) -> Result<Accounts, Error> {
-        let (mut session, version) = self.open_admin(admin, turn).await?;
-        let found = async {
-            transaction::begin(&mut session, turn).await?;
-            let mut found = accounts::read(&mut session, usernames, Some(secret), turn).await?;
-            for (user, statement) in admin::lacks(&mut session, usernames, version, turn).await? {
-                let about = found.iter_mut().filter(|(name, _)| user.is_empty() || **name == user);
-                about.for_each(|(_, account)| account.lacks.push(statement.clone()));
-            }
-            Ok(found)
+        let session = &mut admin.session;
+        let mut found = accounts::read(session, usernames, Some(secret), turn).await?;
+        for (user, statement) in admin::lacks(session, usernames, turn).await? {
+            let about = found.iter_mut().filter(|(name, _)| user.is_empty() || **name == user);
+            about.for_each(|(_, account)| account.lacks.push(statement.clone()));
         }
-        .await;
-        session.close(turn).await;
-        found
+        Ok(found)
     }
 
-    async fn install(
+    async fn open_sessions(
         &self,
-        admin: &Login,
-        install: &Install<'_>,
-        password: &SecretString,
-        fence: &Fence<'_>,
+        admin: &mut AdminSession<Session>,
+        user: &str,
         turn: &Turn,
-    ) -> Result<Change, Error> {
-        Job { postgres: self, admin, install, turn }.run(password, fence).await
+    ) -> Result<OpenSessions, Error> {
+        let count = databases::sessions(&mut admin.session, user, turn).await?;
+        Ok(OpenSessions::Count(count))
+    }
+
+    async fn assess(
+        &self,
+        admin: &mut AdminSession<Session>,
+        install: &Install<'_>,
+        accounts: &Accounts,
+        standing: Option<Standing>,
+        turn: &Turn,
+    ) -> Result<Assessment<()>, Error> {
+        let checked = self.format.check(admin.session.terms());
+        let mut survey = survey::Survey { postgres: self, admin, install, turn };
+        let mut assessment = survey.assess(accounts, standing).await?;
+        assessment.objections.extend(checked.err());
+        assessment.let_in = "and LOGIN";
+        Ok(assessment)
+    }
+
+    async fn run(&self, session: &mut Session, statement: &str, turn: &Turn) -> Result<(), Error> {
+        install::run(session, statement, turn).await
+    }
+
+    async fn prepare_install(
+        &self,
+        admin: &mut AdminSession<Session>,
+        install: &Install<'_>,
+        (): (),
+        password: &SecretString,
+        turn: &Turn,
+    ) -> Result<Prepared, Error> {
+        let new = (password, self.format);
+        change::prepare(&admin.session, (install.target, true), new, turn)
     }
 
     async fn differences(
@@ -94,46 +125,5 @@ impl Alternates for Postgres {
         turn: &Turn,
     ) -> Result<Vec<String>, Error> {
         identity::differences(self, pending, partner, turn).await
-    }
-
-    async fn preflight_install(
-        &self,
-        admin: &Login,
-        install: &Install<'_>,
-        turn: &Turn,
-    ) -> Result<Vec<Finding>, Error> {
-        let job = Job { postgres: self, admin, install, turn };
-        let (mut session, version) = match self.open_admin(admin, turn).await {
-            Ok(opened) => opened,
-            Err(error) => return Ok(vec![Finding::Fails(error)]),
-        };
-        let looked = async {
-            let (survey, mut findings) = (job.survey(&mut session, version).await?, Vec::new());
-            findings.extend(preflight::of_role(&mut session, install.target, turn).await?);
-            findings.extend(extra::mentions(&mut session, install.source, turn).await?);
-            findings.extend(survey.findings());
-            findings.extend(self.format.check(session.terms()).err().map(Finding::Fails));
-            transaction::roll_back(&mut session, turn).await;
-            if survey.first_obstacle().is_none() {
-                findings.extend(job.rehearse(&survey).await);
-            }
-            Ok(findings)
-        }
-        .await;
-        session.close(turn).await;
-        looked
-    }
-
-    async fn plan_install(
-        &self,
-        admin: &Login,
-        install: &Install<'_>,
-        turn: &Turn,
-    ) -> Result<Vec<String>, Error> {
-        let (mut session, version) = self.open_admin(admin, turn).await?;
-        let job = Job { postgres: self, admin, install, turn };
-        let survey = job.survey(&mut session, version).await;
-        session.close(turn).await;
-        Ok(survey?.lines(install.target))
     }
 }

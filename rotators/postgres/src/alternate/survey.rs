@@ -1,36 +1,25 @@
 //! A look at everything that a change of the two users will meet, and what it will run.
 
-use std::collections::BTreeSet;
-
-use fourstep::users::{Install, Login, Standing};
-use fourstep::{Error, ErrorKind, Finding};
+use fourstep::users::{
+    Accounts, AdminSession, Assessment, Install, Login, Part, Standing, Step, driver,
+};
+use fourstep::{Error, Turn};
 
 use crate::session::Session;
 use crate::sql::{quote, quote_identifier};
-use crate::{accounts, admin, transaction};
+use crate::{Postgres, admin, transaction};
 
 use super::databases::{self, Concerned};
-use super::install::Job;
-use super::roles::Roles;
+use super::roles::{DROP, REASSIGN, Roles};
 use super::settings::Settings;
 use super::{Names, extra, roles, settings};
 
-/// What is run in one database.
-#[derive(Debug)]
-pub(crate) struct Place {
-    /// The admin's login there.
-    pub(crate) login: Login,
-    pub(crate) statements: Vec<String>,
-}
-
-/// What was found. Everything that follows is in here, so that a plan shows what a change runs.
-#[derive(Debug)]
-pub(crate) struct Survey {
-    /// In this order, each a transaction; the first is the one that was looked in.
-    pub(crate) places: Vec<Place>,
-    obstacles: Vec<Error>,
-    missing: BTreeSet<String>,
-    pub(crate) warnings: BTreeSet<String>,
+/// A look at a pair.
+pub(crate) struct Survey<'a> {
+    pub(crate) postgres: &'a Postgres,
+    pub(crate) admin: &'a mut AdminSession<Session>,
+    pub(crate) install: &'a Install<'a>,
+    pub(crate) turn: &'a Turn,
 }
 
 /// What was read of a pair.
@@ -46,39 +35,26 @@ struct Read<'a> {
     acts: bool,
 }
 
-impl Job<'_> {
-    /// Looks, in a transaction of its own that is left open.
-    pub(crate) async fn survey(
-        &self,
-        session: &mut Session,
-        version: u32,
-    ) -> Result<Survey, Error> {
-        transaction::begin(session, self.turn).await?;
-        self.look(session, version).await
-    }
-
+impl Survey<'_> {
     /// Looks, in an open transaction.
     ///
     /// # Errors
-    /// Those of a lost connection; what stands in the way of the change is no error here, but of
-    /// the survey.
-    pub(crate) async fn look(&self, session: &mut Session, version: u32) -> Result<Survey, Error> {
+    /// Those of a lost connection; what stands in the way of the change is no error here.
+    pub(crate) async fn assess(
+        &mut self,
+        accounts: &Accounts,
+        standing: Option<Standing>,
+    ) -> Result<Assessment<()>, Error> {
         let Install { pair, target, source, .. } = *self.install;
-        let users = [target, source];
-        let known = accounts::read(session, &users, Some(pair.secret()), self.turn).await?;
-        let standing = self.install.judge(&known);
-        let lacks = admin::lacks(session, &users, version, self.turn).await?;
-        let mut survey = Survey {
-            places: Vec::new(),
-            obstacles: Vec::new(),
-            missing: lacks.into_iter().map(|(_, statement)| statement).collect(),
-            warnings: BTreeSet::new(),
-        };
-        let standing = standing.map_err(|error| survey.obstacles.push(error)).ok();
-        if target == source || !known.contains_key(source) {
-            return Ok(survey);
+        let session = &mut self.admin.session;
+        let version = session.version;
+        let lacks = accounts.iter().filter(|(user, _)| [target, source].contains(&user.as_str()));
+        let lacks = lacks.flat_map(|(_, account)| account.lacks.iter().cloned());
+        let mut found = Assessment { missing: lacks.collect(), ..Assessment::default() };
+        if target == source || !accounts.contains_key(source) {
+            return Ok(found);
         }
-        let first = pair.first(&known, source, target);
+        let first = pair.first(accounts, source, target);
         let names = Names { first, second: if first == source { target } else { source } };
         let settings = settings::read(session, &names, version, self.turn).await?;
         let about = (&settings.identities()[..], version);
@@ -87,25 +63,23 @@ impl Job<'_> {
         let acts = roles.member && settings.act(&names).is_empty();
         let at_rest = names.second == target;
         let read = Read { names, version, at_rest, roles, settings, concerned, acts };
-        let open = databases::sessions(session, target, self.turn).await?;
-        survey.open_sessions(open, target, self.install.refuse_open_sessions);
-        let loses = self.beside(session, &read, &mut survey).await?;
+        let loses = self.beside(&read, &mut found).await?;
         let mark = match standing {
-            Some(Standing::Absent | Standing::Adopted) => Some(self.mark(session).await?),
+            Some(Standing::Absent | Standing::Adopted) => Some(self.mark().await?),
             _ => None,
         };
-        survey.compose(&read, (mark, loses), self.admin);
-        Ok(survey)
+        compose(&mut found, &read, (mark, loses), &self.admin.login);
+        Ok(found)
     }
 
     /// The statement that writes the mark, behind what somebody else wrote there.
-    async fn mark(&self, session: &mut Session) -> Result<String, Error> {
+    async fn mark(&mut self) -> Result<String, Error> {
         let Install { pair, target, source, .. } = *self.install;
         let query = format!(
             "SELECT (SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = {})",
             quote(target)
         );
-        let [comment] = session.ask("a look at the comment", &query, self.turn).await?;
+        let [comment] = self.admin.session.ask("a look at the comment", &query, self.turn).await?;
         let mark = quote(&pair.mark(source).in_comment(comment.as_deref()));
         Ok(format!("COMMENT ON ROLE {} IS {mark}", quote_identifier(target)))
     }
@@ -113,18 +87,18 @@ impl Job<'_> {
     /// What the second has beside the first, in every database in which it is mentioned. Returns
     /// whether it loses any of that.
     async fn beside(
-        &self,
-        session: &mut Session,
+        &mut self,
         read: &Read<'_>,
-        survey: &mut Survey,
+        survey: &mut Assessment<()>,
     ) -> Result<bool, Error> {
         let Read { names, settings, acts, .. } = read;
         if !read.roles.exists {
             return Ok(false);
         }
-        let here = self.admin.dbname.as_deref().unwrap_or_default();
+        let login = self.admin.login.clone();
+        let here = login.dbname.as_deref().unwrap_or_default();
         let about = (settings.identity(Some(here)), true, read.version);
-        let found = extra::beside(session, names, about, self.turn).await?;
+        let found = extra::beside(&mut self.admin.session, names, about, self.turn).await?;
         let mut all: Vec<_> =
             found.map(|it| format!("in database {here:?} {it}")).into_iter().collect();
         for place in read.concerned.iter().filter(|place| !place.here) {
@@ -136,19 +110,19 @@ impl Job<'_> {
             } else if !place.enterable {
                 // Otherwise it was given something, by anybody, that does not count.
                 survey.missing.extend((place.owns || !acts).then(|| {
-                    let admin = quote_identifier(&self.admin.username);
+                    let admin = quote_identifier(&login.username);
                     format!("GRANT CONNECT ON DATABASE {} TO {admin}", quote_identifier(name))
                 }));
             } else if !acts {
-                let login = self.admin.with_database(name);
-                let (mut session, _) = self.postgres.open_admin(&login, self.turn).await?;
+                let login = login.with_database(name);
+                let mut there = driver::open_admin(self.postgres, &login, self.turn).await?;
                 let found = async {
-                    transaction::begin(&mut session, self.turn).await?;
+                    transaction::begin(&mut there.session, &[], self.turn).await?;
                     let about = (settings.identity(Some(name)), false, read.version);
-                    extra::beside(&mut session, names, about, self.turn).await
+                    extra::beside(&mut there.session, names, about, self.turn).await
                 }
                 .await;
-                session.close(self.turn).await;
+                driver::close(self.postgres, there.session, self.turn).await;
                 all.extend(found?.map(|it| format!("in database {name:?} {it}")));
             }
         }
@@ -162,7 +136,7 @@ impl Job<'_> {
                  acts as {first:?}: {all}"
             ));
         } else if let Err(refused) = self.install.pair.may_drop(first, second, &all) {
-            survey.obstacles.push(refused);
+            survey.objections.push(refused);
         } else {
             survey.warnings.insert(format!("user {second:?} loses what {first:?} has not: {all}"));
         }
@@ -170,165 +144,81 @@ impl Job<'_> {
     }
 }
 
-impl Survey {
-    /// What is run. First the second becomes a member of the first, so that it has all that the
-    /// first has whatever follows; then what it owns is handed over, elsewhere first: who logs in
-    /// once it acts as the first finds everything.
-    fn compose(&mut self, read: &Read<'_>, (mark, loses): (Option<String>, bool), admin: &Login) {
-        let Read { names, version, at_rest, roles, settings, .. } = read;
-        let [first, second] = [names.first, names.second].map(quote_identifier);
-        let mut options = vec![roles.inherit.as_str()];
-        if *at_rest {
-            options.extend([roles.login.as_str(), &roles.surplus]);
-            let beyond = !roles.surplus_within_reach && !roles.surplus.is_empty();
-            self.missing.extend(beyond.then(|| format!("ALTER ROLE {second} {}", roles.surplus)));
-        }
-        options.retain(|option| !option.is_empty());
-        let options: String = options.iter().map(|option| format!(" {option}")).collect();
-        let mut begin = match roles.exists {
-            false => vec![format!("CREATE ROLE {second} NOLOGIN{options}")],
-            true if options.is_empty() => Vec::new(),
-            true => vec![format!("ALTER ROLE {second}{options}")],
-        };
-        begin.extend(mark);
-        if !roles.member {
-            let old = *version < admin::ADMIN_OPTION;
-            let options = if old { "" } else { " WITH INHERIT TRUE, SET TRUE" };
-            begin.push(format!("GRANT {first} TO {second}{options}"));
-        }
-        // One that is in use goes on with all it has: it acts as the first from its own turn on.
-        let stays = loses && !at_rest;
-        let act = if stays { Vec::new() } else { settings.act(names) };
-        let mut end = roles.acting(act, &settings.identities(), *version);
-        if *at_rest {
-            let [level, missing] = settings.level(names, &admin.username, *version);
-            end.extend(level);
-            self.missing.extend(missing);
-            self.memberships(read, &mut end);
-        }
-        let mut others = Vec::new();
-        for place in read.concerned.iter().filter(|place| place.owns || *at_rest) {
-            let identity = (settings.identity(Some(&place.name)), *version);
-            let statements = roles.hand_over(names, identity, *at_rest);
-            if place.here {
-                end.extend(statements);
-            } else if place.open && place.enterable {
-                others.push(Place { login: admin.with_database(&place.name), statements });
-            }
-        }
-        if others.is_empty() {
-            begin.append(&mut end);
-        }
-        let here = |statements| Place { login: admin.clone(), statements };
-        self.places = std::iter::once(here(begin)).chain(others).collect();
-        self.places.extend((!end.is_empty()).then(|| here(end)));
+/// What is run. First the second becomes a member of the first, so that it has all that the
+/// first has whatever follows; then what it owns is handed over, elsewhere first: who logs in
+/// once it acts as the first finds everything.
+fn compose(
+    found: &mut Assessment<()>,
+    read: &Read<'_>,
+    (mark, loses): (Option<String>, bool),
+    admin: &Login,
+) {
+    let Read { names, version, at_rest, roles, settings, .. } = read;
+    let [first, second] = [names.first, names.second].map(quote_identifier);
+    let mut options = vec![roles.inherit.as_str()];
+    if *at_rest {
+        options.extend([roles.login.as_str(), &roles.surplus]);
+        let beyond = !roles.surplus_within_reach && !roles.surplus.is_empty();
+        found.missing.extend(beyond.then(|| format!("ALTER ROLE {second} {}", roles.surplus)));
     }
-
-    /// Takes the memberships of a second user that is at rest. One that the first has as well, or
-    /// that does not count, may stay where the admin cannot take it.
-    fn memberships(&mut self, read: &Read<'_>, statements: &mut Vec<String>) {
-        for membership in &read.roles.memberships {
-            let revoke = membership.revoke.clone();
-            if membership.within_reach {
-                statements.push(revoke);
-            } else if !membership.covered && !read.acts {
-                self.missing.insert(revoke);
-            }
+    options.retain(|option| !option.is_empty());
+    let options: String = options.iter().map(|option| format!(" {option}")).collect();
+    let mut begin = match roles.exists {
+        false => vec![format!("CREATE ROLE {second} NOLOGIN{options}")],
+        true if options.is_empty() => Vec::new(),
+        true => vec![format!("ALTER ROLE {second}{options}")],
+    };
+    begin.extend(mark);
+    if !roles.member {
+        let old = *version < admin::ADMIN_OPTION;
+        let options = if old { "" } else { " WITH INHERIT TRUE, SET TRUE" };
+        begin.push(format!("GRANT {first} TO {second}{options}"));
+    }
+    // One that is in use goes on with all it has: it acts as the first from its own turn on.
+    let stays = loses && !at_rest;
+    let act = if stays { Vec::new() } else { settings.act(names) };
+    let mut end = roles.acting(act, &settings.identities(), *version);
+    if *at_rest {
+        let [level, missing] = settings.level(names, &admin.username, *version);
+        end.extend(level);
+        found.missing.extend(missing);
+        memberships(found, read, &mut end);
+    }
+    let mut others = Vec::new();
+    for place in read.concerned.iter().filter(|place| place.owns || *at_rest) {
+        let identity = (settings.identity(Some(&place.name)), *version);
+        let statements = roles.hand_over(names, identity, *at_rest);
+        if place.here {
+            end.extend(statements);
+        } else if place.open && place.enterable {
+            others.push(part(admin.with_database(&place.name), statements));
         }
     }
-
-    fn open_sessions(&mut self, open: u64, user: &str, refuse: bool) {
-        match open {
-            0 => {}
-            _ if refuse => self.obstacles.push(still_open(user, open)),
-            _ => {
-                self.warnings.insert(open_warning(user, open));
-            }
-        }
+    if others.is_empty() {
+        begin.append(&mut end);
     }
+    let here = |statements| part(admin.clone(), statements);
+    found.parts = std::iter::once(here(begin)).chain(others).collect();
+    found.parts.extend((!end.is_empty()).then(|| here(end)));
+}
 
-    fn lacks(&self) -> Option<Error> {
-        let missing = self.missing.iter().map(String::as_str).collect::<Vec<_>>();
-        (!missing.is_empty()).then(|| admin::forbidden(&missing.join("; ")))
-    }
-
-    /// What stands in the way, as one error.
-    pub(crate) fn first_obstacle(&self) -> Option<Error> {
-        self.obstacles.first().cloned().or_else(|| self.lacks())
-    }
-
-    /// All that stands in the way, and all that is worth knowing.
-    pub(crate) fn findings(&self) -> Vec<Finding> {
-        let fails = self.obstacles.iter().cloned().chain(self.lacks()).map(Finding::Fails);
-        fails.chain(self.warnings.iter().cloned().map(Finding::Warns)).collect()
-    }
-
-    /// The statements of the change, as a person could run them.
-    pub(crate) fn lines(&self, target: &str) -> Vec<String> {
-        let mut lines = Vec::new();
-        for obstacle in &self.obstacles {
-            lines.extend(comment(&format!("in the way: {obstacle}")));
+/// Takes the memberships of a second user that is at rest. One that the first has as well, or
+/// that does not count, may stay where the admin cannot take it.
+fn memberships(found: &mut Assessment<()>, read: &Read<'_>, statements: &mut Vec<String>) {
+    for membership in &read.roles.memberships {
+        let revoke = membership.revoke.clone();
+        if membership.within_reach {
+            statements.push(revoke);
+        } else if !membership.covered && !read.acts {
+            found.missing.insert(revoke);
         }
-        for statement in &self.missing {
-            lines.extend(comment("the admin lacks a right; somebody who may must run first:"));
-            lines.extend(statement_lines(statement));
-        }
-        lines.extend(self.warnings.iter().flat_map(|warning| comment(warning)));
-        for place in &self.places {
-            let database = place.login.dbname.as_deref().unwrap_or_default();
-            let nothing = if place.statements.is_empty() { ": nothing to change" } else { "" };
-            lines.extend(comment(&format!("database {database:?}, one transaction{nothing}")));
-            lines.extend(place.statements.iter().flat_map(|one| statement_lines(one)));
-        }
-        lines.extend(comment(&format!("then the password of {target:?}, and LOGIN")));
-        lines
     }
 }
 
-/// A text as comments, each of its lines by itself: names are anybody's who may make a database, a
-/// schema or a role. Source: PostgreSQL 18 documentation, section 4.1.5: a comment ends with its
-/// line; psql ends one at a carriage return too.
-fn comment(text: &str) -> Vec<String> {
-    let lines = text.split(['\n', '\r']).map(|line| {
-        let harmless = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-        format!("-- {}", line.chars().map(harmless).collect::<String>())
-    });
-    lines.collect()
-}
-
-/// A statement of a plan. In comments if it does not fit into a line.
-fn statement_lines(statement: &str) -> Vec<String> {
-    match statement.chars().any(char::is_control) {
-        false => vec![format!("{statement};")],
-        true => comment(&format!("{statement};")),
-    }
-}
-
-fn open_warning(user: &str, open: u64) -> String {
-    format!(
-        "user {user:?} still has {open} open session(s), and its password is about to be replaced: a \
-         client that does not read the secret before it connects again will be refused"
-    )
-}
-
-pub(crate) fn still_open(user: &str, open: u64) -> Error {
-    Error::new(
-        ErrorKind::Conflict,
-        format!("user {user:?} still has {open} open session(s), and REFUSE_OPEN_SESSIONS is set"),
-    )
-    .caused_by(
-        "its password was not changed; let its clients read the secret and connect again, then retry",
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_line_of_a_comment_is_one() {
-        assert_eq!(comment("a\n\\! b\rc\u{1b}[0m"), ["-- a", "-- \\! b", "-- c\u{fffd}[0m"]);
-        assert_eq!(statement_lines("SELECT 1"), ["SELECT 1;"]);
-        assert_eq!(statement_lines("A \"b\n\\! c\""), ["-- A \"b", "-- \\! c\";"]);
-    }
+fn part(login: Login, statements: Vec<String>) -> Part {
+    let step = |text: String| {
+        let locks = text.starts_with(REASSIGN) || text.starts_with(DROP);
+        Step { locks, ..Step::new(text) }
+    };
+    Part { login, steps: statements.into_iter().map(step).collect() }
 }

@@ -167,7 +167,7 @@ impl DualPassword {
         Ok(Swap::Refused)
     }
 
-    async fn pass(&self, fence: &Fence<'_>) -> Result<(), Error> {
+    async fn pass(&self, fence: &dyn Fence) -> Result<(), Error> {
         match self.defect {
             Defect::NoFence => Ok(()),
             _ => fence.pass().await,
@@ -199,7 +199,7 @@ enum Older {
 struct Change<'a> {
     session: &'a Session,
     versions: &'a Versions<'a>,
-    fence: &'a Fence<'a>,
+    fence: &'a dyn Fence,
     current: &'a Login,
     pending: &'a Login,
 }
@@ -241,7 +241,7 @@ impl Rotator for DualPassword {
     async fn apply(
         &self,
         versions: &Versions<'_>,
-        fence: &Fence<'_>,
+        fence: &dyn Fence,
         _: &Turn,
     ) -> Result<Applied, Error> {
         if self.defect == Defect::AppliedOnce && self.remembered.lock().unwrap().is_some() {

@@ -15,7 +15,7 @@ use fourstep::users::{Install, Standing};
 use fourstep::{Error, ErrorKind, Turn};
 
 use crate::alternate::compose::{Composed, Step, locked};
-use crate::alternate::own::{Own, lacking};
+use crate::alternate::own::Own;
 use crate::alternate::read::not_understood;
 use crate::alternate::text::AccountName;
 use crate::session::Session;
@@ -38,9 +38,7 @@ pub(crate) async fn compose(
     // With rights on what the admin may not see, which would look as if it were gone.
     let lacks = admin.lacks(&users.compose(install, standing)?.steps, &own.account);
     let mut composed = Composed::default();
-    if !lacks.is_empty() {
-        composed.objections.push(lacking(&lacks));
-    }
+    composed.missing.extend(lacks);
     let stale = users.drop_stale(session, turn).await?;
     let copied = users.compose(install, standing)?;
     composed.steps = copied.steps.into_iter().map(|step| Step::new(step.text)).collect();

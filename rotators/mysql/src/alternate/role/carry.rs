@@ -12,7 +12,7 @@ use fourstep::users::Install;
 use fourstep::{Error, Turn};
 
 use crate::alternate::compose::{Composed, Step};
-use crate::alternate::own::{Own, lacking, listed};
+use crate::alternate::own::{Own, listed};
 use crate::alternate::read::{open_sessions, table};
 use crate::alternate::role::compose::Users;
 use crate::alternate::role::held::{self, PRIVILEGES, Together};
@@ -69,7 +69,7 @@ pub(crate) async fn add(
     }
     let roles = concerned.iter().any(|host| users.beside(host).next().is_some());
     if roles && !own.has_any(&ANY_ROLE) {
-        composed.objections.push(lacking(&[lacks_roles(own)]));
+        composed.missing.insert(lacks_roles(own));
     }
     Ok(())
 }
@@ -130,5 +130,5 @@ fn take(users: &Users<'_>, host: &str, rights: bool) -> Vec<Step> {
     let all = format!("REVOKE ALL PRIVILEGES, GRANT OPTION FROM {}", name.sql());
     let some = format!("REVOKE {} FROM {}", roles.join(", "), name.sql());
     let texts = [rights.then_some(all), (!roles.is_empty()).then_some(some)];
-    texts.into_iter().flatten().map(|text| Step { text, waits: true }).collect()
+    texts.into_iter().flatten().map(|text| Step { waits: true, ..Step::new(text) }).collect()
 }

@@ -20,7 +20,7 @@ use fourstep::users::{Accounts, Install, Standing};
 use fourstep::{Error, ErrorKind, Turn};
 
 use crate::alternate::compose::{Composed, locked};
-use crate::alternate::own::{Own, lacking};
+use crate::alternate::own::Own;
 use crate::alternate::read::{settings_of, table};
 use crate::alternate::text::{AccountName, name, text, texts};
 use crate::session::Session;
@@ -53,10 +53,7 @@ pub(crate) async fn compose(
     carry::add(session, own, install, &users, &mut composed, turn).await?;
     composed.objections.extend(unusable(session, first, turn).await?);
     composed.warnings.extend(proxies(session, [first, second], turn).await?);
-    let lacks = lacks(session, own, &[first], turn).await?;
-    if !lacks.is_empty() {
-        composed.objections.insert(0, lacking(&lacks));
-    }
+    composed.missing.extend(lacks(session, own, &[first], turn).await?);
     Ok(composed)
 }
 

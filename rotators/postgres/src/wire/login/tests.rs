@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fourstep::testing::Canary;
-use fourstep::users::{Attempt, Database, Login, SslMode};
+use fourstep::users::{Attempt, Login, SslMode, driver};
 use fourstep::{Deadline, Environment, Error, ErrorKind, Tally, Turn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -74,7 +74,7 @@ async fn against(ssl: SslMode, settings: Environment, seconds: u64, answers: &[&
     let turn = Turn::new(Deadline::after(Duration::from_millis(seconds * 1000 + 500)));
     let postgres = Postgres::read(&settings).unwrap();
     let log_in = async {
-        let result = postgres.log_in(&login, &turn).await;
+        let result = driver::log_in(&postgres, &login, &turn).await;
         // The end of the session lets the server finish.
         result.map(|attempt| match attempt {
             Attempt::Accepted(session) => {
@@ -266,6 +266,6 @@ async fn a_name_the_server_would_cut_off_is_refused_before_anything_is_connected
     };
     let turn = Turn::new(Deadline::after(Duration::from_secs(5)));
     let postgres = Postgres::read(&Environment::default()).unwrap();
-    let error = postgres.log_in(&login, &turn).await.unwrap_err();
+    let error = driver::log_in(&postgres, &login, &turn).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Malformed);
 }

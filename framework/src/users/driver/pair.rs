@@ -1,0 +1,303 @@
+//! A change of a pair: everything that makes the target as its source is, then its password.
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use crate::error::{Error, ErrorKind};
+use crate::rotator::{Fence, Finding};
+use crate::turn::Turn;
+use crate::users::driver::assessment::still_open;
+use crate::users::driver::{
+    Assessment, Driver, End, OpenSessions, PASSWORD_UNKNOWN, Pairs, Part, Step, close, is_made,
+    named, open_admin,
+};
+use crate::users::{Accounts, AdminSession, Alternates, Change, Install, Login, Standing};
+
+/// What is not known where the answer to the commit of a part is lost.
+const PAIR_UNKNOWN: End = End::Commit { unknown: "the pair may or may not have been made" };
+
+/// One change of one user.
+struct Job<'a, S> {
+    driver: &'a Driver<S>,
+    install: &'a Install<'a>,
+    turn: &'a Turn,
+}
+
+impl<S: Pairs> Job<'_, S> {
+    fn locks(&self) -> [String; 1] {
+        // Named after the user alone: it may have no account yet.
+        [self.install.target.to_owned()]
+    }
+
+    /// What is known of the two users now.
+    async fn accounts(&self, admin: &mut AdminSession<S::Session>) -> Result<Accounts, Error> {
+        let Install { pair, target, source, .. } = *self.install;
+        let server = &self.driver.server;
+        server.accounts(admin, &[target, source], pair.secret(), self.turn).await
+    }
+
+    /// What is run, and all that speaks against it.
+    async fn assess(
+        &self,
+        admin: &mut AdminSession<S::Session>,
+    ) -> Result<Assessment<S::Found>, Error> {
+        let Install { target, source, refuse_open_sessions, .. } = *self.install;
+        let accounts = self.accounts(admin).await?;
+        let judged = self.install.judge(&accounts);
+        let standing = judged.as_ref().ok().copied();
+        let server = &self.driver.server;
+        let mut found = server.assess(admin, self.install, &accounts, standing, self.turn).await?;
+        found.objections.splice(0..0, judged.err());
+        if target != source {
+            let open = server.open_sessions(admin, target, self.turn).await?;
+            found.note_sessions(target, open, refuse_open_sessions);
+        }
+        Ok(found)
+    }
+
+    /// Everything but the password.
+    async fn level(
+        &self,
+        admin: &mut AdminSession<S::Session>,
+        fence: &dyn Fence,
+    ) -> Result<S::Found, Error> {
+        let server = &self.driver.server;
+        let made = async {
+            server.begin(&mut admin.session, &self.locks(), self.turn).await?;
+            let found = self.assess(admin).await?;
+            found.warnings.iter().for_each(|warning| self.turn.warn(warning));
+            if let Some(objection) = found.first_objection() {
+                return Err(objection);
+            }
+            if let Some(part) = found.parts.first() {
+                self.run(admin, &part.steps, fence).await?;
+            }
+            Ok(found)
+        }
+        .await;
+        let ended =
+            self.driver.end(&mut admin.session, made, (PAIR_UNKNOWN, |_: &_| true), self.turn);
+        let found = ended.await?;
+        for part in found.parts.iter().skip(1) {
+            self.elsewhere(part, fence).await?;
+        }
+        Ok(found.found)
+    }
+
+    /// One part in another session: the user may have changed since the first was looked at.
+    async fn elsewhere(&self, part: &Part, fence: &dyn Fence) -> Result<(), Error> {
+        let server = &self.driver.server;
+        let mut admin = open_admin(server, &part.login, self.turn).await?;
+        let made = async {
+            server.begin(&mut admin.session, &self.locks(), self.turn).await?;
+            self.present(&mut admin).await?;
+            self.run(&mut admin, &part.steps, fence).await
+        }
+        .await;
+        let ended =
+            self.driver.end(&mut admin.session, made, (PAIR_UNKNOWN, |&()| true), self.turn).await;
+        close(server, admin.session, self.turn).await;
+        ended
+    }
+
+    /// Runs these statements behind the fence. Whether sessions are open is asked again just before
+    /// the first that waits for there to be none: what is opened later has all that the source has.
+    async fn run(
+        &self,
+        admin: &mut AdminSession<S::Session>,
+        steps: &[Step],
+        fence: &dyn Fence,
+    ) -> Result<(), Error> {
+        if steps.is_empty() {
+            return Ok(());
+        }
+        let server = &self.driver.server;
+        fence.pass().await?;
+        let mut alone = None;
+        for step in steps {
+            if step.waits && alone.is_none() {
+                let open = server.open_sessions(admin, self.install.target, self.turn).await?;
+                alone = Some(matches!(open, OpenSessions::Count(0)));
+            }
+            if step.waits && alone == Some(false) {
+                continue;
+            }
+            self.turn.enough_for_a_change()?;
+            server.run(&mut admin.session, &step.text, self.turn).await?;
+        }
+        Ok(())
+    }
+
+    /// Whose the target is, by what is found behind its lock.
+    async fn present(&self, admin: &mut AdminSession<S::Session>) -> Result<(), Error> {
+        let accounts = self.accounts(admin).await?;
+        match self.install.judge(&accounts)? {
+            // A fail-over lost it.
+            Standing::Absent => {
+                let what = format!("user {:?} is gone; retry", self.install.target);
+                Err(Error::new(ErrorKind::Conflict, what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The password, and with it what lets the user in: it comes last.
+    async fn let_in(
+        &self,
+        admin: &mut AdminSession<S::Session>,
+        prepared: &S::Prepared,
+        fence: &dyn Fence,
+    ) -> Result<Change, Error> {
+        let Install { target, source, refuse_open_sessions, .. } = *self.install;
+        let server = &self.driver.server;
+        let made = async {
+            server.begin(&mut admin.session, &server.locks(prepared), self.turn).await?;
+            self.present(admin).await?;
+            if target != source && refuse_open_sessions {
+                let open = server.open_sessions(admin, target, self.turn).await?;
+                still_open(target, open).map_or(Ok(()), Err)?;
+            }
+            fence.pass().await?;
+            server.set(&mut admin.session, prepared, fence, self.turn).await
+        }
+        .await;
+        self.driver.end(&mut admin.session, made, (PASSWORD_UNKNOWN, is_made), self.turn).await
+    }
+
+    /// Runs everything and rolls it back, but what locks what applications use; what that meets.
+    async fn rehearse(
+        &self,
+        admin: &mut AdminSession<S::Session>,
+        parts: &[Part],
+    ) -> Result<Vec<Finding>, Error> {
+        let server = &self.driver.server;
+        let mut findings = Vec::new();
+        for part in parts.iter().filter(|part| !part.steps.is_empty()) {
+            let played = if part.login.dbname == admin.login.dbname {
+                self.play(&mut admin.session, part).await
+            } else {
+                match open_admin(server, &part.login, self.turn).await {
+                    Ok(mut elsewhere) => {
+                        let played = self.play(&mut elsewhere.session, part).await;
+                        close(server, elsewhere.session, self.turn).await;
+                        played
+                    }
+                    Err(error) => Err(error),
+                }
+            };
+            findings.extend(played.err().map(|error| match error.kind() {
+                // It passes.
+                ErrorKind::Conflict => Finding::Warns(error.to_string()),
+                _ => Finding::Fails(error),
+            }));
+        }
+        Ok(findings)
+    }
+
+    async fn play(&self, session: &mut S::Session, part: &Part) -> Result<(), Error> {
+        let server = &self.driver.server;
+        let played = async {
+            server.begin(session, &[], self.turn).await?;
+            for step in part.steps.iter().filter(|step| !step.locks) {
+                server.run(session, &step.text, self.turn).await?;
+            }
+            Ok(())
+        }
+        .await;
+        self.driver.abandon(session, self.turn).await;
+        played
+    }
+}
+
+#[async_trait]
+impl<S: Pairs> Alternates for Driver<S> {
+    fn check_username(&self, username: &str) -> Result<(), Error> {
+        self.server.check_username(username)
+    }
+
+    async fn accounts(
+        &self,
+        admin: &mut AdminSession<S::Session>,
+        usernames: &[&str],
+        secret: &str,
+        turn: &Turn,
+    ) -> Result<Accounts, Error> {
+        let found = async {
+            self.server.begin(&mut admin.session, &[], turn).await?;
+            self.server.accounts(admin, usernames, secret, turn).await
+        }
+        .await;
+        self.abandon(&mut admin.session, turn).await;
+        found
+    }
+
+    async fn install(
+        &self,
+        admin: &mut AdminSession<S::Session>,
+        install: &Install<'_>,
+        password: &SecretString,
+        fence: &dyn Fence,
+        turn: &Turn,
+    ) -> Result<Change, Error> {
+        let job = Job { driver: self, install, turn };
+        let outcome = async {
+            self.server.check_username(install.target)?;
+            let found = job.level(admin, fence).await?;
+            let server = &self.server;
+            let prepared = server.prepare_install(admin, install, found, password, turn).await?;
+            job.let_in(admin, &prepared, fence).await
+        }
+        .await;
+        let server = admin.login.server();
+        named(outcome, &format!("cannot install user {:?} on {server}", install.target))
+    }
+
+    async fn differences(
+        &self,
+        admin: &Login,
+        pending: &Login,
+        partner: &str,
+        turn: &Turn,
+    ) -> Result<Vec<String>, Error> {
+        self.server.differences(admin, pending, partner, turn).await
+    }
+
+    async fn preflight_install(
+        &self,
+        admin: &mut AdminSession<S::Session>,
+        install: &Install<'_>,
+        turn: &Turn,
+    ) -> Result<Vec<Finding>, Error> {
+        let job = Job { driver: self, install, turn };
+        let assessed = async {
+            self.server.begin(&mut admin.session, &[], turn).await?;
+            let remarks =
+                self.server.remarks(admin, install.target, Some(install.source), turn).await?;
+            Ok::<_, Error>((remarks, job.assess(admin).await?))
+        }
+        .await;
+        self.abandon(&mut admin.session, turn).await;
+        let (mut findings, found) = assessed?;
+        findings.extend(found.findings());
+        if S::TRANSACTIONS && found.first_objection().is_none() {
+            findings.extend(job.rehearse(admin, &found.parts).await?);
+        }
+        Ok(findings)
+    }
+
+    async fn plan_install(
+        &self,
+        admin: &mut AdminSession<S::Session>,
+        install: &Install<'_>,
+        turn: &Turn,
+    ) -> Result<Vec<String>, Error> {
+        let job = Job { driver: self, install, turn };
+        let assessed = async {
+            self.server.begin(&mut admin.session, &[], turn).await?;
+            job.assess(admin).await
+        }
+        .await;
+        self.abandon(&mut admin.session, turn).await;
+        Ok(assessed?.lines(install.target, S::TRANSACTIONS))
+    }
+}

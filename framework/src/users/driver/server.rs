@@ -1,0 +1,323 @@
+//! What a backend writes: the primitives of one kind of database server.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use crate::error::Error;
+use crate::rotator::{Fence, Finding};
+use crate::turn::Turn;
+use crate::users::{
+    Accounts, AdminSession, Assessment, Attempt, Change, Dialect, Install, Login, NewPrimary,
+    OpenSessions, Standing, Swap,
+};
+
+/// A database server whose users change their own passwords. [`Driver`](super::Driver) makes a
+/// [`Database`](crate::users::Database) of it, for the strategy single-user.
+///
+/// What the driver does is not done here: it bounds a login in time, names it in errors, counts it
+/// where it is refused, and closes sessions.
+#[async_trait]
+pub trait Server: Send + Sync {
+    /// An open session of one user. Dropping it closes the connection, gives back its locks and
+    /// rolls back what was begun.
+    type Session: Send;
+
+    /// A change of one password, made ready: of which accounts, and in the form in which the server
+    /// is given it. It holds the password, or what is as good.
+    type Prepared: Send + Sync;
+
+    /// How this server's secrets are read.
+    fn dialect(&self) -> &Dialect;
+
+    /// Opens a session by one login, as [`Database::log_in`](crate::users::Database::log_in) asks.
+    async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<Self::Session>, Error>;
+
+    /// Says goodbye to the server and waits until it has given the locks back.
+    async fn close(&self, session: Self::Session);
+
+    /// Makes a change of the session user's own password ready, or refuses it: the session is
+    /// somebody else's, the server is read-only or too old, the account logs in otherwise.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    async fn prepare_own(
+        &self,
+        session: &mut Self::Session,
+        login: &Login,
+        password: &SecretString,
+        turn: &Turn,
+    ) -> Result<Self::Prepared, Error>;
+
+    /// The names of the locks under which this change is made, in the order in which to take them.
+    fn locks(&self, prepared: &Self::Prepared) -> Vec<String>;
+
+    /// Sets the limits that the server itself holds the session to, by the turn's deadline; begins a
+    /// transaction where the server has such; and takes these locks, of which there are none for a
+    /// question. Comes again in one session, after [`end`](Self::end).
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfTime`](crate::ErrorKind::OutOfTime) where too little is left for a change,
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) where another session has a lock.
+    async fn begin(
+        &self,
+        session: &mut Self::Session,
+        locks: &[String],
+        turn: &Turn,
+    ) -> Result<(), Error>;
+
+    /// Sends the change. `fence` was passed immediately before; where a second statement must follow
+    /// because the first one changed nothing, it is passed again.
+    ///
+    /// # Errors
+    /// Nothing was changed, or the error says that it is not known.
+    async fn set(
+        &self,
+        session: &mut Self::Session,
+        prepared: &Self::Prepared,
+        fence: &dyn Fence,
+        turn: &Turn,
+    ) -> Result<Change, Error>;
+
+    /// Ends what [`begin`](Self::begin) began. The default has nothing to end: a server where each
+    /// statement stands for itself.
+    ///
+    /// # Errors
+    /// Where it is committed, those of the commit, with `unknown` where its answer is lost.
+    async fn end(
+        &self,
+        _session: &mut Self::Session,
+        _end: End,
+        _turn: &Turn,
+    ) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Finds what would make a change of the session user's own password fail.
+    async fn preflight(
+        &self,
+        session: &mut Self::Session,
+        login: &Login,
+        turn: &Turn,
+    ) -> Result<Vec<Finding>, Error>;
+
+    /// Asks the function owner's question in a transaction that may only read. `limit` is the most
+    /// that it may take; the driver enforces it too.
+    ///
+    /// # Errors
+    /// By what the server answers. Neither the question nor an answer is quoted.
+    async fn ask_probe(
+        &self,
+        session: &mut Self::Session,
+        query: &str,
+        limit: Duration,
+        turn: &Turn,
+    ) -> Result<(), Error>;
+}
+
+/// How a transaction ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// What was done stays.
+    Commit {
+        /// What is not known if the server's answer is lost, as a sentence without an end.
+        unknown: &'static str,
+    },
+    /// What was done is undone, and the locks are given back. Nothing depends on its success: the end
+    /// of the session has the same effect.
+    Abandon,
+}
+
+/// A server on which an admin sets other users' passwords. [`Driver`](super::Driver) makes it
+/// [`Administered`](crate::users::Administered), for the strategy single-user-by-admin.
+#[async_trait]
+pub trait Directory: Server {
+    /// Whether an admin logs in to the user's database, because that is where locks and catalogues
+    /// are.
+    const ADMIN_ENTERS_DATABASE: bool = true;
+
+    /// Prepares a session of an admin's: asks which server this is, and refuses one on which nothing
+    /// can be changed.
+    ///
+    /// # Errors
+    /// Those of the questions.
+    async fn prepare_admin(
+        &self,
+        session: &mut Self::Session,
+        admin: &Login,
+        turn: &Turn,
+    ) -> Result<(), Error>;
+
+    /// Makes ready to set `target`'s password on its account. Refuses an account that is absent, or
+    /// whose password could not be set in this way.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    async fn prepare_reset(
+        &self,
+        admin: &mut AdminSession<Self::Session>,
+        target: &Login,
+        turn: &Turn,
+    ) -> Result<Self::Prepared, Error>;
+
+    /// All that speaks against an admin's change of this user: it is more than an application's (the
+    /// admin itself, a superuser, one that may make roles), no password would let it in, the admin
+    /// lacks a right. Asked behind the lock.
+    ///
+    /// # Errors
+    /// Those of the questions.
+    async fn objections(
+        &self,
+        admin: &mut AdminSession<Self::Session>,
+        user: &str,
+        turn: &Turn,
+    ) -> Result<Vec<Error>, Error>;
+
+    /// What an operator should know of this user beside that. `partner` is the other user of a pair.
+    /// The default has nothing to say.
+    ///
+    /// # Errors
+    /// Those of the questions.
+    async fn remarks(
+        &self,
+        _admin: &mut AdminSession<Self::Session>,
+        _user: &str,
+        _partner: Option<&str>,
+        _turn: &Turn,
+    ) -> Result<Vec<Finding>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+/// A server on which an admin keeps two users equal. [`Driver`](super::Driver) makes it
+/// [`Alternates`](crate::users::Alternates), for the strategy alternating-users: what it changes, what
+/// preflight finds and what a plan shows all come from one [`Assessment`].
+#[async_trait]
+pub trait Pairs: Directory {
+    /// What [`assess`](Self::assess) found that [`prepare_install`](Self::prepare_install) needs.
+    type Found: Send + Sync;
+
+    /// Whether what [`Server::begin`] begins is a transaction, so that a change can be rehearsed and
+    /// rolled back. Each [`Part`](crate::users::Part) is one then.
+    const TRANSACTIONS: bool;
+
+    /// As [`Alternates::check_username`](crate::users::Alternates::check_username).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
+    fn check_username(&self, username: &str) -> Result<(), Error>;
+
+    /// What the server knows of these users, and of every user whose mark names this secret.
+    ///
+    /// # Errors
+    /// Those of the questions.
+    async fn accounts(
+        &self,
+        admin: &mut AdminSession<Self::Session>,
+        usernames: &[&str],
+        secret: &str,
+        turn: &Turn,
+    ) -> Result<Accounts, Error>;
+
+    /// How many sessions of a user are open.
+    ///
+    /// # Errors
+    /// Those of the question.
+    async fn open_sessions(
+        &self,
+        admin: &mut AdminSession<Self::Session>,
+        user: &str,
+        turn: &Turn,
+    ) -> Result<OpenSessions, Error>;
+
+    /// Computes what makes the target of `install` as its source is, but for the password, and all
+    /// that speaks against it. `standing` is whose the target is, or `None` where that is an objection
+    /// already.
+    ///
+    /// # Errors
+    /// Those of the questions.
+    async fn assess(
+        &self,
+        admin: &mut AdminSession<Self::Session>,
+        install: &Install<'_>,
+        accounts: &Accounts,
+        standing: Option<Standing>,
+        turn: &Turn,
+    ) -> Result<Assessment<Self::Found>, Error>;
+
+    /// Runs one statement of an assessment.
+    ///
+    /// # Errors
+    /// Those of the statement, which is named.
+    async fn run(
+        &self,
+        session: &mut Self::Session,
+        statement: &str,
+        turn: &Turn,
+    ) -> Result<(), Error>;
+
+    /// Makes ready the password of the target and, in the same statement, what lets it in. Everything
+    /// of the assessment was run.
+    ///
+    /// # Errors
+    /// The target is not let in.
+    async fn prepare_install(
+        &self,
+        admin: &mut AdminSession<Self::Session>,
+        install: &Install<'_>,
+        found: Self::Found,
+        password: &SecretString,
+        turn: &Turn,
+    ) -> Result<Self::Prepared, Error>;
+
+    /// As [`Alternates::differences`](crate::users::Alternates::differences).
+    ///
+    /// # Errors
+    /// Those of the logins and questions.
+    async fn differences(
+        &self,
+        admin: &Login,
+        pending: &Login,
+        partner: &str,
+        turn: &Turn,
+    ) -> Result<Vec<String>, Error>;
+}
+
+/// A server whose users can have two passwords. [`Driver`](super::Driver) makes it
+/// [`DualPasswords`](crate::users::DualPasswords), for the strategy dual-password.
+#[async_trait]
+pub trait TwoPasswords: Server {
+    /// As [`DualPasswords::begin`](crate::users::DualPasswords::begin).
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    async fn begin_two(
+        &self,
+        session: &mut Self::Session,
+        login: &Login,
+        turn: &Turn,
+    ) -> Result<(), Error>;
+
+    /// As [`DualPasswords::set_primary`](crate::users::DualPasswords::set_primary).
+    ///
+    /// # Errors
+    /// With any error but a lost connection nothing was changed.
+    async fn set_primary(
+        &self,
+        session: &mut Self::Session,
+        new: &NewPrimary<'_>,
+        fence: &dyn Fence,
+        turn: &Turn,
+    ) -> Result<Swap, Error>;
+
+    /// What keeps this user from having two passwords.
+    ///
+    /// # Errors
+    /// Those of the questions.
+    async fn preflight_two(
+        &self,
+        session: &mut Self::Session,
+        turn: &Turn,
+    ) -> Result<Vec<Finding>, Error>;
+}
