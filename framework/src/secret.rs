@@ -83,7 +83,9 @@ impl Secret {
             )),
             Ok(other) => Err(error.caused_by(match other {
                 Value::Array(_) => "it is a list",
-                Value::String(inner) if serde_json::from_str::<Map<String, Value>>(&inner).is_ok() => {
+                Value::String(inner)
+                    if serde_json::from_str::<Map<String, Value>>(&inner).is_ok() =>
+                {
                     "it is a string that holds one, as the AWS CLI prints a SecretString in JSON; \
                      store the object itself, which the AWS CLI prints with --output text"
                 }

@@ -111,7 +111,9 @@ impl<D: Administered> Rotator for ByAdmin<D> {
         let others = versions.other_secrets();
         let admin = self.admins.of(&pending, document, dialect, &others, turn).await?;
         let change = async {
-            let mut session = self.database.log_in_as_admin(&admin.login, turn).await?;
+            let opened = self.database.log_in_as_admin(&admin.login, turn).await;
+            let what = || format!("cannot set the password of {account}");
+            let mut session = opened.map_err(|error| error.while_doing(what()))?;
             let change = self.database.reset_password(&mut session, &pending, fence, turn).await;
             self.database.close(session.session, turn).await;
             change
