@@ -43,7 +43,9 @@ pub(crate) use text::AccountName;
 impl Pairs for Mysql {
     type Found = Found;
 
-    const TRANSACTIONS: bool = false;
+    fn transactions(&self) -> bool {
+        false
+    }
 
     fn check_username(&self, username: &str) -> Result<(), Error> {
         let length = username.chars().count();

@@ -44,7 +44,9 @@ impl Names<'_> {
 impl Pairs for Postgres {
     type Found = ();
 
-    const TRANSACTIONS: bool = true;
+    fn transactions(&self) -> bool {
+        true
+    }
 
     fn check_username(&self, username: &str) -> Result<(), Error> {
         let length = username.len();
