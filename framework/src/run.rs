@@ -26,9 +26,9 @@ use crate::turn::{Deadline, Turn};
 ///
 /// ```no_run
 /// use std::sync::Arc;
-/// use fourstep::{Environment, Error, PasswordPolicy, users::{Driver, Server, SingleUser}};
+/// use fourstep::{Environment, Error, PasswordPolicy, users::{Database, Driver, SingleUser}};
 ///
-/// async fn main_of<S: Server>(
+/// async fn main_of<S: Database>(
 ///     connect: impl FnOnce(&Environment) -> Result<S, Error>,
 /// ) -> std::process::ExitCode {
 ///     fourstep::run("rotate-example", |environment| {

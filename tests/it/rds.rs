@@ -11,7 +11,7 @@ use fourstep::rds::{AwsRds, Rds};
 use fourstep::store::aws::http_client;
 use fourstep::store::memory::{MemoryStore, NewRotation, NewSecret};
 use fourstep::users::{
-    AdminSession, Attempt, ByAdmin, Change, Dialect, Directory, Driver, Login, Server,
+    AdminSession, Administered, Attempt, ByAdmin, Change, Database, Dialect, Driver, Login,
 };
 use fourstep::{
     Deadline, Engine, Environment, Error, ErrorKind, Fence, Finding, PasswordPolicy, RotationEvent,
@@ -34,7 +34,7 @@ const DIALECT: Dialect = Dialect {
 struct Witness(Mutex<Vec<String>>);
 
 #[async_trait]
-impl Server for Witness {
+impl Database for Witness {
     /// Where it was opened.
     type Session = String;
     type Prepared = ();
@@ -82,7 +82,7 @@ impl Server for Witness {
 }
 
 #[async_trait]
-impl Directory for Witness {
+impl Administered for Witness {
     async fn prepare_admin(&self, _: &mut String, _: &Login, _: &Turn) -> Result<(), Error> {
         Ok(())
     }

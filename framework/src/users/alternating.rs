@@ -17,14 +17,14 @@ use crate::turn::Turn;
 use crate::users::admin::Admins;
 use crate::users::pair::PairSettings;
 use crate::users::tries::{Older, Tries};
-use crate::users::{Attempt, Change, Driver, Login, Pair, Pairs, Proof, Standing, common};
+use crate::users::{Alternates, Attempt, Change, Driver, Login, Pair, Proof, Standing, common};
 
 use halves::{Halves, Next};
 
 /// How many differences of two users an error lists.
 const MOST_DIFFERENCES: usize = 10;
 
-/// The strategy alternating-users over any [`Pairs`]: the admin of the secret that
+/// The strategy alternating-users over any [`Alternates`] database: the admin of the secret that
 /// the field `masterarn` names keeps two users equal, and the secret names them in turn.
 ///
 /// No login ever fails: the one before keeps working until the next rotation gives its user a new
@@ -42,7 +42,7 @@ pub struct Alternating<S> {
     refuse_open_sessions: bool,
 }
 
-impl<S: Pairs> Alternating<S> {
+impl<S: Alternates> Alternating<S> {
     /// Rotates pairs of users of `database` to passwords that meet `policy`. Reads `USER_PAIRS`
     /// (`app=app_b,...`), `ADOPT_USERS` and `DROP_EXTRA_RIGHTS` (`app_clone,...`), `REFUSE_OPEN_SESSIONS`, and
     /// `SAME_DATABASE_HOSTS`, which joins the names of one database by `=`.
@@ -52,10 +52,12 @@ impl<S: Pairs> Alternating<S> {
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use fourstep::users::{Alternating, Driver, Pairs};
+    /// use fourstep::users::{Alternates, Alternating, Driver};
     /// use fourstep::{Environment, Error, PasswordPolicy};
     ///
-    /// fn blue_and_green<S: Pairs>(database: Arc<Driver<S>>) -> Result<Alternating<S>, Error> {
+    /// fn blue_and_green<S: Alternates>(
+    ///     database: Arc<Driver<S>>,
+    /// ) -> Result<Alternating<S>, Error> {
     ///     let environment = Environment::from([("USER_PAIRS", "app_blue=app_green")]);
     ///     Alternating::read(&environment, database, PasswordPolicy::default())
     /// }
@@ -183,7 +185,7 @@ impl<S: Pairs> Alternating<S> {
 }
 
 #[async_trait]
-impl<S: Pairs> Rotator for Alternating<S> {
+impl<S: Alternates> Rotator for Alternating<S> {
     /// Pending must name the other user, on the same host; which user that is and whose, the
     /// server says in apply. A copy of AWSCURRENT is no rotation.
     fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {

@@ -13,10 +13,10 @@ use crate::turn::Turn;
 use crate::users::admin::Admins;
 use crate::users::pair::words;
 use crate::users::tries::Tries;
-use crate::users::{Attempt, Change, Directory, Driver, Login, common};
+use crate::users::{Administered, Attempt, Change, Driver, Login, common};
 
-/// The strategy single-user-by-admin over any [`Directory`]: the admin of the secret that the field
-/// `masterarn` names sets the user's password.
+/// The strategy single-user-by-admin over any [`Administered`] database: the admin of the secret
+/// that the field `masterarn` names sets the user's password.
 ///
 /// For users that may not change their own password, and to repair one whose password is lost. The
 /// old password dies at setSecret, as with [`SingleUser`](super::SingleUser).
@@ -33,7 +33,7 @@ pub struct ByAdmin<S> {
     repair: Vec<String>,
 }
 
-impl<S: Directory> ByAdmin<S> {
+impl<S: Administered> ByAdmin<S> {
     /// Rotates users of `database` to passwords that meet `policy`. Reads `REPAIR_USERS`, a list
     /// separated by commas, and `SAME_DATABASE_HOSTS`, which joins the names of one database by
     /// `=`.
@@ -43,10 +43,10 @@ impl<S: Directory> ByAdmin<S> {
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use fourstep::users::{ByAdmin, Directory, Driver};
+    /// use fourstep::users::{Administered, ByAdmin, Driver};
     /// use fourstep::{Environment, Error, PasswordPolicy};
     ///
-    /// fn repairing<S: Directory>(database: Arc<Driver<S>>) -> Result<ByAdmin<S>, Error> {
+    /// fn repairing<S: Administered>(database: Arc<Driver<S>>) -> Result<ByAdmin<S>, Error> {
     ///     let environment = Environment::from([("REPAIR_USERS", "app, report")]);
     ///     ByAdmin::read(&environment, database, PasswordPolicy::default())
     /// }
@@ -66,7 +66,7 @@ impl<S: Directory> ByAdmin<S> {
 }
 
 #[async_trait]
-impl<S: Directory> Rotator for ByAdmin<S> {
+impl<S: Administered> Rotator for ByAdmin<S> {
     fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
         common::admin_named(versions.current())?;
         common::check_same_user(versions, self.database.dialect())
@@ -164,7 +164,7 @@ impl<S: Directory> Rotator for ByAdmin<S> {
     }
 }
 
-impl<S: Directory> ByAdmin<S> {
+impl<S: Administered> ByAdmin<S> {
     /// The server refused the value. Only if it does not have it already was nothing applied: where
     /// passwords may not be used again, another container may have set this very one.
     async fn refused(

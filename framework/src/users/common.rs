@@ -9,7 +9,7 @@ use crate::secret::{Current, Document, Secret};
 use crate::store::SecretDescription;
 use crate::turn::Turn;
 use crate::users::admin::Admins;
-use crate::users::{Attempt, Dialect, Driver, Login, Server};
+use crate::users::{Attempt, Database, Dialect, Driver, Login};
 
 /// The login of AWSCURRENT.
 pub(super) fn current(secret: &Secret, dialect: &Dialect) -> Result<Login, Error> {
@@ -73,7 +73,7 @@ pub(super) fn with_new_password(
 }
 
 /// Whether this secret logs in.
-pub(super) async fn verify<S: Server>(
+pub(super) async fn verify<S: Database>(
     database: &Driver<S>,
     secret: &Secret,
     turn: &Turn,

@@ -15,7 +15,7 @@ use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, 
 use crate::secret::{Previous, Secret};
 use crate::turn::Turn;
 use crate::users::tries::{Open, Tries};
-use crate::users::{Attempt, Driver, Login, TwoPasswords, common};
+use crate::users::{Attempt, Driver, DualPasswords, Login, common};
 
 /// A change of the primary password.
 #[derive(Clone, Copy)]
@@ -53,7 +53,7 @@ pub enum Swap {
     Refused(Error),
 }
 
-/// The dual-password strategy over any server with [`TwoPasswords`].
+/// The dual-password strategy over any database with [`DualPasswords`].
 ///
 /// AWSCURRENT works throughout: setSecret makes pending the primary password and retains current,
 /// which the *next* rotation drops. Clients have a whole rotation's time to learn the new one.
@@ -63,7 +63,7 @@ pub struct DualPassword<S> {
     policy: PasswordPolicy,
 }
 
-impl<S: TwoPasswords> DualPassword<S> {
+impl<S: DualPasswords> DualPassword<S> {
     /// Rotates users of `database` to passwords that meet `policy`.
     pub fn new(database: Arc<Driver<S>>, policy: PasswordPolicy) -> Self {
         Self { database, policy }
@@ -96,7 +96,7 @@ impl<S: TwoPasswords> DualPassword<S> {
 }
 
 #[async_trait]
-impl<S: TwoPasswords> Rotator for DualPassword<S> {
+impl<S: DualPasswords> Rotator for DualPassword<S> {
     fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
         common::check_same_user(versions, self.database.dialect())
     }
@@ -157,7 +157,7 @@ impl<S: TwoPasswords> Rotator for DualPassword<S> {
 }
 
 /// One change, under the account's lock once it runs.
-struct Changing<'a, S: TwoPasswords> {
+struct Changing<'a, S: DualPasswords> {
     strategy: &'a DualPassword<S>,
     session: S::Session,
     versions: &'a Versions<'a>,
@@ -176,7 +176,7 @@ enum Exchanged {
     Refused(Error),
 }
 
-impl<S: TwoPasswords> Changing<'_, S> {
+impl<S: DualPasswords> Changing<'_, S> {
     async fn run(&mut self) -> Result<Applied, Error> {
         let server = self.strategy.database.server();
         server.begin_two(&mut self.session, self.current, self.turn).await?;

@@ -1,8 +1,8 @@
 //! Strategies for targets that have users with passwords.
 //!
-//! A backend implements [`Server`] for its kind of server, and, where it has such, [`Directory`],
-//! [`Pairs`] and [`TwoPasswords`]: small parts of a change. [`Driver`] makes whole changes of them,
-//! and the strategies decide which credential is tried when.
+//! A backend implements [`Database`] for its kind of server and, where that has such,
+//! [`Administered`], [`Alternates`] and [`DualPasswords`]: the parts of a change. [`Driver`] makes
+//! whole changes of them, and the strategies decide which credential is tried when.
 
 mod admin;
 mod alternating;
@@ -25,7 +25,8 @@ use crate::error::Error;
 pub use alternating::Alternating;
 pub use by_admin::ByAdmin;
 pub use driver::{
-    Assessment, Directory, Driver, End, OpenSessions, Pairs, Part, Server, Step, TwoPasswords,
+    Administered, Alternates, Assessment, Database, Driver, DualPasswords, End, OpenSessions, Part,
+    Step,
 };
 pub use dual_password::{DualPassword, NewPrimary, Swap};
 pub use install::{Install, Proof};

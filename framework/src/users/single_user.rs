@@ -10,9 +10,9 @@ use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, 
 use crate::secret::Secret;
 use crate::turn::Turn;
 use crate::users::tries::{Open, Tries};
-use crate::users::{Attempt, Change, Driver, Login, Server, common};
+use crate::users::{Attempt, Change, Database, Driver, Login, common};
 
-/// The single-user strategy over any [`Server`].
+/// The single-user strategy over any [`Database`].
 ///
 /// The old password dies when setSecret changes it; applications that cannot take that need a
 /// strategy with two passwords.
@@ -22,7 +22,7 @@ pub struct SingleUser<S> {
     policy: PasswordPolicy,
 }
 
-impl<S: Server> SingleUser<S> {
+impl<S: Database> SingleUser<S> {
     /// Rotates users of `database` to passwords that meet `policy`.
     pub fn new(database: Arc<Driver<S>>, policy: PasswordPolicy) -> Self {
         Self { database, policy }
@@ -30,7 +30,7 @@ impl<S: Server> SingleUser<S> {
 }
 
 #[async_trait]
-impl<S: Server> Rotator for SingleUser<S> {
+impl<S: Database> Rotator for SingleUser<S> {
     fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
         common::check_same_user(versions, self.database.dialect())
     }
@@ -98,7 +98,7 @@ impl<S: Server> Rotator for SingleUser<S> {
     }
 }
 
-impl<S: Server> SingleUser<S> {
+impl<S: Database> SingleUser<S> {
     /// The server refused the value. Only if the login that worked still does was nothing applied:
     /// where passwords may not be used again, another container may have set this very one.
     async fn refused(&self, why: Error, login: &Login, turn: &Turn) -> Result<Applied, Error> {

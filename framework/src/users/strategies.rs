@@ -11,7 +11,9 @@ use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Subject, Ver
 use crate::secret::Secret;
 use crate::store::SecretDescription;
 use crate::turn::Turn;
-use crate::users::{Alternating, ByAdmin, Driver, DualPassword, Pairs, SingleUser, TwoPasswords};
+use crate::users::{
+    Alternates, Alternating, ByAdmin, Driver, DualPassword, DualPasswords, SingleUser,
+};
 
 /// The tag by which a secret picks one of the function's strategies.
 const TAG: &str = "fourstep:strategy";
@@ -59,10 +61,10 @@ impl Strategies {
     /// [`ErrorKind::Malformed`], naming the variable, and those of `build`.
     ///
     /// ```
-    /// use fourstep::users::{Driver, Server, SingleUser, Strategies, Strategy};
+    /// use fourstep::users::{Database, Driver, SingleUser, Strategies, Strategy};
     /// use fourstep::{Environment, Error, PasswordPolicy, Rotator};
     ///
-    /// fn strategies<S: Server + 'static>(server: S) -> Result<Strategies, Error> {
+    /// fn strategies<S: Database + 'static>(server: S) -> Result<Strategies, Error> {
     ///     let environment = Environment::from([("ROTATION_STRATEGY", "single-user")]);
     ///     let database = std::sync::Arc::new(Driver::read(&environment, server)?);
     ///     Strategies::read(&environment, |strategy| match strategy {
@@ -105,7 +107,7 @@ impl Strategies {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
-    pub fn of_pairs<S: Pairs + 'static>(
+    pub fn of_pairs<S: Alternates + 'static>(
         environment: &Environment,
         database: Driver<S>,
         policy: PasswordPolicy,
@@ -118,7 +120,7 @@ impl Strategies {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
-    pub fn of_two_passwords<S: Pairs + TwoPasswords + 'static>(
+    pub fn of_two_passwords<S: Alternates + DualPasswords + 'static>(
         environment: &Environment,
         database: Driver<S>,
         policy: PasswordPolicy,
@@ -153,7 +155,7 @@ impl Strategies {
 }
 
 /// The rotator of a strategy that needs no second password for a user.
-fn one_password<S: Pairs + 'static>(
+fn one_password<S: Alternates + 'static>(
     strategy: Strategy,
     environment: &Environment,
     database: &Arc<Driver<S>>,

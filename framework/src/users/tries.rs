@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind};
 use crate::rotator::{Recorded, Versions};
 use crate::secret::Previous;
 use crate::turn::Turn;
-use crate::users::{Attempt, Driver, Login, Server, common};
+use crate::users::{Attempt, Database, Driver, Login, common};
 
 /// A session, and what opened it.
 pub(super) struct Open<Session> {
@@ -36,7 +36,7 @@ pub(super) struct Tries<'a, S> {
     untried: usize,
 }
 
-impl<'a, S: Server> Tries<'a, S> {
+impl<'a, S: Database> Tries<'a, S> {
     pub(super) fn new(database: &'a Driver<S>, turn: &'a Turn) -> Self {
         Self { database, turn, refused: Vec::new(), unseen: Vec::new(), untried: 0 }
     }

@@ -35,7 +35,7 @@ pub(in crate::testing) struct Prepared {
 }
 
 #[async_trait]
-impl users::Server for ModelDatabase {
+impl users::Database for ModelDatabase {
     type Session = Session;
     type Prepared = Prepared;
 
@@ -110,7 +110,7 @@ impl users::Server for ModelDatabase {
 }
 
 #[async_trait]
-impl users::TwoPasswords for ModelDatabase {
+impl users::DualPasswords for ModelDatabase {
     async fn begin_two(&self, session: &mut Session, login: &Login, _: &Turn) -> Result<(), Error> {
         session.limit().await?;
         Ok(session.lock(&login.username).await?)

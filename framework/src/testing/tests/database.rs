@@ -12,8 +12,8 @@ use crate::rotator::{Fence, Finding};
 use crate::testing::models::{self, ModelDatabase, Prepared, Rights, Session, SharedServer};
 use crate::turn::Turn;
 use crate::users::{
-    self, Account, Accounts, AdminSession, Attempt, Change, Dialect, Driver, End, Login, Mark,
-    Pairs as _,
+    self, Account, Accounts, AdminSession, Alternates as _, Attempt, Change, Dialect, Driver, End,
+    Login, Mark,
 };
 
 /// How a server keeps what it is told.
@@ -150,7 +150,7 @@ fn barred(name: &str, rights: &Rights, admin: &str) -> Option<String> {
 }
 
 #[async_trait]
-impl users::Server for Model {
+impl users::Database for Model {
     type Session = Session;
     type Prepared = Prepared;
 
@@ -231,7 +231,7 @@ impl users::Server for Model {
 }
 
 #[async_trait]
-impl users::Directory for Model {
+impl users::Administered for Model {
     async fn prepare_admin(&self, _: &mut Session, _: &Login, _: &Turn) -> Result<(), Error> {
         Ok(())
     }

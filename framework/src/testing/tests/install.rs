@@ -131,7 +131,7 @@ impl Model {
 }
 
 #[async_trait]
-impl users::Pairs for Model {
+impl users::Alternates for Model {
     type Found = ();
 
     fn transactions(&self) -> bool {

@@ -8,7 +8,8 @@ use crate::turn::Turn;
 use crate::users::admin::Admin;
 use crate::users::pair::unproven;
 use crate::users::{
-    Accounts, AdminSession, Attempt, Change, Driver, Install, Login, Pair, Pairs, Proof, Standing,
+    Accounts, AdminSession, Alternates, Attempt, Change, Driver, Install, Login, Pair, Proof,
+    Standing,
 };
 
 /// What is left to a user that no admin may change.
@@ -33,7 +34,7 @@ fn may_change(accounts: &Accounts, users: [&str; 2]) -> Result<(), Error> {
 }
 
 /// A pair of users, as the admin sees it.
-pub(super) struct Halves<'a, S: Pairs> {
+pub(super) struct Halves<'a, S: Alternates> {
     pub(super) database: &'a Driver<S>,
     pub(super) pair: Pair<'a>,
     pub(super) admin: Admin,
@@ -62,7 +63,7 @@ impl Next {
     }
 }
 
-impl<'a, S: Pairs> Halves<'a, S> {
+impl<'a, S: Alternates> Halves<'a, S> {
     pub(super) async fn close(self) {
         self.database.close(self.session.session, self.turn).await;
     }

@@ -1,6 +1,6 @@
 //! What an admin does to one user.
 
-use super::{Directory, Driver, PASSWORD_UNKNOWN, close, is_made, log_in, named};
+use super::{Administered, Driver, PASSWORD_UNKNOWN, close, is_made, log_in, named};
 use crate::error::{Error, ErrorKind};
 use crate::rotator::{Fence, Finding};
 use crate::turn::Turn;
@@ -11,7 +11,7 @@ use crate::users::{AdminSession, Attempt, Change, Login};
 /// # Errors
 /// [`ErrorKind::Rejected`] where its password is refused, those of a login, and those of a server
 /// on which nothing can be changed.
-pub async fn open_admin<S: Directory>(
+pub async fn open_admin<S: Administered>(
     server: &S,
     admin: &Login,
     turn: &Turn,
@@ -37,7 +37,7 @@ pub async fn open_admin<S: Directory>(
     }
 }
 
-impl<S: Directory> Driver<S> {
+impl<S: Administered> Driver<S> {
     pub(crate) async fn open_admin(
         &self,
         admin: &Login,

@@ -19,7 +19,7 @@ use crate::users::{Attempt, Change, Login};
 
 pub use admin::open_admin;
 pub use assessment::{Assessment, OpenSessions, Part, Step, lacks_rights, listed};
-pub use traits::{Directory, Pairs, Server, TwoPasswords};
+pub use traits::{Administered, Alternates, Database, DualPasswords};
 
 /// The most that one login may take, from the look-up of the name to the open session.
 const LOGIN_TIME: Duration = Duration::from_secs(10);
@@ -55,7 +55,7 @@ pub struct Driver<S> {
     probe: Option<String>,
 }
 
-impl<S: Server> Driver<S> {
+impl<S: Database> Driver<S> {
     /// Drives this server, and asks nothing before a promotion.
     pub fn new(server: S) -> Self {
         Self { server, probe: None }
@@ -79,8 +79,8 @@ impl<S: Server> Driver<S> {
 /// Logs in once: bounded in time, counted and named.
 ///
 /// # Errors
-/// Those of [`Server::log_in`].
-pub async fn log_in<S: Server>(
+/// Those of [`Database::log_in`].
+pub async fn log_in<S: Database>(
     server: &S,
     login: &Login,
     turn: &Turn,
@@ -94,7 +94,7 @@ pub async fn log_in<S: Server>(
 
 /// Closes a session, so that its locks are free before the step ends. The step's outcome does not
 /// depend on it.
-pub async fn close<S: Server>(server: &S, session: S::Session, turn: &Turn) {
+pub async fn close<S: Database>(server: &S, session: S::Session, turn: &Turn) {
     // Where no time is left, what remains belongs to the report: dropping it closes it too.
     if !turn.deadline().remaining().is_zero() {
         let closing = server.close(session);
@@ -102,7 +102,7 @@ pub async fn close<S: Server>(server: &S, session: S::Session, turn: &Turn) {
     }
 }
 
-impl<S: Server> Driver<S> {
+impl<S: Database> Driver<S> {
     /// Ends what was begun: by a commit where the change was made, otherwise by giving it up.
     async fn end<T>(
         &self,

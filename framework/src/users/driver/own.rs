@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{Driver, PASSWORD_UNKNOWN, Server, TwoPasswords, close, is_made, log_in, named};
+use super::{Database, Driver, DualPasswords, PASSWORD_UNKNOWN, close, is_made, log_in, named};
 use crate::error::{Error, ErrorKind};
 use crate::net::within;
 use crate::rotator::{Fence, Finding};
@@ -17,7 +17,7 @@ const PROBE_TIME: Duration = Duration::from_secs(10);
 /// What is kept of the deadline for the report of what the question met.
 const REPORT_TIME: Duration = Duration::from_secs(1);
 
-impl<S: Server> Driver<S> {
+impl<S: Database> Driver<S> {
     pub(crate) fn dialect(&self) -> &Dialect {
         self.server.dialect()
     }
@@ -25,7 +25,7 @@ impl<S: Server> Driver<S> {
     /// As [`log_in`].
     ///
     /// # Errors
-    /// Those of [`Server::log_in`].
+    /// Those of [`Database::log_in`].
     pub async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<S::Session>, Error> {
         log_in(&self.server, login, turn).await
     }
@@ -108,7 +108,7 @@ impl<S: Server> Driver<S> {
     }
 }
 
-impl<S: TwoPasswords> Driver<S> {
+impl<S: DualPasswords> Driver<S> {
     /// As [`preflight`](Self::preflight), of a change that retains the old password.
     pub(crate) async fn preflight_two(
         &self,

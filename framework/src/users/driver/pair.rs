@@ -7,8 +7,8 @@ use crate::rotator::{Fence, Finding};
 use crate::turn::Turn;
 use crate::users::driver::assessment::still_open;
 use crate::users::driver::{
-    Assessment, Driver, End, OpenSessions, PASSWORD_UNKNOWN, Pairs, Part, Step, close, is_made,
-    named, open_admin,
+    Alternates, Assessment, Driver, End, OpenSessions, PASSWORD_UNKNOWN, Part, Step, close,
+    is_made, named, open_admin,
 };
 use crate::users::{Accounts, AdminSession, Change, Install, Standing};
 
@@ -22,7 +22,7 @@ struct Job<'a, S> {
     turn: &'a Turn,
 }
 
-impl<S: Pairs> Job<'_, S> {
+impl<S: Alternates> Job<'_, S> {
     fn locks(&self) -> [String; 1] {
         // Named after the user alone: it may have no account yet.
         [self.install.target.to_owned()]
@@ -208,7 +208,7 @@ impl<S: Pairs> Job<'_, S> {
     }
 }
 
-impl<S: Pairs> Driver<S> {
+impl<S: Alternates> Driver<S> {
     /// What the server knows of these users, and of every user whose mark names this secret.
     pub(crate) async fn accounts(
         &self,

@@ -20,7 +20,7 @@ use crate::users::{
 
 /// A server whose users change their own passwords: for the strategy single-user.
 #[async_trait]
-pub trait Server: Send + Sync {
+pub trait Database: Send + Sync {
     /// An open session of one user. Dropping it closes the connection, gives back its locks and
     /// rolls back what was begun.
     type Session: Send;
@@ -130,7 +130,7 @@ pub trait Server: Send + Sync {
 
 /// A server on which an admin sets other users' passwords: for the strategy single-user-by-admin.
 #[async_trait]
-pub trait Directory: Server {
+pub trait Administered: Database {
     /// Whether an admin logs in to the user's database, because that is where locks and catalogues
     /// are.
     const ADMIN_ENTERS_DATABASE: bool = true;
@@ -183,12 +183,12 @@ pub trait Directory: Server {
 /// alternating-users. What a change does, what preflight finds and what a plan shows all come from
 /// one [`Assessment`].
 #[async_trait]
-pub trait Pairs: Directory {
+pub trait Alternates: Administered {
     /// What [`assess`](Self::assess) found that [`prepare_install`](Self::prepare_install) needs.
     type Found: Send + Sync;
 
-    /// Whether what [`Server::begin`] begins is a transaction, so that a change can be rehearsed and
-    /// rolled back. Each [`Part`](crate::users::Part) is one then.
+    /// Whether what [`Database::begin`] begins is a transaction, so that a change can be rehearsed
+    /// and rolled back. Each [`Part`](crate::users::Part) is one then.
     fn transactions(&self) -> bool;
 
     /// Refuses a user name that the server would refuse or cut off.
@@ -263,7 +263,7 @@ pub trait Pairs: Directory {
 /// A server whose users can have two passwords: the *primary* one and, beside it, one that was
 /// *retained* when the primary one was changed. Both log in. For the strategy dual-password.
 #[async_trait]
-pub trait TwoPasswords: Server {
+pub trait DualPasswords: Database {
     /// Prepares a session for changes of its user's password: refuses a server or an account that
     /// cannot have two, sets limits by the turn's deadline, and takes the account's lock, which the
     /// end of the session gives back.
