@@ -26,14 +26,15 @@ use crate::turn::{Deadline, Turn};
 ///
 /// ```no_run
 /// use std::sync::Arc;
-/// use fourstep::{Environment, Error, PasswordPolicy, users::{Database, SingleUser}};
+/// use fourstep::{Environment, Error, PasswordPolicy, users::{Database, Driver, SingleUser}};
 ///
-/// async fn main_of<D: Database>(
-///     connect: impl FnOnce(&Environment) -> Result<D, Error>,
+/// async fn main_of<S: Database>(
+///     connect: impl FnOnce(&Environment) -> Result<S, Error>,
 /// ) -> std::process::ExitCode {
 ///     fourstep::run("rotate-example", |environment| {
 ///         let policy = PasswordPolicy::read(environment, "/@\"'\\")?;
-///         Ok(SingleUser::new(Arc::new(connect(environment)?), policy))
+///         let driver = Driver::read(environment, connect(environment)?)?;
+///         Ok(SingleUser::new(Arc::new(driver), policy))
 ///     })
 ///     .await
 /// }

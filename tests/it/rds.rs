@@ -11,7 +11,7 @@ use fourstep::rds::{AwsRds, Rds};
 use fourstep::store::aws::http_client;
 use fourstep::store::memory::{MemoryStore, NewRotation, NewSecret};
 use fourstep::users::{
-    AdminSession, Administered, Attempt, ByAdmin, Change, Database, Dialect, Login,
+    AdminSession, Administered, Attempt, ByAdmin, Change, Database, Dialect, Driver, Login,
 };
 use fourstep::{
     Deadline, Engine, Environment, Error, ErrorKind, Fence, Finding, PasswordPolicy, RotationEvent,
@@ -35,52 +35,73 @@ struct Witness(Mutex<Vec<String>>);
 
 #[async_trait]
 impl Database for Witness {
-    type Session = ();
+    /// Where it was opened.
+    type Session = String;
+    type Prepared = ();
 
     fn dialect(&self) -> &Dialect {
         &DIALECT
     }
 
-    async fn log_in(&self, _: &Login, _: &Turn) -> Result<Attempt<()>, Error> {
-        Ok(Attempt::Accepted(()))
+    async fn log_in(&self, login: &Login, _: &Turn) -> Result<Attempt<String>, Error> {
+        Ok(Attempt::Accepted(login.server()))
     }
 
-    async fn change_own_password(
+    async fn prepare_own(
         &self,
-        _: (),
+        _: &mut String,
         _: &Login,
         _: &SecretString,
-        _: &dyn Fence,
         _: &Turn,
-    ) -> Result<Change, Error> {
+    ) -> Result<(), Error> {
         panic!("the admin changes it")
     }
 
-    async fn preflight(&self, _: (), _: &Login, _: &Turn) -> Result<Vec<Finding>, Error> {
+    fn locks(&self, (): &()) -> Vec<String> {
+        Vec::new()
+    }
+
+    async fn begin(&self, _: &mut String, _: &[String], _: &Turn) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn set(
+        &self,
+        session: &mut String,
+        (): &(),
+        _: &dyn Fence,
+        _: &Turn,
+    ) -> Result<Change, Error> {
+        self.0.lock().unwrap().push(session.clone());
+        Ok(Change::Made)
+    }
+
+    async fn preflight(&self, _: &mut String, _: &Login, _: &Turn) -> Result<Vec<Finding>, Error> {
         Ok(Vec::new())
     }
 }
 
 #[async_trait]
 impl Administered for Witness {
-    async fn reset_password(
-        &self,
-        admin: &mut AdminSession<()>,
-        _: &Login,
-        fence: &dyn Fence,
-        _: &Turn,
-    ) -> Result<Change, Error> {
-        fence.pass().await?;
-        self.0.lock().unwrap().push(admin.login.server());
-        Ok(Change::Made)
+    async fn prepare_admin(&self, _: &mut String, _: &Login, _: &Turn) -> Result<(), Error> {
+        Ok(())
     }
 
-    async fn preflight_reset(
+    async fn prepare_reset(
         &self,
-        _: &mut AdminSession<()>,
+        _: &mut AdminSession<String>,
         _: &Login,
         _: &Turn,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn objections(
+        &self,
+        _: &mut AdminSession<String>,
+        _: &str,
+        _: &Turn,
+    ) -> Result<Vec<Error>, Error> {
         Ok(Vec::new())
     }
 }
@@ -111,7 +132,7 @@ async fn set(
     let (secret, token) = (SecretId::parse("user").unwrap(), new_token());
     store.rotate(&secret, &NewRotation::now(&token, FUNCTION)).unwrap();
     let environment = Environment::from([("AWS_ENDPOINT_URL_RDS", endpoint)]);
-    let database = Arc::new(Witness::default());
+    let database = Arc::new(Driver::new(Witness::default()));
     let policy = PasswordPolicy::default();
     let rotator = ByAdmin::read(&environment, database.clone(), policy).unwrap();
     for step in [Step::Create, Step::Set] {
@@ -119,7 +140,7 @@ async fn set(
         let event = RotationEvent { step, secret, token, rotation_token: None };
         Engine::new(&store, &rotator).step(&event, &turn()).await?;
     }
-    let went = database.0.lock().unwrap().pop();
+    let went = database.server().0.lock().unwrap().pop();
     Ok(went.expect("the admin went somewhere"))
 }
 

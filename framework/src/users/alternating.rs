@@ -17,7 +17,7 @@ use crate::turn::Turn;
 use crate::users::admin::Admins;
 use crate::users::pair::PairSettings;
 use crate::users::tries::{Older, Tries};
-use crate::users::{Alternates, Attempt, Change, Login, Pair, Proof, Standing, common};
+use crate::users::{Alternates, Attempt, Change, Driver, Login, Pair, Proof, Standing, common};
 
 use halves::{Halves, Next};
 
@@ -34,15 +34,15 @@ const MOST_DIFFERENCES: usize = 10;
 /// `USER_PAIRS` says. It is touched only if it is known to be this secret's: by the mark that was
 /// written when it was made, by a recorded password that logs in, or by `ADOPT_USERS`.
 #[derive(Debug)]
-pub struct Alternating<D> {
-    database: Arc<D>,
+pub struct Alternating<S> {
+    database: Arc<Driver<S>>,
     policy: PasswordPolicy,
     admins: Admins,
     pairs: PairSettings,
     refuse_open_sessions: bool,
 }
 
-impl<D: Alternates> Alternating<D> {
+impl<S: Alternates> Alternating<S> {
     /// Rotates pairs of users of `database` to passwords that meet `policy`. Reads `USER_PAIRS`
     /// (`app=app_b,...`), `ADOPT_USERS` and `DROP_EXTRA_RIGHTS` (`app_clone,...`), `REFUSE_OPEN_SESSIONS`, and
     /// `SAME_DATABASE_HOSTS`, which joins the names of one database by `=`.
@@ -52,17 +52,19 @@ impl<D: Alternates> Alternating<D> {
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use fourstep::users::{Alternates, Alternating};
+    /// use fourstep::users::{Alternates, Alternating, Driver};
     /// use fourstep::{Environment, Error, PasswordPolicy};
     ///
-    /// fn blue_and_green<D: Alternates>(database: Arc<D>) -> Result<Alternating<D>, Error> {
+    /// fn blue_and_green<S: Alternates>(
+    ///     database: Arc<Driver<S>>,
+    /// ) -> Result<Alternating<S>, Error> {
     ///     let environment = Environment::from([("USER_PAIRS", "app_blue=app_green")]);
     ///     Alternating::read(&environment, database, PasswordPolicy::default())
     /// }
     /// ```
     pub fn read(
         environment: &Environment,
-        database: Arc<D>,
+        database: Arc<Driver<S>>,
         policy: PasswordPolicy,
     ) -> Result<Self, Error> {
         Ok(Self {
@@ -81,10 +83,10 @@ impl<D: Alternates> Alternating<D> {
         arn: &'a str,
         others: OtherSecrets<'_>,
         turn: &'a Turn,
-    ) -> Result<Halves<'a, D>, Error> {
+    ) -> Result<Halves<'a, S>, Error> {
         let (document, dialect) = (secret.document()?, self.database.dialect());
         let admin = self.admins.of(user, document, dialect, &others, turn).await?;
-        let session = self.database.log_in_as_admin(&admin.login, turn).await;
+        let session = self.database.open_admin(&admin.login, turn).await;
         Ok(Halves {
             database: &*self.database,
             pair: Pair::new(&self.pairs, arn),
@@ -99,7 +101,7 @@ impl<D: Alternates> Alternating<D> {
     /// may log in here, if an earlier run set it and something was lost since.
     async fn other_proof(
         &self,
-        tries: &mut Tries<'_, D>,
+        tries: &mut Tries<'_, S>,
         versions: &Versions<'_>,
         (current, pending): (&Login, &Login),
     ) -> Result<Option<String>, Error> {
@@ -119,7 +121,7 @@ impl<D: Alternates> Alternating<D> {
     /// ours. Who only claims it needs no more than an older one.
     async fn proof(
         &self,
-        tries: &mut Tries<'_, D>,
+        tries: &mut Tries<'_, S>,
         versions: &Versions<'_>,
         (current, pending): (&Login, &Login),
         standing: Standing,
@@ -141,8 +143,8 @@ impl<D: Alternates> Alternating<D> {
     /// `other` is the user whose recorded password logs in where AWSCURRENT's does not.
     async fn install(
         &self,
-        halves: &mut Halves<'_, D>,
-        tries: &mut Tries<'_, D>,
+        halves: &mut Halves<'_, S>,
+        tries: &mut Tries<'_, S>,
         versions: &Versions<'_>,
         (current, pending): (&Login, &Login),
         other: Option<String>,
@@ -183,7 +185,7 @@ impl<D: Alternates> Alternating<D> {
 }
 
 #[async_trait]
-impl<D: Alternates> Rotator for Alternating<D> {
+impl<S: Alternates> Rotator for Alternating<S> {
     /// Pending must name the other user, on the same host; which user that is and whose, the
     /// server says in apply. A copy of AWSCURRENT is no rotation.
     fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
@@ -271,7 +273,8 @@ impl<D: Alternates> Rotator for Alternating<D> {
         let others = versions.other_secrets();
         let (document, partner) = (secret.document()?, current.username.as_str());
         let admin = self.admins.of(&current, document, dialect, &others, turn).await?;
-        let differences = self.database.differences(&admin.login, &pending, partner, turn).await;
+        let differences =
+            self.database.server().differences(&admin.login, &pending, partner, turn).await;
         let differences = differences.map_err(|error| admin.explain(error))?;
         if !differences.is_empty() {
             let what = format!(

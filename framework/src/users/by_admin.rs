@@ -13,7 +13,7 @@ use crate::turn::Turn;
 use crate::users::admin::Admins;
 use crate::users::pair::words;
 use crate::users::tries::Tries;
-use crate::users::{Administered, Attempt, Change, Login, common};
+use crate::users::{Administered, Attempt, Change, Driver, Login, common};
 
 /// The strategy single-user-by-admin over any [`Administered`] database: the admin of the secret
 /// that the field `masterarn` names sets the user's password.
@@ -25,15 +25,15 @@ use crate::users::{Administered, Attempt, Change, Login, common};
 /// logs in, or if the function's own configuration names the account in `REPAIR_USERS`. Whoever may
 /// only write the secret cannot have another account reset.
 #[derive(Debug)]
-pub struct ByAdmin<D> {
-    database: Arc<D>,
+pub struct ByAdmin<S> {
+    database: Arc<Driver<S>>,
     policy: PasswordPolicy,
     admins: Admins,
     /// Users that are reset without proof.
     repair: Vec<String>,
 }
 
-impl<D: Administered> ByAdmin<D> {
+impl<S: Administered> ByAdmin<S> {
     /// Rotates users of `database` to passwords that meet `policy`. Reads `REPAIR_USERS`, a list
     /// separated by commas, and `SAME_DATABASE_HOSTS`, which joins the names of one database by
     /// `=`.
@@ -43,17 +43,17 @@ impl<D: Administered> ByAdmin<D> {
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use fourstep::users::{Administered, ByAdmin};
+    /// use fourstep::users::{Administered, ByAdmin, Driver};
     /// use fourstep::{Environment, Error, PasswordPolicy};
     ///
-    /// fn repairing<D: Administered>(database: Arc<D>) -> Result<ByAdmin<D>, Error> {
+    /// fn repairing<S: Administered>(database: Arc<Driver<S>>) -> Result<ByAdmin<S>, Error> {
     ///     let environment = Environment::from([("REPAIR_USERS", "app, report")]);
     ///     ByAdmin::read(&environment, database, PasswordPolicy::default())
     /// }
     /// ```
     pub fn read(
         environment: &Environment,
-        database: Arc<D>,
+        database: Arc<Driver<S>>,
         policy: PasswordPolicy,
     ) -> Result<Self, Error> {
         let (admins, repair) = (Admins::read(environment)?, words(environment, "REPAIR_USERS")?);
@@ -66,7 +66,7 @@ impl<D: Administered> ByAdmin<D> {
 }
 
 #[async_trait]
-impl<D: Administered> Rotator for ByAdmin<D> {
+impl<S: Administered> Rotator for ByAdmin<S> {
     fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
         common::admin_named(versions.current())?;
         common::check_same_user(versions, self.database.dialect())
@@ -111,7 +111,7 @@ impl<D: Administered> Rotator for ByAdmin<D> {
         let others = versions.other_secrets();
         let admin = self.admins.of(&pending, document, dialect, &others, turn).await?;
         let change = async {
-            let opened = self.database.log_in_as_admin(&admin.login, turn).await;
+            let opened = self.database.open_admin(&admin.login, turn).await;
             let what = || format!("cannot set the password of {account}");
             let mut session = opened.map_err(|error| error.while_doing(what()))?;
             let change = self.database.reset_password(&mut session, &pending, fence, turn).await;
@@ -166,7 +166,7 @@ impl<D: Administered> Rotator for ByAdmin<D> {
     }
 }
 
-impl<D: Administered> ByAdmin<D> {
+impl<S: Administered> ByAdmin<S> {
     /// The server refused the value. Only if it does not have it already was nothing applied: where
     /// passwords may not be used again, another container may have set this very one.
     async fn refused(
@@ -201,7 +201,7 @@ impl<D: Administered> ByAdmin<D> {
         let (dialect, others) = (self.database.dialect(), subject.other_secrets());
         let admin = self.admins.of(login, document, dialect, &others, turn).await?;
         let found = async {
-            let mut session = self.database.log_in_as_admin(&admin.login, turn).await?;
+            let mut session = self.database.open_admin(&admin.login, turn).await?;
             let found = self.database.preflight_reset(&mut session, login, turn).await;
             self.database.close(session.session, turn).await;
             found

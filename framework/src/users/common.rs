@@ -9,7 +9,7 @@ use crate::secret::{Current, Document, Secret};
 use crate::store::SecretDescription;
 use crate::turn::Turn;
 use crate::users::admin::Admins;
-use crate::users::{Attempt, Database, Dialect, Login};
+use crate::users::{Attempt, Database, Dialect, Driver, Login};
 
 /// The login of AWSCURRENT.
 pub(super) fn current(secret: &Secret, dialect: &Dialect) -> Result<Login, Error> {
@@ -73,8 +73,8 @@ pub(super) fn with_new_password(
 }
 
 /// Whether this secret logs in.
-pub(super) async fn verify<D: Database>(
-    database: &D,
+pub(super) async fn verify<S: Database>(
+    database: &Driver<S>,
     secret: &Secret,
     turn: &Turn,
 ) -> Result<Verdict, Error> {

@@ -15,45 +15,7 @@ use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, 
 use crate::secret::{Previous, Secret};
 use crate::turn::Turn;
 use crate::users::tries::{Open, Tries};
-use crate::users::{Attempt, Database, Login, common};
-
-/// A database whose users can have two passwords: the *primary* one and, beside it, one that was
-/// *retained* when the primary one was changed. Both log in.
-#[async_trait]
-pub trait DualPasswords: Database {
-    /// Prepares a session for changes of its user's password: refuses a server or an account that
-    /// cannot have two, lets the server limit the session by the turn's deadline, and takes the
-    /// account's lock, which the end of the session gives back.
-    ///
-    /// # Errors
-    /// Nothing was changed.
-    async fn begin(
-        &self,
-        session: &mut Self::Session,
-        login: &Login,
-        turn: &Turn,
-    ) -> Result<(), Error>;
-
-    /// Passes `fence` and changes the password of the session's user.
-    ///
-    /// # Errors
-    /// With any error but a lost connection nothing was changed.
-    async fn set_primary(
-        &self,
-        session: &mut Self::Session,
-        new: &NewPrimary<'_>,
-        fence: &dyn Fence,
-        turn: &Turn,
-    ) -> Result<Swap, Error>;
-
-    /// As [`Database::preflight`], of a change that retains the old password.
-    async fn preflight_dual(
-        &self,
-        session: Self::Session,
-        login: &Login,
-        turn: &Turn,
-    ) -> Result<Vec<Finding>, Error>;
-}
+use crate::users::{Attempt, Driver, DualPasswords, Login, common};
 
 /// A change of the primary password.
 #[derive(Clone, Copy)]
@@ -96,14 +58,14 @@ pub enum Swap {
 /// AWSCURRENT works throughout: setSecret makes pending the primary password and retains current,
 /// which the *next* rotation drops. Clients have a whole rotation's time to learn the new one.
 #[derive(Debug)]
-pub struct DualPassword<D> {
-    database: Arc<D>,
+pub struct DualPassword<S> {
+    database: Arc<Driver<S>>,
     policy: PasswordPolicy,
 }
 
-impl<D: DualPasswords> DualPassword<D> {
+impl<S: DualPasswords> DualPassword<S> {
     /// Rotates users of `database` to passwords that meet `policy`.
-    pub fn new(database: Arc<D>, policy: PasswordPolicy) -> Self {
+    pub fn new(database: Arc<Driver<S>>, policy: PasswordPolicy) -> Self {
         Self { database, policy }
     }
 
@@ -115,7 +77,7 @@ impl<D: DualPasswords> DualPassword<D> {
         current: &Login,
         pending: &Login,
         turn: &Turn,
-    ) -> Result<Open<D::Session>, Error> {
+    ) -> Result<Open<S::Session>, Error> {
         let mut tries = Tries::new(&*self.database, turn);
         for (name, login) in [("AWSCURRENT", current), ("AWSPENDING", pending)] {
             if let Some(open) = tries.open(name, login).await? {
@@ -134,7 +96,7 @@ impl<D: DualPasswords> DualPassword<D> {
 }
 
 #[async_trait]
-impl<D: DualPasswords> Rotator for DualPassword<D> {
+impl<S: DualPasswords> Rotator for DualPassword<S> {
     fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
         common::check_same_user(versions, self.database.dialect())
     }
@@ -184,7 +146,7 @@ impl<D: DualPasswords> Rotator for DualPassword<D> {
         let login = common::current(subject.current.secret(), self.database.dialect())?;
         let mut findings = match self.database.log_in(&login, turn).await? {
             Attempt::Accepted(session) => {
-                self.database.preflight_dual(session, &login, turn).await?
+                self.database.preflight_two(session, &login, turn).await?
             }
             Attempt::Refused(why) => vec![common::current_refused(why)],
         };
@@ -195,9 +157,9 @@ impl<D: DualPasswords> Rotator for DualPassword<D> {
 }
 
 /// One change, under the account's lock once it runs.
-struct Changing<'a, D: DualPasswords> {
-    strategy: &'a DualPassword<D>,
-    session: D::Session,
+struct Changing<'a, S: DualPasswords> {
+    strategy: &'a DualPassword<S>,
+    session: S::Session,
     versions: &'a Versions<'a>,
     fence: &'a dyn Fence,
     turn: &'a Turn,
@@ -214,10 +176,10 @@ enum Exchanged {
     Refused(Error),
 }
 
-impl<D: DualPasswords> Changing<'_, D> {
+impl<S: DualPasswords> Changing<'_, S> {
     async fn run(&mut self) -> Result<Applied, Error> {
-        let database = &*self.strategy.database;
-        database.begin(&mut self.session, self.current, self.turn).await?;
+        let server = self.strategy.database.server();
+        server.begin_two(&mut self.session, self.current, self.turn).await?;
         let (name, opened) = self.opened.clone();
         let mut base = &opened;
         if !same_password(&opened, self.current) {
@@ -305,8 +267,8 @@ impl<D: DualPasswords> Changing<'_, D> {
     }
 
     async fn set(&mut self, new: NewPrimary<'_>) -> Result<Swap, Error> {
-        let database = &*self.strategy.database;
-        database.set_primary(&mut self.session, &new, self.fence, self.turn).await
+        let server = self.strategy.database.server();
+        server.set_primary(&mut self.session, &new, self.fence, self.turn).await
     }
 }
 

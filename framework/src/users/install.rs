@@ -23,7 +23,7 @@ impl Proof {
     }
 }
 
-/// What [`Alternates::install`](super::Alternates::install) is to do.
+/// What is to become of one user of a pair.
 #[derive(Debug, Clone, Copy)]
 pub struct Install<'a> {
     /// The pair of the secret.

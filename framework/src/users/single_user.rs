@@ -10,27 +10,27 @@ use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, 
 use crate::secret::Secret;
 use crate::turn::Turn;
 use crate::users::tries::{Open, Tries};
-use crate::users::{Attempt, Change, Database, Login, common};
+use crate::users::{Attempt, Change, Database, Driver, Login, common};
 
 /// The single-user strategy over any [`Database`].
 ///
 /// The old password dies when setSecret changes it; applications that cannot take that need a
 /// strategy with two passwords.
 #[derive(Debug)]
-pub struct SingleUser<D> {
-    database: Arc<D>,
+pub struct SingleUser<S> {
+    database: Arc<Driver<S>>,
     policy: PasswordPolicy,
 }
 
-impl<D: Database> SingleUser<D> {
+impl<S: Database> SingleUser<S> {
     /// Rotates users of `database` to passwords that meet `policy`.
-    pub fn new(database: Arc<D>, policy: PasswordPolicy) -> Self {
+    pub fn new(database: Arc<Driver<S>>, policy: PasswordPolicy) -> Self {
         Self { database, policy }
     }
 }
 
 #[async_trait]
-impl<D: Database> Rotator for SingleUser<D> {
+impl<S: Database> Rotator for SingleUser<S> {
     fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
         common::check_same_user(versions, self.database.dialect())
     }
@@ -98,7 +98,7 @@ impl<D: Database> Rotator for SingleUser<D> {
     }
 }
 
-impl<D: Database> SingleUser<D> {
+impl<S: Database> SingleUser<S> {
     /// The server refused the value. Only if the login that worked still does was nothing applied:
     /// where passwords may not be used again, another container may have set this very one.
     async fn refused(&self, why: Error, login: &Login, turn: &Turn) -> Result<Applied, Error> {

@@ -11,7 +11,9 @@ use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Subject, Ver
 use crate::secret::Secret;
 use crate::store::SecretDescription;
 use crate::turn::Turn;
-use crate::users::{Alternates, Alternating, ByAdmin, DualPassword, DualPasswords, SingleUser};
+use crate::users::{
+    Alternates, Alternating, ByAdmin, Driver, DualPassword, DualPasswords, SingleUser,
+};
 
 /// The tag by which a secret picks one of the function's strategies.
 const TAG: &str = "fourstep:strategy";
@@ -59,12 +61,12 @@ impl Strategies {
     /// [`ErrorKind::Malformed`], naming the variable, and those of `build`.
     ///
     /// ```
-    /// use fourstep::users::{Database, SingleUser, Strategies, Strategy};
+    /// use fourstep::users::{Database, Driver, SingleUser, Strategies, Strategy};
     /// use fourstep::{Environment, Error, PasswordPolicy, Rotator};
     ///
-    /// fn strategies<D: Database + 'static>(database: D) -> Result<Strategies, Error> {
+    /// fn strategies<S: Database + 'static>(server: S) -> Result<Strategies, Error> {
     ///     let environment = Environment::from([("ROTATION_STRATEGY", "single-user")]);
-    ///     let database = std::sync::Arc::new(database);
+    ///     let database = std::sync::Arc::new(Driver::read(&environment, server)?);
     ///     Strategies::read(&environment, |strategy| match strategy {
     ///         Strategy::SingleUser => {
     ///             let rotator = SingleUser::new(database.clone(), PasswordPolicy::default());
@@ -105,9 +107,9 @@ impl Strategies {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
-    pub fn of_pairs<D: Alternates + 'static>(
+    pub fn of_pairs<S: Alternates + 'static>(
         environment: &Environment,
-        database: D,
+        database: Driver<S>,
         policy: PasswordPolicy,
     ) -> Result<Self, Error> {
         let database = Arc::new(database);
@@ -118,9 +120,9 @@ impl Strategies {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
-    pub fn of_two_passwords<D: Alternates + DualPasswords + 'static>(
+    pub fn of_two_passwords<S: Alternates + DualPasswords + 'static>(
         environment: &Environment,
-        database: D,
+        database: Driver<S>,
         policy: PasswordPolicy,
     ) -> Result<Self, Error> {
         let database = Arc::new(database);
@@ -153,10 +155,10 @@ impl Strategies {
 }
 
 /// The rotator of a strategy that needs no second password for a user.
-fn one_password<D: Alternates + 'static>(
+fn one_password<S: Alternates + 'static>(
     strategy: Strategy,
     environment: &Environment,
-    database: &Arc<D>,
+    database: &Arc<Driver<S>>,
     policy: &PasswordPolicy,
 ) -> Result<Option<Box<dyn Rotator>>, Error> {
     let (database, policy) = (database.clone(), policy.clone());

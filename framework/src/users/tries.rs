@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind};
 use crate::rotator::{Recorded, Versions};
 use crate::secret::Previous;
 use crate::turn::Turn;
-use crate::users::{Attempt, Database, Login, common};
+use crate::users::{Attempt, Database, Driver, Login, common};
 
 /// A session, and what opened it.
 pub(super) struct Open<Session> {
@@ -26,8 +26,8 @@ pub(super) enum Older {
 }
 
 /// The logins tried in this step.
-pub(super) struct Tries<'a, D> {
-    database: &'a D,
+pub(super) struct Tries<'a, S> {
+    database: &'a Driver<S>,
     turn: &'a Turn,
     refused: Vec<(String, Login, String)>,
     /// Why older versions could not be looked at.
@@ -36,8 +36,8 @@ pub(super) struct Tries<'a, D> {
     untried: usize,
 }
 
-impl<'a, D: Database> Tries<'a, D> {
-    pub(super) fn new(database: &'a D, turn: &'a Turn) -> Self {
+impl<'a, S: Database> Tries<'a, S> {
+    pub(super) fn new(database: &'a Driver<S>, turn: &'a Turn) -> Self {
         Self { database, turn, refused: Vec::new(), unseen: Vec::new(), untried: 0 }
     }
 
@@ -46,7 +46,7 @@ impl<'a, D: Database> Tries<'a, D> {
         &mut self,
         name: &str,
         login: &Login,
-    ) -> Result<Option<Open<D::Session>>, Error> {
+    ) -> Result<Option<Open<S::Session>>, Error> {
         if self.was_refused(login) {
             return Ok(None);
         }
@@ -74,7 +74,7 @@ impl<'a, D: Database> Tries<'a, D> {
         &mut self,
         versions: &Versions<'_>,
         current: &Login,
-    ) -> Result<Option<Open<D::Session>>, Error> {
+    ) -> Result<Option<Open<S::Session>>, Error> {
         self.older_of(&versions.recorded(), current, &current.username).await
     }
 
@@ -84,7 +84,7 @@ impl<'a, D: Database> Tries<'a, D> {
         recorded: &Recorded<'_>,
         current: &Login,
         user: &str,
-    ) -> Result<Option<Open<D::Session>>, Error> {
+    ) -> Result<Option<Open<S::Session>>, Error> {
         match self.older_in(Older::Previous, recorded, current, &[user]).await? {
             None => self.older_in(Older::Others, recorded, current, &[user]).await,
             open => Ok(open),
@@ -99,7 +99,7 @@ impl<'a, D: Database> Tries<'a, D> {
         recorded: &Recorded<'_>,
         current: &Login,
         users: &[&str],
-    ) -> Result<Option<Open<D::Session>>, Error> {
+    ) -> Result<Option<Open<S::Session>>, Error> {
         let most = self.most(place);
         let (what, found) = match place {
             _ if most == 0 => return Ok(None),
@@ -134,7 +134,7 @@ impl<'a, D: Database> Tries<'a, D> {
         &mut self,
         logins: Vec<(String, Login)>,
         most: usize,
-    ) -> Result<Option<Open<D::Session>>, Error> {
+    ) -> Result<Option<Open<S::Session>>, Error> {
         let mut tried = 0;
         for (name, login) in logins {
             if self.was_refused(&login) {

@@ -6,7 +6,7 @@
 
 use async_trait::async_trait;
 use fourstep::users::driver::lacks_rights;
-use fourstep::users::{AdminSession, Directory, Login};
+use fourstep::users::{AdminSession, Administered, Login};
 use fourstep::{Error, ErrorKind, SecretString, Turn};
 
 use crate::alternate::{AccountName, Own, look, plugin, power, settings_of};
@@ -110,7 +110,7 @@ fn unclear<T>(user: &str, accounts: &std::collections::BTreeMap<String, T>) -> E
 }
 
 #[async_trait]
-impl Directory for Mysql {
+impl Administered for Mysql {
     // The user's schema is nothing that the admin must have a right on.
     const ADMIN_ENTERS_DATABASE: bool = false;
 

@@ -4,7 +4,7 @@
 //! was tried on 9.7.4.
 
 use async_trait::async_trait;
-use fourstep::users::{Login, NewPrimary, Swap, TwoPasswords};
+use fourstep::users::{DualPasswords, Login, NewPrimary, Swap};
 use fourstep::{Error, ErrorKind, Fence, Finding, Turn};
 
 use crate::Mysql;
@@ -16,7 +16,7 @@ use crate::session::Session;
 use crate::sql::Statement;
 
 #[async_trait]
-impl TwoPasswords for Mysql {
+impl DualPasswords for Mysql {
     async fn begin_two(
         &self,
         session: &mut Session,

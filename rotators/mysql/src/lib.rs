@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy};
-use fourstep::users::{Attempt, Change, Dialect, Driver, Login, Server, Strategies};
+use fourstep::users::{Attempt, Change, Database, Dialect, Driver, Login, Strategies};
 use fourstep::{Environment, Error, Fence, Finding, PasswordPolicy, SecretString, Turn};
 
 use change::Prepared;
@@ -92,7 +92,7 @@ impl Mysql {
 }
 
 #[async_trait]
-impl Server for Mysql {
+impl Database for Mysql {
     type Session = Session;
     type Prepared = Prepared;
 

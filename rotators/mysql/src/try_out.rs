@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fourstep::users::{Attempt, Change, Database, Driver, Login, Server, SslMode};
+use fourstep::users::{Attempt, Change, Database, Driver, Login, SslMode};
 use fourstep::{Deadline, Environment, Error, ErrorKind, ExposeSecret, Fence, Turn};
 
 use crate::errors::NoChange;

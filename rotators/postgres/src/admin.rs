@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use fourstep::users::driver::lacks_rights;
-use fourstep::users::{AdminSession, Directory, Login};
+use fourstep::users::{AdminSession, Administered, Login};
 use fourstep::{Error, ErrorKind, Finding, Turn};
 
 use crate::alternate::extra;
@@ -109,7 +109,7 @@ fn shut_out(what: String, statement: &str) -> Error {
 }
 
 #[async_trait]
-impl Directory for Postgres {
+impl Administered for Postgres {
     async fn prepare_admin(
         &self,
         session: &mut Session,

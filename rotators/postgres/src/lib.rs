@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy};
-use fourstep::users::{Attempt, Change, Dialect, Driver, End, Login, Server, Strategies};
+use fourstep::users::{Attempt, Change, Database, Dialect, Driver, End, Login, Strategies};
 use fourstep::{Environment, Error, Fence, Finding, PasswordPolicy, SecretString, Turn};
 
 use change::Prepared;
@@ -85,7 +85,7 @@ impl Postgres {
 }
 
 #[async_trait]
-impl Server for Postgres {
+impl Database for Postgres {
     type Session = Session;
     type Prepared = Prepared;
 

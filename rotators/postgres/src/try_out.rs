@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fourstep::users::{Attempt, Change, Database, Driver, Login, SslMode};
+use fourstep::users::{Attempt, Change, Driver, Login, SslMode};
 use fourstep::{Deadline, Environment, Error, ErrorKind, ExposeSecret, Fence, Finding, Turn};
 
 use crate::password::PasswordFormat;

@@ -15,7 +15,7 @@ use fourstep::store::{SecretStore, Select, StoredVersion};
 use fourstep::testing::models::{Account, Identified, IssuedKey, Server, Terms, Vendor};
 use fourstep::testing::{Asked, DoubleKeys, Fault, Told, Wire};
 use fourstep::users::{
-    AdminSession, Assessment, Attempt, Driver, Login, NewPrimary, Part, Server as _, SingleUser,
+    AdminSession, Assessment, Attempt, Database as _, Driver, Login, NewPrimary, Part, SingleUser,
     driver,
 };
 use fourstep::vendor::{Caller, Issued, IssuedKeys, UpdatedKey};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fourstep::store::{AWSCURRENT, AWSPENDING};
-use fourstep::users::{Attempt, Login, Server as _, driver};
+use fourstep::users::{Attempt, Database as _, Login, driver};
 use fourstep::{Deadline, ErrorKind, Secret, Step, Turn};
 use rotate_mysql::Mysql;
 use serde_json::json;

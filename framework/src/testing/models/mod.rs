@@ -4,20 +4,24 @@
 //! go back to an earlier state. Where Fourstep has a rotator for one, there is also a
 //! [`Testbed`](super::Testbed) of both.
 
+mod database;
 mod dual_password;
 mod mysql;
 mod rights;
 mod server;
+mod session;
 mod shared_server;
 mod single_user;
 mod vendor;
 
+pub(in crate::testing) use database::ModelDatabase;
+#[cfg(test)]
+pub(in crate::testing) use database::Prepared;
 pub use dual_password::TwoPasswords;
 pub use mysql::{DualPassword, Identified, PasswordRules, Refusal};
 pub use rights::{Grant, Mark, Rights};
-pub use server::{Account, Accounts, Server, Session, Trouble};
+pub use server::{Account, Accounts, Server, Trouble};
+pub use session::Session;
 pub use shared_server::SharedServer;
-#[cfg(test)]
-pub(in crate::testing) use single_user::ModelDatabase;
 pub use single_user::{OneUser, SinglePassword};
 pub use vendor::{IssuedKey, ListedKey, Terms, Vendor};

@@ -3,17 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use super::{Account, Server, Session};
-use crate::error::Error;
+use super::{Account, ModelDatabase, Server};
 use crate::password::PasswordPolicy;
-use crate::rotator::{Fence, Finding, Rotator};
+use crate::rotator::Rotator;
 use crate::secret::Secret;
 use crate::testing::{Overlap, Remote, Testbed, Wire};
-use crate::turn::Turn;
-use crate::users::{Attempt, Change, Database, Dialect, Login, SingleUser};
+use crate::users::{Driver, SingleUser};
 
 /// A server whose users have one password each, and the single-user strategy over it.
 ///
@@ -65,10 +62,8 @@ impl OneUser {
 #[async_trait]
 impl Remote for OneUser {
     fn rotator(&self) -> Box<dyn Rotator> {
-        Box::new(SingleUser::new(
-            Arc::new(ModelDatabase(self.server.clone())),
-            PasswordPolicy::default(),
-        ))
+        let database = Arc::new(Driver::new(ModelDatabase::new(&self.server, 8)));
+        Box::new(SingleUser::new(database, PasswordPolicy::default()))
     }
 
     fn secret(&self) -> String {
@@ -101,58 +96,5 @@ pub(super) fn accepts(server: &Server, secret: &Secret) -> bool {
     match (document.required("username"), document.required("password")) {
         (Ok(user), Ok(password)) => server.accepts(user, password),
         _ => false,
-    }
-}
-
-/// A [`Server`] as the strategies see a database: transactions, as PostgreSQL has them.
-pub(in crate::testing) struct ModelDatabase(pub(in crate::testing) Server);
-
-const DIALECT: Dialect =
-    Dialect { engines: &["model"], default_port: 1, default_dbname: None, most_older_logins: 8 };
-
-#[async_trait]
-impl Database for ModelDatabase {
-    type Session = Session;
-
-    fn dialect(&self) -> &Dialect {
-        &DIALECT
-    }
-
-    async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<Session>, Error> {
-        turn.count_connection();
-        match self.0.log_in(&login.username, login.password.expose_secret()).await? {
-            Some(session) => Ok(Attempt::Accepted(session)),
-            None => {
-                turn.count_rejected_login();
-                Ok(Attempt::Refused("wrong password".to_owned()))
-            }
-        }
-    }
-
-    async fn change_own_password(
-        &self,
-        mut session: Session,
-        login: &Login,
-        password: &SecretString,
-        fence: &dyn Fence,
-        _: &Turn,
-    ) -> Result<Change, Error> {
-        session.limit().await?;
-        session.begin().await?;
-        session.lock(&login.username).await?;
-        fence.pass().await?;
-        let (user, password) = (session.user().to_owned(), password.expose_secret().to_owned());
-        let change = session.change("ALTER USER", move |accounts| {
-            if let Some(account) = accounts.get_mut(&user) {
-                account.password = password;
-            }
-        });
-        change.await?;
-        session.commit().await?;
-        Ok(Change::Made)
-    }
-
-    async fn preflight(&self, _: Session, _: &Login, _: &Turn) -> Result<Vec<Finding>, Error> {
-        Ok(Vec::new())
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | sequence | where it is played |
 //! |---|---|
-//! | F3, a late container | frozen in setSecret, and cancelled; planted: [`Defect::NoFence`] |
+//! | F3, a late container | frozen in setSecret, and cancelled; planted: [`Carelessness::NoFence`] |
 //! | F6a, b, a half-made user | one crash; cancelled twice; planted: [`Defect::NoMark`] |
 //! | F6c, a pair after an edit | edited after a rotation; `takeover` |
 //! | F6, F7, somebody else's user | `takeover`; planted: [`Defect::NameProves`] |
@@ -11,7 +11,7 @@
 //! | F10, a dead AWSCURRENT | forgotten, at any moment and after a rotation; frozen in finishSecret, cancelled; planted: [`Carelessness::NoRepair`], [`Defect::HalfMade`] |
 //! | F11, late or missing rights | frozen in and race for setSecret, after rights were changed; planted: [`Defect::RevokeAll`] |
 //! | F12, rights changed meanwhile | administered between any two calls; planted: [`Carelessness::PendingFirst`] |
-//! | F13, several databases | every scenario, with [`Commit::PerDatabase`]; planted: [`Defect::PasswordFirst`] |
+//! | F13, several databases | every scenario, with [`Commit::PerDatabase`]; planted: [`Carelessness::PasswordFirst`] |
 //! | rule 11, memory | the same process for all; planted: [`Carelessness::Memory`] |
 
 use super::careless::{self, Carelessness};
@@ -61,7 +61,7 @@ async fn alternating_users_conform() {
 #[test]
 fn rights_given_after_the_password_leave_a_live_user_without_them() {
     for commit in [Commit::PerDatabase, Commit::PerStatement] {
-        let broken = testbed(commit, Some(Defect::PasswordFirst), None);
+        let broken = testbed(commit, None, Some(Carelessness::PasswordFirst));
         assert_caught(&broken, "a live user lacks its rights");
     }
 }
@@ -97,7 +97,7 @@ fn a_user_without_a_mark_is_refused_for_ever_after_a_cancelled_rotation() {
 #[test]
 fn a_late_container_that_passes_no_fence_undoes_a_finished_rotation() {
     for commit in [Commit::PerDatabase, Commit::PerStatement] {
-        let broken = testbed(commit, Some(Defect::NoFence), None);
+        let broken = testbed(commit, None, Some(Carelessness::NoFence));
         let scenario = "frozen in setSecret, cancelled";
         assert_caught_in(&broken, scenario, "AWSCURRENT does not log in");
     }

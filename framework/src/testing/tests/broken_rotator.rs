@@ -161,7 +161,7 @@ impl Rotator for BrokenRotator {
             Defect::Remembers => *self.remembered.lock().unwrap() = Some(password),
             Defect::AppliesInPropose => {
                 if let Some(mut session) = self.log_in(known.current.secret()).await? {
-                    session.begin().await?;
+                    session.begin();
                     self.set(session, password).await?;
                 }
             }
@@ -196,7 +196,7 @@ impl Rotator for BrokenRotator {
         if self.defect != Defect::NoLimits {
             session.limit().await?;
         }
-        session.begin().await?;
+        session.begin();
         session.lock("app").await?;
         if self.defect != Defect::NoFence {
             fence.pass().await?;

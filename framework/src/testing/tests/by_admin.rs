@@ -3,7 +3,7 @@
 //! | sequence | where it is played |
 //! |---|---|
 //! | F2, a cancelled rotation | every scenario that cancels |
-//! | F3, a late container | frozen in setSecret, and cancelled; planted: [`Defect::NoFence`] |
+//! | F3, a late container | frozen in setSecret, and cancelled; planted: [`Carelessness::NoFence`] |
 //! | F8, an account that is none of the secret's | `takeover`; planted: [`Carelessness::NoProof`] |
 
 use super::careless::{self, Carelessness};
@@ -44,7 +44,7 @@ async fn single_user_by_admin_conforms() {
 
 #[test]
 fn an_admin_that_passes_no_fence_undoes_a_finished_rotation() {
-    let broken = testbed(Some(Defect::NoFence), None);
+    let broken = testbed(None, Some(Carelessness::NoFence));
     assert_caught_in(&broken, "frozen in setSecret, cancelled", "no labelled version logs in");
 }
 

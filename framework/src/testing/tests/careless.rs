@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use secrecy::ExposeSecret;
 
 use super::database::Model;
 use crate::config::Environment;
@@ -13,8 +14,7 @@ use crate::secret::Secret;
 use crate::testing::models::SharedServer;
 use crate::turn::Turn;
 use crate::users::{
-    Administered, Alternates, Alternating, Attempt, ByAdmin, Database, Install, Login, Pair,
-    PairSettings, Proof,
+    Alternating, Attempt, ByAdmin, Driver, Install, Login, Pair, PairSettings, Proof,
 };
 
 /// What may be wrong with a strategy.
@@ -32,12 +32,26 @@ pub(super) enum Carelessness {
     NoProof,
     /// Only AWSCURRENT proves the account.
     OnlyCurrent,
+    /// The fence is always open.
+    NoFence,
+    /// The password is set before the rights.
+    PasswordFirst,
+}
+
+/// What is passed whatever the labels say.
+struct AlwaysOpen;
+
+#[async_trait]
+impl Fence for AlwaysOpen {
+    async fn pass(&self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// A strategy, and what is wrong with it.
 pub(super) struct Careless {
     strategy: Box<dyn Rotator>,
-    model: Arc<Model>,
+    model: Arc<Driver<Model>>,
     with: Option<Carelessness>,
     /// For [`Carelessness::Memory`].
     next: Mutex<Option<String>>,
@@ -45,7 +59,7 @@ pub(super) struct Careless {
 
 /// Alternating users as it is, but for what is said.
 pub(super) fn alternating(
-    model: Arc<Model>,
+    model: Arc<Driver<Model>>,
     settings: &Environment,
     with: Option<Carelessness>,
 ) -> Box<dyn Rotator> {
@@ -55,7 +69,7 @@ pub(super) fn alternating(
 
 /// Single user by admin as it is, but for what is said.
 pub(super) fn by_admin(
-    model: Arc<Model>,
+    model: Arc<Driver<Model>>,
     settings: &Environment,
     with: Option<Carelessness>,
 ) -> Box<dyn Rotator> {
@@ -66,7 +80,7 @@ pub(super) fn by_admin(
 impl Careless {
     fn new(
         strategy: impl Rotator + 'static,
-        model: Arc<Model>,
+        model: Arc<Driver<Model>>,
         with: Option<Carelessness>,
     ) -> Self {
         Self { strategy: Box::new(strategy), model, with, next: Mutex::default() }
@@ -88,6 +102,18 @@ impl Careless {
         Ok(matches!(self.model.log_in(login, turn).await?, Attempt::Accepted(_)))
     }
 
+    /// Sets the pending password and lets its user in, which is made if there is none.
+    async fn let_in(&self, pending: Login, fence: &dyn Fence, turn: &Turn) -> Result<(), Error> {
+        let admin = self.model.open_admin(&self.admin()?, turn).await?;
+        fence.pass().await?;
+        let let_in = admin.session.execute("let the user in", |accounts| {
+            let account = accounts.entry(pending.username).or_default();
+            account.password = pending.password.expose_secret().to_owned();
+            account.rights.locked = false;
+        });
+        Ok(let_in.await?)
+    }
+
     /// What the defect does before the strategy, or in its place.
     async fn before(
         &self,
@@ -106,7 +132,7 @@ impl Careless {
                 let proof = Some(Proof::Pending);
                 let install = Install { pair, target, source, proof, refuse_open_sessions: false };
                 let password = &pending.password;
-                let mut admin = self.model.log_in_as_admin(&self.admin()?, turn).await?;
+                let mut admin = self.model.open_admin(&self.admin()?, turn).await?;
                 self.model.install(&mut admin, &install, password, fence, turn).await?;
                 Ok(Some(Applied::Changed("reset the user in use".to_owned())))
             }
@@ -115,9 +141,12 @@ impl Careless {
             }
             Some(Carelessness::NoRepair) if !self.works(&current, turn).await? => refused(),
             Some(Carelessness::NoProof) => {
-                let mut admin = self.model.log_in_as_admin(&self.admin()?, turn).await?;
+                let mut admin = self.model.open_admin(&self.admin()?, turn).await?;
                 self.model.reset_password(&mut admin, &pending, fence, turn).await?;
                 Ok(Some(Applied::Changed("reset what the secret names".to_owned())))
+            }
+            Some(Carelessness::PasswordFirst) => {
+                self.let_in(pending, fence, turn).await.map(|()| None)
             }
             Some(Carelessness::OnlyCurrent)
                 if !self.works(&current, turn).await? && !self.works(&pending, turn).await? =>
@@ -155,6 +184,10 @@ impl Rotator for Careless {
         fence: &dyn Fence,
         turn: &Turn,
     ) -> Result<Applied, Error> {
+        let fence = match self.with {
+            Some(Carelessness::NoFence) => &AlwaysOpen,
+            _ => fence,
+        };
         match self.before(versions, fence, turn).await? {
             Some(applied) => Ok(applied),
             None => self.strategy.apply(versions, fence, turn).await,

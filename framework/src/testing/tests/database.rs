@@ -1,23 +1,20 @@
 //! The modelled server as the strategies that need an admin see it: right but for one defect at a
 //! time.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::install::Work;
 use crate::error::{Error, ErrorKind};
 use crate::rotator::{Fence, Finding};
-use crate::testing::models::{self, ModelDatabase, Rights, Server, Session};
+use crate::testing::models::{self, ModelDatabase, Prepared, Rights, Session, SharedServer};
 use crate::turn::Turn;
 use crate::users::{
-    Account, Accounts, AdminSession, Administered, Alternates, Attempt, Change, Database, Dialect,
-    Install, Login, Mark,
+    self, Account, Accounts, AdminSession, Alternates as _, Attempt, Change, Dialect, Driver, End,
+    Login, Mark,
 };
-
-/// The longest name, in bytes, as in PostgreSQL.
-const LONGEST_NAME: usize = 63;
 
 /// How a server keeps what it is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,16 +28,12 @@ pub(super) enum Commit {
 /// What may be wrong with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Defect {
-    /// The password is set before the rights.
-    PasswordFirst,
     /// All rights are taken away before any is given.
     RevokeAll,
     /// A user is taken to be marked because of its name.
     NameProves,
     /// A user that is made is not marked.
     NoMark,
-    /// The fence is not passed.
-    NoFence,
     /// A container that stands still keeps its lock.
     NoLimits,
     /// A user that was made again but for its rights is taken to have them all.
@@ -58,53 +51,60 @@ pub(super) enum Policy {
     History,
 }
 
-/// A [`Server`] with an admin.
+/// What a statement does.
+pub(super) type Deed = Arc<dyn Fn(&mut models::Accounts) + Send + Sync>;
+
+/// A server with an admin.
 pub(super) struct Model {
     base: ModelDatabase,
+    pub(super) server: models::Server,
     pub(super) commit: Commit,
-    pub(super) defect: Option<Defect>,
+    defect: Option<Defect>,
     policy: Policy,
+    /// What the statements of its assessments do.
+    pub(super) deeds: Mutex<BTreeMap<String, Deed>>,
 }
 
 impl Model {
-    pub(super) fn new(server: &Server, commit: Commit, defect: Option<Defect>) -> Arc<Self> {
-        let base = ModelDatabase(server.clone());
-        Arc::new(Self { base, commit, defect, policy: Policy::Any })
+    pub(super) fn new(
+        server: &models::Server,
+        commit: Commit,
+        defect: Option<Defect>,
+    ) -> Arc<Driver<Self>> {
+        Self { defect, ..Self::at(server, commit) }.driven()
     }
 
     /// A model without a defect whose server has this policy.
-    pub(super) fn with_policy(server: &Server, commit: Commit, policy: Policy) -> Arc<Self> {
-        Arc::new(Self { base: ModelDatabase(server.clone()), commit, defect: None, policy })
+    pub(super) fn with_policy(
+        server: &models::Server,
+        commit: Commit,
+        policy: Policy,
+    ) -> Arc<Driver<Self>> {
+        Self { policy, ..Self::at(server, commit) }.driven()
     }
 
-    /// Sets a password, and lets its user in, in one statement, if the policy allows it.
-    pub(super) async fn set_password(
-        &self,
-        session: &mut Session,
-        user: &str,
-        password: &SecretString,
-    ) -> Result<Change, Error> {
-        let (user, password) = (user.to_owned(), password.expose_secret().to_owned());
-        let refused = session.ask("does the policy allow the password?", |accounts| {
-            let account = accounts.get(&user);
-            let had = account
-                .is_some_and(|one| one.password == password || one.dual.former.contains(&password));
-            self.policy == Policy::None || (self.policy == Policy::History && had)
-        });
-        if refused.await? {
-            let what = "the server's policy refuses the password";
-            return Ok(Change::Refused(Error::new(ErrorKind::Unsupported, what)));
+    fn at(server: &models::Server, commit: Commit) -> Self {
+        let (base, server) = (ModelDatabase::new(server, 8), server.clone());
+        Self { base, server, commit, defect: None, policy: Policy::Any, deeds: Mutex::default() }
+    }
+
+    fn driven(self) -> Arc<Driver<Self>> {
+        Arc::new(Driver::new(self))
+    }
+
+    /// Whether the policy refuses the password.
+    async fn refuses(&self, session: &Session, new: &Prepared) -> Result<bool, Error> {
+        if self.policy != Policy::History {
+            return Ok(self.policy == Policy::None);
         }
-        let keeps = self.policy == Policy::History;
-        let name = format!("set the password of {user}");
-        let change = session.change(&name, move |accounts| {
-            let Some(account) = accounts.get_mut(&user) else { return };
-            let former = std::mem::replace(&mut account.password, password);
-            account.dual.former.extend(keeps.then_some(former));
-            account.rights.locked = false;
+        let had = session.ask("does the policy allow the password?", |accounts| {
+            let password = new.password.expose_secret();
+            let had = |one: &models::Account| {
+                one.password == password || one.dual.former.iter().any(|former| former == password)
+            };
+            accounts.get(&new.user).is_some_and(had)
         });
-        change.await?;
-        Ok(Change::Made)
+        Ok(had.await?)
     }
 
     pub(super) fn has(&self, defect: Defect) -> bool {
@@ -140,20 +140,6 @@ impl Model {
         let (partner, secret) = believed.or(written)?;
         Some(Mark { partner: partner.to_owned(), secret: secret.to_owned() })
     }
-
-    pub(super) async fn pass(&self, fence: &dyn Fence) -> Result<(), Error> {
-        match self.has(Defect::NoFence) {
-            true => Ok(()),
-            false => fence.pass().await,
-        }
-    }
-
-    pub(super) async fn limit(&self, session: &Session) -> Result<(), Error> {
-        match self.has(Defect::NoLimits) {
-            true => Ok(()),
-            false => Ok(session.limit().await?),
-        }
-    }
 }
 
 /// Why this account is never touched: whoever may write the secret could otherwise have it reset to
@@ -164,161 +150,114 @@ fn barred(name: &str, rights: &Rights, admin: &str) -> Option<String> {
 }
 
 #[async_trait]
-impl Database for Model {
+impl users::Database for Model {
     type Session = Session;
+    type Prepared = Prepared;
 
     fn dialect(&self) -> &Dialect {
         self.base.dialect()
     }
 
     async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<Session>, Error> {
-        self.base.log_in(login, turn).await
-    }
-
-    async fn change_own_password(
-        &self,
-        session: Session,
-        login: &Login,
-        password: &SecretString,
-        fence: &dyn Fence,
-        turn: &Turn,
-    ) -> Result<Change, Error> {
-        self.base.change_own_password(session, login, password, fence, turn).await
-    }
-
-    async fn preflight(
-        &self,
-        session: Session,
-        login: &Login,
-        turn: &Turn,
-    ) -> Result<Vec<Finding>, Error> {
-        self.base.preflight(session, login, turn).await
-    }
-}
-
-#[async_trait]
-impl Administered for Model {
-    async fn reset_password(
-        &self,
-        admin: &mut AdminSession<Session>,
-        target: &Login,
-        fence: &dyn Fence,
-        _: &Turn,
-    ) -> Result<Change, Error> {
-        let session = &mut admin.session;
-        let user = target.username.clone();
-        self.limit(session).await?;
-        session.begin().await?;
-        session.lock(&user).await?;
-        judge_reset(session, &admin.login, &user).await?;
-        self.pass(fence).await?;
-        let change = self.set_password(session, &user, &target.password).await?;
-        session.commit().await?;
-        Ok(change)
-    }
-
-    async fn preflight_reset(
-        &self,
-        admin: &mut AdminSession<Session>,
-        target: &Login,
-        _: &Turn,
-    ) -> Result<Vec<Finding>, Error> {
-        let session = &mut admin.session;
-        let judged = judge_reset(session, &admin.login, &target.username).await;
-        Ok(judged.err().map(Finding::Fails).into_iter().collect())
-    }
-}
-
-async fn judge_reset(session: &Session, admin: &Login, user: &str) -> Result<(), Error> {
-    let why = session.ask("is the user an application's?", |accounts| {
-        barred(user, &accounts.get(user)?.rights, &admin.username)
-    });
-    match why.await? {
-        None => Ok(()),
-        Some(why) => {
-            let what = format!("user {user:?} is never reset");
-            Err(Error::new(ErrorKind::Unsupported, what).caused_by(why))
-        }
-    }
-}
-
-#[async_trait]
-impl Alternates for Model {
-    fn check_username(&self, username: &str) -> Result<(), Error> {
-        if username.len() <= LONGEST_NAME {
-            return Ok(());
-        }
-        let what = format!("the name of user {username:?} is longer than {LONGEST_NAME} bytes");
-        Err(Error::new(ErrorKind::Unsupported, what).caused_by("name another in USER_PAIRS"))
-    }
-
-    async fn accounts(
-        &self,
-        admin: &mut AdminSession<Session>,
-        usernames: &[&str],
-        secret: &str,
-        _: &Turn,
-    ) -> Result<Accounts, Error> {
-        let seen = |accounts: &_| self.seen(accounts, usernames, &admin.login.username, secret);
-        Ok(admin.session.ask("whose are the users?", seen).await?)
-    }
-
-    async fn install(
-        &self,
-        admin: &mut AdminSession<Session>,
-        install: &Install<'_>,
-        password: &SecretString,
-        fence: &dyn Fence,
-        turn: &Turn,
-    ) -> Result<Change, Error> {
-        let work = Work { model: self, admin: &admin.login, install, password, fence, turn };
-        match self.commit {
-            Commit::PerDatabase => work.in_transactions().await,
-            Commit::PerStatement => work.in_statements().await,
-        }
-    }
-
-    async fn differences(
-        &self,
-        admin: &Login,
-        pending: &Login,
-        one: &str,
-        turn: &Turn,
-    ) -> Result<Vec<String>, Error> {
-        let session = self.log_in_as_admin(admin, turn).await?.session;
-        let other = pending.username.as_str();
-        let differ = session.ask("compare the rights", |accounts| {
-            let grants = |user| accounts.get(user).map(|account| &account.rights.grants);
-            match (grants(one), grants(other)) {
-                (Some(one), Some(other)) => one.symmetric_difference(other).cloned().collect(),
-                _ => Vec::new(),
+        let [first, ..] = SharedServer::DATABASES;
+        Ok(match self.base.log_in(login, turn).await? {
+            Attempt::Accepted(session) if self.commit == Commit::PerDatabase => {
+                let database = login.dbname.as_deref().unwrap_or(first);
+                Attempt::Accepted(session.in_database(database))
             }
+            attempt => attempt,
+        })
+    }
+
+    async fn prepare_own(
+        &self,
+        session: &mut Session,
+        login: &Login,
+        password: &SecretString,
+        turn: &Turn,
+    ) -> Result<Prepared, Error> {
+        self.base.prepare_own(session, login, password, turn).await
+    }
+
+    fn locks(&self, prepared: &Prepared) -> Vec<String> {
+        self.base.locks(prepared)
+    }
+
+    async fn begin(&self, session: &mut Session, locks: &[String], _: &Turn) -> Result<(), Error> {
+        if !locks.is_empty() && !self.has(Defect::NoLimits) {
+            session.limit().await?;
+        }
+        if self.transactions() {
+            session.begin();
+        }
+        for lock in locks {
+            session.lock(lock).await?;
+        }
+        Ok(())
+    }
+
+    /// The password, and what lets its user in: one statement, if the policy allows it.
+    async fn set(
+        &self,
+        session: &mut Session,
+        new: &Prepared,
+        _: &dyn Fence,
+        _: &Turn,
+    ) -> Result<Change, Error> {
+        if self.refuses(session, new).await? {
+            let what = "the server's policy refuses the password";
+            return Ok(Change::Refused(Error::new(ErrorKind::Unsupported, what)));
+        }
+        let keeps = self.policy == Policy::History;
+        let (user, password) = (new.user.clone(), new.password.expose_secret().to_owned());
+        let name = format!("set the password of {user}");
+        let change = session.change(&name, move |accounts| {
+            let Some(account) = accounts.get_mut(&user) else { return };
+            let former = std::mem::replace(&mut account.password, password);
+            account.dual.former.extend(keeps.then_some(former));
+            account.rights.locked = false;
         });
-        let differ = differ.await?.into_iter();
-        Ok(differ.map(|grant| format!("{:?} in {}", grant.privilege, grant.database)).collect())
+        change.await?;
+        Ok(Change::Made)
     }
 
-    async fn preflight_install(
-        &self,
-        admin: &mut AdminSession<Session>,
-        install: &Install<'_>,
-        turn: &Turn,
-    ) -> Result<Vec<Finding>, Error> {
-        let users = [install.target, install.source];
-        let accounts = self.accounts(admin, &users, install.pair.secret(), turn).await?;
-        Ok(install.judge(&accounts).err().map(Finding::Fails).into_iter().collect())
+    async fn end(&self, session: &mut Session, end: End, turn: &Turn) -> Result<(), Error> {
+        if self.transactions() { self.base.end(session, end, turn).await } else { Ok(()) }
     }
 
-    async fn plan_install(
+    async fn preflight(&self, _: &mut Session, _: &Login, _: &Turn) -> Result<Vec<Finding>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl users::Administered for Model {
+    async fn prepare_admin(&self, _: &mut Session, _: &Login, _: &Turn) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn prepare_reset(
+        &self,
+        _: &mut AdminSession<Session>,
+        target: &Login,
+        _: &Turn,
+    ) -> Result<Prepared, Error> {
+        Ok(Prepared { user: target.username.clone(), password: target.password.clone() })
+    }
+
+    async fn objections(
         &self,
         admin: &mut AdminSession<Session>,
-        install: &Install<'_>,
-        turn: &Turn,
-    ) -> Result<Vec<String>, Error> {
-        let users = [install.target, install.source];
-        let accounts = self.accounts(admin, &users, install.pair.secret(), turn).await?;
-        let mut lines = vec![format!("{}: {:?}", install.target, install.judge(&accounts)?)];
-        lines.extend(install.refuse_open_sessions.then(|| "end its sessions first".to_owned()));
-        Ok(lines)
+        user: &str,
+        _: &Turn,
+    ) -> Result<Vec<Error>, Error> {
+        let why = admin.session.ask("is the user an application's?", |accounts| {
+            barred(user, &accounts.get(user)?.rights, &admin.login.username)
+        });
+        let objection = |why| {
+            let what = format!("user {user:?} is never reset");
+            Error::new(ErrorKind::Unsupported, what).caused_by(why)
+        };
+        Ok(why.await?.map(objection).into_iter().collect())
     }
 }

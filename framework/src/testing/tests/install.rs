@@ -1,201 +1,218 @@
-//! What one user of a pair lacks, and the statements that give it.
+//! The modelled server's pairs of users: what one of them lacks, and the statements that give it.
 
+use std::sync::{Arc, PoisonError};
+
+use async_trait::async_trait;
 use secrecy::SecretString;
 
-use super::database::{Defect, Model};
+use super::database::{Commit, Deed, Defect, Model};
 use crate::error::{Error, ErrorKind};
-use crate::rotator::Fence;
-use crate::testing::models::{Account, Accounts, Grant, Mark, Session, SharedServer};
+use crate::testing::models::{self, Grant, Mark, Prepared, Session, SharedServer};
 use crate::turn::Turn;
-use crate::users::{Administered, Change, Install, Login, Standing};
+use crate::users::{
+    self, Accounts, AdminSession, Assessment, Install, Login, OpenSessions, Part, Standing, Step,
+    driver,
+};
 
-/// What is to be done in one database, or in all.
-#[derive(Default)]
-struct Plan {
-    create: bool,
-    mark: bool,
-    grant: Vec<Grant>,
-    revoke: Vec<Grant>,
-}
+/// The longest name, in bytes, as in PostgreSQL.
+const LONGEST_NAME: usize = 63;
 
-/// Making one user as another is.
-#[derive(Clone, Copy)]
-pub(super) struct Work<'a> {
-    pub(super) model: &'a Model,
-    pub(super) admin: &'a Login,
-    pub(super) install: &'a Install<'a>,
-    pub(super) password: &'a SecretString,
-    pub(super) fence: &'a dyn Fence,
-    pub(super) turn: &'a Turn,
-}
-
-impl Work<'_> {
-    fn has(&self, defect: Defect) -> bool {
-        self.model.has(defect)
+impl Model {
+    /// All that makes the target as the source is: in each database what belongs there, as far as
+    /// transactions are of one.
+    fn parts(
+        &self,
+        admin: &Login,
+        install: &Install<'_>,
+        standing: Option<Standing>,
+        accounts: &models::Accounts,
+    ) -> Vec<Part> {
+        let mark = self.mark_steps(install, standing);
+        if self.commit == Commit::PerStatement {
+            let steps = mark.into_iter().chain(self.rights(install, accounts, None)).collect();
+            return vec![Part { login: admin.clone(), steps }];
+        }
+        // Accounts and marks are of the whole server, and come first.
+        let [first, others @ ..] = SharedServer::DATABASES;
+        let steps = mark.into_iter().chain(self.rights(install, accounts, Some(first))).collect();
+        let mut parts = vec![Part { login: admin.clone(), steps }];
+        parts.extend(others.into_iter().filter_map(|database| {
+            let steps = self.rights(install, accounts, Some(database));
+            let login = admin.with_database(database);
+            (!steps.is_empty()).then_some(Part { login, steps })
+        }));
+        parts
     }
 
-    fn plan(&self, accounts: &Accounts, database: Option<&str>) -> Result<Plan, Error> {
-        let Install { target: user, source, pair, .. } = *self.install;
-        let users = [user, source];
-        let seen = self.model.seen(accounts, &users, &self.admin.username, pair.secret());
-        let standing = self.install.judge(&seen)?;
-        if user == source {
-            return Ok(Plan::default());
-        }
-        let [first, ..] = SharedServer::DATABASES;
-        if standing == Standing::Absent && database.is_some_and(|database| database != first) {
-            // A fail-over lost it, and with it what it was given elsewhere.
-            return Err(Error::new(ErrorKind::Conflict, format!("user {user:?} is gone; retry")));
-        }
-        let none = Default::default();
-        let wanted = accounts.get(source).map_or(&none, |account| &account.rights.grants);
-        let here = |grant: &&Grant| database.is_none_or(|database| grant.database == database);
-        let held = accounts.get(user).map_or(&none, |account| &account.rights.grants);
-        let mut plan = Plan {
-            create: standing == Standing::Absent,
-            mark: standing == Standing::Adopted,
-            grant: wanted.difference(held).filter(here).cloned().collect(),
-            revoke: held.difference(wanted).filter(here).cloned().collect(),
-        };
-        if self.has(Defect::RevokeAll) {
-            plan.revoke = held.iter().filter(here).cloned().collect();
-            plan.grant = wanted.iter().filter(here).cloned().collect();
-        }
-        Ok(plan)
-    }
-
-    /// Each database in a transaction of its own, then the password in one.
-    pub(super) async fn in_transactions(&self) -> Result<Change, Error> {
-        if self.has(Defect::PasswordFirst) {
-            self.password_in_transaction(true).await?;
-        }
-        for database in SharedServer::DATABASES {
-            self.reconcile(database).await?;
-        }
-        match self.has(Defect::PasswordFirst) {
-            true => Ok(Change::Made),
-            false => self.password_in_transaction(false).await,
-        }
-    }
-
-    async fn reconcile(&self, database: &str) -> Result<(), Error> {
-        let mut session = self.model.log_in_as_admin(self.admin, self.turn).await?.session;
-        let name = format!("compare the rights in {database}");
-        let plan = session.ask(&name, |one| self.plan(one, Some(database))).await??;
-        if plan.is_empty() {
-            return Ok(());
-        }
-        self.enter(&mut session, database).await?;
-        // Whoever held the lock may have done it.
-        let plan = session.ask(&name, |one| self.plan(one, Some(database))).await??;
-        self.model.pass(self.fence).await?;
-        self.carry_out(&mut session, plan).await?;
-        Ok(session.commit().await?)
-    }
-
-    async fn password_in_transaction(&self, make: bool) -> Result<Change, Error> {
-        let mut session = self.model.log_in_as_admin(self.admin, self.turn).await?.session;
-        let [first, ..] = SharedServer::DATABASES;
-        self.enter(&mut session, first).await?;
-        self.model.pass(self.fence).await?;
-        if make {
-            let plan = Plan { create: true, ..Plan::default() };
-            self.carry_out(&mut session, plan).await?;
-        }
-        let change = self.set_password(&mut session).await?;
-        session.commit().await?;
-        Ok(change)
-    }
-
-    async fn enter(&self, session: &mut Session, database: &str) -> Result<(), Error> {
-        self.model.limit(session).await?;
-        session.begin().await?;
-        // An advisory lock is of one database.
-        Ok(session.lock(&format!("{database}/{}", self.install.target)).await?)
-    }
-
-    /// One statement after the other, the one that lets in last.
-    pub(super) async fn in_statements(&self) -> Result<Change, Error> {
-        let mut session = self.model.log_in_as_admin(self.admin, self.turn).await?.session;
-        self.model.limit(&session).await?;
-        session.lock(self.install.target).await?;
-        let plan = session.ask("compare the rights", |one| self.plan(one, None)).await??;
-        self.model.pass(self.fence).await?;
-        if self.has(Defect::PasswordFirst) {
-            let create = Plan { create: plan.create, ..Plan::default() };
-            self.carry_out(&mut session, create).await?;
-            self.set_password(&mut session).await?;
-            self.carry_out(&mut session, Plan { create: false, ..plan }).await?;
-            return Ok(Change::Made);
-        }
-        self.carry_out(&mut session, plan).await?;
-        self.set_password(&mut session).await
-    }
-
-    async fn carry_out(&self, session: &mut Session, plan: Plan) -> Result<(), Error> {
-        let Install { target: user, source, pair, .. } = *self.install;
+    /// The user itself, and what says whose it is.
+    fn mark_steps(&self, install: &Install<'_>, standing: Option<Standing>) -> Option<Step> {
+        let Install { target: user, source, pair, .. } = *install;
         let mark = pair.mark(source);
         let mark = Mark { partner: mark.partner, secret: mark.secret };
         let mark = (!self.has(Defect::NoMark)).then_some(mark);
-        if plan.create {
-            let (name, user, mark) =
-                (format!("CREATE USER {user}, marked"), user.to_owned(), mark.clone());
-            let change = session.change(&name, move |accounts| {
-                let account = accounts.entry(user).or_default();
-                // Whoever finds it half-made must see that it is.
-                (account.rights.mark, account.rights.locked) = (mark, true);
-            });
-            change.await?;
+        match standing {
+            Some(Standing::Absent) => {
+                let name = user.to_owned();
+                Some(self.step(format!("CREATE USER {user}, marked"), move |accounts| {
+                    let rights = &mut accounts.entry(name.clone()).or_default().rights;
+                    // Whoever finds it half-made must see that it is.
+                    (rights.mark, rights.locked) = (mark.clone(), true);
+                }))
+            }
+            Some(Standing::Adopted) => {
+                Some(self.alter("mark", user, move |one| one.rights.mark = mark.clone()))
+            }
+            _ => None,
         }
-        if plan.mark {
-            self.alter(session, "mark", move |account| account.rights.mark = mark).await?;
-        }
-        let (mut first, mut then) = (statements(plan.grant, true), statements(plan.revoke, false));
-        if self.has(Defect::RevokeAll) {
-            std::mem::swap(&mut first, &mut then);
-        }
-        for (name, grant, give) in first.into_iter().chain(then) {
-            let change = self.alter(session, &name, move |account| match give {
-                true => drop(account.rights.grants.insert(grant)),
-                false => drop(account.rights.grants.remove(&grant)),
-            });
-            change.await?;
-        }
-        Ok(())
     }
 
-    /// What lets the user in: its password, and its being unlocked.
-    async fn set_password(&self, session: &mut Session) -> Result<Change, Error> {
-        self.model.set_password(session, self.install.target, self.password).await
-    }
-
-    async fn alter(
+    fn rights(
         &self,
-        session: &mut Session,
+        install: &Install<'_>,
+        accounts: &models::Accounts,
+        database: Option<&str>,
+    ) -> Vec<Step> {
+        let Install { target: user, source, .. } = *install;
+        if user == source {
+            return Vec::new();
+        }
+        let grants = |user| accounts.get(user).map(|account| account.rights.grants.clone());
+        let (wanted, held) = (grants(source).unwrap_or_default(), grants(user).unwrap_or_default());
+        let here = |grant: &&Grant| database.is_none_or(|database| grant.database == database);
+        let give = |grant: &Grant| self.grant(user, grant, true);
+        let take = |grant: &Grant| self.grant(user, grant, false);
+        if self.has(Defect::RevokeAll) {
+            let taken = held.iter().filter(here).map(take);
+            return taken.chain(wanted.iter().filter(here).map(give)).collect();
+        }
+        let given = wanted.difference(&held).filter(here).map(give);
+        given.chain(held.difference(&wanted).filter(here).map(take)).collect()
+    }
+
+    fn grant(&self, user: &str, grant: &Grant, give: bool) -> Step {
+        let verb = if give { "GRANT" } else { "REVOKE" };
+        let what = format!("{verb} {:?} in {} for", grant.privilege, grant.database);
+        let grant = grant.clone();
+        self.alter(&what, user, move |account| {
+            match give {
+                true => account.rights.grants.insert(grant.clone()),
+                false => account.rights.grants.remove(&grant),
+            };
+        })
+    }
+
+    fn alter(
+        &self,
         what: &str,
-        change: impl FnOnce(&mut Account) + Send + Sync + 'static,
-    ) -> Result<(), Error> {
-        let user = self.install.target.to_owned();
-        let name = format!("{what} {user}");
-        let change = session.change(&name, move |accounts| {
-            if let Some(account) = accounts.get_mut(&user) {
-                change(account);
+        user: &str,
+        change: impl Fn(&mut models::Account) + Send + Sync + 'static,
+    ) -> Step {
+        let name = user.to_owned();
+        self.step(format!("{what} {user}"), move |accounts| {
+            accounts.get_mut(&name).into_iter().for_each(&change);
+        })
+    }
+
+    /// A statement, with what it does when it is run.
+    fn step(
+        &self,
+        text: String,
+        deed: impl Fn(&mut models::Accounts) + Send + Sync + 'static,
+    ) -> Step {
+        let mut deeds = self.deeds.lock().unwrap_or_else(PoisonError::into_inner);
+        deeds.insert(text.clone(), Arc::new(deed));
+        Step::new(text)
+    }
+
+    fn deed(&self, statement: &str) -> Result<Deed, Error> {
+        let deeds = self.deeds.lock().unwrap_or_else(PoisonError::into_inner);
+        deeds.get(statement).cloned().ok_or_else(|| Error::new(ErrorKind::Internal, statement))
+    }
+}
+
+#[async_trait]
+impl users::Alternates for Model {
+    type Found = ();
+
+    fn transactions(&self) -> bool {
+        self.commit == Commit::PerDatabase
+    }
+
+    fn check_username(&self, username: &str) -> Result<(), Error> {
+        if username.len() <= LONGEST_NAME {
+            return Ok(());
+        }
+        let what = format!("the name of user {username:?} is longer than {LONGEST_NAME} bytes");
+        Err(Error::new(ErrorKind::Unsupported, what).caused_by("name another in USER_PAIRS"))
+    }
+
+    async fn accounts(
+        &self,
+        admin: &mut AdminSession<Session>,
+        usernames: &[&str],
+        secret: &str,
+        _: &Turn,
+    ) -> Result<Accounts, Error> {
+        let seen = |accounts: &_| self.seen(accounts, usernames, &admin.login.username, secret);
+        Ok(admin.session.ask("whose are the users?", seen).await?)
+    }
+
+    /// As of the last question.
+    async fn open_sessions(
+        &self,
+        _: &mut AdminSession<Session>,
+        user: &str,
+        _: &Turn,
+    ) -> Result<OpenSessions, Error> {
+        Ok(OpenSessions::Count(self.server.sessions(user).try_into().unwrap_or(u64::MAX)))
+    }
+
+    async fn assess(
+        &self,
+        admin: &mut AdminSession<Session>,
+        install: &Install<'_>,
+        _: &Accounts,
+        standing: Option<Standing>,
+        _: &Turn,
+    ) -> Result<Assessment<()>, Error> {
+        let compared = |accounts: &_| self.parts(&admin.login, install, standing, accounts);
+        let parts = admin.session.ask("compare the rights", compared).await?;
+        Ok(Assessment { parts, ..Assessment::default() })
+    }
+
+    async fn run(&self, session: &mut Session, statement: &str, _: &Turn) -> Result<(), Error> {
+        let deed = self.deed(statement)?;
+        Ok(session.change(statement, move |accounts| deed(accounts)).await?)
+    }
+
+    async fn prepare_install(
+        &self,
+        _: &mut AdminSession<Session>,
+        install: &Install<'_>,
+        (): (),
+        password: &SecretString,
+        _: &Turn,
+    ) -> Result<Prepared, Error> {
+        Ok(Prepared { user: install.target.to_owned(), password: password.clone() })
+    }
+
+    async fn differences(
+        &self,
+        admin: &Login,
+        pending: &Login,
+        one: &str,
+        turn: &Turn,
+    ) -> Result<Vec<String>, Error> {
+        let session = driver::open_admin(self, admin, turn).await?.session;
+        let other = pending.username.as_str();
+        let differ = session.ask("compare the rights", |accounts| {
+            let grants = |user| accounts.get(user).map(|account| &account.rights.grants);
+            match (grants(one), grants(other)) {
+                (Some(one), Some(other)) => one.symmetric_difference(other).cloned().collect(),
+                _ => Vec::new(),
             }
         });
-        Ok(change.await?)
+        let differ = differ.await?.into_iter();
+        Ok(differ.map(|grant| format!("{:?} in {}", grant.privilege, grant.database)).collect())
     }
-}
-
-impl Plan {
-    fn is_empty(&self) -> bool {
-        !self.create && !self.mark && self.grant.is_empty() && self.revoke.is_empty()
-    }
-}
-
-fn statements(grants: Vec<Grant>, give: bool) -> Vec<(String, Grant, bool)> {
-    let verb = if give { "GRANT" } else { "REVOKE" };
-    let named = |grant: Grant| {
-        (format!("{verb} {:?} in {} for", grant.privilege, grant.database), grant, give)
-    };
-    grants.into_iter().map(named).collect()
 }

@@ -28,6 +28,12 @@ impl Place {
         engine.answer(question, &self.secret, &turn).await
     }
 
+    async fn plan(&self) -> Vec<String> {
+        let answer = self.asked(Question::Plan).await.unwrap();
+        let lines = answer["plan"].as_array().unwrap().iter();
+        lines.map(|line| line.as_str().unwrap().to_owned()).collect()
+    }
+
     /// The findings of a preflight that changes nothing, as kinds and texts.
     async fn findings(&self) -> Vec<(String, String)> {
         let before = self.server.arrange(|accounts| accounts.clone());
@@ -76,18 +82,42 @@ async fn preflight_of_what_would_succeed_finds_nothing_and_a_repair_is_a_warning
 
 #[tokio::test]
 async fn the_plan_names_the_user_that_is_next_or_says_why_there_is_none() {
-    let answer = place(&[], &[("app", "first")], alternating).asked(Question::Plan).await.unwrap();
-    assert_eq!(answer["plan"], json!(["app_clone: Absent"]));
+    let place = place(&[], &[("app", "first")], alternating);
+    assert_eq!(
+        place.plan().await,
+        [
+            "-- database \"\", one transaction",
+            "CREATE USER app_clone, marked;",
+            "GRANT \"read\" in orders for app_clone;",
+            "GRANT \"write\" in orders for app_clone;",
+            "-- database \"reports\", one transaction",
+            "GRANT \"read\" in reports for app_clone;",
+            "-- then the password of \"app_clone\"",
+        ]
+    );
+    let theirs = [("app_clone", account("theirs"))];
+    let theirs = self::place(&theirs, &[("app", "first")], alternating);
+    let error = theirs.asked(Question::Plan).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+}
+
+#[tokio::test]
+async fn open_sessions_of_the_user_that_is_next_are_told_or_refused() {
     fn strict(server: &Server) -> Box<dyn Rotator> {
         let settings = Environment::from([("REFUSE_OPEN_SESSIONS", "true")]);
         careless::alternating(Model::new(server, Commit::PerStatement, None), &settings, None)
     }
-    let answer = place(&[], &[("app", "first")], strict).asked(Question::Plan).await.unwrap();
-    assert_eq!(answer["plan"], json!(["app_clone: Absent", "end its sessions first"]));
-    let theirs = [("app_clone", account("theirs"))];
-    let error =
-        place(&theirs, &[("app", "first")], alternating).asked(Question::Plan).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    for (rotate, first) in [
+        (alternating as fn(&Server) -> _, "-- user \"app\" has open sessions"),
+        (strict, "-- in the way: user \"app\" still has 1 open session(s)"),
+    ] {
+        let place = place(&[], &[("app", "first")], rotate);
+        place.rotate(1).await.unwrap();
+        let _session = place.server.log_in("app", "first").await.unwrap().unwrap();
+        let plan = place.plan().await;
+        assert!(plan[0].starts_with(first), "{plan:?}");
+        assert_eq!(place.rotate(2).await.is_ok(), first.starts_with("-- user"));
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ use crate::turn::Turn;
 use crate::users::admin::Admin;
 use crate::users::pair::unproven;
 use crate::users::{
-    Accounts, AdminSession, Alternates, Attempt, Change, Install, Login, Pair, Proof, Standing,
+    Accounts, AdminSession, Alternates, Attempt, Change, Driver, Install, Login, Pair, Proof,
+    Standing,
 };
 
 /// What is left to a user that no admin may change.
@@ -33,12 +34,12 @@ fn may_change(accounts: &Accounts, users: [&str; 2]) -> Result<(), Error> {
 }
 
 /// A pair of users, as the admin sees it.
-pub(super) struct Halves<'a, D: Alternates> {
-    pub(super) database: &'a D,
+pub(super) struct Halves<'a, S: Alternates> {
+    pub(super) database: &'a Driver<S>,
     pub(super) pair: Pair<'a>,
     pub(super) admin: Admin,
     /// The admin's, for everything that the step does.
-    pub(super) session: AdminSession<D::Session>,
+    pub(super) session: AdminSession<S::Session>,
     pub(super) refuse_open_sessions: bool,
     pub(super) turn: &'a Turn,
 }
@@ -62,7 +63,7 @@ impl Next {
     }
 }
 
-impl<'a, D: Alternates> Halves<'a, D> {
+impl<'a, S: Alternates> Halves<'a, S> {
     pub(super) async fn close(self) {
         self.database.close(self.session.session, self.turn).await;
     }
@@ -112,7 +113,7 @@ impl<'a, D: Alternates> Halves<'a, D> {
         };
         let proof = unconfirmed.as_ref().map(|_| Proof::Older);
         let password = self.pair.uses_password(&accounts, &next);
-        let name = self.database.check_username(&next);
+        let name = self.database.server().check_username(&next);
         let lacks = may_change(&accounts, [user, &next]);
         let checks = [self.not_admin(&next, user), name, password, ours, lacks];
         let objections = checks.into_iter().filter_map(Result::err).collect();

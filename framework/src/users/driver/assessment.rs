@@ -10,7 +10,7 @@ use crate::users::Login;
 /// How many statements or things one error lists.
 const MOST_LISTED: usize = 10;
 
-/// What [`Pairs::assess`](super::Pairs::assess) found.
+/// What [`Alternates::assess`](super::Alternates::assess) found.
 #[derive(Debug, Default)]
 pub struct Assessment<Found> {
     /// What is run, in this order.

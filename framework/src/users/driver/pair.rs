@@ -1,6 +1,5 @@
 //! A change of a pair: everything that makes the target as its source is, then its password.
 
-use async_trait::async_trait;
 use secrecy::SecretString;
 
 use crate::error::{Error, ErrorKind};
@@ -8,10 +7,10 @@ use crate::rotator::{Fence, Finding};
 use crate::turn::Turn;
 use crate::users::driver::assessment::still_open;
 use crate::users::driver::{
-    Assessment, Driver, End, OpenSessions, PASSWORD_UNKNOWN, Pairs, Part, Step, close, is_made,
-    named, open_admin,
+    Alternates, Assessment, Driver, End, OpenSessions, PASSWORD_UNKNOWN, Part, Step, close,
+    is_made, named, open_admin,
 };
-use crate::users::{Accounts, AdminSession, Alternates, Change, Install, Login, Standing};
+use crate::users::{Accounts, AdminSession, Change, Install, Standing};
 
 /// What is not known where the answer to the commit of a part is lost.
 const PAIR_UNKNOWN: End = End::Commit { unknown: "the pair may or may not have been made" };
@@ -23,7 +22,7 @@ struct Job<'a, S> {
     turn: &'a Turn,
 }
 
-impl<S: Pairs> Job<'_, S> {
+impl<S: Alternates> Job<'_, S> {
     fn locks(&self) -> [String; 1] {
         // Named after the user alone: it may have no account yet.
         [self.install.target.to_owned()]
@@ -209,13 +208,9 @@ impl<S: Pairs> Job<'_, S> {
     }
 }
 
-#[async_trait]
-impl<S: Pairs> Alternates for Driver<S> {
-    fn check_username(&self, username: &str) -> Result<(), Error> {
-        self.server.check_username(username)
-    }
-
-    async fn accounts(
+impl<S: Alternates> Driver<S> {
+    /// What the server knows of these users, and of every user whose mark names this secret.
+    pub(crate) async fn accounts(
         &self,
         admin: &mut AdminSession<S::Session>,
         usernames: &[&str],
@@ -231,7 +226,13 @@ impl<S: Pairs> Alternates for Driver<S> {
         found
     }
 
-    async fn install(
+    /// Makes the target as the source is, then gives it its password and lets it in: whoever can
+    /// log in can also work. Behind the lock [`Install::judge`] is asked about what is found there,
+    /// then `fence`; only then anything is changed. Every part may run twice.
+    ///
+    /// # Errors
+    /// With any error the target cannot log in with `password` unless it is as the source is.
+    pub(crate) async fn install(
         &self,
         admin: &mut AdminSession<S::Session>,
         install: &Install<'_>,
@@ -252,17 +253,8 @@ impl<S: Pairs> Alternates for Driver<S> {
         named(outcome, &format!("cannot install user {:?} on {server}", install.target))
     }
 
-    async fn differences(
-        &self,
-        admin: &Login,
-        pending: &Login,
-        partner: &str,
-        turn: &Turn,
-    ) -> Result<Vec<String>, Error> {
-        self.server.differences(admin, pending, partner, turn).await
-    }
-
-    async fn preflight_install(
+    /// Finds everything that would make [`install`](Self::install) fail.
+    pub(crate) async fn preflight_install(
         &self,
         admin: &mut AdminSession<S::Session>,
         install: &Install<'_>,
@@ -279,13 +271,15 @@ impl<S: Pairs> Alternates for Driver<S> {
         self.abandon(&mut admin.session, turn).await;
         let (mut findings, found) = assessed?;
         findings.extend(found.findings());
-        if S::TRANSACTIONS && found.first_objection().is_none() {
+        if self.server.transactions() && found.first_objection().is_none() {
             findings.extend(job.rehearse(admin, &found.parts).await?);
         }
         Ok(findings)
     }
 
-    async fn plan_install(
+    /// The statements of [`install`](Self::install), without the password's, and what an operator
+    /// should run before it.
+    pub(crate) async fn plan_install(
         &self,
         admin: &mut AdminSession<S::Session>,
         install: &Install<'_>,
@@ -298,6 +292,6 @@ impl<S: Pairs> Alternates for Driver<S> {
         }
         .await;
         self.abandon(&mut admin.session, turn).await;
-        Ok(assessed?.lines(install.target, S::TRANSACTIONS))
+        Ok(assessed?.lines(install.target, self.server.transactions()))
     }
 }

@@ -20,8 +20,8 @@ mod text;
 
 use async_trait::async_trait;
 use fourstep::users::{
-    Accounts, AdminSession, Assessment, Attempt, Install, Login, OpenSessions, Pairs, Standing,
-    driver,
+    Accounts, AdminSession, Alternates, Assessment, Attempt, Install, Login, OpenSessions,
+    Standing, driver,
 };
 use fourstep::{Error, ErrorKind, SecretString, Turn};
 
@@ -40,10 +40,12 @@ pub(crate) use read::{look, settings_of};
 pub(crate) use text::AccountName;
 
 #[async_trait]
-impl Pairs for Mysql {
+impl Alternates for Mysql {
     type Found = Found;
 
-    const TRANSACTIONS: bool = false;
+    fn transactions(&self) -> bool {
+        false
+    }
 
     fn check_username(&self, username: &str) -> Result<(), Error> {
         let length = username.chars().count();

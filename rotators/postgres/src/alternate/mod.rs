@@ -12,7 +12,7 @@ mod survey;
 
 use async_trait::async_trait;
 use fourstep::users::{
-    Accounts, AdminSession, Assessment, Install, Login, OpenSessions, Pairs, Standing,
+    Accounts, AdminSession, Alternates, Assessment, Install, Login, OpenSessions, Standing,
 };
 use fourstep::{Error, ErrorKind, SecretString, Turn};
 
@@ -41,10 +41,12 @@ impl Names<'_> {
 }
 
 #[async_trait]
-impl Pairs for Postgres {
+impl Alternates for Postgres {
     type Found = ();
 
-    const TRANSACTIONS: bool = true;
+    fn transactions(&self) -> bool {
+        true
+    }
 
     fn check_username(&self, username: &str) -> Result<(), Error> {
         let length = username.len();

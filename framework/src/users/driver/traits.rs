@@ -1,11 +1,16 @@
-//! What a backend writes: the primitives of one kind of database server.
+//! What a backend writes: the parts of a change at one kind of database server.
+//!
+//! [`Driver`](super::Driver) puts them together, and so owns their order. What it does is not done
+//! here: it bounds a login in time, names it in errors, counts it where it is refused, takes the
+//! locks before it asks, passes the fence, ends what was begun, and closes sessions.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-use crate::error::Error;
+use super::End;
+use crate::error::{Error, ErrorKind};
 use crate::rotator::{Fence, Finding};
 use crate::turn::Turn;
 use crate::users::{
@@ -13,13 +18,9 @@ use crate::users::{
     OpenSessions, Standing, Swap,
 };
 
-/// A database server whose users change their own passwords. [`Driver`](super::Driver) makes a
-/// [`Database`](crate::users::Database) of it, for the strategy single-user.
-///
-/// What the driver does is not done here: it bounds a login in time, names it in errors, counts it
-/// where it is refused, and closes sessions.
+/// A server whose users change their own passwords: for the strategy single-user.
 #[async_trait]
-pub trait Server: Send + Sync {
+pub trait Database: Send + Sync {
     /// An open session of one user. Dropping it closes the connection, gives back its locks and
     /// rolls back what was begun.
     type Session: Send;
@@ -31,11 +32,18 @@ pub trait Server: Send + Sync {
     /// How this server's secrets are read.
     fn dialect(&self) -> &Dialect;
 
-    /// Opens a session by one login, as [`Database::log_in`](crate::users::Database::log_in) asks.
+    /// Opens a session. One call is at most one login at the server.
+    ///
+    /// [`Attempt::Refused`] only for a wrong password; a name, network, TLS or permission failure
+    /// is an error, and so is a login for which the server did not check the password
+    /// ([`ErrorKind::Unsupported`]).
     async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<Self::Session>, Error>;
 
-    /// Says goodbye to the server and waits until it has given the locks back.
-    async fn close(&self, session: Self::Session);
+    /// Says goodbye to the server and waits until it has given the locks back. The default drops the
+    /// session.
+    async fn close(&self, session: Self::Session) {
+        drop(session);
+    }
 
     /// Makes a change of the session user's own password ready, or refuses it: the session is
     /// somebody else's, the server is read-only or too old, the account logs in otherwise.
@@ -58,8 +66,8 @@ pub trait Server: Send + Sync {
     /// question. Comes again in one session, after [`end`](Self::end).
     ///
     /// # Errors
-    /// [`ErrorKind::OutOfTime`](crate::ErrorKind::OutOfTime) where too little is left for a change,
-    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) where another session has a lock.
+    /// [`ErrorKind::OutOfTime`] where too little is left for a change, [`ErrorKind::Conflict`] where
+    /// another session has a lock.
     async fn begin(
         &self,
         session: &mut Self::Session,
@@ -67,11 +75,12 @@ pub trait Server: Send + Sync {
         turn: &Turn,
     ) -> Result<(), Error>;
 
-    /// Sends the change. `fence` was passed immediately before; where a second statement must follow
-    /// because the first one changed nothing, it is passed again.
+    /// Sends the change, which twice must be as once. `fence` was passed immediately before; where a
+    /// second statement must follow because the first one changed nothing, it is passed again.
     ///
     /// # Errors
-    /// Nothing was changed, or the error says that it is not known.
+    /// Nothing was changed, or the error says that it is not known. That the server refuses this very
+    /// password is no error but [`Change::Refused`].
     async fn set(
         &self,
         session: &mut Self::Session,
@@ -102,46 +111,32 @@ pub trait Server: Send + Sync {
         turn: &Turn,
     ) -> Result<Vec<Finding>, Error>;
 
-    /// Asks the function owner's question in a transaction that may only read. `limit` is the most
-    /// that it may take; the driver enforces it too.
+    /// Asks the function owner's question (`PROBE_QUERY`) in a transaction that may only read.
+    /// `limit` is the most that it may take; the driver enforces it too. The default refuses: a
+    /// server without queries.
     ///
     /// # Errors
     /// By what the server answers. Neither the question nor an answer is quoted.
     async fn ask_probe(
         &self,
-        session: &mut Self::Session,
-        query: &str,
-        limit: Duration,
-        turn: &Turn,
-    ) -> Result<(), Error>;
+        _session: &mut Self::Session,
+        _query: &str,
+        _limit: Duration,
+        _turn: &Turn,
+    ) -> Result<(), Error> {
+        Err(Error::new(ErrorKind::Unsupported, "this kind of server takes no PROBE_QUERY"))
+    }
 }
 
-/// How a transaction ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// What was done stays.
-    Commit {
-        /// What is not known if the server's answer is lost, as a sentence without an end.
-        unknown: &'static str,
-    },
-    /// What was done is undone, and the locks are given back. Nothing depends on its success: the end
-    /// of the session has the same effect.
-    Abandon,
-}
-
-/// A server on which an admin sets other users' passwords. [`Driver`](super::Driver) makes it
-/// [`Administered`](crate::users::Administered), for the strategy single-user-by-admin.
+/// A server on which an admin sets other users' passwords: for the strategy single-user-by-admin.
 #[async_trait]
-pub trait Directory: Server {
+pub trait Administered: Database {
     /// Whether an admin logs in to the user's database, because that is where locks and catalogues
     /// are.
     const ADMIN_ENTERS_DATABASE: bool = true;
 
     /// Prepares a session of an admin's: asks which server this is, and refuses one on which nothing
     /// can be changed.
-    ///
-    /// # Errors
-    /// Those of the questions.
     async fn prepare_admin(
         &self,
         session: &mut Self::Session,
@@ -164,9 +159,6 @@ pub trait Directory: Server {
     /// All that speaks against an admin's change of this user: it is more than an application's (the
     /// admin itself, a superuser, one that may make roles), no password would let it in, the admin
     /// lacks a right. Asked behind the lock.
-    ///
-    /// # Errors
-    /// Those of the questions.
     async fn objections(
         &self,
         admin: &mut AdminSession<Self::Session>,
@@ -176,9 +168,6 @@ pub trait Directory: Server {
 
     /// What an operator should know of this user beside that. `partner` is the other user of a pair.
     /// The default has nothing to say.
-    ///
-    /// # Errors
-    /// Those of the questions.
     async fn remarks(
         &self,
         _admin: &mut AdminSession<Self::Session>,
@@ -190,28 +179,25 @@ pub trait Directory: Server {
     }
 }
 
-/// A server on which an admin keeps two users equal. [`Driver`](super::Driver) makes it
-/// [`Alternates`](crate::users::Alternates), for the strategy alternating-users: what it changes, what
-/// preflight finds and what a plan shows all come from one [`Assessment`].
+/// A server on which an admin keeps two users equal, so that one is always at rest: for the strategy
+/// alternating-users. What a change does, what preflight finds and what a plan shows all come from
+/// one [`Assessment`].
 #[async_trait]
-pub trait Pairs: Directory {
+pub trait Alternates: Administered {
     /// What [`assess`](Self::assess) found that [`prepare_install`](Self::prepare_install) needs.
     type Found: Send + Sync;
 
-    /// Whether what [`Server::begin`] begins is a transaction, so that a change can be rehearsed and
-    /// rolled back. Each [`Part`](crate::users::Part) is one then.
-    const TRANSACTIONS: bool;
+    /// Whether what [`Database::begin`] begins is a transaction, so that a change can be rehearsed
+    /// and rolled back. Each [`Part`](crate::users::Part) is one then.
+    fn transactions(&self) -> bool;
 
-    /// As [`Alternates::check_username`](crate::users::Alternates::check_username).
+    /// Refuses a user name that the server would refuse or cut off.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
+    /// [`ErrorKind::Unsupported`], naming the limit and the way out.
     fn check_username(&self, username: &str) -> Result<(), Error>;
 
     /// What the server knows of these users, and of every user whose mark names this secret.
-    ///
-    /// # Errors
-    /// Those of the questions.
     async fn accounts(
         &self,
         admin: &mut AdminSession<Self::Session>,
@@ -221,9 +207,6 @@ pub trait Pairs: Directory {
     ) -> Result<Accounts, Error>;
 
     /// How many sessions of a user are open.
-    ///
-    /// # Errors
-    /// Those of the question.
     async fn open_sessions(
         &self,
         admin: &mut AdminSession<Self::Session>,
@@ -232,11 +215,9 @@ pub trait Pairs: Directory {
     ) -> Result<OpenSessions, Error>;
 
     /// Computes what makes the target of `install` as its source is, but for the password, and all
-    /// that speaks against it. `standing` is whose the target is, or `None` where that is an objection
-    /// already.
-    ///
-    /// # Errors
-    /// Those of the questions.
+    /// that speaks against it. Creates it marked and unable to log in where it is absent; grants
+    /// before it revokes. Every part may run twice. `standing` is whose the target is, or `None` where
+    /// that is an objection already.
     async fn assess(
         &self,
         admin: &mut AdminSession<Self::Session>,
@@ -246,10 +227,7 @@ pub trait Pairs: Directory {
         turn: &Turn,
     ) -> Result<Assessment<Self::Found>, Error>;
 
-    /// Runs one statement of an assessment.
-    ///
-    /// # Errors
-    /// Those of the statement, which is named.
+    /// Runs one statement of an assessment, which an error names.
     async fn run(
         &self,
         session: &mut Self::Session,
@@ -271,10 +249,8 @@ pub trait Pairs: Directory {
         turn: &Turn,
     ) -> Result<Self::Prepared, Error>;
 
-    /// As [`Alternates::differences`](crate::users::Alternates::differences).
-    ///
-    /// # Errors
-    /// Those of the logins and questions.
+    /// What `pending`, which was just installed, may do or is set to differently from `partner`, the
+    /// other user of the pair: one line for each difference.
     async fn differences(
         &self,
         admin: &Login,
@@ -284,11 +260,13 @@ pub trait Pairs: Directory {
     ) -> Result<Vec<String>, Error>;
 }
 
-/// A server whose users can have two passwords. [`Driver`](super::Driver) makes it
-/// [`DualPasswords`](crate::users::DualPasswords), for the strategy dual-password.
+/// A server whose users can have two passwords: the *primary* one and, beside it, one that was
+/// *retained* when the primary one was changed. Both log in. For the strategy dual-password.
 #[async_trait]
-pub trait TwoPasswords: Server {
-    /// As [`DualPasswords::begin`](crate::users::DualPasswords::begin).
+pub trait DualPasswords: Database {
+    /// Prepares a session for changes of its user's password: refuses a server or an account that
+    /// cannot have two, sets limits by the turn's deadline, and takes the account's lock, which the
+    /// end of the session gives back.
     ///
     /// # Errors
     /// Nothing was changed.
@@ -299,7 +277,7 @@ pub trait TwoPasswords: Server {
         turn: &Turn,
     ) -> Result<(), Error>;
 
-    /// As [`DualPasswords::set_primary`](crate::users::DualPasswords::set_primary).
+    /// Passes `fence` and changes the password of the session's user.
     ///
     /// # Errors
     /// With any error but a lost connection nothing was changed.
@@ -312,9 +290,6 @@ pub trait TwoPasswords: Server {
     ) -> Result<Swap, Error>;
 
     /// What keeps this user from having two passwords.
-    ///
-    /// # Errors
-    /// Those of the questions.
     async fn preflight_two(
         &self,
         session: &mut Self::Session,

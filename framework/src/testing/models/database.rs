@@ -1,0 +1,148 @@
+//! A modelled server as the strategies see it.
+
+use async_trait::async_trait;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Identified, Refusal, Server, Session, Trouble};
+use crate::error::{Error, ErrorKind};
+use crate::rotator::{Fence, Finding};
+use crate::turn::Turn;
+use crate::users::{self, Attempt, Change, Dialect, End, Login, NewPrimary, Swap};
+
+/// A [`Server`] as the strategies see it. A user's only password is changed in a transaction, as in
+/// PostgreSQL; one of two by a statement that commits by itself, as in MySQL.
+pub(in crate::testing) struct ModelDatabase {
+    server: Server,
+    dialect: Dialect,
+}
+
+impl ModelDatabase {
+    pub(in crate::testing) fn new(server: &Server, most_older_logins: usize) -> Self {
+        let dialect = Dialect {
+            engines: &["model"],
+            default_port: 1,
+            default_dbname: None,
+            most_older_logins,
+        };
+        Self { server: server.clone(), dialect }
+    }
+}
+
+/// The password that a user is to have.
+pub(in crate::testing) struct Prepared {
+    pub(in crate::testing) user: String,
+    pub(in crate::testing) password: SecretString,
+}
+
+#[async_trait]
+impl users::Database for ModelDatabase {
+    type Session = Session;
+    type Prepared = Prepared;
+
+    fn dialect(&self) -> &Dialect {
+        &self.dialect
+    }
+
+    async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<Session>, Error> {
+        turn.count_connection();
+        match self.server.log_in(&login.username, login.password.expose_secret()).await {
+            Ok(Some(session)) => Ok(Attempt::Accepted(session)),
+            Ok(None) => Ok(Attempt::Refused("wrong password".to_owned())),
+            Err(Trouble::Refused(why)) => Err(Error::new(ErrorKind::Rejected, why)),
+            Err(lost) => Err(lost.into()),
+        }
+    }
+
+    async fn prepare_own(
+        &self,
+        session: &mut Session,
+        _: &Login,
+        password: &SecretString,
+        _: &Turn,
+    ) -> Result<Prepared, Error> {
+        Ok(Prepared { user: session.user().to_owned(), password: password.clone() })
+    }
+
+    fn locks(&self, prepared: &Prepared) -> Vec<String> {
+        vec![prepared.user.clone()]
+    }
+
+    /// A question needs no limits: it holds nothing.
+    async fn begin(&self, session: &mut Session, locks: &[String], _: &Turn) -> Result<(), Error> {
+        if !locks.is_empty() {
+            session.limit().await?;
+        }
+        session.begin();
+        for lock in locks {
+            session.lock(lock).await?;
+        }
+        Ok(())
+    }
+
+    async fn set(
+        &self,
+        session: &mut Session,
+        prepared: &Prepared,
+        _: &dyn Fence,
+        _: &Turn,
+    ) -> Result<Change, Error> {
+        let user = prepared.user.clone();
+        let password = prepared.password.expose_secret().to_owned();
+        let change = session.change("ALTER USER", move |accounts| {
+            if let Some(account) = accounts.get_mut(&user) {
+                account.password = password;
+            }
+        });
+        change.await?;
+        Ok(Change::Made)
+    }
+
+    async fn end(&self, session: &mut Session, end: End, _: &Turn) -> Result<(), Error> {
+        Ok(match end {
+            End::Commit { .. } => session.commit().await?,
+            End::Abandon => session.roll_back().await?,
+        })
+    }
+
+    async fn preflight(&self, _: &mut Session, _: &Login, _: &Turn) -> Result<Vec<Finding>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl users::DualPasswords for ModelDatabase {
+    async fn begin_two(&self, session: &mut Session, login: &Login, _: &Turn) -> Result<(), Error> {
+        session.limit().await?;
+        Ok(session.lock(&login.username).await?)
+    }
+
+    async fn set_primary(
+        &self,
+        session: &mut Session,
+        new: &NewPrimary<'_>,
+        fence: &dyn Fence,
+        _: &Turn,
+    ) -> Result<Swap, Error> {
+        fence.pass().await?;
+        let mut statement = Identified::by(new.password.expose_secret());
+        if let Some(replace) = new.replace {
+            statement = statement.replace(replace.expose_secret());
+        }
+        if new.retain {
+            statement = statement.retain();
+        }
+        Ok(match session.identify(statement).await? {
+            Ok(()) => Swap::Made,
+            Err(Refusal::IncorrectCurrent) => Swap::NotPrimary,
+            Err(Refusal::MissingCurrent) => Swap::CurrentRequired,
+            Err(Refusal::History) => Swap::Refused(Error::new(
+                ErrorKind::Unsupported,
+                "the server refused the new password by its history",
+            )),
+        })
+    }
+
+    async fn preflight_two(&self, _: &mut Session, _: &Turn) -> Result<Vec<Finding>, Error> {
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,100 @@
+//! What an admin does to one user.
+
+use super::{Administered, Driver, PASSWORD_UNKNOWN, close, is_made, log_in, named};
+use crate::error::{Error, ErrorKind};
+use crate::rotator::{Fence, Finding};
+use crate::turn::Turn;
+use crate::users::{AdminSession, Attempt, Change, Login};
+
+/// Opens a session of an admin's.
+///
+/// # Errors
+/// [`ErrorKind::Rejected`] where its password is refused, those of a login, and those of a server
+/// on which nothing can be changed.
+pub async fn open_admin<S: Administered>(
+    server: &S,
+    admin: &Login,
+    turn: &Turn,
+) -> Result<AdminSession<S::Session>, Error> {
+    let mut admin = admin.clone();
+    if !S::ADMIN_ENTERS_DATABASE {
+        admin.dbname = None;
+    }
+    let mut session = match log_in(server, &admin, turn).await {
+        Ok(Attempt::Accepted(session)) => session,
+        Ok(Attempt::Refused(why)) => {
+            let what = format!("the admin, {}, does not log in", admin.account());
+            return Err(Error::new(ErrorKind::Rejected, what).caused_by(why));
+        }
+        Err(error) => return Err(error.while_doing("the admin")),
+    };
+    match server.prepare_admin(&mut session, &admin, turn).await {
+        Ok(()) => Ok(AdminSession { login: admin, session }),
+        Err(error) => {
+            close(server, session, turn).await;
+            Err(error.while_doing(format!("the admin, {}", admin.account())))
+        }
+    }
+}
+
+impl<S: Administered> Driver<S> {
+    pub(crate) async fn open_admin(
+        &self,
+        admin: &Login,
+        turn: &Turn,
+    ) -> Result<AdminSession<S::Session>, Error> {
+        open_admin(&self.server, admin, turn).await
+    }
+
+    /// Sets the password of `target`'s user to `target`'s, behind the account's lock, all that
+    /// speaks against it and `fence`. Twice with the same password has the effect of once.
+    ///
+    /// # Errors
+    /// As [`Driver::change_own_password`].
+    pub(crate) async fn reset_password(
+        &self,
+        admin: &mut AdminSession<S::Session>,
+        target: &Login,
+        fence: &dyn Fence,
+        turn: &Turn,
+    ) -> Result<Change, Error> {
+        let server = &self.server;
+        let outcome = async {
+            let prepared = server.prepare_reset(admin, target, turn).await?;
+            let made = async {
+                server.begin(&mut admin.session, &server.locks(&prepared), turn).await?;
+                let objections = server.objections(admin, &target.username, turn).await?;
+                objections.into_iter().next().map_or(Ok(()), Err)?;
+                fence.pass().await?;
+                server.set(&mut admin.session, &prepared, fence, turn).await
+            }
+            .await;
+            self.end(&mut admin.session, made, (PASSWORD_UNKNOWN, is_made), turn).await
+        }
+        .await;
+        named(outcome, &format!("cannot set the password of {}", target.account()))
+    }
+
+    /// Finds everything that would make [`reset_password`](Self::reset_password) fail.
+    pub(crate) async fn preflight_reset(
+        &self,
+        admin: &mut AdminSession<S::Session>,
+        target: &Login,
+        turn: &Turn,
+    ) -> Result<Vec<Finding>, Error> {
+        let server = &self.server;
+        let found = async {
+            let mut findings = Vec::new();
+            let prepared = server.prepare_reset(admin, target, turn).await;
+            findings.extend(prepared.err().map(Finding::Fails));
+            server.begin(&mut admin.session, &[], turn).await?;
+            let objections = server.objections(admin, &target.username, turn).await?;
+            findings.extend(objections.into_iter().map(Finding::Fails));
+            findings.extend(server.remarks(admin, &target.username, None, turn).await?);
+            Ok(findings)
+        }
+        .await;
+        self.abandon(&mut admin.session, turn).await;
+        found
+    }
+}

@@ -1,0 +1,140 @@
+//! What a user does in a session of its own: logs in, changes its password, looks, and asks.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::{Database, Driver, DualPasswords, PASSWORD_UNKNOWN, close, is_made, log_in, named};
+use crate::error::{Error, ErrorKind};
+use crate::rotator::{Fence, Finding};
+use crate::turn::Turn;
+use crate::users::{Attempt, Change, Dialect, Login};
+
+/// The most that `PROBE_QUERY` may take, if the deadline leaves more.
+const PROBE_TIME: Duration = Duration::from_secs(10);
+
+/// How much longer than its limit the question is waited for.
+const PROBE_GRACE: Duration = Duration::from_millis(500);
+
+/// What is kept of the deadline for the report of what the question met.
+const REPORT_TIME: Duration = Duration::from_secs(1);
+
+impl<S: Database> Driver<S> {
+    pub(crate) fn dialect(&self) -> &Dialect {
+        self.server.dialect()
+    }
+
+    /// As [`log_in`].
+    ///
+    /// # Errors
+    /// Those of [`Database::log_in`].
+    pub async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<S::Session>, Error> {
+        log_in(&self.server, login, turn).await
+    }
+
+    pub(crate) async fn close(&self, session: S::Session, turn: &Turn) {
+        close(&self.server, session, turn).await;
+    }
+
+    /// Sets the password of the very user that is logged in, behind the account's lock and `fence`.
+    /// Twice with the same password has the effect of once.
+    ///
+    /// # Errors
+    /// With any error but a lost connection nothing was changed. That the server refuses this very
+    /// password is no error but [`Change::Refused`].
+    pub async fn change_own_password(
+        &self,
+        mut session: S::Session,
+        login: &Login,
+        password: &SecretString,
+        fence: &dyn Fence,
+        turn: &Turn,
+    ) -> Result<Change, Error> {
+        let outcome = self.change_own(&mut session, login, password, fence, turn).await;
+        self.close(session, turn).await;
+        named(outcome, &format!("cannot change the password of {}", login.account()))
+    }
+
+    async fn change_own(
+        &self,
+        session: &mut S::Session,
+        login: &Login,
+        password: &SecretString,
+        fence: &dyn Fence,
+        turn: &Turn,
+    ) -> Result<Change, Error> {
+        let prepared = self.server.prepare_own(session, login, password, turn).await?;
+        let made = async {
+            self.server.begin(session, &self.server.locks(&prepared), turn).await?;
+            fence.pass().await?;
+            self.server.set(session, &prepared, fence, turn).await
+        }
+        .await;
+        self.end(session, made, (PASSWORD_UNKNOWN, is_made), turn).await
+    }
+
+    /// Finds what would make a change of the session user's own password fail.
+    ///
+    /// # Errors
+    /// Whatever kept it from being found.
+    pub async fn preflight(
+        &self,
+        mut session: S::Session,
+        login: &Login,
+        turn: &Turn,
+    ) -> Result<Vec<Finding>, Error> {
+        let found = self.server.preflight(&mut session, login, turn).await;
+        self.close(session, turn).await;
+        found.map_err(|error| error.while_doing(format!("cannot look at {}", login.account())))
+    }
+
+    /// Asks as this user what the function's owner wants asked before the user is promoted. The
+    /// user's own settings hold: this is what an application would meet.
+    pub(crate) async fn probe(&self, login: &Login, turn: &Turn) -> Result<(), Error> {
+        let Some(query) = &self.probe else { return Ok(()) };
+        let named = |error: Error| error.while_doing(format!("PROBE_QUERY as {}", login.account()));
+        match self.log_in(login, turn).await.map_err(named)? {
+            Attempt::Accepted(mut session) => {
+                let left = turn.deadline().remaining().saturating_sub(REPORT_TIME);
+                let limit = left.min(PROBE_TIME);
+                let asked = self.server.ask_probe(&mut session, query, limit, turn);
+                // The server's own limit ends first, where it has one.
+                let asked = tokio::time::timeout(limit + PROBE_GRACE, asked).await;
+                let asked = asked.unwrap_or_else(|_| Err(too_slow(limit)));
+                self.abandon(&mut session, turn).await;
+                self.close(session, turn).await;
+                asked.map_err(named)
+            }
+            Attempt::Refused(why) => {
+                Err(named(Error::new(ErrorKind::Rejected, "the login was refused").caused_by(why)))
+            }
+        }
+    }
+}
+
+fn too_slow(limit: Duration) -> Error {
+    let why = if limit < PROBE_TIME { "all that the function's time left" } else { "its limit" };
+    let what = format!("no answer in {:.1} s, {why}; make it cheaper", limit.as_secs_f64());
+    Error::new(ErrorKind::OutOfTime, what)
+}
+
+impl<S: DualPasswords> Driver<S> {
+    /// As [`preflight`](Self::preflight), of a change that retains the old password.
+    pub(crate) async fn preflight_two(
+        &self,
+        mut session: S::Session,
+        login: &Login,
+        turn: &Turn,
+    ) -> Result<Vec<Finding>, Error> {
+        match self.server.preflight_two(&mut session, turn).await {
+            Ok(mut findings) => {
+                findings.extend(self.preflight(session, login, turn).await?);
+                Ok(findings)
+            }
+            Err(error) => {
+                self.close(session, turn).await;
+                Err(error)
+            }
+        }
+    }
+}
