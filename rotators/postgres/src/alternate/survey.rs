@@ -13,7 +13,7 @@ use super::databases::{self, Concerned};
 use super::install::Job;
 use super::roles::Roles;
 use super::settings::Settings;
-use super::{Names, extra, roles, settings};
+use super::{Names, extra, identity, roles, settings};
 
 /// What is run in one database.
 #[derive(Debug)]
@@ -71,9 +71,12 @@ impl Job<'_> {
         let mut survey = Survey {
             places: Vec::new(),
             obstacles: Vec::new(),
-            missing: lacks.into_iter().map(|(_, statement)| statement).collect(),
+            missing: BTreeSet::new(),
             warnings: BTreeSet::new(),
         };
+        // Rights on a user that is not ours are not asked for: who has them is believed its mark.
+        let lacks = lacks.into_iter().filter(|(role, _)| standing.is_ok() || role != target);
+        survey.missing.extend(lacks.map(|(_, statement)| statement));
         let standing = standing.map_err(|error| survey.obstacles.push(error)).ok();
         if target == source || !known.contains_key(source) {
             return Ok(survey);
@@ -89,6 +92,13 @@ impl Job<'_> {
         let read = Read { names, version, at_rest, roles, settings, concerned, acts };
         let open = databases::sessions(session, target, self.turn).await?;
         survey.open_sessions(open, target, self.install.refuse_open_sessions);
+        survey.obstacles.extend(read.roles.expired.then(|| admin::expired(first)));
+        let early = databases::sessions(session, names.second, self.turn).await?;
+        let early = if read.acts { 0 } else { early };
+        survey.warnings.extend(read.roles.said(&names, early, at_rest));
+        let turned = if read.roles.exists { None } else { read.settings.turned(&names) };
+        survey.warnings.extend(turned);
+        survey.warnings.extend(identity::forgets(version).map(str::to_owned));
         let loses = self.beside(session, &read, &mut survey).await?;
         let mark = match standing {
             Some(Standing::Absent | Standing::Adopted) => Some(self.mark(session).await?),
@@ -208,7 +218,7 @@ impl Survey {
         }
         let mut others = Vec::new();
         for place in read.concerned.iter().filter(|place| place.owns || *at_rest) {
-            let identity = (settings.identity(Some(&place.name)), *version);
+            let identity = (settings.heir(&place.name), *version);
             let statements = roles.hand_over(names, identity, *at_rest);
             if place.here {
                 end.extend(statements);
