@@ -19,7 +19,7 @@ mod settings;
 mod text;
 
 use async_trait::async_trait;
-use fourstep::users::{Accounts, Alternates, Attempt, Change, Database, Install, Login};
+use fourstep::users::{Account, Accounts, Alternates, Attempt, Change, Database, Install, Login};
 use fourstep::{Error, ErrorKind, Fence, Finding, SecretString, Turn};
 
 use crate::server::Flavour;
@@ -157,7 +157,15 @@ async fn accounts_in(
     if session.server.flavour == Flavour::Mysql {
         // Before anything is stored.
         let own = own::Own::read(session, turn).await?;
-        let lacks = role::lacks(session, &own, usernames, turn).await?;
+        // Of a pair that is one it is the first that is granted.
+        let second =
+            |account: &Account| usernames.iter().any(|first| account.acts_as.contains(*first));
+        let firsts: Vec<_> = usernames
+            .iter()
+            .copied()
+            .filter(|user| !found.get(*user).is_some_and(second))
+            .collect();
+        let lacks = role::lacks(session, &own, &firsts, turn).await?;
         if !lacks.is_empty() {
             return Err(own::lacking(&lacks));
         }
