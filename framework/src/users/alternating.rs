@@ -158,7 +158,7 @@ impl<S: Alternates> Alternating<S> {
         let proof = self.proof(tries, versions, (current, pending), standing).await?;
         match halves.install(pending, source, proof, fence).await? {
             Change::Made => Ok(Applied::Changed(format!(
-                "made user {target:?} equal to user {source:?} and gave it the pending password"
+                "user {target:?} has what user {source:?} has, and the pending password"
             ))),
             Change::Refused(_) if halves.has(pending).await? => Ok(Applied::Already(format!(
                 "user {target:?} has the pending password already, set by another run"

@@ -6,6 +6,7 @@ use std::collections::btree_map::Entry;
 use fourstep::users::{Account, Accounts, Mark};
 use fourstep::{Error, Turn};
 
+use crate::admin::ADMIN_OPTION;
 use crate::session::Session;
 use crate::sql::quote;
 
@@ -34,7 +35,8 @@ const STRANGERS: &str = "\
 /// [`transaction::begin`](crate::transaction::begin), which sets the search path.
 ///
 /// A mark counts only where nobody but the admin and the partner that it names is a member of the
-/// role: others could have written it to be given the secret's rights.
+/// role, and from PostgreSQL 16 on only where the admin has ADMIN OPTION on it, as on each role that it
+/// made: others could have written it to be given the secret's rights, and may be gone since.
 pub(crate) async fn read(
     session: &mut Session,
     usernames: &[&str],
@@ -65,12 +67,14 @@ pub(crate) async fn read(
          AND other.rolname IN ({OTHER_LOGIN}) AND pg_has_role(one.oid, other.oid, 'MEMBER') LIMIT 1), \
          array_to_string(ARRAY(SELECT other.rolname::text FROM pg_roles AS other \
          WHERE other.rolname IN ({names}) AND other.oid <> one.oid AND NOT one.rolsuper \
-         AND pg_has_role(one.oid, other.oid, 'MEMBER')), chr(1)) \
+         AND pg_has_role(one.oid, other.oid, 'MEMBER')), chr(1)), \
+         (current_setting('server_version_num')::int < {ADMIN_OPTION} \
+         OR pg_has_role(session_user, one.oid, 'MEMBER WITH ADMIN OPTION'))::text \
          FROM pg_roles AS one {STRANGERS} WHERE {wanted}"
     );
     let mut accounts = Accounts::new();
-    for row in session.rows::<7>("a look at the roles", query, turn).await? {
-        let [name, comment, usable, barred, stranger, other_login, acts_as] = row;
+    for row in session.rows::<8>("a look at the roles", query, turn).await? {
+        let [name, comment, usable, barred, stranger, other_login, acts_as, within_reach] = row;
         let name = name.unwrap_or_default();
         let other_login = other_login.map(|role| not_its_password(&name, &role));
         let account = match accounts.entry(name) {
@@ -92,10 +96,12 @@ pub(crate) async fn read(
             }
         };
         let partner = account.mark.as_ref().map(|mark| mark.partner.as_str());
-        if let Some(stranger) = stranger.filter(|name| partner.is_some_and(|one| one != name)) {
+        let stranger = stranger.filter(|name| partner.is_some_and(|one| one != name));
+        let beyond = partner.is_some() && within_reach.as_deref() != Some("true");
+        if stranger.is_some() || beyond {
             account.mark = None;
             if secret.is_some() {
-                turn.warn(disbelieved(&stranger));
+                turn.warn(disbelieved(stranger.as_deref()));
             }
         }
     }
@@ -109,10 +115,19 @@ fn not_its_password(user: &str, role: &str) -> String {
     )
 }
 
-fn disbelieved(stranger: &str) -> String {
+fn disbelieved(stranger: Option<&str>) -> String {
+    let why = match stranger {
+        Some(stranger) => format!(
+            "{stranger:?}, who is neither the admin nor the other user, is a member of it; if it is \
+             one, revoke that membership"
+        ),
+        None => {
+            "the admin has no ADMIN OPTION on it, and so did not make it; if it is one, list it in \
+                 ADOPT_USERS"
+                .to_owned()
+        }
+    };
     format!(
-        "a role whose comment names this secret is not taken for one of its users, because \
-         {stranger:?}, who is neither the admin nor the other user, is a member of it; if it is one, \
-         revoke that membership"
+        "a role whose comment names this secret is not taken for one of its users, because {why}"
     )
 }

@@ -42,7 +42,8 @@ pub(crate) fn barred(user: &str, why: &str) -> Error {
 
 /// What the session's user lacks to alter these users and to make them members of each other: the
 /// statements that give it and no more, each with the user that it is about, if it is about one. Those
-/// that do not exist need nothing.
+/// that do not exist need nothing. An ADMIN OPTION of a role whose rights the admin does not inherit
+/// lets it alter a user, and not make it a member.
 pub(crate) async fn lacks(
     session: &mut Session,
     users: &[&str],
@@ -55,7 +56,8 @@ pub(crate) async fn lacks(
          upper(pg_has_role(session_user, role.oid, 'USAGE')::text), \
          upper(pg_has_role(session_user, role.oid, '{}')::text) \
          FROM pg_roles AS own LEFT JOIN pg_roles AS role ON role.rolname IN ({}) \
-         AND NOT pg_has_role(session_user, role.oid, 'MEMBER WITH ADMIN OPTION') \
+         AND NOT EXISTS (SELECT FROM pg_auth_members AS m WHERE m.roleid = role.oid \
+         AND m.admin_option AND pg_has_role(session_user, m.member, 'USAGE')) \
          WHERE own.rolname = session_user AND NOT own.rolsuper ORDER BY 3",
         sql::set_mode(version),
         names.join(", ")
@@ -91,16 +93,19 @@ async fn obstacles(session: &mut Session, user: &str, turn: &Turn) -> Result<Vec
         let what = format!("user {user:?} may not log in (NOLOGIN); nothing was changed");
         shut_out(what, &format!("ALTER ROLE {role} LOGIN"))
     });
-    let expired = (expired.as_deref() == Some("true")).then(|| {
-        let what = format!(
-            "VALID UNTIL of user {user:?} has passed, so that the server refuses every password \
-             of it; nothing was changed"
-        );
-        shut_out(what, &format!("ALTER ROLE {role} VALID UNTIL 'infinity', or a time to come"))
-    });
+    let expired = (expired.as_deref() == Some("true")).then(|| self::expired(user));
     let statements = lacks.iter().map(|(_, statement)| statement.as_str());
     let lacks = (!lacks.is_empty()).then(|| lacks_rights(statements));
     Ok([lacks, no_login, expired].into_iter().flatten().collect())
+}
+
+/// The error of a user whose time is over.
+pub(crate) fn expired(user: &str) -> Error {
+    let what = format!(
+        "VALID UNTIL of user {user:?} has passed, so that the server refuses every password of it; \
+         nothing was changed; set a time to come, or none"
+    );
+    shut_out(what, &format!("ALTER ROLE {} VALID UNTIL 'infinity'", quote_identifier(user)))
 }
 
 /// The error of a user whom no password lets in, with the statement that does.

@@ -90,7 +90,7 @@ async fn rule_08_no_way_out_gives_the_admin_more_than_the_change_needs() {
 }
 
 /// A rotation as far as the password; what it says if it fails.
-async fn attempt(shop: &Shop) -> Result<(), String> {
+pub(super) async fn attempt(shop: &Shop) -> Result<(), String> {
     let token = shop.stage.begin();
     for step in Step::ALL {
         let ended = shop.stage.step(step, &token).await;
@@ -265,7 +265,10 @@ async fn a_first_user_that_is_gone_is_made_again_as_the_second() {
             shop.in_database(database, again).await;
         }
         shop.arrange("DROP ROLE $app").await;
-        for _ in 0..3 {
+        for round in 0..3 {
+            // Not in silence.
+            let said = shop.stage.ask(Question::Preflight).await.to_string();
+            assert_eq!(said.contains("is the first of the two"), round == 0, "{said}");
             shop.rotate().await;
             for label in [AWSCURRENT, AWSPREVIOUS] {
                 let [first, _] = &shop.databases;

@@ -1,6 +1,7 @@
 //! Two users of which the second acts as the first, on real PostgreSQL 15 and 18, by an admin that is
 //! no superuser and has what docs/postgres-admin.md says it needs, and no more.
 
+mod beside;
 mod carried;
 mod conformance;
 mod hostile;
@@ -11,6 +12,7 @@ mod ownership;
 mod rights;
 mod rotations;
 mod strangers;
+mod traps;
 
 use fourstep::store::AWSCURRENT;
 use fourstep::store::memory::NewSecret;

@@ -104,7 +104,7 @@ async fn on_postgresql(server: &str) {
     }
 }
 
-/// The oldest, which no other tests use.
+/// The oldest.
 #[tokio::test(flavor = "multi_thread")]
 async fn parity_35_four_rotations_of_a_pair_on_postgresql_10() {
     on_postgresql("POSTGRES_OLD").await;

@@ -8,7 +8,7 @@ use fourstep::Environment;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
-use tokio::sync::{RwLock, RwLockReadGuard};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::skip;
 use super::stage::Stage;
@@ -132,6 +132,11 @@ pub async fn counting() -> RwLockReadGuard<'static, ()> {
     COUNTING.read().await
 }
 
+/// Keeps everybody from counting: a server is set up otherwise for a while.
+pub async fn alone() -> RwLockWriteGuard<'static, ()> {
+    COUNTING.write().await
+}
+
 impl Server {
     pub fn is_mysql(&self) -> bool {
         self.engine == "mysql"
@@ -139,7 +144,7 @@ impl Server {
 
     /// Has the server read its tables of users again, as a start does.
     pub async fn reload(&self) {
-        let _alone = COUNTING.write().await;
+        let _alone = alone().await;
         self.arrange("FLUSH PRIVILEGES").await;
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions, Connection, Executor, Row};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::skip;
 
@@ -72,6 +73,19 @@ pub fn further(name: &str) -> Option<Server> {
         skip(&format!("FOURSTEP_TEST_{name}_PORT and its companions"));
     }
     further
+}
+
+/// Held by whoever uses the oldest server, which one test restarts.
+static OLDEST: RwLock<()> = RwLock::const_new(());
+
+/// Keeps the oldest server from being restarted.
+pub async fn undisturbed() -> RwLockReadGuard<'static, ()> {
+    OLDEST.read().await
+}
+
+/// Waits until nobody else uses the oldest server.
+pub async fn alone() -> RwLockWriteGuard<'static, ()> {
+    OLDEST.write().await
 }
 
 /// The server with a replica and a pooler beside it, or None after skipping aloud.

@@ -114,7 +114,8 @@ impl<'a, S: Alternates> Halves<'a, S> {
         let proof = unconfirmed.as_ref().map(|_| Proof::Older);
         let password = self.pair.uses_password(&accounts, &next);
         let name = self.database.server().check_username(&next);
-        let lacks = may_change(&accounts, [user, &next]);
+        // Rights on what is not ours are not asked for.
+        let lacks = may_change(&accounts, [user, if ours.is_ok() { &next } else { user }]);
         let checks = [self.not_admin(&next, user), name, password, ours, lacks];
         let objections = checks.into_iter().filter_map(Result::err).collect();
         Ok(Next { user: next, objections, unconfirmed, proof })

@@ -20,7 +20,7 @@ mod text;
 
 use async_trait::async_trait;
 use fourstep::users::{
-    Accounts, AdminSession, Alternates, Assessment, Attempt, Install, Login, OpenSessions,
+    Account, Accounts, AdminSession, Alternates, Assessment, Attempt, Install, Login, OpenSessions,
     Standing, driver,
 };
 use fourstep::{Error, ErrorKind, SecretString, Turn};
@@ -73,7 +73,13 @@ impl Alternates for Mysql {
         let mut found = accounts::read(session, usernames, secret, &login.username, turn).await?;
         if session.server.flavour == Flavour::Mysql {
             let own = own::Own::read(session, turn).await?;
-            let lacks = role::lacks(session, &own, usernames, turn).await?;
+            // Of a pair that is one it is the first that is granted.
+            let second =
+                |account: &Account| usernames.iter().any(|first| account.acts_as.contains(*first));
+            let is_second = |user: &str| found.get(user).is_some_and(second);
+            let firsts: Vec<_> =
+                usernames.iter().copied().filter(|user| !is_second(user)).collect();
+            let lacks = role::lacks(session, &own, &firsts, turn).await?;
             found.values_mut().for_each(|account| account.lacks.extend(lacks.iter().cloned()));
         }
         Ok(found)

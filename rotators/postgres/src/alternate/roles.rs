@@ -25,9 +25,14 @@ pub(crate) struct Roles {
     /// Those that take attributes which the first has not, and whether the admin may run them.
     pub(crate) surplus: String,
     pub(crate) surplus_within_reach: bool,
+    /// Whether the first's time is over.
+    pub(crate) expired: bool,
+    /// Whether the second made others members of roles: DROP OWNED would take that from them, from
+    /// PostgreSQL 16 on.
+    pub(crate) gives: bool,
     pub(crate) memberships: Vec<Membership>,
     /// Roles of which the admin has not the rights, with the statements that make it a member and
-    /// undo that.
+    /// undo that. Those under no name let it have what it is a member of.
     stand_ins: BTreeMap<String, [String; 2]>,
 }
 
@@ -69,12 +74,14 @@ pub(crate) async fn read(
          concat_ws(' ', CASE WHEN s.rolcreatedb AND NOT f.rolcreatedb THEN 'NOCREATEDB' END, \
          CASE WHEN s.rolbypassrls AND NOT f.rolbypassrls THEN 'NOBYPASSRLS' END), \
          (own.rolsuper OR (({old} OR own.rolcreatedb OR NOT s.rolcreatedb OR f.rolcreatedb) AND \
-         (NOT {old} AND own.rolbypassrls OR NOT s.rolbypassrls OR f.rolbypassrls)))::text FROM {}",
+         (NOT {old} AND own.rolbypassrls OR NOT s.rolbypassrls OR f.rolbypassrls)))::text, \
+         (f.rolvaliduntil < now())::text, (NOT {old} AND EXISTS (SELECT FROM pg_auth_members AS m \
+         WHERE m.grantor = s.oid))::text FROM {}",
         option("inherit_option"),
         option("set_option"),
         names.rows()
     );
-    let [exists, member, login, inherit, surplus, within_reach] =
+    let [exists, member, login, inherit, surplus, within_reach, expired, gives] =
         session.ask("a look at the two roles", &query, turn).await?;
     Ok(Roles {
         exists: yes(&exists),
@@ -83,6 +90,8 @@ pub(crate) async fn read(
         inherit: inherit.unwrap_or_default(),
         surplus: surplus.unwrap_or_default(),
         surplus_within_reach: yes(&within_reach),
+        expired: yes(&expired),
+        gives: yes(&gives),
         memberships: memberships(session, names, old, turn).await?,
         stand_ins: stand_ins(session, names, (identities, version), turn).await?,
     })
@@ -98,7 +107,9 @@ async fn memberships(
         "SELECT DISTINCT pg_get_userbyid(m.roleid)::text, \
          CASE WHEN NOT {old} THEN pg_get_userbyid(m.grantor)::text END, \
          ({old} OR pg_has_role(session_user, m.grantor, 'USAGE') \
-         AND pg_has_role(session_user, m.roleid, 'MEMBER WITH ADMIN OPTION'))::text, \
+         AND pg_has_role(session_user, m.roleid, 'MEMBER WITH ADMIN OPTION') \
+         AND NOT (pg_has_role(f.oid, m.roleid, 'MEMBER') AND EXISTS (SELECT FROM pg_auth_members AS d \
+         WHERE d.roleid = m.roleid AND d.grantor = s.oid)))::text, \
          pg_has_role(f.oid, m.roleid, 'MEMBER')::text \
          FROM {} JOIN pg_auth_members AS m ON m.member = s.oid AND m.roleid <> f.oid ORDER BY 1, 2",
         names.rows()
@@ -131,7 +142,9 @@ async fn stand_ins(
          AND own.rolname = session_user LEFT JOIN pg_auth_members AS m ON m.roleid = r.oid \
          AND m.member = own.oid AND ({old} OR pg_has_role(session_user, m.grantor, 'USAGE')) \
          WHERE NOT (pg_has_role(session_user, r.oid, 'USAGE') AND \
-         pg_has_role(session_user, r.oid, '{}')) AND NOT ({old} AND m.roleid IS NOT NULL)",
+         pg_has_role(session_user, r.oid, '{}')) AND NOT ({old} AND m.roleid IS NOT NULL) \
+         UNION ALL SELECT '', session_user::text, NULL, NULL, NULL FROM pg_roles AS own \
+         WHERE {old} AND own.rolname = session_user AND NOT own.rolinherit AND NOT own.rolsuper",
         option("inherit_option"),
         option("set_option"),
         roles.map(quote).collect::<Vec<_>>().join(", "),
@@ -142,6 +155,13 @@ async fn stand_ins(
         let [name, admin, inherits, sets, member] = row;
         let (role, admin) = (name.unwrap_or_default(), admin.unwrap_or_default());
         let [quoted, admin] = [&role, &admin].map(|name| quote_identifier(name));
+        if role.is_empty() {
+            stand_ins.insert(
+                role,
+                ["INHERIT", "NOINHERIT"].map(|it| format!("ALTER ROLE {admin} {it}")),
+            );
+            continue;
+        }
         let options = if old { "" } else { " WITH INHERIT TRUE, SET TRUE" };
         let undo = match (yes(&member), inherits, sets) {
             (true, Some(inherits), Some(sets)) => {
@@ -155,6 +175,22 @@ async fn stand_ins(
 }
 
 impl Roles {
+    /// What is to be known of the two: how many sessions the second has that are from before it acted
+    /// as the first, and what it gave to others.
+    pub(crate) fn said(&self, names: &Names<'_>, early: u64, at_rest: bool) -> Vec<String> {
+        let Names { first, second } = names;
+        let goes_on = format!(
+            "user {second:?} has {early} open session(s), which act as it until they connect again: what \
+             they make is its own, and {first:?} may not use it before the next rotation hands it over"
+        );
+        let gives = format!(
+            "user {second:?} made others members of roles, which DROP OWNED would take from them: it keeps \
+             what it was granted, which does not count because it acts as {first:?}"
+        );
+        let said = [(self.exists && early > 0, goes_on), (self.gives && at_rest, gives)];
+        said.into_iter().filter_map(|(applies, what)| applies.then_some(what)).collect()
+    }
+
     /// What runs these statements, which say as which of `identities` a role acts.
     pub(crate) fn acting(
         &self,
@@ -182,13 +218,14 @@ impl Roles {
     ) -> Vec<String> {
         // From PostgreSQL 16 on the admin may give the first, and through it what the first acts as.
         let other = if version < ADMIN_OPTION { identity } else { names.first };
+        let stand_ins = ["", names.second, other];
         let stand_ins: Vec<_> =
-            [names.second, other].iter().filter_map(|role| self.stand_ins.get(*role)).collect();
+            stand_ins.iter().filter_map(|role| self.stand_ins.get(*role)).collect();
         let (second, identity) = (quote_identifier(names.second), quote_identifier(identity));
         let mut statements: Vec<_> = stand_ins.iter().map(|[make, _]| make.clone()).collect();
         statements.push(SHORT_LOCK.to_owned());
         statements.push(format!("{REASSIGN}{second} TO {identity}"));
-        statements.extend(drop.then(|| format!("{DROP}{second}")));
+        statements.extend((drop && !self.gives).then(|| format!("{DROP}{second}")));
         statements.extend(stand_ins.iter().map(|[_, undo]| undo.clone()));
         statements
     }
@@ -198,8 +235,10 @@ impl Roles {
 /// at 10.3, which refuses it, and at 14.2, which gives a notice.
 const ACTS_UNASKED: u32 = 140_000;
 
-/// How long the hand-over waits for a table: everybody who comes later waits behind it.
-const SHORT_LOCK: &str = "SET LOCAL lock_timeout = '1s'";
+/// How long the hand-over waits for each table: everybody who comes later waits behind it. Less than
+/// `deadlock_timeout`, 1 s: of two that wait for each other it is this one that gives up. A statement as
+/// a whole ends with the time that is left to the function, by `statement_timeout`.
+const SHORT_LOCK: &str = "SET LOCAL lock_timeout = '900ms'";
 
 pub(crate) const REASSIGN: &str = "REASSIGN OWNED BY ";
 pub(crate) const DROP: &str = "DROP OWNED BY ";

@@ -115,12 +115,37 @@ pub(crate) async fn read(
 impl Settings {
     /// As which role the first acts in a database, or where nothing is said of the database.
     pub(crate) fn identity(&self, database: Option<&str>) -> &str {
-        let of = |place: Option<&str>| self.known.get(&(place.map(str::to_owned), ROLE.to_owned()));
-        let [here, anywhere] = [database.and_then(|name| of(Some(name))), of(None)];
-        let first = [here, anywhere].into_iter().flatten().find_map(|one| one.first.as_deref());
-        let everybody =
-            || [here, anywhere].into_iter().flatten().find_map(|one| one.everybody.as_deref());
-        first.or_else(everybody).unwrap_or(&self.first)
+        let everybody = || self.of(database, |one| one.everybody.as_deref());
+        self.of(database, |one| one.first.as_deref()).or_else(everybody).unwrap_or(&self.first)
+    }
+
+    /// To whom the second's things go in a database. What is set for everybody leads nothing there:
+    /// whoever owns the database sets it, to any role of the first's.
+    pub(crate) fn heir(&self, database: &str) -> &str {
+        self.of(Some(database), |one| one.first.as_deref()).unwrap_or(&self.first)
+    }
+
+    fn of<'a>(
+        &'a self,
+        database: Option<&str>,
+        side: impl Fn(&'a Setting) -> Option<&'a str>,
+    ) -> Option<&'a str> {
+        let at = |place: Option<&str>| self.known.get(&(place.map(str::to_owned), ROLE.to_owned()));
+        let places = [database.and_then(|name| at(Some(name))), at(None)];
+        places.into_iter().flatten().find_map(side)
+    }
+
+    /// What is said where the first is set to act as a second that does not exist: it was the second
+    /// itself, of a user that was dropped.
+    pub(crate) fn turned(&self, names: &Names<'_>) -> Option<String> {
+        let Names { first, second } = names;
+        (!self.misled.is_empty()).then(|| {
+            format!(
+                "user {second:?} is gone, as which user {first:?} acts: {first:?} is the first of the two \
+                 from now on, {second:?} is made again as its second, and what {second:?} was granted is \
+                 lost; if that is not meant, create {second:?} by hand before"
+            )
+        })
     }
 
     /// Every role that the first acts as somewhere.

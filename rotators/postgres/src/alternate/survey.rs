@@ -12,7 +12,7 @@ use crate::{Postgres, admin, transaction};
 use super::databases::{self, Concerned};
 use super::roles::{DROP, REASSIGN, Roles};
 use super::settings::Settings;
-use super::{Names, extra, roles, settings};
+use super::{Names, extra, identity, roles, settings};
 
 /// A look at a pair.
 pub(crate) struct Survey<'a> {
@@ -48,7 +48,9 @@ impl Survey<'_> {
         let Install { pair, target, source, .. } = *self.install;
         let session = &mut self.admin.session;
         let version = session.version;
-        let lacks = accounts.iter().filter(|(user, _)| [target, source].contains(&user.as_str()));
+        // Rights on a user that is not ours are not asked for: who has them is believed its mark.
+        let ours = [Some(source), standing.is_some().then_some(target)];
+        let lacks = accounts.iter().filter(|(user, _)| ours.contains(&Some(user.as_str())));
         let lacks = lacks.flat_map(|(_, account)| account.lacks.iter().cloned());
         let mut found = Assessment { missing: lacks.collect(), ..Assessment::default() };
         if target == source || !accounts.contains_key(source) {
@@ -63,6 +65,15 @@ impl Survey<'_> {
         let acts = roles.member && settings.act(&names).is_empty();
         let at_rest = names.second == target;
         let read = Read { names, version, at_rest, roles, settings, concerned, acts };
+        found.objections.extend(read.roles.expired.then(|| admin::expired(first)));
+        let early = match read.acts {
+            true => 0,
+            false => databases::sessions(session, names.second, self.turn).await?,
+        };
+        found.warnings.extend(read.roles.said(&names, early, at_rest));
+        let turned = if read.roles.exists { None } else { read.settings.turned(&names) };
+        found.warnings.extend(turned);
+        found.warnings.extend(identity::forgets(version).map(str::to_owned));
         let loses = self.beside(&read, &mut found).await?;
         let mark = match standing {
             Some(Standing::Absent | Standing::Adopted) => Some(self.mark().await?),
@@ -186,7 +197,7 @@ fn compose(
     }
     let mut others = Vec::new();
     for place in read.concerned.iter().filter(|place| place.owns || *at_rest) {
-        let identity = (settings.identity(Some(&place.name)), *version);
+        let identity = (settings.heir(&place.name), *version);
         let statements = roles.hand_over(names, identity, *at_rest);
         if place.here {
             end.extend(statements);

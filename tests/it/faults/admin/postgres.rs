@@ -222,11 +222,12 @@ async fn a_membership_that_the_user_gave_on(ground: Arc<Ground>) -> Row {
     case.rotated().await;
     case.rotated().await;
     case.reach(Step::Set).await;
-    case.make(&["CREATE ROLE \"r_{user}\"; GRANT \"r_{user}\" TO \"{admin}\" WITH ADMIN OPTION; \
+    case.make(&["CREATE ROLE \"r_{user}\"; CREATE ROLE \"s_{user}\"; \
+         GRANT \"r_{user}\" TO \"{admin}\" WITH ADMIN OPTION; \
          SET ROLE \"{admin}\"; GRANT \"r_{user}\" TO \"{clone}\" WITH ADMIN OPTION; \
-         RESET ROLE; SET ROLE \"{clone}\"; GRANT \"r_{user}\" TO \"{user}\""])
+         RESET ROLE; SET ROLE \"{clone}\"; GRANT \"r_{user}\" TO \"s_{user}\""])
         .await;
     case.ends(Step::Set, ErrorKind::Unsupported, Share::AtOnce, Left::Unchanged).await;
-    case.make(&["SET ROLE \"{clone}\"; REVOKE \"r_{user}\" FROM \"{user}\""]).await;
+    case.make(&["SET ROLE \"{clone}\"; REVOKE \"r_{user}\" FROM \"s_{user}\""]).await;
     case.converges().await
 }

@@ -81,7 +81,10 @@ const WHOSE: [Arranged; 9] = [
     },
     Arranged {
         name: "a mark on a role that its name does not lead to",
-        begin: &["CREATE ROLE \"aa_{user}\"; COMMENT ON ROLE \"aa_{user}\" IS 'fourstep: {mark}'"],
+        begin: &[
+            "CREATE ROLE \"aa_{user}\"; COMMENT ON ROLE \"aa_{user}\" IS 'fourstep: {mark}'; \
+             GRANT \"aa_{user}\" TO \"{admin}\" WITH ADMIN OPTION",
+        ],
         then: Some((ALTERNATING, &[("USER_PAIRS", "{user}={clone}")])),
         ..PAIR
     },

@@ -158,6 +158,13 @@ async fn rule_08_an_admin_that_lacks_a_right_is_told_which_before_anything_is_st
         shop.rotate().await;
         shop.rotate().await;
         shop.assert_alike().await;
+        // For the second it is not.
+        shop.arrange(
+            "REVOKE $app, $far FROM $admin; GRANT $clone, $clonefar TO $admin WITH ADMIN OPTION;",
+        )
+        .await;
+        let ended = shop.stage.step(Step::Create, &shop.stage.begin()).await;
+        assert!(ended.error().contains("ROLE_ADMIN"), "{}", ended.error());
     }
 }
 

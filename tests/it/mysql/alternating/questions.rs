@@ -1,9 +1,10 @@
 //! What is found out beforehand: preflight and plan.
 
 use fourstep::Question;
+use fourstep::store::AWSCURRENT;
 
 use super::Shop;
-use crate::support::mysql::servers;
+use crate::support::mysql::{mysqls, servers};
 
 #[tokio::test]
 async fn preflight_finds_nothing_wrong_with_a_good_pair_and_names_what_the_admin_lacks() {
@@ -47,5 +48,62 @@ async fn the_plan_holds_the_statements_and_running_it_is_what_setsecret_does() {
         shop.assert_alike().await;
         let answer = shop.stage.ask(Question::Plan).await.to_string();
         assert!(answer.contains("nothing to change"), "nothing is left to do: {answer}");
+    }
+}
+
+/// With the first user goes what both may do, and the pair would turn round in silence.
+#[tokio::test]
+async fn a_first_user_that_was_dropped_is_said_before_the_pair_turns_round() {
+    for server in mysqls() {
+        for by_hand in [false, true] {
+            let mut shop = Shop::bare(&server, "app", &[]).await;
+            shop.arrange("GRANT SELECT ON $orders TO $app").await;
+            shop.rotate().await;
+            shop.arrange("DROP USER $app").await;
+            let said = shop.stage.ask(Question::Preflight).await.to_string();
+            assert!(said.contains("is the first of the two from now on"), "{said}");
+            if by_hand {
+                let again =
+                    "CREATE USER $app IDENTIFIED BY 'again-1!'; GRANT SELECT ON $orders TO $app";
+                shop.arrange(again).await;
+                let user = shop.app.name.clone();
+                shop.configure(&[("ADOPT_USERS", &user)]);
+            }
+            for round in 0..3 {
+                let said = shop.stage.ask(Question::Preflight).await.to_string();
+                assert_eq!(said.contains("is gone"), round == 0 && !by_hand, "{said}");
+                shop.rotate().await;
+            }
+            let edge = format!(
+                "SELECT FROM_USER FROM mysql.role_edges WHERE TO_USER LIKE '{}%'",
+                shop.app.name
+            );
+            let first = if by_hand { shop.app.name.clone() } else { shop.clone_name() };
+            assert_eq!(server.arrange(&edge).await.trim(), first);
+        }
+    }
+}
+
+/// A role that sessions of the first choose is in force in those of the second, which may not choose.
+#[tokio::test]
+async fn roles_that_sessions_choose_are_said_to_be_in_force_all_the_time() {
+    for server in mysqls() {
+        let shop = Shop::bare(&server, "app", &[]).await;
+        shop.arrange("GRANT $reader TO $app; GRANT SELECT ON $orders TO $reader").await;
+        let said = || async { shop.stage.ask(Question::Preflight).await.to_string() };
+        assert!(said().await.contains("refused where they say SET ROLE"), "{}", said().await);
+        for second in [false, true] {
+            let document = shop.stage.document(AWSCURRENT);
+            let text = |field: &str| document[field].as_str().unwrap();
+            let run = async |sql: &str| {
+                server.run(text("username"), text("password"), &shop.fill(sql)).await
+            };
+            assert_eq!(run("SELECT * FROM $orders").await.is_ok(), second);
+            assert_eq!(run("SET ROLE $reader").await.is_err(), second);
+            run("SET ROLE ALL; SELECT * FROM $orders").await.unwrap();
+            shop.rotate().await;
+        }
+        shop.arrange("SET DEFAULT ROLE $reader TO $app").await;
+        assert!(!said().await.contains("SET ROLE"), "{}", said().await);
     }
 }

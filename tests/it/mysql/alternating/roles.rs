@@ -6,7 +6,7 @@ use fourstep::{ErrorKind, Step};
 use serde_json::Value;
 
 use super::Shop;
-use crate::support::mysql::{Session, mysqls};
+use crate::support::mysql::{Session, alone, counting, mysqls};
 
 async fn session(shop: &Shop, document: &Value) -> Session {
     let text = |field: &str| document[field].as_str().unwrap();
@@ -176,7 +176,29 @@ async fn a_pool_that_resets_its_connections_goes_on() {
 }
 
 #[tokio::test]
+async fn a_server_that_takes_the_role_from_every_session_is_the_cause_that_is_named() {
+    for server in mysqls() {
+        let shop = Shop::bare(&server, "app", &[]).await;
+        let _alone = alone().await;
+        let of_one = format!(
+            "SET GLOBAL init_connect = \"SET @it = IF(CURRENT_USER() LIKE '{}@%', 'SET ROLE NONE', \
+             'DO 0'); PREPARE it FROM @it; EXECUTE it; DEALLOCATE PREPARE it\"",
+            shop.clone_name()
+        );
+        server.arrange(&of_one).await;
+        let token = shop.stage.play(&[Step::Create, Step::Set]).await;
+        let error = shop.stage.step(Step::Test, &token).await.error();
+        server.arrange("SET GLOBAL init_connect = ''").await;
+        assert!(error.contains("init_connect") && !error.contains("ALTER USER"), "{error}");
+        for step in [Step::Test, Step::Finish] {
+            shop.stage.step(step, &token).await.why();
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_cost_of_a_rotation_does_not_grow_with_the_rights() {
+    let _counting = counting().await;
     for server in mysqls() {
         let shop = Shop::bare(&server, "app", &[]).await;
         shop.rotate().await;

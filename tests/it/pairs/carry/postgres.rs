@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 
 use super::{Repeated, Replay, Working, arn, script, with_either_current};
 use crate::pairs::postgres::{Shop, run, servers};
-use crate::support::postgres::Server;
+use crate::support::postgres::{Server, undisturbed};
 
 /// A kind of pair.
 struct Kind {
@@ -252,6 +252,7 @@ async fn is_carried_over(server: Server, kind: &'static Kind, current: usize) {
 }
 
 async fn all_are_carried_over(number: usize) {
+    let _undisturbed = undisturbed().await;
     let run = |server, current| is_carried_over(server, &KINDS[number], current);
     with_either_current(&servers(), number, run).await;
 }

@@ -10,6 +10,7 @@ use sqlx::{Connection, Executor, Row};
 use super::{Shop, run};
 use crate::pairs::Scene;
 use crate::pairs::client::Work;
+use crate::support::postgres::alone;
 use crate::support::stage::Stage;
 
 /// What an application does each time. Every object that it makes was made by either user before, so
@@ -158,6 +159,7 @@ impl Scene for Shop {
     }
 
     async fn restart(&self) {
+        let _alone = if self.old { Some(alone().await) } else { None };
         crate::pairs::shell(&self.restart).await;
     }
 }

@@ -53,6 +53,10 @@ pub(crate) async fn compose(
     carry::add(session, own, install, &users, &mut composed, turn).await?;
     composed.objections.extend(unusable(session, first, turn).await?);
     composed.warnings.extend(proxies(session, [first, second], turn).await?);
+    composed.warnings.extend(chosen(session, [first, second], turn).await?);
+    let acted = accounts.get(source).and_then(|account| account.claim.as_ref());
+    let is_gone = !accounts.contains_key(target) && acted.is_some_and(|one| one.partner == target);
+    composed.warnings.extend(is_gone.then(|| gone(source, target)));
     composed.missing.extend(lacks(session, own, &[first], turn).await?);
     Ok(composed)
 }
@@ -96,7 +100,8 @@ fn lacks_roles(own: &Own) -> String {
     format!("GRANT ROLE_ADMIN ON *.* TO {}", own.account)
 }
 
-/// Whether the admin has every account of one of these users WITH ADMIN OPTION.
+/// Whether the admin has every account of one of these users WITH ADMIN OPTION. Which of them will be
+/// the role may not be known yet.
 async fn may_grant(session: &mut Session, usernames: &[&str], turn: &Turn) -> Result<bool, Error> {
     let query = format!(
         "SELECT User, MIN(COALESCE(WITH_ADMIN_OPTION, 'N')) FROM mysql.user \
@@ -165,6 +170,40 @@ async fn proxies(
     }))
 }
 
+/// What is said of roles of the first that are none of its default roles: its sessions choose them.
+/// Tried on 8.0.28 and 9.7.4.
+async fn chosen(
+    session: &mut Session,
+    [first, second]: [&str; 2],
+    turn: &Turn,
+) -> Result<Option<String>, Error> {
+    let query = format!(
+        "SELECT DISTINCT FROM_USER, FROM_HOST FROM mysql.role_edges LEFT JOIN mysql.default_roles \
+         ON USER = TO_USER AND HOST = TO_HOST AND DEFAULT_ROLE_USER = FROM_USER \
+         AND DEFAULT_ROLE_HOST = FROM_HOST WHERE TO_USER = {} AND DEFAULT_ROLE_USER IS NULL \
+         AND NOT @@GLOBAL.activate_all_roles_on_login ORDER BY FROM_USER, FROM_HOST LIMIT 1",
+        text(first)
+    );
+    let found = table(session, &query, turn).await?.pop();
+    Ok(found.map(|[role, host]| {
+        format!(
+            "user {first:?} has roles that are not its default roles, as {}: sessions of user \
+             {second:?} have them in force all the time, and are refused where they say SET ROLE",
+            AccountName::new(&role, &host).sql()
+        )
+    }))
+}
+
+/// What is said where the first user was dropped, and so the second's role and rights with it.
+fn gone(second: &str, first: &str) -> String {
+    format!(
+        "user {first:?} is gone, as which user {second:?} acted, and so are the rights of both: {second:?} \
+         is the first of the two from now on, and {first:?} is made again as its second; if that is not \
+         meant, create {first:?} by hand before, with its rights, and list it in ADOPT_USERS for one \
+         rotation"
+    )
+}
+
 /// Whether `user` is the first of a pair: it is the role of `other`.
 pub(crate) async fn is_first(
     session: &mut Session,
@@ -179,7 +218,8 @@ pub(crate) async fn is_first(
     Ok(!table::<1>(session, &query, turn).await?.is_empty())
 }
 
-/// What keeps the session's user from acting as `first`: the statement that lets its next session.
+/// What keeps the session's user from acting as `first`: the statement that lets its next session, or
+/// who takes the role from it.
 ///
 /// # Errors
 /// Whatever kept the server from answering.
@@ -190,10 +230,25 @@ pub(crate) async fn difference(
 ) -> Result<Option<String>, Error> {
     let [roles] =
         session.ask("a look at the roles in force", "SELECT CURRENT_ROLE()", turn).await?;
-    let host = session.server.host();
-    let role = format!("{}@{}", name(first), name(host));
+    let host = session.server.host().to_owned();
+    let role = format!("{}@{}", name(first), name(&host));
     // A name cannot hold what stands between two: its own backtick would be doubled.
-    let acts = roles.is_some_and(|roles| format!(",{roles},").contains(&format!(",{role},")));
-    let [second, first] = [session.server.user(), first].map(|user| AccountName::new(user, host));
-    Ok((!acts).then(|| format!("ALTER USER {} DEFAULT ROLE {}", second.sql(), first.sql())))
+    let acts = |roles: Option<String>| {
+        roles.is_some_and(|roles| format!(",{roles},").contains(&format!(",{role},")))
+    };
+    if acts(roles) {
+        return Ok(None);
+    }
+    let what = "the default roles";
+    let set = session.run(what, "SET ROLE DEFAULT", turn).await;
+    set.map_err(|failure| failure.of(what))?;
+    let [roles] = session.ask(what, "SELECT CURRENT_ROLE()", turn).await?;
+    let [second, first] = [session.server.user(), first].map(|user| AccountName::new(user, &host));
+    Ok(Some(match acts(roles) {
+        true => format!(
+            "{} has its role, which init_connect of the server takes from its sessions",
+            second.sql()
+        ),
+        false => format!("ALTER USER {} DEFAULT ROLE {}", second.sql(), first.sql()),
+    }))
 }
