@@ -18,6 +18,7 @@ mod leaks;
 mod local;
 mod mysql;
 mod pairs;
+mod password_file;
 mod questions;
 mod races;
 mod rds;

@@ -290,8 +290,8 @@ fn these_have_no_debug() {
     <fourstep::Known<'static> as Chosen<_>>::chosen();
     <fourstep::Versions<'static> as Chosen<_>>::chosen();
     <dyn fourstep::Fence as Chosen<_>>::chosen();
-    <<Postgres as fourstep::users::Server>::Prepared as Chosen<_>>::chosen();
-    <<Mysql as fourstep::users::Server>::Prepared as Chosen<_>>::chosen();
+    <<Postgres as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
+    <<Mysql as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
     <fourstep::Subject<'static> as Chosen<_>>::chosen();
     <fourstep::OtherSecrets<'static> as Chosen<_>>::chosen();
     <fourstep::Keep<'static> as Chosen<_>>::chosen();

@@ -103,13 +103,16 @@ pub trait Database: Send + Sync {
         Ok(())
     }
 
-    /// Finds what would make a change of the session user's own password fail.
+    /// Finds what would make a change of the session user's own password fail. The default finds
+    /// nothing.
     async fn preflight(
         &self,
-        session: &mut Self::Session,
-        login: &Login,
-        turn: &Turn,
-    ) -> Result<Vec<Finding>, Error>;
+        _session: &mut Self::Session,
+        _login: &Login,
+        _turn: &Turn,
+    ) -> Result<Vec<Finding>, Error> {
+        Ok(Vec::new())
+    }
 
     /// Asks the function owner's question (`PROBE_QUERY`) in a transaction that may only read.
     /// `limit` is the most that it may take; the driver enforces it too. The default refuses: a
@@ -136,13 +139,15 @@ pub trait Administered: Database {
     const ADMIN_ENTERS_DATABASE: bool = true;
 
     /// Prepares a session of an admin's: asks which server this is, and refuses one on which nothing
-    /// can be changed.
+    /// can be changed. The default accepts any.
     async fn prepare_admin(
         &self,
-        session: &mut Self::Session,
-        admin: &Login,
-        turn: &Turn,
-    ) -> Result<(), Error>;
+        _session: &mut Self::Session,
+        _admin: &Login,
+        _turn: &Turn,
+    ) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// Makes ready to set `target`'s password on its account. Refuses an account that is absent, or
     /// whose password could not be set in this way.
@@ -191,11 +196,13 @@ pub trait Alternates: Administered {
     /// and rolled back. Each [`Part`](crate::users::Part) is one then.
     fn transactions(&self) -> bool;
 
-    /// Refuses a user name that the server would refuse or cut off.
+    /// Refuses a user name that the server would refuse or cut off. The default refuses none.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`], naming the limit and the way out.
-    fn check_username(&self, username: &str) -> Result<(), Error>;
+    fn check_username(&self, _username: &str) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// What the server knows of these users, and of every user whose mark names this secret.
     async fn accounts(
@@ -206,13 +213,15 @@ pub trait Alternates: Administered {
         turn: &Turn,
     ) -> Result<Accounts, Error>;
 
-    /// How many sessions of a user are open.
+    /// How many sessions of a user are open. The default has none: a server that keeps no sessions.
     async fn open_sessions(
         &self,
-        admin: &mut AdminSession<Self::Session>,
-        user: &str,
-        turn: &Turn,
-    ) -> Result<OpenSessions, Error>;
+        _admin: &mut AdminSession<Self::Session>,
+        _user: &str,
+        _turn: &Turn,
+    ) -> Result<OpenSessions, Error> {
+        Ok(OpenSessions::Count(0))
+    }
 
     /// Computes what makes the target of `install` as its source is, but for the password, and all
     /// that speaks against it. Creates it marked and unable to log in where it is absent; grants

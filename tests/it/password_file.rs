@@ -1,0 +1,145 @@
+//! The recipe of CONTRIBUTING.md, tried: a backend of one file, proven by the author's kit and run as
+//! a function.
+
+#[path = "../examples/password_file.rs"]
+mod backend;
+
+use async_trait::async_trait;
+use fourstep::testing::{Overlap, Remote, Testbed, Wire, conformance};
+use fourstep::{Environment, Rotator, Secret};
+use serde_json::{Value, json};
+
+use crate::support::program::{binary, fourstep, secret_file};
+
+const STRATEGIES: [(&str, Overlap); 3] = [
+    ("single-user", Overlap::None),
+    ("single-user-by-admin", Overlap::None),
+    ("alternating-users", Overlap::Full),
+];
+
+/// A file of users, and the one that the secret names.
+struct File {
+    folder: tempfile::TempDir,
+    strategy: &'static str,
+    user: String,
+}
+
+impl File {
+    fn new(strategy: &'static str, user: &str, password: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let users = json!({
+            "boss": {"password": "of the boss", "admin": true},
+            user: {"password": password, "rights": ["read", "write"]},
+        });
+        std::fs::write(folder.path().join("users.json"), users.to_string()).unwrap();
+        Self { folder, strategy, user: user.to_owned() }
+    }
+
+    fn users(&self) -> Value {
+        let text = std::fs::read(self.folder.path().join("users.json")).unwrap();
+        serde_json::from_slice(&text).unwrap()
+    }
+
+    fn document(&self, user: &str) -> Value {
+        json!({
+            "engine": "password-file", "host": "localhost", "username": user,
+            "password": self.users()[user]["password"], "masterarn": "admin",
+            "dbname": self.folder.path().join("users.json"),
+        })
+    }
+}
+
+#[async_trait]
+impl Remote for File {
+    fn rotator(&self) -> Box<dyn Rotator> {
+        let environment = Environment::from([("ROTATION_STRATEGY", self.strategy)]);
+        Box::new(backend::strategies(&environment).unwrap())
+    }
+
+    fn secret(&self) -> String {
+        self.document(&self.user).to_string()
+    }
+
+    fn other_secrets(&self) -> Vec<(&'static str, String)> {
+        vec![("admin", self.document("boss").to_string())]
+    }
+
+    fn credential(&self) -> &'static [&'static str] {
+        match self.strategy {
+            "alternating-users" => &["username", "password"],
+            _ => &["password"],
+        }
+    }
+
+    fn replaces(&self) -> bool {
+        self.strategy == "alternating-users"
+    }
+
+    /// Read from the file itself, which shares no code with the rotator.
+    async fn accepts(&self, secret: &Secret) -> bool {
+        let document = secret.document().unwrap();
+        let user = &self.users()[document.required("username").unwrap()];
+        user["password"] == document.required("password").unwrap() && user["locked"] != true
+    }
+
+    fn out_of_reach(&self) -> Option<String> {
+        let mut document = self.document(&self.user);
+        document["dbname"] = json!("/nowhere/users.json");
+        Some(document.to_string())
+    }
+}
+
+struct Files(&'static str, Overlap);
+
+#[async_trait]
+impl Testbed for Files {
+    fn overlap(&self) -> Overlap {
+        self.1
+    }
+
+    async fn fresh(&self, _: &Wire) -> Box<dyn Remote> {
+        Box::new(File::new(self.0, "app", "first"))
+    }
+
+    async fn named(&self, _: &Wire, user: &str, password: &str) -> Option<Box<dyn Remote>> {
+        Some(Box::new(File::new(self.0, user, password)))
+    }
+}
+
+#[tokio::test]
+async fn a_backend_by_the_recipe_conforms_with_every_strategy() {
+    for (strategy, overlap) in STRATEGIES {
+        let report = conformance(&Files(strategy, overlap)).await;
+        eprintln!("{strategy}: {report}");
+        report.assert_safe();
+    }
+}
+
+/// Asks the function, as an operator does, about a pair that it has not made yet.
+#[tokio::test]
+async fn a_backend_by_the_recipe_answers_preflight_plan_and_inspect() {
+    let file = File::new("alternating-users", "app", "first");
+    let (secret, admin) = (secret_file(&file.secret()), file.document("boss").to_string());
+    let admin = secret_file(&admin);
+    let function = binary("examples/password_file");
+    let before = file.users();
+    for (question, word) in
+        [("preflight", "would succeed"), ("plan", "app_clone"), ("inspect", "AWSCURRENT")]
+    {
+        let arguments = [
+            question,
+            "--env",
+            "ROTATION_STRATEGY=alternating-users",
+            "--admin",
+            admin.path.to_str().unwrap(),
+            "--rotator",
+            function.to_str().unwrap(),
+            "--secret",
+            secret.path.to_str().unwrap(),
+        ];
+        let output = fourstep(&arguments).await;
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains(word), "{question}: {output:?}");
+    }
+    assert_eq!(file.users(), before, "questions change nothing");
+}
