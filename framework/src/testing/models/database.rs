@@ -98,10 +98,11 @@ impl users::Database for ModelDatabase {
     }
 
     async fn end(&self, session: &mut Session, end: End, _: &Turn) -> Result<(), Error> {
-        Ok(match end {
-            End::Commit { .. } => session.commit().await?,
-            End::Abandon => session.roll_back().await?,
-        })
+        let ended = match end {
+            End::Commit { .. } => session.commit().await,
+            End::Abandon => session.roll_back().await,
+        };
+        Ok(ended?)
     }
 
     async fn preflight(&self, _: &mut Session, _: &Login, _: &Turn) -> Result<Vec<Finding>, Error> {
