@@ -116,7 +116,6 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
             "Versions",
             "Subject",
             "OtherSecrets",
-            "Fence",
             "Prepared",
             "Statement",
             "Keep",

@@ -82,7 +82,7 @@ pub(crate) fn lone(account: &AccountName, counterpart: &AccountName) -> Error {
     Error::new(
         ErrorKind::Unsupported,
         format!(
-            "account {} has no counterpart {}; drop it, or create the counterpart",
+            "account {} has no counterpart {}; drop it, or create the counterpart; nothing was changed",
             account.sql(),
             counterpart.sql()
         ),

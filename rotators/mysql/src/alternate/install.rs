@@ -96,7 +96,7 @@ pub(crate) async fn sessions(
     }
     let lacks = Own::read(session, turn).await?.lacks_process();
     Ok(lacks.map_or(OpenSessions::Count(0), |statement| {
-        let what = "the admin does not see other users' sessions";
+        let what = "the admin does not see other users' sessions; nothing was changed";
         let unseen = Error::new(ErrorKind::Forbidden, what);
         OpenSessions::Unseen(unseen.caused_by(format!("have this run: {statement}")))
     }))
