@@ -3,7 +3,7 @@
 #![no_main]
 
 use fourstep::Secret;
-use fourstep::users::{Login, Server};
+use fourstep::users::{Database, Login};
 use libfuzzer_sys::fuzz_target;
 use rotate_postgres::Postgres;
 use serde_json::{Map, Value};
