@@ -5,9 +5,7 @@ use futures_util::join;
 use crate::error::{Error, ErrorKind};
 use crate::event::RotationEvent;
 use crate::ids::{SecretId, VersionId};
-use crate::rotator::{
-    Applied, Finding, Keep, Known, LabelFence, Rotator, Subject, Verdict, Versions,
-};
+use crate::rotator::{Applied, Finding, Keep, Known, Rotator, Subject, Verdict, Versions};
 use crate::secret::{Current, Pending, Secret};
 use crate::staging::{Decision, decide};
 use crate::step::Step;
@@ -178,7 +176,7 @@ impl Work<'_> {
         let pending = pending.map_err(|error| self.clearing(error))?;
         let versions = Versions { calls: self.calls, description: &description, current, pending };
         self.rotator.check(&versions).map_err(|error| self.clearing(error))?;
-        let fence = LabelFence { calls: self.calls, token, current: versions.current().version() };
+        let fence = versions.fence();
         self.turn.enough_for_a_change()?;
         Ok(match self.rotator.apply(&versions, &fence, self.turn).await? {
             Applied::Changed(how) => done(how),

@@ -9,8 +9,8 @@ use crate::error::Error;
 use crate::secret::Secret;
 use crate::turn::Turn;
 
+pub(crate) use context::Recorded;
 pub use context::{Fence, Keep, Known, OtherSecrets, Subject, Versions};
-pub(crate) use context::{LabelFence, Recorded};
 
 /// What a rotator does, in verbs; never in steps.
 ///

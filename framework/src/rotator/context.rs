@@ -75,6 +75,12 @@ impl Versions<'_> {
         OtherSecrets { calls: self.calls }
     }
 
+    /// The fence that the change to these versions must pass.
+    pub(crate) fn fence(&self) -> impl Fence {
+        let (token, current) = (self.pending.version(), self.current.version());
+        LabelFence { calls: self.calls, token, current }
+    }
+
     /// What older versions hold.
     pub(crate) fn recorded(&self) -> Recorded<'_> {
         Recorded { calls: self.calls, description: self.description }
@@ -133,10 +139,10 @@ pub trait Fence: Send + Sync {
 }
 
 /// The engine's fence: the staging labels as they stand now.
-pub(crate) struct LabelFence<'a> {
-    pub(crate) calls: &'a Calls<'a>,
-    pub(crate) token: &'a VersionId,
-    pub(crate) current: &'a VersionId,
+struct LabelFence<'a> {
+    calls: &'a Calls<'a>,
+    token: &'a VersionId,
+    current: &'a VersionId,
 }
 
 #[async_trait]
