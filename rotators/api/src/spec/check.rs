@@ -1,10 +1,13 @@
 //! Reads a specification and refuses what cannot be right, each complaint with its line.
 
 mod account;
+mod lines;
 mod parts;
 mod shape;
 
 use std::fmt;
+
+use lines::Lines;
 
 use super::{Caller, Document, Hole, Parts, Presentation, Template, Update};
 
@@ -46,11 +49,11 @@ impl Specification {
         let document: Document = match toml::from_str(text) {
             Ok(document) => document,
             Err(error) => {
-                let line = error.span().map(|span| line_at(text, span.start));
+                let line = error.span().map(|span| Lines::of(text).at(span.start));
                 return Err(vec![Complaint { line, what: error.message().replace('\n', "; ") }]);
             }
         };
-        let mut check = Check { text, complaints: Vec::new() };
+        let mut check = Check { lines: Lines::of(text), complaints: Vec::new() };
         shape::shape(&document, &mut check);
         shape::terms(&document, &mut check);
         parts::document(&document, &mut check);
@@ -125,36 +128,17 @@ fn places_key(document: &Document, parts: &Parts<'_>) -> bool {
     read.into_iter().any(|template| template.holes().any(|hole| *hole == key))
 }
 
-fn line_at(text: &str, offset: usize) -> usize {
-    let before = text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
-    before + 1
-}
-
 /// The complaints so far, and the text in which their lines are found.
 struct Check<'a> {
-    text: &'a str,
+    lines: Lines<'a>,
     complaints: Vec<Complaint>,
 }
 
 impl Check<'_> {
     /// Complains about `needle` in a table, or about the table.
     fn complain(&mut self, table: &str, needle: &str, what: impl Into<String>) {
-        let line = self.line_of(table, needle);
+        let line = self.lines.find(table, needle);
         self.complaints.push(Complaint { line, what: what.into() });
-    }
-
-    /// The first line in a table, or below it, where something stands; else the table's own.
-    fn line_of(&self, table: &str, needle: &str) -> Option<usize> {
-        let headers = [format!("[{table}]"), format!("[[{table}]]"), format!("[{table}.")];
-        let begins = |line: &str| headers.iter().any(|header| line.trim().starts_with(header));
-        let lines = || self.text.lines().enumerate();
-        let start = match table {
-            "" => 0,
-            _ => lines().find(|(_, line)| begins(line)).map_or(0, |(at, _)| at),
-        };
-        let holds = |line: &str| !needle.is_empty() && line.contains(needle);
-        let found = lines().skip(start).find(|(_, line)| holds(line)).map(|(at, _)| at);
-        found.or((start > 0).then_some(start)).map(|at| at + 1)
     }
 }
 

@@ -12,10 +12,11 @@ use crate::spec::{Caller, Document, Hole, Parts, Template};
 pub(super) fn account(document: &Document, check: &mut Check<'_>) {
     let Document { describe, issue, revoke, update, .. } = document;
     let mut requests = Vec::new();
-    requests.extend(describe.iter().map(|one| ("describe", one.parts())));
-    requests.extend(issue.iter().map(|one| ("issue", one.parts())));
-    requests.extend(revoke.iter().map(|one| ("revoke", one.parts())));
-    requests.extend(update.iter().map(|one| ("update", one.parts())));
+    requests.extend(describe.iter().map(|one| ("describe".to_owned(), one.parts())));
+    requests.extend(issue.iter().map(|one| ("issue".to_owned(), one.parts())));
+    let numbered = revoke.iter().enumerate();
+    requests.extend(numbered.map(|(number, one)| (format!("revoke.{number}"), one.parts())));
+    requests.extend(update.iter().map(|one| ("update".to_owned(), one.parts())));
     for (table, parts) in requests.iter().filter(|(_, parts)| parts.is_admins()) {
         taken(table, parts, document, check);
     }

@@ -13,16 +13,16 @@ const RESERVED: [&str; 6] =
 
 /// What a request may place.
 #[derive(Clone, Copy)]
-struct Allowed {
-    table: &'static str,
+struct Allowed<'a> {
+    table: &'a str,
     new: bool,
     label: bool,
     id: bool,
     described: bool,
 }
 
-impl Allowed {
-    const fn only(table: &'static str) -> Self {
+impl<'a> Allowed<'a> {
+    const fn only(table: &'a str) -> Self {
         Self { table, new: false, label: false, id: false, described: false }
     }
 }
@@ -73,12 +73,13 @@ pub(super) fn document(document: &Document, check: &mut Check<'_>) {
         let all = [list.items.as_str(), &list.id].into_iter().chain(optional).chain(next);
         pointers("list", all, check);
     }
-    for revoke in &document.revoke {
-        let parts = revoke.parts();
-        request(Allowed { id: true, ..Allowed::only("revoke") }, &parts, document, check);
-        refusals("revoke", "gone", &revoke.gone, check);
+    for (number, revoke) in document.revoke.iter().enumerate() {
+        let (table, parts) = (format!("revoke.{number}"), revoke.parts());
+        let table = table.as_str();
+        request(Allowed { id: true, ..Allowed::only(table) }, &parts, document, check);
+        refusals(table, "gone", &revoke.gone, check);
         if !holes(&parts).contains(&Hole::Id) {
-            check.complain("revoke", parts.path, "[[revoke]] does not place {id}: which key?");
+            check.complain(table, parts.path, "[[revoke]] does not place {id}: which key?");
         }
     }
     if let Some(update) = &document.update {
@@ -117,7 +118,7 @@ fn texts<'a>(value: &'a Value, all: &mut Vec<&'a str>) {
     }
 }
 
-fn request(allowed: Allowed, parts: &Parts<'_>, document: &Document, check: &mut Check<'_>) {
+fn request(allowed: Allowed<'_>, parts: &Parts<'_>, document: &Document, check: &mut Check<'_>) {
     let table = allowed.table;
     if let Some(url) = parts.base_url {
         address(table, url, url, check);
@@ -153,7 +154,7 @@ fn request(allowed: Allowed, parts: &Parts<'_>, document: &Document, check: &mut
 }
 
 fn presentation(
-    table: &'static str,
+    table: &str,
     presentation: &Presentation,
     document: &Document,
     check: &mut Check<'_>,
@@ -179,7 +180,7 @@ fn presentation(
     }
 }
 
-fn template(allowed: Allowed, text: &str, document: &Document, check: &mut Check<'_>) {
+fn template(allowed: Allowed<'_>, text: &str, document: &Document, check: &mut Check<'_>) {
     let table = allowed.table;
     let template = match Template::read(text) {
         Ok(template) => template,
