@@ -15,6 +15,7 @@ mod splice;
 use fourstep::net::{CONNECT_TIME, Transport, connect_tcp, handshake, within};
 use fourstep::users::Login;
 use fourstep::{Error, ErrorKind, Turn};
+use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -22,9 +23,6 @@ use crate::Postgres;
 
 pub(crate) use login::{Greeting, Method, log_in};
 pub(crate) use splice::{splice, without_panic};
-
-/// SSLRequest: its length, and the code that stands where a protocol version would.
-const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
 /// A connection, with TLS or without.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -72,7 +70,11 @@ impl Postgres {
 /// handshake to choke on, and can never pass for a part of the session (CVE-2021-23222).
 async fn request_tls(stream: &mut TcpStream) -> Result<(), Error> {
     let broken = |cause| message::broken("at the request for TLS", cause);
-    stream.write_all(&SSL_REQUEST).await.map_err(broken)?;
+    let request = message::encoded(|bytes| {
+        frontend::ssl_request(bytes);
+        Ok(())
+    })?;
+    stream.write_all(&request).await.map_err(broken)?;
     match stream.read_u8().await.map_err(broken)? {
         b'S' => Ok(()),
         b'N' => Err(Error::new(

@@ -5,9 +5,10 @@ use fourstep::users::{Attempt, Login};
 use fourstep::{Error, ErrorKind, ExposeSecret, SecretString};
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use postgres_protocol::message::frontend;
 
 use super::Wire;
-use super::message::{self, Exchange, Message, not_postgres};
+use super::message::{self, Exchange, Message, encoded, not_postgres};
 use crate::errors::{self, ServerError};
 
 /// Logs in, and returns what the server said from AuthenticationOk to ReadyForQuery, for the
@@ -78,7 +79,7 @@ struct Conversation<'a> {
 
 impl Conversation<'_> {
     async fn run(&mut self, database: Option<&str>) -> Result<Greeting, Halt> {
-        self.exchange.send(&message::startup(self.username, database)).await?;
+        self.exchange.send(&message::startup(self.username, database)?).await?;
         let accepted = loop {
             let asked = self.hear().await?;
             match (Request::parse(&asked)?, self.method) {
@@ -127,11 +128,16 @@ impl Conversation<'_> {
             Request::Cleartext => {
                 // Before it is sent: a server that was half told may repeat it too.
                 self.method = Some(Method::Cleartext);
-                self.exchange.send(&message::password(password)).await?;
+                self.exchange
+                    .send(&encoded(|bytes| frontend::password_message(password, bytes))?)
+                    .await?;
             }
             Request::Md5(salt) => {
                 let hash = md5_hash(self.username.as_bytes(), password, salt);
-                self.exchange.send(&message::password(hash.as_bytes())).await?;
+                let hash = hash.as_bytes();
+                self.exchange
+                    .send(&encoded(|bytes| frontend::password_message(hash, bytes))?)
+                    .await?;
                 self.method = Some(Method::Md5);
             }
             Request::Sasl(mechanisms) => return self.answer_scram(mechanisms).await,
@@ -159,7 +165,8 @@ impl Conversation<'_> {
         let password = self.password.expose_secret().as_bytes();
         // Without channel binding: the certificate has been verified already, or there is none.
         let mut scram = ScramSha256::new(password, ChannelBinding::unsupported());
-        let first = message::sasl_initial_response(SCRAM_SHA_256, scram.message());
+        let first = scram.message();
+        let first = encoded(|bytes| frontend::sasl_initial_response(SCRAM_SHA_256, first, bytes))?;
         self.exchange.send(&first).await?;
 
         let challenge = self.hear().await?;
@@ -170,7 +177,8 @@ impl Conversation<'_> {
             Error::new(ErrorKind::Unsupported, "cannot answer the server's SCRAM challenge")
                 .caused_by(cause)
         })?;
-        self.exchange.send(&message::sasl_response(scram.message())).await?;
+        let proof = encoded(|bytes| frontend::sasl_response(scram.message(), bytes))?;
+        self.exchange.send(&proof).await?;
         self.method = Some(Method::ScramSha256);
 
         let outcome = self.hear().await?;

@@ -1,6 +1,8 @@
 //! Messages of the protocol, as far as a login needs them.
 
+use bytes::BytesMut;
 use fourstep::{Error, ErrorKind};
+use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Stream;
@@ -8,9 +10,6 @@ use super::Stream;
 /// The most that a server may send before the session is ready. A real one sends about 500 bytes;
 /// a hostile one must not fill the memory.
 const MOST_BEFORE_READY: usize = 64 * 1024;
-
-/// Protocol version 3.0.
-const PROTOCOL: i32 = 3 << 16;
 
 /// One message of the server.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,7 +22,9 @@ impl Message {
     /// Appends the message as it came.
     pub(super) fn append_to(&self, bytes: &mut Vec<u8>) {
         bytes.push(self.kind);
-        append_counted(bytes, &self.body);
+        // What is received is bounded by `MOST_BEFORE_READY`. The length counts itself.
+        bytes.extend(u32::try_from(self.body.len() + 4).unwrap_or(u32::MAX).to_be_bytes());
+        bytes.extend(&self.body);
     }
 }
 
@@ -85,8 +86,7 @@ pub(super) fn not_postgres() -> Error {
 
 /// The first message. `options` is left out because proxies refuse it, and so is everything that
 /// reading a few text columns does not need.
-pub(super) fn startup(user: &str, database: Option<&str>) -> Vec<u8> {
-    let mut body = PROTOCOL.to_be_bytes().to_vec();
+pub(super) fn startup(user: &str, database: Option<&str>) -> Result<BytesMut, Error> {
     let fixed = [
         ("client_encoding", "UTF8"),
         ("DateStyle", "ISO, MDY"),
@@ -95,49 +95,19 @@ pub(super) fn startup(user: &str, database: Option<&str>) -> Vec<u8> {
     ];
     let named = [("user", Some(user)), ("database", database)];
     let named = named.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    for (name, value) in named.chain(fixed) {
-        for text in [name, value] {
-            body.extend(text.as_bytes());
-            body.push(0);
-        }
-    }
-    body.push(0);
-    let mut message = Vec::with_capacity(body.len() + 4);
-    append_counted(&mut message, &body);
-    message
+    encoded(|bytes| frontend::startup_message(named.chain(fixed), bytes))
 }
 
-/// PasswordMessage: a password, or its MD5 hash, with a NUL behind.
-pub(super) fn password(text: &[u8]) -> Vec<u8> {
-    sasl_response(&[text, &[0]].concat())
-}
-
-/// SASLInitialResponse.
-pub(super) fn sasl_initial_response(mechanism: &str, response: &[u8]) -> Vec<u8> {
-    let mut body = mechanism.as_bytes().to_vec();
-    body.push(0);
-    append_counted_exactly(&mut body, response);
-    sasl_response(&body)
-}
-
-/// SASLResponse. All answers to an authentication request are of kind `p`.
-pub(super) fn sasl_response(response: &[u8]) -> Vec<u8> {
-    let mut message = vec![b'p'];
-    append_counted(&mut message, response);
-    message
-}
-
-/// Appends a length that counts itself, then the bytes. The protocol's lengths have 32 bits;
-/// what is sent here is bounded by the size of a secret, and what is received by
-/// [`MOST_BEFORE_READY`].
-fn append_counted(bytes: &mut Vec<u8>, body: &[u8]) {
-    bytes.extend(u32::try_from(body.len() + 4).unwrap_or(u32::MAX).to_be_bytes());
-    bytes.extend(body);
-}
-
-fn append_counted_exactly(bytes: &mut Vec<u8>, body: &[u8]) {
-    bytes.extend(u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes());
-    bytes.extend(body);
+/// A message as the protocol's crate writes it.
+pub(super) fn encoded(
+    write: impl FnOnce(&mut BytesMut) -> std::io::Result<()>,
+) -> Result<BytesMut, Error> {
+    let mut bytes = BytesMut::new();
+    // Its own words would quote what is not written.
+    write(&mut bytes).map_err(|_| {
+        Error::new(ErrorKind::Malformed, "the login holds what the protocol cannot carry")
+    })?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -147,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_first_message_is_ours_alone() {
-        let message = startup("We\"ird ü", Some("db"));
+        let message = startup("We\"ird ü", Some("db")).unwrap();
         assert_eq!(message[..8], [0, 0, 0, u8::try_from(message.len()).unwrap(), 0, 3, 0, 0]);
         let text = String::from_utf8(message[8..].to_vec()).unwrap();
         expect![[r#"
@@ -166,14 +136,7 @@ mod tests {
 
         "#]]
         .assert_eq(&text.replace('\0', "\n"));
-        assert!(!startup("app", None).windows(8).any(|bytes| bytes == b"database"));
-    }
-
-    #[test]
-    fn answers_carry_their_lengths() {
-        assert_eq!(password(b"x"), b"p\0\0\0\x06x\0");
-        assert_eq!(sasl_initial_response("M", b"ab"), b"p\0\0\0\x0cM\0\0\0\0\x02ab");
-        assert_eq!(sasl_response(b"ab"), b"p\0\0\0\x06ab");
+        assert!(!startup("app", None).unwrap().windows(8).any(|bytes| bytes == b"database"));
     }
 
     #[tokio::test]

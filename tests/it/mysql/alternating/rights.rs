@@ -55,6 +55,17 @@ async fn beyond_03_the_owner_s_question_is_asked_as_the_user_that_is_next() {
     }
 }
 
+/// One server is enough for what the framework does.
+#[tokio::test]
+async fn a_question_that_takes_too_long_is_given_up_at_its_own_limit() {
+    for server in servers().into_iter().take(1) {
+        let shop = Shop::bare(&server, "app", &[("PROBE_QUERY", "SELECT SLEEP(25)")]).await;
+        let token = shop.stage.play(&[Step::Create, Step::Set]).await;
+        let error = shop.stage.step(Step::Test, &token).await.error();
+        assert!(error.contains("no answer in 10.0 s, its limit; make it cheaper"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn an_open_session_of_the_user_at_rest_is_reported_or_refused() {
     for server in servers() {
