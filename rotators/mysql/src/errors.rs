@@ -4,12 +4,10 @@
 //! 9.7 error reference; MariaDB documentation, "Error Codes". Numbers up to 1880 are common to both,
 //! higher ones are not: those of MariaDB begin at 1900 and 4000.
 
+use fourstep::users::driver::{Refusal, ServerMessage};
 use fourstep::{Error, ErrorKind};
 
 use crate::wire::Parts;
-
-/// The longest message of a server that is quoted, in characters.
-const LONGEST_QUOTE: usize = 200;
 
 const EXPIRED: &str = "the password has expired (PASSWORD EXPIRE), and the server lets nobody work \
                        with it; an administrator must set one";
@@ -20,7 +18,7 @@ pub(crate) struct ServerError {
     pub(crate) number: u16,
     /// SQLSTATE; empty before the login.
     pub(crate) state: String,
-    message: String,
+    message: ServerMessage,
 }
 
 impl ServerError {
@@ -36,28 +34,29 @@ impl ServerError {
                 None => (&[][..], rest),
             };
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        Self { number: number.unwrap_or_default(), state: text(state), message: text(message) }
+        Self {
+            number: number.unwrap_or_default(),
+            state: text(state),
+            message: ServerMessage::new(text(message)),
+        }
     }
 
     /// Forgets the message, of a server that was told the password: it may repeat it in any form.
     pub(crate) fn of_one_who_knows(mut self) -> Self {
-        self.message = "(not shown: the server was sent the password)".to_owned();
+        self.message.withhold();
         self
     }
 
     /// Forgets a message that repeats the password.
     pub(crate) fn without(mut self, password: &str) -> Self {
-        if self.message.contains(password) {
-            self.message = "(not shown: it repeats the password)".to_owned();
-        }
+        self.message.withhold_if_it_repeats(password);
         self
     }
 
     /// What the server said, shortened and with control characters escaped. Only of the login:
     /// the server's later messages can quote statements that carry passwords.
     pub(crate) fn quote(&self) -> String {
-        let message: String = self.message.chars().take(LONGEST_QUOTE).collect();
-        format!("the server said {message:?} ({})", self.code())
+        self.message.quote(&self.code())
     }
 
     /// Number and SQLSTATE alone.
@@ -154,13 +153,15 @@ fn of_class(state: &str) -> ErrorKind {
     }
 }
 
-/// Sorts an error of a statement: of what the server says only the number leaves.
-pub(crate) fn of_statement(what: &str, refusal: &ServerError) -> Error {
-    match of_change(refusal) {
-        Some((kind, meaning)) => Error::new(kind, meaning),
-        None => Error::new(of_class(&refusal.state), format!("{what} failed")),
+impl Refusal for ServerError {
+    /// Sorts an error of a statement: of what the server says only the number leaves.
+    fn of_statement(&self, what: &str) -> Error {
+        match of_change(self) {
+            Some((kind, meaning)) => Error::new(kind, meaning),
+            None => Error::new(of_class(&self.state), format!("{what} failed")),
+        }
+        .caused_by(self.code())
     }
-    .caused_by(refusal.code())
 }
 
 /// Sorts an error of a statement of an admin's that holds no password, and may be shown.

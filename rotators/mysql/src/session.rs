@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use fourstep::net::Transport;
-use fourstep::users::Login;
+use fourstep::users::{Login, driver};
 use fourstep::{Error, ErrorKind, SecretString, Turn};
 
-use crate::errors::{self, ServerError};
+use crate::errors::ServerError;
 use crate::server::{FACTS, Server};
 use crate::wire::{Answer, Channel, Plugin, QUIT, Stream, Wire, query};
 
@@ -41,25 +41,7 @@ impl std::fmt::Debug for Session {
 }
 
 /// How a statement failed.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The server refused it.
-    Refused(ServerError),
-    /// The connection broke, or the answer makes no sense.
-    Lost(Error),
-    /// The turn ended.
-    Late(Error),
-}
-
-impl Failure {
-    /// The failure of a statement that changes nothing. `what` describes it.
-    pub(crate) fn of(self, what: &str) -> Error {
-        match self {
-            Self::Refused(refusal) => errors::of_statement(what, &refusal),
-            Self::Lost(error) | Self::Late(error) => error,
-        }
-    }
-}
+pub(crate) type Failure = driver::Failure<ServerError>;
 
 impl Session {
     /// Makes a session of a wire on which `login` was let in, and asks whose it is.

@@ -5,17 +5,15 @@
 //! Error Codes", section 54.8, "Error and Notice Message Fields", and the server's source where a
 //! routine is named.
 
+use fourstep::users::driver::{Refusal, ServerMessage};
 use fourstep::{Error, ErrorKind};
-
-/// The longest message of a server that is quoted, in characters.
-const LONGEST_QUOTE: usize = 200;
 
 /// An ErrorResponse, reduced to what is used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ServerError {
     pub(crate) code: String,
     pub(crate) routine: String,
-    message: String,
+    message: ServerMessage,
 }
 
 impl ServerError {
@@ -27,7 +25,7 @@ impl ServerError {
             let text = String::from_utf8_lossy(text).into_owned();
             match kind {
                 b'C' => error.code = text,
-                b'M' => error.message = text,
+                b'M' => error.message = ServerMessage::new(text),
                 b'R' => error.routine = text,
                 _ => {}
             }
@@ -42,29 +40,26 @@ impl ServerError {
         Some(Self {
             code: error.code().to_owned(),
             routine: error.routine().unwrap_or_default().to_owned(),
-            message: error.message().to_owned(),
+            message: ServerMessage::new(error.message()),
         })
     }
 
     /// Forgets the message, of a server that was told the password: it may repeat it in any form.
     pub(crate) fn of_one_who_knows(mut self) -> Self {
-        self.message = "(not shown: the server was sent the password)".to_owned();
+        self.message.withhold();
         self
     }
 
     /// Forgets a message that repeats the password.
     pub(crate) fn without(mut self, password: &str) -> Self {
-        if self.message.contains(password) {
-            self.message = "(not shown: it repeats the password)".to_owned();
-        }
+        self.message.withhold_if_it_repeats(password);
         self
     }
 
     /// What the server said, shortened and with control characters escaped. Not for a statement
     /// that carries a verifier.
     pub(crate) fn quote(&self) -> String {
-        let message: String = self.message.chars().take(LONGEST_QUOTE).collect();
-        format!("the server said {message:?} ({})", self.state())
+        self.message.quote(&self.state())
     }
 
     /// The code alone.
@@ -80,7 +75,7 @@ impl ServerError {
     /// simple_heap_update and its kin: two sessions changed one catalog row at the same moment.
     /// These messages are internal and so in English in every locale.
     fn is_concurrent_update(&self) -> bool {
-        self.code == "XX000" && self.message.starts_with("tuple concurrently")
+        self.code == "XX000" && self.message.text().starts_with("tuple concurrently")
     }
 }
 
@@ -148,14 +143,16 @@ fn of_class(code: &str) -> ErrorKind {
     }
 }
 
-/// Sorts an error of a statement. A server that was given the password in cleartext may repeat it
-/// in any message, so only the code and words of our own leave.
-pub(crate) fn of_statement(what: &str, refusal: &ServerError) -> Error {
-    match of_change(refusal) {
-        Some((kind, meaning)) => Error::new(kind, meaning),
-        None => Error::new(of_class(&refusal.code), format!("{what} failed")),
+impl Refusal for ServerError {
+    /// Sorts an error of a statement. A server that was given the password in cleartext may repeat it
+    /// in any message, so only the code and words of our own leave.
+    fn of_statement(&self, what: &str) -> Error {
+        match of_change(self) {
+            Some((kind, meaning)) => Error::new(kind, meaning),
+            None => Error::new(of_class(&self.code), format!("{what} failed")),
+        }
+        .caused_by(self.state())
     }
-    .caused_by(refusal.state())
 }
 
 /// Sorts an error of PROBE_QUERY.

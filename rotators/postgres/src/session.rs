@@ -3,12 +3,13 @@
 use std::io::ErrorKind as ErrorKindOfIo;
 use std::time::Duration;
 
+use fourstep::users::driver;
 use fourstep::{Error, ErrorKind, Turn};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection, Row};
 use tokio::task::JoinHandle;
 
-use crate::errors::{self, ServerError};
+use crate::errors::ServerError;
 use crate::wire::{Method, without_panic};
 
 /// An open session of one user, whose password the server has checked.
@@ -39,25 +40,7 @@ impl std::fmt::Debug for Session {
 }
 
 /// How a statement failed.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The server refused it.
-    Refused(ServerError),
-    /// The connection was lost, or the answer made no sense.
-    Lost(Error),
-    /// The deadline passed before an answer came.
-    Late(Error),
-}
-
-impl Failure {
-    /// As an error of a statement that carries no secret.
-    pub(crate) fn of(self, what: &str) -> Error {
-        match self {
-            Self::Refused(refusal) => errors::of_statement(what, &refusal),
-            Self::Lost(error) | Self::Late(error) => error,
-        }
-    }
-}
+pub(crate) type Failure = driver::Failure<ServerError>;
 
 impl Session {
     pub(crate) fn new((connection, passing): (PgConnection, JoinHandle<()>), terms: Terms) -> Self {

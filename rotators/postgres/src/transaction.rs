@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fourstep::users::driver::Refusal;
 use fourstep::{CHANGE_TIME, Error, ErrorKind, Turn};
 
 use crate::errors;
@@ -51,7 +52,7 @@ pub(crate) async fn commit(session: &mut Session, open: &str, turn: &Turn) -> Re
     session.run("COMMIT", "COMMIT".to_owned(), turn).await.map(|_| ()).map_err(|failure| {
         match failure {
             Failure::Refused(refusal) if !errors::leaves_commit_open(&refusal) => {
-                errors::of_statement("COMMIT", &refusal)
+                refusal.of_statement("COMMIT")
             }
             failure => Error::new(ErrorKind::Unreachable, format!("{open}, and a retry finds out"))
                 .caused_by(failure.of("COMMIT")),

@@ -85,6 +85,8 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
             "Invocation",
             "Lost",
             "Trouble",
+            "Failure",
+            "ServerMessage",
             "What",
             "Violation",
             "Section",

@@ -5,6 +5,7 @@
 
 mod admin;
 mod assessment;
+mod failure;
 mod own;
 mod pair;
 mod traits;
@@ -19,6 +20,7 @@ use crate::users::{Attempt, Change, Login};
 
 pub use admin::open_admin;
 pub use assessment::{Assessment, OpenSessions, Part, Step, lacks_rights, listed};
+pub use failure::{Failure, Refusal, ServerMessage};
 pub use traits::{Administered, Alternates, Database, DualPasswords};
 
 /// The most that one login may take, from the look-up of the name to the open session.

@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn error(number: u16, state: &str) -> ServerError {
-    ServerError { number, state: state.into(), message: "mot de passe".into() }
+    ServerError { number, state: state.into(), message: ServerMessage::new("mot de passe") }
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn an_error_of_the_change_keeps_its_number_only() {
     assert_eq!(of_password_change(&error(3891, "HY000")), NoChange::NotPrimary);
     assert_eq!(of_password_change(&error(3892, "HY000")), NoChange::CurrentRequired);
     // The statement itself is not quoted: a syntax error would show it.
-    let syntax = of_statement("the account's lock", &error(1064, "42000"));
+    let syntax = error(1064, "42000").of_statement("the account's lock");
     assert_eq!(syntax.to_string(), "the account's lock failed: error 1064, SQLSTATE 42000");
 }
 

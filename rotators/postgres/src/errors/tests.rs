@@ -4,7 +4,11 @@ use super::*;
 use proptest::prelude::*;
 
 fn error(code: &str, routine: &str) -> ServerError {
-    ServerError { code: code.into(), routine: routine.into(), message: "mot de passe".into() }
+    ServerError {
+        code: code.into(),
+        routine: routine.into(),
+        message: ServerMessage::new("mot de passe"),
+    }
 }
 
 #[test]
@@ -70,7 +74,7 @@ fn an_error_of_the_change_keeps_its_code_only() {
         assert!(!sorted.to_string().contains("mot de passe"), "{sorted}");
     }
     let mut race = error("XX000", "simple_heap_update");
-    race.message = "tuple concurrently updated".into();
+    race.message = ServerMessage::new("tuple concurrently updated");
     assert_eq!(of_alter(&race).unwrap_err().kind(), ErrorKind::Conflict);
 }
 

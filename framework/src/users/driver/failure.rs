@@ -1,0 +1,68 @@
+//! How a statement fails, and what may be repeated of what a server says.
+
+use crate::error::Error;
+
+/// The longest message of a server that is quoted, in characters.
+const LONGEST_QUOTE: usize = 200;
+
+/// How a statement failed.
+#[derive(Debug)]
+pub enum Failure<R> {
+    /// The server refused it.
+    Refused(R),
+    /// The connection was lost, or the answer makes no sense.
+    Lost(Error),
+    /// The deadline passed before an answer came.
+    Late(Error),
+}
+
+/// What a server says when it refuses a statement.
+pub trait Refusal {
+    /// As an error of a statement that carries no secret. `what` describes the statement.
+    fn of_statement(&self, what: &str) -> Error;
+}
+
+impl<R: Refusal> Failure<R> {
+    /// As an error of a statement that carries no secret. `what` describes the statement.
+    pub fn of(self, what: &str) -> Error {
+        match self {
+            Self::Refused(refusal) => refusal.of_statement(what),
+            Self::Lost(error) | Self::Late(error) => error,
+        }
+    }
+}
+
+/// The text of a server's error. Whoever was told a password may repeat it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerMessage(String);
+
+impl ServerMessage {
+    /// What the server wrote.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, to be compared and not to be shown.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// Forgets the text, of a server that was told the password: it may repeat it in any form.
+    pub fn withhold(&mut self) {
+        "(not shown: the server was sent the password)".clone_into(&mut self.0);
+    }
+
+    /// Forgets a text that repeats the password.
+    pub fn withhold_if_it_repeats(&mut self, password: &str) {
+        if self.0.contains(password) {
+            "(not shown: it repeats the password)".clone_into(&mut self.0);
+        }
+    }
+
+    /// The text, shortened and with control characters escaped, and the server's `code`. Only of an
+    /// answer to what carries no secret.
+    pub fn quote(&self, code: &str) -> String {
+        let text: String = self.0.chars().take(LONGEST_QUOTE).collect();
+        format!("the server said {text:?} ({code})")
+    }
+}
