@@ -239,6 +239,7 @@ async fn a_password_in_plaintext_gets_a_hash_that_logs_in_whatever_old_passwords
     let mut session = place.open(&place.login).await.unwrap();
     // As every session has it where the server is set so.
     session.run("a setting", "SET SESSION old_passwords = 1", &place.turn).await.unwrap();
+    place.begin(&mut session, &place.turn).await;
     let set = PasswordFormat::Plaintext.statement(&"second".into());
     change::exchange(&mut session, &set, &place.turn).await.unwrap();
     assert!(place.accepts("second").await);

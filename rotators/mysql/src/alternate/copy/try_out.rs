@@ -103,9 +103,11 @@ async fn whatever_two_accounts_were_given_they_are_made_alike() {
 }
 
 async fn play(table: &mut Table<'_>, pool: &[&str]) {
-    let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
-    eprintln!("drawn from {seed}");
-    let mut state = seed as u64;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
+    let given = std::env::var("FOURSTEP_TEST_SEED").ok().map(|seed| seed.parse().unwrap());
+    let seed = given.unwrap_or(now as u64);
+    eprintln!("drawn from {seed}: FOURSTEP_TEST_SEED draws the same again");
+    let mut state = seed;
     let mut draw = |below: usize| {
         state =
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
