@@ -78,11 +78,12 @@ fn is_all(right: &Right) -> bool {
 }
 
 /// Rights with what stands behind the abbreviation for all of an object's: by these rows, of which
-/// each is a schema, a table and a privilege.
-fn written_out(rights: Rights, rows: Vec<[Option<String>; 3]>) -> Option<Rights> {
+/// each is a schema, a table, a column and a privilege. What is held on columns beside all of a table
+/// is not shown, and would come to light once one of all was taken.
+fn written_out(rights: Rights, rows: Vec<[Option<String>; 4]>) -> Option<Rights> {
     let (abbreviated, mut written_out): (Rights, Rights) = rights.into_iter().partition(is_all);
-    for [object @ .., privilege] in rows {
-        let on = match object {
+    for [schema, table, column, privilege] in rows {
+        let on = match [schema, table] {
             [None, _] => Object::Server,
             [Some(schema), None] => Object::Schema(schema),
             [Some(schema), Some(table)] => Object::Table(schema, table),
@@ -90,7 +91,7 @@ fn written_out(rights: Rights, rows: Vec<[Option<String>; 3]>) -> Option<Rights>
         let all = Right::Held { on: on.clone(), name: ALL.to_owned(), column: None };
         if abbreviated.contains(&all) {
             let name = privilege.filter(|name| rights::is_privilege(name))?;
-            written_out.insert(Right::Held { on, name, column: None });
+            written_out.insert(Right::Held { on, name, column });
         }
     }
     Some(written_out)
@@ -102,13 +103,13 @@ async fn shown(session: &mut Session, statement: &str, turn: &Turn) -> Result<Ri
     rights::read(lines).ok_or_else(not_understood)
 }
 
-/// Schema, table and name of each privilege on the server, a schema or a table. Here the server
-/// writes out what SHOW GRANTS abbreviates.
+/// Schema, table, column and name of each privilege. Here the server writes out what SHOW GRANTS
+/// abbreviates.
 async fn privileges(
     session: &mut Session,
     name: &AccountName,
     turn: &Turn,
-) -> Result<Vec<[Option<String>; 3]>, Error> {
+) -> Result<Vec<[Option<String>; 4]>, Error> {
     let grantee = name.grantee();
     let from = |table: &str, object: &str| {
         format!(
@@ -118,16 +119,18 @@ async fn privileges(
         )
     };
     let query = [
-        from("USER", "NULL, NULL"),
-        from("SCHEMA", "TABLE_SCHEMA, NULL"),
-        from("TABLE", "TABLE_SCHEMA, TABLE_NAME"),
+        from("USER", "NULL, NULL, NULL"),
+        from("SCHEMA", "TABLE_SCHEMA, NULL, NULL"),
+        from("TABLE", "TABLE_SCHEMA, TABLE_NAME, NULL"),
+        from("COLUMN", "TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME"),
     ];
     let mut found = Vec::new();
     for row in look(session, &query.join(" UNION ALL "), turn).await? {
-        let [whose, schema, table, privilege] = row.try_into().map_err(|_| not_understood())?;
+        let [whose, schema, table, column, privilege] =
+            row.try_into().map_err(|_| not_understood())?;
         // The server compares without case here.
         if whose.as_deref() == Some(grantee.as_str()) {
-            found.push([schema, table, privilege]);
+            found.push([schema, table, column, privilege]);
         }
     }
     Ok(found)
@@ -182,9 +185,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_stands_on_columns_beside_all_of_a_table_is_seen() {
+        let all = rights::read(["GRANT ALL PRIVILEGES ON `app`.`t` TO `s1`@`%`"]).unwrap();
+        let row = |column: Option<&str>, name: &str| {
+            let [schema, table] = ["app", "t"].map(|part| Some(part.to_owned()));
+            [schema, table, column.map(str::to_owned), Some(name.to_owned())]
+        };
+        let rows = vec![row(None, "SELECT"), row(Some("a"), "UPDATE")];
+        let shown = rights::read(["GRANT SELECT, UPDATE (`a`) ON `app`.`t` TO `s1`@`%`"]);
+        assert_eq!(written_out(all, rows), shown);
+    }
+
+    #[test]
     fn all_privileges_are_written_out_by_names_that_can_stand_in_a_statement() {
         let all = || rights::read(["GRANT ALL PRIVILEGES ON `app`.* TO `s1`@`%`"]).unwrap();
-        let row = |name: &str| vec![[Some("app".to_owned()), None, Some(name.to_owned())]];
+        let row = |name: &str| vec![[Some("app".to_owned()), None, None, Some(name.to_owned())]];
         let select = rights::read(["GRANT SELECT ON `app`.* TO `s1`@`%`"]);
         assert_eq!(written_out(all(), row("SELECT")), select);
         for name in ["SELECT ON *.* TO 'x'@'%' -- ", "SELECT, SUPER", "select", "", "GRANT\nOPTION"]
