@@ -98,7 +98,8 @@ impl Conversation<'_> {
             let message = self.hear().await?;
             match message.kind {
                 b'S' | b'K' => message.append_to(&mut messages),
-                b'Z' => {
+                // Its one byte says that no transaction is open.
+                b'Z' if message.body == b"I" => {
                     message.append_to(&mut messages);
                     return Ok(Greeting { method, messages });
                 }

@@ -124,6 +124,10 @@ async fn weak_authentication_is_possible_where_it_is_allowed() {
     let outcome = against(SslMode::Plaintext, weak(), 5, &[MD5, ACCEPTS]).await;
     assert!(outcome.heard.contains("\0\0\0(md5") && !outcome.heard.contains(PASSWORD));
     assert_reason(outcome, "accepted");
+    // Ready, but of what: one byte says so.
+    const HALF: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x04";
+    let outcome = against(SslMode::Plaintext, weak(), 5, &[CLEARTEXT, HALF]).await;
+    assert!(outcome.result.unwrap_err().to_string().contains(GARBAGE));
     // A refusal counts, and its message, which repeats the password, is not shown.
     let outcome = against(SslMode::Plaintext, weak(), 5, &[CLEARTEXT, REFUSED]).await;
     assert_eq!(outcome.tally.rejected_logins, 1);
