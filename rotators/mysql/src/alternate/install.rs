@@ -90,9 +90,11 @@ pub(crate) async fn sessions(
     user: &str,
     turn: &Turn,
 ) -> Result<OpenSessions, Error> {
-    let count = open_sessions(session, user, turn).await.unwrap_or_default();
-    if count > 0 {
-        return Ok(OpenSessions::Count(count));
+    match open_sessions(session, user, turn).await {
+        Ok(0) => {}
+        Ok(count) => return Ok(OpenSessions::Count(count)),
+        // What cannot be told is not none: nothing may be taken then.
+        Err(error) => return Ok(OpenSessions::Unseen(error)),
     }
     let lacks = Own::read(session, turn).await?.lacks_process();
     Ok(lacks.map_or(OpenSessions::Count(0), |statement| {

@@ -20,13 +20,17 @@ pub(crate) async fn settings_of(
     rows.into_iter().map(read).collect()
 }
 
-/// How many sessions of a user are open, as far as the admin sees them. `None` if it cannot be
-/// told.
-pub(crate) async fn open_sessions(session: &mut Session, user: &str, turn: &Turn) -> Option<u64> {
+/// How many sessions of a user are open, as far as the admin sees them.
+pub(crate) async fn open_sessions(
+    session: &mut Session,
+    user: &str,
+    turn: &Turn,
+) -> Result<u64, Error> {
     let query =
         format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = {}", text(user));
-    let rows = look(session, &query, turn).await.ok()?;
-    rows.into_iter().flatten().flatten().next()?.parse().ok()
+    let rows = look(session, &query, turn).await?;
+    let count = rows.into_iter().flatten().flatten().next();
+    count.and_then(|count| count.parse().ok()).ok_or_else(not_understood)
 }
 
 /// A query that only shows something.

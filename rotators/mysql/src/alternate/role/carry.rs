@@ -60,7 +60,7 @@ pub(crate) async fn add(
             users.second, users.first
         )),
         None => {
-            if open_sessions(session, users.second, turn).await != Some(0) {
+            if !matches!(open_sessions(session, users.second, turn).await, Ok(0)) {
                 composed.warnings.push(kept(users.second));
             }
             let steps = concerned.iter().flat_map(|host| take(users, host, hosts.contains(*host)));
