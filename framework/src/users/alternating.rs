@@ -15,14 +15,12 @@ use crate::rotator::{
 use crate::secret::Secret;
 use crate::turn::Turn;
 use crate::users::admin::Admins;
+use crate::users::driver::{MOST_LISTED, listed};
 use crate::users::pair::PairSettings;
 use crate::users::tries::{Older, Tries};
 use crate::users::{Alternates, Attempt, Change, Driver, Login, Pair, Proof, Standing, common};
 
 use halves::{Halves, Next};
-
-/// How many differences of two users an error lists.
-const MOST_DIFFERENCES: usize = 10;
 
 /// The strategy alternating-users over any [`Alternates`] database: the admin of the secret that
 /// the field `masterarn` names keeps two users equal, and the secret names them in turn.
@@ -281,10 +279,8 @@ impl<S: Alternates> Rotator for Alternating<S> {
                 "users {:?} and {:?} differ, which setSecret made equal",
                 current.username, pending.username
             );
-            let count = differences.len().saturating_sub(MOST_DIFFERENCES);
-            let more = if count > 0 { format!(", and {count} more") } else { String::new() };
-            let listed: Vec<_> = differences.into_iter().take(MOST_DIFFERENCES).collect();
-            let listed = format!("{}{more}; retry", listed.join(", "));
+            let listed = listed(differences.iter().map(String::as_str), MOST_LISTED, ", ");
+            let listed = format!("{listed}; retry");
             return Err(Error::new(ErrorKind::Conflict, what).caused_by(listed));
         }
         self.database.probe(&pending, turn).await

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::rotator::{Fence, Finding};
 use crate::turn::Turn;
 use crate::users::admin::Admin;
+use crate::users::driver::lacks_rights;
 use crate::users::pair::unproven;
 use crate::users::{
     Accounts, AdminSession, Alternates, Attempt, Change, Driver, Install, Login, Pair, Proof,
@@ -27,10 +28,7 @@ fn may_change(accounts: &Accounts, users: [&str; 2]) -> Result<(), Error> {
     if lacks.is_empty() {
         return Ok(());
     }
-    let statements: Vec<_> = lacks.into_iter().map(String::as_str).collect();
-    let what = "the admin lacks rights; nothing was changed";
-    let way_out = format!("have this run: {}", statements.join("; "));
-    Err(Error::new(ErrorKind::Forbidden, what).caused_by(way_out))
+    Err(lacks_rights(lacks.into_iter().map(String::as_str)))
 }
 
 /// A pair of users, as the admin sees it.

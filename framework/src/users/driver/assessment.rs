@@ -8,7 +8,7 @@ use crate::rotator::Finding;
 use crate::users::Login;
 
 /// How many statements or things one error lists.
-const MOST_LISTED: usize = 10;
+pub(crate) const MOST_LISTED: usize = 10;
 
 /// What [`Alternates::assess`](super::Alternates::assess) found.
 #[derive(Debug, Default)]
@@ -67,13 +67,13 @@ pub enum OpenSessions {
 #[must_use]
 pub fn lacks_rights<'a>(statements: impl IntoIterator<Item = &'a str>) -> Error {
     Error::new(ErrorKind::Forbidden, "the admin lacks rights; nothing was changed")
-        .caused_by(format!("have this run: {}", listed(statements, "; ")))
+        .caused_by(format!("have this run: {}", listed(statements, MOST_LISTED, "; ")))
 }
 
-/// The first of these, and how many more there are.
-pub fn listed<'a>(all: impl IntoIterator<Item = &'a str>, separator: &str) -> String {
+/// The first `most` of these, and how many more there are.
+pub fn listed<'a>(all: impl IntoIterator<Item = &'a str>, most: usize, separator: &str) -> String {
     let mut all = all.into_iter();
-    let named: Vec<_> = all.by_ref().take(MOST_LISTED).collect();
+    let named: Vec<_> = all.by_ref().take(most).collect();
     match all.count() {
         0 => named.join(separator),
         more => format!("{}{separator}and {more} more", named.join(separator)),
@@ -196,9 +196,11 @@ mod tests {
 
     #[test]
     fn a_list_says_how_much_it_leaves_out() {
-        assert_eq!(listed(["a", "b"], ", "), "a, b");
+        assert_eq!(listed(["a", "b"], 2, ", "), "a, b");
         let many: Vec<String> = (0..12).map(|number| number.to_string()).collect();
-        assert!(listed(many.iter().map(String::as_str), ", ").ends_with("9, and 2 more"));
+        assert!(
+            listed(many.iter().map(String::as_str), MOST_LISTED, ", ").ends_with("9, and 2 more")
+        );
     }
 
     #[test]

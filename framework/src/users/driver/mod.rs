@@ -19,6 +19,7 @@ use crate::turn::Turn;
 use crate::users::{Attempt, Change, Login};
 
 pub use admin::open_admin;
+pub(crate) use assessment::MOST_LISTED;
 pub use assessment::{Assessment, OpenSessions, Part, Step, lacks_rights, listed};
 pub use failure::{Failure, Refusal, ServerMessage};
 pub use traits::{Administered, Alternates, Database, DualPasswords};

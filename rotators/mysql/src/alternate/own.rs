@@ -50,15 +50,6 @@ pub(crate) fn gives_everywhere(line: &str, wanted: &[&str]) -> bool {
     })
 }
 
-/// The first `most` of these, and how many more there are.
-pub(crate) fn listed(all: &[String], most: usize, separator: &str) -> String {
-    let named: Vec<_> = all.iter().take(most).map(String::as_str).collect();
-    match all.len().saturating_sub(most) {
-        0 => named.join(separator),
-        more => format!("{}{separator}and {more} more", named.join(separator)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

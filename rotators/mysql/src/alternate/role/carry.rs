@@ -9,10 +9,11 @@
 use std::collections::BTreeSet;
 
 use fourstep::users::Install;
+use fourstep::users::driver::listed;
 use fourstep::{Error, Turn};
 
 use crate::alternate::compose::{Composed, Step};
-use crate::alternate::own::{Own, listed};
+use crate::alternate::own::Own;
 use crate::alternate::read::{open_sessions, table};
 use crate::alternate::role::compose::Users;
 use crate::alternate::role::held::{self, PRIVILEGES, Together};
@@ -47,7 +48,11 @@ pub(crate) async fn add(
         extra.extend(beside(session, users, host, turn).await?);
     }
     if !extra.is_empty() {
-        let may = install.pair.may_drop(users.first, users.second, &listed(&extra, EXAMPLES, ", "));
+        let may = install.pair.may_drop(
+            users.first,
+            users.second,
+            &listed(extra.iter().map(String::as_str), EXAMPLES, ", "),
+        );
         composed.objections.extend(may.err());
     }
     if install.target != users.second {
