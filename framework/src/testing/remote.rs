@@ -6,10 +6,10 @@ use super::{Effort, Wire};
 use crate::engine::{Engine, Outcome};
 use crate::error::Error;
 use crate::event::RotationEvent;
+use crate::invocation::Invocation;
 use crate::rotator::Rotator;
 use crate::secret::Secret;
 use crate::store::SecretStore;
-use crate::turn::Turn;
 
 /// How many credentials work at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +113,7 @@ pub trait Remote: Send + Sync {
     }
 
     /// Whether a credential begins to work by itself, some time after it was made, as at a vendor
-    /// whose parts learn of it late. Then nobody takes it for a change that setSecret made without
+    /// that is eventually consistent. Then nobody takes it for a change that setSecret made without
     /// asking for its labels again.
     fn propagates(&self) -> bool {
         false
@@ -150,7 +150,7 @@ pub trait Function: Send + Sync {
         &self,
         store: &dyn SecretStore,
         event: &RotationEvent,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Outcome, Error>;
 }
 
@@ -162,8 +162,8 @@ impl Function for Driven {
         &self,
         store: &dyn SecretStore,
         event: &RotationEvent,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Outcome, Error> {
-        Engine::new(store, &*self.0).step(event, turn).await
+        Engine::new(store, &*self.0).step(event, cx).await
     }
 }

@@ -1,4 +1,4 @@
-//! One invocation's turn: how long it may take, and what it has done so far.
+//! One invocation of the function: how long it may take, and what it has done so far.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -78,16 +78,16 @@ impl Deadline {
 /// How long an invocation may take, and a count of what it did: for the log line, the metrics and
 /// the tests' assertions.
 #[derive(Debug)]
-pub struct Turn {
+pub struct Invocation {
     deadline: Deadline,
-    tally: Mutex<Tally>,
+    stats: Mutex<InvocationStats>,
     hurried: AtomicBool,
 }
 
 /// What an invocation did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Tally {
+pub struct InvocationStats {
     /// Calls to Secrets Manager and other AWS services, by operation.
     pub calls: BTreeMap<&'static str, u32>,
     /// Connections opened to the target.
@@ -98,14 +98,14 @@ pub struct Tally {
     pub warnings: Vec<String>,
 }
 
-impl Turn {
-    /// A turn that ends at `deadline`, with nothing done yet.
+impl Invocation {
+    /// An invocation that ends at `deadline`, with nothing done yet.
     pub fn new(deadline: Deadline) -> Self {
-        Self { deadline, tally: Mutex::default(), hurried: AtomicBool::default() }
+        Self { deadline, stats: Mutex::default(), hurried: AtomicBool::default() }
     }
 
-    /// From now on nobody waits for a vendor to learn of a new credential: each is asked about once,
-    /// as it is enough to show what is.
+    /// From now on no vendor is waited for: each credential is tried once, because an inspection shows
+    /// the present state only.
     pub(crate) fn hurry(&self) {
         self.hurried.store(true, Ordering::Relaxed);
     }
@@ -132,13 +132,13 @@ impl Turn {
             )))
     }
 
-    /// When this turn ends.
+    /// When this invocation must have ended.
     pub fn deadline(&self) -> Deadline {
         self.deadline
     }
 
     /// What was done so far.
-    pub fn tally(&self) -> Tally {
+    pub fn stats(&self) -> InvocationStats {
         self.lock().clone()
     }
 
@@ -161,15 +161,15 @@ impl Turn {
     /// The text must not hold a secret value.
     pub fn warn(&self, warning: impl Into<String>) {
         let warning = warning.into();
-        let mut tally = self.lock();
-        if !tally.warnings.contains(&warning) {
-            tally.warnings.push(warning);
+        let mut stats = self.lock();
+        if !stats.warnings.contains(&warning) {
+            stats.warnings.push(warning);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Tally> {
+    fn lock(&self) -> MutexGuard<'_, InvocationStats> {
         // A tally is never left half-written, so a poisoned one is as good as any.
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -189,9 +189,9 @@ mod tests {
 
     #[test]
     fn a_warning_is_noted_once() {
-        let turn = Turn::new(Deadline::after(Duration::from_secs(1)));
-        turn.warn("ssl is unreadable");
-        turn.warn("ssl is unreadable");
-        assert_eq!(turn.tally().warnings, ["ssl is unreadable"]);
+        let cx = Invocation::new(Deadline::after(Duration::from_secs(1)));
+        cx.warn("ssl is unreadable");
+        cx.warn("ssl is unreadable");
+        assert_eq!(cx.stats().warnings, ["ssl is unreadable"]);
     }
 }
