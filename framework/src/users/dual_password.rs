@@ -101,9 +101,9 @@ impl<S: DualPasswords> Rotator for DualPassword<S> {
         common::check_same_user(versions, self.database.dialect())
     }
 
-    async fn propose(&self, known: &Known<'_>, _: &Turn) -> Result<Secret, Error> {
+    async fn propose(&self, known: &Known<'_>, turn: &Turn) -> Result<Secret, Error> {
         common::current(known.current.secret(), self.database.dialect())?;
-        Ok(common::with_new_password(&self.policy, known)?.into())
+        Ok(common::with_new_password(&self.policy, known, turn)?.into())
     }
 
     async fn apply(
