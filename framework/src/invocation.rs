@@ -124,12 +124,11 @@ impl Invocation {
         if left >= CHANGE_TIME {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::OutOfTime, "did not begin a change; nothing was changed")
-            .caused_by(format!(
-                "{:.1} s are left and a change needs {} s; raise the function's timeout",
-                left.as_secs_f64(),
-                CHANGE_TIME.as_secs(),
-            )))
+        Err(Error::new(ErrorKind::OutOfTime, "did not begin the change").caused_by(format!(
+            "{:.1} s are left and a change needs {} s; raise the function's timeout",
+            left.as_secs_f64(),
+            CHANGE_TIME.as_secs(),
+        )))
     }
 
     /// When this invocation must have ended.

@@ -1,4 +1,4 @@
-//! The way to the server: a stream, TLS, the login; and the driver spliced in behind it.
+//! The way to the server: a stream, TLS, the login; and the bridge to the driver behind it.
 //!
 //! sqlx speaks the protocol once a session stands, but it does not get to log in. It cannot be told
 //! a TLS name that differs from the host, it answers a server's request for a cleartext password
