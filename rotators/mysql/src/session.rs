@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use fourstep::net::Transport;
+use fourstep::net::{Stream, Transport};
 use fourstep::users::{Login, driver};
 use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
 use crate::errors::ServerError;
 use crate::server::{FACTS, Server};
-use crate::wire::{Answer, Channel, Plugin, QUIT, Stream, Wire, query};
+use crate::wire::{Answer, Channel, Plugin, QUIT, Wire, query};
 
 /// How long the end of a session that is dropped may take.
 const CLOSING_TIME: Duration = Duration::from_secs(1);

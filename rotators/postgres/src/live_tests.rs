@@ -58,9 +58,10 @@ impl Place {
         place.as_admin(format!("DROP ROLE IF EXISTS {role}")).await;
         place.as_admin(format!("CREATE ROLE {role} LOGIN")).await;
         place
-            .as_admin(sql::alter_password(
+            .as_admin(sql::set_password(
                 username,
                 &PasswordFormat::ScramSha256.literal(username, verifier),
+                false,
             ))
             .await;
         Some(place)
@@ -179,7 +180,7 @@ async fn the_lock_keeps_a_second_rotation_out_and_a_role_setting_does_not_mislea
         .as_admin("GRANT pg_monitor TO locked; ALTER ROLE locked SET role = pg_monitor".into())
         .await;
     let mut holder = place.open(&place.admin).await.unwrap();
-    holder.run("begin", "BEGIN".into(), &place.cx).await.unwrap();
+    holder.run("begin", "BEGIN", &place.cx).await.unwrap();
     holder.run("lock", sql::lock("locked"), &place.cx).await.unwrap();
     let error = place.change_within(6, "second", &open_gate()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
@@ -199,7 +200,7 @@ async fn another_session_s_change_at_the_same_moment_is_a_conflict() {
     // Done before ours, so ours sees it and goes on.
     place.change("second", &gate).await.unwrap();
     let mut other = place.open(&place.admin).await.unwrap();
-    other.run("begin", "BEGIN".into(), &place.cx).await.unwrap();
+    other.run("begin", "BEGIN", &place.cx).await.unwrap();
     let alter = "ALTER ROLE raced CONNECTION LIMIT 6".to_owned();
     other.run("alter", alter, &place.cx).await.unwrap();
     let session = place.open(&place.login.with_password(&"second".into())).await.unwrap();
@@ -207,7 +208,7 @@ async fn another_session_s_change_at_the_same_moment_is_a_conflict() {
     let changed = driver.change_own_password(session, &place.login, &third, &gate, &place.cx);
     let commit = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        other.run("commit", "COMMIT".into(), &place.cx).await.unwrap();
+        other.run("commit", "COMMIT", &place.cx).await.unwrap();
     };
     let (changed, ()) = tokio::join!(changed, commit);
     let error = changed.unwrap_err();
@@ -236,7 +237,7 @@ async fn preflight_finds_what_would_fail() {
     let mut soon = place.open(&place.admin).await.unwrap();
     let statement = "DO $$ BEGIN EXECUTE format('ALTER ROLE flown VALID UNTIL %L', \
                      now() + interval '3 hours'); END $$";
-    soon.run("alter", statement.into(), &place.cx).await.unwrap();
+    soon.run("alter", statement, &place.cx).await.unwrap();
     assert!(matches!(&look(place.login.clone()).await[..], [Finding::Warns(_)]));
     place.as_admin("ALTER ROLE flown SET \"rds.restrict_password_commands\" = 'on'".into()).await;
     assert!(matches!(

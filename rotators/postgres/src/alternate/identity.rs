@@ -1,11 +1,11 @@
 //! Who a user of a pair is once it is logged in.
 
-use fourstep::users::{Attempt, Login, driver};
+use fourstep::users::{Database, Login, driver};
 use fourstep::{Error, ErrorKind, Invocation};
 
+use crate::Postgres;
 use crate::change::own_account;
 use crate::sql::quote;
-use crate::{Postgres, transaction};
 
 use super::{Names, settings};
 
@@ -16,46 +16,38 @@ pub(crate) async fn differences(
     partner: &str,
     cx: &Invocation,
 ) -> Result<Vec<String>, Error> {
-    let mut session = match driver::log_in(postgres, pending, cx).await? {
-        Attempt::Accepted(session) => session,
-        Attempt::Refused(why) => {
-            let what = format!("{} does not log in", pending.account());
-            return Err(Error::new(ErrorKind::Rejected, what).caused_by(why));
-        }
-    };
+    let what = format!("{} does not log in", pending.account());
+    let attempt = driver::log_in(postgres, pending, cx).await?;
+    let mut session = attempt.accepted(ErrorKind::Rejected, what)?;
     let user = pending.username.as_str();
     let asked = async {
         own_account(&mut session, pending, cx).await?;
         let version = session.version;
         // As an application begins: a transaction of ours would act as the login.
-        let who =
-            "SELECT current_user::pg_catalog.text, pg_catalog.current_database()::pg_catalog.text";
-        let [acting, database] = session.ask("the question who this is", who, cx).await?;
-        transaction::begin(&mut session, &[], cx).await?;
+        let who = "SELECT current_user, pg_catalog.current_database()";
+        let (acting, database): (String, String) =
+            session.ask("the question who this is", who, cx).await?;
+        postgres.begin(&mut session, &[], cx).await?;
         let members = format!(
-            "SELECT COALESCE(bool_or(pg_has_role({0}, rolname, 'MEMBER')), false)::text, \
-             COALESCE(bool_or(pg_has_role(rolname, {0}, 'MEMBER')), false)::text \
+            "SELECT COALESCE(bool_or(pg_has_role({0}, rolname, 'MEMBER')), false), \
+             COALESCE(bool_or(pg_has_role(rolname, {0}, 'MEMBER')), false) \
              FROM pg_roles WHERE rolname = {1}",
             quote(user),
             quote(partner)
         );
-        let [second, first] = session.ask("a look at the two roles", &members, cx).await?;
-        let names = match (second.as_deref(), first.as_deref()) {
-            (Some("true"), _) => Names { first: partner, second: user },
-            (_, Some("true")) => Names { first: user, second: partner },
-            _ => {
-                return Ok(vec![format!(
-                    "neither {user:?} nor {partner:?} is a member of the other"
-                )]);
+        let names = match session.ask("a look at the two roles", members, cx).await? {
+            (true, _) => Names { first: partner, second: user },
+            (_, true) => Names { first: user, second: partner },
+            (false, false) => {
+                let what = format!("neither {user:?} nor {partner:?} is a member of the other");
+                return Ok(vec![what]);
             }
         };
         let settings = settings::read(&mut session, &names, version, cx).await?;
-        let (acting, expected) =
-            (acting.unwrap_or_default(), settings.identity(database.as_deref()));
-        Ok(match acting == expected {
-            true => Vec::new(),
-            false => vec![format!("{user:?} acts as {acting:?} and not as {expected:?}")],
-        })
+        let expected = settings.identity(Some(&database));
+        let wrong = (acting != expected)
+            .then(|| format!("{user:?} acts as {acting:?} and not as {expected:?}"));
+        Ok(wrong.into_iter().collect())
     }
     .await;
     driver::close(postgres, session, cx).await;
@@ -65,10 +57,10 @@ pub(crate) async fn differences(
 /// The minor versions from which on a session keeps acting after DISCARD ALL, where the first ones of
 /// the major version do not. In the one before, ALTER ROLE ... SET role has no effect. Source: the
 /// release notes' CVE-2024-10978, and what mends its fix. Seen at 10.3 and 14.2, and gone at 15.18.
-const KEPT_SINCE: [[u32; 2]; 6] = [[12, 22], [13, 18], [14, 15], [15, 10], [16, 6], [17, 2]];
+const KEPT_SINCE: [[i32; 2]; 6] = [[12, 22], [13, 18], [14, 15], [15, 10], [16, 6], [17, 2]];
 
 /// What this version makes of the setting that says as which role a session acts.
-pub(crate) fn forgets(version: u32) -> Option<&'static str> {
+pub(crate) fn forgets(version: i32) -> Option<&'static str> {
     let (major, minor) = (version / 10_000, version % 10_000);
     let since = KEPT_SINCE.iter().find(|[one, _]| *one == major).map(|[_, since]| *since);
     match since {

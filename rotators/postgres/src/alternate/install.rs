@@ -9,7 +9,7 @@ use super::roles::DROP;
 
 /// Whether what was handed over was all that there was: DROP OWNED would drop what the user made
 /// since, and what it drops it locks. Default privileges and user mappings are meant to go.
-const DROPPED: &str = "SELECT count(*)::text FROM pg_locks AS l WHERE l.pid = pg_backend_pid() \
+const DROPPED: &str = "SELECT count(*) FROM pg_locks AS l WHERE l.pid = pg_backend_pid() \
     AND l.mode = 'AccessExclusiveLock' AND (l.locktype = 'relation' \
     AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = l.relation) OR l.locktype = 'object' \
     AND l.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass, \
@@ -38,7 +38,7 @@ pub(crate) async fn run(
 }
 
 async fn one(session: &mut Session, statement: &str, cx: &Invocation) -> Result<(), Failure> {
-    session.run(statement, statement.to_owned(), cx).await.map(|_| ())
+    session.run(statement, statement, cx).await
 }
 
 /// Takes what the user was granted, as far as the admin may. The server gives some of it up with a
@@ -56,8 +56,8 @@ async fn drop_owned(session: &mut Session, statement: &str, cx: &Invocation) -> 
         }
         Err(failure) => Err(named(failure, statement)),
         Ok(()) => {
-            let [dropped] = session.ask("a look at what was dropped", DROPPED, cx).await?;
-            if dropped.as_deref() == Some("0") {
+            let (dropped,): (i64,) = session.ask("a look at what was dropped", DROPPED, cx).await?;
+            if dropped == 0 {
                 return Ok(());
             }
             let what = format!("{statement}: the user made something meanwhile");

@@ -95,7 +95,7 @@ impl Alternates for Postgres {
         ownership: Option<Ownership>,
         cx: &Invocation,
     ) -> Result<Assessment<()>, Error> {
-        let checked = self.format.check(admin.session.channel());
+        let checked = self.format.check(admin.session.channel);
         let mut survey = survey::Survey { postgres: self, admin, install, cx };
         let mut assessment = survey.assess(accounts, ownership).await?;
         assessment.objections.extend(checked.err());

@@ -1,13 +1,13 @@
 //! A look at everything that a change of the two users will meet, and what it will run.
 
 use fourstep::users::{
-    Accounts, AdminSession, Assessment, Install, Login, Ownership, Part, Step, driver,
+    Accounts, AdminSession, Assessment, Database, Install, Login, Ownership, Part, Step, driver,
 };
 use fourstep::{Error, Invocation};
 
 use crate::session::Session;
 use crate::sql::{quote, quote_identifier};
-use crate::{Postgres, admin, transaction};
+use crate::{Postgres, admin};
 
 use super::databases::{self, Concerned};
 use super::roles::{DROP, REASSIGN, Roles};
@@ -25,7 +25,7 @@ pub(crate) struct Survey<'a> {
 /// What was read of a pair.
 struct Read<'a> {
     names: Names<'a>,
-    version: u32,
+    version: i32,
     /// Whether the second is the one that gets a password: it is at rest, and can be taken from.
     at_rest: bool,
     roles: Roles,
@@ -90,7 +90,8 @@ impl Survey<'_> {
             "SELECT (SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = {})",
             quote(target)
         );
-        let [comment] = self.admin.session.ask("a look at the comment", &query, self.cx).await?;
+        let (comment,): (Option<String>,) =
+            self.admin.session.ask("a look at the comment", query, self.cx).await?;
         let mark = quote(&pair.mark(source).in_comment(comment.as_deref()));
         Ok(format!("COMMENT ON ROLE {} IS {mark}", quote_identifier(target)))
     }
@@ -128,7 +129,7 @@ impl Survey<'_> {
                 let login = login.with_database(name);
                 let mut there = driver::open_admin(self.postgres, &login, self.cx).await?;
                 let found = async {
-                    transaction::begin(&mut there.session, &[], self.cx).await?;
+                    self.postgres.begin(&mut there.session, &[], self.cx).await?;
                     let about = (settings.identity(Some(name)), false, read.version);
                     extra::beside(&mut there.session, names, about, self.cx).await
                 }

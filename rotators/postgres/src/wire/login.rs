@@ -8,7 +8,7 @@ use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, Scr
 use postgres_protocol::message::frontend;
 
 use super::Wire;
-use super::message::{self, Exchange, Message, encoded, not_postgres};
+use super::message::{Exchange, Message, not_postgres, startup};
 use crate::errors::{self, ServerError};
 
 /// Logs in, and returns what the server said from AuthenticationOk to ReadyForQuery, for the
@@ -28,11 +28,9 @@ pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<Log
     match conversation.run(login.dbname.as_deref()).await {
         Ok(greeting) => Ok(Attempt::Accepted(greeting)),
         Err(Halt::Failed(error)) => Err(error),
-        Err(Halt::Refused(refusal)) => {
-            let refusal = match conversation.method {
-                Some(Method::Cleartext) => refusal.of_one_who_knows(),
-                _ => refusal.without(login.password.expose_secret()),
-            };
+        Err(Halt::Refused(mut refusal)) => {
+            let told = conversation.method == Some(Method::Cleartext);
+            refusal.message.redact(&login.password, told);
             errors::of_login(&refusal, conversation.method.is_some()).map(Attempt::Refused)
         }
     }
@@ -79,8 +77,8 @@ struct Conversation<'a> {
 
 impl Conversation<'_> {
     async fn run(&mut self, database: Option<&str>) -> Result<LoggedIn, Halt> {
-        self.exchange.send(&message::startup(self.username, database)?).await?;
-        let accepted = loop {
+        self.exchange.send(|bytes| startup(self.username, database, bytes)).await?;
+        let (accepted, method) = loop {
             let asked = self.hear().await?;
             match (Request::parse(&asked)?, self.method) {
                 (Request::Ok, Some(method)) => break (asked, method),
@@ -91,7 +89,6 @@ impl Conversation<'_> {
                 (_, Some(_)) => return Err(Halt::Failed(not_postgres())),
             }
         };
-        let (accepted, method) = accepted;
         let mut messages = Vec::new();
         accepted.append_to(&mut messages);
         loop {
@@ -129,16 +126,12 @@ impl Conversation<'_> {
             Request::Cleartext => {
                 // Before it is sent: a server that was half told may repeat it too.
                 self.method = Some(Method::Cleartext);
-                self.exchange
-                    .send(&encoded(|bytes| frontend::password_message(password, bytes))?)
-                    .await?;
+                self.exchange.send(|bytes| frontend::password_message(password, bytes)).await?;
             }
             Request::Md5(salt) => {
                 let hash = md5_hash(self.username.as_bytes(), password, salt);
                 let hash = hash.as_bytes();
-                self.exchange
-                    .send(&encoded(|bytes| frontend::password_message(hash, bytes))?)
-                    .await?;
+                self.exchange.send(|bytes| frontend::password_message(hash, bytes)).await?;
                 self.method = Some(Method::Md5);
             }
             Request::Sasl(mechanisms) => return self.answer_scram(mechanisms).await,
@@ -166,9 +159,9 @@ impl Conversation<'_> {
         let password = self.password.expose_secret().as_bytes();
         // Without channel binding: the certificate has been verified already, or there is none.
         let mut scram = ScramSha256::new(password, ChannelBinding::unsupported());
-        let first = scram.message();
-        let first = encoded(|bytes| frontend::sasl_initial_response(SCRAM_SHA_256, first, bytes))?;
-        self.exchange.send(&first).await?;
+        let first =
+            |bytes: &mut _| frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), bytes);
+        self.exchange.send(first).await?;
 
         let challenge = self.hear().await?;
         let Request::Continue(challenge) = Request::parse(&challenge)? else {
@@ -178,8 +171,7 @@ impl Conversation<'_> {
             Error::new(ErrorKind::Unsupported, "cannot answer the server's SCRAM challenge")
                 .caused_by(cause)
         })?;
-        let proof = encoded(|bytes| frontend::sasl_response(scram.message(), bytes))?;
-        self.exchange.send(&proof).await?;
+        self.exchange.send(|bytes| frontend::sasl_response(scram.message(), bytes)).await?;
         self.method = Some(Method::ScramSha256);
 
         let outcome = self.hear().await?;
