@@ -14,14 +14,7 @@ pub const PASSWORD: &str = "canary-password-of-the-fuzzer";
 
 /// A login of `app` with that password.
 pub fn login() -> Login {
-    Login {
-        host: "db.example".to_owned(),
-        port: 5432,
-        username: "app".to_owned(),
-        password: PASSWORD.into(),
-        dbname: None,
-        ssl: SslMode::Plaintext,
-    }
+    Login { ssl: SslMode::Plaintext, ..Login::new("db.example", 5432, "app", PASSWORD) }
 }
 
 /// Stands in a script for the nonce of the client's SCRAM message, which has as many bytes.

@@ -34,16 +34,8 @@ const STRANGERS: &str = "\
 /// A role: its name, its comment, whether it may log in, why it is never changed, one stranger, the
 /// role that makes it log in otherwise, as which of those asked about it can act, and whether its mark
 /// is the admin's to believe.
-type Row = (
-    String,
-    Option<String>,
-    bool,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-    Vec<String>,
-    bool,
-);
+type Row = (String, Text, bool, Text, Text, Text, Vec<String>, bool);
+type Text = Option<String>;
 
 /// These roles, and every role whose comment names the secret. Inside a transaction of
 /// [`sql::begin`](crate::sql::begin), which sets the search path.

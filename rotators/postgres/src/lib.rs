@@ -26,6 +26,7 @@ use fourstep::users::{Attempt, Change, Database, Dialect, Driver, End, Login, St
 use fourstep::{
     Environment, Error, ErrorKind, Fence, Finding, Invocation, PasswordPolicy, SecretString,
 };
+use sqlx::Connection;
 
 use change::{Prepared, UNCHANGED};
 use password::PasswordFormat;
@@ -114,7 +115,9 @@ impl Database for Postgres {
     }
 
     async fn close(&self, session: Session) {
-        session.close().await;
+        let Session { connection, passing, .. } = session;
+        let _ = wire::without_panic(connection.close()).await;
+        let _ = passing.await;
     }
 
     async fn prepare_own(
@@ -191,7 +194,8 @@ impl Database for Postgres {
         login: &Login,
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        preflight::preflight(session, login, cx).await
+        let facts = session.ask("a look at the account", preflight::FACTS, cx).await?;
+        Ok(preflight::judge(login, facts))
     }
 
     async fn ask_probe(

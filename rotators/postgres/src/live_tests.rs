@@ -42,12 +42,8 @@ impl Place {
             return None;
         };
         let login = |username: &str, password: &str| Login {
-            host: host.clone(),
-            port: port.parse().unwrap(),
-            username: username.to_owned(),
-            password: password.into(),
-            dbname: Some("postgres".to_owned()),
             ssl: SslMode::Plaintext,
+            ..Login::new(&host, port.parse().unwrap(), username, password).with_database("postgres")
         };
         let place = Self {
             admin: login(&arranger, &arranger_password),
@@ -70,7 +66,6 @@ impl Place {
     async fn as_admin(&self, statement: String) {
         let mut session = self.open(&self.admin).await.unwrap();
         session.run("a statement", statement, &self.cx).await.unwrap();
-        session.close().await;
     }
 
     async fn try_login(&self, login: &Login) -> Result<Attempt<Session>, Error> {
@@ -95,7 +90,18 @@ impl Place {
         password: &str,
         fence: &dyn Fence,
     ) -> Result<(), Error> {
-        let session = self.open(&self.login).await?;
+        self.change_from(self.login.password.expose_secret(), seconds, password, fence).await
+    }
+
+    /// The same by whoever logs in with `old`.
+    async fn change_from(
+        &self,
+        old: &str,
+        seconds: u64,
+        password: &str,
+        fence: &dyn Fence,
+    ) -> Result<(), Error> {
+        let session = self.open(&self.login.with_password(&old.into())).await?;
         let cx = Invocation::new(Deadline::after(Duration::from_secs(seconds)));
         let (driver, password) = (driver(), password.into());
         let change = driver.change_own_password(session, &self.login, &password, fence, &cx);
@@ -139,11 +145,7 @@ async fn parity_18_25_26_any_name_and_any_password() {
             place.change(password, &open_gate()).await.unwrap();
             place.assert_password(password).await;
             assert!(matches!(place.try_login(&place.login).await.unwrap(), Attempt::Refused(_)));
-            let session = place.open(&place.login.with_password(&password.into())).await.unwrap();
-            let (driver, before, gate) = (driver(), before.into(), open_gate());
-            let change =
-                driver.change_own_password(session, &place.login, &before, &gate, &place.cx);
-            assert_eq!(change.await.unwrap(), Change::Made);
+            place.change_from(password, 30, &before, &open_gate()).await.unwrap();
         }
         place.as_admin(format!("DROP ROLE {}", quote_identifier(name))).await;
     }
@@ -203,9 +205,8 @@ async fn another_session_s_change_at_the_same_moment_is_a_conflict() {
     other.run("begin", "BEGIN", &place.cx).await.unwrap();
     let alter = "ALTER ROLE raced CONNECTION LIMIT 6".to_owned();
     other.run("alter", alter, &place.cx).await.unwrap();
-    let session = place.open(&place.login.with_password(&"second".into())).await.unwrap();
-    let (driver, third, gate) = (driver(), "third".into(), open_gate());
-    let changed = driver.change_own_password(session, &place.login, &third, &gate, &place.cx);
+    let gate = open_gate();
+    let changed = place.change_from("second", 30, "third", &gate);
     let commit = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         other.run("commit", "COMMIT", &place.cx).await.unwrap();

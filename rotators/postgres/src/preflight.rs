@@ -8,7 +8,7 @@ use crate::session::Session;
 
 /// One row, readable by every role, on replicas as well. `rds_password` and its setting exist on
 /// Amazon RDS only (RDS User Guide, "Restricting password management").
-const FACTS: &str = "\
+pub(crate) const FACTS: &str = "\
     SELECT session_user::pg_catalog.text, pg_catalog.pg_is_in_recovery(), \
     pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \
     pg_catalog.current_setting('rds.restrict_password_commands', true), \
@@ -21,19 +21,10 @@ const FACTS: &str = "\
     FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_roles AS own ON own.rolname OPERATOR(pg_catalog.=) session_user";
 
 /// The columns of [`FACTS`].
-type Facts = (String, bool, i32, Option<String>, Option<bool>, Option<String>);
-
-pub(crate) async fn preflight(
-    session: &mut Session,
-    login: &Login,
-    cx: &Invocation,
-) -> Result<Vec<Finding>, Error> {
-    let facts = session.ask("a look at the account", FACTS, cx).await?;
-    Ok(judge(login, facts))
-}
+pub(crate) type Facts = (String, bool, i32, Option<String>, Option<bool>, Option<String>);
 
 /// What the facts mean.
-fn judge(
+pub(crate) fn judge(
     login: &Login,
     (user, replica, version, restricted, member, expiry): Facts,
 ) -> Vec<Finding> {
@@ -111,14 +102,7 @@ mod tests {
 
     #[test]
     fn each_fact_has_its_finding() {
-        let login = Login {
-            host: "db.example".into(),
-            port: 5432,
-            username: "app".into(),
-            password: "canary".into(),
-            dbname: None,
-            ssl: SslMode::Absent,
-        };
+        let login = Login::new("db.example", 5432, "app", "canary");
         let judged = |facts: Facts| {
             let findings = judge(&login, facts);
             findings

@@ -7,7 +7,7 @@ use fourstep::users::driver;
 use fourstep::{Error, ErrorKind, Invocation};
 use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Connection, FromRow};
+use sqlx::{AssertSqlSafe, FromRow};
 use tokio::task::JoinHandle;
 
 use crate::errors::ServerError;
@@ -115,11 +115,5 @@ impl Session {
         };
         let lost = Error::new(ErrorKind::Unreachable, format!("the connection was lost at {what}"));
         Err(Failure::Lost(lost.caused_by(cause)))
-    }
-
-    /// Says goodbye, and waits until the server has closed the connection.
-    pub(crate) async fn close(self) {
-        let _ = without_panic(self.connection.close()).await;
-        let _ = self.passing.await;
     }
 }

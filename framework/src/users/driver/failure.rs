@@ -39,6 +39,12 @@ impl<R: Refusal> Failure<R> {
     }
 }
 
+impl<R> From<Error> for Failure<R> {
+    fn from(error: Error) -> Self {
+        Self::Lost(error)
+    }
+}
+
 /// The text of a server's error. Whoever was told a password may repeat it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerMessage(String);

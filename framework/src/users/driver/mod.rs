@@ -20,7 +20,7 @@ use crate::users::{Attempt, Change, Login};
 
 pub use admin::open_admin;
 pub(crate) use assessment::MOST_LISTED;
-pub use assessment::{Assessment, OpenSessions, Part, Step, lacks_rights, listed};
+pub use assessment::{Assessment, OpenSessions, Part, Step, check_length, lacks_rights, listed};
 pub use failure::{Failure, Refusal, ServerMessage, sqlstate};
 pub use traits::{Administered, Alternates, Database, DualPasswords};
 

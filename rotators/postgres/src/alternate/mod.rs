@@ -12,9 +12,9 @@ mod survey;
 
 use async_trait::async_trait;
 use fourstep::users::{
-    Accounts, AdminSession, Alternates, Assessment, Install, Login, OpenSessions, Ownership,
+    Accounts, AdminSession, Alternates, Assessment, Install, Login, OpenSessions, Ownership, driver,
 };
-use fourstep::{Error, ErrorKind, Invocation, SecretString};
+use fourstep::{Error, Invocation, SecretString};
 
 use crate::change::{self, Prepared};
 use crate::session::Session;
@@ -49,16 +49,9 @@ impl Alternates for Postgres {
     }
 
     fn check_username(&self, username: &str) -> Result<(), Error> {
-        let length = username.len();
-        if length <= sql::LONGEST_NAME {
-            return Ok(());
-        }
-        let what = format!(
-            "user name {username:?} has {length} bytes, and PostgreSQL cuts names off after {}",
-            sql::LONGEST_NAME
-        );
-        Err(Error::new(ErrorKind::Unsupported, what)
-            .caused_by("name a shorter one in USER_PAIRS, as USER=OTHER"))
+        let most = sql::LONGEST_NAME;
+        let unit = format!("bytes, and PostgreSQL cuts names off after {most}");
+        driver::check_length(username, username.len(), most, &unit)
     }
 
     async fn accounts(

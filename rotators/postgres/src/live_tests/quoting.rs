@@ -60,5 +60,4 @@ async fn parity_25_the_server_reads_a_quoted_name_as_it_was_and_quotes_it_in_the
         the_same += usize::from(quoted == ours);
     }
     assert!(the_same > NAMES / 2, "{the_same}");
-    session.close().await;
 }
