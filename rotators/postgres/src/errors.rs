@@ -57,12 +57,6 @@ impl ServerError {
         let real = sqlstate(&self.code);
         real.map_or("no readable SQLSTATE".to_owned(), |code| format!("SQLSTATE {code}"))
     }
-
-    /// simple_heap_update and its kin: two sessions changed one catalog row at the same moment.
-    /// These messages are internal and so in English in every locale.
-    fn is_concurrent_update(&self) -> bool {
-        self.code == "XX000" && self.message.text().starts_with("tuple concurrently")
-    }
 }
 
 /// Sorts an error that ended a login. `answered` says whether the server had asked for the
@@ -227,7 +221,9 @@ pub(crate) fn of_alter(refusal: &ServerError) -> Result<Error, Error> {
 
 /// The codes that mean one thing wherever they come up in a change.
 fn of_change(refusal: &ServerError) -> Option<(ErrorKind, &'static str)> {
-    if refusal.is_concurrent_update() {
+    // simple_heap_update and its kin: two sessions changed one catalog row at the same moment. These
+    // messages are internal and so in English in every locale.
+    if refusal.code == "XX000" && refusal.message.text().starts_with("tuple concurrently") {
         return Some((
             ErrorKind::Conflict,
             "another session changed the account at the same moment; retry",

@@ -55,10 +55,10 @@ fn option(name: &str) -> String {
 pub(crate) async fn read(
     session: &mut Session,
     names: &Names<'_>,
-    (identities, version): (&[&str], i32),
+    identities: &[&str],
     cx: &Invocation,
 ) -> Result<Roles, Error> {
-    let old = version < ADMIN_OPTION;
+    let old = session.version < ADMIN_OPTION;
     let query = format!(
         "SELECT s.oid IS NOT NULL, COALESCE((SELECT bool_or({}) AND bool_or({}) \
          FROM pg_auth_members AS m WHERE m.roleid = f.oid AND m.member = s.oid), false), \
@@ -89,17 +89,17 @@ pub(crate) async fn read(
         surplus_within_reach,
         expired,
         gives,
-        memberships: memberships(session, names, old, cx).await?,
-        stand_ins: stand_ins(session, names, (identities, version), cx).await?,
+        memberships: memberships(session, names, cx).await?,
+        stand_ins: stand_ins(session, names, identities, cx).await?,
     })
 }
 
 async fn memberships(
     session: &mut Session,
     names: &Names<'_>,
-    old: bool,
     cx: &Invocation,
 ) -> Result<Vec<Membership>, Error> {
+    let old = session.version < ADMIN_OPTION;
     let query = format!(
         "SELECT DISTINCT pg_get_userbyid(m.roleid), \
          CASE WHEN NOT {old} THEN pg_get_userbyid(m.grantor) END, \
@@ -128,9 +128,10 @@ async fn memberships(
 async fn stand_ins(
     session: &mut Session,
     names: &Names<'_>,
-    (identities, version): (&[&str], i32),
+    identities: &[&str],
     cx: &Invocation,
 ) -> Result<BTreeMap<String, [String; 2]>, Error> {
+    let version = session.version;
     let old = version < ADMIN_OPTION;
     let roles = [names.first, names.second].into_iter().chain(identities.iter().copied());
     let query = format!(

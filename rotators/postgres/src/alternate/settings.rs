@@ -57,9 +57,9 @@ pub(crate) struct Settings {
 pub(crate) async fn read(
     session: &mut Session,
     names: &Names<'_>,
-    version: i32,
     cx: &Invocation,
 ) -> Result<Settings, Error> {
+    let version = session.version;
     let granted = match version >= SETTING_RIGHTS {
         true => "has_parameter_privilege(session_user, split_part(one, '=', 1), 'SET')",
         false => "false",

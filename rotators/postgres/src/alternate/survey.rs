@@ -12,7 +12,7 @@ use crate::{Postgres, admin};
 use super::databases::{self, Concerned};
 use super::roles::{DROP, REASSIGN, Roles};
 use super::settings::Settings;
-use super::{Names, extra, identity, roles, settings};
+use super::{Names, extra, roles, settings, versions};
 
 /// A look at a pair.
 pub(crate) struct Survey<'a> {
@@ -58,9 +58,8 @@ impl Survey<'_> {
         }
         let first = pair.first(accounts, source, target);
         let names = Names { first, second: if first == source { target } else { source } };
-        let settings = settings::read(session, &names, version, self.cx).await?;
-        let about = (&settings.identities()[..], version);
-        let roles = roles::read(session, &names, about, self.cx).await?;
+        let settings = settings::read(session, &names, self.cx).await?;
+        let roles = roles::read(session, &names, &settings.identities(), self.cx).await?;
         let concerned = databases::concerned(session, names.second, self.cx).await?;
         let acts = roles.member && settings.act(&names).is_empty();
         let at_rest = names.second == target;
@@ -73,7 +72,7 @@ impl Survey<'_> {
         found.warnings.extend(read.roles.said(&names, early, at_rest));
         let turned = if read.roles.exists { None } else { read.settings.turned(&names) };
         found.warnings.extend(turned);
-        found.warnings.extend(identity::forgets(version).map(str::to_owned));
+        found.warnings.extend(versions::forgets(version).map(str::to_owned));
         let loses = self.beside(&read, &mut found).await?;
         let mark = match ownership {
             Some(Ownership::Absent | Ownership::Adopted) => Some(self.mark().await?),

@@ -2,7 +2,7 @@
 //! did ask.
 
 use fourstep::users::{Attempt, Login};
-use fourstep::{Error, ErrorKind, ExposeSecret, SecretString};
+use fourstep::{Error, ErrorKind, ExposeSecret};
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::frontend;
@@ -21,12 +21,11 @@ use crate::session::Failure;
 pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<LoggedIn>, Error> {
     let mut conversation = Conversation {
         exchange: Exchange::new(&mut wire.stream),
-        username: &login.username,
-        password: &login.password,
+        login,
         weak_authentication: wire.weak_authentication,
         method: None,
     };
-    match conversation.run(login.dbname.as_deref()).await {
+    match conversation.run().await {
         Ok(greeting) => Ok(Attempt::Accepted(greeting)),
         Err(Failure::Lost(error) | Failure::Late(error)) => Err(error),
         Err(Failure::Refused(mut refusal)) => {
@@ -56,16 +55,15 @@ pub(crate) struct LoggedIn {
 
 struct Conversation<'a> {
     exchange: Exchange<'a>,
-    username: &'a str,
-    password: &'a SecretString,
+    login: &'a Login,
     weak_authentication: bool,
     /// How the server asked for the password, once it got an answer.
     method: Option<Method>,
 }
 
 impl Conversation<'_> {
-    async fn run(&mut self, database: Option<&str>) -> Result<LoggedIn, Failure> {
-        self.exchange.send(|bytes| startup(self.username, database, bytes)).await?;
+    async fn run(&mut self) -> Result<LoggedIn, Failure> {
+        self.exchange.send(|bytes| startup(self.login, bytes)).await?;
         let (accepted, method) = loop {
             let asked = self.hear().await?;
             match (Request::parse(&asked)?, self.method) {
@@ -106,7 +104,7 @@ impl Conversation<'_> {
     }
 
     async fn answer(&mut self, request: Request<'_>) -> Result<(), Failure> {
-        let password = self.password.expose_secret().as_bytes();
+        let password = self.login.password.expose_secret().as_bytes();
         match request {
             Request::Cleartext | Request::Md5(_) if !self.weak_authentication => {
                 return Err(Failure::Lost(too_weak(&request)));
@@ -117,7 +115,7 @@ impl Conversation<'_> {
                 self.exchange.send(|bytes| frontend::password_message(password, bytes)).await?;
             }
             Request::Md5(salt) => {
-                let hash = md5_hash(self.username.as_bytes(), password, salt);
+                let hash = md5_hash(self.login.username.as_bytes(), password, salt);
                 let hash = hash.as_bytes();
                 self.exchange.send(|bytes| frontend::password_message(hash, bytes)).await?;
                 self.method = Some(Method::Md5);
@@ -144,7 +142,7 @@ impl Conversation<'_> {
                 "the server asks for a SASL mechanism other than SCRAM-SHA-256",
             )));
         }
-        let password = self.password.expose_secret().as_bytes();
+        let password = self.login.password.expose_secret().as_bytes();
         // Without channel binding: the certificate has been verified already, or there is none.
         let mut scram = ScramSha256::new(password, ChannelBinding::unsupported());
         let first =

@@ -2,6 +2,7 @@
 
 use bytes::BytesMut;
 use fourstep::net::{Stream, broken, not_a};
+use fourstep::users::Login;
 use fourstep::{Error, ErrorKind};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -83,19 +84,15 @@ pub(super) fn not_postgres() -> Error {
 
 /// The first message. `options` is left out because proxies refuse it, and so is everything that
 /// reading a few text columns does not need.
-pub(super) fn startup(
-    user: &str,
-    database: Option<&str>,
-    bytes: &mut BytesMut,
-) -> std::io::Result<()> {
+pub(super) fn startup(login: &Login, bytes: &mut BytesMut) -> std::io::Result<()> {
     let fixed = [
         ("client_encoding", "UTF8"),
         ("DateStyle", "ISO, MDY"),
         ("TimeZone", "UTC"),
         ("application_name", "fourstep"),
     ];
-    let named = [("user", Some(user)), ("database", database)];
-    let named = named.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let database = login.dbname.as_deref().map(|name| ("database", name));
+    let named = [("user", login.username.as_str())].into_iter().chain(database);
     frontend::startup_message(named.chain(fixed), bytes)
 }
 
@@ -106,12 +103,13 @@ mod tests {
 
     #[test]
     fn the_first_message_is_ours_alone() {
-        let message = |user, database| {
+        let message = |login: &Login| {
             let mut bytes = BytesMut::new();
-            startup(user, database, &mut bytes).map(|()| bytes).unwrap()
+            startup(login, &mut bytes).map(|()| bytes).unwrap()
         };
-        let without = message("app", None);
-        let message = message("We\"ird ü", Some("db"));
+        let login = Login::new("db.example", 5432, "We\"ird ü", "canary");
+        let without = message(&login);
+        let message = message(&login.with_database("db"));
         assert_eq!(message[..8], [0, 0, 0, u8::try_from(message.len()).unwrap(), 0, 3, 0, 0]);
         let text = String::from_utf8(message[8..].to_vec()).unwrap();
         expect![[r#"
