@@ -131,6 +131,16 @@ impl Invocation {
         )))
     }
 
+    /// The time that is left for a change, and how much of it may go into waiting for its locks.
+    ///
+    /// # Errors
+    /// As [`enough_for_a_change`](Self::enough_for_a_change).
+    pub fn time_for_a_change(&self) -> Result<[Duration; 2], Error> {
+        self.enough_for_a_change()?;
+        let left = self.deadline.remaining();
+        Ok([left, left.saturating_sub(CHANGE_TIME)])
+    }
+
     /// When this invocation must have ended.
     pub fn deadline(&self) -> Deadline {
         self.deadline
