@@ -7,10 +7,12 @@ use async_trait::async_trait;
 use crate::config::Environment;
 use crate::error::Error;
 use crate::password::PasswordPolicy;
-use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, Versions};
-use crate::secret::Secret;
+use crate::rotator::{
+    Applied, Fence, Finding, Known, OtherSecrets, Rotator, Subject, Verdict, Versions,
+};
+use crate::secret::{Current, Document, Secret};
 use crate::turn::Turn;
-use crate::users::admin::Admins;
+use crate::users::admin::{Admin, Admins};
 use crate::users::pair::words;
 use crate::users::tries::Tries;
 use crate::users::{Administered, Attempt, Change, Driver, Login, common};
@@ -108,8 +110,7 @@ impl<S: Administered> Rotator for ByAdmin<S> {
             ));
         }
         let document = versions.current().secret().document()?;
-        let others = versions.other_secrets();
-        let admin = self.admins.of(&pending, document, dialect, &others, turn).await?;
+        let admin = self.admin(&pending, document, &versions.other_secrets(), turn).await?;
         let change = async {
             let opened = self.database.open_admin(&admin.login, turn).await;
             let what = || format!("cannot set the password of {account}");
@@ -157,7 +158,8 @@ impl<S: Administered> Rotator for ByAdmin<S> {
             Ok(Attempt::Refused(why)) => findings.push(common::current_refused(why)),
             Err(error) => findings.push(Finding::Fails(error)),
         }
-        match self.preflight_admin(&login, subject, turn).await {
+        let others = subject.other_secrets();
+        match self.look(&login, subject.current, &others, turn).await {
             Ok(found) => findings.extend(found),
             Err(error) => findings.push(Finding::Fails(error)),
         }
@@ -191,15 +193,26 @@ impl<S: Administered> ByAdmin<S> {
         }
     }
 
-    async fn preflight_admin(
+    /// The admin that `document` names, for the user of `login`.
+    pub(super) async fn admin(
         &self,
         login: &Login,
-        subject: &Subject<'_>,
+        document: &Document,
+        others: &OtherSecrets<'_>,
+        turn: &Turn,
+    ) -> Result<Admin, Error> {
+        self.admins.of(login, document, self.database.dialect(), others, turn).await
+    }
+
+    /// What would make the admin's change of this user's password fail.
+    pub(super) async fn look(
+        &self,
+        login: &Login,
+        current: &Current,
+        others: &OtherSecrets<'_>,
         turn: &Turn,
     ) -> Result<Vec<Finding>, Error> {
-        let document = subject.current.secret().document()?;
-        let (dialect, others) = (self.database.dialect(), subject.other_secrets());
-        let admin = self.admins.of(login, document, dialect, &others, turn).await?;
+        let admin = self.admin(login, current.secret().document()?, others, turn).await?;
         let found = async {
             let mut session = self.database.open_admin(&admin.login, turn).await?;
             let found = self.database.preflight_reset(&mut session, login, turn).await;

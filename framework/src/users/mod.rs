@@ -1,8 +1,8 @@
 //! Strategies for targets that have users with passwords.
 //!
 //! A backend implements [`Database`] for its kind of server and, where that has such,
-//! [`Administered`], [`Alternates`] and [`DualPasswords`]: the parts of a change. [`Driver`] makes
-//! whole changes of them, and the strategies decide which credential is tried when.
+//! [`Administered`], [`Alternates`], [`DualPasswords`] and [`PasswordSets`]: the parts of a change.
+//! [`Driver`] makes whole changes of them, and the strategies decide which credential is tried when.
 
 mod admin;
 mod alternating;
@@ -15,6 +15,7 @@ mod install;
 mod login;
 mod mark;
 mod pair;
+mod password_set;
 mod single_user;
 mod ssl;
 mod strategies;
@@ -26,7 +27,7 @@ pub use alternating::Alternating;
 pub use by_admin::ByAdmin;
 pub use driver::{
     Administered, Alternates, Assessment, Database, Driver, DualPasswords, End, OpenSessions, Part,
-    Step,
+    PasswordSets, Step,
 };
 pub use dual_password::{DualPassword, NewPrimary, Swap};
 pub use install::{Install, Proof};
@@ -35,6 +36,7 @@ pub use mark::Mark;
 #[cfg(test)]
 pub(crate) use pair::PairSettings;
 pub use pair::{Account, Accounts, Pair, Standing};
+pub use password_set::PasswordSet;
 pub use single_user::SingleUser;
 pub use ssl::SslMode;
 pub use strategies::{Strategies, Strategy};

@@ -12,7 +12,8 @@ use crate::secret::Secret;
 use crate::store::SecretDescription;
 use crate::turn::Turn;
 use crate::users::{
-    Alternates, Alternating, ByAdmin, Driver, DualPassword, DualPasswords, SingleUser,
+    Alternates, Alternating, ByAdmin, Driver, DualPassword, DualPasswords, PasswordSet,
+    PasswordSets, SingleUser,
 };
 
 /// The tag by which a secret picks one of the function's strategies.
@@ -78,10 +79,19 @@ impl Strategies {
     /// ```
     pub fn read(
         environment: &Environment,
+        build: impl FnMut(Strategy) -> Result<Option<Box<dyn Rotator>>, Error>,
+    ) -> Result<Self, Error> {
+        Self::read_or(Strategy::SingleUser, environment, build)
+    }
+
+    /// As [`read`](Self::read), with another strategy where none is listed.
+    fn read_or(
+        absent: Strategy,
+        environment: &Environment,
         mut build: impl FnMut(Strategy) -> Result<Option<Box<dyn Rotator>>, Error>,
     ) -> Result<Self, Error> {
         let name = "ROTATION_STRATEGY";
-        let listed = environment.text(name)?.unwrap_or(Strategy::SingleUser.name());
+        let listed = environment.text(name)?.unwrap_or(absent.name());
         let mut strategies: Vec<(Strategy, Box<dyn Rotator>)> = Vec::new();
         for word in listed.split(',').map(str::trim) {
             let strategy = Strategy::ALL.into_iter().find(|one| one.name() == word);
@@ -131,6 +141,29 @@ impl Strategies {
                 Ok(Some(Box::new(DualPassword::new(database.clone(), policy.clone()))))
             }
             strategy => one_password(strategy, environment, &database, &policy),
+        })
+    }
+
+    /// The strategies of a database whose users may have any number of passwords: `dual-password`,
+    /// which is meant where `ROTATION_STRATEGY` is absent, and `single-user-by-admin`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the variable.
+    pub fn of_password_sets<S: PasswordSets + 'static>(
+        environment: &Environment,
+        database: Driver<S>,
+        policy: PasswordPolicy,
+    ) -> Result<Self, Error> {
+        let database = Arc::new(database);
+        Self::read_or(Strategy::DualPassword, environment, |strategy| {
+            let keeps_previous = match strategy {
+                Strategy::DualPassword => true,
+                Strategy::SingleUserByAdmin => false,
+                Strategy::SingleUser | Strategy::AlternatingUsers => return Ok(None),
+            };
+            let (database, policy) = (database.clone(), policy.clone());
+            let rotator = PasswordSet::read(environment, database, policy, keeps_previous)?;
+            Ok(Some(Box::new(rotator)))
         })
     }
 

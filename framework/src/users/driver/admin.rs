@@ -1,6 +1,8 @@
 //! What an admin does to one user.
 
-use super::{Administered, Driver, PASSWORD_UNKNOWN, close, is_made, log_in, named};
+use secrecy::SecretString;
+
+use super::{Administered, Driver, PASSWORD_UNKNOWN, PasswordSets, close, is_made, log_in, named};
 use crate::error::{Error, ErrorKind};
 use crate::rotator::{Fence, Finding};
 use crate::turn::Turn;
@@ -96,5 +98,42 @@ impl<S: Administered> Driver<S> {
         .await;
         self.abandon(&mut admin.session, turn).await;
         found
+    }
+}
+
+impl<S: PasswordSets> Driver<S> {
+    /// Takes these passwords away from `user`, whose own one stays, behind `fence`. Where that is not
+    /// among those that it has, nothing is taken away, with a warning.
+    pub(crate) async fn remove_passwords(
+        &self,
+        admin: &mut AdminSession<S::Session>,
+        user: &Login,
+        passwords: &[SecretString],
+        fence: &dyn Fence,
+        turn: &Turn,
+    ) -> Result<(), Error> {
+        let server = &self.server;
+        let outcome = async {
+            let Some(prepared) = server.prepare_removal(admin, user, passwords, turn).await? else {
+                turn.warn(format!(
+                    "{} does not have the promoted password, so none was taken away; the server may \
+                     have been restored to an older state",
+                    user.account()
+                ));
+                return Ok(());
+            };
+            let made = async {
+                server.begin(&mut admin.session, &server.locks(&prepared), turn).await?;
+                fence.pass().await?;
+                match server.set(&mut admin.session, &prepared, fence, turn).await? {
+                    Change::Made => Ok(()),
+                    Change::Refused(why) => Err(why),
+                }
+            }
+            .await;
+            self.end(&mut admin.session, made, (PASSWORD_UNKNOWN, |()| true), turn).await
+        };
+        let what = || format!("cannot take old passwords away from {}", user.account());
+        outcome.await.map_err(|error| error.while_doing(what()))
     }
 }
