@@ -6,15 +6,16 @@ use async_trait::async_trait;
 
 use crate::config::Environment;
 use crate::error::Error;
+use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
 use crate::rotator::{
-    Applied, Fence, Finding, Known, OtherSecrets, Rotator, Subject, Verdict, Versions,
+    Applied, CreateContext, Fence, Finding, InspectContext, Rotator, SecretReader, SetContext,
+    Verdict,
 };
 use crate::secret::{Current, Document, Secret};
-use crate::turn::Turn;
 use crate::users::admin::{Admin, Admins};
+use crate::users::login_attempts::LoginAttempts;
 use crate::users::pair::words;
-use crate::users::tries::Tries;
 use crate::users::{Administered, Attempt, Change, Driver, Login, common};
 
 /// The strategy single-user-by-admin over any [`Administered`] database: the admin of the secret
@@ -69,12 +70,16 @@ impl<S: Administered> ByAdmin<S> {
 
 #[async_trait]
 impl<S: Administered> Rotator for ByAdmin<S> {
-    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
         common::admin_named(versions.current())?;
         common::check_same_user(versions, self.database.dialect())
     }
 
-    async fn propose(&self, known: &Known<'_>, _turn: &Turn) -> Result<Secret, Error> {
+    async fn propose(
+        &self,
+        known: &CreateContext<'_>,
+        _turn: &Invocation,
+    ) -> Result<Secret, Error> {
         common::current(known.current.secret(), self.database.dialect())?;
         common::admin_named(known.current)?;
         Ok(common::with_new_password(&self.policy, known)?.into())
@@ -84,15 +89,15 @@ impl<S: Administered> Rotator for ByAdmin<S> {
     /// the admin, who is asked for nothing before that.
     async fn apply(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Applied, Error> {
         let dialect = self.database.dialect();
         let current = common::current(versions.current().secret(), dialect)?;
         let pending = common::pending(versions.pending().secret(), dialect)?;
         let account = pending.account();
-        let mut tries = Tries::new(&*self.database, turn);
+        let mut tries = LoginAttempts::new(&*self.database, cx);
         let mut open = tries.open("AWSCURRENT", &current).await?;
         if open.is_none() && tries.open("AWSPENDING", &pending).await?.is_some() {
             return Ok(Applied::Already(format!("{account} has the pending password already")));
@@ -110,13 +115,13 @@ impl<S: Administered> Rotator for ByAdmin<S> {
             ));
         }
         let document = versions.current().secret().document()?;
-        let admin = self.admin(&pending, document, &versions.other_secrets(), turn).await?;
+        let admin = self.admin(&pending, document, &versions.other_secrets(), cx).await?;
         let change = async {
-            let opened = self.database.open_admin(&admin.login, turn).await;
+            let opened = self.database.open_admin(&admin.login, cx).await;
             let what = || format!("cannot set the password of {account}");
             let mut session = opened.map_err(|error| error.while_doing(what()))?;
-            let change = self.database.reset_password(&mut session, &pending, fence, turn).await;
-            self.database.close(session.session, turn).await;
+            let change = self.database.reset_password(&mut session, &pending, fence, cx).await;
+            self.database.close(session.session, cx).await;
             change
         }
         .await;
@@ -130,26 +135,30 @@ impl<S: Administered> Rotator for ByAdmin<S> {
             }
             Change::Refused(error) => {
                 let proof = proof.as_ref().map(|(_, login)| login);
-                self.refused(error, proof, &pending, turn).await
+                self.refused(error, proof, &pending, cx).await
             }
         }
     }
 
-    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
-        common::verify(&*self.database, secret, turn).await
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+        common::verify(&*self.database, secret, cx).await
     }
 
-    async fn compare(&self, versions: &Versions<'_>, turn: &Turn) -> Result<(), Error> {
+    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
         let pending = versions.pending().secret();
         let pending = common::pending(pending, self.database.dialect())?;
-        self.database.probe(&pending, turn).await
+        self.database.probe(&pending, cx).await
     }
 
-    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
         let secret = subject.current.secret();
         let login = common::current(secret, self.database.dialect())?;
         let mut findings = Vec::new();
-        match self.database.log_in(&login, turn).await {
+        match self.database.log_in(&login, cx).await {
             Ok(Attempt::Accepted(_)) => {}
             Ok(Attempt::Refused(why)) if self.repairs(&login.username) => {
                 let what = "AWSCURRENT does not log in, which the rotation would repair";
@@ -159,7 +168,7 @@ impl<S: Administered> Rotator for ByAdmin<S> {
             Err(error) => findings.push(Finding::Fails(error)),
         }
         let others = subject.other_secrets();
-        match self.look(&login, subject.current, &others, turn).await {
+        match self.look(&login, subject.current, &others, cx).await {
             Ok(found) => findings.extend(found),
             Err(error) => findings.push(Finding::Fails(error)),
         }
@@ -176,15 +185,15 @@ impl<S: Administered> ByAdmin<S> {
         why: Error,
         proof: Option<&Login>,
         pending: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Applied, Error> {
         // What proved the account is asked first: that is no login that fails.
         if let Some(proof) = proof
-            && let Attempt::Accepted(_) = self.database.log_in(proof, turn).await?
+            && let Attempt::Accepted(_) = self.database.log_in(proof, cx).await?
         {
             return Ok(Applied::Refused(why));
         }
-        match self.database.log_in(pending, turn).await? {
+        match self.database.log_in(pending, cx).await? {
             Attempt::Accepted(_) => {
                 let what = "has the pending password already, set by another run";
                 Ok(Applied::Already(format!("{} {what}", pending.account())))
@@ -198,10 +207,10 @@ impl<S: Administered> ByAdmin<S> {
         &self,
         login: &Login,
         document: &Document,
-        others: &OtherSecrets<'_>,
-        turn: &Turn,
+        others: &SecretReader<'_>,
+        cx: &Invocation,
     ) -> Result<Admin, Error> {
-        self.admins.of(login, document, self.database.dialect(), others, turn).await
+        self.admins.of(login, document, self.database.dialect(), others, cx).await
     }
 
     /// What would make the admin's change of this user's password fail.
@@ -209,14 +218,14 @@ impl<S: Administered> ByAdmin<S> {
         &self,
         login: &Login,
         current: &Current,
-        others: &OtherSecrets<'_>,
-        turn: &Turn,
+        others: &SecretReader<'_>,
+        cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        let admin = self.admin(login, current.secret().document()?, others, turn).await?;
+        let admin = self.admin(login, current.secret().document()?, others, cx).await?;
         let found = async {
-            let mut session = self.database.open_admin(&admin.login, turn).await?;
-            let found = self.database.preflight_reset(&mut session, login, turn).await;
-            self.database.close(session.session, turn).await;
+            let mut session = self.database.open_admin(&admin.login, cx).await?;
+            let found = self.database.preflight_reset(&mut session, login, cx).await;
+            self.database.close(session.session, cx).await;
             found
         }
         .await;

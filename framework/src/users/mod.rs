@@ -13,13 +13,13 @@ mod dual_password;
 mod fields;
 mod install;
 mod login;
+mod login_attempts;
 mod mark;
 mod pair;
 mod password_set;
 mod single_user;
 mod ssl;
 mod strategies;
-mod tries;
 
 use crate::error::Error;
 
@@ -35,7 +35,7 @@ pub use login::{Dialect, Login};
 pub use mark::Mark;
 #[cfg(test)]
 pub(crate) use pair::PairSettings;
-pub use pair::{Account, Accounts, Pair, Standing};
+pub use pair::{Account, Accounts, Ownership, Pair};
 pub use password_set::PasswordSet;
 pub use single_user::SingleUser;
 pub use ssl::SslMode;

@@ -7,11 +7,14 @@ use secrecy::ExposeSecret;
 
 use crate::config::Environment;
 use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
-use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Subject, Verdict, Versions};
+use crate::rotator::{
+    Applied, CreateContext, Fence, Finding, InspectContext, RetireContext, Rotator, SetContext,
+    Verdict,
+};
 use crate::secret::{Previous, Secret};
 use crate::store::AWSPREVIOUS;
-use crate::turn::Turn;
 use crate::users::{ByAdmin, Driver, Login, PasswordSets, common};
 
 /// The strategies dual-password and single-user-by-admin where a user may have any number of
@@ -46,7 +49,7 @@ impl<S: PasswordSets> PasswordSet<S> {
     }
 
     /// Whether the password of this version works on after the promotion.
-    fn keeps(&self, version: &Previous, keep: &Keep<'_>) -> bool {
+    fn keeps(&self, version: &Previous, keep: &RetireContext<'_>) -> bool {
         match keep.description().labels.get(version.version()) {
             None => false,
             Some(labels) => self.keeps_previous || labels != &[AWSPREVIOUS],
@@ -58,7 +61,7 @@ impl<S: PasswordSets> PasswordSet<S> {
         &'a self,
         user: &'a Login,
         stored: &'a [Previous],
-        keep: &'a Keep<'_>,
+        keep: &'a RetireContext<'_>,
         kept: bool,
     ) -> impl Iterator<Item = Login> + 'a {
         let dialect = self.database.dialect();
@@ -69,16 +72,16 @@ impl<S: PasswordSets> PasswordSet<S> {
 
 #[async_trait]
 impl<S: PasswordSets> Rotator for PasswordSet<S> {
-    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
         self.by_admin.check(versions)
     }
 
     /// The admin looks at the user first: nothing is stored for one that cannot be changed.
-    async fn propose(&self, known: &Known<'_>, turn: &Turn) -> Result<Secret, Error> {
-        let proposed = self.by_admin.propose(known, turn).await?;
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+        let proposed = self.by_admin.propose(known, cx).await?;
         let login = common::current(known.current.secret(), self.database.dialect())?;
         let others = known.other_secrets();
-        let found = self.by_admin.look(&login, known.current, &others, turn).await?;
+        let found = self.by_admin.look(&login, known.current, &others, cx).await?;
         for finding in found {
             if let Finding::Fails(error) = finding {
                 return Err(error.while_doing("nothing was stored"));
@@ -89,22 +92,22 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
 
     async fn apply(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Applied, Error> {
-        self.by_admin.apply(versions, fence, turn).await
+        self.by_admin.apply(versions, fence, cx).await
     }
 
-    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
-        self.by_admin.verify(secret, turn).await
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+        self.by_admin.verify(secret, cx).await
     }
 
-    async fn compare(&self, versions: &Versions<'_>, turn: &Turn) -> Result<(), Error> {
-        self.by_admin.compare(versions, turn).await
+    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
+        self.by_admin.compare(versions, cx).await
     }
 
-    async fn retire(&self, keep: &Keep<'_>, turn: &Turn) -> Result<(), Error> {
+    async fn retire(&self, keep: &RetireContext<'_>, cx: &Invocation) -> Result<(), Error> {
         let stored = keep.stored().await?;
         let promoted = stored.iter().find(|one| one.version() == keep.promoted());
         let gone = || Error::new(ErrorKind::NotFound, "the promoted version has no value");
@@ -121,21 +124,27 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
             return Ok(());
         }
         let (document, others) = (promoted.document()?, keep.other_secrets());
-        let admin = self.by_admin.admin(&login, document, &others, turn).await?;
+        let admin = self.by_admin.admin(&login, document, &others, cx).await?;
         let removed = async {
-            let mut session = self.database.open_admin(&admin.login, turn).await?;
+            let mut session = self.database.open_admin(&admin.login, cx).await?;
             let fence = keep.fence();
             let removed =
-                self.database.remove_passwords(&mut session, &login, &going, &fence, turn).await;
-            self.database.close(session.session, turn).await;
+                self.database.remove_passwords(&mut session, &login, &going, &fence, cx).await;
+            self.database.close(session.session, cx).await;
             removed
         };
         removed.await.map_err(|error| {
-            admin.explain(error).while_doing("the version is promoted, and works; old passwords do too")
+            admin
+                .explain(error)
+                .while_doing("the version is promoted, and works; old passwords do too")
         })
     }
 
-    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
-        self.by_admin.preflight(subject, turn).await
+    async fn preflight(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
+        self.by_admin.preflight(subject, cx).await
     }
 }

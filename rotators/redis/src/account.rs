@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use fourstep::users::driver::{Failure, lacks_rights};
 use fourstep::users::Change;
-use fourstep::{Error, ErrorKind, ExposeSecret, SecretString, Turn};
+use fourstep::{Error, ErrorKind, ExposeSecret, SecretString, Invocation};
 use ring::digest::{SHA256, digest};
 
 use crate::resp::Reply;
@@ -85,9 +85,9 @@ impl Session {
     pub(crate) async fn account(
         &mut self,
         user: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Option<Account>, Error> {
-        let reply = self.run("ACL GETUSER", &["ACL", "GETUSER", user], turn).await;
+        let reply = self.run("ACL GETUSER", &["ACL", "GETUSER", user], cx).await;
         match reply.map_err(|failure| lacking(failure, "ACL GETUSER", "+acl|getuser"))? {
             Reply::Nothing => Ok(None),
             reply => Ok(Some(Account::read(&reply))),
@@ -99,11 +99,11 @@ impl Session {
         &mut self,
         admin: &str,
         user: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<Error>, Error> {
-        let Some(account) = self.account(user, turn).await? else { return Ok(vec![absent(user)]) };
+        let Some(account) = self.account(user, cx).await? else { return Ok(vec![absent(user)]) };
         let mut found = account.flaws(user);
-        let may = self.may(user, &["ACL", "SETUSER", user], turn).await;
+        let may = self.may(user, &["ACL", "SETUSER", user], cx).await;
         if may.map_err(|failure| lacking(failure, "ACL DRYRUN", "+acl|dryrun"))? {
             let what = format!(
                 "user {user:?} may give itself every right (ACL SETUSER) and is never changed by an \
@@ -116,7 +116,7 @@ impl Session {
         let mut lacks = Vec::new();
         let setuser = ["ACL", "SETUSER", user];
         for command in save.iter().map(<[_; 2]>::as_slice).chain([setuser.as_slice()]) {
-            let may = self.may(admin, command, turn).await;
+            let may = self.may(admin, command, cx).await;
             if !may.map_err(|failure| lacking(failure, "ACL DRYRUN", "+acl|dryrun"))? {
                 let [one, two, ..] = command else { continue };
                 lacks.push(format!("+{one}|{two}").to_lowercase());
@@ -134,17 +134,17 @@ impl Session {
         &mut self,
         user: &str,
         command: &[&str],
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<bool, crate::session::Failure> {
         let words = [&["ACL", "DRYRUN", user], command].concat();
-        Ok(self.run("ACL DRYRUN", &words, turn).await?.text() == Some("OK"))
+        Ok(self.run("ACL DRYRUN", &words, cx).await?.text() == Some("OK"))
     }
 
     /// Makes a change, in one command that changes all or nothing.
     pub(crate) async fn change(
         &mut self,
         change: &Prepared,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Change, Error> {
         // What cannot be taken away stops the command: so the one that is demanded is taken, and given
         // back. All this happens at once.
@@ -157,7 +157,7 @@ impl Session {
         }
         let mut words = vec!["ACL", "SETUSER", &change.user];
         words.extend(rules.iter().map(String::as_str));
-        match self.run("ACL SETUSER", &words, turn).await {
+        match self.run("ACL SETUSER", &words, cx).await {
             Ok(_) => Ok(Change::Made),
             // The one thing that it can have against a hash that is one.
             Err(Failure::Refused(refusal)) if refusal.code == "ERR" => Err(Error::new(

@@ -19,7 +19,7 @@ use fourstep::users::{
     AdminSession, Administered, Attempt, Change, Database, Dialect, Driver, End, Login,
     PasswordSets, Strategies,
 };
-use fourstep::{Environment, Error, ErrorKind, Fence, PasswordPolicy, SecretString, Turn};
+use fourstep::{Environment, Error, ErrorKind, Fence, PasswordPolicy, SecretString, Invocation};
 
 use account::{Prepared, absent, hash};
 
@@ -76,9 +76,9 @@ impl Database for Redis {
         &DIALECT
     }
 
-    async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<Session>, Error> {
-        let connect = |transport| self.connect(login, transport, turn);
-        login.ssl.connect(self.transport, turn, connect).await?.log_in(login, turn).await
+    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
+        let connect = |transport| self.connect(login, transport, cx);
+        login.ssl.connect(self.transport, cx, connect).await?.log_in(login, cx).await
     }
 
     /// Whoever may run ACL SETUSER may give itself everything, so no application's user can.
@@ -87,7 +87,7 @@ impl Database for Redis {
         _: &mut Session,
         _: &Login,
         _: &SecretString,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Prepared, Error> {
         let what = "a user of Redis does not change its own password; an admin does";
         Err(Error::new(ErrorKind::Unsupported, what))
@@ -97,8 +97,8 @@ impl Database for Redis {
         Vec::new()
     }
 
-    async fn begin(&self, _: &mut Session, _: &[String], turn: &Turn) -> Result<(), Error> {
-        turn.enough_for_a_change()
+    async fn begin(&self, _: &mut Session, _: &[String], cx: &Invocation) -> Result<(), Error> {
+        cx.enough_for_a_change()
     }
 
     async fn set(
@@ -106,14 +106,14 @@ impl Database for Redis {
         session: &mut Session,
         prepared: &Prepared,
         _: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Change, Error> {
-        session.change(prepared, turn).await
+        session.change(prepared, cx).await
     }
 
-    async fn end(&self, session: &mut Session, end: End, turn: &Turn) -> Result<(), Error> {
+    async fn end(&self, session: &mut Session, end: End, cx: &Invocation) -> Result<(), Error> {
         match end {
-            End::Commit { .. } => session.save(turn).await,
+            End::Commit { .. } => session.save(cx).await,
             End::Abandon => Ok(()),
         }
     }
@@ -125,16 +125,16 @@ impl Administered for Redis {
         &self,
         session: &mut Session,
         _: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<(), Error> {
-        session.ask_server(turn).await
+        session.ask_server(cx).await
     }
 
     async fn prepare_reset(
         &self,
         _: &mut AdminSession<Session>,
         target: &Login,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Prepared, Error> {
         let add = Some(hash(&target.password));
         Ok(Prepared { user: target.username.clone(), add, demand: None, remove: Vec::new() })
@@ -144,9 +144,9 @@ impl Administered for Redis {
         &self,
         admin: &mut AdminSession<Session>,
         user: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<Error>, Error> {
-        admin.session.objections(&admin.login.username, user, turn).await
+        admin.session.objections(&admin.login.username, user, cx).await
     }
 }
 
@@ -157,9 +157,9 @@ impl PasswordSets for Redis {
         admin: &mut AdminSession<Session>,
         user: &Login,
         passwords: &[SecretString],
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Option<Prepared>, Error> {
-        let account = admin.session.account(&user.username, turn).await?;
+        let account = admin.session.account(&user.username, cx).await?;
         let account = account.ok_or_else(|| absent(&user.username))?;
         let stays = hash(&user.password);
         if !account.has(&stays) {

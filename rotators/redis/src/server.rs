@@ -2,7 +2,7 @@
 //!
 //! Source: Redis documentation, "INFO", "ACL SAVE", "CONFIG REWRITE".
 
-use fourstep::{Error, ErrorKind, Turn};
+use fourstep::{Error, ErrorKind, Invocation};
 
 use crate::resp::Reply;
 use crate::session::{Failure, Session};
@@ -35,14 +35,14 @@ pub(crate) struct Server {
 
 impl Session {
     /// Asks which server this is, and refuses one whose users are not all in one place.
-    pub(crate) async fn ask_server(&mut self, turn: &Turn) -> Result<(), Error> {
-        let info = self.run("INFO", &["INFO"], turn).await;
+    pub(crate) async fn ask_server(&mut self, cx: &Invocation) -> Result<(), Error> {
+        let info = self.run("INFO", &["INFO"], cx).await;
         let info = info.map_err(|failure| lacking(failure, "INFO", "+info"))?;
         let info = info.text().unwrap_or_default();
         refuse_several(info)?;
         let has_file = !field(info, "config_file").unwrap_or_default().is_empty();
         let what = "CONFIG GET aclfile";
-        let setting = self.run(what, &["CONFIG", "GET", "aclfile"], turn).await;
+        let setting = self.run(what, &["CONFIG", "GET", "aclfile"], cx).await;
         let setting = setting.map_err(|failure| lacking(failure, what, "+config|get"))?;
         let named = setting.list().get(1).and_then(Reply::text).unwrap_or_default();
         self.server.keeping = match (named, has_file) {
@@ -54,11 +54,11 @@ impl Session {
     }
 
     /// Has the server keep its users as they are now.
-    pub(crate) async fn save(&mut self, turn: &Turn) -> Result<(), Error> {
+    pub(crate) async fn save(&mut self, cx: &Invocation) -> Result<(), Error> {
         let Some(keeping) = self.server.keeping else { return Err(kept_nowhere()) };
         let command = keeping.command();
         let what = command.join(" ");
-        match self.run(&what, &command, turn).await {
+        match self.run(&what, &command, cx).await {
             Ok(_) => Ok(()),
             Err(failure) => Err(failure.of(&what)),
         }

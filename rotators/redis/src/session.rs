@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fourstep::net::{CONNECT_TIME, Transport, connect_tcp, handshake, within};
 use fourstep::users::{Attempt, Login, driver};
-use fourstep::{Error, ErrorKind, ExposeSecret, Turn};
+use fourstep::{Error, ErrorKind, ExposeSecret, Invocation};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::Redis;
@@ -49,7 +49,7 @@ impl Redis {
         &self,
         login: &Login,
         transport: Transport,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Channel, Error> {
         let weak = self.transport.allow_weak_authentication;
         if transport == Transport::Plaintext && !weak {
@@ -59,10 +59,10 @@ impl Redis {
                  tls-port, or allow it by ALLOW_WEAK_AUTHENTICATION of the function",
             ));
         }
-        let stream = connect_tcp(&login.host, login.port, turn).await?;
+        let stream = connect_tcp(&login.host, login.port, cx).await?;
         Ok(Channel::new(match transport {
             Transport::Plaintext => Box::new(stream),
-            Transport::Tls => Box::new(handshake(stream, &login.host, &self.tls, turn).await?),
+            Transport::Tls => Box::new(handshake(stream, &login.host, &self.tls, cx).await?),
         }))
     }
 }
@@ -101,9 +101,9 @@ impl Channel {
     pub(crate) async fn log_in(
         mut self,
         login: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Attempt<Session>, Error> {
-        let greeting = within(turn, "a PING", CONNECT_TIME, self.ask(&["PING"])).await?;
+        let greeting = within(cx, "a PING", CONNECT_TIME, self.ask(&["PING"])).await?;
         let open = match greeting.map_err(|error| error.while_doing("before the login"))? {
             Reply::Refused(refusal) if refusal.code == "NOAUTH" => false,
             // The default user may be open to all, and not be allowed this.
@@ -144,9 +144,9 @@ impl Session {
         &mut self,
         what: &str,
         words: &[&str],
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Reply, Failure> {
-        let asked = turn.deadline().bound(what, Duration::MAX, self.channel.ask(words)).await;
+        let asked = cx.deadline().bound(what, Duration::MAX, self.channel.ask(words)).await;
         match asked.map_err(Failure::Late)? {
             Ok(Reply::Refused(refusal)) => Err(Failure::Refused(refusal)),
             Ok(reply) => Ok(reply),

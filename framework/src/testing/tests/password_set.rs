@@ -11,22 +11,18 @@ use serde_json::json;
 use super::{assert_caught_in, assert_safe};
 use crate::config::Environment;
 use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
 use crate::rotator::{Fence, Rotator};
 use crate::secret::Secret;
 use crate::testing::{Effort, Overlap, Remote, Testbed, Wire, conformance};
-use crate::turn::Turn;
 use crate::users::{
     AdminSession, Administered, Attempt, Change, Database, Dialect, Driver, Login, PasswordSet,
     PasswordSets,
 };
 
-const DIALECT: Dialect = Dialect {
-    engines: &["model"],
-    default_port: 1,
-    default_dbname: None,
-    most_older_logins: 8,
-};
+const DIALECT: Dialect =
+    Dialect { engines: &["model"], default_port: 1, default_dbname: None, most_older_logins: 8 };
 
 /// Every user's passwords.
 type Sets = BTreeMap<String, BTreeSet<String>>;
@@ -76,8 +72,8 @@ impl Database for Model {
         &DIALECT
     }
 
-    async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<()>, Error> {
-        turn.count_connection();
+    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<()>, Error> {
+        cx.count_connection();
         let password = login.password.expose_secret();
         let name = format!("log in as {}", login.username);
         match self.wire.call(&name, || self.accepts(&login.username, password)).await? {
@@ -91,7 +87,7 @@ impl Database for Model {
         (): &mut (),
         _: &Login,
         _: &SecretString,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Prepared, Error> {
         Err(Error::new(ErrorKind::Unsupported, "an admin does that"))
     }
@@ -100,8 +96,8 @@ impl Database for Model {
         Vec::new()
     }
 
-    async fn begin(&self, (): &mut (), _: &[String], turn: &Turn) -> Result<(), Error> {
-        turn.enough_for_a_change()
+    async fn begin(&self, (): &mut (), _: &[String], cx: &Invocation) -> Result<(), Error> {
+        cx.enough_for_a_change()
     }
 
     async fn set(
@@ -109,7 +105,7 @@ impl Database for Model {
         (): &mut (),
         change: &Prepared,
         _: &dyn Fence,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Change, Error> {
         let made = self.wire.call("change the set", || {
             let sets = &mut self.lock()[0];
@@ -138,7 +134,7 @@ impl Administered for Model {
         &self,
         _: &mut AdminSession<()>,
         target: &Login,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Prepared, Error> {
         let add = Some(target.password.expose_secret().to_owned());
         Ok(Prepared { user: target.username.clone(), add, demand: None, remove: Vec::new() })
@@ -148,11 +144,11 @@ impl Administered for Model {
         &self,
         admin: &mut AdminSession<()>,
         user: &str,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Vec<Error>, Error> {
-        let barred = self.wire.call("ask for the user", || user == admin.login.username).await?;
+        let protected = self.wire.call("ask for the user", || user == admin.login.username).await?;
         let error = Error::new(ErrorKind::Unsupported, "it is the admin");
-        Ok(barred.then_some(error).into_iter().collect())
+        Ok(protected.then_some(error).into_iter().collect())
     }
 }
 
@@ -163,7 +159,7 @@ impl PasswordSets for Model {
         _: &mut AdminSession<()>,
         user: &Login,
         passwords: &[SecretString],
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Option<Prepared>, Error> {
         let set = self.wire.call("ask for the set", || self.lock()[0].get(&user.username).cloned());
         let set = set.await?.unwrap_or_default();
@@ -198,7 +194,8 @@ impl Testbed for SetOfPasswords {
 
     async fn fresh(&self, wire: &Wire) -> Box<dyn Remote> {
         let set = |one: &str| BTreeSet::from([one.to_owned()]);
-        let sets = Sets::from([("app".into(), set("first")), ("admin".into(), set("of the admin"))]);
+        let sets =
+            Sets::from([("app".into(), set("first")), ("admin".into(), set("of the admin"))]);
         let sets = Arc::new(Mutex::new([sets.clone(), sets]));
         let model = Model { wire: wire.clone(), sets, defect: self.defect };
         Box::new(OneUser { model, keeps_previous: self.keeps_previous })

@@ -4,8 +4,8 @@ use secrecy::SecretString;
 
 use super::{Administered, Driver, PASSWORD_UNKNOWN, PasswordSets, close, is_made, log_in, named};
 use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding};
-use crate::turn::Turn;
 use crate::users::{AdminSession, Attempt, Change, Login};
 
 /// Opens a session of an admin's.
@@ -16,13 +16,13 @@ use crate::users::{AdminSession, Attempt, Change, Login};
 pub async fn open_admin<S: Administered>(
     server: &S,
     admin: &Login,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<AdminSession<S::Session>, Error> {
     let mut admin = admin.clone();
     if !S::ADMIN_ENTERS_DATABASE {
         admin.dbname = None;
     }
-    let mut session = match log_in(server, &admin, turn).await {
+    let mut session = match log_in(server, &admin, cx).await {
         Ok(Attempt::Accepted(session)) => session,
         Ok(Attempt::Refused(why)) => {
             let what = format!("the admin, {}, does not log in", admin.account());
@@ -30,10 +30,10 @@ pub async fn open_admin<S: Administered>(
         }
         Err(error) => return Err(error.while_doing("the admin")),
     };
-    match server.prepare_admin(&mut session, &admin, turn).await {
+    match server.prepare_admin(&mut session, &admin, cx).await {
         Ok(()) => Ok(AdminSession { login: admin, session }),
         Err(error) => {
-            close(server, session, turn).await;
+            close(server, session, cx).await;
             Err(error.while_doing(format!("the admin, {}", admin.account())))
         }
     }
@@ -43,9 +43,9 @@ impl<S: Administered> Driver<S> {
     pub(crate) async fn open_admin(
         &self,
         admin: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<AdminSession<S::Session>, Error> {
-        open_admin(&self.server, admin, turn).await
+        open_admin(&self.server, admin, cx).await
     }
 
     /// Sets the password of `target`'s user to `target`'s, behind the account's lock, all that
@@ -58,20 +58,20 @@ impl<S: Administered> Driver<S> {
         admin: &mut AdminSession<S::Session>,
         target: &Login,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Change, Error> {
         let server = &self.server;
         let outcome = async {
-            let prepared = server.prepare_reset(admin, target, turn).await?;
+            let prepared = server.prepare_reset(admin, target, cx).await?;
             let made = async {
-                server.begin(&mut admin.session, &server.locks(&prepared), turn).await?;
-                let objections = server.objections(admin, &target.username, turn).await?;
+                server.begin(&mut admin.session, &server.locks(&prepared), cx).await?;
+                let objections = server.objections(admin, &target.username, cx).await?;
                 objections.into_iter().next().map_or(Ok(()), Err)?;
                 fence.pass().await?;
-                server.set(&mut admin.session, &prepared, fence, turn).await
+                server.set(&mut admin.session, &prepared, fence, cx).await
             }
             .await;
-            self.end(&mut admin.session, made, (PASSWORD_UNKNOWN, is_made), turn).await
+            self.end(&mut admin.session, made, (PASSWORD_UNKNOWN, is_made), cx).await
         }
         .await;
         named(outcome, &format!("cannot set the password of {}", target.account()))
@@ -82,21 +82,21 @@ impl<S: Administered> Driver<S> {
         &self,
         admin: &mut AdminSession<S::Session>,
         target: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         let server = &self.server;
         let found = async {
             let mut findings = Vec::new();
-            let prepared = server.prepare_reset(admin, target, turn).await;
+            let prepared = server.prepare_reset(admin, target, cx).await;
             findings.extend(prepared.err().map(Finding::Fails));
-            server.begin(&mut admin.session, &[], turn).await?;
-            let objections = server.objections(admin, &target.username, turn).await?;
+            server.begin(&mut admin.session, &[], cx).await?;
+            let objections = server.objections(admin, &target.username, cx).await?;
             findings.extend(objections.into_iter().map(Finding::Fails));
-            findings.extend(server.remarks(admin, &target.username, None, turn).await?);
+            findings.extend(server.remarks(admin, &target.username, None, cx).await?);
             Ok(findings)
         }
         .await;
-        self.abandon(&mut admin.session, turn).await;
+        self.abandon(&mut admin.session, cx).await;
         found
     }
 }
@@ -110,12 +110,12 @@ impl<S: PasswordSets> Driver<S> {
         user: &Login,
         passwords: &[SecretString],
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<(), Error> {
         let server = &self.server;
         let outcome = async {
-            let Some(prepared) = server.prepare_removal(admin, user, passwords, turn).await? else {
-                turn.warn(format!(
+            let Some(prepared) = server.prepare_removal(admin, user, passwords, cx).await? else {
+                cx.warn(format!(
                     "{} does not have the promoted password, so none was taken away; the server may \
                      have been restored to an older state",
                     user.account()
@@ -123,15 +123,15 @@ impl<S: PasswordSets> Driver<S> {
                 return Ok(());
             };
             let made = async {
-                server.begin(&mut admin.session, &server.locks(&prepared), turn).await?;
+                server.begin(&mut admin.session, &server.locks(&prepared), cx).await?;
                 fence.pass().await?;
-                match server.set(&mut admin.session, &prepared, fence, turn).await? {
+                match server.set(&mut admin.session, &prepared, fence, cx).await? {
                     Change::Made => Ok(()),
                     Change::Refused(why) => Err(why),
                 }
             }
             .await;
-            self.end(&mut admin.session, made, (PASSWORD_UNKNOWN, |()| true), turn).await
+            self.end(&mut admin.session, made, (PASSWORD_UNKNOWN, |()| true), cx).await
         };
         let what = || format!("cannot take old passwords away from {}", user.account());
         outcome.await.map_err(|error| error.while_doing(what()))
