@@ -4,9 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use fourstep::users::driver::{Failure, lacks_rights};
 use fourstep::users::Change;
-use fourstep::{Error, ErrorKind, ExposeSecret, SecretString, Invocation};
+use fourstep::users::driver::{Failure, lacks_rights};
+use fourstep::{Error, ErrorKind, ExposeSecret, Invocation, SecretString};
 use ring::digest::{SHA256, digest};
 
 use crate::resp::Reply;

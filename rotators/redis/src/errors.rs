@@ -46,10 +46,10 @@ pub(crate) fn of_login(refusal: &ServerError) -> Result<String, Error> {
 
 impl Refusal for ServerError {
     fn of_statement(&self, what: &str) -> Error {
-        let (kind, meaning) = of_code(&self.code)
-            .map_or((ErrorKind::Unsupported, format!("the server refused {what}")), |(kind, one)| {
-                (kind, format!("{what}: {one}"))
-            });
+        let (kind, meaning) = of_code(&self.code).map_or(
+            (ErrorKind::Unsupported, format!("the server refused {what}")),
+            |(kind, one)| (kind, format!("{what}: {one}")),
+        );
         Error::new(kind, meaning).caused_by(self.code())
     }
 }

@@ -19,7 +19,7 @@ use fourstep::users::{
     AdminSession, Administered, Attempt, Change, Database, Dialect, Driver, End, Login,
     PasswordSets, Strategies,
 };
-use fourstep::{Environment, Error, ErrorKind, Fence, PasswordPolicy, SecretString, Invocation};
+use fourstep::{Environment, Error, ErrorKind, Fence, Invocation, PasswordPolicy, SecretString};
 
 use account::{Prepared, absent, hash};
 
