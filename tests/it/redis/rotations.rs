@@ -161,8 +161,7 @@ async fn beyond_12_plaintext_needs_the_owner_s_word_and_then_works() {
         let stage = server.stage(&document, &variables);
         let admin = fourstep::SecretId::parse("admin").unwrap();
         let token = crate::support::stage::new_token();
-        let value =
-            fourstep::store::memory::NewValue::current(&token, document_text(&server).as_str());
+        let value = fourstep_local::NewValue::current(&token, document_text(&server).as_str());
         stage.store.put(&admin, value).unwrap();
         stage
     };

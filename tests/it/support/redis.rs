@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use fourstep::Environment;
-use fourstep::store::memory::NewSecret;
+use fourstep_local::NewSecret;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
