@@ -10,7 +10,6 @@ mod database;
 mod dual_password;
 mod install;
 mod password_set;
-mod password_set;
 mod rehearsed;
 mod safeguards;
 mod single_user;
