@@ -16,13 +16,14 @@ use crate::support::stage::Stage;
 struct Table(String);
 
 impl Table {
-    fn add(&mut self, name: &str, server: &Server, user: &User, kind: ErrorKind, text: &str) {
+    fn add(&mut self, name: &str, server: &Server, user: &User, (kind, text): (ErrorKind, String)) {
         let mut text = text.replace(&user.name, "USER");
         for (port, mask) in [(server.port, "PORT"), (server.plain_port, "PLAIN_PORT")] {
             text = text.replace(&port.to_string(), mask);
         }
         assert!(!text.contains("canary"), "{text}");
-        writeln!(self.0, "{name}\n    {kind}\n    {text}\n").unwrap();
+        let (step, _) = text.split_once(": ").unwrap();
+        writeln!(self.0, "{name}\n    {step}, {kind}\n    {text}\n").unwrap();
     }
 
     /// The step createSecret of a new rotation, which must fail and store nothing.
@@ -31,7 +32,7 @@ impl Table {
         let ended = stage.step(Step::Create, &token).await;
         assert!(stage.try_text("AWSPENDING").is_none(), "{name}: something was stored");
         let kind = ended.result.as_ref().unwrap_err().kind();
-        self.add(name, server, user, kind, &ended.error());
+        self.add(name, server, user, (kind, ended.error()));
     }
 }
 
@@ -73,22 +74,22 @@ async fn every_fault_ends_in_a_class_of_its_own() {
     let token = wrong.play(&[Step::Create]).await;
     let ended = wrong.step(Step::Set, &token).await;
     assert_eq!(ended.result.as_ref().unwrap_err().kind(), ErrorKind::Rejected);
-    table.add("every password is refused", &server, &user, ErrorKind::Rejected, &ended.error());
+    table.add("every password is refused", &server, &user, (ErrorKind::Rejected, ended.error()));
 
     let plain = with(document.clone(), "port", json!(server.plain_port));
     let ended = failed_test(&server.stage(&plain, &DUAL)).await;
-    table.add("a port without TLS", &server, &user, ended.0, &ended.1);
+    table.add("a port without TLS", &server, &user, ended);
     let unencrypted = with(document.clone(), "ssl", json!(false));
     let weak = [DUAL[0], ("ALLOW_WEAK_AUTHENTICATION", "true")];
     let ended = failed_test(&server.stage(&unencrypted, &weak)).await;
-    table.add("a port for TLS without it", &server, &user, ended.0, &ended.1);
+    table.add("a port for TLS without it", &server, &user, ended);
     let ended = failed_test(&server.stage(&unencrypted, &DUAL)).await;
-    table.add("plaintext that is not allowed", &server, &user, ended.0, &ended.1);
+    table.add("plaintext that is not allowed", &server, &user, ended);
 
     let stage = stage();
     server.stop().await;
     let ended = failed_test(&stage).await;
-    table.add("nobody listens", &server, &user, ended.0, &ended.1);
+    table.add("nobody listens", &server, &user, ended);
 
     for (name, keeping, settings) in [
         ("users are kept nowhere", Keeping::Nowhere, &[][..]),
