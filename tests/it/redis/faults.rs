@@ -126,7 +126,7 @@ async fn a_healthy_server_passes_preflight_and_what_would_fail_is_all_found() {
     let (server, user) = one(&flavour).await;
     let stage = server.stage(&server.document(&user), &DUAL);
     let answer = stage.ask(Question::Preflight).await;
-    assert_eq!(answer["ok"], json!(true), "{answer}");
+    assert_eq!(answer["ready"], json!(true), "{answer}");
     server.set("admin", &["-acl|save", "-acl|setuser"]).await;
     server.set(&user.name, &["+acl|setuser"]).await;
     let answer = stage.ask(Question::Preflight).await.to_string();

@@ -1,11 +1,13 @@
 //! What works when, over rotations, restarts and races.
 
 use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS};
-use fourstep::{ErrorKind, Step};
+use fourstep::{ErrorKind, SecretId, Step};
+use fourstep_local::NewValue;
 use serde_json::json;
 
 use super::{BY_ADMIN, DUAL, one};
 use crate::support::redis::{Keeping, flavours, redis};
+use crate::support::stage::new_token;
 
 #[tokio::test]
 async fn a_client_that_is_a_whole_rotation_late_never_fails() {
@@ -17,16 +19,12 @@ async fn a_client_that_is_a_whole_rotation_late_never_fails() {
             server.set(&user.name, &[">somebody's"]).await;
             let stage = server.stage(&server.document(&user), &DUAL);
             let first = user.password.clone();
-            for step in Step::ALL.iter().scan(None, |token, step| {
-                let token = token.get_or_insert_with(|| stage.begin()).clone();
-                Some((*step, token))
-            }) {
-                stage.step(step.0, &step.1).await.why();
-                assert!(server.logs_in(&user.name, &first).await, "{:?}", step.0);
-                if step.0 == Step::Finish {
-                    stage.end(&step.1);
-                }
+            let token = stage.begin();
+            for step in Step::ALL {
+                stage.step(step, &token).await.why();
+                assert!(server.logs_in(&user.name, &first).await, "{step:?}");
             }
+            stage.end(&token);
             let second = stage.password(AWSCURRENT);
             server.restart().await;
             for password in [&first, &second] {
@@ -44,10 +42,6 @@ async fn a_client_that_is_a_whole_rotation_late_never_fails() {
             assert!(!server.logs_in(&user.name, &first).await, "two rotations later");
             for password in [&second, &stage.password(AWSCURRENT)] {
                 assert!(server.logs_in(&user.name, password).await);
-            }
-            if keeping == Keeping::ConfigFile {
-                // Only what was kept before the rotation is there: nobody kept this one.
-                continue;
             }
             assert!(server.logs_in(&user.name, "somebody's").await, "it is not ours");
             assert_eq!(server.kept(&user.name).await.len(), 3);
@@ -144,41 +138,26 @@ async fn what_failed_to_be_saved_is_saved_by_the_retry() {
 }
 
 #[tokio::test]
-async fn beyond_12_plaintext_needs_the_owner_s_word_and_then_works() {
+async fn rule_09_plaintext_needs_the_owner_s_word_and_then_works() {
     let Some(flavour) = redis() else { return };
     let (server, user) = one(&flavour).await;
-    let mut document = server.document(&user);
-    document["ssl"] = json!(false);
-    document["port"] = json!(server.plain_port);
-    let stage = server.stage(&document, &DUAL);
-    // The admin is somebody of the same server, so its secret names the same port.
-    let mut admin = server.admin_document();
-    admin["ssl"] = json!(false);
-    admin["port"] = json!(server.plain_port);
-    let other = |allow: bool| {
-        let mut variables = DUAL.to_vec();
-        variables.extend(allow.then_some(("ALLOW_WEAK_AUTHENTICATION", "true")));
-        let stage = server.stage(&document, &variables);
-        let admin = fourstep::SecretId::parse("admin").unwrap();
-        let token = crate::support::stage::new_token();
-        let value = fourstep_local::NewValue::current(&token, document_text(&server).as_str());
-        stage.store.put(&admin, value).unwrap();
+    let plain = |mut document: serde_json::Value| {
+        document["ssl"] = json!(false);
+        document["port"] = json!(server.plain_port);
+        document
+    };
+    let stage = |more: &[(&str, &str)]| {
+        let stage = server.stage(&plain(server.document(&user)), &[&DUAL[..], more].concat());
+        let admin = plain(server.admin_document()).to_string();
+        let value = NewValue::current(&new_token(), admin.as_str());
+        stage.store.put(&SecretId::parse("admin").unwrap(), value).unwrap();
         stage
     };
-    drop(stage);
-    let refused = other(false);
-    let token = refused.begin();
-    let ended = refused.step(Step::Create, &token).await;
+    let refused = stage(&[]);
+    let ended = refused.step(Step::Create, &refused.begin()).await;
     assert_eq!(ended.result.as_ref().unwrap_err().kind(), ErrorKind::Unsupported);
     assert!(ended.error().contains("ALLOW_WEAK_AUTHENTICATION"), "{}", ended.error());
-    let allowed = other(true);
+    let allowed = stage(&[("ALLOW_WEAK_AUTHENTICATION", "true")]);
     allowed.play(&Step::ALL).await;
     assert!(server.logs_in(&user.name, &allowed.password(AWSCURRENT)).await);
-}
-
-fn document_text(server: &crate::support::redis::Server) -> String {
-    let mut admin = server.admin_document();
-    admin["ssl"] = json!(false);
-    admin["port"] = json!(server.plain_port);
-    admin.to_string()
 }
