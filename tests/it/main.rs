@@ -22,6 +22,7 @@ mod password_file;
 mod questions;
 mod races;
 mod rds;
+mod redis;
 mod replay;
 mod single_user;
 mod store;

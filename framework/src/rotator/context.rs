@@ -181,6 +181,23 @@ impl Fence for LabelFence<'_> {
     }
 }
 
+/// The fence of a version that is current.
+struct PromotionFence<'a> {
+    calls: &'a SecretClient<'a>,
+    promoted: &'a VersionId,
+}
+
+#[async_trait]
+impl Fence for PromotionFence<'_> {
+    async fn pass(&self) -> Result<(), Error> {
+        self.calls.invocation().enough_for_a_change()?;
+        if !self.calls.describe().await?.has(self.promoted, AWSCURRENT) {
+            return Err(conflict("AWSCURRENT moved to another version meanwhile"));
+        }
+        self.calls.invocation().enough_for_a_change()
+    }
+}
+
 fn conflict(what: &str) -> Error {
     Error::new(ErrorKind::Conflict, format!("{what}; the change was not made"))
 }
@@ -210,6 +227,12 @@ impl<'a> RetireContext<'a> {
     /// Other secrets, such as an admin's.
     pub fn other_secrets(&self) -> SecretReader<'_> {
         SecretReader { calls: self.calls }
+    }
+
+    /// The fence to pass before what cannot be brought back is revoked: the promoted version must
+    /// be AWSCURRENT still.
+    pub(crate) fn fence(&self) -> impl Fence {
+        PromotionFence { calls: self.calls, promoted: self.promoted }
     }
 
     /// The version that was just promoted.

@@ -1,8 +1,8 @@
 //! Strategies for targets that have users with passwords.
 //!
 //! A backend implements [`Database`] for its kind of server and, where that has such,
-//! [`Administered`], [`Alternates`] and [`DualPasswords`]: the parts of a change. [`Driver`] makes
-//! whole changes of them, and the strategies decide which credential is tried when.
+//! [`Administered`], [`Alternates`], [`DualPasswords`] and [`PasswordSets`]: the parts of a change.
+//! [`Driver`] makes whole changes of them, and the strategies decide which credential is tried when.
 
 mod admin;
 mod alternating;
@@ -16,6 +16,7 @@ mod login;
 mod login_attempts;
 mod mark;
 mod pair;
+mod password_set;
 mod single_user;
 mod ssl;
 mod strategies;
@@ -26,13 +27,14 @@ pub use alternating::Alternating;
 pub use by_admin::ByAdmin;
 pub use driver::{
     Administered, Alternates, Assessment, Database, Driver, DualPasswords, End, OpenSessions, Part,
-    Step,
+    PasswordSets, Step,
 };
 pub use dual_password::{DualPassword, NewPrimary, Swap};
 pub use install::{Install, Proof};
 pub use login::{Dialect, Login};
 pub use mark::Mark;
 pub use pair::{Account, Accounts, Ownership, Pair};
+pub use password_set::PasswordSet;
 pub use single_user::SingleUser;
 pub use ssl::SslMode;
 pub use strategies::{Strategies, Strategy};

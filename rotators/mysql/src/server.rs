@@ -133,7 +133,6 @@ fn other_account(login: &Login) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fourstep::users::SslMode;
 
     fn login() -> Login {
         Login::new("db.example", 3306, "a@b", "canary")

@@ -98,7 +98,6 @@ pub(crate) async fn of_role(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fourstep::users::SslMode;
 
     #[test]
     fn each_fact_has_its_finding() {

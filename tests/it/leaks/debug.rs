@@ -293,6 +293,7 @@ fn these_have_no_debug() {
     <dyn fourstep::Fence as Chosen<_>>::chosen();
     <<Postgres as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
     <<Mysql as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
+    <<rotate_redis::Redis as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
     <fourstep::InspectContext<'static> as Chosen<_>>::chosen();
     <fourstep::SecretReader<'static> as Chosen<_>>::chosen();
     <fourstep::RetireContext<'static> as Chosen<_>>::chosen();

@@ -15,6 +15,7 @@ pub fn public_types() -> BTreeSet<String> {
         "rotators/api/src",
         "rotators/postgres/src",
         "rotators/mysql/src",
+        "rotators/redis/src",
         "cli/src",
     ] {
         let mut folders = vec![root.join(sources)];

@@ -94,7 +94,16 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
     ),
     (
         "settings of the function, of which none is a secret, and names of users",
-        &["PasswordPolicy", "TlsSettings", "Pair", "Install", "ByAdmin", "Alternating"],
+        &[
+            "PasswordPolicy",
+            "TlsSettings",
+            "Pair",
+            "Install",
+            "ByAdmin",
+            "Alternating",
+            "PasswordSet",
+            "Redis",
+        ],
     ),
     (
         "a specification for rotate-api, which holds no secret but the names of fields",

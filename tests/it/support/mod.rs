@@ -6,6 +6,7 @@ pub mod mysql;
 pub mod postgres;
 pub mod program;
 pub mod proxy;
+pub mod redis;
 pub mod stage;
 pub mod toy;
 

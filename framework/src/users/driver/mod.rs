@@ -22,7 +22,7 @@ pub use admin::open_admin;
 pub(crate) use assessment::MOST_LISTED;
 pub use assessment::{Assessment, OpenSessions, Part, Step, check_length, lacks_rights, listed};
 pub use failure::{Failure, Refusal, ServerMessage, sqlstate};
-pub use traits::{Administered, Alternates, Database, DualPasswords};
+pub use traits::{Administered, Alternates, Database, DualPasswords, PasswordSets};
 
 /// The most that one login may take, from the look-up of the name to the open session.
 const LOGIN_TIME: Duration = Duration::from_secs(10);

@@ -1,6 +1,5 @@
 //! Hostile and peculiar servers, scripted.
 
-use fourstep::users::SslMode;
 
 use super::super::tests::GREETING;
 use super::super::{Greeting, Wire};
