@@ -128,6 +128,8 @@ mongodb_listens() {
 
 mongodb_client_start() {
     local port=$MONGODB_DIR/client.port wait
+    # For tests that hold a session of their own.
+    ln -s "$MONGODB_TOOLS/pymongo/bin/python" "$MONGODB_DIR/python"
     "$MONGODB_TOOLS/pymongo/bin/python" scripts/lib/mongodb_client.py "$port" "$MONGODB_DIR/tls/ca.pem" \
         >"$MONGODB_DIR/client.log" 2>&1 &
     MONGODB_PIDS+=($!)

@@ -16,11 +16,9 @@ pub async fn open_admin<S: Administered>(
     admin: &Login,
     turn: &Turn,
 ) -> Result<AdminSession<S::Session>, Error> {
-    let mut admin = admin.clone();
-    if !S::ADMIN_ENTERS_DATABASE {
-        admin.dbname = None;
-    }
-    let mut session = match log_in(server, &admin, turn).await {
+    let admin = admin.clone();
+    let dbname = admin.dbname.clone().filter(|_| S::ADMIN_ENTERS_DATABASE);
+    let mut session = match log_in(server, &Login { dbname, ..admin.clone() }, turn).await {
         Ok(Attempt::Accepted(session)) => session,
         Ok(Attempt::Refused(why)) => {
             let what = format!("the admin, {}, does not log in", admin.account());
