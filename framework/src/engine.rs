@@ -5,12 +5,14 @@ use futures_util::join;
 use crate::error::{Error, ErrorKind};
 use crate::event::RotationEvent;
 use crate::ids::{SecretId, VersionId};
-use crate::rotator::{Applied, Finding, Keep, Known, Rotator, Subject, Verdict, Versions};
+use crate::invocation::Invocation;
+use crate::rotator::{
+    Applied, CreateContext, Finding, InspectContext, RetireContext, Rotator, SetContext, Verdict,
+};
 use crate::secret::{Current, Pending, Secret};
 use crate::staging::{Decision, decide};
 use crate::step::Step;
-use crate::store::{AWSCURRENT, Calls, SecretDescription, SecretStore, StoreErrorCode};
-use crate::turn::Turn;
+use crate::store::{AWSCURRENT, SecretClient, SecretDescription, SecretStore, StoreErrorCode};
 
 const ALREADY: &str = "this version is AWSCURRENT already";
 
@@ -69,9 +71,9 @@ impl<'a> Engine<'a> {
     ///
     /// # Errors
     /// Whatever stopped it, naming the step. Every step may be repeated after any error.
-    pub async fn step(&self, event: &RotationEvent, turn: &Turn) -> Result<Outcome, Error> {
-        let calls = Calls::new(self.store, &event.secret, turn);
-        let work = Work { calls: &calls, rotator: self.rotator, event, turn };
+    pub async fn step(&self, event: &RotationEvent, cx: &Invocation) -> Result<Outcome, Error> {
+        let calls = SecretClient::new(self.store, &event.secret, cx);
+        let work = Work { calls: &calls, rotator: self.rotator, event, cx };
         match event.step {
             Step::Create => work.create().await,
             Step::Set => work.set().await,
@@ -82,8 +84,8 @@ impl<'a> Engine<'a> {
     }
 
     /// The store's calls about one secret, for [`crate::inspect`].
-    pub(crate) fn calls(&self, secret: &'a SecretId, turn: &'a Turn) -> Calls<'a> {
-        Calls::new(self.store, secret, turn)
+    pub(crate) fn calls(&self, secret: &'a SecretId, cx: &'a Invocation) -> SecretClient<'a> {
+        SecretClient::new(self.store, secret, cx)
     }
 
     pub(crate) fn rotator(&self) -> &'a dyn Rotator {
@@ -92,10 +94,10 @@ impl<'a> Engine<'a> {
 }
 
 struct Work<'a> {
-    calls: &'a Calls<'a>,
+    calls: &'a SecretClient<'a>,
     rotator: &'a dyn Rotator,
     event: &'a RotationEvent,
-    turn: &'a Turn,
+    cx: &'a Invocation,
 }
 
 impl Work<'_> {
@@ -113,9 +115,13 @@ impl Work<'_> {
             return Ok(nothing("a value is stored under this token already; it is kept"));
         }
         let current = fresh(&description, current?)?;
-        let known =
-            Known { calls: self.calls, current: &current, token, description: &description };
-        let proposed = self.rotator.propose(&known, self.turn).await?;
+        let known = CreateContext {
+            calls: self.calls,
+            current: &current,
+            token,
+            description: &description,
+        };
+        let proposed = self.rotator.propose(&known, self.cx).await?;
         let rotation_token = self.event.rotation_token.as_ref();
         let put = self.calls.put_pending(token, &proposed, rotation_token).await;
         if let Err(error) = &put
@@ -143,9 +149,9 @@ impl Work<'_> {
         }
     }
 
-    async fn discard(&self, proposed: &Secret, known: &Known<'_>) {
-        if let Err(error) = self.rotator.discard(proposed, known, self.turn).await {
-            self.turn.warn(format!("what this run proposed was not discarded: {error}"));
+    async fn discard(&self, proposed: &Secret, known: &CreateContext<'_>) {
+        if let Err(error) = self.rotator.discard(proposed, known, self.cx).await {
+            self.cx.warn(format!("what this run proposed was not discarded: {error}"));
         }
     }
 
@@ -155,7 +161,7 @@ impl Work<'_> {
         &self,
         stored: &Secret,
         proposed: &Secret,
-        known: &Known<'_>,
+        known: &CreateContext<'_>,
     ) -> Result<Outcome, Error> {
         if stored != proposed {
             self.discard(proposed, known).await;
@@ -174,11 +180,12 @@ impl Work<'_> {
         }
         let current = fresh(&description, current?)?;
         let pending = pending.map_err(|error| self.clearing(error))?;
-        let versions = Versions { calls: self.calls, description: &description, current, pending };
+        let versions =
+            SetContext { calls: self.calls, description: &description, current, pending };
         self.rotator.check(&versions).map_err(|error| self.clearing(error))?;
         let fence = versions.fence();
-        self.turn.enough_for_a_change()?;
-        Ok(match self.rotator.apply(&versions, &fence, self.turn).await? {
+        self.cx.enough_for_a_change()?;
+        Ok(match self.rotator.apply(&versions, &fence, self.cx).await? {
             Applied::Changed(how) => done(how),
             Applied::Already(how) => nothing(how),
             Applied::Refused(why) => return Err(self.abandoned(why).await),
@@ -198,7 +205,7 @@ impl Work<'_> {
             Err(error) => why.caused_by(format!(
                 "change the setting, discard this version with `{}`, then rotate again; that \
                  could not be done here: {error}",
-                discard(secret, token)
+                discard_command(secret, token)
             )),
         }
     }
@@ -215,7 +222,7 @@ impl Work<'_> {
         }
         let pending = pending.map_err(|error| self.clearing(error))?;
         let rehearsal = current.as_ref().is_ok_and(|current| current.secret() == pending.secret());
-        let verdict = self.rotator.verify(pending.secret(), self.turn).await;
+        let verdict = self.rotator.verify(pending.secret(), self.cx).await;
         let verdict = verdict.map_err(|error| match rehearsal {
             // What is wrong with a copy is wrong with AWSCURRENT: discarding it would not help.
             true => error,
@@ -229,8 +236,9 @@ impl Work<'_> {
         if rehearsal {
             return self.rehearse(&current, &description).await;
         }
-        let versions = Versions { calls: self.calls, description: &description, current, pending };
-        self.rotator.compare(&versions, self.turn).await?;
+        let versions =
+            SetContext { calls: self.calls, description: &description, current, pending };
+        self.rotator.compare(&versions, self.cx).await?;
         Ok(done("the pending secret logs in"))
     }
 
@@ -241,12 +249,12 @@ impl Work<'_> {
         current: &Current,
         description: &SecretDescription,
     ) -> Result<Outcome, Error> {
-        let subject = Subject { calls: self.calls, current, description };
+        let subject = InspectContext { calls: self.calls, current, description };
         let mut obstacles = Vec::new();
-        for finding in self.rotator.preflight(&subject, self.turn).await? {
+        for finding in self.rotator.preflight(&subject, self.cx).await? {
             match finding {
                 Finding::Fails(error) => obstacles.push(error),
-                Finding::Warns(warning) => self.turn.warn(warning),
+                Finding::Warns(warning) => self.cx.warn(warning),
             }
         }
         let mut obstacles = obstacles.into_iter();
@@ -268,8 +276,8 @@ impl Work<'_> {
             Decision::AlreadyCurrent => (nothing(ALREADY), description),
             Decision::Proceed => self.promote(description, pending).await?,
         };
-        let keep = Keep { calls: self.calls, description, promoted: token };
-        self.rotator.retire(&keep, self.turn).await?;
+        let keep = RetireContext { calls: self.calls, description, promoted: token };
+        self.rotator.retire(&keep, self.cx).await?;
         Ok(outcome)
     }
 
@@ -317,13 +325,13 @@ impl Work<'_> {
         let RotationEvent { secret, token, .. } = self.event;
         error.caused_by(format!(
             "if AWSCURRENT is right, discard this version with `{}`, then rotate again",
-            discard(secret, token)
+            discard_command(secret, token)
         ))
     }
 }
 
 /// The command that takes AWSPENDING off a version.
-fn discard(secret: &SecretId, token: &VersionId) -> String {
+fn discard_command(secret: &SecretId, token: &VersionId) -> String {
     format!(
         "aws secretsmanager update-secret-version-stage --secret-id {secret} \
          --version-stage AWSPENDING --remove-from-version-id {token}"

@@ -28,7 +28,7 @@ pub enum Request {
     /// A step of a rotation.
     Rotate(RotationEvent),
     /// `{"Fourstep": QUESTION, "SecretId": ...}`: a look at a secret that changes nothing.
-    Look(Question, SecretId),
+    Ask(Question, SecretId),
 }
 
 /// What may be asked about a secret without changing anything.
@@ -80,7 +80,7 @@ impl Request {
         if event.get("Fourstep").is_some() {
             let question = Question::parse(text(event, "Fourstep")?)
                 .ok_or_else(|| malformed("Fourstep", "must be inspect, preflight or plan"))?;
-            return Ok(Self::Look(question, SecretId::parse(text(event, "SecretId")?)?));
+            return Ok(Self::Ask(question, SecretId::parse(text(event, "SecretId")?)?));
         }
         let secret = SecretId::parse(text(event, "SecretId")?)?;
         let token = VersionId::parse(text(event, "ClientRequestToken")?)?;
@@ -206,7 +206,7 @@ mod tests {
         for question in [Question::Inspect, Question::Preflight, Question::Plan] {
             let event = json!({"Fourstep": question.name(), "SecretId": "x"});
             let asked = Request::decode(&event);
-            assert!(matches!(asked, Ok(Request::Look(one, _)) if one == question));
+            assert!(matches!(asked, Ok(Request::Ask(one, _)) if one == question));
         }
         for bad in [json!({"Fourstep": "drop", "SecretId": "x"}), json!({"Fourstep": 1})] {
             assert!(Request::decode(&bad).unwrap_err().to_string().contains("Fourstep"));

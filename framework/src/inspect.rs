@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::ids::SecretId;
+use crate::invocation::Invocation;
 use crate::rotator::Verdict;
 use crate::secret::Secret;
 use crate::store::{Select, StoredVersion};
-use crate::turn::Turn;
 
 /// Answers an inspect event. One login per labelled version that has a value.
 ///
@@ -21,17 +21,17 @@ use crate::turn::Turn;
 pub(crate) async fn inspect(
     engine: &Engine<'_>,
     secret: &SecretId,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Value, Error> {
-    turn.hurry();
-    let calls = engine.calls(secret, turn);
+    cx.hurry();
+    let calls = engine.calls(secret, cx);
     let description = calls.describe().await?;
     // All at once: with a server that does not answer, one after another would outlast the deadline.
     let calls = &calls;
     let rows = description.labels.iter().map(async |(version, labels)| {
         let stored = calls.stored(Select::Version(version)).await;
         let age = stored.as_ref().ok().and_then(age_seconds);
-        let (verdict, why) = verdict(engine, stored, turn).await;
+        let (verdict, why) = verdict(engine, stored, cx).await;
         json!({
             "version": version.as_str(),
             "labels": labels,
@@ -52,14 +52,14 @@ pub(crate) async fn inspect(
 async fn verdict(
     engine: &Engine<'_>,
     stored: Result<StoredVersion, Error>,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> (&'static str, Option<String>) {
     let value = match stored {
         Ok(StoredVersion { value, .. }) => value,
         Err(error) if error.kind() == ErrorKind::NotFound => return ("empty", None),
         Err(error) => return ("unknown", Some(error.to_string())),
     };
-    match engine.rotator().verify(&Secret::of_value(&value), turn).await {
+    match engine.rotator().verify(&Secret::of_value(&value), cx).await {
         Ok(Verdict::Accepted) => ("accepted", None),
         Ok(Verdict::Rejected(why)) => ("rejected", Some(why)),
         Err(error) => ("unknown", Some(format!("{}: {error}", error.kind()))),

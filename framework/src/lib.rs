@@ -6,6 +6,7 @@ mod error;
 mod event;
 mod ids;
 mod inspect;
+mod invocation;
 mod log;
 pub mod net;
 mod password;
@@ -19,7 +20,6 @@ mod step;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
-mod turn;
 mod uniform;
 pub mod users;
 mod value;
@@ -30,14 +30,15 @@ pub use engine::{Effect, Engine, Outcome};
 pub use error::{Error, ErrorKind};
 pub use event::{Question, Request, RotationEvent};
 pub use ids::{RotationToken, SecretId, VersionId};
+pub use invocation::{CHANGE_TIME, Deadline, Invocation, InvocationStats};
 pub use password::PasswordPolicy;
 pub use rotator::{
-    Applied, Fence, Finding, Keep, Known, OtherSecrets, Rotator, Subject, Verdict, Versions,
+    Applied, CreateContext, Fence, Finding, InspectContext, RetireContext, Rotator, SecretReader,
+    SetContext, Verdict,
 };
 pub use run::run;
 pub use secret::{Current, Document, Pending, Previous, Secret};
 pub use step::Step;
-pub use turn::{CHANGE_TIME, Deadline, Tally, Turn};
 pub use value::SecretValue;
 
 /// The secrecy crate's string, which this crate's API uses for passwords.

@@ -18,7 +18,7 @@ use crate::config::Environment;
 use crate::engine::Outcome;
 use crate::error::Error;
 use crate::event::{Request, RotationEvent};
-use crate::turn::Tally;
+use crate::invocation::InvocationStats;
 
 /// Where the last panic happened. The message is not kept: it may quote anything.
 static PANIC_PLACE: Mutex<Option<String>> = Mutex::new(None);
@@ -75,7 +75,7 @@ pub(crate) struct Line<'a> {
     pub(crate) request: Result<&'a Request, &'a Error>,
     pub(crate) result: Result<Outcome, &'a Error>,
     pub(crate) duration: Duration,
-    pub(crate) tally: Tally,
+    pub(crate) stats: InvocationStats,
 }
 
 impl Line<'_> {
@@ -89,7 +89,7 @@ impl Line<'_> {
         let mut put = |key: &str, value: Value| line.insert(key.to_owned(), value);
         let step = match self.request {
             Ok(Request::Rotate(event)) => event.step.name(),
-            Ok(Request::Look(question, _)) => question.name(),
+            Ok(Request::Ask(question, _)) => question.name(),
             Err(_) => "unknown",
         };
         let (outcome, why, error) = match &self.result {
@@ -105,7 +105,7 @@ impl Line<'_> {
                 put("secret", secret.as_str().into());
                 put("version", token.as_str().into());
             }
-            Ok(Request::Look(_, secret)) => {
+            Ok(Request::Ask(_, secret)) => {
                 put("secret", secret.as_str().into());
             }
             Err(_) => {}
@@ -117,10 +117,10 @@ impl Line<'_> {
         if let Some(kind) = error {
             put("error_type", kind.into());
         }
-        put("warnings", json!(self.tally.warnings));
-        put("calls", json!(self.tally.calls));
+        put("warnings", json!(self.stats.warnings));
+        put("calls", json!(self.stats.calls));
         // Looking is no rotation: refused logins are what an inspection is there to find.
-        if !matches!(self.request, Ok(Request::Look(..))) {
+        if !matches!(self.request, Ok(Request::Ask(..))) {
             self.add_metrics(&mut line, error.is_some());
         }
         line
@@ -132,14 +132,14 @@ impl Line<'_> {
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let milliseconds = since_epoch.unwrap_or_default().as_millis() as u64;
         let of_rds = |operation: &str| operation.starts_with("DescribeDB");
-        let calls = self.tally.calls.iter().filter(|(operation, _)| !of_rds(operation));
+        let calls = self.stats.calls.iter().filter(|(operation, _)| !of_rds(operation));
         let calls: u32 = calls.map(|(_, count)| count).sum();
         let metrics = [
             ("Duration", "Milliseconds", json!(self.duration.as_micros() as f64 / 1000.0)),
             ("Failures", "Count", json!(u32::from(failed))),
             ("SecretsManagerCalls", "Count", json!(calls)),
-            ("Connections", "Count", json!(self.tally.connections)),
-            ("RejectedLogins", "Count", json!(self.tally.rejected_logins)),
+            ("Connections", "Count", json!(self.stats.connections)),
+            ("RejectedLogins", "Count", json!(self.stats.rejected_logins)),
         ];
         let definitions: Vec<Value> =
             metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect();
@@ -192,19 +192,19 @@ mod tests {
     use super::*;
     use crate::engine::Effect;
     use crate::error::ErrorKind;
-    use crate::turn::{Deadline, Turn};
+    use crate::invocation::{Deadline, Invocation};
 
     fn compose(result: Result<Outcome, &Error>) -> Map<String, Value> {
         let event = json!({
             "Step": "setSecret", "SecretId": "arn:x", "ClientRequestToken": "t".repeat(32),
             "RotationToken": "canary-0123456789-0123456789-0123456789",
         });
-        let turn = Turn::new(Deadline::after(Duration::from_secs(1)));
-        turn.count_call("DescribeSecret");
-        turn.count_call("DescribeSecret");
-        turn.count_call("GetSecretValue");
-        turn.count_connection();
-        turn.warn("something");
+        let cx = Invocation::new(Deadline::after(Duration::from_secs(1)));
+        cx.count_call("DescribeSecret");
+        cx.count_call("DescribeSecret");
+        cx.count_call("GetSecretValue");
+        cx.count_connection();
+        cx.warn("something");
         let line = Line {
             rotator: "rotate-x",
             function: "my-function",
@@ -212,7 +212,7 @@ mod tests {
             request: Ok(&Request::decode(&event).unwrap()),
             result,
             duration: Duration::from_micros(1500),
-            tally: turn.tally(),
+            stats: cx.stats(),
         }
         .compose();
         assert!(!Value::Object(line.clone()).to_string().contains("canary"));

@@ -8,10 +8,10 @@ use crate::error::Error;
 use crate::event::Question;
 use crate::ids::SecretId;
 use crate::inspect::inspect;
-use crate::rotator::{Finding, Subject};
+use crate::invocation::Invocation;
+use crate::rotator::{Finding, InspectContext};
 use crate::secret::Current;
-use crate::store::{Calls, SecretDescription};
-use crate::turn::Turn;
+use crate::store::{SecretClient, SecretDescription};
 
 impl Engine<'_> {
     /// Answers a question about a secret: inspect, preflight or plan. Reads only, and shows no
@@ -23,12 +23,12 @@ impl Engine<'_> {
         &self,
         question: Question,
         secret: &SecretId,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Value, Error> {
         match question {
-            Question::Inspect => inspect(self, secret, turn).await,
-            Question::Preflight => preflight(self, secret, turn).await,
-            Question::Plan => plan(self, secret, turn).await,
+            Question::Inspect => inspect(self, secret, cx).await,
+            Question::Preflight => preflight(self, secret, cx).await,
+            Question::Plan => plan(self, secret, cx).await,
         }
     }
 }
@@ -37,11 +37,15 @@ impl Engine<'_> {
 ///
 /// # Errors
 /// Those of reading the secret. What keeps a rotation from succeeding is a finding, not an error.
-async fn preflight(engine: &Engine<'_>, secret: &SecretId, turn: &Turn) -> Result<Value, Error> {
-    let calls = engine.calls(secret, turn);
+async fn preflight(
+    engine: &Engine<'_>,
+    secret: &SecretId,
+    cx: &Invocation,
+) -> Result<Value, Error> {
+    let calls = engine.calls(secret, cx);
     let (description, current) = looked(&calls).await?;
-    let subject = Subject { calls: &calls, current: &current, description: &description };
-    let found = engine.rotator().preflight(&subject, turn).await;
+    let subject = InspectContext { calls: &calls, current: &current, description: &description };
+    let found = engine.rotator().preflight(&subject, cx).await;
     let (mut obstacles, mut warnings) = (Vec::new(), Vec::new());
     for finding in found.unwrap_or_else(|error| vec![Finding::Fails(error)]) {
         match finding {
@@ -49,7 +53,7 @@ async fn preflight(engine: &Engine<'_>, secret: &SecretId, turn: &Turn) -> Resul
             Finding::Warns(warning) => warnings.push(warning),
         }
     }
-    warnings.extend(turn.tally().warnings);
+    warnings.extend(cx.stats().warnings);
     let ready = obstacles.is_empty();
     let fails = obstacles.iter().map(|error| {
         json!({"severity": "fails", "kind": error.kind().name(), "finding": error.to_string()})
@@ -63,15 +67,15 @@ async fn preflight(engine: &Engine<'_>, secret: &SecretId, turn: &Turn) -> Resul
 ///
 /// # Errors
 /// Those of reading the secret, and of [`Rotator::plan`](crate::Rotator::plan).
-async fn plan(engine: &Engine<'_>, secret: &SecretId, turn: &Turn) -> Result<Value, Error> {
-    let calls = engine.calls(secret, turn);
+async fn plan(engine: &Engine<'_>, secret: &SecretId, cx: &Invocation) -> Result<Value, Error> {
+    let calls = engine.calls(secret, cx);
     let (description, current) = looked(&calls).await?;
-    let subject = Subject { calls: &calls, current: &current, description: &description };
-    let lines = engine.rotator().plan(&subject, turn).await?;
+    let subject = InspectContext { calls: &calls, current: &current, description: &description };
+    let lines = engine.rotator().plan(&subject, cx).await?;
     Ok(json!({"secret": description.arn, "plan": lines}))
 }
 
-async fn looked(calls: &Calls<'_>) -> Result<(SecretDescription, Current), Error> {
+async fn looked(calls: &SecretClient<'_>) -> Result<(SecretDescription, Current), Error> {
     let (description, current) = futures_util::join!(calls.describe(), calls.current());
     Ok((description?, current?))
 }

@@ -6,11 +6,11 @@ mod context;
 use async_trait::async_trait;
 
 use crate::error::Error;
+use crate::invocation::Invocation;
 use crate::secret::Secret;
-use crate::turn::Turn;
 
 pub(crate) use context::Recorded;
-pub use context::{Fence, Keep, Known, OtherSecrets, Subject, Versions};
+pub use context::{CreateContext, Fence, InspectContext, RetireContext, SecretReader, SetContext};
 
 /// What a rotator does, in verbs; never in steps.
 ///
@@ -25,10 +25,10 @@ pub trait Rotator: Send + Sync {
     /// # Errors
     /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch), or
     /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) naming a field.
-    fn check(&self, versions: &Versions<'_>) -> Result<(), Error>;
+    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error>;
 
     /// Makes the next secret. What it returns is stored before anything else happens.
-    async fn propose(&self, known: &Known<'_>, turn: &Turn) -> Result<Secret, Error>;
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error>;
 
     /// Gives up what this invocation proposed: another run's value is stored under the token, so
     /// this one never will be. Whoever mints at the target revokes it there. The default has
@@ -39,8 +39,8 @@ pub trait Rotator: Send + Sync {
     async fn discard(
         &self,
         _proposed: &Secret,
-        _known: &Known<'_>,
-        _turn: &Turn,
+        _known: &CreateContext<'_>,
+        _turn: &Invocation,
     ) -> Result<(), Error> {
         Ok(())
     }
@@ -49,16 +49,16 @@ pub trait Rotator: Send + Sync {
     /// irreversible change, and its last effect must be the one [`verify`](Self::verify) observes.
     async fn apply(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Applied, Error>;
 
     /// Asks the target about one secret.
     ///
     /// [`Verdict::Rejected`] only when the target itself refused the credential;
     /// [`Verdict::Accepted`] only when it demanded and checked it. Anything else is an error.
-    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error>;
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error>;
 
     /// Compares what the pending secret may do with what the current one may, where the target has
     /// such a thing. Called by testSecret only, once [`verify`](Self::verify) accepted. The current
@@ -66,23 +66,31 @@ pub trait Rotator: Send + Sync {
     ///
     /// # Errors
     /// What they differ in; the pending secret is not promoted then.
-    async fn compare(&self, _versions: &Versions<'_>, _turn: &Turn) -> Result<(), Error> {
+    async fn compare(&self, _versions: &SetContext<'_>, _turn: &Invocation) -> Result<(), Error> {
         Ok(())
     }
 
     /// Revokes what is ours and no longer kept. Called by finishSecret only, after the promotion,
     /// and again when finishSecret is repeated. The default has nothing to revoke.
-    async fn retire(&self, _keep: &Keep<'_>, _turn: &Turn) -> Result<(), Error> {
+    async fn retire(&self, _keep: &RetireContext<'_>, _turn: &Invocation) -> Result<(), Error> {
         Ok(())
     }
 
     /// Finds out whether a real rotation would succeed, changing nothing. Lists everything that is
     /// wrong, not only the first.
-    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error>;
+    async fn preflight(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error>;
 
     /// What an operator would have to do or a rotation would do at the target, as lines to read or
     /// to run, changing nothing and showing no secret value. The default has nothing to say.
-    async fn plan(&self, _subject: &Subject<'_>, _turn: &Turn) -> Result<Vec<String>, Error> {
+    async fn plan(
+        &self,
+        _subject: &InspectContext<'_>,
+        _turn: &Invocation,
+    ) -> Result<Vec<String>, Error> {
         Ok(Vec::new())
     }
 }

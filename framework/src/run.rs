@@ -12,11 +12,11 @@ use crate::config::Environment;
 use crate::engine::{Effect, Engine, Outcome};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Question, Request};
+use crate::invocation::{Deadline, Invocation};
 use crate::log;
 use crate::rotator::Rotator;
 use crate::store::SecretStore;
 use crate::store::aws::AwsStore;
-use crate::turn::{Deadline, Turn};
 
 /// Runs a rotation function on Lambda, until the runtime stops it. A binary's `main` is this call.
 ///
@@ -100,12 +100,12 @@ impl Function<'_> {
     async fn answer(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
         let started = Instant::now();
         let LambdaEvent { payload, context } = event;
-        let turn = Turn::new(Deadline::at(context.deadline()));
+        let cx = Invocation::new(Deadline::at(context.deadline()));
         let request = Request::decode(&payload);
         // The raw event holds the RotationToken: it is not needed any more.
         drop(payload);
         let result = match &request {
-            Ok(request) => self.respond(request, &turn).await,
+            Ok(request) => self.respond(request, &cx).await,
             Err(error) => Err(error.clone()),
         };
         log::Line {
@@ -118,23 +118,21 @@ impl Function<'_> {
                 Err(error) => Err(error),
             },
             duration: started.elapsed(),
-            tally: turn.tally(),
+            stats: cx.stats(),
         }
         .write();
         result.map(|(_, answer)| answer)
     }
 
     /// Does what is asked; an error names the step.
-    async fn respond(&self, request: &Request, turn: &Turn) -> Result<(Outcome, Value), Error> {
+    async fn respond(&self, request: &Request, cx: &Invocation) -> Result<(Outcome, Value), Error> {
         match self.built {
-            Ok((rotator, store)) => {
-                within_deadline(turn, work(rotator, store, request, turn)).await
-            }
+            Ok((rotator, store)) => within_deadline(cx, work(rotator, store, request, cx)).await,
             Err(error) => Err(error.clone()),
         }
         .map_err(|error| match request {
             Request::Rotate(event) => error.at(event.step),
-            Request::Look(..) => error,
+            Request::Ask(..) => error,
         })
     }
 }
@@ -143,17 +141,17 @@ async fn work(
     rotator: &dyn Rotator,
     store: &dyn SecretStore,
     request: &Request,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<(Outcome, Value), Error> {
     let engine = Engine::new(store, rotator);
     match request {
         Request::Rotate(event) => {
-            let outcome = engine.step(event, turn).await?;
+            let outcome = engine.step(event, cx).await?;
             let answer = json!({"outcome": outcome.effect.name(), "why": outcome.why});
             Ok((outcome, answer))
         }
-        Request::Look(question, secret) => {
-            let answer = engine.answer(*question, secret, turn).await?;
+        Request::Ask(question, secret) => {
+            let answer = engine.answer(*question, secret, cx).await?;
             let why = match question {
                 Question::Inspect => "looked at every labelled version",
                 Question::Preflight => "looked for what would fail a rotation",
@@ -166,10 +164,10 @@ async fn work(
 
 /// Ends the work at the deadline, and turns a panic into an error.
 async fn within_deadline<T>(
-    turn: &Turn,
+    cx: &Invocation,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let deadline = turn.deadline();
+    let deadline = cx.deadline();
     let bounded = deadline.bound_step(work);
     match AssertUnwindSafe(bounded).catch_unwind().await {
         Ok(result) => result.flatten(),
@@ -183,7 +181,9 @@ mod tests {
     use super::*;
     use crate::event::RotationEvent;
     use crate::ids::{SecretId, VersionId};
-    use crate::rotator::{Applied, Fence, Finding, Known, Subject, Verdict, Versions};
+    use crate::rotator::{
+        Applied, CreateContext, Fence, Finding, InspectContext, SetContext, Verdict,
+    };
     use crate::secret::Secret;
     use crate::step::Step;
     use crate::store::memory::{MemoryStore, NewRotation, NewSecret};
@@ -195,24 +195,37 @@ mod tests {
 
     #[async_trait]
     impl Rotator for Defective {
-        fn check(&self, _: &Versions<'_>) -> Result<(), Error> {
+        fn check(&self, _: &SetContext<'_>) -> Result<(), Error> {
             Ok(())
         }
 
-        async fn propose(&self, known: &Known<'_>, _: &Turn) -> Result<Secret, Error> {
+        async fn propose(
+            &self,
+            known: &CreateContext<'_>,
+            _: &Invocation,
+        ) -> Result<Secret, Error> {
             panic!("cannot use {}", known.current.secret().expose()?)
         }
 
-        async fn apply(&self, _: &Versions<'_>, _: &dyn Fence, _: &Turn) -> Result<Applied, Error> {
+        async fn apply(
+            &self,
+            _: &SetContext<'_>,
+            _: &dyn Fence,
+            _: &Invocation,
+        ) -> Result<Applied, Error> {
             std::future::pending().await
         }
 
-        async fn verify(&self, _: &Secret, turn: &Turn) -> Result<Verdict, Error> {
+        async fn verify(&self, _: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
             let silence = std::future::pending::<Verdict>();
-            turn.deadline().bound("the vendor", Duration::MAX, silence).await
+            cx.deadline().bound("the vendor", Duration::MAX, silence).await
         }
 
-        async fn preflight(&self, _: &Subject<'_>, _: &Turn) -> Result<Vec<Finding>, Error> {
+        async fn preflight(
+            &self,
+            _: &InspectContext<'_>,
+            _: &Invocation,
+        ) -> Result<Vec<Finding>, Error> {
             Ok(Vec::new())
         }
     }
@@ -227,9 +240,9 @@ mod tests {
         let rotation = NewRotation { immediately, ..NewRotation::now(&token, "arn") };
         store.rotate(&secret, &rotation).unwrap();
         let function = Function { name: "defective", built: Ok((&Defective, &store)) };
-        let turn = Turn::new(Deadline::after(Duration::from_secs_f64(seconds)));
+        let cx = Invocation::new(Deadline::after(Duration::from_secs_f64(seconds)));
         let event = RotationEvent { step, secret, token, rotation_token: None };
-        function.respond(&Request::Rotate(event), &turn).await.unwrap_err()
+        function.respond(&Request::Rotate(event), &cx).await.unwrap_err()
     }
 
     #[tokio::test]

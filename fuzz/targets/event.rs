@@ -17,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
             assert_eq!(Some(rotation.token.as_str()), event["ClientRequestToken"].as_str());
             assert!((32..=64).contains(&rotation.token.as_str().len()));
         }
-        Ok(Request::Look(_, secret)) => {
+        Ok(Request::Ask(_, secret)) => {
             assert_eq!(Some(secret.as_str()), event["SecretId"].as_str())
         }
         Err(error) => assert!(complaints::is_known(&error.to_string()), "it says {error}"),

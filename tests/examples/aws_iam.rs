@@ -16,7 +16,7 @@ use aws_sdk_iam::config::{BehaviorVersion, Region, SharedHttpClient};
 use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
 use fourstep::store::aws::http_client;
 use fourstep::vendor::{Caller, Issued, IssuedKeys, Issuer, Label, ListedKey, Ownership, Terms};
-use fourstep::{Environment, Error, ErrorKind, Secret, Turn, Verdict};
+use fourstep::{Environment, Error, ErrorKind, Invocation, Secret, Verdict};
 
 const USER: &str = "user_arn";
 const ID: &str = "access_key_id";
@@ -80,10 +80,10 @@ impl AccessKeys {
 /// Waits for an answer of AWS no longer than the function may. Only the code of an error is kept.
 async fn asked<T, E: ProvideErrorMetadata>(
     what: &str,
-    turn: &Turn,
+    cx: &Invocation,
     work: impl Future<Output = Result<T, SdkError<E>>>,
 ) -> Result<Result<T, String>, Error> {
-    match turn.deadline().bound(what, Duration::from_secs(20), work).await? {
+    match cx.deadline().bound(what, Duration::from_secs(20), work).await? {
         Ok(answer) => Ok(Ok(answer)),
         Err(SdkError::ServiceError(error)) => match error.err().code() {
             Some(code) => Ok(Err(code.to_owned())),
@@ -123,11 +123,11 @@ impl Issuer for AccessKeys {
         base: &Secret,
         _label: &Label,
         caller: &Caller<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Issued, Error> {
         let what = "CreateAccessKey";
         let work = self.iam(caller.own)?.create_access_key().send();
-        match asked(what, turn, work).await? {
+        match asked(what, cx, work).await? {
             Ok(answer) => {
                 let lost = || Error::new(ErrorKind::Unsupported, "CreateAccessKey gave no key");
                 let key = answer.access_key().ok_or_else(lost)?;
@@ -139,10 +139,10 @@ impl Issuer for AccessKeys {
         }
     }
 
-    async fn list(&self, caller: &Caller<'_>, turn: &Turn) -> Result<Vec<ListedKey>, Error> {
+    async fn list(&self, caller: &Caller<'_>, cx: &Invocation) -> Result<Vec<ListedKey>, Error> {
         let what = "ListAccessKeys";
         let work = self.iam(caller.own)?.list_access_keys().send();
-        let answer = asked(what, turn, work).await?.map_err(|code| refused(what, &code))?;
+        let answer = asked(what, cx, work).await?.map_err(|code| refused(what, &code))?;
         let keys = answer.access_key_metadata().iter().filter_map(|key| {
             let created = SystemTime::try_from(*key.create_date()?).ok()?;
             let age = SystemTime::now().duration_since(created).unwrap_or_default();
@@ -151,10 +151,10 @@ impl Issuer for AccessKeys {
         Ok(keys.collect())
     }
 
-    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
         let what = "GetCallerIdentity";
         let work = self.sts(secret)?.get_caller_identity().send();
-        match asked(what, turn, work).await? {
+        match asked(what, cx, work).await? {
             // A key that is somebody else's is not this secret's, whatever it may do.
             Ok(identity) if identity.arn() != Some(secret.document()?.required(USER)?) => {
                 Ok(Verdict::Rejected("the key is another user's".to_owned()))
@@ -162,7 +162,7 @@ impl Issuer for AccessKeys {
             Ok(_) => Ok(Verdict::Accepted),
             // Nothing else is about the key: it needs no permission for this call.
             Err(code) if ["InvalidClientTokenId", "SignatureDoesNotMatch"].contains(&&*code) => {
-                turn.count_rejected_login();
+                cx.count_rejected_login();
                 Ok(Verdict::Rejected(code))
             }
             Err(code) => Err(refused(what, &code)),
@@ -174,15 +174,15 @@ impl Issuer for AccessKeys {
         &self,
         _secret: &Secret,
         _caller: &Caller<'_>,
-        _turn: &Turn,
+        _turn: &Invocation,
     ) -> Result<Option<bool>, Error> {
         Ok(Some(true))
     }
 
-    async fn revoke(&self, id: &str, caller: &Caller<'_>, turn: &Turn) -> Result<(), Error> {
+    async fn revoke(&self, id: &str, caller: &Caller<'_>, cx: &Invocation) -> Result<(), Error> {
         let what = "DeleteAccessKey";
         let work = self.iam(caller.own)?.delete_access_key().access_key_id(id).send();
-        match asked(what, turn, work).await? {
+        match asked(what, cx, work).await? {
             Err(code) if code != "NoSuchEntity" => Err(refused(what, &code)),
             _ => Ok(()),
         }

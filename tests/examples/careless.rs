@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::{
-    Applied, Environment, Error, ErrorKind, ExposeSecret, Fence, Finding, Known, PasswordPolicy,
-    Rotator, Secret, Subject, Turn, Verdict, Versions,
+    Applied, CreateContext, Environment, Error, ErrorKind, ExposeSecret, Fence, Finding,
+    InspectContext, Invocation, PasswordPolicy, Rotator, Secret, SetContext, Verdict,
 };
 
 /// What is wrong with it.
@@ -125,11 +125,11 @@ impl Line {
 
 #[async_trait]
 impl Rotator for Careless {
-    fn check(&self, _: &Versions<'_>) -> Result<(), Error> {
+    fn check(&self, _: &SetContext<'_>) -> Result<(), Error> {
         Ok(())
     }
 
-    async fn propose(&self, known: &Known<'_>, _: &Turn) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, _: &Invocation) -> Result<Secret, Error> {
         let password = self.policy.generate()?;
         let current = known.current.secret().document()?;
         Ok(current.with("password", password.expose_secret()).into())
@@ -137,9 +137,9 @@ impl Rotator for Careless {
 
     async fn apply(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         fence: &dyn Fence,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Applied, Error> {
         let pending = versions.pending().secret();
         let Some(mut line) = self.logs_in(versions.current().secret())? else {
@@ -162,14 +162,18 @@ impl Rotator for Careless {
         Ok(Applied::Changed("set the password".to_owned()))
     }
 
-    async fn verify(&self, secret: &Secret, _: &Turn) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, _: &Invocation) -> Result<Verdict, Error> {
         Ok(match self.logs_in(secret)? {
             Some(_) => Verdict::Accepted,
             None => Verdict::Rejected("the server refused the password".to_owned()),
         })
     }
 
-    async fn preflight(&self, _: &Subject<'_>, _: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(
+        &self,
+        _: &InspectContext<'_>,
+        _: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
         Ok(Vec::new())
     }
 }

@@ -12,11 +12,11 @@ use async_trait::async_trait;
 use fourstep::users::driver::{lacks_rights, open_admin};
 use fourstep::users::{
     Account, Accounts, AdminSession, Administered, Alternates, Assessment, Attempt, Change,
-    Database, Dialect, Driver, End, Install, Login, Mark, Part, Standing, Step, Strategies,
+    Database, Dialect, Driver, End, Install, Login, Mark, Ownership, Part, Step, Strategies,
 };
 use fourstep::{
-    CHANGE_TIME, Environment, Error, ErrorKind, ExposeSecret, Fence, PasswordPolicy, SecretString,
-    Turn,
+    CHANGE_TIME, Environment, Error, ErrorKind, ExposeSecret, Fence, Invocation, PasswordPolicy,
+    SecretString,
 };
 use serde_json::{Map, Value, json};
 
@@ -66,10 +66,10 @@ impl Session {
         std::fs::rename(next, &self.path)
     }
 
-    async fn lock(&self, turn: &Turn) -> Result<File, Error> {
+    async fn lock(&self, cx: &Invocation) -> Result<File, Error> {
         let named = failed("cannot lock the users");
         let file = File::create(self.path.with_extension("lock")).map_err(&named)?;
-        while turn.deadline().remaining() > CHANGE_TIME {
+        while cx.deadline().remaining() > CHANGE_TIME {
             match file.try_lock() {
                 Ok(()) => return Ok(file),
                 Err(TryLockError::Error(error)) => return Err(named(error)),
@@ -89,8 +89,8 @@ impl Database for PasswordFile {
         &DIALECT
     }
 
-    async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<Session>, Error> {
-        turn.count_connection();
+    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
+        cx.count_connection();
         let path = login.dbname.as_deref().unwrap_or_default().into();
         let (user, users, lock) = (login.username.clone(), Map::new(), None);
         let mut session = Session { path, user, users, lock };
@@ -107,7 +107,7 @@ impl Database for PasswordFile {
         session: &mut Session,
         _: &Login,
         password: &SecretString,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Self::Prepared, Error> {
         Ok((session.user.clone(), password.clone()))
     }
@@ -121,11 +121,11 @@ impl Database for PasswordFile {
         &self,
         session: &mut Session,
         locks: &[String],
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<(), Error> {
-        turn.enough_for_a_change()?;
+        cx.enough_for_a_change()?;
         if !locks.is_empty() {
-            session.lock = Some(session.lock(turn).await?);
+            session.lock = Some(session.lock(cx).await?);
         }
         session.read()
     }
@@ -135,14 +135,14 @@ impl Database for PasswordFile {
         session: &mut Session,
         (user, password): &Self::Prepared,
         _: &dyn Fence,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Change, Error> {
         session.users[user]["password"] = password.expose_secret().into();
         session.users[user]["locked"] = false.into();
         Ok(Change::Made)
     }
 
-    async fn end(&self, session: &mut Session, end: End, _: &Turn) -> Result<(), Error> {
+    async fn end(&self, session: &mut Session, end: End, _: &Invocation) -> Result<(), Error> {
         let written = match end {
             End::Commit { unknown } => session.write().map_err(failed(unknown)),
             End::Abandon => Ok(()),
@@ -158,7 +158,7 @@ impl Administered for PasswordFile {
         &self,
         _: &mut AdminSession<Session>,
         target: &Login,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Self::Prepared, Error> {
         Ok((target.username.clone(), target.password.clone()))
     }
@@ -167,7 +167,7 @@ impl Administered for PasswordFile {
         &self,
         admin: &mut AdminSession<Session>,
         user: &str,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Vec<Error>, Error> {
         let users = &admin.session;
         let absent = Error::new(ErrorKind::NotFound, format!("user {user:?} does not exist"));
@@ -197,14 +197,14 @@ impl Alternates for PasswordFile {
         admin: &mut AdminSession<Session>,
         usernames: &[&str],
         secret: &str,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Accounts, Error> {
         let users = &admin.session;
         let known = users.users.iter().map(|(name, user)| {
             let mark = Mark::from_json(&user["mark"]);
-            let barred = users.is(name, "admin").then(|| "it is an admin".to_owned());
+            let protected = users.is(name, "admin").then(|| "it is an admin".to_owned());
             let usable = !users.is(name, "locked");
-            (name.clone(), Account { mark, barred, usable, ..Account::default() })
+            (name.clone(), Account { mark, protected, usable, ..Account::default() })
         });
         let marked = |user: &Account| user.mark.as_ref().is_some_and(|mark| mark.secret == secret);
         Ok(known
@@ -218,17 +218,17 @@ impl Alternates for PasswordFile {
         admin: &mut AdminSession<Session>,
         install: &Install<'_>,
         _: &Accounts,
-        standing: Option<Standing>,
-        _: &Turn,
+        standing: Option<Ownership>,
+        _: &Invocation,
     ) -> Result<Assessment<()>, Error> {
         let Install { target, source, pair, .. } = *install;
         let users = &admin.session.users;
         let rights = |user: &str| users.get(user).map(|user| names(&user["rights"]));
         let mut set = Map::new();
-        if matches!(standing, Some(Standing::Absent | Standing::Adopted)) {
+        if matches!(standing, Some(Ownership::Absent | Ownership::Adopted)) {
             set.insert("mark".to_owned(), pair.mark(source).to_json());
         }
-        if standing == Some(Standing::Absent) {
+        if standing == Some(Ownership::Absent) {
             set.insert("locked".to_owned(), true.into());
         }
         if rights(target) != rights(source) {
@@ -240,7 +240,12 @@ impl Alternates for PasswordFile {
         Ok(Assessment { parts, ..Assessment::default() })
     }
 
-    async fn run(&self, session: &mut Session, statement: &str, _: &Turn) -> Result<(), Error> {
+    async fn run(
+        &self,
+        session: &mut Session,
+        statement: &str,
+        _: &Invocation,
+    ) -> Result<(), Error> {
         let change: Value = serde_json::from_str(statement)
             .map_err(|_| Error::new(ErrorKind::Internal, "not a statement of ours"))?;
         let user = change["user"].as_str().unwrap_or_default();
@@ -257,7 +262,7 @@ impl Alternates for PasswordFile {
         install: &Install<'_>,
         (): (),
         password: &SecretString,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Self::Prepared, Error> {
         Ok((install.target.to_owned(), password.clone()))
     }
@@ -267,9 +272,9 @@ impl Alternates for PasswordFile {
         admin: &Login,
         pending: &Login,
         partner: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<String>, Error> {
-        let session = open_admin(self, admin, turn).await?.session;
+        let session = open_admin(self, admin, cx).await?.session;
         let rights = |user: &str| session.users.get(user).map(|user| names(&user["rights"]));
         let differ = rights(&pending.username) != rights(partner);
         Ok(differ.then(|| "the rights differ".to_owned()).into_iter().collect())

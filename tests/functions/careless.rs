@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use async_trait::async_trait;
 use fourstep::{
-    Applied, Error, ErrorKind, Fence, Finding, Keep, Known, Rotator, Secret, Subject, Turn,
-    Verdict, Versions,
+    Applied, CreateContext, Error, ErrorKind, Fence, Finding, InspectContext, Invocation,
+    RetireContext, Rotator, Secret, SetContext, Verdict,
 };
 
 struct Careless {
@@ -52,40 +52,44 @@ impl Careless {
 
 #[async_trait]
 impl Rotator for Careless {
-    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
         let current = versions.current();
         if self.verb == "check" { self.mishandle(current.secret().expose()?) } else { Ok(()) }
     }
 
-    async fn propose(&self, known: &Known<'_>, _: &Turn) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, _: &Invocation) -> Result<Secret, Error> {
         self.handle("propose", known.current.secret()).await?;
         Ok(known.current.secret().document()?.with("password", "next-one").into())
     }
 
     async fn apply(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         fence: &dyn Fence,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Applied, Error> {
         self.handle("apply", versions.current().secret()).await?;
         fence.pass().await?;
         Ok(Applied::Changed("changed nothing".to_owned()))
     }
 
-    async fn verify(&self, secret: &Secret, _: &Turn) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, _: &Invocation) -> Result<Verdict, Error> {
         self.handle("verify", secret).await?;
         Ok(Verdict::Accepted)
     }
 
-    async fn retire(&self, keep: &Keep<'_>, _: &Turn) -> Result<(), Error> {
+    async fn retire(&self, keep: &RetireContext<'_>, _: &Invocation) -> Result<(), Error> {
         for kept in keep.labelled().await? {
             self.handle("retire", kept.secret()).await?;
         }
         Ok(())
     }
 
-    async fn preflight(&self, subject: &Subject<'_>, _: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(
+        &self,
+        subject: &InspectContext<'_>,
+        _: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
         let current = subject.current;
         self.handle("preflight", current.secret()).await?;
         Ok(Vec::new())

@@ -14,8 +14,8 @@ use fourstep::users::{
     AdminSession, Administered, Attempt, ByAdmin, Change, Database, Dialect, Driver, Login,
 };
 use fourstep::{
-    Deadline, Engine, Environment, Error, ErrorKind, Fence, Finding, PasswordPolicy, RotationEvent,
-    SecretId, SecretString, Step, Turn,
+    Deadline, Engine, Environment, Error, ErrorKind, Fence, Finding, Invocation, PasswordPolicy,
+    RotationEvent, SecretId, SecretString, Step,
 };
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ impl Database for Witness {
         &DIALECT
     }
 
-    async fn log_in(&self, login: &Login, _: &Turn) -> Result<Attempt<String>, Error> {
+    async fn log_in(&self, login: &Login, _: &Invocation) -> Result<Attempt<String>, Error> {
         Ok(Attempt::Accepted(login.server()))
     }
 
@@ -52,7 +52,7 @@ impl Database for Witness {
         _: &mut String,
         _: &Login,
         _: &SecretString,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<(), Error> {
         panic!("the admin changes it")
     }
@@ -61,7 +61,7 @@ impl Database for Witness {
         Vec::new()
     }
 
-    async fn begin(&self, _: &mut String, _: &[String], _: &Turn) -> Result<(), Error> {
+    async fn begin(&self, _: &mut String, _: &[String], _: &Invocation) -> Result<(), Error> {
         Ok(())
     }
 
@@ -70,20 +70,25 @@ impl Database for Witness {
         session: &mut String,
         (): &(),
         _: &dyn Fence,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Change, Error> {
         self.0.lock().unwrap().push(session.clone());
         Ok(Change::Made)
     }
 
-    async fn preflight(&self, _: &mut String, _: &Login, _: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(
+        &self,
+        _: &mut String,
+        _: &Login,
+        _: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
         Ok(Vec::new())
     }
 }
 
 #[async_trait]
 impl Administered for Witness {
-    async fn prepare_admin(&self, _: &mut String, _: &Login, _: &Turn) -> Result<(), Error> {
+    async fn prepare_admin(&self, _: &mut String, _: &Login, _: &Invocation) -> Result<(), Error> {
         Ok(())
     }
 
@@ -91,7 +96,7 @@ impl Administered for Witness {
         &self,
         _: &mut AdminSession<String>,
         _: &Login,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<(), Error> {
         Ok(())
     }
@@ -100,14 +105,14 @@ impl Administered for Witness {
         &self,
         _: &mut AdminSession<String>,
         _: &str,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Vec<Error>, Error> {
         Ok(Vec::new())
     }
 }
 
-fn turn() -> Turn {
-    Turn::new(Deadline::after(Duration::from_secs(30)))
+fn invocation() -> Invocation {
+    Invocation::new(Deadline::after(Duration::from_secs(30)))
 }
 
 /// createSecret and setSecret of a user on `host`, by an admin whose secret has this value and these
@@ -138,7 +143,7 @@ async fn set(
     for step in [Step::Create, Step::Set] {
         let (secret, token) = (secret.clone(), token.clone());
         let event = RotationEvent { step, secret, token, rotation_token: None };
-        Engine::new(&store, &rotator).step(&event, &turn()).await?;
+        Engine::new(&store, &rotator).step(&event, &invocation()).await?;
     }
     let went = database.server().0.lock().unwrap().pop();
     Ok(went.expect("the admin went somewhere"))
@@ -221,14 +226,14 @@ async fn instances_and_clusters_are_found_by_identifier_and_by_arn() {
     let (_, member) = account.instance("sea-1", Some("sea")).await;
     account.replica("copy", "one").await;
     let environment = Environment::from([("AWS_ENDPOINT_URL_RDS", account.url.as_str())]);
-    let (rds, turn) = (AwsRds::read(&environment).unwrap(), turn());
+    let (rds, cx) = (AwsRds::read(&environment).unwrap(), invocation());
     for id in [account.id("one"), arn] {
-        let found = rds.instance(&id, &turn).await.unwrap().unwrap();
+        let found = rds.instance(&id, &cx).await.unwrap().unwrap();
         assert_eq!((found.host.as_deref(), found.port), (Some(host.as_str()), Some(5432)), "{id}");
         assert_eq!((found.engine.as_str(), found.cluster), ("postgres", None));
     }
     for id in [account.id("sea"), cluster_arn] {
-        let found = rds.cluster(&id, &turn).await.unwrap().unwrap();
+        let found = rds.cluster(&id, &cx).await.unwrap().unwrap();
         assert_eq!(
             (found.host.as_deref(), found.port),
             (Some(writer.as_str()), Some(5433)),
@@ -236,13 +241,13 @@ async fn instances_and_clusters_are_found_by_identifier_and_by_arn() {
         );
         assert!(found.others.contains(&reader), "{found:?}");
     }
-    let member = rds.instance(&member, &turn).await.unwrap().unwrap();
+    let member = rds.instance(&member, &cx).await.unwrap().unwrap();
     assert_eq!(member.cluster, Some(account.id("sea")));
-    let copy = rds.instance(&account.id("copy"), &turn).await.unwrap().unwrap();
+    let copy = rds.instance(&account.id("copy"), &cx).await.unwrap().unwrap();
     assert_eq!(copy.source_instance, Some(account.id("one")));
-    assert_eq!(rds.instance(&account.id("gone"), &turn).await.unwrap(), None);
-    assert_eq!(rds.cluster(&account.id("gone"), &turn).await.unwrap(), None);
-    let calls = turn.tally().calls;
+    assert_eq!(rds.instance(&account.id("gone"), &cx).await.unwrap(), None);
+    assert_eq!(rds.cluster(&account.id("gone"), &cx).await.unwrap(), None);
+    let calls = cx.stats().calls;
     assert_eq!((calls["DescribeDBInstances"], calls["DescribeDBClusters"]), (5, 3));
 }
 

@@ -70,7 +70,7 @@ async fn beyond_06_an_authority_is_trusted_by_configuration_only() {
         let ended = set(&stage).await;
         assert_eq!(kind(&ended), ErrorKind::Tls);
         assert!(ended.error().contains("TLS_CA_BUNDLE"), "{}", ended.error());
-        assert_eq!(ended.tally.rejected_logins, 0, "a TLS failure is never a rejected password");
+        assert_eq!(ended.stats.rejected_logins, 0, "a TLS failure is never a rejected password");
         assert!(!server.log_about(&user.name).contains("authorized"), "no other mode was tried");
         // With the authority's own certificate, the same secret rotates.
         let trusting = Stage::new(&stage.document(AWSCURRENT), &[("TLS_CA_BUNDLE", &server.ca)]);
@@ -106,7 +106,7 @@ async fn beyond_05_an_absent_or_unreadable_ssl_means_verified_tls() {
         let stage = Stage::new(&document, &[("TLS_CA_BUNDLE", &server.ca)]);
         let ended = set(&stage).await;
         ended.why();
-        assert_eq!(!ended.tally.warnings.is_empty(), unreadable, "{:?}", ended.tally.warnings);
+        assert_eq!(!ended.stats.warnings.is_empty(), unreadable, "{:?}", ended.stats.warnings);
         assert!(encrypted(&server, &user).await);
         // Without the CA it fails; there is no falling back.
         let ended = set(&Stage::new(&document, &[])).await;
@@ -123,7 +123,7 @@ async fn beyond_05_falling_back_is_opt_in_and_warned_about() {
     let stage = Stage::new(&document(&server, &user, None), &variables);
     let ended = set(&stage).await;
     ended.why();
-    let warnings = ended.tally.warnings.join("; ");
+    let warnings = ended.stats.warnings.join("; ");
     assert!(warnings.contains("ALLOW_PLAINTEXT_FALLBACK"), "{warnings}");
     assert!(server.logs_in(&user.name, &stage.password(AWSPENDING)).await);
     // `ssl` true is never weakened by it.
@@ -140,8 +140,8 @@ async fn beyond_05_a_wrong_password_never_leads_to_plaintext() {
     let variables = [("ALLOW_PLAINTEXT_FALLBACK", "true"), ("TLS_CA_BUNDLE", server.ca.as_str())];
     let ended = set(&Stage::new(&document, &variables)).await;
     assert_eq!(kind(&ended), ErrorKind::Rejected);
-    assert_eq!(ended.tally.connections, 2, "current and pending, each over TLS only");
-    assert!(ended.tally.warnings.is_empty(), "{:?}", ended.tally.warnings);
+    assert_eq!(ended.stats.connections, 2, "current and pending, each over TLS only");
+    assert!(ended.stats.warnings.is_empty(), "{:?}", ended.stats.warnings);
 }
 
 async fn join(server: &Server, user: &User, group: &str) {
@@ -182,7 +182,7 @@ async fn rule_09_a_cleartext_or_md5_password_is_never_sent_in_plaintext() {
         let plain = document(&server, &user, Some(json!(false)));
         let ended = set(&Stage::new(&plain, &[ca])).await;
         assert_eq!(kind(&ended), ErrorKind::Unsupported, "{}", ended.error());
-        assert_eq!(ended.tally.rejected_logins, 0);
+        assert_eq!(ended.stats.rejected_logins, 0);
         // Inside verified TLS the same login is fine, and the new password is kept by SCRAM.
         let stage = Stage::new(&document(&server, &user, Some(json!(true))), &[ca]);
         stage.play(&Step::ALL).await;

@@ -78,7 +78,7 @@ proptest! {
                 let token = rotation.rotation_token.as_ref().map(RotationToken::expose);
                 prop_assert_eq!(token, field("RotationToken"));
             }
-            Ok(Request::Look(question, secret)) => {
+            Ok(Request::Ask(question, secret)) => {
                 prop_assert_eq!(field("Fourstep"), Some(question.name()));
                 prop_assert_eq!(Some(secret.as_str()), field("SecretId"));
             }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::config::Environment;
 use crate::error::{Error, ErrorKind};
-use crate::turn::Turn;
+use crate::invocation::Invocation;
 
 pub use tcp::connect_tcp;
 pub use tls::{TlsSettings, handshake};
@@ -69,13 +69,13 @@ pub enum Transport {
 /// [`ErrorKind::Unreachable`] if `most` went by, [`ErrorKind::OutOfTime`] if the turn's time did;
 /// both say to `what` no answer came.
 pub async fn within<T>(
-    turn: &Turn,
+    cx: &Invocation,
     what: &str,
     most: Duration,
     work: impl Future<Output = T>,
 ) -> Result<T, Error> {
-    if turn.deadline().remaining() <= most {
-        return turn.deadline().bound(what, most, work).await;
+    if cx.deadline().remaining() <= most {
+        return cx.deadline().bound(what, most, work).await;
     }
     tokio::time::timeout(most, work).await.map_err(|_| {
         Error::new(ErrorKind::Unreachable, format!("no answer to {what}"))
@@ -86,7 +86,7 @@ pub async fn within<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::turn::Deadline;
+    use crate::invocation::Deadline;
 
     #[test]
     fn the_policy_is_strict_unless_asked() {
@@ -109,9 +109,9 @@ mod tests {
     #[tokio::test]
     async fn silence_is_unreachable_before_the_deadline_and_out_of_time_at_it() {
         for (seconds, kind) in [(60, ErrorKind::Unreachable), (0, ErrorKind::OutOfTime)] {
-            let turn = Turn::new(Deadline::after(Duration::from_secs(seconds)));
+            let cx = Invocation::new(Deadline::after(Duration::from_secs(seconds)));
             let silence = std::future::pending::<()>();
-            let error = within(&turn, "a greeting", Duration::from_millis(20), silence).await;
+            let error = within(&cx, "a greeting", Duration::from_millis(20), silence).await;
             assert_eq!(error.unwrap_err().kind(), kind);
         }
     }

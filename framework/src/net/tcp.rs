@@ -8,7 +8,7 @@ use tokio::net::{TcpStream, lookup_host};
 
 use super::{CONNECT_TIME, within};
 use crate::error::{Error, ErrorKind};
-use crate::turn::Turn;
+use crate::invocation::Invocation;
 
 /// Connects to the first address of `host` that answers, and counts the connection.
 ///
@@ -18,11 +18,11 @@ use crate::turn::Turn;
 /// # Errors
 /// [`ErrorKind::Unreachable`] if the name does not resolve, or if no address takes a connection;
 /// then the message lists what each address did. [`ErrorKind::OutOfTime`] if the turn ended.
-pub async fn connect_tcp(host: &str, port: u16, turn: &Turn) -> Result<TcpStream, Error> {
-    let addresses = resolve(host, port, turn).await?;
+pub async fn connect_tcp(host: &str, port: u16, cx: &Invocation) -> Result<TcpStream, Error> {
+    let addresses = resolve(host, port, cx).await?;
     let mut failures = Vec::new();
     for address in addresses {
-        let left = turn.deadline().remaining();
+        let left = cx.deadline().remaining();
         if left.is_zero() {
             return Err(failed(ErrorKind::OutOfTime, host, port, &failures)
                 .caused_by("the function's time is used up"));
@@ -30,7 +30,7 @@ pub async fn connect_tcp(host: &str, port: u16, turn: &Turn) -> Result<TcpStream
         let most = left.min(CONNECT_TIME);
         match tokio::time::timeout(most, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
-                turn.count_connection();
+                cx.count_connection();
                 // Without it the stream works as well, only later.
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
@@ -42,9 +42,9 @@ pub async fn connect_tcp(host: &str, port: u16, turn: &Turn) -> Result<TcpStream
     Err(failed(ErrorKind::Unreachable, host, port, &failures))
 }
 
-async fn resolve(host: &str, port: u16, turn: &Turn) -> Result<Vec<SocketAddr>, Error> {
+async fn resolve(host: &str, port: u16, cx: &Invocation) -> Result<Vec<SocketAddr>, Error> {
     let attempted = || format!("cannot resolve host {host:?}");
-    let looked_up = within(turn, "a name lookup", CONNECT_TIME, lookup_host((host, port)))
+    let looked_up = within(cx, "a name lookup", CONNECT_TIME, lookup_host((host, port)))
         .await
         .map_err(|error| error.while_doing(attempted()))?;
     // The resolver's own text names no address and differs between systems: it is kept as the
@@ -89,24 +89,24 @@ fn explain(cause: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::turn::Deadline;
+    use crate::invocation::Deadline;
     use tokio::net::TcpListener;
 
-    fn turn() -> Turn {
-        Turn::new(Deadline::after(Duration::from_secs(10)))
+    fn invocation() -> Invocation {
+        Invocation::new(Deadline::after(Duration::from_secs(10)))
     }
 
     #[tokio::test]
     async fn a_connection_is_counted_and_a_refusal_is_not() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let turn = turn();
-        let stream = connect_tcp("127.0.0.1", port, &turn).await.unwrap();
+        let cx = invocation();
+        let stream = connect_tcp("127.0.0.1", port, &cx).await.unwrap();
         assert!(stream.nodelay().unwrap());
-        assert_eq!(turn.tally().connections, 1);
+        assert_eq!(cx.stats().connections, 1);
 
         drop((listener, stream));
-        let error = connect_tcp("127.0.0.1", port, &turn).await.unwrap_err();
+        let error = connect_tcp("127.0.0.1", port, &cx).await.unwrap_err();
         assert_eq!(
             error.to_string(),
             format!(
@@ -115,12 +115,12 @@ mod tests {
             )
         );
         assert_eq!(error.kind(), ErrorKind::Unreachable);
-        assert_eq!(turn.tally().connections, 1);
+        assert_eq!(cx.stats().connections, 1);
     }
 
     #[tokio::test]
     async fn a_name_that_does_not_resolve_says_so() {
-        let error = connect_tcp("nowhere.invalid", 5432, &turn()).await.unwrap_err();
+        let error = connect_tcp("nowhere.invalid", 5432, &invocation()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unreachable);
         assert!(
             error.to_string().starts_with("cannot resolve host \"nowhere.invalid\""),
@@ -130,7 +130,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_tried_after_the_deadline() {
-        let over = Turn::new(Deadline::after(Duration::ZERO));
+        let over = Invocation::new(Deadline::after(Duration::ZERO));
         let error = connect_tcp("127.0.0.1", 9, &over).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::OutOfTime);
     }

@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 use super::{CONNECT_TIME, roots, within};
 use crate::config::{Environment, refused};
 use crate::error::{Error, ErrorKind};
-use crate::turn::Turn;
+use crate::invocation::Invocation;
 
 const CA_BUNDLE: &str = "TLS_CA_BUNDLE";
 const SERVER_NAME: &str = "TLS_SERVER_NAME";
@@ -81,12 +81,12 @@ pub async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     host: &str,
     settings: &TlsSettings,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<TlsStream<S>, Error> {
     let name = settings.expected_name(host)?;
     let expected = name.to_str().into_owned();
     let connector = TlsConnector::from(settings.client()?);
-    within(turn, "the TLS handshake", CONNECT_TIME, connector.connect(name, stream))
+    within(cx, "the TLS handshake", CONNECT_TIME, connector.connect(name, stream))
         .await?
         .map_err(|cause| classify(&cause, &expected))
 }

@@ -12,8 +12,8 @@ use aws_sdk_rds::types::{DbCluster, DbInstance};
 use super::{Cluster, Instance, Rds};
 use crate::config::Environment;
 use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 use crate::store::aws::{endpoint, shared, store_error};
-use crate::turn::Turn;
 
 /// As every AWS SDK names the endpoint of one service.
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_RDS";
@@ -63,15 +63,15 @@ impl Debug for AwsRds {
 
 #[async_trait]
 impl Rds for AwsRds {
-    async fn instance(&self, id: &str, turn: &Turn) -> Result<Option<Instance>, Error> {
+    async fn instance(&self, id: &str, cx: &Invocation) -> Result<Option<Instance>, Error> {
         let request = self.client().await?.describe_db_instances().db_instance_identifier(id);
-        let answer = answered("DescribeDBInstances", request.send(), turn).await?;
+        let answer = answered("DescribeDBInstances", request.send(), cx).await?;
         Ok(answer.and_then(|one| one.db_instances?.into_iter().next()).map(of_instance))
     }
 
-    async fn cluster(&self, id: &str, turn: &Turn) -> Result<Option<Cluster>, Error> {
+    async fn cluster(&self, id: &str, cx: &Invocation) -> Result<Option<Cluster>, Error> {
         let request = self.client().await?.describe_db_clusters().db_cluster_identifier(id);
-        let answer = answered("DescribeDBClusters", request.send(), turn).await?;
+        let answer = answered("DescribeDBClusters", request.send(), cx).await?;
         Ok(answer.and_then(|one| one.db_clusters?.into_iter().next()).map(of_cluster))
     }
 }
@@ -80,16 +80,16 @@ impl Rds for AwsRds {
 async fn answered<T, E, R>(
     operation: &'static str,
     work: impl Future<Output = Result<T, SdkError<E, R>>>,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Option<T>, Error>
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
     R: Debug + 'static,
 {
-    turn.count_call(operation);
+    cx.count_call(operation);
     let way = "look at the function's way to the RDS API (VPC endpoint or NAT gateway, security \
                groups, DNS)";
-    let bounded = turn.deadline().bound(operation, Duration::MAX, work).await;
+    let bounded = cx.deadline().bound(operation, Duration::MAX, work).await;
     let error = match bounded.map_err(|error| error.caused_by(way))? {
         Ok(answer) => return Ok(Some(answer)),
         Err(error) => error,

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 
 use crate::config::Environment;
 use crate::error::Error;
-use crate::turn::Turn;
+use crate::invocation::Invocation;
 
 #[cfg(feature = "rds")]
 pub use aws::AwsRds;
@@ -24,10 +24,10 @@ pub(crate) use place::{managed_by, same_database};
 #[async_trait]
 pub trait Rds: Send + Sync + fmt::Debug {
     /// DescribeDBInstances for one instance, by its identifier or ARN. `None` if there is none.
-    async fn instance(&self, id: &str, turn: &Turn) -> Result<Option<Instance>, Error>;
+    async fn instance(&self, id: &str, cx: &Invocation) -> Result<Option<Instance>, Error>;
 
     /// DescribeDBClusters for one cluster, by its identifier or ARN. `None` if there is none.
-    async fn cluster(&self, id: &str, turn: &Turn) -> Result<Option<Cluster>, Error>;
+    async fn cluster(&self, id: &str, cx: &Invocation) -> Result<Option<Cluster>, Error>;
 }
 
 /// One DB instance.
@@ -81,7 +81,7 @@ pub(crate) fn of(_: &Environment) -> Result<Arc<dyn Rds>, Error> {
 /// What a function does that was built without the feature `rds`.
 #[cfg(not(feature = "rds"))]
 mod without {
-    use super::{Cluster, Error, Instance, Rds, Turn, async_trait};
+    use super::{Cluster, Error, Instance, Invocation, Rds, async_trait};
     use crate::error::ErrorKind;
 
     #[derive(Debug)]
@@ -89,11 +89,11 @@ mod without {
 
     #[async_trait]
     impl Rds for NoRds {
-        async fn instance(&self, _: &str, _: &Turn) -> Result<Option<Instance>, Error> {
+        async fn instance(&self, _: &str, _: &Invocation) -> Result<Option<Instance>, Error> {
             Err(without())
         }
 
-        async fn cluster(&self, _: &str, _: &Turn) -> Result<Option<Cluster>, Error> {
+        async fn cluster(&self, _: &str, _: &Invocation) -> Result<Option<Cluster>, Error> {
             Err(without())
         }
     }

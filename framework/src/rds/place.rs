@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use super::{Cluster, Instance, Rds};
 use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 use crate::net::same_host;
-use crate::turn::Turn;
 
 /// The tags of a secret that RDS manages. Source: Amazon RDS User Guide, "Password management with
 /// Amazon RDS and AWS Secrets Manager", and AWS's rotation templates, which compare them in lower
@@ -32,7 +32,7 @@ pub(crate) struct Place {
 pub(crate) async fn managed_by(
     rds: &dyn Rds,
     tags: &BTreeMap<String, String>,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Place, Error> {
     let tag = |name| {
         let found = tags.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
@@ -40,10 +40,10 @@ pub(crate) async fn managed_by(
     };
     let (arn, found) = if let Some(arn) = tag(INSTANCE_TAG) {
         let place = |one: Instance| Some((one.engine, one.host?, one.port?));
-        (arn, rds.instance(arn, turn).await?.and_then(place))
+        (arn, rds.instance(arn, cx).await?.and_then(place))
     } else if let Some(arn) = tag(CLUSTER_TAG) {
         let place = |one: Cluster| Some((one.engine, one.host?, one.port?));
-        (arn, rds.cluster(arn, turn).await?.and_then(place))
+        (arn, rds.cluster(arn, cx).await?.and_then(place))
     } else {
         return Err(Error::new(
             ErrorKind::Malformed,
@@ -71,16 +71,16 @@ pub(crate) async fn same_database(
     rds: &dyn Rds,
     admin: &str,
     (user, port): (&str, u16),
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<bool, Error> {
     if !(is_of_rds(admin) && is_of_rds(user)) {
         return Ok(false);
     }
-    let source = instance_at(rds, admin, turn).await?;
+    let source = instance_at(rds, admin, cx).await?;
     let cluster = match &source {
-        Some(Instance { cluster: Some(id), .. }) => rds.cluster(id, turn).await?,
+        Some(Instance { cluster: Some(id), .. }) => rds.cluster(id, cx).await?,
         Some(_) => None,
-        None => cluster_at(rds, admin, turn).await?,
+        None => cluster_at(rds, admin, cx).await?,
     };
     if let Some(cluster) = cluster.as_ref().filter(|cluster| cluster.is_at(user)) {
         return Ok(cluster.port == Some(port));
@@ -88,7 +88,7 @@ pub(crate) async fn same_database(
     if source.is_none() && cluster.is_none() {
         return Ok(false);
     }
-    let copy = instance_at(rds, user, turn).await?;
+    let copy = instance_at(rds, user, cx).await?;
     let Some(copy) = copy.filter(|copy| copy.port == Some(port)) else { return Ok(false) };
     let of_cluster = cluster.is_some_and(|Cluster { id, .. }| {
         [&copy.cluster, &copy.source_cluster].into_iter().any(|one| one.as_ref() == Some(&id))
@@ -108,17 +108,21 @@ impl Cluster {
 }
 
 /// The instance whose endpoint this host is.
-async fn instance_at(rds: &dyn Rds, host: &str, turn: &Turn) -> Result<Option<Instance>, Error> {
+async fn instance_at(
+    rds: &dyn Rds,
+    host: &str,
+    cx: &Invocation,
+) -> Result<Option<Instance>, Error> {
     let Some(id) = suggested(host, false) else { return Ok(None) };
-    let found = rds.instance(id, turn).await?;
+    let found = rds.instance(id, cx).await?;
     let at = |one: &Instance| one.host.as_deref().is_some_and(|one| same_host(one, host));
     Ok(found.filter(at))
 }
 
 /// The cluster whose endpoint this host is.
-async fn cluster_at(rds: &dyn Rds, host: &str, turn: &Turn) -> Result<Option<Cluster>, Error> {
+async fn cluster_at(rds: &dyn Rds, host: &str, cx: &Invocation) -> Result<Option<Cluster>, Error> {
     let Some(id) = suggested(host, true) else { return Ok(None) };
-    Ok(rds.cluster(id, turn).await?.filter(|cluster| cluster.is_at(host)))
+    Ok(rds.cluster(id, cx).await?.filter(|cluster| cluster.is_at(host)))
 }
 
 /// What the name of an endpoint begins with is the identifier; a cluster's goes on with `cluster-`.

@@ -2,56 +2,67 @@
 
 use async_trait::async_trait;
 
-use super::{Applied, Fence, Finding, Keep, Known, Rotator, Subject, Verdict, Versions};
+use super::{
+    Applied, CreateContext, Fence, Finding, InspectContext, RetireContext, Rotator, SetContext,
+    Verdict,
+};
 use crate::error::Error;
+use crate::invocation::Invocation;
 use crate::secret::Secret;
-use crate::turn::Turn;
 
 #[async_trait]
 impl<R: Rotator + ?Sized> Rotator for Box<R> {
-    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
         R::check(self, versions)
     }
 
-    async fn propose(&self, known: &Known<'_>, turn: &Turn) -> Result<Secret, Error> {
-        R::propose(self, known, turn).await
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+        R::propose(self, known, cx).await
     }
 
     async fn discard(
         &self,
         proposed: &Secret,
-        known: &Known<'_>,
-        turn: &Turn,
+        known: &CreateContext<'_>,
+        cx: &Invocation,
     ) -> Result<(), Error> {
-        R::discard(self, proposed, known, turn).await
+        R::discard(self, proposed, known, cx).await
     }
 
     async fn apply(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Applied, Error> {
-        R::apply(self, versions, fence, turn).await
+        R::apply(self, versions, fence, cx).await
     }
 
-    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
-        R::verify(self, secret, turn).await
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+        R::verify(self, secret, cx).await
     }
 
-    async fn compare(&self, versions: &Versions<'_>, turn: &Turn) -> Result<(), Error> {
-        R::compare(self, versions, turn).await
+    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
+        R::compare(self, versions, cx).await
     }
 
-    async fn retire(&self, keep: &Keep<'_>, turn: &Turn) -> Result<(), Error> {
-        R::retire(self, keep, turn).await
+    async fn retire(&self, keep: &RetireContext<'_>, cx: &Invocation) -> Result<(), Error> {
+        R::retire(self, keep, cx).await
     }
 
-    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
-        R::preflight(self, subject, turn).await
+    async fn preflight(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
+        R::preflight(self, subject, cx).await
     }
 
-    async fn plan(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<String>, Error> {
-        R::plan(self, subject, turn).await
+    async fn plan(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<String>, Error> {
+        R::plan(self, subject, cx).await
     }
 }

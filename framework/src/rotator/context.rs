@@ -5,11 +5,11 @@ use async_trait::async_trait;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{SecretId, VersionId};
 use crate::secret::{Current, Pending, Previous, Secret};
-use crate::store::{AWSCURRENT, AWSPENDING, Calls, SecretDescription};
+use crate::store::{AWSCURRENT, AWSPENDING, SecretClient, SecretDescription};
 
 /// What [`Rotator::propose`](super::Rotator::propose) may build on.
-pub struct Known<'a> {
-    pub(crate) calls: &'a Calls<'a>,
+pub struct CreateContext<'a> {
+    pub(crate) calls: &'a SecretClient<'a>,
     /// The current secret; proven to be the one DescribeSecret calls current.
     pub current: &'a Current,
     /// The new version's id.
@@ -18,19 +18,19 @@ pub struct Known<'a> {
     pub description: &'a SecretDescription,
 }
 
-impl Known<'_> {
-    /// What the secret ever held, as [`Keep::stored`]: the token's own version is read again by its
+impl CreateContext<'_> {
+    /// What the secret ever held, as [`RetireContext::stored`]: the token's own version is read again by its
     /// id, and so is found if a stale read or a slow container missed it.
     ///
     /// # Errors
-    /// Those of [`Keep::stored`]. Nothing may be revoked then.
+    /// Those of [`RetireContext::stored`]. Nothing may be revoked then.
     pub async fn stored(&self) -> Result<Vec<Previous>, Error> {
         self.calls.stored_versions(self.description).await
     }
 
     /// Other secrets, such as an admin's.
-    pub fn other_secrets(&self) -> OtherSecrets<'_> {
-        OtherSecrets { calls: self.calls }
+    pub fn other_secrets(&self) -> SecretReader<'_> {
+        SecretReader { calls: self.calls }
     }
 
     /// What older versions hold.
@@ -47,14 +47,14 @@ impl Known<'_> {
 
 /// The versions [`Rotator::apply`](super::Rotator::apply) may use. Current and pending are at hand; older ones are read
 /// only when asked for, because a healthy rotation never needs them.
-pub struct Versions<'a> {
-    pub(crate) calls: &'a Calls<'a>,
+pub struct SetContext<'a> {
+    pub(crate) calls: &'a SecretClient<'a>,
     pub(crate) description: &'a SecretDescription,
     pub(crate) current: Current,
     pub(crate) pending: Pending,
 }
 
-impl Versions<'_> {
+impl SetContext<'_> {
     /// The version applications use.
     pub fn current(&self) -> &Current {
         &self.current
@@ -71,8 +71,8 @@ impl Versions<'_> {
     }
 
     /// Other secrets, such as an admin's.
-    pub fn other_secrets(&self) -> OtherSecrets<'_> {
-        OtherSecrets { calls: self.calls }
+    pub fn other_secrets(&self) -> SecretReader<'_> {
+        SecretReader { calls: self.calls }
     }
 
     /// The fence that the change to these versions must pass.
@@ -107,17 +107,17 @@ impl Versions<'_> {
 
 /// The older versions of a secret, read only when asked for.
 pub(crate) struct Recorded<'a> {
-    calls: &'a Calls<'a>,
+    calls: &'a SecretClient<'a>,
     description: &'a SecretDescription,
 }
 
 impl Recorded<'_> {
-    /// As [`Versions::previous`].
+    /// As [`SetContext::previous`].
     pub(crate) async fn previous(&self) -> Result<Option<Previous>, Error> {
         self.calls.previous(self.description).await
     }
 
-    /// As [`Versions::others`].
+    /// As [`SetContext::others`].
     pub(crate) async fn others(&self) -> Result<Vec<Previous>, Error> {
         self.calls.others().await
     }
@@ -140,7 +140,7 @@ pub trait Fence: Send + Sync {
 
 /// The engine's fence: the staging labels as they stand now.
 struct LabelFence<'a> {
-    calls: &'a Calls<'a>,
+    calls: &'a SecretClient<'a>,
     token: &'a VersionId,
     current: &'a VersionId,
 }
@@ -148,7 +148,7 @@ struct LabelFence<'a> {
 #[async_trait]
 impl Fence for LabelFence<'_> {
     async fn pass(&self) -> Result<(), Error> {
-        self.calls.turn().enough_for_a_change()?;
+        self.calls.invocation().enough_for_a_change()?;
         let description = self.calls.describe().await?;
         if !description.has(self.token, AWSPENDING) {
             return Err(conflict("AWSPENDING was taken from this version meanwhile"));
@@ -156,7 +156,7 @@ impl Fence for LabelFence<'_> {
         if description.holder(AWSCURRENT) != Some(self.current) {
             return Err(conflict("AWSCURRENT moved to another version meanwhile"));
         }
-        self.calls.turn().enough_for_a_change()
+        self.calls.invocation().enough_for_a_change()
     }
 }
 
@@ -165,21 +165,21 @@ fn conflict(what: &str) -> Error {
 }
 
 /// What [`Rotator::retire`](super::Rotator::retire) must leave alone.
-pub struct Keep<'a> {
-    pub(crate) calls: &'a Calls<'a>,
+pub struct RetireContext<'a> {
+    pub(crate) calls: &'a SecretClient<'a>,
     pub(crate) description: SecretDescription,
     pub(crate) promoted: &'a VersionId,
 }
 
-impl Keep<'_> {
+impl RetireContext<'_> {
     /// The secret's labels, as the promotion left them, and its tags.
     pub fn description(&self) -> &SecretDescription {
         &self.description
     }
 
     /// Other secrets, such as an admin's.
-    pub fn other_secrets(&self) -> OtherSecrets<'_> {
-        OtherSecrets { calls: self.calls }
+    pub fn other_secrets(&self) -> SecretReader<'_> {
+        SecretReader { calls: self.calls }
     }
 
     /// The version that was just promoted.
@@ -211,32 +211,32 @@ impl Keep<'_> {
 }
 
 /// A secret as it stands, outside a rotation.
-pub struct Subject<'a> {
-    pub(crate) calls: &'a Calls<'a>,
+pub struct InspectContext<'a> {
+    pub(crate) calls: &'a SecretClient<'a>,
     /// The current secret.
     pub current: &'a Current,
     /// The secret's labels and tags.
     pub description: &'a SecretDescription,
 }
 
-impl Subject<'_> {
+impl InspectContext<'_> {
     /// What older versions hold.
     pub(crate) fn recorded(&self) -> Recorded<'_> {
         Recorded { calls: self.calls, description: self.description }
     }
 
     /// Other secrets, such as an admin's.
-    pub fn other_secrets(&self) -> OtherSecrets<'_> {
-        OtherSecrets { calls: self.calls }
+    pub fn other_secrets(&self) -> SecretReader<'_> {
+        SecretReader { calls: self.calls }
     }
 }
 
 /// Secrets other than the one that is rotated, such as an admin's. They are read, never changed.
-pub struct OtherSecrets<'a> {
-    calls: &'a Calls<'a>,
+pub struct SecretReader<'a> {
+    calls: &'a SecretClient<'a>,
 }
 
-impl OtherSecrets<'_> {
+impl SecretReader<'_> {
     /// The AWSCURRENT value of another secret.
     ///
     /// # Errors

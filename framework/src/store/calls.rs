@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 use crate::ids::{RotationToken, SecretId, VersionId};
+use crate::invocation::Invocation;
 use crate::secret::{Current, Pending, Previous, Secret};
 use crate::store::{
     AWSCURRENT, AWSPENDING, AWSPREVIOUS, NO_WAY, SecretDescription, SecretStore, Select,
     StoreError, StoredVersion, VersionSummary,
 };
-use crate::turn::Turn;
 
 /// How long a pending value that cannot be found yet is waited for: three pauses, 700 ms in all.
 /// Reads after a write are only eventually consistent (aws-sdk-js-v3 issue 7701).
@@ -23,27 +23,31 @@ const MOST_OTHERS: usize = 20;
 /// The longest value, in bytes. Source: API Reference, PutSecretValue, SecretString.
 const LONGEST_VALUE: usize = 65_536;
 
-pub(crate) struct Calls<'a> {
+pub(crate) struct SecretClient<'a> {
     store: &'a dyn SecretStore,
     secret: &'a SecretId,
-    turn: &'a Turn,
+    cx: &'a Invocation,
 }
 
-impl<'a> Calls<'a> {
-    pub(crate) fn new(store: &'a dyn SecretStore, secret: &'a SecretId, turn: &'a Turn) -> Self {
-        Self { store, secret, turn }
+impl<'a> SecretClient<'a> {
+    pub(crate) fn new(
+        store: &'a dyn SecretStore,
+        secret: &'a SecretId,
+        cx: &'a Invocation,
+    ) -> Self {
+        Self { store, secret, cx }
     }
 
     /// The same store and turn, for another secret.
-    pub(crate) fn about<'b>(&self, secret: &'b SecretId) -> Calls<'b>
+    pub(crate) fn about<'b>(&self, secret: &'b SecretId) -> SecretClient<'b>
     where
         'a: 'b,
     {
-        Calls { store: self.store, secret, turn: self.turn }
+        SecretClient { store: self.store, secret, cx: self.cx }
     }
 
-    pub(crate) fn turn(&self) -> &'a Turn {
-        self.turn
+    pub(crate) fn invocation(&self) -> &'a Invocation {
+        self.cx
     }
 
     pub(crate) async fn describe(&self) -> Result<SecretDescription, Error> {
@@ -103,7 +107,7 @@ impl<'a> Calls<'a> {
 
     async fn waited(&self, token: &VersionId, select: Select<'_>) -> Result<Pending, Error> {
         for pause in PENDING_PAUSES {
-            tokio::time::sleep(pause.min(self.turn.deadline().remaining())).await;
+            tokio::time::sleep(pause.min(self.cx.deadline().remaining())).await;
             if let Some(pending) = self.under_token(select).await? {
                 return Ok(pending);
             }
@@ -175,7 +179,7 @@ impl<'a> Calls<'a> {
                 Ok(read) => newest.extend(read),
                 // One that KMS does not decrypt any more must not hide those behind it.
                 Err(error) if error.kind() == ErrorKind::Forbidden => {
-                    self.turn.warn(format!("version {} was not read: {error}", summary.version));
+                    self.cx.warn(format!("version {} was not read: {error}", summary.version));
                 }
                 Err(error) => return Err(error),
             }
@@ -249,8 +253,8 @@ impl<'a> Calls<'a> {
         operation: &'static str,
         work: impl Future<Output = T>,
     ) -> Result<T, Error> {
-        self.turn.count_call(operation);
-        let bounded = self.turn.deadline().bound(operation, Duration::MAX, work).await;
+        self.cx.count_call(operation);
+        let bounded = self.cx.deadline().bound(operation, Duration::MAX, work).await;
         bounded.map_err(|error| error.caused_by(NO_WAY))
     }
 }

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::value::SecretValue;
 
-pub(crate) use calls::Calls;
+pub(crate) use calls::SecretClient;
 
 /// The label of the version applications use.
 pub const AWSCURRENT: &str = "AWSCURRENT";

@@ -47,9 +47,9 @@
 //! refusal is heeded, by the containers that come late.
 
 mod canary;
-mod choices;
 mod conformance;
 mod double;
+mod enumerator;
 pub mod guide;
 pub mod models;
 mod process;
@@ -58,9 +58,9 @@ mod remote;
 mod report;
 mod scenarios;
 mod service;
+mod simulation;
 mod sweep;
 mod wire;
-mod world;
 
 #[cfg(test)]
 mod tests;

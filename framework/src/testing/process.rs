@@ -12,17 +12,17 @@ use async_trait::async_trait;
 use tracing::Dispatch;
 
 use super::remote::Function;
-use super::wire::{Fate, Kind, Stop, Wire};
+use super::wire::{CallOutcome, Kind, Stop, Wire};
 use crate::engine::Outcome;
 use crate::error::Error;
 use crate::event::RotationEvent;
 use crate::ids::{RotationToken, SecretId, VersionId};
+use crate::invocation::{Deadline, Invocation};
 use crate::store::memory::{Fault, MemoryStore};
 use crate::store::{
     SecretDescription, SecretStore, Select, StoreError, StoreErrorCode, StoredVersion,
     VersionSummary,
 };
-use crate::turn::{Deadline, Turn};
 use crate::value::SecretValue;
 
 /// How long the function may take, as far as it can tell. The kit's clock stands still unless
@@ -39,7 +39,7 @@ pub(super) enum Progress {
 pub(super) struct Process {
     pub(super) name: &'static str,
     /// What it has done so far.
-    pub(super) turn: Arc<Turn>,
+    pub(super) cx: Arc<Invocation>,
     hears: Option<Dispatch>,
     work: Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send>>,
 }
@@ -52,13 +52,13 @@ impl Process {
         event: RotationEvent,
         hears: Option<Dispatch>,
     ) -> Self {
-        let own = Arc::new(Turn::new(Deadline::after(TIMEOUT)));
-        let turn = Arc::clone(&own);
+        let own = Arc::new(Invocation::new(Deadline::after(TIMEOUT)));
+        let cx = Arc::clone(&own);
         let work = async move {
             let step = function.step(&*store, &event, &own);
             own.deadline().bound_step(step).await?
         };
-        Self { name, turn, hears, work: Box::pin(work) }
+        Self { name, cx, hears, work: Box::pin(work) }
     }
 
     /// Lets the process make `calls` calls. A `patient` one that is blocked waits until its own
@@ -110,9 +110,9 @@ impl WiredStore {
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         match self.wire.gate(name, Kind::Read).await {
-            Fate::Refuse => Err(throttled()),
-            Fate::KillAfter => self.wire.die().await,
-            Fate::Stale(writes) => {
+            CallOutcome::Refuse => Err(throttled()),
+            CallOutcome::KillAfter => self.wire.die().await,
+            CallOutcome::Stale(writes) => {
                 self.stale.store(writes, Ordering::Relaxed);
                 work.await
             }
@@ -126,16 +126,16 @@ impl WiredStore {
         work: impl Fn() -> W,
     ) -> Result<T, StoreError> {
         let fate = self.wire.gate(name, Kind::Write).await;
-        if fate == Fate::Refuse {
+        if fate == CallOutcome::Refuse {
             return Err(throttled());
         }
         let answer = work().await;
         match fate {
-            Fate::KillAfter => self.wire.die().await,
-            Fate::LoseAnswer => {
+            CallOutcome::KillAfter => self.wire.die().await,
+            CallOutcome::LoseAnswer => {
                 Err(StoreError::new(StoreErrorCode::Unreachable, "the answer was lost"))
             }
-            Fate::Repeat => work().await,
+            CallOutcome::Repeat => work().await,
             _ => answer,
         }
     }

@@ -2,13 +2,13 @@
 
 use super::remote::Overlap;
 use super::report::{Violation, What};
-use super::world::{Checked, Deed, Promise, World, version};
+use super::simulation::{Checked, Intervention, Promise, Simulation, version};
 use crate::ids::VersionId;
 use crate::secret::Secret;
 use crate::store::memory::{NewValue, ReadValue};
 use crate::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS, Select, StoreErrorCode};
 
-impl World {
+impl Simulation {
     /// Some version that was promised to log in does; nothing else at the remote is wrong.
     pub(super) async fn check(&mut self) -> Checked {
         if let Some(complaint) = self.remote.complaint() {
@@ -104,33 +104,35 @@ impl World {
     }
 
     /// Does what an operator, or fate, does beside the rotation.
-    pub(super) async fn perform(&mut self, deed: Deed) -> Checked {
-        if deed == Deed::Administer {
+    pub(super) async fn perform(&mut self, intervention: Intervention) -> Checked {
+        if intervention == Intervention::Administer {
             return self.administer().map(drop);
         }
         self.disturbed = true;
         self.healed_by = Some(self.rotations + 1);
-        let weaker = match deed {
-            Deed::Cancel | Deed::Edit | Deed::Forget => Promise::Stored,
+        let weaker = match intervention {
+            Intervention::Cancel | Intervention::Edit | Intervention::Forget => Promise::Stored,
             // Whoever moves labels under a running rotation takes over its promise.
-            Deed::RollBack if self.under_way()? => Promise::Stored,
-            Deed::RollBack | Deed::Administer => self.promise,
+            Intervention::RollBack if self.under_way()? => Promise::Stored,
+            Intervention::RollBack | Intervention::Administer => self.promise,
         };
-        if self.overlap == Overlap::None || matches!(deed, Deed::Forget | Deed::RollBack) {
+        if self.overlap == Overlap::None
+            || matches!(intervention, Intervention::Forget | Intervention::RollBack)
+        {
             self.promise = self.promise.min(weaker);
         }
         self.wire.line().touched = true;
-        match deed {
-            Deed::Cancel => self.clear(),
-            Deed::Edit => self.edit(),
-            Deed::RollBack => self.roll_back().await,
-            Deed::Forget => {
+        match intervention {
+            Intervention::Cancel => self.clear(),
+            Intervention::Edit => self.edit(),
+            Intervention::RollBack => self.roll_back().await,
+            Intervention::Forget => {
                 if self.remote.forget() {
                     self.wire.line().note("the remote forgets what was done since");
                 }
                 Ok(())
             }
-            Deed::Administer => Ok(()),
+            Intervention::Administer => Ok(()),
         }
     }
 

@@ -6,10 +6,10 @@ use super::{Effort, Wire};
 use crate::engine::{Engine, Outcome};
 use crate::error::Error;
 use crate::event::RotationEvent;
+use crate::invocation::Invocation;
 use crate::rotator::Rotator;
 use crate::secret::Secret;
 use crate::store::SecretStore;
-use crate::turn::Turn;
 
 /// How many credentials work at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,7 +150,7 @@ pub trait Function: Send + Sync {
         &self,
         store: &dyn SecretStore,
         event: &RotationEvent,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Outcome, Error>;
 }
 
@@ -162,8 +162,8 @@ impl Function for Driven {
         &self,
         store: &dyn SecretStore,
         event: &RotationEvent,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Outcome, Error> {
-        Engine::new(store, &*self.0).step(event, turn).await
+        Engine::new(store, &*self.0).step(event, cx).await
     }
 }

@@ -2,7 +2,7 @@
 //! who clears up after a rotation that does not.
 
 use super::report::What;
-use super::world::{Checked, End, World, full_promise, version};
+use super::simulation::{Checked, End, Simulation, full_promise, version};
 use crate::ids::VersionId;
 use crate::step::Step;
 use crate::store::{AWSCURRENT, AWSPENDING};
@@ -10,7 +10,7 @@ use crate::store::{AWSCURRENT, AWSPENDING};
 /// How often the service delivers a rotation before the kit says that it does not converge.
 pub(super) const TRIES: u32 = 4;
 
-impl World {
+impl Simulation {
     /// Delivers one step to a process of its own.
     pub(super) async fn deliver(&mut self, step: Step, token: &VersionId) -> Checked<End> {
         let process = self.process("A", step, token);

@@ -9,8 +9,8 @@ use super::conformance::conformance;
 use super::remote::Testbed;
 use super::report::{Report, Section, What};
 use super::scenarios::Scenario;
+use super::simulation::{Intervention, Simulation};
 use super::wire::{Menu, Wire};
-use super::world::{Deed, World};
 use crate::step::Step;
 
 /// After so many violations a scenario is left: the next ones would tell the same.
@@ -131,8 +131,8 @@ fn explore(
     let mut section = Section::new(name);
     loop {
         let played = runtime.block_on(async {
-            let mut world = World::new(testbed, &wire).await?;
-            scenario.play(&mut world).await
+            let mut simulation = Simulation::new(testbed, &wire).await?;
+            scenario.play(&mut simulation).await
         });
         section.count(&wire, played);
         if over(&section) || !wire.line().next_run() {
@@ -182,21 +182,21 @@ fn scenarios(testbed: &dyn Testbed, effort: Effort) -> Vec<(&'static str, Scenar
     ));
     list.push(("frozen in setSecret, after a cancelled one", FrozenAfterCancelled));
     let once = u32::from(full) + more;
-    for (name, deed) in [
-        ("cancelled between any two calls", Deed::Cancel),
-        ("edited between any two calls", Deed::Edit),
-        ("rolled back between any two calls", Deed::RollBack),
-        ("forgotten between any two calls", Deed::Forget),
-        ("administered between any two calls", Deed::Administer),
+    for (name, intervention) in [
+        ("cancelled between any two calls", Intervention::Cancel),
+        ("edited between any two calls", Intervention::Edit),
+        ("rolled back between any two calls", Intervention::RollBack),
+        ("forgotten between any two calls", Intervention::Forget),
+        ("administered between any two calls", Intervention::Administer),
     ] {
-        list.push((name, Interference { deed, faults: once }));
+        list.push((name, Interference { intervention, faults: once }));
     }
-    for (name, deed) in [
-        ("rolled back after a rotation", Deed::RollBack),
-        ("edited after a rotation", Deed::Edit),
-        ("forgotten after a rotation", Deed::Forget),
+    for (name, intervention) in [
+        ("rolled back after a rotation", Intervention::RollBack),
+        ("edited after a rotation", Intervention::Edit),
+        ("forgotten after a rotation", Intervention::Forget),
     ] {
-        list.push((name, Afterwards { deed, faults: 1 + u32::from(full) }));
+        list.push((name, Afterwards { intervention, faults: 1 + u32::from(full) }));
     }
     list.push(("cancelled twice", CancelledTwice));
     list.push(("steps before createSecret", Scenario::Early));

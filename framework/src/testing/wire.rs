@@ -5,7 +5,7 @@ use std::future::{pending, poll_fn};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-use super::choices::Choices;
+use super::enumerator::Choices;
 
 /// The way from the process under test to its remote.
 ///
@@ -28,7 +28,7 @@ pub struct Lost;
 
 /// What becomes of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum CallOutcome {
     /// It is served as it should be.
     Proceed,
     /// The process ends before the call.
@@ -45,7 +45,7 @@ pub(super) enum Fate {
     Stale(usize),
 }
 
-impl Fate {
+impl CallOutcome {
     pub(super) const REMOTE: &[Self] =
         &[Self::KillBefore, Self::KillAfter, Self::Refuse, Self::LoseAnswer];
     pub(super) const WRITE: &[Self] =
@@ -87,7 +87,7 @@ pub(super) enum Stop {
 
 #[derive(Default)]
 pub(super) struct Line {
-    pub(super) choices: Choices,
+    pub(super) enumerator: Choices,
     pub(super) menu: Menu,
     /// How many faults this run may still meet.
     pub(super) faults: u32,
@@ -102,7 +102,7 @@ pub(super) struct Line {
     /// DescribeSecret calls of the process that runs.
     pub(super) describes: u32,
     /// Which remote call fails, and how.
-    planned: Option<(u64, Fate)>,
+    planned: Option<(u64, CallOutcome)>,
     /// Why the running process stands still.
     pub(super) stop: Option<Stop>,
     /// Whether calls are subject to the kit. Outside a run the wire just connects.
@@ -124,7 +124,7 @@ impl Line {
     }
 
     /// Lets that remote call, counted from 1 and from now, fail like this.
-    pub(super) fn fail_at(&mut self, call: u64, fate: Fate) {
+    pub(super) fn fail_at(&mut self, call: u64, fate: CallOutcome) {
         self.planned = Some((call, fate));
     }
 
@@ -134,7 +134,7 @@ impl Line {
     }
 
     /// The planned failure, if this is its call.
-    fn planned(&mut self, kind: Kind) -> Option<Fate> {
+    fn planned(&mut self, kind: Kind) -> Option<CallOutcome> {
         let (calls, fate) = self.planned.as_mut().filter(|_| kind == Kind::Remote)?;
         *calls -= 1;
         let fate = (*calls == 0).then_some(*fate);
@@ -144,23 +144,23 @@ impl Line {
 
     /// Forgets the run that ended. False if there is no other.
     pub(super) fn next_run(&mut self) -> bool {
-        let mut choices = std::mem::take(&mut self.choices);
-        let another = choices.next();
-        *self = Self { choices, ..Self::default() };
+        let mut enumerator = std::mem::take(&mut self.enumerator);
+        let another = enumerator.next();
+        *self = Self { enumerator, ..Self::default() };
         another
     }
 
-    fn decide(&mut self, kind: Kind) -> Fate {
+    fn decide(&mut self, kind: Kind) -> CallOutcome {
         let fates = match (self.menu, kind) {
-            _ if self.faults == 0 => return Fate::Proceed,
-            (Menu::Crashes, Kind::Remote) => Fate::REMOTE,
-            (Menu::Crashes, Kind::Write) => Fate::WRITE,
-            (Menu::Crashes, Kind::Read) => Fate::READ,
-            (Menu::StaleReads, Kind::Read) => Fate::STALE,
-            (Menu::StaleReads | Menu::None, _) => return Fate::Proceed,
+            _ if self.faults == 0 => return CallOutcome::Proceed,
+            (Menu::Crashes, Kind::Remote) => CallOutcome::REMOTE,
+            (Menu::Crashes, Kind::Write) => CallOutcome::WRITE,
+            (Menu::Crashes, Kind::Read) => CallOutcome::READ,
+            (Menu::StaleReads, Kind::Read) => CallOutcome::STALE,
+            (Menu::StaleReads | Menu::None, _) => return CallOutcome::Proceed,
         };
-        match self.choices.pick(fates.len() + 1).checked_sub(1).and_then(|at| fates.get(at)) {
-            None => Fate::Proceed,
+        match self.enumerator.pick(fates.len() + 1).checked_sub(1).and_then(|at| fates.get(at)) {
+            None => CallOutcome::Proceed,
             Some(&fate) => {
                 self.faults -= 1;
                 fate
@@ -181,12 +181,12 @@ impl Wire {
     /// [`Lost`] if the answer does not arrive; `effect` may have run.
     pub async fn call<T>(&self, name: &str, effect: impl FnOnce() -> T) -> Result<T, Lost> {
         match self.gate(name, Kind::Remote).await {
-            Fate::Refuse => Err(Lost),
-            Fate::LoseAnswer => {
+            CallOutcome::Refuse => Err(Lost),
+            CallOutcome::LoseAnswer => {
                 effect();
                 Err(Lost)
             }
-            Fate::KillAfter => {
+            CallOutcome::KillAfter => {
                 effect();
                 self.die().await
             }
@@ -204,7 +204,7 @@ impl Wire {
         mut effect: impl FnMut() -> Option<T>,
     ) -> Result<T, Lost> {
         let fate = self.gate(name, Kind::Remote).await;
-        if fate == Fate::Refuse {
+        if fate == CallOutcome::Refuse {
             return Err(Lost);
         }
         let answer = poll_fn(|_| match effect() {
@@ -219,18 +219,18 @@ impl Wire {
         });
         let answer = answer.await;
         match fate {
-            Fate::LoseAnswer => Err(Lost),
-            Fate::KillAfter => self.die().await,
+            CallOutcome::LoseAnswer => Err(Lost),
+            CallOutcome::KillAfter => self.die().await,
             _ => Ok(answer),
         }
     }
 
     /// Stands before a call until the process may make it, and says what is to become of it.
-    pub(super) async fn gate(&self, name: &str, kind: Kind) -> Fate {
+    pub(super) async fn gate(&self, name: &str, kind: Kind) -> CallOutcome {
         poll_fn(|_| {
             let mut line = self.line();
             if !line.driven {
-                return Poll::Ready(line.planned(kind).unwrap_or(Fate::Proceed));
+                return Poll::Ready(line.planned(kind).unwrap_or(CallOutcome::Proceed));
             }
             if line.stop.is_some() {
                 return Poll::Pending;
@@ -246,10 +246,10 @@ impl Wire {
             let fate = line.planned(kind).unwrap_or_else(|| line.decide(kind));
             let process = line.process;
             line.note(match fate {
-                Fate::Proceed => format!("{process}: {name}"),
+                CallOutcome::Proceed => format!("{process}: {name}"),
                 fault => format!("{process}: {name} <- {fault:?}"),
             });
-            if fate == Fate::KillBefore {
+            if fate == CallOutcome::KillBefore {
                 line.stop = Some(Stop::Killed);
                 return Poll::Pending;
             }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use crate::config::Environment;
 use crate::error::{Error, ErrorKind};
 use crate::ids::SecretId;
+use crate::invocation::Invocation;
 use crate::net::same_host;
 use crate::rds::{self, Rds};
-use crate::rotator::OtherSecrets;
+use crate::rotator::SecretReader;
 use crate::secret::{Document, Secret, malformed};
-use crate::turn::Turn;
-use crate::users::pair::barred;
+use crate::users::pair::protected;
 use crate::users::{Dialect, Login};
 
 use hosts::{SAME_HOSTS, SameHosts};
@@ -75,11 +75,11 @@ impl Admins {
         user: &Login,
         document: &Document,
         dialect: &Dialect,
-        others: &OtherSecrets<'_>,
-        turn: &Turn,
+        others: &SecretReader<'_>,
+        cx: &Invocation,
     ) -> Result<Admin, Error> {
         let secret = Self::named_by(document)?;
-        let read = self.login(&secret, dialect, others, turn).await;
+        let read = self.login(&secret, dialect, others, cx).await;
         let login = read.map_err(|error| error.while_doing(about(&secret)))?;
         let login = Login { dbname: user.dbname.clone(), ..login };
         let admin = Admin { login, secret };
@@ -88,7 +88,7 @@ impl Admins {
                         password (ROTATION_STRATEGY=single-user)";
             return Err(admin.itself(what));
         }
-        self.check_place(&admin, user, turn).await?;
+        self.check_place(&admin, user, cx).await?;
         Ok(admin)
     }
 
@@ -98,8 +98,8 @@ impl Admins {
         &self,
         id: &SecretId,
         dialect: &Dialect,
-        others: &OtherSecrets<'_>,
-        turn: &Turn,
+        others: &SecretReader<'_>,
+        cx: &Invocation,
     ) -> Result<Login, Error> {
         let secret = others.current(id).await.map_err(|error| match error.kind() {
             ErrorKind::NotFound => error
@@ -111,7 +111,7 @@ impl Admins {
             return Login::read(&secret, dialect);
         }
         let tags = others.describe(id).await?.tags;
-        let place = rds::managed_by(&*self.rds, &tags, turn).await?;
+        let place = rds::managed_by(&*self.rds, &tags, cx).await?;
         let document = document.with("engine", &place.engine).with("host", &place.host);
         let document = document.with("port", &place.port.to_string());
         Login::read(&Secret::from(document), dialect)
@@ -119,7 +119,7 @@ impl Admins {
 
     /// The admin would change an account of the same name on another database. Another port of one
     /// host may be a pooler in front of the server, or another server: only its owner knows.
-    async fn check_place(&self, admin: &Admin, user: &Login, turn: &Turn) -> Result<(), Error> {
+    async fn check_place(&self, admin: &Admin, user: &Login, cx: &Invocation) -> Result<(), Error> {
         let (one, other) = (&admin.login, user);
         if self.same_hosts.join(one, other) {
             return Ok(());
@@ -130,7 +130,7 @@ impl Admins {
                 false => Err(elsewhere(admin, user)),
             };
         }
-        let same = rds::same_database(&*self.rds, &one.host, (&other.host, other.port), turn).await;
+        let same = rds::same_database(&*self.rds, &one.host, (&other.host, other.port), cx).await;
         let (one, other) = (one.host.escape_debug(), other.host.escape_debug());
         match same
             .map_err(|error| error.while_doing(format!("cannot compare {one} with {other}")))?
@@ -150,7 +150,7 @@ impl Admin {
     /// The refusal to change the admin itself, and the way out.
     pub(super) fn itself(&self, way_out: &str) -> Error {
         let why = format!("it is the admin that {FIELD} names; {way_out}");
-        barred(&self.login.username, &why)
+        protected(&self.login.username, &why)
     }
 
     /// Says of an error of the admin's session where its password stands.

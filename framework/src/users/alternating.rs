@@ -1,6 +1,6 @@
 //! Two users that an admin keeps equal, and that the secret names in turn.
 
-mod halves;
+mod pair_admin;
 
 use std::sync::Arc;
 
@@ -8,19 +8,20 @@ use async_trait::async_trait;
 
 use crate::config::Environment;
 use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
 use crate::rotator::{
-    Applied, Fence, Finding, Known, OtherSecrets, Recorded, Rotator, Subject, Verdict, Versions,
+    Applied, CreateContext, Fence, Finding, InspectContext, Recorded, Rotator, SecretReader,
+    SetContext, Verdict,
 };
 use crate::secret::Secret;
-use crate::turn::Turn;
 use crate::users::admin::Admins;
 use crate::users::driver::{MOST_LISTED, listed};
+use crate::users::login_attempts::{LoginAttempts, Older};
 use crate::users::pair::PairSettings;
-use crate::users::tries::{Older, Tries};
-use crate::users::{Alternates, Attempt, Change, Driver, Login, Pair, Proof, Standing, common};
+use crate::users::{Alternates, Attempt, Change, Driver, Login, Ownership, Pair, Proof, common};
 
-use halves::{Halves, Next};
+use pair_admin::{Next, PairAdmin};
 
 /// The strategy alternating-users over any [`Alternates`] database: the admin of the secret that
 /// the field `masterarn` names keeps two users equal, and the secret names them in turn.
@@ -75,23 +76,23 @@ impl<S: Alternates> Alternating<S> {
     }
 
     /// The pair that this secret names half of, as its admin sees it.
-    async fn halves<'a>(
+    async fn pair_admin<'a>(
         &'a self,
         (user, secret): (&Login, &Secret),
         arn: &'a str,
-        others: OtherSecrets<'_>,
-        turn: &'a Turn,
-    ) -> Result<Halves<'a, S>, Error> {
+        others: SecretReader<'_>,
+        cx: &'a Invocation,
+    ) -> Result<PairAdmin<'a, S>, Error> {
         let (document, dialect) = (secret.document()?, self.database.dialect());
-        let admin = self.admins.of(user, document, dialect, &others, turn).await?;
-        let session = self.database.open_admin(&admin.login, turn).await;
-        Ok(Halves {
+        let admin = self.admins.of(user, document, dialect, &others, cx).await?;
+        let session = self.database.open_admin(&admin.login, cx).await;
+        Ok(PairAdmin {
             database: &*self.database,
             pair: Pair::new(&self.pairs, arn),
             session: session.map_err(|error| admin.explain(error))?,
             admin,
             refuse_open_sessions: self.refuse_open_sessions,
-            turn,
+            cx,
         })
     }
 
@@ -99,8 +100,8 @@ impl<S: Alternates> Alternating<S> {
     /// may log in here, if an earlier run set it and something was lost since.
     async fn other_proof(
         &self,
-        tries: &mut Tries<'_, S>,
-        versions: &Versions<'_>,
+        tries: &mut LoginAttempts<'_, S>,
+        versions: &SetContext<'_>,
         (current, pending): (&Login, &Login),
     ) -> Result<Option<String>, Error> {
         let users = [current.username.as_str(), pending.username.as_str()];
@@ -119,18 +120,18 @@ impl<S: Alternates> Alternating<S> {
     /// ours. Who only claims it needs no more than an older one.
     async fn proof(
         &self,
-        tries: &mut Tries<'_, S>,
-        versions: &Versions<'_>,
+        tries: &mut LoginAttempts<'_, S>,
+        versions: &SetContext<'_>,
         (current, pending): (&Login, &Login),
-        standing: Standing,
+        ownership: Ownership,
     ) -> Result<Option<Proof>, Error> {
-        if !matches!(standing, Standing::Unproven | Standing::Claimed) {
+        if !matches!(ownership, Ownership::Unproven | Ownership::Claimed) {
             return Ok(None);
         }
         if tries.open("AWSPENDING", pending).await?.is_some() {
             return Ok(Some(Proof::Pending));
         }
-        if standing == Standing::Unproven {
+        if ownership == Ownership::Unproven {
             return Ok(None);
         }
         let older = tries.older_of(&versions.recorded(), current, &pending.username).await?;
@@ -141,24 +142,24 @@ impl<S: Alternates> Alternating<S> {
     /// `other` is the user whose recorded password logs in where AWSCURRENT's does not.
     async fn install(
         &self,
-        halves: &mut Halves<'_, S>,
-        tries: &mut Tries<'_, S>,
-        versions: &Versions<'_>,
+        pair_admin: &mut PairAdmin<'_, S>,
+        tries: &mut LoginAttempts<'_, S>,
+        versions: &SetContext<'_>,
         (current, pending): (&Login, &Login),
         other: Option<String>,
         fence: &dyn Fence,
     ) -> Result<Applied, Error> {
         if let Some(other) = other {
-            halves.revive(current, &other, fence).await?;
+            pair_admin.restore_current(current, &other, fence).await?;
         }
         let (target, source) = (pending.username.as_str(), current.username.as_str());
-        let standing = halves.standing(target, source).await?;
-        let proof = self.proof(tries, versions, (current, pending), standing).await?;
-        match halves.install(pending, source, proof, fence).await? {
+        let ownership = pair_admin.ownership(target, source).await?;
+        let proof = self.proof(tries, versions, (current, pending), ownership).await?;
+        match pair_admin.install(pending, source, proof, fence).await? {
             Change::Made => Ok(Applied::Changed(format!(
                 "user {target:?} has what user {source:?} has, and the pending password"
             ))),
-            Change::Refused(_) if halves.has(pending).await? => Ok(Applied::Already(format!(
+            Change::Refused(_) if pair_admin.has(pending).await? => Ok(Applied::Already(format!(
                 "user {target:?} has the pending password already, set by another run"
             ))),
             Change::Refused(why) => Ok(Applied::Refused(why)),
@@ -171,10 +172,10 @@ impl<S: Alternates> Alternating<S> {
         next: &Next,
         recorded: &Recorded<'_>,
         current: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<(), Error> {
         let Some(unconfirmed) = &next.unconfirmed else { return Ok(()) };
-        let mut tries = Tries::new(&*self.database, turn);
+        let mut tries = LoginAttempts::new(&*self.database, cx);
         match tries.older_of(recorded, current, &next.user).await? {
             Some(_) => Ok(()),
             None => Err(unconfirmed.clone()),
@@ -186,7 +187,7 @@ impl<S: Alternates> Alternating<S> {
 impl<S: Alternates> Rotator for Alternating<S> {
     /// Pending must name the other user, on the same host; which user that is and whose, the
     /// server says in apply. A copy of AWSCURRENT is no rotation.
-    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
         common::admin_named(versions.current())?;
         let (current, pending) = (versions.current().secret(), versions.pending().secret());
         if current == pending {
@@ -204,17 +205,17 @@ impl<S: Alternates> Rotator for Alternating<S> {
 
     /// Which user is next, and whose, is asked of the server: what belongs to somebody else is
     /// refused before anything is stored that would name it.
-    async fn propose(&self, known: &Known<'_>, turn: &Turn) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
         let secret = known.current.secret();
         let current = common::current(secret, self.database.dialect())?;
         common::admin_named(known.current)?;
         let (arn, others) = (known.description.arn.as_str(), known.other_secrets());
-        let mut halves = self.halves((&current, secret), arn, others, turn).await?;
-        let next = halves.next(&current.username).await;
-        halves.close().await;
+        let mut pair_admin = self.pair_admin((&current, secret), arn, others, cx).await?;
+        let next = pair_admin.next(&current.username).await;
+        pair_admin.close().await;
         let next = next?;
         next.unopposed()?;
-        self.confirmed(&next, &known.recorded(), &current, turn).await?;
+        self.confirmed(&next, &known.recorded(), &current, cx).await?;
         Ok(common::with_new_password(&self.policy, known)?.with("username", &next.user).into())
     }
 
@@ -223,9 +224,9 @@ impl<S: Alternates> Rotator for Alternating<S> {
     /// works, the rights may have been changed since.
     async fn apply(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Applied, Error> {
         let (secret, dialect) = (versions.current().secret(), self.database.dialect());
         if secret == versions.pending().secret() {
@@ -233,7 +234,7 @@ impl<S: Alternates> Rotator for Alternating<S> {
         }
         let current = common::current(secret, dialect)?;
         let pending = common::pending(versions.pending().secret(), dialect)?;
-        let mut tries = Tries::new(&*self.database, turn);
+        let mut tries = LoginAttempts::new(&*self.database, cx);
         let works = tries.open("AWSCURRENT", &current).await?.is_some();
         let other = match works {
             true => None,
@@ -248,19 +249,20 @@ impl<S: Alternates> Rotator for Alternating<S> {
             ));
         }
         let (arn, others) = (versions.description().arn.as_str(), versions.other_secrets());
-        let mut halves = self.halves((&current, secret), arn, others, turn).await?;
+        let mut pair_admin = self.pair_admin((&current, secret), arn, others, cx).await?;
         let logins = (&current, &pending);
-        let applied = self.install(&mut halves, &mut tries, versions, logins, other, fence).await;
-        halves.close().await;
+        let applied =
+            self.install(&mut pair_admin, &mut tries, versions, logins, other, fence).await;
+        pair_admin.close().await;
         applied
     }
 
-    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
-        common::verify(&*self.database, secret, turn).await
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+        common::verify(&*self.database, secret, cx).await
     }
 
     /// The two users must be able to do the same, and pending what the function's owner asks.
-    async fn compare(&self, versions: &Versions<'_>, turn: &Turn) -> Result<(), Error> {
+    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
         let (secret, dialect) = (versions.current().secret(), self.database.dialect());
         let current = common::current(secret, dialect)?;
         let pending = common::pending(versions.pending().secret(), dialect)?;
@@ -270,9 +272,9 @@ impl<S: Alternates> Rotator for Alternating<S> {
         }
         let others = versions.other_secrets();
         let (document, partner) = (secret.document()?, current.username.as_str());
-        let admin = self.admins.of(&current, document, dialect, &others, turn).await?;
+        let admin = self.admins.of(&current, document, dialect, &others, cx).await?;
         let differences =
-            self.database.server().differences(&admin.login, &pending, partner, turn).await;
+            self.database.server().differences(&admin.login, &pending, partner, cx).await;
         let differences = differences.map_err(|error| admin.explain(error))?;
         if !differences.is_empty() {
             let what = format!(
@@ -283,28 +285,32 @@ impl<S: Alternates> Rotator for Alternating<S> {
             let listed = format!("{listed}; retry");
             return Err(Error::new(ErrorKind::Conflict, what).caused_by(listed));
         }
-        self.database.probe(&pending, turn).await
+        self.database.probe(&pending, cx).await
     }
 
-    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
         let secret = subject.current.secret();
         let current = common::current(secret, self.database.dialect())?;
         let mut findings = Vec::new();
-        match self.database.log_in(&current, turn).await {
+        match self.database.log_in(&current, cx).await {
             Ok(Attempt::Accepted(_)) => {}
             Ok(Attempt::Refused(why)) => findings.push(common::current_refused(why)),
             Err(error) => findings.push(Finding::Fails(error)),
         }
         let (arn, others) = (subject.description.arn.as_str(), subject.other_secrets());
         let found = async {
-            let mut halves = self.halves((&current, secret), arn, others, turn).await?;
+            let mut pair_admin = self.pair_admin((&current, secret), arn, others, cx).await?;
             let found = async {
-                let next = halves.next(&current.username).await?;
-                let confirmed = self.confirmed(&next, &subject.recorded(), &current, turn).await;
-                halves.preflight(&current.username, next, confirmed).await
+                let next = pair_admin.next(&current.username).await?;
+                let confirmed = self.confirmed(&next, &subject.recorded(), &current, cx).await;
+                pair_admin.preflight(&current.username, next, confirmed).await
             }
             .await;
-            halves.close().await;
+            pair_admin.close().await;
             found
         };
         match found.await {
@@ -315,13 +321,17 @@ impl<S: Alternates> Rotator for Alternating<S> {
         Ok(findings)
     }
 
-    async fn plan(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<String>, Error> {
+    async fn plan(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<String>, Error> {
         let secret = subject.current.secret();
         let current = common::current(secret, self.database.dialect())?;
         let (arn, others) = (subject.description.arn.as_str(), subject.other_secrets());
-        let mut halves = self.halves((&current, secret), arn, others, turn).await?;
-        let plan = halves.plan(&current.username).await;
-        halves.close().await;
+        let mut pair_admin = self.pair_admin((&current, secret), arn, others, cx).await?;
+        let plan = pair_admin.plan(&current.username).await;
+        pair_admin.close().await;
         plan
     }
 }

@@ -6,13 +6,15 @@ use async_trait::async_trait;
 
 use crate::config::Environment;
 use crate::error::Error;
+use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
-use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, Versions};
+use crate::rotator::{
+    Applied, CreateContext, Fence, Finding, InspectContext, Rotator, SetContext, Verdict,
+};
 use crate::secret::Secret;
-use crate::turn::Turn;
 use crate::users::admin::Admins;
+use crate::users::login_attempts::LoginAttempts;
 use crate::users::pair::words;
-use crate::users::tries::Tries;
 use crate::users::{Administered, Attempt, Change, Driver, Login, common};
 
 /// The strategy single-user-by-admin over any [`Administered`] database: the admin of the secret
@@ -67,12 +69,16 @@ impl<S: Administered> ByAdmin<S> {
 
 #[async_trait]
 impl<S: Administered> Rotator for ByAdmin<S> {
-    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
         common::admin_named(versions.current())?;
         common::check_same_user(versions, self.database.dialect())
     }
 
-    async fn propose(&self, known: &Known<'_>, _turn: &Turn) -> Result<Secret, Error> {
+    async fn propose(
+        &self,
+        known: &CreateContext<'_>,
+        _turn: &Invocation,
+    ) -> Result<Secret, Error> {
         common::current(known.current.secret(), self.database.dialect())?;
         common::admin_named(known.current)?;
         Ok(common::with_new_password(&self.policy, known)?.into())
@@ -82,15 +88,15 @@ impl<S: Administered> Rotator for ByAdmin<S> {
     /// the admin, who is asked for nothing before that.
     async fn apply(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Applied, Error> {
         let dialect = self.database.dialect();
         let current = common::current(versions.current().secret(), dialect)?;
         let pending = common::pending(versions.pending().secret(), dialect)?;
         let account = pending.account();
-        let mut tries = Tries::new(&*self.database, turn);
+        let mut tries = LoginAttempts::new(&*self.database, cx);
         let mut open = tries.open("AWSCURRENT", &current).await?;
         if open.is_none() && tries.open("AWSPENDING", &pending).await?.is_some() {
             return Ok(Applied::Already(format!("{account} has the pending password already")));
@@ -109,13 +115,13 @@ impl<S: Administered> Rotator for ByAdmin<S> {
         }
         let document = versions.current().secret().document()?;
         let others = versions.other_secrets();
-        let admin = self.admins.of(&pending, document, dialect, &others, turn).await?;
+        let admin = self.admins.of(&pending, document, dialect, &others, cx).await?;
         let change = async {
-            let opened = self.database.open_admin(&admin.login, turn).await;
+            let opened = self.database.open_admin(&admin.login, cx).await;
             let what = || format!("cannot set the password of {account}");
             let mut session = opened.map_err(|error| error.while_doing(what()))?;
-            let change = self.database.reset_password(&mut session, &pending, fence, turn).await;
-            self.database.close(session.session, turn).await;
+            let change = self.database.reset_password(&mut session, &pending, fence, cx).await;
+            self.database.close(session.session, cx).await;
             change
         }
         .await;
@@ -129,26 +135,30 @@ impl<S: Administered> Rotator for ByAdmin<S> {
             }
             Change::Refused(error) => {
                 let proof = proof.as_ref().map(|(_, login)| login);
-                self.refused(error, proof, &pending, turn).await
+                self.refused(error, proof, &pending, cx).await
             }
         }
     }
 
-    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
-        common::verify(&*self.database, secret, turn).await
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+        common::verify(&*self.database, secret, cx).await
     }
 
-    async fn compare(&self, versions: &Versions<'_>, turn: &Turn) -> Result<(), Error> {
+    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
         let pending = versions.pending().secret();
         let pending = common::pending(pending, self.database.dialect())?;
-        self.database.probe(&pending, turn).await
+        self.database.probe(&pending, cx).await
     }
 
-    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
         let secret = subject.current.secret();
         let login = common::current(secret, self.database.dialect())?;
         let mut findings = Vec::new();
-        match self.database.log_in(&login, turn).await {
+        match self.database.log_in(&login, cx).await {
             Ok(Attempt::Accepted(_)) => {}
             Ok(Attempt::Refused(why)) if self.repairs(&login.username) => {
                 let what = "AWSCURRENT does not log in, which the rotation would repair";
@@ -157,7 +167,7 @@ impl<S: Administered> Rotator for ByAdmin<S> {
             Ok(Attempt::Refused(why)) => findings.push(common::current_refused(why)),
             Err(error) => findings.push(Finding::Fails(error)),
         }
-        match self.preflight_admin(&login, subject, turn).await {
+        match self.preflight_admin(&login, subject, cx).await {
             Ok(found) => findings.extend(found),
             Err(error) => findings.push(Finding::Fails(error)),
         }
@@ -174,15 +184,15 @@ impl<S: Administered> ByAdmin<S> {
         why: Error,
         proof: Option<&Login>,
         pending: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Applied, Error> {
         // What proved the account is asked first: that is no login that fails.
         if let Some(proof) = proof
-            && let Attempt::Accepted(_) = self.database.log_in(proof, turn).await?
+            && let Attempt::Accepted(_) = self.database.log_in(proof, cx).await?
         {
             return Ok(Applied::Refused(why));
         }
-        match self.database.log_in(pending, turn).await? {
+        match self.database.log_in(pending, cx).await? {
             Attempt::Accepted(_) => {
                 let what = "has the pending password already, set by another run";
                 Ok(Applied::Already(format!("{} {what}", pending.account())))
@@ -194,16 +204,16 @@ impl<S: Administered> ByAdmin<S> {
     async fn preflight_admin(
         &self,
         login: &Login,
-        subject: &Subject<'_>,
-        turn: &Turn,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         let document = subject.current.secret().document()?;
         let (dialect, others) = (self.database.dialect(), subject.other_secrets());
-        let admin = self.admins.of(login, document, dialect, &others, turn).await?;
+        let admin = self.admins.of(login, document, dialect, &others, cx).await?;
         let found = async {
-            let mut session = self.database.open_admin(&admin.login, turn).await?;
-            let found = self.database.preflight_reset(&mut session, login, turn).await;
-            self.database.close(session.session, turn).await;
+            let mut session = self.database.open_admin(&admin.login, cx).await?;
+            let found = self.database.preflight_reset(&mut session, login, cx).await;
+            self.database.close(session.session, cx).await;
             found
         }
         .await;

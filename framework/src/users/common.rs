@@ -3,11 +3,11 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
-use crate::rotator::{Finding, Known, Verdict, Versions};
+use crate::rotator::{CreateContext, Finding, SetContext, Verdict};
 use crate::secret::{Current, Document, Secret};
 use crate::store::SecretDescription;
-use crate::turn::Turn;
 use crate::users::admin::Admins;
 use crate::users::{Attempt, Database, Dialect, Driver, Login};
 
@@ -37,7 +37,7 @@ pub(super) fn older(
 
 /// Pending must be current with another password. Another account would be somebody else's; any
 /// other difference is an edit of AWSCURRENT that promoting pending would revert.
-pub(super) fn check_same_user(versions: &Versions<'_>, dialect: &Dialect) -> Result<(), Error> {
+pub(super) fn check_same_user(versions: &SetContext<'_>, dialect: &Dialect) -> Result<(), Error> {
     let login = current(versions.current().secret(), dialect)?;
     let other = pending(versions.pending().secret(), dialect)?;
     if !login.same_account(&other) {
@@ -49,7 +49,7 @@ pub(super) fn check_same_user(versions: &Versions<'_>, dialect: &Dialect) -> Res
 }
 
 /// Refuses a pending secret that differs from the current one in anything but these fields.
-pub(super) fn check_unedited(versions: &Versions<'_>, but: &[&str]) -> Result<(), Error> {
+pub(super) fn check_unedited(versions: &SetContext<'_>, but: &[&str]) -> Result<(), Error> {
     let current: &Document = versions.current().secret().document()?;
     match current.difference(versions.pending().secret().document()?, but) {
         None => Ok(()),
@@ -66,7 +66,7 @@ pub(super) fn check_unedited(versions: &Versions<'_>, but: &[&str]) -> Result<()
 /// The current document with a new password.
 pub(super) fn with_new_password(
     policy: &PasswordPolicy,
-    known: &Known<'_>,
+    known: &CreateContext<'_>,
 ) -> Result<Document, Error> {
     let password: SecretString = policy.with_tags(&known.description.tags)?.generate()?;
     Ok(known.current.secret().document()?.with("password", password.expose_secret()))
@@ -76,10 +76,10 @@ pub(super) fn with_new_password(
 pub(super) async fn verify<S: Database>(
     database: &Driver<S>,
     secret: &Secret,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Verdict, Error> {
     let login = Login::read(secret, database.dialect())?;
-    match database.log_in(&login, turn).await? {
+    match database.log_in(&login, cx).await? {
         Attempt::Accepted(_) => Ok(Verdict::Accepted),
         Attempt::Refused(why) => Ok(Verdict::Rejected(format!("{}: {why}", login.account()))),
     }

@@ -10,11 +10,13 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
-use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, Versions};
+use crate::rotator::{
+    Applied, CreateContext, Fence, Finding, InspectContext, Rotator, SetContext, Verdict,
+};
 use crate::secret::{Previous, Secret};
-use crate::turn::Turn;
-use crate::users::tries::{Open, Tries};
+use crate::users::login_attempts::{LoginAttempts, Open};
 use crate::users::{Attempt, Driver, DualPasswords, Login, common};
 
 /// A change of the primary password.
@@ -73,12 +75,12 @@ impl<S: DualPasswords> DualPassword<S> {
     /// got this far and current was lost, then what older versions hold.
     async fn open(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         current: &Login,
         pending: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Open<S::Session>, Error> {
-        let mut tries = Tries::new(&*self.database, turn);
+        let mut tries = LoginAttempts::new(&*self.database, cx);
         for (name, login) in [("AWSCURRENT", current), ("AWSPENDING", pending)] {
             if let Some(open) = tries.open(name, login).await? {
                 return Ok(open);
@@ -97,57 +99,59 @@ impl<S: DualPasswords> DualPassword<S> {
 
 #[async_trait]
 impl<S: DualPasswords> Rotator for DualPassword<S> {
-    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
         common::check_same_user(versions, self.database.dialect())
     }
 
-    async fn propose(&self, known: &Known<'_>, _: &Turn) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, _: &Invocation) -> Result<Secret, Error> {
         common::current(known.current.secret(), self.database.dialect())?;
         Ok(common::with_new_password(&self.policy, known)?.into())
     }
 
     async fn apply(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Applied, Error> {
         let dialect = self.database.dialect();
         let current = common::current(versions.current().secret(), dialect)?;
         let pending = common::pending(versions.pending().secret(), dialect)?;
-        let Open { session, name, login } = self.open(versions, &current, &pending, turn).await?;
+        let Open { session, name, login } = self.open(versions, &current, &pending, cx).await?;
         let mut change = Changing {
             strategy: self,
             session,
             versions,
             fence,
-            turn,
+            cx,
             opened: (name, login),
             current: &current,
             pending: &pending,
         };
         let applied = change.run().await;
-        self.database.close(change.session, turn).await;
+        self.database.close(change.session, cx).await;
         applied.map_err(|error| {
             error.while_doing(format!("cannot change the password of {}", current.account()))
         })
     }
 
-    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
-        common::verify(&*self.database, secret, turn).await
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+        common::verify(&*self.database, secret, cx).await
     }
 
-    async fn compare(&self, versions: &Versions<'_>, turn: &Turn) -> Result<(), Error> {
+    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
         let pending = common::pending(versions.pending().secret(), self.database.dialect())?;
-        self.database.probe(&pending, turn).await
+        self.database.probe(&pending, cx).await
     }
 
-    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
         let login = common::current(subject.current.secret(), self.database.dialect())?;
-        let mut findings = match self.database.log_in(&login, turn).await? {
-            Attempt::Accepted(session) => {
-                self.database.preflight_two(session, &login, turn).await?
-            }
+        let mut findings = match self.database.log_in(&login, cx).await? {
+            Attempt::Accepted(session) => self.database.preflight_two(session, &login, cx).await?,
             Attempt::Refused(why) => vec![common::current_refused(why)],
         };
         findings.extend(common::policy_finding(&self.policy, subject.description));
@@ -160,9 +164,9 @@ impl<S: DualPasswords> Rotator for DualPassword<S> {
 struct Changing<'a, S: DualPasswords> {
     strategy: &'a DualPassword<S>,
     session: S::Session,
-    versions: &'a Versions<'a>,
+    versions: &'a SetContext<'a>,
     fence: &'a dyn Fence,
-    turn: &'a Turn,
+    cx: &'a Invocation,
     /// What logged in, and its name for messages.
     opened: (String, Login),
     current: &'a Login,
@@ -179,7 +183,7 @@ enum Exchanged {
 impl<S: DualPasswords> Changing<'_, S> {
     async fn run(&mut self) -> Result<Applied, Error> {
         let server = self.strategy.database.server();
-        server.begin_two(&mut self.session, self.current, self.turn).await?;
+        server.begin_two(&mut self.session, self.current, self.cx).await?;
         let (name, opened) = self.opened.clone();
         let mut base = &opened;
         if !same_password(&opened, self.current) {
@@ -215,7 +219,7 @@ impl<S: DualPasswords> Changing<'_, S> {
 
     /// Whether this works now: under the lock, earlier answers are stale.
     async fn logs_in(&mut self, login: &Login) -> Result<bool, Error> {
-        let attempt = self.strategy.database.log_in(login, self.turn).await?;
+        let attempt = self.strategy.database.log_in(login, self.cx).await?;
         Ok(matches!(attempt, Attempt::Accepted(_)))
     }
 
@@ -268,7 +272,7 @@ impl<S: DualPasswords> Changing<'_, S> {
 
     async fn set(&mut self, new: NewPrimary<'_>) -> Result<Swap, Error> {
         let server = self.strategy.database.server();
-        server.set_primary(&mut self.session, &new, self.fence, self.turn).await
+        server.set_primary(&mut self.session, &new, self.fence, self.cx).await
     }
 }
 

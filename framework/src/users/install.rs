@@ -1,7 +1,7 @@
 //! What a database is asked to do with the other user of a pair.
 
 use crate::error::{Error, ErrorKind};
-use crate::users::{Accounts, Pair, Standing};
+use crate::users::{Accounts, Ownership, Pair};
 
 /// A recorded password of a user that logged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,11 +14,11 @@ pub enum Proof {
 
 impl Proof {
     /// Whether this makes a user that nothing else proves the secret's.
-    pub(crate) fn is_enough_for(self, standing: Standing) -> bool {
-        match standing {
-            Standing::Claimed => true,
-            Standing::Unproven => self == Self::Pending,
-            Standing::Absent | Standing::Ours | Standing::Adopted => false,
+    pub(crate) fn is_enough_for(self, ownership: Ownership) -> bool {
+        match ownership {
+            Ownership::Claimed => true,
+            Ownership::Unproven => self == Self::Pending,
+            Ownership::Absent | Ownership::Ours | Ownership::Adopted => false,
         }
     }
 }
@@ -46,7 +46,7 @@ impl Install<'_> {
     /// # Errors
     /// [`ErrorKind::Unsupported`] if the target is not ours, [`ErrorKind::Conflict`] if the source
     /// is gone.
-    pub fn judge(&self, accounts: &Accounts) -> Result<Standing, Error> {
+    pub fn authorize(&self, accounts: &Accounts) -> Result<Ownership, Error> {
         let Self { pair, target, source, .. } = *self;
         if !accounts.contains_key(source) {
             let what = format!("user {source:?} is gone; retry");
@@ -54,18 +54,20 @@ impl Install<'_> {
         }
         pair.uses_password(accounts, target).and(pair.uses_password(accounts, source))?;
         // What the source is, the target would become.
-        pair.standing(accounts, source, target)?;
+        pair.ownership(accounts, source, target)?;
         if target == source {
             // Proven by whoever asks for it; what is never touched is refused all the same.
-            pair.standing(accounts, target, source)?;
-            return Ok(Standing::Ours);
+            pair.ownership(accounts, target, source)?;
+            return Ok(Ownership::Ours);
         }
-        match pair.standing(accounts, target, source)? {
-            standing if self.proof.is_some_and(|proof| proof.is_enough_for(standing)) => {
-                Ok(Standing::Adopted)
+        match pair.ownership(accounts, target, source)? {
+            ownership if self.proof.is_some_and(|proof| proof.is_enough_for(ownership)) => {
+                Ok(Ownership::Adopted)
             }
-            Standing::Unproven | Standing::Claimed => Err(pair.not_ours(accounts, target, source)),
-            standing => Ok(standing),
+            Ownership::Unproven | Ownership::Claimed => {
+                Err(pair.not_ours(accounts, target, source))
+            }
+            ownership => Ok(ownership),
         }
     }
 }

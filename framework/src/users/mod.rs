@@ -13,12 +13,12 @@ mod dual_password;
 mod fields;
 mod install;
 mod login;
+mod login_attempts;
 mod mark;
 mod pair;
 mod single_user;
 mod ssl;
 mod strategies;
-mod tries;
 
 use crate::error::Error;
 
@@ -34,7 +34,7 @@ pub use login::{Dialect, Login};
 pub use mark::Mark;
 #[cfg(test)]
 pub(crate) use pair::PairSettings;
-pub use pair::{Account, Accounts, Pair, Standing};
+pub use pair::{Account, Accounts, Ownership, Pair};
 pub use single_user::SingleUser;
 pub use ssl::SslMode;
 pub use strategies::{Strategies, Strategy};

@@ -28,7 +28,7 @@ pub struct Account {
     pub acts_as: BTreeSet<String>,
     /// Why it is never touched, whatever proves it: it is the admin itself, a superuser, or may
     /// make other users.
-    pub barred: Option<String>,
+    pub protected: Option<String>,
     /// Why no password lets it in, where the server checks something else of it, with the ways out.
     pub other_login: Option<String>,
     /// What the admin lacks to change it, as statements to be run.
@@ -50,7 +50,7 @@ pub type Accounts = BTreeMap<String, Account>;
 
 /// Whose a user is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum Ownership {
     /// It does not exist.
     Absent,
     /// A mark on it or on its partner names the other and the secret.
@@ -155,29 +155,29 @@ impl<'a> Pair<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for an account that is never touched.
-    pub fn standing(
+    pub fn ownership(
         &self,
         accounts: &Accounts,
         user: &str,
         partner: &str,
-    ) -> Result<Standing, Error> {
-        let Some(account) = accounts.get(user) else { return Ok(Standing::Absent) };
-        if let Some(why) = &account.barred {
-            return Err(barred(user, why));
+    ) -> Result<Ownership, Error> {
+        let Some(account) = accounts.get(user) else { return Ok(Ownership::Absent) };
+        if let Some(why) = &account.protected {
+            return Err(protected(user, why));
         }
         let names = |account: &Account, other| account.mark == Some(self.mark(other));
         let linked =
             names(account, partner) || accounts.get(partner).is_some_and(|one| names(one, user));
         Ok(match linked {
-            true => Standing::Ours,
+            true => Ownership::Ours,
             // Another secret's mark is not to be overwritten: that secret may be in use.
-            false if self.is_anothers(account) => Standing::Unproven,
-            false if self.is_adopted(user) => Standing::Adopted,
+            false if self.is_anothers(account) => Ownership::Unproven,
+            false if self.is_adopted(user) => Ownership::Adopted,
             false if self.is_adopted(partner) && self.is_second_half(partner, user) => {
-                Standing::Adopted
+                Ownership::Adopted
             }
-            false if self.is_claimed(accounts, user, partner) => Standing::Claimed,
-            false => Standing::Unproven,
+            false if self.is_claimed(accounts, user, partner) => Ownership::Claimed,
+            false => Ownership::Unproven,
         })
     }
 
@@ -283,7 +283,7 @@ impl<'a> Pair<'a> {
 }
 
 /// The error about an account that no rotation touches.
-pub(crate) fn barred(user: &str, why: &str) -> Error {
+pub(crate) fn protected(user: &str, why: &str) -> Error {
     Error::new(ErrorKind::Unsupported, format!("user {user:?} is never changed")).caused_by(why)
 }
 

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::error::Error;
+use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
-use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, Versions};
+use crate::rotator::{
+    Applied, CreateContext, Fence, Finding, InspectContext, Rotator, SetContext, Verdict,
+};
 use crate::secret::Secret;
-use crate::turn::Turn;
-use crate::users::tries::{Open, Tries};
+use crate::users::login_attempts::{LoginAttempts, Open};
 use crate::users::{Attempt, Change, Database, Driver, Login, common};
 
 /// The single-user strategy over any [`Database`].
@@ -31,14 +33,14 @@ impl<S: Database> SingleUser<S> {
 
 #[async_trait]
 impl<S: Database> Rotator for SingleUser<S> {
-    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
         common::check_same_user(versions, self.database.dialect())
     }
 
-    async fn propose(&self, known: &Known<'_>, turn: &Turn) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
         let login = common::current(known.current.secret(), self.database.dialect())?;
         if S::ASKS_BEFORE_PROPOSING {
-            self.ask_whether_it_may(&login, turn).await?;
+            self.ask_whether_it_may(&login, cx).await?;
         }
         Ok(common::with_new_password(&self.policy, known)?.into())
     }
@@ -48,14 +50,14 @@ impl<S: Database> Rotator for SingleUser<S> {
     /// password leads to the next; no password is tried twice.
     async fn apply(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Applied, Error> {
         let dialect = self.database.dialect();
         let current = common::current(versions.current().secret(), dialect)?;
         let pending = common::pending(versions.pending().secret(), dialect)?;
-        let mut tries = Tries::new(&*self.database, turn);
+        let mut tries = LoginAttempts::new(&*self.database, cx);
         let mut open = tries.open("AWSCURRENT", &current).await?;
         if open.is_none() && tries.open("AWSPENDING", &pending).await?.is_some() {
             return Ok(Applied::Already(format!(
@@ -71,28 +73,32 @@ impl<S: Database> Rotator for SingleUser<S> {
             return Err(tries.exhausted(what));
         };
         let password = &pending.password;
-        match self.database.change_own_password(session, &current, password, fence, turn).await? {
+        match self.database.change_own_password(session, &current, password, fence, cx).await? {
             Change::Made => Ok(Applied::Changed(format!(
                 "changed the password of {}, logged in with {name}",
                 current.account()
             ))),
-            Change::Refused(why) => self.refused(why, &login, turn).await,
+            Change::Refused(why) => self.refused(why, &login, cx).await,
         }
     }
 
-    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
-        common::verify(&*self.database, secret, turn).await
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+        common::verify(&*self.database, secret, cx).await
     }
 
-    async fn compare(&self, versions: &Versions<'_>, turn: &Turn) -> Result<(), Error> {
+    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
         let pending = common::pending(versions.pending().secret(), self.database.dialect())?;
-        self.database.probe(&pending, turn).await
+        self.database.probe(&pending, cx).await
     }
 
-    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
         let login = common::current(subject.current.secret(), self.database.dialect())?;
-        let mut findings = match self.database.log_in(&login, turn).await? {
-            Attempt::Accepted(session) => self.database.preflight(session, &login, turn).await?,
+        let mut findings = match self.database.log_in(&login, cx).await? {
+            Attempt::Accepted(session) => self.database.preflight(session, &login, cx).await?,
             Attempt::Refused(why) => vec![common::current_refused(why)],
         };
         findings.extend(common::policy_finding(&self.policy, subject.description));
@@ -104,11 +110,11 @@ impl<S: Database> Rotator for SingleUser<S> {
 impl<S: Database> SingleUser<S> {
     /// Refuses a user that could not change its password. One that does not log in is left to
     /// setSecret, which knows of other passwords.
-    async fn ask_whether_it_may(&self, login: &Login, turn: &Turn) -> Result<(), Error> {
-        let Attempt::Accepted(session) = self.database.log_in(login, turn).await? else {
+    async fn ask_whether_it_may(&self, login: &Login, cx: &Invocation) -> Result<(), Error> {
+        let Attempt::Accepted(session) = self.database.log_in(login, cx).await? else {
             return Ok(());
         };
-        let found = self.database.preflight(session, login, turn).await?;
+        let found = self.database.preflight(session, login, cx).await?;
         found.into_iter().try_for_each(|finding| match finding {
             Finding::Fails(error) => Err(error),
             Finding::Warns(_) => Ok(()),
@@ -117,8 +123,8 @@ impl<S: Database> SingleUser<S> {
 
     /// The server refused the value. Only if the login that worked still does was nothing applied:
     /// where passwords may not be used again, another container may have set this very one.
-    async fn refused(&self, why: Error, login: &Login, turn: &Turn) -> Result<Applied, Error> {
-        match self.database.log_in(login, turn).await? {
+    async fn refused(&self, why: Error, login: &Login, cx: &Invocation) -> Result<Applied, Error> {
+        match self.database.log_in(login, cx).await? {
             Attempt::Accepted(_) => Ok(Applied::Refused(why)),
             Attempt::Refused(_) => {
                 Err(why.caused_by("and the password that logged in does not any more; retry"))

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 use crate::net::{Transport, TransportPolicy};
-use crate::turn::Turn;
 
 /// What the field `ssl` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl SslMode {
     pub async fn connect<Wire, Connecting>(
         self,
         policy: TransportPolicy,
-        turn: &Turn,
+        cx: &Invocation,
         connect: impl Fn(Transport) -> Connecting,
     ) -> Result<Wire, Error>
     where
@@ -52,13 +52,13 @@ impl SslMode {
             Self::Verified => return connect(Transport::Tls).await,
             Self::Plaintext => return connect(Transport::Plaintext).await,
             Self::Absent => {}
-            Self::Unreadable => turn.warn(
+            Self::Unreadable => cx.warn(
                 "the secret's field \"ssl\" is neither true nor false and is treated as absent",
             ),
         }
         match connect(Transport::Tls).await {
             Err(error) if error.kind() == ErrorKind::Tls && policy.allow_plaintext_fallback => {
-                turn.warn(format!(
+                cx.warn(format!(
                     "went on in plaintext, as ALLOW_PLAINTEXT_FALLBACK allows: {error}"
                 ));
                 connect(Transport::Plaintext).await
@@ -71,7 +71,7 @@ impl SslMode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::turn::Deadline;
+    use crate::invocation::Deadline;
     use serde_json::json;
     use std::sync::Mutex;
     use std::time::Duration;
@@ -95,7 +95,7 @@ mod tests {
     /// Which transports are tried where TLS fails with this kind.
     async fn tried(ssl: SslMode, allow: bool, kind: ErrorKind) -> Vec<Transport> {
         let policy = TransportPolicy { allow_plaintext_fallback: allow, ..Default::default() };
-        let turn = Turn::new(Deadline::after(Duration::from_secs(9)));
+        let cx = Invocation::new(Deadline::after(Duration::from_secs(9)));
         let tried = Mutex::new(Vec::new());
         let connect = async |transport| {
             tried.lock().unwrap().push(transport);
@@ -104,7 +104,7 @@ mod tests {
                 Transport::Plaintext => Ok(()),
             }
         };
-        let _ = ssl.connect(policy, &turn, connect).await;
+        let _ = ssl.connect(policy, &cx, connect).await;
         tried.into_inner().unwrap()
     }
 

@@ -6,11 +6,14 @@ use async_trait::async_trait;
 
 use crate::config::{Environment, refused};
 use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
-use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Subject, Verdict, Versions};
+use crate::rotator::{
+    Applied, CreateContext, Fence, Finding, InspectContext, RetireContext, Rotator, SetContext,
+    Verdict,
+};
 use crate::secret::Secret;
 use crate::store::SecretDescription;
-use crate::turn::Turn;
 use crate::users::{
     Alternates, Alternating, ByAdmin, Driver, DualPassword, DualPasswords, SingleUser,
 };
@@ -179,54 +182,62 @@ impl std::fmt::Debug for Strategies {
 
 #[async_trait]
 impl Rotator for Strategies {
-    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
         self.of(versions.description())?.check(versions)
     }
 
-    async fn propose(&self, known: &Known<'_>, turn: &Turn) -> Result<Secret, Error> {
-        self.of(known.description)?.propose(known, turn).await
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+        self.of(known.description)?.propose(known, cx).await
     }
 
     async fn discard(
         &self,
         proposed: &Secret,
-        known: &Known<'_>,
-        turn: &Turn,
+        known: &CreateContext<'_>,
+        cx: &Invocation,
     ) -> Result<(), Error> {
-        self.of(known.description)?.discard(proposed, known, turn).await
+        self.of(known.description)?.discard(proposed, known, cx).await
     }
 
     async fn apply(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Applied, Error> {
-        self.of(versions.description())?.apply(versions, fence, turn).await
+        self.of(versions.description())?.apply(versions, fence, cx).await
     }
 
     /// The same for all of them: a user logs in or does not.
-    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
         match self.0.first() {
-            Some((_, rotator)) => rotator.verify(secret, turn).await,
+            Some((_, rotator)) => rotator.verify(secret, cx).await,
             None => Err(Error::new(ErrorKind::Internal, "the function has no strategy")),
         }
     }
 
-    async fn compare(&self, versions: &Versions<'_>, turn: &Turn) -> Result<(), Error> {
-        self.of(versions.description())?.compare(versions, turn).await
+    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
+        self.of(versions.description())?.compare(versions, cx).await
     }
 
-    async fn retire(&self, keep: &Keep<'_>, turn: &Turn) -> Result<(), Error> {
-        self.of(keep.description())?.retire(keep, turn).await
+    async fn retire(&self, keep: &RetireContext<'_>, cx: &Invocation) -> Result<(), Error> {
+        self.of(keep.description())?.retire(keep, cx).await
     }
 
-    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
-        self.of(subject.description)?.preflight(subject, turn).await
+    async fn preflight(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
+        self.of(subject.description)?.preflight(subject, cx).await
     }
 
-    async fn plan(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<String>, Error> {
-        self.of(subject.description)?.plan(subject, turn).await
+    async fn plan(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<String>, Error> {
+        self.of(subject.description)?.plan(subject, cx).await
     }
 }
 
@@ -247,23 +258,32 @@ mod tests {
 
     #[async_trait]
     impl Rotator for Nothing {
-        fn check(&self, _: &Versions<'_>) -> Result<(), Error> {
+        fn check(&self, _: &SetContext<'_>) -> Result<(), Error> {
             unreachable!()
         }
 
-        async fn propose(&self, _: &Known<'_>, _: &Turn) -> Result<Secret, Error> {
+        async fn propose(&self, _: &CreateContext<'_>, _: &Invocation) -> Result<Secret, Error> {
             unreachable!()
         }
 
-        async fn apply(&self, _: &Versions<'_>, _: &dyn Fence, _: &Turn) -> Result<Applied, Error> {
+        async fn apply(
+            &self,
+            _: &SetContext<'_>,
+            _: &dyn Fence,
+            _: &Invocation,
+        ) -> Result<Applied, Error> {
             unreachable!()
         }
 
-        async fn verify(&self, _: &Secret, _: &Turn) -> Result<Verdict, Error> {
+        async fn verify(&self, _: &Secret, _: &Invocation) -> Result<Verdict, Error> {
             unreachable!()
         }
 
-        async fn preflight(&self, _: &Subject<'_>, _: &Turn) -> Result<Vec<Finding>, Error> {
+        async fn preflight(
+            &self,
+            _: &InspectContext<'_>,
+            _: &Invocation,
+        ) -> Result<Vec<Finding>, Error> {
             unreachable!()
         }
     }

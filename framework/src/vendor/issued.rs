@@ -8,12 +8,15 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
-use super::fate::{Fate, Promotion};
+use super::retention::{Promotion, Retention};
 use super::{Caller, Issued, Issuer, Label, ListedKey, Ownership, admin, check, pauses, wait};
 use crate::error::{Error, ErrorKind};
-use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Subject, Verdict, Versions};
+use crate::invocation::Invocation;
+use crate::rotator::{
+    Applied, CreateContext, Fence, Finding, InspectContext, RetireContext, Rotator, SetContext,
+    Verdict,
+};
 use crate::secret::Secret;
-use crate::turn::Turn;
 
 /// The longest that testSecret waits for a key which setSecret saw working: another part of the
 /// vendor may answer it.
@@ -56,10 +59,14 @@ impl<V: Issuer> IssuedKeys<V> {
     }
 
     /// Every key, each with its age: the vendor's word, or the moment in the label.
-    pub(super) async fn keys(&self, caller: &Caller<'_>, turn: &Turn) -> Result<Vec<Key>, Error> {
+    pub(super) async fn keys(
+        &self,
+        caller: &Caller<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<Key>, Error> {
         // Before it: a key that is made while others are read must not be older than these.
         let now = (self.clock)(&self.vendor);
-        let mut listed = self.vendor.list(caller, turn).await?;
+        let mut listed = self.vendor.list(caller, cx).await?;
         // Pages shift while they are read, and a limit counts a key once.
         let mut seen = BTreeSet::new();
         listed.retain(|key| seen.insert(key.id.clone()));
@@ -87,16 +94,16 @@ impl<V: Issuer> IssuedKeys<V> {
         &self,
         own: &str,
         caller: &Caller<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<(Vec<Key>, Duration), Error> {
         let mut pauses = pauses(self.vendor.terms().propagation);
         loop {
-            let keys = self.keys(caller, turn).await?;
+            let keys = self.keys(caller, cx).await?;
             if let Some(age) = keys.iter().find(|key| key.id == own).map(|key| key.age) {
                 return Ok((keys, age));
             }
             let Some(pause) = pauses.next() else { break };
-            if !wait(pause, turn).await {
+            if !wait(pause, cx).await {
                 break;
             }
         }
@@ -108,14 +115,14 @@ impl<V: Issuer> IssuedKeys<V> {
         &self,
         secret: &Secret,
         most: Duration,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Verdict, Error> {
         let mut pauses = pauses(self.vendor.terms().propagation.min(most));
         loop {
-            match self.vendor.verify(secret, turn).await? {
+            match self.vendor.verify(secret, cx).await? {
                 Verdict::Accepted => return Ok(Verdict::Accepted),
                 Verdict::Rejected(why) => match pauses.next() {
-                    Some(pause) if wait(pause, turn).await => {}
+                    Some(pause) if wait(pause, cx).await => {}
                     _ => return Ok(Verdict::Rejected(why)),
                 },
             }
@@ -134,65 +141,65 @@ impl<V: Issuer> IssuedKeys<V> {
     /// Makes a key, and room for it where there is none.
     async fn minted(
         &self,
-        known: &Known<'_>,
+        known: &CreateContext<'_>,
         caller: &Caller<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Secret, Error> {
         let cap = self.vendor.terms().cap;
         let keys = match (&caller.admin, cap) {
-            (Some(_), _) => self.keys_with(&self.vendor.id(caller.own)?, caller, turn).await?.0,
-            (None, Some(_)) => self.keys(caller, turn).await?,
+            (Some(_), _) => self.keys_with(&self.vendor.id(caller.own)?, caller, cx).await?.0,
+            (None, Some(_)) => self.keys(caller, cx).await?,
             (None, None) => Vec::new(),
         };
         let full = cap.is_some_and(|cap| keys.len() >= cap);
-        if !full && let Issued::Key(secret) = self.mint(known, caller, turn).await? {
+        if !full && let Issued::Key(secret) = self.mint(known, caller, cx).await? {
             return Ok(secret);
         }
-        self.free_a_slot(known, caller, turn).await?;
-        match self.mint(known, caller, turn).await? {
+        self.free_a_slot(known, caller, cx).await?;
+        match self.mint(known, caller, cx).await? {
             Issued::Key(secret) => Ok(secret),
-            Issued::Full => Err(super::room::none()),
+            Issued::Full => Err(super::capacity::none()),
         }
     }
 
     async fn mint(
         &self,
-        known: &Known<'_>,
+        known: &CreateContext<'_>,
         caller: &Caller<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Issued, Error> {
         // An answer that comes too late shows a key that nobody can record.
-        turn.enough_for_a_change()?;
+        cx.enough_for_a_change()?;
         let label = self.label(&known.description.arn, known.token);
-        self.vendor.issue(known.current.secret(), &label, caller, turn).await
+        self.vendor.issue(known.current.secret(), &label, caller, cx).await
     }
 }
 
 #[async_trait]
 impl<V: Issuer> Rotator for IssuedKeys<V> {
-    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
         check(self.vendor.fields(), versions)
     }
 
-    async fn propose(&self, known: &Known<'_>, turn: &Turn) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
         let current = known.current.secret();
         self.vendor.id(current).map_err(|error| error.while_doing("AWSCURRENT"))?;
         let admin = admin(self.vendor.admin(current), &known.other_secrets()).await?;
         let admin = admin.as_ref();
         // Before anything is made: a key whose id stands in no version would be revoked in use.
         let caller = Caller { own: current, admin };
-        let own = match self.speaks_for_itself(&caller, turn).await {
+        let own = match self.speaks_for_itself(&caller, cx).await {
             true => current.clone(),
-            false => self.standing(known, admin, turn).await?,
+            false => self.working_version(known, admin, cx).await?,
         };
-        match self.minted(known, &Caller { own: &own, admin }, turn).await {
+        match self.minted(known, &Caller { own: &own, admin }, cx).await {
             Err(refused) if refused.kind() == ErrorKind::Rejected && admin.is_none() => {
-                let own = self.standing(known, admin, turn).await?;
+                let own = self.working_version(known, admin, cx).await?;
                 // A key that works was refused for another reason.
                 if own == *current {
                     return Err(refused);
                 }
-                self.minted(known, &Caller { own: &own, admin }, turn).await
+                self.minted(known, &Caller { own: &own, admin }, cx).await
             }
             ended => ended,
         }
@@ -201,26 +208,26 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
     async fn discard(
         &self,
         proposed: &Secret,
-        known: &Known<'_>,
-        turn: &Turn,
+        known: &CreateContext<'_>,
+        cx: &Invocation,
     ) -> Result<(), Error> {
         let current = known.current.secret();
         let admin = admin(self.vendor.admin(current), &known.other_secrets()).await?;
         let caller = Caller { own: current, admin: admin.as_ref() };
-        self.give_up(proposed, &caller, turn).await
+        self.give_up(proposed, &caller, cx).await
     }
 
     /// A key works from the moment it is issued. Whether it still does is asked, because a pending
     /// value cannot be replaced: better to fail here, before AWSPENDING is trusted.
     async fn apply(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         _fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Applied, Error> {
         let pending = versions.pending().secret();
         let id = self.vendor.id(pending).map_err(|error| error.while_doing("AWSPENDING"))?;
-        match self.ask(pending, Duration::MAX, turn).await? {
+        match self.ask(pending, Duration::MAX, cx).await? {
             Verdict::Accepted => {
                 Ok(Applied::Already(format!("key {id:?} works since it was issued")))
             }
@@ -231,14 +238,14 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         }
     }
 
-    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
-        self.ask(secret, TEST_TIME, turn).await
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+        self.ask(secret, TEST_TIME, cx).await
     }
 
     /// Revokes every key of ours that no labelled version holds and that was issued before the
     /// promoted one: a later one may be about to be recorded. Only under the promoted token
     /// itself nothing can be recorded any more.
-    async fn retire(&self, keep: &Keep<'_>, turn: &Turn) -> Result<(), Error> {
+    async fn retire(&self, keep: &RetireContext<'_>, cx: &Invocation) -> Result<(), Error> {
         let versions = keep.labelled().await?;
         let promoted = versions.iter().find(|one| one.version() == keep.promoted());
         let gone = || Error::new(ErrorKind::NotFound, "the promoted version has no value");
@@ -249,16 +256,16 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         // The token of a version that somebody wrote by hand may be rotated to: then nobody has
         // tested it.
         let (all, age) = match caller.admin {
-            Some(_) => self.proven(promoted, &caller, turn).await?,
-            None => self.keys_with(&self.vendor.id(promoted)?, &caller, turn).await?,
+            Some(_) => self.proven(promoted, &caller, cx).await?,
+            None => self.keys_with(&self.vendor.id(promoted)?, &caller, cx).await?,
         };
         let own = self.label(&keep.description().arn, keep.promoted());
         let promotion = Promotion { label: &own, age: Some(age), kept: &kept, keys: &all };
         // Asked only where it is needed: for a key without our mark, as the first one of a secret,
         // or for one that may be in use.
-        let asks = |key: &Key| match self.fate(key, &promotion, &BTreeSet::new()) {
-            Fate::Stranger => true,
-            Fate::Goes => !self.vendor.terms().grace.is_zero(),
+        let asks = |key: &Key| match self.retention(key, &promotion, &BTreeSet::new()) {
+            Retention::Stranger => true,
+            Retention::Goes => !self.vendor.terms().grace.is_zero(),
             _ => false,
         };
         let stored = match all.iter().any(asks) {
@@ -268,9 +275,9 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         let recorded = self.ids(stored.iter());
         let mut going = Vec::new();
         for key in &all {
-            match self.fate(key, &promotion, &recorded) {
-                Fate::Goes => going.push(key),
-                Fate::Unproven if self.held(&key.id, &stored, &caller, turn).await? => {
+            match self.retention(key, &promotion, &recorded) {
+                Retention::Goes => going.push(key),
+                Retention::Unproven if self.held(&key.id, &stored, &caller, cx).await? => {
                     going.push(key);
                 }
                 _ => {}
@@ -280,21 +287,25 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
             return Ok(());
         }
         let others = (all.as_slice(), &caller);
-        if let Some(error) = self.disagreement(versions.iter(), promoted, others, turn).await? {
-            turn.warn(format!("no key is revoked: {error}"));
+        if let Some(error) = self.disagreement(versions.iter(), promoted, others, cx).await? {
+            cx.warn(format!("no key is revoked: {error}"));
             return Ok(());
         }
         for key in going {
-            self.revoke(&key.id, &caller, turn).await?;
+            self.revoke(&key.id, &caller, cx).await?;
         }
         Ok(())
     }
 
-    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
         let secret = subject.current.secret();
         let id = self.vendor.id(secret)?;
         let mut findings = Vec::new();
-        match self.ask(secret, TEST_TIME, turn).await {
+        match self.ask(secret, TEST_TIME, cx).await {
             Ok(Verdict::Accepted) => {}
             Ok(Verdict::Rejected(why)) => {
                 let error = Error::new(ErrorKind::Rejected, "the vendor refuses AWSCURRENT's key");
@@ -307,7 +318,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         }
         let admin = admin(self.vendor.admin(secret), &subject.other_secrets()).await?;
         let caller = Caller { own: secret, admin: admin.as_ref() };
-        let keys = match self.keys(&caller, turn).await {
+        let keys = match self.keys(&caller, cx).await {
             Ok(keys) => keys,
             Err(error) => {
                 findings.push(Finding::Fails(error));
@@ -321,7 +332,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
             );
             findings.push(Finding::Fails(error.caused_by("look at the field that holds its id")));
         }
-        match self.vendor.belongs(secret, &caller, turn).await {
+        match self.vendor.belongs(secret, &caller, cx).await {
             Ok(Some(true)) => {}
             Ok(Some(false)) => findings.push(Finding::Fails(self.not_its_id(&id))),
             Ok(None) => findings.push(Finding::Warns(format!(
@@ -338,8 +349,12 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         }
         Ok(findings)
     }
-    async fn plan(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<String>, Error> {
-        self.planned(subject, turn).await
+    async fn plan(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<String>, Error> {
+        self.planned(subject, cx).await
     }
 }
 

@@ -5,12 +5,12 @@
 //! revoked when, which key is ours, how long to wait for a vendor whose parts learn late. An author
 //! supplies requests and reads answers, and decides none of that.
 
-mod fate;
+mod capacity;
 mod issued;
 mod label;
 mod plan;
 mod proof;
-mod room;
+mod retention;
 mod updated;
 
 use std::fmt;
@@ -20,9 +20,9 @@ use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind};
 use crate::ids::SecretId;
-use crate::rotator::{OtherSecrets, Verdict, Versions};
+use crate::invocation::Invocation;
+use crate::rotator::{SecretReader, SetContext, Verdict};
 use crate::secret::Secret;
-use crate::turn::Turn;
 
 pub use issued::IssuedKeys;
 pub use label::Label;
@@ -75,18 +75,18 @@ pub trait Issuer: Send + Sync {
         base: &Secret,
         label: &Label,
         caller: &Caller<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Issued, Error>;
 
     /// Every key of the account, or as many as the vendor shows. Never a value.
-    async fn list(&self, caller: &Caller<'_>, turn: &Turn) -> Result<Vec<ListedKey>, Error>;
+    async fn list(&self, caller: &Caller<'_>, cx: &Invocation) -> Result<Vec<ListedKey>, Error>;
 
     /// Asks once whether a secret's key works; see [`Rotator::verify`](crate::Rotator::verify).
     ///
     /// # Errors
     /// [`ErrorKind::Mismatch`] if the vendor lets the key in and says that it is not the one that
     /// the secret's id names: that is no refusal, since the key is in use.
-    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error>;
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error>;
 
     /// Whether the id that a secret holds is the id of the key beside it: `Some` only if the vendor
     /// says so, in this answer or in every one to [`verify`](Self::verify), which is asked as well.
@@ -97,13 +97,13 @@ pub trait Issuer: Send + Sync {
         &self,
         _secret: &Secret,
         _caller: &Caller<'_>,
-        _turn: &Turn,
+        _turn: &Invocation,
     ) -> Result<Option<bool>, Error> {
         Ok(None)
     }
 
     /// Revokes a key. One that is gone already is no error.
-    async fn revoke(&self, id: &str, caller: &Caller<'_>, turn: &Turn) -> Result<(), Error>;
+    async fn revoke(&self, id: &str, caller: &Caller<'_>, cx: &Invocation) -> Result<(), Error>;
 }
 
 /// A vendor, or a service of one's own, that takes a new value for a credential it has: the old one
@@ -153,11 +153,11 @@ pub trait Updater: Send + Sync {
         using: &Secret,
         to: &Secret,
         caller: &Caller<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Update, Error>;
 
     /// Asks once whether a secret works; see [`Rotator::verify`](crate::Rotator::verify).
-    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error>;
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error>;
 }
 
 /// What a vendor of keys offers.
@@ -240,7 +240,7 @@ pub enum Update {
 
 /// Pending must be current with another credential: any other difference is an edit of AWSCURRENT
 /// that promoting pending would revert.
-fn check(fields: &[String], versions: &Versions<'_>) -> Result<(), Error> {
+fn check(fields: &[String], versions: &SetContext<'_>) -> Result<(), Error> {
     let mismatch = |what: String| Err(Error::new(ErrorKind::Mismatch, what));
     let (current, pending) = (versions.current(), versions.pending());
     match (current.secret().document(), pending.secret().document()) {
@@ -264,7 +264,7 @@ fn check(fields: &[String], versions: &Versions<'_>) -> Result<(), Error> {
 /// The admin's secret, read where there is one.
 async fn admin(
     secret: Result<Option<SecretId>, Error>,
-    secrets: &OtherSecrets<'_>,
+    secrets: &SecretReader<'_>,
 ) -> Result<Option<Secret>, Error> {
     let Some(secret) = secret? else { return Ok(None) };
     match secrets.current(&secret).await {
@@ -296,8 +296,8 @@ fn spread(propagation: Duration, questions: usize) -> impl Iterator<Item = Durat
 }
 
 /// Waits one such pause; false if there is no time for it, or if nobody is to wait.
-async fn wait(pause: Duration, turn: &Turn) -> bool {
-    let worth = turn.waits() && turn.deadline().remaining() > pause + crate::CHANGE_TIME;
+async fn wait(pause: Duration, cx: &Invocation) -> bool {
+    let worth = cx.waits() && cx.deadline().remaining() > pause + crate::CHANGE_TIME;
     if worth {
         tokio::time::sleep(pause).await;
     }

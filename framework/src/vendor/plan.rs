@@ -1,16 +1,16 @@
 //! What a rotation would do at a vendor, as lines to read: from one listing, and by the same
 //! decisions as the rotation itself. It asks whether keys work, and changes nothing.
 
-use super::fate::{Fate, Promotion};
+use super::capacity::{self, Snapshot};
 use super::issued::{Key, not_listed};
-use super::room::{self, Look};
+use super::retention::{Promotion, Retention};
 use super::{Caller, IssuedKeys, Issuer, Ownership, Updater, admin};
 use crate::error::{Error, ErrorKind};
 use crate::ids::VersionId;
-use crate::rotator::{Known, Subject, Verdict};
+use crate::invocation::Invocation;
+use crate::rotator::{CreateContext, InspectContext, Verdict};
 use crate::secret::{Previous, Secret};
 use crate::store::{AWSPENDING, SecretDescription};
-use crate::turn::Turn;
 
 /// Stands for the id of a version that is still to be made.
 const NEXT: &str = "of the next rotation";
@@ -39,16 +39,16 @@ impl<V: Issuer> IssuedKeys<V> {
     /// Those of looking, among them that no key of the secret's works.
     pub(super) async fn planned(
         &self,
-        subject: &Subject<'_>,
-        turn: &Turn,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
     ) -> Result<Vec<String>, Error> {
         let (current, description) = (subject.current, subject.description);
         self.vendor.id(current.secret()).map_err(|error| error.while_doing("AWSCURRENT"))?;
         let next = VersionId::from_store(NEXT);
         let pending = description.holder(AWSPENDING).filter(|one| *one != current.version());
         let token = pending.unwrap_or(&next);
-        let known = Known { calls: subject.calls, current, token, description };
-        let listing = self.listing(&known, turn).await?;
+        let known = CreateContext { calls: subject.calls, current, token, description };
+        let listing = self.listing(&known, cx).await?;
         let stored = known.stored().await?;
         let waiting = stored.iter().find(|one| Some(one.version()) == pending);
         let mut lines = Vec::new();
@@ -62,10 +62,10 @@ impl<V: Issuer> IssuedKeys<V> {
                 "createSecret issues nothing: version {} is AWSPENDING and holds key {id:?}",
                 version.version()
             ));
-            lines.extend(self.retired(&known, &listing, &keys, &stored, Some(age), turn).await?);
+            lines.extend(self.retired(&known, &listing, &keys, &stored, Some(age), cx).await?);
             return Ok(lines);
         }
-        let revoked = match self.room(&known, &listing, &stored, turn).await? {
+        let revoked = match self.capacity(&known, &listing, &stored, cx).await? {
             Ok((line, revoked)) => {
                 lines.extend(line);
                 revoked
@@ -74,11 +74,11 @@ impl<V: Issuer> IssuedKeys<V> {
         };
         keys.retain(|key| Some(&key.id) != revoked.as_ref());
         lines.push(self.issues(&known));
-        lines.extend(self.retired(&known, &listing, &keys, &stored, None, turn).await?);
+        lines.extend(self.retired(&known, &listing, &keys, &stored, None, cx).await?);
         Ok(lines)
     }
 
-    fn issues(&self, known: &Known<'_>) -> String {
+    fn issues(&self, known: &CreateContext<'_>) -> String {
         let label = self.label(&known.description.arn, known.token);
         match self.vendor.terms().ownership {
             Ownership::Labels => {
@@ -89,28 +89,28 @@ impl<V: Issuer> IssuedKeys<V> {
     }
 
     /// Every key, asked for as a rotation would.
-    async fn listing(&self, known: &Known<'_>, turn: &Turn) -> Result<Listing, Error> {
+    async fn listing(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Listing, Error> {
         let current = known.current.secret();
         let admin = admin(self.vendor.admin(current), &known.other_secrets()).await?;
         let caller = Caller { own: current, admin: admin.as_ref() };
-        if self.speaks_for_itself(&caller, turn).await {
-            match self.keys(&caller, turn).await {
+        if self.speaks_for_itself(&caller, cx).await {
+            match self.keys(&caller, cx).await {
                 Err(refused) if refused.kind() == ErrorKind::Rejected => {}
                 listed => return Ok(Listing { own: current.clone(), admin, keys: listed? }),
             }
         }
-        let own = self.standing(known, admin.as_ref(), turn).await?;
-        let keys = self.keys(&Caller { own: &own, admin: admin.as_ref() }, turn).await?;
+        let own = self.working_version(known, admin.as_ref(), cx).await?;
+        let keys = self.keys(&Caller { own: &own, admin: admin.as_ref() }, cx).await?;
         Ok(Listing { own, admin, keys })
     }
 
     /// What makes room for another key, and the key that goes for it; or why there is none.
-    async fn room(
+    async fn capacity(
         &self,
-        known: &Known<'_>,
+        known: &CreateContext<'_>,
         listing: &Listing,
         stored: &[Previous],
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Result<(Option<String>, Option<String>), Error>, Error> {
         let (caller, keys) = (listing.caller(), &listing.keys);
         let cap = self.vendor.terms().cap;
@@ -125,15 +125,17 @@ impl<V: Issuer> IssuedKeys<V> {
         if cap.is_some() && full.is_none() {
             return Ok(Ok((None, None)));
         }
-        let look = Look { caller: &caller, keys, age, stored };
-        let first = match self.candidates(known, &look) {
-            Ok(candidates) => match self.victim(known, &look, candidates, turn).await? {
-                Some(victim) => match self.unclear(known, &look, turn).await? {
-                    None => Ok(victim),
-                    Some(error) => Err(error),
-                },
-                None => Err(room::none()),
-            },
+        let snapshot = Snapshot { caller: &caller, keys, age, stored };
+        let first = match self.candidates(known, &snapshot) {
+            Ok(candidates) => {
+                match self.eviction_candidate(known, &snapshot, candidates, cx).await? {
+                    Some(eviction_candidate) => match self.unclear(known, &snapshot, cx).await? {
+                        None => Ok(eviction_candidate),
+                        Some(error) => Err(error),
+                    },
+                    None => Err(capacity::none()),
+                }
+            }
             Err(error) => Err(error),
         };
         Ok(match (full, first) {
@@ -161,12 +163,12 @@ impl<V: Issuer> IssuedKeys<V> {
     /// has been issued.
     async fn retired(
         &self,
-        known: &Known<'_>,
+        known: &CreateContext<'_>,
         listing: &Listing,
         keys: &[Key],
         stored: &[Previous],
         age: Option<std::time::Duration>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<String>, Error> {
         let after = known.description.clone().promoted(known.token);
         let labelled = |one: &&Previous| after.labels.contains_key(one.version());
@@ -177,7 +179,7 @@ impl<V: Issuer> IssuedKeys<V> {
         let recorded = self.ids(stored.iter());
         let caller = listing.caller();
         let others = (keys, &caller);
-        let unclear = self.disagreement(versions.iter(), &listing.own, others, turn).await?;
+        let unclear = self.disagreement(versions.iter(), &listing.own, others, cx).await?;
         let (mut lines, mut strangers) = (Vec::new(), 0);
         for key in keys {
             let id = &key.id;
@@ -185,14 +187,14 @@ impl<V: Issuer> IssuedKeys<V> {
                 None => format!("finishSecret revokes key {id:?}"),
                 Some(error) => format!("finishSecret keeps key {id:?}: {error}"),
             };
-            lines.push(match self.fate(key, &promotion, &recorded) {
-                Fate::Stranger => {
+            lines.push(match self.retention(key, &promotion, &recorded) {
+                Retention::Stranger => {
                     strangers += 1;
                     continue;
                 }
-                Fate::Goes => revokes,
-                Fate::Unproven => {
-                    match self.held(id, stored, &listing.caller(), turn).await? {
+                Retention::Goes => revokes,
+                Retention::Unproven => {
+                    match self.held(id, stored, &listing.caller(), cx).await? {
                         true => revokes,
                         false => format!(
                             "finishSecret keeps key {id:?}: it has no label of ours, and the vendor \
@@ -200,15 +202,15 @@ impl<V: Issuer> IssuedKeys<V> {
                         ),
                     }
                 }
-                Fate::Held => {
+                Retention::Held => {
                     let labels = self.labels_of(id, &after, &versions);
                     format!("finishSecret keeps key {id:?}: it is {labels}'s then")
                 }
-                Fate::Newer => format!(
+                Retention::Newer => format!(
                     "finishSecret keeps key {id:?}: it is newer than the promoted one, and a run \
                      may be about to record it"
                 ),
-                Fate::Graced => format!(
+                Retention::Graced => format!(
                     "finishSecret keeps key {id:?}: it may be in use until the grace period of {} s \
                      is over",
                     self.vendor.terms().grace.as_secs()
@@ -237,8 +239,8 @@ impl<V: Issuer> IssuedKeys<V> {
 /// What the next rotation of a value that is set in place would do.
 pub(super) async fn of_update<V: Updater>(
     vendor: &V,
-    subject: &Subject<'_>,
-    turn: &Turn,
+    subject: &InspectContext<'_>,
+    cx: &Invocation,
 ) -> Result<Vec<String>, Error> {
     let current = subject.current.secret();
     vendor.propose(current)?;
@@ -251,7 +253,7 @@ pub(super) async fn of_update<V: Updater>(
     let who = asking.map(|secret| format!(", asked by the admin of secret {secret}"));
     let first = format!("createSecret makes a new {what} and asks nobody");
     let sets = format!("setSecret sets it{}", who.unwrap_or_default());
-    Ok(match vendor.verify(current, turn).await? {
+    Ok(match vendor.verify(current, cx).await? {
         Verdict::Accepted => vec![first, format!("{sets}: AWSCURRENT's stops working then")],
         Verdict::Rejected(why) => vec![
             first,

@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::issued::{Key, TEST_TIME};
 use super::{Caller, IssuedKeys, Issuer, Ownership};
 use crate::error::{Error, ErrorKind};
-use crate::rotator::{Known, Verdict};
+use crate::invocation::Invocation;
+use crate::rotator::{CreateContext, Verdict};
 use crate::secret::{Previous, Secret};
 use crate::store::AWSPREVIOUS;
-use crate::turn::Turn;
 
 /// How many versions are asked about at most, AWSCURRENT's among them: some vendors lock whoever shows
 /// wrong keys.
@@ -25,11 +25,11 @@ impl<V: Issuer> IssuedKeys<V> {
         &self,
         secret: &Secret,
         caller: &Caller<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<(Vec<Key>, Duration), Error> {
         let id = self.vendor.id(secret)?;
-        match self.refusal(secret, TEST_TIME, caller, turn).await? {
-            None => self.keys_with(&id, caller, turn).await,
+        match self.refusal(secret, TEST_TIME, caller, cx).await? {
+            None => self.keys_with(&id, caller, cx).await,
             Some(refusal) => Err(refusal),
         }
     }
@@ -40,16 +40,16 @@ impl<V: Issuer> IssuedKeys<V> {
         secret: &Secret,
         most: Duration,
         caller: &Caller<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Option<Error>, Error> {
         let id = self.vendor.id(secret)?;
-        if let Verdict::Rejected(why) = self.ask(secret, most, turn).await? {
+        if let Verdict::Rejected(why) = self.ask(secret, most, cx).await? {
             let what = format!("the vendor refuses AWSCURRENT's key {id:?}");
             return Ok(Some(Error::new(ErrorKind::Rejected, what).caused_by(format!(
                 "{why}; nothing is made or revoked without proof, so store a key that works first"
             ))));
         }
-        self.another(secret, None, caller, turn).await
+        self.another(secret, None, caller, cx).await
     }
 
     /// What the vendor says against the id beside a key that works. Where it does not say whose the
@@ -59,11 +59,11 @@ impl<V: Issuer> IssuedKeys<V> {
         secret: &Secret,
         keys: Option<&[Key]>,
         caller: &Caller<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Option<Error>, Error> {
         let id = self.vendor.id(secret)?;
         let unlisted = || keys.is_some_and(|keys| keys.iter().all(|key| key.id != id));
-        match self.vendor.belongs(secret, caller, turn).await {
+        match self.vendor.belongs(secret, caller, cx).await {
             Ok(Some(true)) => Ok(None),
             Ok(told) => Ok((told == Some(false) || unlisted()).then(|| self.not_its_id(&id))),
             // The key works, so it has an id; it is not this one.
@@ -76,8 +76,8 @@ impl<V: Issuer> IssuedKeys<V> {
 
     /// Whether nothing is to be asked before a key makes the next one: the vendor lets it in or not,
     /// and does not say whose its id is. An admin is let in whatever the secret holds.
-    pub(super) async fn speaks_for_itself(&self, caller: &Caller<'_>, turn: &Turn) -> bool {
-        let told = || self.vendor.belongs(caller.own, caller, turn);
+    pub(super) async fn speaks_for_itself(&self, caller: &Caller<'_>, cx: &Invocation) -> bool {
+        let told = || self.vendor.belongs(caller.own, caller, cx);
         caller.admin.is_none() && matches!(told().await, Ok(None))
     }
 
@@ -88,10 +88,10 @@ impl<V: Issuer> IssuedKeys<V> {
         secret: &Secret,
         keys: Option<&[Key]>,
         caller: &Caller<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Option<Error>, Error> {
-        match self.vendor.verify(secret, turn).await {
-            Ok(Verdict::Accepted) => self.another(secret, keys, caller, turn).await,
+        match self.vendor.verify(secret, cx).await {
+            Ok(Verdict::Accepted) => self.another(secret, keys, caller, cx).await,
             Ok(Verdict::Rejected(_)) => Ok(None),
             Err(error) if error.kind() == ErrorKind::Mismatch => Ok(Some(error)),
             // No key is recorded, and the id is kept by itself.
@@ -107,7 +107,7 @@ impl<V: Issuer> IssuedKeys<V> {
         versions: impl Iterator<Item = &'a Previous>,
         proven: &Secret,
         (keys, caller): (&[Key], &Caller<'_>),
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Option<Error>, Error> {
         for version in versions.filter(|one| one.secret() != proven) {
             let secret = version.secret();
@@ -115,7 +115,7 @@ impl<V: Issuer> IssuedKeys<V> {
                 continue;
             }
             let about = |error: Error| error.while_doing(format!("version {}", version.version()));
-            let found = self.misnamed(secret, Some(keys), caller, turn).await.map_err(about)?;
+            let found = self.misnamed(secret, Some(keys), caller, cx).await.map_err(about)?;
             if let Some(error) = found {
                 return Ok(Some(about(error)));
             }
@@ -139,15 +139,15 @@ impl<V: Issuer> IssuedKeys<V> {
     /// # Errors
     /// [`ErrorKind::Rejected`] if no version's key works, [`ErrorKind::Mismatch`] if AWSCURRENT's is
     /// not the one that its id names, and those of the requests.
-    pub(super) async fn standing(
+    pub(super) async fn working_version(
         &self,
-        known: &Known<'_>,
+        known: &CreateContext<'_>,
         admin: Option<&Secret>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Secret, Error> {
         let current = known.current.secret();
         let caller = Caller { own: current, admin };
-        let refusal = match self.refusal(current, TEST_TIME, &caller, turn).await {
+        let refusal = match self.refusal(current, TEST_TIME, &caller, cx).await {
             Ok(None) => return Ok(current.clone()),
             Ok(Some(refusal)) if refusal.kind() == ErrorKind::Rejected => refusal,
             Ok(Some(error)) | Err(error) => return Err(error.while_doing("AWSCURRENT")),
@@ -159,7 +159,7 @@ impl<V: Issuer> IssuedKeys<V> {
         for version in others.take(MOST_ASKED - 1) {
             let own = version.secret();
             let caller = Caller { own, admin };
-            let refused = match self.refusal(own, Duration::ZERO, &caller, turn).await {
+            let refused = match self.refusal(own, Duration::ZERO, &caller, cx).await {
                 // Its key works under another id, so it proves nothing.
                 Err(error) if error.kind() == ErrorKind::Mismatch => continue,
                 refused => refused?,
@@ -171,7 +171,7 @@ impl<V: Issuer> IssuedKeys<V> {
                 return Err(error.caused_by(what));
             }
             if refused.is_none() {
-                turn.warn(format!(
+                cx.warn(format!(
                     "{refusal}; version {} has one, and it is used",
                     version.version()
                 ));
@@ -207,21 +207,21 @@ impl<V: Issuer> IssuedKeys<V> {
         id: &str,
         stored: &[Previous],
         caller: &Caller<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<bool, Error> {
         for version in stored {
             let secret = version.secret();
             if self.vendor.id(secret).is_ok_and(|one| one == id)
-                && self.vendor.belongs(secret, caller, turn).await? == Some(true)
+                && self.vendor.belongs(secret, caller, cx).await? == Some(true)
             {
-                match self.vendor.verify(secret, turn).await {
+                match self.vendor.verify(secret, cx).await {
                     Ok(Verdict::Accepted) => return Ok(true),
                     Err(error) if error.kind() == ErrorKind::Mismatch => {}
                     verdict => drop(verdict?),
                 }
             }
         }
-        turn.warn(format!(
+        cx.warn(format!(
             "key {id:?} is kept: it has no label of ours, and the vendor does not say that it is \
              the key stored beside its id; revoke it by hand"
         ));
@@ -265,14 +265,14 @@ impl<V: Issuer> IssuedKeys<V> {
         &self,
         proposed: &Secret,
         caller: &Caller<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<(), Error> {
         let id = self.vendor.id(proposed)?;
         if self.vendor.id(caller.own).is_ok_and(|own| own == id) {
             return Err(self.not_its_id(&id));
         }
-        match self.misnamed(proposed, None, caller, turn).await? {
-            None => self.vendor.revoke(&id, caller, turn).await,
+        match self.misnamed(proposed, None, caller, cx).await? {
+            None => self.vendor.revoke(&id, caller, cx).await,
             Some(error) => Err(error),
         }
     }
@@ -283,14 +283,14 @@ impl<V: Issuer> IssuedKeys<V> {
         &self,
         id: &str,
         caller: &Caller<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<(), Error> {
         use ErrorKind::{OutOfTime, Throttled, Tls, Unreachable};
-        let Err(error) = self.vendor.revoke(id, caller, turn).await else { return Ok(()) };
+        let Err(error) = self.vendor.revoke(id, caller, cx).await else { return Ok(()) };
         if [OutOfTime, Throttled, Tls, Unreachable].contains(&error.kind()) {
             return Err(error);
         }
-        match self.vendor.list(caller, turn).await {
+        match self.vendor.list(caller, cx).await {
             Ok(listed) if listed.iter().all(|key| key.id != id) => Ok(()),
             _ => Err(error),
         }

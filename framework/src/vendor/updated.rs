@@ -4,9 +4,11 @@ use async_trait::async_trait;
 
 use super::{Caller, Update, Updater, admin, check, spread, wait};
 use crate::error::{Error, ErrorKind};
-use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, Versions};
+use crate::invocation::Invocation;
+use crate::rotator::{
+    Applied, CreateContext, Fence, Finding, InspectContext, Rotator, SetContext, Verdict,
+};
 use crate::secret::Secret;
-use crate::turn::Turn;
 
 /// Rotates the credential of any [`Updater`].
 ///
@@ -45,14 +47,14 @@ impl<V: Updater> UpdatedKey<V> {
         secret: &Secret,
         mut verdict: Verdict,
         questions: usize,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Verdict, Error> {
         let mut pauses = spread(self.vendor.propagation(), questions);
         while verdict != Verdict::Accepted
             && let Some(pause) = pauses.next()
-            && wait(pause, turn).await
+            && wait(pause, cx).await
         {
-            verdict = self.vendor.verify(secret, turn).await?;
+            verdict = self.vendor.verify(secret, cx).await?;
         }
         Ok(verdict)
     }
@@ -64,7 +66,7 @@ struct Change<'a, V> {
     admin: Option<&'a Secret>,
     pending: &'a Secret,
     fence: &'a dyn Fence,
-    turn: &'a Turn,
+    cx: &'a Invocation,
 }
 
 impl<V: Updater> Change<'_, V> {
@@ -72,20 +74,20 @@ impl<V: Updater> Change<'_, V> {
     async fn through(&self, old: &Secret) -> Result<Update, Error> {
         // The vendor does not compare, so we do: an account is not taken over without proof.
         if !self.vendor.compares()
-            && let Verdict::Rejected(_) = self.vendor.verify(old, self.turn).await?
+            && let Verdict::Rejected(_) = self.vendor.verify(old, self.cx).await?
         {
             return Ok(Update::Stale);
         }
         self.fence.pass().await?;
         let caller = Caller { own: old, admin: self.admin };
-        self.vendor.update(old, self.pending, &caller, self.turn).await
+        self.vendor.update(old, self.pending, &caller, self.cx).await
     }
 
     /// The vendor refused the value. Only if the one that worked still does was nothing applied; where
     /// the vendor's parts learn late, that proves nothing, and neither does a refusal of a value
     /// that an earlier run set.
     async fn refused(&self, why: Error, old: &Secret) -> Result<Applied, Error> {
-        if self.vendor.verify(self.pending, self.turn).await? == Verdict::Accepted {
+        if self.vendor.verify(self.pending, self.cx).await? == Verdict::Accepted {
             return Ok(Applied::Already("the pending value works already".into()));
         }
         if !self.vendor.propagation().is_zero() {
@@ -94,7 +96,7 @@ impl<V: Updater> Change<'_, V> {
                  refused, take AWSPENDING off this version and rotate again",
             ));
         }
-        match self.vendor.verify(old, self.turn).await? {
+        match self.vendor.verify(old, self.cx).await? {
             Verdict::Accepted => Ok(Applied::Refused(why)),
             Verdict::Rejected(_) => {
                 Err(why.caused_by("and the value that worked does not any more; retry"))
@@ -105,11 +107,15 @@ impl<V: Updater> Change<'_, V> {
 
 #[async_trait]
 impl<V: Updater> Rotator for UpdatedKey<V> {
-    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
         check(self.vendor.fields(), versions)
     }
 
-    async fn propose(&self, known: &Known<'_>, _turn: &Turn) -> Result<Secret, Error> {
+    async fn propose(
+        &self,
+        known: &CreateContext<'_>,
+        _turn: &Invocation,
+    ) -> Result<Secret, Error> {
         self.vendor.propose(known.current.secret())
     }
 
@@ -117,19 +123,19 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
     /// current before, then what cancelled rotations left; pending is waited for last.
     async fn apply(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Applied, Error> {
         let (current, pending) = (versions.current().secret(), versions.pending().secret());
         let admin = admin(self.vendor.admin(current), &versions.other_secrets()).await?;
-        let change = Change { vendor: &self.vendor, admin: admin.as_ref(), pending, fence, turn };
+        let change = Change { vendor: &self.vendor, admin: admin.as_ref(), pending, fence, cx };
         match change.through(current).await? {
             Update::Made => return Ok(Applied::Changed("set the value with AWSCURRENT".into())),
             Update::Refused(why) => return change.refused(why, current).await,
             Update::Stale => {}
         }
-        let asked = self.vendor.verify(pending, turn).await?;
+        let asked = self.vendor.verify(pending, cx).await?;
         if asked == Verdict::Accepted {
             return Ok(Applied::Already("the pending value works already".into()));
         }
@@ -152,7 +158,7 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
         }
         // One question more than there are pauses, and the first of them was asked above.
         let left = (self.vendor.attempts() + 1).saturating_sub(tried.len());
-        if self.again(pending, asked, left, turn).await? == Verdict::Accepted {
+        if self.again(pending, asked, left, cx).await? == Verdict::Accepted {
             return Ok(Applied::Already("the pending value works already".into()));
         }
         Err(Error::new(ErrorKind::Rejected, "cannot set the new value").caused_by(format!(
@@ -161,17 +167,21 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
         )))
     }
 
-    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
-        let asked = self.vendor.verify(secret, turn).await?;
-        self.again(secret, asked, self.vendor.attempts(), turn).await
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+        let asked = self.vendor.verify(secret, cx).await?;
+        self.again(secret, asked, self.vendor.attempts(), cx).await
     }
 
-    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
         let mut findings = Vec::new();
         let current = subject.current.secret();
         self.vendor.propose(current)?;
         admin(self.vendor.admin(current), &subject.other_secrets()).await?;
-        if let Verdict::Rejected(why) = self.vendor.verify(current, turn).await? {
+        if let Verdict::Rejected(why) = self.vendor.verify(current, cx).await? {
             let error = Error::new(ErrorKind::Rejected, "the vendor refuses AWSCURRENT");
             findings.push(Finding::Fails(error.caused_by(why)));
         }
@@ -185,7 +195,11 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
         Ok(findings)
     }
 
-    async fn plan(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<String>, Error> {
-        super::plan::of_update(&self.vendor, subject, turn).await
+    async fn plan(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<String>, Error> {
+        super::plan::of_update(&self.vendor, subject, cx).await
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use fourstep::net::TlsSettings;
-use fourstep::{CHANGE_TIME, Error, ErrorKind, Secret, Turn};
+use fourstep::{CHANGE_TIME, Error, ErrorKind, Invocation, Secret};
 use serde_json::Value;
 
 use crate::address::Address;
@@ -90,9 +90,9 @@ impl Client {
         parts: &Parts<'_>,
         others: &[u16],
         values: &Values<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Answer, Error> {
-        let sent = self.send(name, parts, values, turn).await?;
+        let sent = self.send(name, parts, values, cx).await?;
         self.expected(name, sent, parts, others)
     }
 
@@ -139,10 +139,10 @@ impl Client {
         name: &str,
         parts: &Parts<'_>,
         values: &Values<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Sent, Error> {
         let told = || self.told(name, parts);
-        let sent = self.attempt(parts, values, turn).await;
+        let sent = self.attempt(parts, values, cx).await;
         sent.map_err(|error| error.while_doing(told()))
     }
 
@@ -156,7 +156,7 @@ impl Client {
         &self,
         parts: &Parts<'_>,
         values: &Values<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Sent, Error> {
         let address = self.address(parts.base_url)?;
         let mut draft = Draft::of(&address, parts, values)?;
@@ -168,14 +168,14 @@ impl Client {
         match presentation {
             None => {}
             Some(Presentation::ClientCredentials(client)) => {
-                match self.token(client, values, parts.fenced, turn).await? {
+                match self.token(client, values, parts.fenced, cx).await? {
                     Some(token) => draft.bearer(&token)?,
                     None => return Ok(Sent::Refused),
                 }
             }
             Some(other) => draft.present(other, values)?,
         }
-        self.repeat(&address, &draft, parts.fenced, turn).await.map(Sent::Answered)
+        self.repeat(&address, &draft, parts.fenced, cx).await.map(Sent::Answered)
     }
 
     /// Asks for a token; `None` if the vendor refuses the credential.
@@ -184,12 +184,12 @@ impl Client {
         client: &ClientCredentials,
         values: &Values<'_>,
         fenced: bool,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Option<String>, Error> {
         let address = self.address(client.base_url.as_deref())?;
         let draft = Draft::of_token(&address, client, values)?;
         let asked = async {
-            let answer = self.repeat(&address, &draft, fenced, turn).await?;
+            let answer = self.repeat(&address, &draft, fenced, cx).await?;
             if client.rejected.contains(&answer.status) {
                 return Ok(None);
             }
@@ -207,18 +207,18 @@ impl Client {
         address: &Address,
         draft: &Draft,
         fenced: bool,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Answer, Error> {
         let most = if fenced { 1 } else { MOST_TRIES };
         for tries in 1.. {
             self.keep_to_the_rate().await;
-            let answer = exchange(address, &self.tls, draft.request()?, turn).await?;
+            let answer = exchange(address, &self.tls, draft.request()?, cx).await?;
             if answer.status != 429 {
                 return Ok(answer);
             }
             let wait = answer.retry_after.unwrap_or(USUAL_WAIT);
             let needed = wait.saturating_add(CHANGE_TIME);
-            if tries >= most || turn.deadline().remaining() <= needed {
+            if tries >= most || cx.deadline().remaining() <= needed {
                 return Err(Error::new(ErrorKind::Throttled, "the vendor takes no more requests")
                     .caused_by(format!(
                         "status 429, and {} s to wait; retry later",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fourstep::net::{TlsSettings, connect_tcp, handshake, within};
-use fourstep::{Error, ErrorKind, Turn};
+use fourstep::{Error, ErrorKind, Invocation};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
@@ -39,15 +39,15 @@ pub(crate) async fn exchange(
     address: &Address,
     tls: &TlsSettings,
     request: Request<Full<Bytes>>,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Answer, Error> {
-    let stream = connect_tcp(&address.host, address.port, turn).await?;
+    let stream = connect_tcp(&address.host, address.port, cx).await?;
     let what = format!("a request to {}", address.authority());
     if address.tls {
-        let stream = handshake(stream, &address.host, tls, turn).await?;
-        within(turn, &what, ANSWER_TIME, converse(stream, request)).await.flatten()
+        let stream = handshake(stream, &address.host, tls, cx).await?;
+        within(cx, &what, ANSWER_TIME, converse(stream, request)).await.flatten()
     } else {
-        within(turn, &what, ANSWER_TIME, converse(stream, request)).await.flatten()
+        within(cx, &what, ANSWER_TIME, converse(stream, request)).await.flatten()
     }
 }
 

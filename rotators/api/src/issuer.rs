@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::vendor::{Caller, Issued, Issuer, Label, ListedKey, Terms};
-use fourstep::{Error, ErrorKind, Secret, SecretId, Turn, Verdict};
+use fourstep::{Error, ErrorKind, Invocation, Secret, SecretId, Verdict};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -57,12 +57,12 @@ impl ApiIssuer {
         &self,
         secret: &Secret,
         caller: &Caller<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Option<Reading>, Error> {
         let Some(describe) = &self.client.document.describe else { return Ok(None) };
         let id = self.client.id(secret)?;
         let placed = Values { id: Some(&id), ..values(caller.own, caller.admin) };
-        let answer = self.client.call("describe", &describe.parts(), &[], &placed, turn).await?;
+        let answer = self.client.call("describe", &describe.parts(), &[], &placed, cx).await?;
         Reading::of(&answer).map(Some).map_err(|error| error.while_doing("describe"))
     }
 }
@@ -94,7 +94,7 @@ impl Issuer for ApiIssuer {
         base: &Secret,
         label: &Label,
         caller: &Caller<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Issued, Error> {
         base.document()?.required(&self.client.document.secret.key)?;
         let parts = self.issue.parts();
@@ -102,10 +102,10 @@ impl Issuer for ApiIssuer {
         let placed = values(caller.own, caller.admin);
         // What the vendor says of the key that works decides what the new one may do. That is the
         // caller's, and may not be AWSCURRENT's: whoever may write that could name any key in it.
-        let described = self.describe(caller.own, caller, turn).await?;
+        let described = self.describe(caller.own, caller, cx).await?;
         let described = described.as_ref().map(|reading| &reading.0);
         let placed = Values { label: Some(&label), described, ..placed };
-        let answer = self.client.call("issue", &parts, &self.issue.full, &placed, turn).await?;
+        let answer = self.client.call("issue", &parts, &self.issue.full, &placed, cx).await?;
         if self.issue.full.contains(&answer.status) {
             return Ok(Issued::Full);
         }
@@ -127,7 +127,7 @@ impl Issuer for ApiIssuer {
         })
     }
 
-    async fn list(&self, caller: &Caller<'_>, turn: &Turn) -> Result<Vec<ListedKey>, Error> {
+    async fn list(&self, caller: &Caller<'_>, cx: &Invocation) -> Result<Vec<ListedKey>, Error> {
         let placed = values(caller.own, caller.admin);
         let base = self.client.address(self.list.base_url.as_deref())?;
         let mut way = Way::first(self.list.parts(), self.list.pages.as_ref(), &base.path);
@@ -136,7 +136,7 @@ impl Issuer for ApiIssuer {
         let mut keys = Vec::new();
         for _ in 0..MOST_PAGES {
             let parts = way.parts();
-            let answer = self.client.call("list", &parts, &[], &placed, turn).await?;
+            let answer = self.client.call("list", &parts, &[], &placed, cx).await?;
             let reading = Reading::of(&answer)?;
             let items = reading.0.pointer(&self.list.items).and_then(Value::as_array);
             let items = items.ok_or_else(|| {
@@ -159,15 +159,15 @@ impl Issuer for ApiIssuer {
             .caused_by(format!("{MOST_PAGES} were read; nothing was changed")))
     }
 
-    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
-        verify(&self.client, secret, turn).await
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+        verify(&self.client, secret, cx).await
     }
 
     async fn belongs(
         &self,
         secret: &Secret,
         caller: &Caller<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Option<bool>, Error> {
         let document = &self.client.document;
         let key = || secret.document()?.required(&document.secret.key);
@@ -178,18 +178,18 @@ impl Issuer for ApiIssuer {
         let Some(pointer) = shown else {
             return Ok((document.verify.id.is_some() || document.shows_id()).then_some(true));
         };
-        let Some(reading) = self.describe(secret, caller, turn).await? else { return Ok(None) };
+        let Some(reading) = self.describe(secret, caller, cx).await? else { return Ok(None) };
         let told = reading.text(pointer).map_err(|error| error.while_doing("describe"))?;
         Ok(Some(told == key()?))
     }
 
-    async fn revoke(&self, id: &str, caller: &Caller<'_>, turn: &Turn) -> Result<(), Error> {
+    async fn revoke(&self, id: &str, caller: &Caller<'_>, cx: &Invocation) -> Result<(), Error> {
         let placed = values(caller.own, caller.admin);
         let placed = Values { id: Some(id), ..placed };
         let Some((last, before)) = self.client.document.revoke.split_last() else { return Ok(()) };
         for revoke in before {
             let parts = Parts { fenced: true, ..revoke.parts() };
-            match self.client.send("revoke", &parts, &placed, turn).await? {
+            match self.client.send("revoke", &parts, &placed, cx).await? {
                 // A key that is switched off already may be refused here, and can be deleted: what
                 // the last request is told counts.
                 Sent::Answered(answer) if (400..500).contains(&answer.status) => {}
@@ -197,7 +197,7 @@ impl Issuer for ApiIssuer {
             }
         }
         let parts = Parts { fenced: true, ..last.parts() };
-        self.client.call("revoke", &parts, &last.gone, &placed, turn).await.map(drop)
+        self.client.call("revoke", &parts, &last.gone, &placed, cx).await.map(drop)
     }
 }
 

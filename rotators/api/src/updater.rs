@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fourstep::vendor::{Caller, Updater};
 use fourstep::{
-    Error, ErrorKind, ExposeSecret, PasswordPolicy, Secret, SecretId, Turn, Verdict, vendor,
+    Error, ErrorKind, ExposeSecret, Invocation, PasswordPolicy, Secret, SecretId, Verdict, vendor,
 };
 
 use crate::admin::Admin;
@@ -66,13 +66,13 @@ impl Updater for ApiUpdater {
         using: &Secret,
         to: &Secret,
         caller: &Caller<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<vendor::Update, Error> {
         let (stale, refused) = (self.update.stale(), &self.update.refused);
         let placed = Values { new: Some(to), ..values(using, caller.admin) };
         let parts = Parts { fenced: true, ..self.update.parts() };
         let others: Vec<u16> = stale.iter().chain(refused).copied().collect();
-        let answer = match self.client.send("update", &parts, &placed, turn).await? {
+        let answer = match self.client.send("update", &parts, &placed, cx).await? {
             // The token endpoint refused the old value: nothing was asked for with it. Where it
             // refused the admin, that says nothing about the value.
             Sent::Refused if self.update.by == By::Credential => return Ok(vendor::Update::Stale),
@@ -91,7 +91,7 @@ impl Updater for ApiUpdater {
         Ok(vendor::Update::Made)
     }
 
-    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
-        verify(&self.client, secret, turn).await
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+        verify(&self.client, secret, cx).await
     }
 }

@@ -1,6 +1,6 @@
 //! Whether a credential works: asked once, and believed only where the vendor says so itself.
 
-use fourstep::{Error, ErrorKind, Secret, Turn, Verdict};
+use fourstep::{Error, ErrorKind, Invocation, Secret, Verdict};
 
 use crate::answer::{Reading, expect};
 use crate::client::{Client, Sent};
@@ -17,15 +17,15 @@ const LONGEST_ID: usize = 200;
 pub(crate) async fn verify(
     client: &Client,
     secret: &Secret,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Verdict, Error> {
     let verify = &client.document.verify;
     let parts = verify.parts();
     let refused = |why: String| {
-        turn.count_rejected_login();
+        cx.count_rejected_login();
         Ok(Verdict::Rejected(why))
     };
-    let answer = match client.send("verify", &parts, &Values::of(secret), turn).await? {
+    let answer = match client.send("verify", &parts, &Values::of(secret), cx).await? {
         Sent::Refused => return refused("the token endpoint refused the credential".to_owned()),
         Sent::Answered(answer) => answer,
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use fourstep::users::driver::lacks_rights;
 use fourstep::users::{AdminSession, Administered, Login};
-use fourstep::{Error, ErrorKind, Turn};
+use fourstep::{Error, ErrorKind, Invocation};
 
 use crate::Mongodb;
 use crate::change::{Prepared, quoted};
@@ -35,9 +35,9 @@ pub(crate) async fn find(
     session: &mut Session,
     here: &str,
     name: &str,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<User, Error> {
-    user::named(session, here, [name], turn).await?.remove(name).ok_or_else(|| {
+    user::named(session, here, [name], cx).await?.remove(name).ok_or_else(|| {
         let what = format!("user {name:?} does not exist in the database {here:?}");
         Error::new(ErrorKind::NotFound, what)
             .caused_by("nothing was changed; create it, or correct \"username\" or \"dbname\"")
@@ -49,7 +49,12 @@ impl Administered for Mongodb {
     // An admin's login is in the database admin; the user's database is where the user is.
     const ADMIN_ENTERS_DATABASE: bool = false;
 
-    async fn prepare_admin(&self, session: &mut Session, _: &Login, _: &Turn) -> Result<(), Error> {
+    async fn prepare_admin(
+        &self,
+        session: &mut Session,
+        _: &Login,
+        _: &Invocation,
+    ) -> Result<(), Error> {
         session.listen_longer();
         self.shown(session).map_or(Ok(()), Err)
     }
@@ -58,9 +63,9 @@ impl Administered for Mongodb {
         &self,
         admin: &mut AdminSession<Session>,
         target: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Prepared, Error> {
-        find(&mut admin.session, database(target), &target.username, turn).await?;
+        find(&mut admin.session, database(target), &target.username, cx).await?;
         Ok(Prepared::new(database(target), &target.username, &target.password))
     }
 
@@ -68,18 +73,18 @@ impl Administered for Mongodb {
         &self,
         admin: &mut AdminSession<Session>,
         user: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<Error>, Error> {
         let AdminSession { login, session } = admin;
         let here = database(login);
-        let found = find(session, here, user, turn).await?;
+        let found = find(session, here, user, cx).await?;
         let never = found.power().map(|why| {
             let what = format!("user {user:?} is never changed by an admin");
             Error::new(ErrorKind::Unsupported, what).caused_by(format!(
                 "{why}; let it change its own password (ROTATION_STRATEGY=single-user)"
             ))
         });
-        let own = Privileges::own(session, turn).await?;
+        let own = Privileges::own(session, cx).await?;
         let lacks = lacks(&own, &login.username, &TO_RESET.map(|action| (action, here)));
         let lacks = (!lacks.is_empty()).then(|| lacks_rights(lacks.iter().map(String::as_str)));
         Ok(never.into_iter().chain(lacks).collect())

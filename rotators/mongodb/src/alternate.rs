@@ -12,9 +12,9 @@ use bson::raw::{RawArrayBuf, RawDocumentBuf, cstr};
 use bson::rawdoc;
 use fourstep::users::{
     Account, Accounts, AdminSession, Alternates, Assessment, Install, Login, Mark, OpenSessions,
-    Part, Standing, Step, driver,
+    Ownership, Part, Step, driver,
 };
-use fourstep::{Error, ErrorKind, SecretString, Turn};
+use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
 use crate::admin::{TO_RESET, find, lacks};
 use crate::change::{Prepared, exchange, quoted};
@@ -169,27 +169,33 @@ impl Alternates for Mongodb {
         admin: &mut AdminSession<Session>,
         usernames: &[&str],
         secret: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Accounts, Error> {
         let AdminSession { login, session } = admin;
         let here = database(login);
-        let own = Privileges::own(session, turn).await?;
+        let own = Privileges::own(session, cx).await?;
         let needs = TO_RESET.map(|action| (action, here));
         let missing = lacks(&own, &login.username, &needs);
         if !missing.is_empty() {
             return Err(driver::lacks_rights(missing.iter().map(String::as_str)));
         }
-        let mut names: BTreeSet<_> =
-            marked(session, here, secret, turn).await?.into_iter().collect();
+        let mut names: BTreeSet<_> = marked(session, here, secret, cx).await?.into_iter().collect();
         names.extend(usernames.iter().map(|name| (*name).to_owned()));
-        let users = named(session, here, names.iter().map(String::as_str), turn).await?;
+        let users = named(session, here, names.iter().map(String::as_str), cx).await?;
         let account = |user: &User| {
             let (mark, claim) = match user.writes_marks(here) {
                 true => (None, user.mark()),
                 false => (user.mark(), None),
             };
             let lacks = lacks_for_pair(&own, login, std::iter::once(user)).into_iter().collect();
-            Account { mark, claim, barred: user.power(), lacks, usable: true, ..Account::default() }
+            Account {
+                mark,
+                claim,
+                protected: user.power(),
+                lacks,
+                usable: true,
+                ..Account::default()
+            }
         };
         Ok(users.iter().map(|(name, user)| (name.clone(), account(user))).collect())
     }
@@ -198,11 +204,11 @@ impl Alternates for Mongodb {
         &self,
         admin: &mut AdminSession<Session>,
         user: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<OpenSessions, Error> {
         let AdminSession { login, session } = admin;
         let command = rawdoc! { "currentOp": 1, "$all": true, "$db": "admin" };
-        let answer = match session.run("the look at the sessions", &command, turn).await {
+        let answer = match session.run("the look at the sessions", &command, cx).await {
             Ok(answer) => answer,
             Err(Failure::Refused(_)) => return Ok(OpenSessions::Unseen(unseen(&login.username))),
             Err(failure) => return Err(failure.of("the look at the sessions")),
@@ -232,17 +238,17 @@ impl Alternates for Mongodb {
         admin: &mut AdminSession<Session>,
         install: &Install<'_>,
         _: &Accounts,
-        standing: Option<Standing>,
-        turn: &Turn,
+        ownership: Option<Ownership>,
+        cx: &Invocation,
     ) -> Result<Assessment<Found>, Error> {
         let Install { pair, target, source, .. } = *install;
-        let Some(standing) = standing else { return Ok(Assessment::default()) };
+        let Some(ownership) = ownership else { return Ok(Assessment::default()) };
         let AdminSession { login, session } = admin;
         let here = database(login);
-        let users = named(session, here, [target, source], turn).await?;
+        let users = named(session, here, [target, source], cx).await?;
         let Some(from) = users.get(source) else { return Ok(Assessment::default()) };
         let mark =
-            matches!(standing, Standing::Absent | Standing::Adopted).then(|| pair.mark(source));
+            matches!(ownership, Ownership::Absent | Ownership::Adopted).then(|| pair.mark(source));
         let mut commands = Commands { here, target, list: Vec::new() };
         match (users.get(target), &mark) {
             (Some(to), mark) => commands.level(to, from, mark.as_ref()),
@@ -250,7 +256,7 @@ impl Alternates for Mongodb {
             (None, None) => {}
         }
         let made = !users.contains_key(target);
-        let own = Privileges::own(session, turn).await?;
+        let own = Privileges::own(session, cx).await?;
         let missing = lacks_for_pair(&own, login, users.values());
         let steps = commands.list.iter().map(|(text, _)| Step::new(text.as_str())).collect();
         session.assessed = commands.list;
@@ -262,12 +268,17 @@ impl Alternates for Mongodb {
         })
     }
 
-    async fn run(&self, session: &mut Session, statement: &str, turn: &Turn) -> Result<(), Error> {
+    async fn run(
+        &self,
+        session: &mut Session,
+        statement: &str,
+        cx: &Invocation,
+    ) -> Result<(), Error> {
         let assessed = session.assessed.iter().find(|(text, _)| text == statement);
         let Some((_, command)) = assessed.cloned() else {
             return Err(Error::new(ErrorKind::Internal, "not a command of this assessment"));
         };
-        let sent = exchange(session, command, turn).await;
+        let sent = exchange(session, command, cx).await;
         let going_on = "the user is not let in yet, and a retry goes on from here";
         sent.map_err(|failure| match failure {
             Failure::Refused(refusal) => {
@@ -283,10 +294,10 @@ impl Alternates for Mongodb {
         install: &Install<'_>,
         found: Found,
         password: &SecretString,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Prepared, Error> {
         let here = database(&admin.login);
-        let target = find(&mut admin.session, here, install.target, turn).await?;
+        let target = find(&mut admin.session, here, install.target, cx).await?;
         if found.made && target.mark().is_none() {
             return Err(Error::new(
                 ErrorKind::Unsupported,
@@ -302,13 +313,13 @@ impl Alternates for Mongodb {
         admin: &Login,
         pending: &Login,
         partner: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<String>, Error> {
-        let mut admin = driver::open_admin(self, admin, turn).await?;
+        let mut admin = driver::open_admin(self, admin, cx).await?;
         let (session, here) = (&mut admin.session, database(pending));
         let pair = [pending.username.as_str(), partner];
-        let users = named(session, here, pair, turn).await;
-        driver::close(self, admin.session, turn).await;
+        let users = named(session, here, pair, cx).await;
+        driver::close(self, admin.session, cx).await;
         let users = users?;
         match pair.map(|name| users.get(name)) {
             [Some(one), Some(other)] => Ok(one.differences(other)),

@@ -6,7 +6,7 @@ use bson::raw::{RawArrayBuf, RawDocumentBuf, cstr};
 use bson::rawdoc;
 use fourstep::net::Transport;
 use fourstep::users::{Attempt, Change, driver};
-use fourstep::{Error, ErrorKind, ExposeSecret, SecretString, Turn};
+use fourstep::{Error, ErrorKind, ExposeSecret, Invocation, SecretString};
 
 use crate::Mongodb;
 use crate::errors::{self, NoChange, ServerError};
@@ -48,7 +48,11 @@ impl Prepared {
 
     /// Sends the change: the only place that does. Roles, customData and, where nothing is said of
     /// them, mechanisms stay as they are.
-    pub(crate) async fn send(&self, session: &mut Session, turn: &Turn) -> Result<Change, Error> {
+    pub(crate) async fn send(
+        &self,
+        session: &mut Session,
+        cx: &Invocation,
+    ) -> Result<Change, Error> {
         let mut command = rawdoc! {
             "updateUser": self.user.as_str(),
             "pwd": self.password.expose_secret(),
@@ -59,7 +63,7 @@ impl Prepared {
             mechanisms.iter().for_each(|name| array.push(name.as_str()));
             command.append(cstr!("mechanisms"), array);
         }
-        match exchange(session, command, turn).await {
+        match exchange(session, command, cx).await {
             Ok(()) => Ok(Change::Made),
             Err(Failure::Refused(refusal)) => match errors::of_password_change(refusal) {
                 NoChange::Value(why) => Ok(Change::Refused(why)),
@@ -75,9 +79,9 @@ impl Prepared {
 pub(crate) async fn exchange(
     session: &mut Session,
     mut command: RawDocumentBuf,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<(), Failure> {
-    let left = turn.deadline().remaining();
+    let left = cx.deadline().remaining();
     let majority = left.saturating_sub(ANSWER_TIME).min(MAJORITY_TIME);
     let milliseconds = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
     command.append(
@@ -85,7 +89,7 @@ pub(crate) async fn exchange(
         rawdoc! { "w": "majority", "wtimeout": milliseconds(majority) },
     );
     command.append(cstr!("maxTimeMS"), milliseconds(left));
-    let answer = session.run("the change", &command, turn).await;
+    let answer = session.run("the change", &command, cx).await;
     let answer = answer.map_err(|failure| match failure {
         Failure::Refused(refusal) => Failure::Refused(refusal),
         Failure::Lost(cause) | Failure::Late(cause) => Failure::Lost(errors::unknown(cause)),
@@ -101,9 +105,9 @@ impl Mongodb {
     pub(crate) async fn obstacles(
         &self,
         session: &mut Session,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<Error>, Error> {
-        let own = Privileges::own(session, turn).await?;
+        let own = Privileges::own(session, cx).await?;
         let database = session.login.dbname.clone().unwrap_or_default();
         let user = session.login.username.clone();
         let mut obstacles: Vec<_> = self.shown(session).into_iter().collect();
@@ -127,13 +131,13 @@ impl Mongodb {
     }
 
     /// Logs in anew where the session is not of this very moment.
-    pub(crate) async fn renew(&self, session: &mut Session, turn: &Turn) -> Result<(), Error> {
+    pub(crate) async fn renew(&self, session: &mut Session, cx: &Invocation) -> Result<(), Error> {
         if session.age() < OLDEST_SESSION {
             return Ok(());
         }
         let login = session.login.clone();
         let assessed = std::mem::take(&mut session.assessed);
-        match driver::log_in(self, &login, turn).await? {
+        match driver::log_in(self, &login, cx).await? {
             Attempt::Accepted(anew) => *session = anew,
             Attempt::Refused(why) => {
                 let what = "the password was changed by somebody else meanwhile; nothing was changed, \

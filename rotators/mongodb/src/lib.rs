@@ -19,7 +19,9 @@ mod wire;
 use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy};
 use fourstep::users::{Attempt, Change, Database, Dialect, Driver, Login, Strategies};
-use fourstep::{Environment, Error, ErrorKind, Fence, Finding, PasswordPolicy, SecretString, Turn};
+use fourstep::{
+    Environment, Error, ErrorKind, Fence, Finding, Invocation, PasswordPolicy, SecretString,
+};
 
 pub use change::Prepared;
 pub use session::Session;
@@ -83,15 +85,15 @@ impl Database for Mongodb {
         &DIALECT
     }
 
-    async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<Session>, Error> {
+    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
         if session::database(login) == EXTERNAL {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 "users in the database $external have no password here; correct \"dbname\"",
             ));
         }
-        let connect = |transport| self.connect(login, transport, turn);
-        let mut wire = login.ssl.connect(self.transport, turn, connect).await?;
+        let connect = |transport| self.connect(login, transport, cx);
+        let mut wire = login.ssl.connect(self.transport, cx, connect).await?;
         Ok(match wire::log_in(&mut wire, login).await? {
             Attempt::Accepted(()) => Attempt::Accepted(Session::open(wire, login)),
             Attempt::Refused(why) => Attempt::Refused(why),
@@ -107,9 +109,9 @@ impl Database for Mongodb {
         session: &mut Session,
         login: &Login,
         password: &SecretString,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Prepared, Error> {
-        let obstacles = self.obstacles(session, turn).await?;
+        let obstacles = self.obstacles(session, cx).await?;
         obstacles.into_iter().next().map_or(Ok(()), Err)?;
         Ok(Prepared::new(session::database(login), &login.username, password))
     }
@@ -119,9 +121,14 @@ impl Database for Mongodb {
         Vec::new()
     }
 
-    async fn begin(&self, session: &mut Session, _: &[String], turn: &Turn) -> Result<(), Error> {
-        turn.enough_for_a_change()?;
-        self.renew(session, turn).await
+    async fn begin(
+        &self,
+        session: &mut Session,
+        _: &[String],
+        cx: &Invocation,
+    ) -> Result<(), Error> {
+        cx.enough_for_a_change()?;
+        self.renew(session, cx).await
     }
 
     async fn set(
@@ -129,18 +136,18 @@ impl Database for Mongodb {
         session: &mut Session,
         prepared: &Prepared,
         _: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Change, Error> {
-        prepared.send(session, turn).await
+        prepared.send(session, cx).await
     }
 
     async fn preflight(
         &self,
         session: &mut Session,
         _: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        let obstacles = self.obstacles(session, turn).await?;
+        let obstacles = self.obstacles(session, cx).await?;
         let mut findings: Vec<_> = obstacles.into_iter().map(Finding::Fails).collect();
         findings.push(Finding::Warns(
             "these servers have no lock and no change that compares, so that a function which was \

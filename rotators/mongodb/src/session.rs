@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use bson::raw::{RawDocument, RawDocumentBuf};
 use fourstep::net::Transport;
 use fourstep::users::{Login, driver};
-use fourstep::{Error, ErrorKind, Turn};
+use fourstep::{Error, ErrorKind, Invocation};
 
 use crate::errors::ServerError;
 use crate::wire::{Channel, Wire};
@@ -75,10 +75,10 @@ impl Session {
         &mut self,
         what: &str,
         command: &RawDocument,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<RawDocumentBuf, Failure> {
         let answer = self.channel.exchange(command);
-        let answer = turn.deadline().bound(what, Duration::MAX, answer).await;
+        let answer = cx.deadline().bound(what, Duration::MAX, answer).await;
         match answer.map_err(Failure::Late)? {
             Ok(answer) => match ServerError::of(&answer) {
                 None => Ok(answer),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bson::raw::{RawArray, RawArrayBuf, RawDocument, RawDocumentBuf};
 use bson::rawdoc;
 use fourstep::users::Mark;
-use fourstep::{Error, Turn};
+use fourstep::{Error, Invocation};
 
 use crate::change::quoted;
 use crate::session::{Session, flag, text, unusable};
@@ -81,10 +81,10 @@ impl Privileges {
     }
 
     /// The session's own.
-    pub(crate) async fn own(session: &mut Session, turn: &Turn) -> Result<Self, Error> {
+    pub(crate) async fn own(session: &mut Session, cx: &Invocation) -> Result<Self, Error> {
         let what = "the question what the user may do";
         let command = rawdoc! { "connectionStatus": 1, "showPrivileges": true, "$db": "admin" };
-        let answer = session.run(what, &command, turn).await.map_err(|failure| failure.of(what))?;
+        let answer = session.run(what, &command, cx).await.map_err(|failure| failure.of(what))?;
         let info = answer.get_document("authInfo").map_err(|_| unusable(what))?;
         let has_roles =
             info.get_array("authenticatedUserRoles").is_ok_and(|roles| !roles.is_empty());
@@ -230,7 +230,7 @@ pub(crate) async fn named<'a>(
     session: &mut Session,
     database: &str,
     names: impl IntoIterator<Item = &'a str>,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<BTreeMap<String, User>, Error> {
     let mut users = RawArrayBuf::new();
     names.into_iter().for_each(|name| users.push(rawdoc! { "user": name, "db": database }));
@@ -240,7 +240,7 @@ pub(crate) async fn named<'a>(
         "showAuthenticationRestrictions": true,
         "$db": database,
     };
-    Ok(ask(session, &command, turn)
+    Ok(ask(session, &command, cx)
         .await?
         .into_iter()
         .map(|user| (user.name.clone(), user))
@@ -252,11 +252,11 @@ pub(crate) async fn marked(
     session: &mut Session,
     database: &str,
     secret: &str,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Vec<String>, Error> {
     // Without a filter, which servers before 4.0 do not know.
     let command = rawdoc! { "usersInfo": 1, "$db": database };
-    let users = ask(session, &command, turn).await?;
+    let users = ask(session, &command, cx).await?;
     let ours = |user: &User| user.mark().is_some_and(|mark| mark.secret == secret);
     Ok(users.into_iter().filter(ours).map(|user| user.name).collect())
 }
@@ -264,10 +264,10 @@ pub(crate) async fn marked(
 async fn ask(
     session: &mut Session,
     command: &RawDocument,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Vec<User>, Error> {
     let what = "the look at the users";
-    let answer = session.run(what, command, turn).await.map_err(|failure| failure.of(what))?;
+    let answer = session.run(what, command, cx).await.map_err(|failure| failure.of(what))?;
     let users = answer.get_array("users").map_err(|_| unusable(what))?;
     documents(users).map(|user| User::read(user).ok_or_else(|| unusable(what))).collect()
 }

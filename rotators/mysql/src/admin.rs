@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 use fourstep::users::driver::lacks_rights;
 use fourstep::users::{AdminSession, Administered, Login};
-use fourstep::{Error, ErrorKind, SecretString, Turn};
+use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
 use crate::alternate::{AccountName, Own, look, plugin, power, settings_of};
 use crate::change::{Prepared, UNCHANGED};
@@ -52,7 +52,7 @@ impl Mysql {
         session: &mut Session,
         admin: &Login,
         target: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Found, Error> {
         if let Some(error) = session.server.obstacle() {
             return Err(error);
@@ -67,21 +67,21 @@ impl Mysql {
         if *user == admin.username {
             return Err(never("it is the admin itself".to_owned()));
         }
-        let mut accounts = settings_of(session, user, turn).await?;
+        let mut accounts = settings_of(session, user, cx).await?;
         if accounts.is_empty() {
             let what = format!("user {user:?} does not exist");
             return Err(
                 Error::new(ErrorKind::NotFound, what).caused_by("create it, or correct the name")
             );
         }
-        let rows = look(session, "SELECT USER()", turn).await?;
+        let rows = look(session, "SELECT USER()", cx).await?;
         let here = rows.into_iter().flatten().flatten().next().unwrap_or_default();
         let client = here.rsplit_once('@').map(|(_, client)| client).unwrap_or_default();
         let host = hosts::matching(accounts.keys().map(String::as_str), client);
         let host = host.map(str::to_owned).ok_or_else(|| unclear(user, &accounts))?;
         let name = AccountName::new(user, &host);
         let settings = accounts.remove(&host).unwrap_or_default();
-        if let Some(why) = power(session, &name, turn).await? {
+        if let Some(why) = power(session, &name, cx).await? {
             return Err(never(why));
         }
         if settings.locked {
@@ -119,11 +119,11 @@ impl Administered for Mysql {
         &self,
         session: &mut Session,
         _: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<(), Error> {
         session.listen_longer();
         let what = "the session's settings";
-        session.run(what, sql::READING, turn).await.map_err(|failure| failure.of(what))?;
+        session.run(what, sql::READING, cx).await.map_err(|failure| failure.of(what))?;
         Ok(())
     }
 
@@ -131,10 +131,10 @@ impl Administered for Mysql {
         &self,
         admin: &mut AdminSession<Session>,
         target: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Prepared, Error> {
         let AdminSession { login, session } = admin;
-        let found = self.resettable(session, login, target, turn).await;
+        let found = self.resettable(session, login, target, cx).await;
         let found = found.map_err(|error| error.caused_by(UNCHANGED))?;
         let account = found.name.host.as_deref().unwrap_or_default();
         let accounts = [(found.name.clone(), found.plugin)];
@@ -151,9 +151,9 @@ impl Administered for Mysql {
         &self,
         admin: &mut AdminSession<Session>,
         _: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<Error>, Error> {
-        let lacks = Own::read(&mut admin.session, turn).await?.lacks_users();
+        let lacks = Own::read(&mut admin.session, cx).await?.lacks_users();
         Ok(lacks.iter().map(|statement| lacks_rights([statement.as_str()])).collect())
     }
 }

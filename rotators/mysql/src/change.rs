@@ -4,7 +4,7 @@
 //! before it, and there is nothing to roll back.
 
 use fourstep::users::Change;
-use fourstep::{CHANGE_TIME, Error, ErrorKind, Fence, SecretString, Turn};
+use fourstep::{CHANGE_TIME, Error, ErrorKind, Fence, Invocation, SecretString};
 
 use crate::Mysql;
 use crate::errors::{self, NoChange};
@@ -42,11 +42,15 @@ pub enum Prepared {
 
 impl Mysql {
     /// Refuses a session whose user's password cannot be changed.
-    pub(crate) async fn changeable(&self, session: &mut Session, turn: &Turn) -> Result<(), Error> {
+    pub(crate) async fn changeable(
+        &self,
+        session: &mut Session,
+        cx: &Invocation,
+    ) -> Result<(), Error> {
         let weak = self.transport.allow_weak_authentication;
         let obstacle = session.server.obstacle().or_else(|| self.format.obstacle(session, weak));
         let obstacle = match (obstacle, session.server.flavour) {
-            (None, Flavour::Mariadb) => other_methods(session, turn).await.unwrap_or_else(Some),
+            (None, Flavour::Mariadb) => other_methods(session, cx).await.unwrap_or_else(Some),
             (obstacle, _) => obstacle,
         };
         obstacle.map_or(Ok(()), |error| Err(error.caused_by(UNCHANGED)))
@@ -58,16 +62,16 @@ impl Mysql {
         session: &mut Session,
         prepared: &Prepared,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Change, Error> {
         let sent = match prepared {
-            Prepared::Own { password, .. } => self.set(session, password, fence, turn).await,
+            Prepared::Own { password, .. } => self.set(session, password, fence, cx).await,
             Prepared::Others { statement, discard, .. } => {
-                let sent = exchange(session, statement, turn).await;
+                let sent = exchange(session, statement, cx).await;
                 if let (Ok(()), Some(discard)) = (&sent, discard)
-                    && session.run("DISCARD OLD PASSWORD", discard, turn).await.is_err()
+                    && session.run("DISCARD OLD PASSWORD", discard, cx).await.is_err()
                 {
-                    turn.warn("the password was changed, but an older one may still be valid");
+                    cx.warn("the password was changed, but an older one may still be valid");
                 }
                 sent
             }
@@ -86,31 +90,31 @@ impl Mysql {
         session: &mut Session,
         password: &SecretString,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<(), NoChange> {
         if session.server.flavour == Flavour::Mariadb {
             if self.format == PasswordFormat::Plaintext {
-                turn.warn(
+                cx.warn(
                     "MARIADB_PASSWORD_FORMAT is plaintext: if the server logs statements, it logs \
                      the password",
                 );
             }
-            return exchange(session, &self.format.statement(password), turn).await;
+            return exchange(session, &self.format.statement(password), cx).await;
         }
         // REPLACE because the account may require it.
         let opened_with = session.terms.password.clone();
         let swap = Statement::alter_user(password, Some(&opened_with), false);
-        let two = match exchange(session, &swap, turn).await {
+        let two = match exchange(session, &swap, cx).await {
             // The session was opened by the secondary password of two.
             Err(NoChange::NotPrimary) => {
                 let set = Statement::alter_user(password, None, false);
                 fence.pass().await.map_err(NoChange::Failed)?;
-                exchange(session, &set, turn).await?;
+                exchange(session, &set, cx).await?;
                 true
             }
             swapped => swapped.map(|()| false)?,
         };
-        discard(session, two, turn).await;
+        discard(session, two, cx).await;
         Ok(())
     }
 }
@@ -119,23 +123,23 @@ impl Mysql {
 pub(crate) async fn begin(
     session: &mut Session,
     accounts: &[String],
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<(), Error> {
-    turn.enough_for_a_change()?;
-    let left = turn.deadline().remaining();
+    cx.enough_for_a_change()?;
+    let left = cx.deadline().remaining();
     // Waiting for a lock must leave the time that a change needs.
     let wait = left.saturating_sub(CHANGE_TIME);
     let unchanged = |what| move |failure: Failure| failure.of(what).caused_by(UNCHANGED);
     let what = "the session's limits";
     let limits = sql::limits(session.server.flavour, left, wait);
-    session.run(what, &limits, turn).await.map_err(unchanged(what))?;
+    session.run(what, &limits, cx).await.map_err(unchanged(what))?;
     for account in accounts {
         let [taken] = session
-            .ask("the account's lock", &sql::lock(account, wait), turn)
+            .ask("the account's lock", &sql::lock(account, wait), cx)
             .await
             .map_err(|error| error.caused_by(UNCHANGED))?;
         if taken.as_deref() != Some("1") {
-            return Err(held(session, account, turn).await);
+            return Err(held(session, account, cx).await);
         }
     }
     Ok(())
@@ -143,12 +147,12 @@ pub(crate) async fn begin(
 
 /// The error of a lock that another session has. Whoever logs in at the server can take it and keep
 /// it, so its holder is named.
-async fn held(session: &mut Session, account: &str, turn: &Turn) -> Error {
+async fn held(session: &mut Session, account: &str, cx: &Invocation) -> Error {
     let error = Error::new(
         ErrorKind::Conflict,
         "another rotation of this account holds the lock; nothing was changed, retry",
     );
-    let holder = session.ask("the lock's holder", &sql::lock_holder(account), turn).await;
+    let holder = session.ask("the lock's holder", &sql::lock_holder(account), cx).await;
     // Only a number is repeated: the server was sent the password.
     let holder = holder.ok().and_then(|[holder]| holder?.parse::<u64>().ok());
     match holder {
@@ -165,9 +169,9 @@ async fn held(session: &mut Session, account: &str, turn: &Turn) -> Error {
 pub(crate) async fn exchange(
     session: &mut Session,
     statement: &Statement,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<(), NoChange> {
-    match session.run("the change of the password", statement.expose(), turn).await {
+    match session.run("the change of the password", statement.expose(), cx).await {
         Ok(_) => Ok(()),
         Err(Failure::Refused(refusal)) => Err(errors::of_password_change(&refusal)),
         Err(Failure::Lost(cause) | Failure::Late(cause)) => Err(NoChange::Failed(
@@ -183,18 +187,18 @@ pub(crate) async fn exchange(
 /// Drops a password that another strategy retained, so that an old one does not live on. Where
 /// nothing shows that there are `two`, an account without the privilege has none, unless an
 /// administrator gave it one or took the privilege.
-async fn discard(session: &mut Session, two: bool, turn: &Turn) {
-    match session.run("DISCARD OLD PASSWORD", sql::DISCARD, turn).await {
+async fn discard(session: &mut Session, two: bool, cx: &Invocation) {
+    match session.run("DISCARD OLD PASSWORD", sql::DISCARD, cx).await {
         Ok(_) => {}
         Err(Failure::Refused(refusal)) if refusal.number == NO_PRIVILEGE && !two => {}
-        Err(Failure::Refused(refusal)) => turn.warn(format!(
+        Err(Failure::Refused(refusal)) => cx.warn(format!(
             "the password was changed, but an older one {} logging in beside it: the server refused \
              to drop it ({}); an administrator must run ALTER USER ... DISCARD OLD PASSWORD for the \
              account",
             if two { "goes on" } else { "may go on" },
             refusal.code()
         )),
-        Err(Failure::Lost(error) | Failure::Late(error)) => turn.warn(format!(
+        Err(Failure::Lost(error) | Failure::Late(error)) => cx.warn(format!(
             "the password was changed, but whether an older one was dropped is not known: {error}"
         )),
     }

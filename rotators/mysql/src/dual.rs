@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use fourstep::users::{DualPasswords, Login, NewPrimary, Swap};
-use fourstep::{Error, ErrorKind, Fence, Finding, Turn};
+use fourstep::{Error, ErrorKind, Fence, Finding, Invocation};
 
 use crate::Mysql;
 use crate::alternate::gives_everywhere;
@@ -21,13 +21,13 @@ impl DualPasswords for Mysql {
         &self,
         session: &mut Session,
         login: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<(), Error> {
         if let Some(error) = one_password(session) {
             return Err(error.caused_by("nothing was changed"));
         }
-        self.changeable(session, turn).await?;
-        change::begin(session, &[session.server.account(login)], turn).await
+        self.changeable(session, cx).await?;
+        change::begin(session, &[session.server.account(login)], cx).await
     }
 
     async fn set_primary(
@@ -35,11 +35,11 @@ impl DualPasswords for Mysql {
         session: &mut Session,
         new: &NewPrimary<'_>,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Swap, Error> {
         fence.pass().await?;
         let statement = Statement::alter_user(new.password, new.replace, new.retain);
-        match exchange(session, &statement, turn).await {
+        match exchange(session, &statement, cx).await {
             Ok(()) => Ok(Swap::Made),
             Err(NoChange::NotPrimary) => Ok(Swap::NotPrimary),
             Err(NoChange::CurrentRequired) => Ok(Swap::CurrentRequired),
@@ -51,7 +51,7 @@ impl DualPasswords for Mysql {
     async fn preflight_two(
         &self,
         session: &mut Session,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         if let Some(error) = one_password(session) {
             return Ok(vec![Finding::Fails(error)]);
@@ -60,7 +60,7 @@ impl DualPasswords for Mysql {
         // A user with rights on thousands of tables has a row for each.
         let lets_retain = |grant: &String| gives_everywhere(grant, &RETAINING);
         let enough = |row: &[_]| row.iter().flatten().any(lets_retain);
-        let grants = session.find(what, "SHOW GRANTS", enough, turn).await;
+        let grants = session.find(what, "SHOW GRANTS", enough, cx).await;
         let none = grants.map_err(|fail| fail.of(what))?.is_empty();
         Ok(none.then(|| Finding::Fails(not_privileged())).into_iter().collect())
     }

@@ -138,13 +138,13 @@ pub(crate) fn of_login(refusal: &ServerError) -> Result<String, Error> {
              true",
         ),
         number => before_login(number)
-            .unwrap_or((of_class(&refusal.state), "the server refused the login")),
+            .unwrap_or((classify(&refusal.state), "the server refused the login")),
     };
     Err(Error::new(kind, what).caused_by(refusal.quote()))
 }
 
 /// What SQLSTATE's first two characters say where nothing is said of the number.
-fn of_class(state: &str) -> ErrorKind {
+fn classify(state: &str) -> ErrorKind {
     match state.get(..2) {
         Some("28" | "42") => ErrorKind::Forbidden,
         Some("08" | "70") => ErrorKind::Unreachable,
@@ -158,7 +158,7 @@ impl Refusal for ServerError {
     fn of_statement(&self, what: &str) -> Error {
         match of_change(self) {
             Some((kind, meaning)) => Error::new(kind, meaning),
-            None => Error::new(of_class(&self.state), format!("{what} failed")),
+            None => Error::new(classify(&self.state), format!("{what} failed")),
         }
         .caused_by(self.code())
     }
@@ -168,14 +168,14 @@ impl Refusal for ServerError {
 pub(crate) fn of_step(statement: &str, refusal: &ServerError) -> Error {
     let kind = match refusal.number {
         1044 | 1142 | 1143 | 1227 | 1370 | 1410 | 1698 => ErrorKind::Forbidden,
-        _ => of_change(refusal).map_or(of_class(&refusal.state), |(kind, _)| kind),
+        _ => of_change(refusal).map_or(classify(&refusal.state), |(kind, _)| kind),
     };
     Error::new(kind, format!("the server refused {statement}")).caused_by(refusal.code())
 }
 
 /// Sorts an error of the question that the function's owner wants asked.
 pub(crate) fn of_probe(refusal: &ServerError) -> Error {
-    let kind = of_class(&refusal.state);
+    let kind = classify(&refusal.state);
     Error::new(kind, "the server refused it; the user may lack a right").caused_by(refusal.code())
 }
 
@@ -222,7 +222,7 @@ pub(crate) fn of_password_change(refusal: &ServerError) -> NoChange {
             "the account has an authentication plugin that keeps no password; the password may have \
              been changed all the same, and a retry finds out",
         )),
-        _ => NoChange::Failed(error(of_class(&refusal.state), "the server failed at the change")),
+        _ => NoChange::Failed(error(classify(&refusal.state), "the server failed at the change")),
     }
 }
 

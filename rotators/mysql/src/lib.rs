@@ -27,7 +27,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy};
 use fourstep::users::{Attempt, Change, Database, Dialect, Driver, Login, Strategies};
-use fourstep::{Environment, Error, Fence, Finding, PasswordPolicy, SecretString, Turn};
+use fourstep::{Environment, Error, Fence, Finding, Invocation, PasswordPolicy, SecretString};
 
 use change::Prepared;
 use password::PasswordFormat;
@@ -100,12 +100,12 @@ impl Database for Mysql {
         &DIALECT
     }
 
-    async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<Session>, Error> {
-        let connect = |transport| self.connect(login, transport, turn);
-        let mut wire = login.ssl.connect(self.transport, turn, connect).await?;
+    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
+        let connect = |transport| self.connect(login, transport, cx);
+        let mut wire = login.ssl.connect(self.transport, cx, connect).await?;
         match wire::log_in(&mut wire, login).await? {
             Attempt::Accepted(plugin) => {
-                Ok(Attempt::Accepted(Session::open(wire, plugin, login, turn).await?))
+                Ok(Attempt::Accepted(Session::open(wire, plugin, login, cx).await?))
             }
             Attempt::Refused(why) => Ok(Attempt::Refused(why)),
         }
@@ -120,9 +120,9 @@ impl Database for Mysql {
         session: &mut Session,
         login: &Login,
         password: &SecretString,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Prepared, Error> {
-        self.changeable(session, turn).await?;
+        self.changeable(session, cx).await?;
         Ok(Prepared::Own { lock: session.server.account(login), password: password.clone() })
     }
 
@@ -137,9 +137,9 @@ impl Database for Mysql {
         &self,
         session: &mut Session,
         locks: &[String],
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<(), Error> {
-        change::begin(session, locks, turn).await
+        change::begin(session, locks, cx).await
     }
 
     async fn set(
@@ -147,18 +147,18 @@ impl Database for Mysql {
         session: &mut Session,
         prepared: &Prepared,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Change, Error> {
-        self.send(session, prepared, fence, turn).await
+        self.send(session, prepared, fence, cx).await
     }
 
     async fn preflight(
         &self,
         session: &mut Session,
         login: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        self.look(session, login, turn).await
+        self.look(session, login, cx).await
     }
 
     async fn ask_probe(
@@ -166,11 +166,11 @@ impl Database for Mysql {
         session: &mut Session,
         query: &str,
         _: Duration,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<(), Error> {
-        probe::ask(session, query, turn).await
+        probe::ask(session, query, cx).await
     }
 }
 
 #[cfg(test)]
-mod try_out;
+mod live_tests;

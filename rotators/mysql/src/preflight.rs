@@ -1,7 +1,7 @@
 //! What would make a change of one's own password fail, found out without changing anything.
 
 use fourstep::users::Login;
-use fourstep::{Error, ErrorKind, Finding, Turn};
+use fourstep::{Error, ErrorKind, Finding, Invocation};
 
 use crate::Mysql;
 use crate::password::PasswordFormat;
@@ -18,17 +18,17 @@ impl Mysql {
         &self,
         session: &mut Session,
         login: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         let weak = self.transport.allow_weak_authentication;
         let obstacles = [session.server.obstacle(), self.format.obstacle(session, weak)];
         let mut findings: Vec<_> = obstacles.into_iter().flatten().map(Finding::Fails).collect();
         match session.server.flavour {
-            Flavour::Mysql => findings.extend(lock_out(session, login, turn).await?),
+            Flavour::Mysql => findings.extend(lock_out(session, login, cx).await?),
             Flavour::Mariadb => {
-                let other = other_methods(session, turn).await?;
+                let other = other_methods(session, cx).await?;
                 findings.extend(other.map(Finding::Fails));
-                findings.extend(self.hash_refused(session, turn).await?);
+                findings.extend(self.hash_refused(session, cx).await?);
             }
         }
         Ok(findings)
@@ -44,9 +44,9 @@ impl Mysql {
     async fn hash_refused(
         &self,
         session: &mut Session,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Option<Finding>, Error> {
-        let [plugins] = session.ask("a look at the password policy", VALIDATION, turn).await?;
+        let [plugins] = session.ask("a look at the password policy", VALIDATION, cx).await?;
         let refused = plugins.as_deref() != Some("0") && self.format == PasswordFormat::Hash;
         Ok(refused.then(|| {
             Finding::Fails(Error::new(
@@ -65,9 +65,9 @@ const ACCOUNT: &str = "SHOW CREATE USER CURRENT_USER()";
 /// changes one alone, and the old password goes on logging in by the other.
 pub(crate) async fn other_methods(
     session: &mut Session,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Option<Error>, Error> {
-    let [account] = session.ask("a look at the account", ACCOUNT, turn).await?;
+    let [account] = session.ask("a look at the account", ACCOUNT, cx).await?;
     Ok(account.is_none_or(|account| names_other_methods(&account)).then(|| {
         Error::new(
             ErrorKind::Unsupported,
@@ -111,9 +111,9 @@ fn outside_quotes(account: &str) -> String {
 async fn lock_out(
     session: &mut Session,
     login: &Login,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Option<Finding>, Error> {
-    let [account] = session.ask("a look at the account", ACCOUNT, turn).await?;
+    let [account] = session.ask("a look at the account", ACCOUNT, cx).await?;
     let attempts = attempts(account.as_deref().unwrap_or_default());
     Ok(attempts.filter(|attempts| *attempts <= MOST_REFUSED).map(|attempts| {
         Finding::Warns(format!(

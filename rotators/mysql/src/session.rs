@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fourstep::net::Transport;
 use fourstep::users::{Login, driver};
-use fourstep::{Error, ErrorKind, SecretString, Turn};
+use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
 use crate::errors::ServerError;
 use crate::server::{FACTS, Server};
@@ -22,11 +22,11 @@ pub struct Session {
     /// Whether an answer is being waited for, so that nothing else may be said.
     busy: bool,
     pub(crate) server: Server,
-    pub(crate) terms: Terms,
+    pub(crate) terms: ChannelSecurity,
 }
 
 /// On which terms the session was opened.
-pub(crate) struct Terms {
+pub(crate) struct ChannelSecurity {
     /// How the server checked the password.
     pub(crate) plugin: Plugin,
     pub(crate) transport: Transport,
@@ -52,12 +52,13 @@ impl Session {
         wire: Wire,
         plugin: Plugin,
         login: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Self, Error> {
-        let terms = Terms { plugin, transport: wire.transport, password: login.password.clone() };
+        let terms =
+            ChannelSecurity { plugin, transport: wire.transport, password: login.password.clone() };
         let (channel, busy, server) = (Some(wire.channel), false, Server::default());
         let mut session = Self { channel, busy, server, terms };
-        let facts = session.ask("the question who and where this is", FACTS, turn).await?;
+        let facts = session.ask("the question who and where this is", FACTS, cx).await?;
         session.server = Server::read(&facts, login)?;
         Ok(session)
     }
@@ -74,9 +75,9 @@ impl Session {
         &mut self,
         what: &str,
         statement: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<Vec<Option<String>>>, Failure> {
-        self.find(what, statement, |_| true, turn).await
+        self.find(what, statement, |_| true, cx).await
     }
 
     /// Runs one statement that may have very many rows, and keeps these.
@@ -85,7 +86,7 @@ impl Session {
         what: &str,
         statement: &str,
         keep: impl Fn(&[Option<String>]) -> bool,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<Vec<Option<String>>>, Failure> {
         let Some(channel) = &mut self.channel else {
             let over = Error::new(ErrorKind::Internal, "the session is over");
@@ -94,7 +95,7 @@ impl Session {
         // It stays so if this is dropped half-way.
         self.busy = true;
         let answer = query(channel, statement, keep);
-        let answer = turn.deadline().bound(what, Duration::MAX, answer).await;
+        let answer = cx.deadline().bound(what, Duration::MAX, answer).await;
         let answer = answer.map_err(Failure::Late)?;
         self.busy = answer.is_err();
         match answer {
@@ -109,9 +110,9 @@ impl Session {
         &mut self,
         what: &str,
         query: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<[Option<String>; N], Error> {
-        let rows = self.run(what, query, turn).await.map_err(|fail| fail.of(what))?;
+        let rows = self.run(what, query, cx).await.map_err(|fail| fail.of(what))?;
         let row = rows.into_iter().next().and_then(|row| row.try_into().ok());
         row.ok_or_else(|| {
             Error::new(ErrorKind::Unreachable, format!("{what} got no usable answer"))

@@ -15,7 +15,7 @@ mod query;
 
 use fourstep::net::{CONNECT_TIME, Transport, connect_tcp, handshake, within};
 use fourstep::users::Login;
-use fourstep::{Error, ErrorKind, Turn};
+use fourstep::{Error, ErrorKind, Invocation};
 
 use crate::Mysql;
 use crate::errors::{self, ServerError};
@@ -37,11 +37,11 @@ impl Mysql {
         &self,
         login: &Login,
         transport: Transport,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Wire, Error> {
-        let stream = connect_tcp(&login.host, login.port, turn).await?;
+        let stream = connect_tcp(&login.host, login.port, cx).await?;
         let mut channel = Channel::new(stream);
-        let greeting = within(turn, "the server's greeting", CONNECT_TIME, channel.receive());
+        let greeting = within(cx, "the server's greeting", CONNECT_TIME, channel.receive());
         let greeting = Greeting::parse(&greeting.await??)?;
         if transport == Transport::Plaintext {
             let channel = channel.over(async |stream| Ok(Box::new(stream) as _)).await?;
@@ -56,7 +56,7 @@ impl Mysql {
         }
         channel.send(&ssl_request(login)).await?;
         let secured = channel.over(async |stream| {
-            let stream = handshake(stream, &login.host, &self.tls, turn).await?;
+            let stream = handshake(stream, &login.host, &self.tls, cx).await?;
             Ok(Box::new(stream) as _)
         });
         Ok(Wire { channel: secured.await?, greeting, transport })

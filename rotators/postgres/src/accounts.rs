@@ -4,7 +4,7 @@
 use std::collections::btree_map::Entry;
 
 use fourstep::users::{Account, Accounts, Mark};
-use fourstep::{Error, Turn};
+use fourstep::{Error, Invocation};
 
 use crate::admin::ADMIN_OPTION;
 use crate::session::Session;
@@ -41,7 +41,7 @@ pub(crate) async fn read(
     session: &mut Session,
     usernames: &[&str],
     secret: Option<&str>,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Accounts, Error> {
     let names: Vec<_> = usernames.iter().map(|name| quote(name)).collect();
     let names = names.join(", ");
@@ -73,8 +73,8 @@ pub(crate) async fn read(
          FROM pg_roles AS one {STRANGERS} WHERE {wanted}"
     );
     let mut accounts = Accounts::new();
-    for row in session.rows::<8>("a look at the roles", query, turn).await? {
-        let [name, comment, usable, barred, stranger, other_login, acts_as, within_reach] = row;
+    for row in session.rows::<8>("a look at the roles", query, cx).await? {
+        let [name, comment, usable, protected, stranger, other_login, acts_as, within_reach] = row;
         let name = name.unwrap_or_default();
         let other_login = other_login.map(|role| not_its_password(&name, &role));
         let account = match accounts.entry(name) {
@@ -88,7 +88,7 @@ pub(crate) async fn read(
                 entry.insert(Account {
                     mark,
                     acts_as,
-                    barred,
+                    protected,
                     other_login,
                     usable,
                     ..Account::default()
@@ -101,7 +101,7 @@ pub(crate) async fn read(
         if stranger.is_some() || beyond {
             account.mark = None;
             if secret.is_some() {
-                turn.warn(disbelieved(stranger.as_deref()));
+                cx.warn(disbelieved(stranger.as_deref()));
             }
         }
     }

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use fourstep::users::driver::lacks_rights;
 use fourstep::users::{AdminSession, Administered, Login};
-use fourstep::{Error, ErrorKind, Finding, Turn};
+use fourstep::{Error, ErrorKind, Finding, Invocation};
 
 use crate::alternate::extra;
 use crate::change::{self, Prepared, own_account};
@@ -17,25 +17,25 @@ use crate::{Postgres, accounts, preflight};
 pub(crate) const ADMIN_OPTION: u32 = 160_000;
 
 /// Refuses a user that is absent, or more than an application's.
-async fn guard(session: &mut Session, user: &str, turn: &Turn) -> Result<(), Error> {
-    let accounts = accounts::read(session, &[user], None, turn).await?;
+async fn guard(session: &mut Session, user: &str, cx: &Invocation) -> Result<(), Error> {
+    let accounts = accounts::read(session, &[user], None, cx).await?;
     let Some(account) = accounts.get(user) else {
         let what = format!("role {user:?} does not exist");
         return Err(
             Error::new(ErrorKind::NotFound, what).caused_by("create it, or correct the name")
         );
     };
-    match (&account.other_login, &account.barred) {
+    match (&account.other_login, &account.protected) {
         (Some(why), _) => {
             let what = format!("the password of user {user:?} is not what it logs in with");
             Err(Error::new(ErrorKind::Unsupported, what).caused_by(why))
         }
-        (None, Some(why)) => Err(barred(user, why)),
+        (None, Some(why)) => Err(protected(user, why)),
         (None, None) => Ok(()),
     }
 }
 
-pub(crate) fn barred(user: &str, why: &str) -> Error {
+pub(crate) fn protected(user: &str, why: &str) -> Error {
     Error::new(ErrorKind::Unsupported, format!("user {user:?} is never changed by an admin"))
         .caused_by(format!("{why}; let it change its own password (ROTATION_STRATEGY=single-user)"))
 }
@@ -47,7 +47,7 @@ pub(crate) fn barred(user: &str, why: &str) -> Error {
 pub(crate) async fn lacks(
     session: &mut Session,
     users: &[&str],
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Vec<(String, String)>, Error> {
     let version = session.version;
     let names: Vec<_> = users.iter().map(|user| sql::quote(user)).collect();
@@ -63,7 +63,7 @@ pub(crate) async fn lacks(
         names.join(", ")
     );
     let mut statements = Vec::new();
-    for row in session.rows::<5>("a look at the admin's rights", query, turn).await? {
+    for row in session.rows::<5>("a look at the admin's rights", query, cx).await? {
         let [admin, creates, role, inherits, sets] = row.map(Option::unwrap_or_default);
         let (admin, user) = (quote_identifier(&admin), quote_identifier(&role));
         if creates != "true" && statements.is_empty() {
@@ -80,14 +80,18 @@ pub(crate) async fn lacks(
 
 /// What the session's user lacks to alter a role that exists, and what would keep that role out
 /// whatever its password is.
-async fn obstacles(session: &mut Session, user: &str, turn: &Turn) -> Result<Vec<Error>, Error> {
-    let lacks = lacks(session, &[user], turn).await?;
+async fn obstacles(
+    session: &mut Session,
+    user: &str,
+    cx: &Invocation,
+) -> Result<Vec<Error>, Error> {
+    let lacks = lacks(session, &[user], cx).await?;
     let query = format!(
         "SELECT rolcanlogin::text, (rolvaliduntil < now())::text \
          FROM (VALUES (1)) AS one LEFT JOIN pg_roles ON rolname = {}",
         sql::quote(user)
     );
-    let [let_in, expired] = session.ask("a look at the user", &query, turn).await?;
+    let [let_in, expired] = session.ask("a look at the user", &query, cx).await?;
     let role = quote_identifier(user);
     let no_login = (let_in.as_deref() == Some("false")).then(|| {
         let what = format!("user {user:?} may not log in (NOLOGIN); nothing was changed");
@@ -119,29 +123,29 @@ impl Administered for Postgres {
         &self,
         session: &mut Session,
         admin: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<(), Error> {
-        own_account(session, admin, turn).await
+        own_account(session, admin, cx).await
     }
 
     async fn prepare_reset(
         &self,
         admin: &mut AdminSession<Session>,
         target: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Prepared, Error> {
         let new = (&target.password, self.format);
-        change::prepare(&admin.session, (&target.username, false), new, turn)
+        change::prepare(&admin.session, (&target.username, false), new, cx)
     }
 
     async fn objections(
         &self,
         admin: &mut AdminSession<Session>,
         user: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<Error>, Error> {
-        let guarded = guard(&mut admin.session, user, turn).await;
-        let obstacles = obstacles(&mut admin.session, user, turn).await?;
+        let guarded = guard(&mut admin.session, user, cx).await;
+        let obstacles = obstacles(&mut admin.session, user, cx).await?;
         Ok(guarded.err().into_iter().chain(obstacles).collect())
     }
 
@@ -150,11 +154,11 @@ impl Administered for Postgres {
         admin: &mut AdminSession<Session>,
         user: &str,
         partner: Option<&str>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        let mut findings = preflight::of_role(&mut admin.session, user, turn).await?;
+        let mut findings = preflight::of_role(&mut admin.session, user, cx).await?;
         if let Some(partner) = partner {
-            findings.extend(extra::mentions(&mut admin.session, partner, turn).await?);
+            findings.extend(extra::mentions(&mut admin.session, partner, cx).await?);
         }
         Ok(findings)
     }

@@ -1,7 +1,7 @@
 //! The change of a password: whose it is, and the statement that sets it.
 
 use fourstep::users::{Change, Login};
-use fourstep::{Error, ErrorKind, SecretString, Turn};
+use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
 use crate::errors;
 use crate::password::{Literal, PasswordFormat};
@@ -22,7 +22,7 @@ pub struct Prepared {
 pub(crate) async fn own_account(
     session: &mut Session,
     login: &Login,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<(), Error> {
     let [user, replica, version] = session
         .ask(
@@ -30,7 +30,7 @@ pub(crate) async fn own_account(
             "SELECT session_user::pg_catalog.text, \
              pg_catalog.pg_is_in_recovery()::pg_catalog.text, \
              pg_catalog.current_setting('server_version_num')",
-            turn,
+            cx,
         )
         .await
         .map_err(|error| error.caused_by(UNCHANGED))?;
@@ -95,12 +95,12 @@ pub(crate) fn prepare(
     session: &Session,
     (user, lets_in): (&str, bool),
     (password, format): (&SecretString, PasswordFormat),
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Prepared, Error> {
     sql::check_name("username", user)?;
-    format.check(session.terms())?;
+    format.check(session.channel())?;
     if format == PasswordFormat::Plaintext {
-        turn.warn(
+        cx.warn(
             "POSTGRES_PASSWORD_FORMAT is plaintext: if the server logs statements, it logs the \
              password",
         );
@@ -112,12 +112,12 @@ pub(crate) fn prepare(
 pub(crate) async fn set(
     session: &mut Session,
     prepared: &Prepared,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Change, Error> {
     let Prepared { user, literal, lets_in } = prepared;
     let alter =
         if *lets_in { sql::let_in(user, literal) } else { sql::alter_password(user, literal) };
-    match session.run("ALTER ROLE", alter, turn).await {
+    match session.run("ALTER ROLE", alter, cx).await {
         Ok(_) => Ok(Change::Made),
         Err(Failure::Refused(refusal)) => errors::of_alter(&refusal).map(Change::Refused),
         Err(Failure::Lost(error) | Failure::Late(error)) => {

@@ -128,13 +128,13 @@ pub(crate) fn of_login(refusal: &ServerError, answered: bool) -> Result<String, 
             "the login was broken off, as by a pooler that does not reach its server",
         ),
         "0A000" | "25006" => (ErrorKind::Unsupported, "the server cannot do what was asked"),
-        _ => (of_class(code), "the server refused the login"),
+        _ => (classify(code), "the server refused the login"),
     };
     Err(Error::new(kind, what).caused_by(refusal.quote()))
 }
 
 /// What the first two characters of a code, its class, say where nothing is said of the code.
-fn of_class(code: &str) -> ErrorKind {
+fn classify(code: &str) -> ErrorKind {
     match code.get(..2) {
         Some("28" | "42") => ErrorKind::Forbidden,
         Some("53") => ErrorKind::Throttled,
@@ -149,7 +149,7 @@ impl Refusal for ServerError {
     fn of_statement(&self, what: &str) -> Error {
         match of_change(self) {
             Some((kind, meaning)) => Error::new(kind, meaning),
-            None => Error::new(of_class(&self.code), format!("{what} failed")),
+            None => Error::new(classify(&self.code), format!("{what} failed")),
         }
         .caused_by(self.state())
     }
@@ -161,7 +161,7 @@ pub(crate) fn of_probe(refusal: &ServerError) -> Error {
         "42501" => (ErrorKind::Forbidden, "the user may not do what it asks; grant it"),
         "57014" => (ErrorKind::OutOfTime, "it took too long; make it cheaper"),
         "25006" => (ErrorKind::Unsupported, "it would change something; it may only read"),
-        code => (of_class(code), "the server refused it"),
+        code => (classify(code), "the server refused it"),
     };
     Error::new(kind, meaning).caused_by(refusal.state())
 }
@@ -200,7 +200,7 @@ pub(crate) fn of_admin(statement: &str, refusal: &ServerError) -> Error {
         ),
         _ => match of_change(refusal) {
             Some(known) => known,
-            None => (of_class(&refusal.code), "the server refused a statement"),
+            None => (classify(&refusal.code), "the server refused a statement"),
         },
     };
     Error::new(kind, meaning).caused_by(format!("{statement}: {}", refusal.state()))
@@ -235,7 +235,7 @@ pub(crate) fn of_alter(refusal: &ServerError) -> Result<Error, Error> {
             ErrorKind::Conflict,
             "the server gave the change up; nothing was changed, retry",
         )),
-        _ => Err(error(of_class(&refusal.code), "the server failed at the change")),
+        _ => Err(error(classify(&refusal.code), "the server failed at the change")),
     }
 }
 

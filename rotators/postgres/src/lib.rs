@@ -25,12 +25,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy};
 use fourstep::users::{Attempt, Change, Database, Dialect, Driver, End, Login, Strategies};
-use fourstep::{Environment, Error, Fence, Finding, PasswordPolicy, SecretString, Turn};
+use fourstep::{Environment, Error, Fence, Finding, Invocation, PasswordPolicy, SecretString};
 
 use change::Prepared;
 use password::PasswordFormat;
-use session::Terms;
-use wire::Greeting;
+use session::ChannelSecurity;
+use wire::LoggedIn;
 
 pub use session::Session;
 
@@ -93,16 +93,17 @@ impl Database for Postgres {
         &DIALECT
     }
 
-    async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<Session>, Error> {
+    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
         sql::check_name("username", &login.username)?;
         sql::check_name("dbname", login.dbname.as_deref().unwrap_or_default())?;
-        let connect = |transport| self.connect(login, transport, turn);
-        let mut wire = login.ssl.connect(self.transport, turn, connect).await?;
+        let connect = |transport| self.connect(login, transport, cx);
+        let mut wire = login.ssl.connect(self.transport, cx, connect).await?;
         Ok(match wire::log_in(&mut wire, login).await? {
-            Attempt::Accepted(Greeting { method, messages }) => {
-                let terms = Terms { method, weak_authentication: wire.weak_authentication };
-                let spliced = wire::splice(wire.stream, &messages).await?;
-                Attempt::Accepted(Session::new(spliced, terms))
+            Attempt::Accepted(LoggedIn { method, messages }) => {
+                let channel =
+                    ChannelSecurity { method, weak_authentication: wire.weak_authentication };
+                let spliced = wire::driver_bridge(wire.stream, &messages).await?;
+                Attempt::Accepted(Session::new(spliced, channel))
             }
             Attempt::Refused(why) => Attempt::Refused(why),
         })
@@ -117,10 +118,10 @@ impl Database for Postgres {
         session: &mut Session,
         login: &Login,
         password: &SecretString,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Prepared, Error> {
-        change::own_account(session, login, turn).await?;
-        change::prepare(session, (&login.username, false), (password, self.format), turn)
+        change::own_account(session, login, cx).await?;
+        change::prepare(session, (&login.username, false), (password, self.format), cx)
     }
 
     fn locks(&self, prepared: &Prepared) -> Vec<String> {
@@ -131,9 +132,9 @@ impl Database for Postgres {
         &self,
         session: &mut Session,
         locks: &[String],
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<(), Error> {
-        transaction::begin(session, locks, turn).await
+        transaction::begin(session, locks, cx).await
     }
 
     async fn set(
@@ -141,16 +142,16 @@ impl Database for Postgres {
         session: &mut Session,
         prepared: &Prepared,
         _: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Change, Error> {
-        change::set(session, prepared, turn).await
+        change::set(session, prepared, cx).await
     }
 
-    async fn end(&self, session: &mut Session, end: End, turn: &Turn) -> Result<(), Error> {
+    async fn end(&self, session: &mut Session, end: End, cx: &Invocation) -> Result<(), Error> {
         match end {
-            End::Commit { unknown } => transaction::commit(session, unknown, turn).await,
+            End::Commit { unknown } => transaction::commit(session, unknown, cx).await,
             End::Abandon => {
-                transaction::roll_back(session, turn).await;
+                transaction::roll_back(session, cx).await;
                 Ok(())
             }
         }
@@ -160,9 +161,9 @@ impl Database for Postgres {
         &self,
         session: &mut Session,
         login: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        preflight::preflight(session, login, turn).await
+        preflight::preflight(session, login, cx).await
     }
 
     async fn ask_probe(
@@ -170,11 +171,11 @@ impl Database for Postgres {
         session: &mut Session,
         query: &str,
         limit: Duration,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<(), Error> {
-        probe::ask(session, query, limit, turn).await
+        probe::ask(session, query, limit, cx).await
     }
 }
 
 #[cfg(test)]
-mod try_out;
+mod live_tests;

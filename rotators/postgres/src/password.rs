@@ -4,7 +4,7 @@ use fourstep::{Environment, Error, ErrorKind, ExposeSecret, SecretString};
 use postgres_protocol::escape::escape_literal;
 use postgres_protocol::password::{md5, scram_sha_256};
 
-use crate::session::Terms;
+use crate::session::ChannelSecurity;
 use crate::wire::Method;
 
 /// `POSTGRES_PASSWORD_FORMAT`: what stands in the statement that changes a password.
@@ -42,19 +42,19 @@ impl PasswordFormat {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`]; nothing was sent.
-    pub(crate) fn check(self, terms: Terms) -> Result<(), Error> {
+    pub(crate) fn check(self, channel: ChannelSecurity) -> Result<(), Error> {
         let refused = |why: &str| {
             Err(Error::new(ErrorKind::Unsupported, "POSTGRES_PASSWORD_FORMAT was not followed")
                 .caused_by(why))
         };
         match self {
             Self::ScramSha256 => Ok(()),
-            _ if !terms.weak_authentication => refused(
+            _ if !channel.weak_authentication => refused(
                 "anything but scram-sha-256 would show the password on a connection without TLS; \
                  use TLS, or set ALLOW_WEAK_AUTHENTICATION",
             ),
             // pg_hba.conf may demand SCRAM, which an MD5 hash cannot answer.
-            Self::Md5 if terms.method == Method::ScramSha256 => refused(
+            Self::Md5 if channel.method == Method::ScramSha256 => refused(
                 "the server checks this user's password with SCRAM-SHA-256, which is stronger than \
                  md5, and might refuse it after that; leave the variable out",
             ),
@@ -126,7 +126,7 @@ mod tests {
             (Plaintext, Method::ScramSha256, true, true),
             (Plaintext, Method::ScramSha256, false, false),
         ] {
-            let checked = format.check(Terms { method, weak_authentication: weak });
+            let checked = format.check(ChannelSecurity { method, weak_authentication: weak });
             assert_eq!(checked.is_ok(), fine, "{format:?} {method:?} {weak}");
         }
     }

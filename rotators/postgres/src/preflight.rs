@@ -1,7 +1,7 @@
 //! What would make a change of one's own password fail, found out without changing anything.
 
 use fourstep::users::Login;
-use fourstep::{Error, ErrorKind, Finding, Turn};
+use fourstep::{Error, ErrorKind, Finding, Invocation};
 
 use crate::change::{on_replica, other_user, too_old};
 use crate::session::Session;
@@ -24,9 +24,9 @@ const FACTS: &str = "\
 pub(crate) async fn preflight(
     session: &mut Session,
     login: &Login,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Vec<Finding>, Error> {
-    let facts = session.ask("a look at the account", FACTS, turn).await?;
+    let facts = session.ask("a look at the account", FACTS, cx).await?;
     Ok(judge(login, &facts))
 }
 
@@ -69,7 +69,7 @@ fn expires(account: &str, expiry: Option<&str>) -> Option<Finding> {
 pub(crate) async fn of_role(
     session: &mut Session,
     user: &str,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Vec<Finding>, Error> {
     let query = format!(
         "SELECT current_setting('rds.restrict_password_commands', true), \
@@ -81,7 +81,7 @@ pub(crate) async fn of_role(
          WHERE usename = rolname))::text FROM pg_roles WHERE rolname = {}",
         crate::sql::quote(user)
     );
-    let rows = session.rows::<5>("a look at the account", query, turn).await?;
+    let rows = session.rows::<5>("a look at the account", query, cx).await?;
     let Some([restricted, member, usable, expiry, full]) = rows.into_iter().next() else {
         return Ok(Vec::new());
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fourstep::{Error, Turn};
+use fourstep::{Error, Invocation};
 
 use crate::errors;
 use crate::session::{Failure, Session};
@@ -15,15 +15,15 @@ pub(crate) async fn ask(
     session: &mut Session,
     query: &str,
     limit: Duration,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<(), Error> {
     let limit = limit.as_millis().max(1);
     let begin = format!(
         "BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; SET LOCAL lock_timeout = {limit}; \
          SET LOCAL idle_in_transaction_session_timeout = {limit}"
     );
-    session.run("the probe's beginning", begin, turn).await.map_err(|fail| fail.of("the probe"))?;
-    match session.run("PROBE_QUERY", query.to_owned(), turn).await {
+    session.run("the probe's beginning", begin, cx).await.map_err(|fail| fail.of("the probe"))?;
+    match session.run("PROBE_QUERY", query.to_owned(), cx).await {
         Ok(_) => Ok(()),
         // Not the query itself: it is in the function's configuration, for whoever may see that.
         Err(Failure::Refused(refusal)) => Err(errors::of_probe(&refusal)),

@@ -4,7 +4,7 @@ use std::io::ErrorKind as ErrorKindOfIo;
 use std::time::Duration;
 
 use fourstep::users::driver;
-use fourstep::{Error, ErrorKind, Turn};
+use fourstep::{Error, ErrorKind, Invocation};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection, Row};
 use tokio::task::JoinHandle;
@@ -18,14 +18,14 @@ use crate::wire::{Method, without_panic};
 pub struct Session {
     connection: PgConnection,
     passing: JoinHandle<()>,
-    terms: Terms,
+    channel: ChannelSecurity,
     /// As `server_version_num` has it; 0 until it was asked.
     pub(crate) version: u32,
 }
 
 /// On which terms the session was opened.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Terms {
+pub(crate) struct ChannelSecurity {
     /// How the server checked the password.
     pub(crate) method: Method,
     /// Whether what shows a password may be sent: inside verified TLS, or where the function's
@@ -43,12 +43,15 @@ impl std::fmt::Debug for Session {
 pub(crate) type Failure = driver::Failure<ServerError>;
 
 impl Session {
-    pub(crate) fn new((connection, passing): (PgConnection, JoinHandle<()>), terms: Terms) -> Self {
-        Self { connection, passing, terms, version: 0 }
+    pub(crate) fn new(
+        (connection, passing): (PgConnection, JoinHandle<()>),
+        channel: ChannelSecurity,
+    ) -> Self {
+        Self { connection, passing, channel, version: 0 }
     }
 
-    pub(crate) fn terms(&self) -> Terms {
-        self.terms
+    pub(crate) fn channel(&self) -> ChannelSecurity {
+        self.channel
     }
 
     /// Runs one query message in the simple protocol, which leaves no prepared statement behind
@@ -57,7 +60,7 @@ impl Session {
         &mut self,
         what: &str,
         statement: String,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<PgRow>, Failure> {
         // Asserted safe: statements are put together in `sql`, out of quoted parts.
         let query = sqlx::raw_sql(AssertSqlSafe(statement)).fetch_all(&mut self.connection);
@@ -67,7 +70,7 @@ impl Session {
                     .caused_by(cause),
             )
         };
-        let answer = turn
+        let answer = cx
             .deadline()
             .bound(what, Duration::MAX, without_panic(query))
             .await
@@ -92,9 +95,9 @@ impl Session {
         &mut self,
         what: &str,
         query: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<[Option<String>; N], Error> {
-        let rows = self.run(what, query.to_owned(), turn).await.map_err(|fail| fail.of(what))?;
+        let rows = self.run(what, query.to_owned(), cx).await.map_err(|fail| fail.of(what))?;
         let mut answer = [const { None }; N];
         for (column, value) in answer.iter_mut().enumerate() {
             *value = rows.first().and_then(|row| row.try_get(column).ok()).ok_or_else(|| {
@@ -109,9 +112,9 @@ impl Session {
         &mut self,
         what: &str,
         query: String,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<[Option<String>; N]>, Error> {
-        let rows = self.run(what, query, turn).await.map_err(|fail| fail.of(what))?;
+        let rows = self.run(what, query, cx).await.map_err(|fail| fail.of(what))?;
         let text = |row: &PgRow| {
             let mut answer = [const { None }; N];
             for (column, value) in answer.iter_mut().enumerate() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fourstep::users::driver::Refusal;
-use fourstep::{CHANGE_TIME, Error, ErrorKind, Turn};
+use fourstep::{CHANGE_TIME, Error, ErrorKind, Invocation};
 
 use crate::errors;
 use crate::session::{Failure, Session};
@@ -21,17 +21,17 @@ pub(crate) const UNCHANGED: &str = "nothing was changed";
 pub(crate) async fn begin(
     session: &mut Session,
     locks: &[String],
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<(), Error> {
-    turn.enough_for_a_change()?;
-    let left = turn.deadline().remaining();
+    cx.enough_for_a_change()?;
+    let left = cx.deadline().remaining();
     // Waiting for a lock must leave the time that a change needs.
     let lock = left.saturating_sub(CHANGE_TIME);
     let what = "the beginning of a transaction";
-    session.run(what, sql::begin(left, lock), turn).await.map_err(|fail| unchanged(fail, what))?;
+    session.run(what, sql::begin(left, lock), cx).await.map_err(|fail| unchanged(fail, what))?;
     for user in locks {
         let what = "the account's lock";
-        session.run(what, sql::lock(user), turn).await.map_err(|fail| unchanged(fail, what))?;
+        session.run(what, sql::lock(user), cx).await.map_err(|fail| unchanged(fail, what))?;
     }
     Ok(())
 }
@@ -42,25 +42,29 @@ fn unchanged(failure: Failure, what: &str) -> Error {
 
 /// Commits, or rolls back if no time is left to hear how that ended. `open` says what is unknown
 /// if the answer is lost.
-pub(crate) async fn commit(session: &mut Session, open: &str, turn: &Turn) -> Result<(), Error> {
-    let left = turn.deadline().remaining();
+pub(crate) async fn commit(
+    session: &mut Session,
+    open: &str,
+    cx: &Invocation,
+) -> Result<(), Error> {
+    let left = cx.deadline().remaining();
     if left < COMMIT_TIME {
-        roll_back(session, turn).await;
+        roll_back(session, cx).await;
         return Err(Error::new(ErrorKind::OutOfTime, "rolled back; nothing was changed")
             .caused_by(format!("{:.1} s are left, too little to commit", left.as_secs_f64())));
     }
-    session.run("COMMIT", "COMMIT".to_owned(), turn).await.map(|_| ()).map_err(|failure| {
-        match failure {
+    session.run("COMMIT", "COMMIT".to_owned(), cx).await.map(|_| ()).map_err(
+        |failure| match failure {
             Failure::Refused(refusal) if !errors::leaves_commit_open(&refusal) => {
                 refusal.of_statement("COMMIT")
             }
             failure => Error::new(ErrorKind::Unreachable, format!("{open}, and a retry finds out"))
                 .caused_by(failure.of("COMMIT")),
-        }
-    })
+        },
+    )
 }
 
 /// Gives up what was done, and the lock. Where this fails, the end of the connection does the same.
-pub(crate) async fn roll_back(session: &mut Session, turn: &Turn) {
-    let _ = session.run("ROLLBACK", "ROLLBACK".to_owned(), turn).await;
+pub(crate) async fn roll_back(session: &mut Session, cx: &Invocation) {
+    let _ = session.run("ROLLBACK", "ROLLBACK".to_owned(), cx).await;
 }

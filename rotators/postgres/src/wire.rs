@@ -8,21 +8,21 @@
 //!
 //! Source for all of it: PostgreSQL 18 documentation, chapter 54, "Frontend/Backend Protocol".
 
+mod driver_bridge;
 mod login;
 mod message;
-mod splice;
 
 use fourstep::net::{CONNECT_TIME, Transport, connect_tcp, handshake, within};
 use fourstep::users::Login;
-use fourstep::{Error, ErrorKind, Turn};
+use fourstep::{Error, ErrorKind, Invocation};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::Postgres;
 
-pub(crate) use login::{Greeting, Method, log_in};
-pub(crate) use splice::{splice, without_panic};
+pub(crate) use driver_bridge::{driver_bridge, without_panic};
+pub(crate) use login::{LoggedIn, Method, log_in};
 
 /// A connection, with TLS or without.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -42,26 +42,26 @@ impl Postgres {
         &self,
         login: &Login,
         transport: Transport,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Wire, Error> {
         match transport {
-            Transport::Tls => self.connect_tls(login, turn).await,
-            Transport::Plaintext => self.connect_plaintext(login, turn).await,
+            Transport::Tls => self.connect_tls(login, cx).await,
+            Transport::Plaintext => self.connect_plaintext(login, cx).await,
         }
     }
 
-    async fn connect_plaintext(&self, login: &Login, turn: &Turn) -> Result<Wire, Error> {
-        let stream = connect_tcp(&login.host, login.port, turn).await?;
+    async fn connect_plaintext(&self, login: &Login, cx: &Invocation) -> Result<Wire, Error> {
+        let stream = connect_tcp(&login.host, login.port, cx).await?;
         Ok(Wire {
             stream: Box::new(stream),
             weak_authentication: self.transport.allow_weak_authentication,
         })
     }
 
-    async fn connect_tls(&self, login: &Login, turn: &Turn) -> Result<Wire, Error> {
-        let mut stream = connect_tcp(&login.host, login.port, turn).await?;
-        within(turn, "the request for TLS", CONNECT_TIME, request_tls(&mut stream)).await??;
-        let stream = handshake(stream, &login.host, &self.tls, turn).await?;
+    async fn connect_tls(&self, login: &Login, cx: &Invocation) -> Result<Wire, Error> {
+        let mut stream = connect_tcp(&login.host, login.port, cx).await?;
+        within(cx, "the request for TLS", CONNECT_TIME, request_tls(&mut stream)).await??;
+        let stream = handshake(stream, &login.host, &self.tls, cx).await?;
         Ok(Wire { stream: Box::new(stream), weak_authentication: true })
     }
 }

@@ -320,8 +320,8 @@ async fn sessions_of_the_idle_user_are_reported_or_stop_the_rotation() {
                 shop.stage.step(Step::Create, &token).await.why();
                 let ended = shop.stage.step(Step::Set, &token).await;
                 assert!(!ended.why().is_empty());
-                let warned = ended.tally.warnings.iter().any(|one| one.contains("open session"));
-                assert!(warned, "{:?}", ended.tally.warnings);
+                let warned = ended.stats.warnings.iter().any(|one| one.contains("open session"));
+                assert!(warned, "{:?}", ended.stats.warnings);
                 slow.close().await.unwrap();
             }
             shop.close().await;

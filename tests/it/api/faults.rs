@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fourstep::testing::{Double, Fault};
-use fourstep::{Deadline, ErrorKind, Step, Turn};
+use fourstep::{Deadline, ErrorKind, Invocation, Step};
 use serde_json::json;
 
 use super::doubles;
@@ -37,8 +37,8 @@ async fn a_wait_longer_than_the_functions_time_is_reported_at_once() {
     let (double, place) = place().await;
     double.plan("POST", ISSUE, Fault::TooMany(3600), 1);
     let (token, started) = (place.begin(1), Instant::now());
-    let turn = Turn::new(Deadline::after(Duration::from_secs(30)));
-    let error = place.step_in(Step::Create, &token, &turn).await.unwrap_err();
+    let cx = Invocation::new(Deadline::after(Duration::from_secs(30)));
+    let error = place.step_in(Step::Create, &token, &cx).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Throttled);
     assert!(error.to_string().contains("3600 s to wait; retry later"), "{error}");
     assert!(started.elapsed() < Duration::from_secs(5));
@@ -90,8 +90,8 @@ async fn a_key_that_was_revoked_by_hand_is_refused_and_nothing_is_promoted() {
     let newest = double.live().pop().unwrap();
     double.revoke(&newest);
     // Asking again for as long as the vendor may take is bounded by the function's time.
-    let turn = Turn::new(Deadline::after(Duration::from_secs(6)));
-    let error = place.step_in(Step::Set, &token, &turn).await.unwrap_err();
+    let cx = Invocation::new(Deadline::after(Duration::from_secs(6)));
+    let error = place.step_in(Step::Set, &token, &cx).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
     assert!(error.to_string().contains(&format!("refuses AWSPENDING's key {newest:?}")), "{error}");
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fourstep::testing::{Asked, Double, DoubleKeys, Fault, Told};
-use fourstep::{Deadline, ErrorKind, Step, Turn};
+use fourstep::{Deadline, ErrorKind, Invocation, Step};
 use serde_json::{Value, json};
 
 use super::support::Place;
@@ -305,8 +305,8 @@ async fn a_silent_vendor_is_reported_before_the_deadline() {
     double.plan("POST", "/keys", Fault::Slow(Duration::from_secs(60)), 1);
     let token = place.begin(1);
     // Enough for a key to be asked for, and too little for this vendor.
-    let (started, turn) = (Instant::now(), Turn::new(Deadline::after(Duration::from_secs(6))));
-    let error = place.step_in(Step::Create, &token, &turn).await.unwrap_err();
+    let (started, cx) = (Instant::now(), Invocation::new(Deadline::after(Duration::from_secs(6))));
+    let error = place.step_in(Step::Create, &token, &cx).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutOfTime);
     assert!(error.to_string().contains("no answer to a request to 127.0.0.1"), "{error}");
     assert!(started.elapsed() < Duration::from_secs(6));

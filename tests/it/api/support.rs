@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use fourstep::store::memory::{MemoryStore, NewRotation, NewSecret};
 use fourstep::testing::{Asked, Double};
 use fourstep::{
-    Deadline, Engine as Steps, Environment, Error, Outcome, RotationEvent, SecretId, Step, Turn,
-    VersionId,
+    Deadline, Engine as Steps, Environment, Error, Invocation, Outcome, RotationEvent, SecretId,
+    Step, VersionId,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -128,15 +128,15 @@ impl Place {
     }
 
     pub async fn step(&self, step: Step, token: &VersionId) -> Result<Outcome, Error> {
-        let turn = Turn::new(Deadline::after(Duration::from_secs(30)));
-        self.step_in(step, token, &turn).await
+        let cx = Invocation::new(Deadline::after(Duration::from_secs(30)));
+        self.step_in(step, token, &cx).await
     }
 
     pub async fn step_in(
         &self,
         step: Step,
         token: &VersionId,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Outcome, Error> {
         let spec = self.files.path("spec.toml");
         let environment = Environment::from([
@@ -146,7 +146,7 @@ impl Place {
         let rotator = rotate_api::rotator(&environment)?;
         let (secret, token) = (self.secret.clone(), token.clone());
         let event = RotationEvent { step, secret, token, rotation_token: None };
-        Steps::new(&self.store, &rotator).step(&event, turn).await
+        Steps::new(&self.store, &rotator).step(&event, cx).await
     }
 
     /// A whole rotation, up to the step that fails.

@@ -8,9 +8,9 @@ use expect_test::Expect;
 use fourstep::store::memory::{Fault, MemoryStore, NewRotation, NewSecret};
 use fourstep::store::{StoreError, StoreErrorCode};
 use fourstep::{
-    Applied, Deadline, Engine, Error, Fence, Finding, Keep, Known, Outcome, RotationEvent,
-    RotationToken, Rotator, Secret, SecretId, SecretValue, Step, Subject, Turn, Verdict, VersionId,
-    Versions,
+    Applied, CreateContext, Deadline, Engine, Error, Fence, Finding, InspectContext, Invocation,
+    Outcome, RetireContext, RotationEvent, RotationToken, Rotator, Secret, SecretId, SecretValue,
+    SetContext, Step, Verdict, VersionId,
 };
 
 use crate::support::stage::FUNCTION;
@@ -30,12 +30,12 @@ impl Recorder {
 
 #[async_trait]
 impl Rotator for Recorder {
-    fn check(&self, _: &Versions<'_>) -> Result<(), Error> {
+    fn check(&self, _: &SetContext<'_>) -> Result<(), Error> {
         self.note("check");
         Ok(())
     }
 
-    async fn propose(&self, known: &Known<'_>, _: &Turn) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, _: &Invocation) -> Result<Secret, Error> {
         self.note("propose");
         let current = known.current.secret();
         Ok(match current.bytes() {
@@ -44,16 +44,21 @@ impl Rotator for Recorder {
         })
     }
 
-    async fn discard(&self, proposed: &Secret, _: &Known<'_>, _: &Turn) -> Result<(), Error> {
+    async fn discard(
+        &self,
+        proposed: &Secret,
+        _: &CreateContext<'_>,
+        _: &Invocation,
+    ) -> Result<(), Error> {
         self.note(&format!("discard {}", proposed.expose().unwrap()));
         Ok(())
     }
 
     async fn apply(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         fence: &dyn Fence,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Applied, Error> {
         fence.pass().await?;
         self.note("apply");
@@ -61,7 +66,7 @@ impl Rotator for Recorder {
         Ok(Applied::Changed("applied".to_owned()))
     }
 
-    async fn verify(&self, secret: &Secret, _: &Turn) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, _: &Invocation) -> Result<Verdict, Error> {
         self.note("verify");
         if *self.live.lock().unwrap() == *secret {
             Ok(Verdict::Accepted)
@@ -70,7 +75,7 @@ impl Rotator for Recorder {
         }
     }
 
-    async fn retire(&self, keep: &Keep<'_>, _: &Turn) -> Result<(), Error> {
+    async fn retire(&self, keep: &RetireContext<'_>, _: &Invocation) -> Result<(), Error> {
         self.note("retire");
         let kept = keep.labelled().await?;
         let texts = kept.iter().map(|version| version.secret().expose().unwrap_or_default());
@@ -78,7 +83,11 @@ impl Rotator for Recorder {
         Ok(())
     }
 
-    async fn preflight(&self, _: &Subject<'_>, _: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(
+        &self,
+        _: &InspectContext<'_>,
+        _: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
         self.note("preflight");
         Ok(vec![Finding::Warns("the target is slow".to_owned())])
     }
@@ -135,14 +144,14 @@ impl Scene {
 
     pub(super) async fn run(&self, step: Step) -> (Result<Outcome, Error>, Vec<String>) {
         self.rotator.effects.lock().unwrap().clear();
-        let turn = Turn::new(Deadline::after(self.timeout));
+        let cx = Invocation::new(Deadline::after(self.timeout));
         let event = RotationEvent {
             step,
             secret: self.secret.clone(),
             token: self.token.clone(),
             rotation_token: Some(RotationToken::parse(&"r".repeat(36)).unwrap()),
         };
-        let result = Engine::new(&*self.store, &self.rotator).step(&event, &turn).await;
+        let result = Engine::new(&*self.store, &self.rotator).step(&event, &cx).await;
         (result, self.rotator.effects.lock().unwrap().clone())
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use fourstep::store::aws::AwsStore;
 use fourstep::store::{AWSCURRENT, AWSPENDING, SecretStore};
-use fourstep::{Deadline, Engine, Environment, ErrorKind, Request, Step, Turn, VersionId};
+use fourstep::{Deadline, Engine, Environment, ErrorKind, Invocation, Request, Step, VersionId};
 use fourstep_cli::{events, serve};
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -157,12 +157,12 @@ impl<S: Site> Case<S> {
     }
 
     async fn deliver(&self, step: Step, time: Duration) -> Ended {
-        let turn = Turn::new(Deadline::after(time));
+        let cx = Invocation::new(Deadline::after(time));
         let event = events::step(step, self.stage.secret.as_str(), self.token.as_str());
         let Ok(Request::Rotate(event)) = Request::decode(&event) else { panic!("no step") };
-        let result = Engine::new(&*self.seen, &self.stage.rotator).step(&event, &turn).await;
+        let result = Engine::new(&*self.seen, &self.stage.rotator).step(&event, &cx).await;
         self.plant().await;
-        Ended { result, tally: turn.tally() }
+        Ended { result, stats: cx.stats() }
     }
 
     /// Does the steps before this one, which succeed.

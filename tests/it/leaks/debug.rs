@@ -20,8 +20,8 @@ use fourstep::users::{
 };
 use fourstep::vendor::{Caller, Issued, IssuedKeys, UpdatedKey};
 use fourstep::{
-    Current, Deadline, Environment, PasswordPolicy, Pending, Previous, Request, RotationToken,
-    Secret, SecretId, Turn, VersionId,
+    Current, Deadline, Environment, Invocation, PasswordPolicy, Pending, Previous, Request,
+    RotationToken, Secret, SecretId, VersionId,
 };
 use fourstep_cli::function::{Function, Sam};
 use fourstep_cli::player::Player;
@@ -271,8 +271,8 @@ async fn rule_12_debug_of_a_session_shows_no_password() {
     let secret = Secret::decode(&server.document(&user).to_string().into());
     let postgres = Postgres::read(&Environment::default()).unwrap();
     let login = Login::read(&secret, postgres.dialect()).unwrap();
-    let turn = Turn::new(Deadline::after(Duration::from_secs(30)));
-    let Attempt::Accepted(session) = driver::log_in(&postgres, &login, &turn).await.unwrap() else {
+    let cx = Invocation::new(Deadline::after(Duration::from_secs(30)));
+    let Attempt::Accepted(session) = driver::log_in(&postgres, &login, &cx).await.unwrap() else {
         panic!("the password is right")
     };
     planted.assert_absent("Session", &format!("{session:?} {session:#?} {postgres:#?}"));
@@ -287,14 +287,14 @@ fn these_have_no_debug() {
     struct WithDebug;
     impl<T: ?Sized> Chosen<()> for T {}
     impl<T: ?Sized + Debug> Chosen<WithDebug> for T {}
-    <fourstep::Known<'static> as Chosen<_>>::chosen();
-    <fourstep::Versions<'static> as Chosen<_>>::chosen();
+    <fourstep::CreateContext<'static> as Chosen<_>>::chosen();
+    <fourstep::SetContext<'static> as Chosen<_>>::chosen();
     <dyn fourstep::Fence as Chosen<_>>::chosen();
     <<Postgres as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
     <<Mysql as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
-    <fourstep::Subject<'static> as Chosen<_>>::chosen();
-    <fourstep::OtherSecrets<'static> as Chosen<_>>::chosen();
-    <fourstep::Keep<'static> as Chosen<_>>::chosen();
+    <fourstep::InspectContext<'static> as Chosen<_>>::chosen();
+    <fourstep::SecretReader<'static> as Chosen<_>>::chosen();
+    <fourstep::RetireContext<'static> as Chosen<_>>::chosen();
     <fourstep::Engine<'static> as Chosen<_>>::chosen();
     <fourstep_cli::replay::Report<'static> as Chosen<_>>::chosen();
     <fourstep::testing::models::OneUser as Chosen<_>>::chosen();

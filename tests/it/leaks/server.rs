@@ -88,7 +88,7 @@ async fn beyond_11_no_failure_shows_a_value() {
         let ended = stage.step(Step::Set, &token).await;
         let error = ended.result.as_ref().unwrap_err();
         kinds.push(error.kind());
-        let printed = format!("{error} {error:?} {error:#?} {:?}", ended.tally);
+        let printed = format!("{error} {error:?} {error:#?} {:?}", ended.stats);
         planted.add("the pending password", &stage.password(AWSPENDING));
         planted.add("the whole secret", &document.to_string());
         planted.assert_absent(field, &printed);

@@ -131,8 +131,8 @@ async fn no_login_fails_and_nothing_is_written_where_nothing_differs() {
         for step in Step::ALL {
             let ended = shop.stage.step(step, &token).await;
             ended.why();
-            assert_eq!(ended.tally.rejected_logins, 0);
-            assert_eq!(ended.tally.warnings, Vec::<String>::new());
+            assert_eq!(ended.stats.rejected_logins, 0);
+            assert_eq!(ended.stats.warnings, Vec::<String>::new());
         }
         shop.stage.end(&token);
     }

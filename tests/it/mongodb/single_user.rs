@@ -57,8 +57,8 @@ async fn parity_02_the_password_is_changed_and_the_old_one_refused() {
             for step in Step::ALL {
                 let ended = stage.step(step, &token).await;
                 ended.why();
-                connections += ended.tally.connections;
-                assert_eq!(ended.tally.rejected_logins, 0);
+                connections += ended.stats.connections;
+                assert_eq!(ended.stats.rejected_logins, 0);
             }
             stage.end(&token);
             assert!(connections <= 3, "{connections}");

@@ -202,7 +202,7 @@ async fn a_preflight_passes_and_warns_of_an_account_that_locks_early() {
             let ended = stage.step(Step::Test, &token).await;
             ended.why();
             stage.cancel();
-            ended.tally.warnings
+            ended.stats.warnings
         };
         assert_eq!(test().await, Vec::<String>::new());
         server.alter(&user, "FAILED_LOGIN_ATTEMPTS 3 PASSWORD_LOCK_TIME 1").await;

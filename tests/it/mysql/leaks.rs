@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fourstep::store::{AWSCURRENT, AWSPENDING};
 use fourstep::users::{Attempt, Database as _, Login, driver};
-use fourstep::{Deadline, ErrorKind, Secret, Step, Turn};
+use fourstep::{Deadline, ErrorKind, Invocation, Secret, Step};
 use rotate_mysql::Mysql;
 use serde_json::json;
 
@@ -90,7 +90,7 @@ async fn beyond_11_no_failure_shows_a_value() {
             let ended = stage.step(Step::Set, &token).await;
             let error = ended.result.as_ref().unwrap_err();
             kinds.push(error.kind());
-            let printed = format!("{error} {error:?} {error:#?} {:?}", ended.tally);
+            let printed = format!("{error} {error:?} {error:#?} {:?}", ended.stats);
             planted.add("the pending password", &stage.password(AWSPENDING));
             planted.add("the whole secret", &document.to_string());
             planted.assert_absent(field, &printed);
@@ -111,9 +111,8 @@ async fn rule_12_debug_of_a_session_of_mysql_shows_no_password() {
         let secret = Secret::decode(&server.document(&user).to_string().into());
         let mysql = Mysql::read(&server.variables().into_iter().collect()).unwrap();
         let login = Login::read(&secret, mysql.dialect()).unwrap();
-        let turn = Turn::new(Deadline::after(Duration::from_secs(30)));
-        let Attempt::Accepted(session) = driver::log_in(&mysql, &login, &turn).await.unwrap()
-        else {
+        let cx = Invocation::new(Deadline::after(Duration::from_secs(30)));
+        let Attempt::Accepted(session) = driver::log_in(&mysql, &login, &cx).await.unwrap() else {
             panic!("the password is right")
         };
         planted.assert_absent("Session", &format!("{session:?} {session:#?} {mysql:#?}"));

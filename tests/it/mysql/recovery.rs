@@ -17,7 +17,7 @@ async fn parity_19_the_previous_password_is_used_when_current_is_wrong() {
         let token = stage.play(&[Step::Create]).await;
         let ended = stage.step(Step::Set, &token).await;
         assert!(ended.why().contains("logged in with AWSPREVIOUS"), "{}", ended.why());
-        assert_eq!(ended.tally.rejected_logins, 2, "current and pending, once each");
+        assert_eq!(ended.stats.rejected_logins, 2, "current and pending, once each");
         assert!(server.logs_in(&user.name, &stage.password(AWSPENDING)).await);
     }
 }
@@ -105,7 +105,7 @@ async fn a_retained_password_that_the_user_may_not_drop_is_warned_about() {
     let warned = |one: &String| {
         one.contains("goes on logging in") && one.contains("ALTER USER ... DISCARD OLD PASSWORD")
     };
-    assert!(ended.tally.warnings.iter().any(warned), "{:?}", ended.tally.warnings);
+    assert!(ended.stats.warnings.iter().any(warned), "{:?}", ended.stats.warnings);
     assert!(server.logs_in(&user.name, &stage.password(AWSPENDING)).await);
     assert!(server.logs_in(&user.name, &user.password).await, "it does");
     server.arrange(&format!("ALTER USER {account} DISCARD OLD PASSWORD")).await;
@@ -148,5 +148,5 @@ async fn rule_04_an_account_that_was_locked_by_refused_logins_ends_the_step() {
     let ended = stage.step(Step::Set, &token).await;
     assert_eq!(ended.result.as_ref().unwrap_err().kind(), ErrorKind::Rejected);
     assert!(ended.error().contains("FAILED_LOGIN_ATTEMPTS"), "{}", ended.error());
-    assert_eq!(ended.tally.connections, 1, "no second password is tried");
+    assert_eq!(ended.stats.connections, 1, "no second password is tried");
 }

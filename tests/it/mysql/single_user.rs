@@ -18,7 +18,7 @@ async fn parity_17_30_a_pending_password_that_works_already_is_left_alone() {
         assert_eq!(ended.result.as_ref().unwrap().effect, Effect::Nothing);
         assert!(ended.why().contains("has the pending password already"), "{}", ended.why());
         assert_eq!(server.kept(&user).await, before);
-        assert_eq!(ended.tally.rejected_logins, 1, "current, then pending");
+        assert_eq!(ended.stats.rejected_logins, 1, "current, then pending");
     }
 }
 
@@ -48,7 +48,7 @@ async fn parity_22_23_another_user_or_host_in_pending_is_refused_before_any_conn
             stage.put_pending(&token, &with(&document, field, value));
             let ended = stage.step(Step::Set, &token).await;
             assert_eq!(ended.result.as_ref().unwrap_err().kind(), ErrorKind::Mismatch);
-            assert_eq!(ended.tally.connections, 0);
+            assert_eq!(ended.stats.connections, 0);
             assert!(server.logs_in(&user.name, &user.password).await);
         }
     }
@@ -182,10 +182,10 @@ async fn a_healthy_rotation_opens_two_connections_and_has_no_login_refused() {
         for step in Step::ALL {
             let ended = stage.step(step, &token).await;
             ended.why();
-            calls += ended.tally.calls.values().sum::<u32>();
-            connections += ended.tally.connections;
-            assert_eq!(ended.tally.rejected_logins, 0);
-            assert_eq!(ended.tally.warnings, Vec::<String>::new());
+            calls += ended.stats.calls.values().sum::<u32>();
+            connections += ended.stats.connections;
+            assert_eq!(ended.stats.rejected_logins, 0);
+            assert_eq!(ended.stats.warnings, Vec::<String>::new());
         }
         assert!(calls <= 14, "{calls}");
         assert_eq!(connections, 2);

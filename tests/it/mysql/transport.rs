@@ -94,7 +94,7 @@ async fn beyond_06_an_authority_and_a_name_are_trusted_by_configuration_only() {
             let ended = set(&stage(&document, &variables)).await;
             assert_eq!(kind(&ended), ErrorKind::Tls);
             assert!(ended.error().contains("TLS_CA_BUNDLE"), "{}", ended.error());
-            assert_eq!(ended.tally.rejected_logins, 0);
+            assert_eq!(ended.stats.rejected_logins, 0);
         }
         let document = with(&document, "host", "127.0.0.1");
         let ended = set(&stage(&document, &[("TLS_CA_BUNDLE", &ca)])).await;
@@ -113,7 +113,7 @@ async fn beyond_05_an_authentication_failure_never_leads_to_plaintext() {
         let stage = server.stage(&document, &[("ALLOW_PLAINTEXT_FALLBACK", "true")]);
         let ended = set(&stage).await;
         assert_eq!(kind(&ended), ErrorKind::Rejected);
-        assert_eq!((ended.tally.connections, ended.tally.warnings.len()), (2, 0));
+        assert_eq!((ended.stats.connections, ended.stats.warnings.len()), (2, 0));
     }
 }
 
@@ -126,7 +126,7 @@ async fn beyond_05_falling_back_is_opt_in_and_warned_about() {
     let stage = stage(&document, &[("ALLOW_PLAINTEXT_FALLBACK", "true")]);
     let ended = set(&stage).await;
     ended.why();
-    assert!(ended.tally.warnings.iter().any(|one| one.contains("plaintext")), "{:?}", ended.tally);
+    assert!(ended.stats.warnings.iter().any(|one| one.contains("plaintext")), "{:?}", ended.stats);
     assert!(server.logs_in(&user.name, &stage.password(AWSPENDING)).await);
 }
 
@@ -170,7 +170,7 @@ async fn causes_of_a_failed_login_are_told_apart() {
             server.arrange(&format!("ALTER USER '{}'@'127.%' {options}", user.name)).await;
             let ended = set(&server.stage(&server.document(&user), &[])).await;
             assert_eq!(kind(&ended), expected, "{options}: {}", ended.error());
-            assert_eq!(ended.tally.rejected_logins, 0, "the password was not refused");
+            assert_eq!(ended.stats.rejected_logins, 0, "the password was not refused");
         }
     }
 }

@@ -21,7 +21,7 @@ async fn parity_17_a_pending_password_that_works_already_is_left_alone() {
     assert!(ended.why().contains("has the pending password already"), "{}", ended.why());
     assert_eq!(server.verifier(&user).await, before);
     assert_eq!(
-        (ended.tally.connections, ended.tally.rejected_logins),
+        (ended.stats.connections, ended.stats.rejected_logins),
         (2, 1),
         "current, then pending"
     );
@@ -47,7 +47,7 @@ async fn parity_19_the_previous_password_is_used_when_current_is_wrong() {
     let token = stage.play(&[Step::Create]).await;
     let ended = stage.step(Step::Set, &token).await;
     assert!(ended.why().contains("logged in with AWSPREVIOUS"), "{}", ended.why());
-    assert_eq!(ended.tally.rejected_logins, 2, "current and pending, once each");
+    assert_eq!(ended.stats.rejected_logins, 2, "current and pending, once each");
     assert!(server.logs_in(&user.name, &stage.password(AWSPENDING)).await);
 }
 
@@ -90,7 +90,7 @@ async fn parity_21_when_every_password_is_wrong_each_attempt_is_listed_and_nothi
         assert!(error.contains(label), "{label}: {error}");
     }
     assert!(!error.contains("canary"), "{error}");
-    assert_eq!(ended.tally.rejected_logins, 3);
+    assert_eq!(ended.stats.rejected_logins, 3);
     assert_eq!(server.verifier(&user).await, before);
 }
 
@@ -113,7 +113,7 @@ async fn parity_22_23_another_user_or_host_in_pending_is_refused_before_any_conn
             error.contains("--remove-from-version-id") && error.contains(token.as_str()),
             "{error}"
         );
-        assert_eq!(ended.tally.connections, 0);
+        assert_eq!(ended.stats.connections, 0);
         assert!(server.logs_in(&user.name, &user.password).await);
     }
 }
@@ -128,7 +128,7 @@ async fn parity_24_a_previous_version_of_another_account_is_not_tried() {
         let token = stage.play(&[Step::Create]).await;
         let ended = stage.step(Step::Set, &token).await;
         assert!(!ended.error().contains("AWSPREVIOUS"), "{}", ended.error());
-        assert_eq!(ended.tally.connections, 2, "current and pending only");
+        assert_eq!(ended.stats.connections, 2, "current and pending only");
         assert!(server.logs_in(&user.name, &user.password).await);
     }
 }
@@ -143,7 +143,7 @@ async fn a_password_is_tried_once_wherever_it_stands() {
     let token = stage.begin();
     stage.put_pending(&token, &wrong);
     let ended = stage.step(Step::Set, &token).await;
-    assert_eq!((ended.tally.connections, ended.tally.rejected_logins), (1, 1), "{}", ended.error());
+    assert_eq!((ended.stats.connections, ended.stats.rejected_logins), (1, 1), "{}", ended.error());
 }
 
 #[tokio::test]

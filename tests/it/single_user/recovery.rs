@@ -28,7 +28,7 @@ async fn rule_04_the_value_of_a_cancelled_rotation_is_found() {
     let ended = stage.step(Step::Set, &token).await;
     let expected = format!("logged in with older version {cancelled}");
     assert!(ended.why().contains(&expected), "{}", ended.why());
-    assert_eq!(ended.tally.calls.get("ListSecretVersionIds"), Some(&1));
+    assert_eq!(ended.stats.calls.get("ListSecretVersionIds"), Some(&1));
     for step in [Step::Test, Step::Finish] {
         stage.step(step, &token).await.why();
     }
@@ -101,7 +101,7 @@ async fn rule_04_older_passwords_are_tried_newest_first_and_not_without_end() {
     let token = stage.play(&[Step::Create]).await;
     let ended = stage.step(Step::Set, &token).await;
     ended.why();
-    assert_eq!(ended.tally.rejected_logins, 2, "current, pending, and then the newest logs in");
+    assert_eq!(ended.stats.rejected_logins, 2, "current, pending, and then the newest logs in");
     // Nine newer ones that were never applied: eight are tried, and the live one stays untried.
     stage.store.update_stage(&stage.secret, AWSPENDING, None, Some(&token)).unwrap();
     for _ in 0..9 {
@@ -110,7 +110,7 @@ async fn rule_04_older_passwords_are_tried_newest_first_and_not_without_end() {
     let token = stage.play(&[Step::Create]).await;
     let ended = stage.step(Step::Set, &token).await;
     assert_eq!(ended.result.as_ref().unwrap_err().kind(), ErrorKind::Rejected);
-    assert_eq!(ended.tally.rejected_logins, 10, "current, pending and eight older ones");
+    assert_eq!(ended.stats.rejected_logins, 10, "current, pending and eight older ones");
     for words in ["the passwords of 10 versions", "more older passwords were not tried"] {
         assert!(ended.error().contains(words), "{}", ended.error());
     }
@@ -168,7 +168,7 @@ async fn rule_04_a_version_that_may_not_be_read_does_not_hide_the_rest() {
     });
     let ended = stage.step(Step::Set, &token).await;
     assert!(ended.why().contains(live.as_str()), "{}", ended.why());
-    assert_eq!(ended.tally.warnings.len(), 1, "{:?}", ended.tally.warnings);
+    assert_eq!(ended.stats.warnings.len(), 1, "{:?}", ended.stats.warnings);
 }
 
 /// An operator stored another dbname while a rotation was under way.
@@ -186,7 +186,7 @@ async fn rule_02_an_edit_of_current_is_not_reverted_by_an_older_pending() {
     for words in ["\"dbname\"", "was edited", "--remove-from-version-id"] {
         assert!(ended.error().contains(words), "{}", ended.error());
     }
-    assert_eq!(ended.tally.connections, 0);
+    assert_eq!(ended.stats.connections, 0);
     // What the message says, done: the next rotation starts from the edit.
     stage.store.update_stage(&stage.secret, AWSPENDING, None, Some(&token)).unwrap();
     stage.play(&Step::ALL).await;

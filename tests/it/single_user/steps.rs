@@ -21,10 +21,10 @@ async fn a_healthy_rotation_stays_within_its_budget() {
         for step in Step::ALL {
             let ended = stage.step(step, &token).await;
             assert_eq!(ended.result.as_ref().unwrap().effect, Effect::Done);
-            assert_eq!(ended.tally.rejected_logins, 0, "{step}");
-            assert!(ended.tally.warnings.is_empty(), "{:?}", ended.tally.warnings);
-            calls += ended.tally.calls.values().sum::<u32>();
-            connections += ended.tally.connections;
+            assert_eq!(ended.stats.rejected_logins, 0, "{step}");
+            assert!(ended.stats.warnings.is_empty(), "{:?}", ended.stats.warnings);
+            calls += ended.stats.calls.values().sum::<u32>();
+            connections += ended.stats.connections;
         }
         assert!(calls <= 14, "{calls} Secrets Manager calls");
         assert_eq!(connections, 2);
@@ -40,9 +40,9 @@ async fn refused(stage: &Stage, token: &VersionId, words: &str) {
         let ended = stage.step(step, token).await;
         assert_eq!(ended.result.as_ref().unwrap_err().kind(), ErrorKind::NotStaged, "{step}");
         assert!(ended.error().contains(words), "{}", ended.error());
-        assert_eq!(ended.tally.connections, 0);
+        assert_eq!(ended.stats.connections, 0);
         for call in ["PutSecretValue", "UpdateSecretVersionStage"] {
-            assert!(!ended.tally.calls.contains_key(call), "{step}: {call}");
+            assert!(!ended.stats.calls.contains_key(call), "{step}: {call}");
         }
     }
 }
@@ -88,7 +88,7 @@ async fn parity_10_only_the_password_is_replaced_and_stored_under_the_token() {
         assert_eq!(stage.labels()[1], Some(token));
         ended
     };
-    assert_eq!(ended.tally.connections, 0, "createSecret does not touch the target");
+    assert_eq!(ended.stats.connections, 0, "createSecret does not touch the target");
     let pending = stage.document(AWSPENDING);
     assert_ne!(pending["password"], document["password"]);
     assert_eq!(with(&pending, "password", user.password.clone()), document);
@@ -115,7 +115,7 @@ async fn parity_14_a_document_that_cannot_be_read_is_refused_before_anything_is_
             "{error}"
         );
         assert!(!error.contains("canary"), "{error}");
-        assert!(!ended.tally.calls.contains_key("PutSecretValue"));
+        assert!(!ended.stats.calls.contains_key("PutSecretValue"));
     }
     for text in ["canary", "[]", "{\"password\": canary}"] {
         let stage = Stage::of_text(text, &[]);

@@ -9,8 +9,8 @@ use fourstep::store::memory::{
 use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS, Select};
 use fourstep::users::Strategies;
 use fourstep::{
-    Deadline, Engine, Environment, Error, ExposeSecret, Outcome, Question, Request, SecretId, Step,
-    Tally, Turn, VersionId,
+    Deadline, Engine, Environment, Error, ExposeSecret, Invocation, InvocationStats, Outcome,
+    Question, Request, SecretId, Step, VersionId,
 };
 use serde_json::Value;
 
@@ -34,7 +34,7 @@ pub type Function = fn(&Environment) -> Result<Strategies, Error>;
 /// How a step ended: what it reported, and what it did on the way.
 pub struct Ended {
     pub result: Result<Outcome, Error>,
-    pub tally: Tally,
+    pub stats: InvocationStats,
 }
 
 impl Ended {
@@ -93,22 +93,22 @@ impl Stage {
 
     /// One rotation event, whatever is in it.
     pub async fn deliver(&self, event: &Value) -> Ended {
-        let turn = Turn::new(Deadline::after(self.timeout));
+        let cx = Invocation::new(Deadline::after(self.timeout));
         let result = match Request::decode(event) {
             Ok(Request::Rotate(event)) => {
-                Engine::new(&*self.store, &self.rotator).step(&event, &turn).await
+                Engine::new(&*self.store, &self.rotator).step(&event, &cx).await
             }
             Ok(_) => panic!("not a rotation event"),
             Err(error) => Err(error),
         };
-        Ended { result, tally: turn.tally() }
+        Ended { result, stats: cx.stats() }
     }
 
     /// The answer to a question about the secret.
     pub async fn ask(&self, question: Question) -> Value {
-        let turn = Turn::new(Deadline::after(self.timeout));
+        let cx = Invocation::new(Deadline::after(self.timeout));
         let engine = Engine::new(&*self.store, &self.rotator);
-        let answer = engine.answer(question, &self.secret, &turn).await;
+        let answer = engine.answer(question, &self.secret, &cx).await;
         answer.unwrap_or_else(|error| panic!("{error}"))
     }
 

@@ -67,7 +67,7 @@ async fn recorded() -> Option<BTreeSet<&'static str>> {
     let mut calls = BTreeSet::new();
     let healthy = stage.begin();
     for step in Step::ALL {
-        calls.extend(stage.step(step, &healthy).await.tally.calls.into_keys());
+        calls.extend(stage.step(step, &healthy).await.stats.calls.into_keys());
     }
     stage.store.finish_rotation(&stage.secret, &healthy, PendingLabel::Removed).unwrap();
     let cancelled = stage.play(&[Step::Create, Step::Set]).await;
@@ -77,7 +77,7 @@ async fn recorded() -> Option<BTreeSet<&'static str>> {
     for step in Step::ALL {
         let ended = stage.step(step, &recovered).await;
         ended.why();
-        calls.extend(ended.tally.calls.into_keys());
+        calls.extend(ended.stats.calls.into_keys());
     }
     Some(calls)
 }

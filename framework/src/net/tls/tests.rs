@@ -1,7 +1,7 @@
 //! Which settings are refused, and what each refusal of a server says.
 
 use super::*;
-use crate::turn::Deadline;
+use crate::invocation::Deadline;
 use expect_test::{Expect, expect};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -75,9 +75,9 @@ async fn a_broken_connection_is_no_tls_failure_and_an_answer_that_is_not_tls_is(
             let _ = far.read(&mut [0; 1024]).await;
             let _ = far.write_all(answer).await;
         };
-        let turn = Turn::new(Deadline::after(Duration::from_secs(9)));
+        let cx = Invocation::new(Deadline::after(Duration::from_secs(9)));
         let settings = TlsSettings::default();
-        let (error, ()) = tokio::join!(handshake(near, "db.example", &settings, &turn), server);
+        let (error, ()) = tokio::join!(handshake(near, "db.example", &settings, &cx), server);
         assert_eq!(error.unwrap_err().kind(), kind);
     }
 }

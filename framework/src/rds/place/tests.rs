@@ -3,7 +3,7 @@ use async_trait::async_trait;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::turn::Deadline;
+use crate::invocation::Deadline;
 
 /// What an account holds, and which questions were asked. The real API answers in `tests/it/rds.rs`.
 #[derive(Debug, Default)]
@@ -21,13 +21,13 @@ impl Listed {
 
 #[async_trait]
 impl Rds for Listed {
-    async fn instance(&self, id: &str, _: &Turn) -> Result<Option<Instance>, Error> {
+    async fn instance(&self, id: &str, _: &Invocation) -> Result<Option<Instance>, Error> {
         self.ask(format!("instance {id}"));
         let id = id.rsplit(':').next().unwrap_or(id);
         Ok(self.instances.iter().find(|one| one.id.eq_ignore_ascii_case(id)).cloned())
     }
 
-    async fn cluster(&self, id: &str, _: &Turn) -> Result<Option<Cluster>, Error> {
+    async fn cluster(&self, id: &str, _: &Invocation) -> Result<Option<Cluster>, Error> {
         self.ask(format!("cluster {id}"));
         let id = id.rsplit(':').next().unwrap_or(id);
         Ok(self.clusters.iter().find(|one| one.id.eq_ignore_ascii_case(id)).cloned())
@@ -73,13 +73,13 @@ pub(crate) fn account() -> Listed {
     }
 }
 
-fn turn() -> Turn {
-    Turn::new(Deadline::after(Duration::from_secs(9)))
+fn invocation() -> Invocation {
+    Invocation::new(Deadline::after(Duration::from_secs(9)))
 }
 
 #[tokio::test]
 async fn parity_39_replicas_reader_endpoints_and_members_are_the_same_database() {
-    let (account, turn) = (account(), turn());
+    let (account, cx) = (account(), invocation());
     for (admin, user, same) in [
         ("db.", "copy.", true),
         ("db.", "other.", false),
@@ -100,26 +100,26 @@ async fn parity_39_replicas_reader_endpoints_and_members_are_the_same_database()
     ] {
         let (one, other) = (format!("{admin}{ZONE}"), format!("{user}{ZONE}"));
         let port = if user.to_ascii_lowercase().contains(".cluster-") { 5433 } else { 5432 };
-        let found = same_database(&account, &one, (&other, port), &turn).await.unwrap();
+        let found = same_database(&account, &one, (&other, port), &cx).await.unwrap();
         assert_eq!(found, same, "{admin} {user}");
         // RDS listens nowhere else.
-        assert!(!same_database(&account, &one, (&other, 6432), &turn).await.unwrap());
+        assert!(!same_database(&account, &one, (&other, 6432), &cx).await.unwrap());
     }
 }
 
 #[tokio::test]
 async fn a_name_proves_nothing_and_a_host_elsewhere_is_not_asked_about() {
-    let (account, turn) = (account(), turn());
+    let (account, cx) = (account(), invocation());
     // The names begin as the instances' do, and are of another Region, or another account.
     let copy = "copy.xyz.eu-west-1.rds.amazonaws.com";
     let same = async |admin: &str, user: &str| {
         let admin = format!("{admin}.{ZONE}");
-        same_database(&account, &admin, (user, 5432), &turn).await.unwrap()
+        same_database(&account, &admin, (user, 5432), &cx).await.unwrap()
     };
     assert!(!same("db", copy).await);
     let db = "db.xyz.eu-west-1.rds.amazonaws.com";
     let user = format!("copy.{ZONE}");
-    assert!(!same_database(&account, db, (&user, 5432), &turn).await.unwrap());
+    assert!(!same_database(&account, db, (&user, 5432), &cx).await.unwrap());
     account.asked.lock().unwrap().clear();
     for user in ["copy.example", "10.0.0.7", "localhost", ""] {
         assert!(!same("db", user).await);
@@ -129,20 +129,20 @@ async fn a_name_proves_nothing_and_a_host_elsewhere_is_not_asked_about() {
 
 #[tokio::test]
 async fn parity_38_a_managed_secret_is_found_by_its_tags_in_any_case() {
-    let (account, turn) = (account(), turn());
+    let (account, cx) = (account(), invocation());
     let arn = |kind: &str, id: &str| format!("arn:aws:rds:us-east-1:111122223333:{kind}:{id}");
     for (tag, arn, host, port) in [
         ("aws:rds:primaryDBInstanceArn", arn("db", "db"), format!("db.{ZONE}"), 5432),
         ("aws:rds:primaryDBClusterArn", arn("cluster", "sea"), format!("sea.cluster-{ZONE}"), 5433),
     ] {
         let tags = [(tag.to_owned(), arn)].into();
-        let place = managed_by(&account, &tags, &turn).await.unwrap();
+        let place = managed_by(&account, &tags, &cx).await.unwrap();
         assert_eq!((place.host, place.port), (host, port));
     }
     let gone = [(CLUSTER_TAG.to_owned(), arn("cluster", "gone"))].into();
-    let error = managed_by(&account, &gone, &turn).await.unwrap_err();
+    let error = managed_by(&account, &gone, &cx).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    let error = managed_by(&account, &BTreeMap::new(), &turn).await.unwrap_err();
+    let error = managed_by(&account, &BTreeMap::new(), &cx).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Malformed);
     assert!(error.to_string().contains(INSTANCE_TAG), "{error}");
 }

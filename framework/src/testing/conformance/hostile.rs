@@ -8,7 +8,7 @@ use crate::store::memory::NewValue;
 use crate::testing::Wire;
 use crate::testing::remote::Testbed;
 use crate::testing::report::Section;
-use crate::testing::world::{Checked, World, version};
+use crate::testing::simulation::{Checked, Simulation, version};
 
 /// Names that are legal in most databases and hostile in all.
 pub(super) const NAMES: [&str; 10] = [
@@ -41,8 +41,8 @@ const EXTRA: &str =
     r#""zz":1e400,"nested":{"password":"x\u0000y","list":[1,2.50,null]},"":"","ключ":"\"\\""#;
 
 /// Unknown fields survive two rotations, in their order and to the letter.
-pub(super) async fn values(world: &mut World) -> Checked {
-    let secret = initial(world);
+pub(super) async fn values(simulation: &mut Simulation) -> Checked {
+    let secret = initial(simulation);
     if secret.document().is_err() {
         return Ok(());
     }
@@ -50,30 +50,32 @@ pub(super) async fn values(world: &mut World) -> Checked {
     let Some(open) = text.strip_suffix('}') else { return Ok(()) };
     let before = Secret::decode(&format!("{open},{EXTRA}}}").into());
     let put = NewValue::current(&version(900), before.encode());
-    let put = world.memory().put(&world.secret, put);
-    world.kit(put.map(drop))?;
-    rotations::in_a_row(world, 2, 1).await?;
-    let Some(current) = world.holder(AWSCURRENT)? else {
-        return finds(world, "AWSCURRENT is gone");
+    let put = simulation.memory().put(&simulation.secret, put);
+    simulation.kit(put.map(drop))?;
+    rotations::in_a_row(simulation, 2, 1).await?;
+    let Some(current) = simulation.holder(AWSCURRENT)? else {
+        return finds(simulation, "AWSCURRENT is gone");
     };
-    let Some(after) = world.value(&current)? else { return finds(world, "AWSCURRENT is empty") };
+    let Some(after) = simulation.value(&current)? else {
+        return finds(simulation, "AWSCURRENT is empty");
+    };
     match (before.document(), after.document()) {
         (Ok(before), Ok(after)) => {
-            if let Some(field) = before.difference(after, world.remote.credential()) {
-                return finds(world, &format!("the rotation changes the field {field:?}"));
+            if let Some(field) = before.difference(after, simulation.remote.credential()) {
+                return finds(simulation, &format!("the rotation changes the field {field:?}"));
             }
             // The same fields in the same order and the same spelling.
             let mut expected = before.clone();
-            for field in world.remote.credential() {
+            for field in simulation.remote.credential() {
                 let value = after.optional(field).ok().flatten().unwrap_or_default();
                 expected = expected.with(field, value);
             }
             if !Secret::from(expected).encode().same_as(&Secret::from(after.clone()).encode()) {
-                return finds(world, "the rotation changes the order of fields");
+                return finds(simulation, "the rotation changes the order of fields");
             }
             Ok(())
         }
-        _ => finds(world, "the rotation makes something else of a document"),
+        _ => finds(simulation, "the rotation makes something else of a document"),
     }
 }
 
@@ -85,9 +87,9 @@ pub(super) async fn names(testbed: &dyn Testbed, section: &mut Section) {
         let wire = Wire::default();
         // A testbed that cannot make such an account is not asked again.
         let Some(remote) = testbed.named(&wire, name, password).await else { continue };
-        let made = match World::listening(remote, testbed.overlap(), &wire).await {
-            Ok(mut world) => match rotations::in_a_row(&mut world, 2, 1).await {
-                Ok(()) => leaks::search(&mut world),
+        let made = match Simulation::listening(remote, testbed.overlap(), &wire).await {
+            Ok(mut simulation) => match rotations::in_a_row(&mut simulation, 2, 1).await {
+                Ok(()) => leaks::search(&mut simulation),
                 broken => broken,
             },
             Err(violation) => Err(violation),

@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::secret::Secret;
 use crate::testing::Canary;
 use crate::testing::report::What;
-use crate::testing::world::{Checked, World};
+use crate::testing::simulation::{Checked, Simulation};
 
 /// The shortest value that is looked for: a shorter one comes up by accident.
 const SHORTEST: usize = 8;
@@ -52,20 +52,20 @@ impl<'a> MakeWriter<'a> for Log {
 
 /// Searches outcomes, errors, warnings and logs for what proves the credential of any version, or
 /// of any other secret.
-pub(super) fn search(world: &mut World) -> Checked {
-    let mut said = world.wire.line().transcript.join("\n");
-    if let Some(log) = &world.log {
+pub(super) fn search(simulation: &mut Simulation) -> Checked {
+    let mut said = simulation.wire.line().transcript.join("\n");
+    if let Some(log) = &simulation.log {
         said.push_str(&log.text());
     }
-    let others = world.remote.other_secrets().into_iter();
+    let others = simulation.remote.other_secrets().into_iter();
     let mut secrets: Vec<Secret> = others.map(|(_, value)| Secret::decode(&value.into())).collect();
-    for version in world.stored()? {
-        secrets.extend(world.value(&version)?);
+    for version in simulation.stored()? {
+        secrets.extend(simulation.value(&version)?);
     }
     for secret in secrets {
-        let Some(proof) = proof(&secret, world.remote.credential()) else { continue };
+        let Some(proof) = proof(&secret, simulation.remote.credential()) else { continue };
         if let Some(how) = Canary::of(proof).found_in(&said) {
-            return Err(world.wrong(What::Check(format!("a secret value is said, {how}"))));
+            return Err(simulation.wrong(What::Check(format!("a secret value is said, {how}"))));
         }
     }
     Ok(())

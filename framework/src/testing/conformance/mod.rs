@@ -9,8 +9,8 @@ pub(super) use leaks::Log;
 
 use super::remote::Testbed;
 use super::report::{Report, Section};
+use super::simulation::{Checked, Simulation};
 use super::wire::Wire;
-use super::world::{Checked, World};
 
 /// Asks whether a rotator keeps the contract of its verbs, at a model or at the real thing.
 ///
@@ -98,28 +98,30 @@ impl Check {
             return section;
         }
         let wire = Wire::default();
-        let made = match World::listening(testbed.fresh(&wire).await, testbed.overlap(), &wire)
+        let made = match Simulation::listening(testbed.fresh(&wire).await, testbed.overlap(), &wire)
             .await
         {
-            Ok(mut world) => self.ask(&mut world).await.and_then(|()| leaks::search(&mut world)),
+            Ok(mut simulation) => {
+                self.ask(&mut simulation).await.and_then(|()| leaks::search(&mut simulation))
+            }
             Err(violation) => Err(violation),
         };
         section.count(&wire, made);
         section
     }
 
-    async fn ask(self, world: &mut World) -> Checked {
+    async fn ask(self, simulation: &mut Simulation) -> Checked {
         match self {
-            Self::VerifyTellsRightFromWrong => verbs::verify(world).await,
-            Self::VerifyCannotAsk => verbs::verify_without_answer(world).await,
-            Self::Propose => verbs::propose(world).await,
-            Self::AnotherAccount => verbs::another_account(world).await,
-            Self::Preflight => verbs::preflight(world).await,
-            Self::Rotations => rotations::in_a_row(world, 3, 1).await,
-            Self::StepsTwice => rotations::in_a_row(world, 3, 2).await,
-            Self::OneProcess => rotations::by_one_process(world).await,
-            Self::Errors => rotations::failing(world).await,
-            Self::HostileValues => hostile::values(world).await,
+            Self::VerifyTellsRightFromWrong => verbs::verify(simulation).await,
+            Self::VerifyCannotAsk => verbs::verify_without_answer(simulation).await,
+            Self::Propose => verbs::propose(simulation).await,
+            Self::AnotherAccount => verbs::another_account(simulation).await,
+            Self::Preflight => verbs::preflight(simulation).await,
+            Self::Rotations => rotations::in_a_row(simulation, 3, 1).await,
+            Self::StepsTwice => rotations::in_a_row(simulation, 3, 2).await,
+            Self::OneProcess => rotations::by_one_process(simulation).await,
+            Self::Errors => rotations::failing(simulation).await,
+            Self::HostileValues => hostile::values(simulation).await,
             // It needs remotes of its own.
             Self::HostileNames => Ok(()),
         }

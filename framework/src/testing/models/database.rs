@@ -5,8 +5,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{Identified, Refusal, Server, Session, Trouble};
 use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding};
-use crate::turn::Turn;
 use crate::users::{self, Attempt, Change, Dialect, End, Login, NewPrimary, Swap};
 
 /// A [`Server`] as the strategies see it. A user's only password is changed in a transaction, as in
@@ -43,8 +43,8 @@ impl users::Database for ModelDatabase {
         &self.dialect
     }
 
-    async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<Session>, Error> {
-        turn.count_connection();
+    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
+        cx.count_connection();
         match self.server.log_in(&login.username, login.password.expose_secret()).await {
             Ok(Some(session)) => Ok(Attempt::Accepted(session)),
             Ok(None) => Ok(Attempt::Refused("wrong password".to_owned())),
@@ -58,7 +58,7 @@ impl users::Database for ModelDatabase {
         session: &mut Session,
         _: &Login,
         password: &SecretString,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Prepared, Error> {
         Ok(Prepared { user: session.user().to_owned(), password: password.clone() })
     }
@@ -68,7 +68,12 @@ impl users::Database for ModelDatabase {
     }
 
     /// A question needs no limits: it holds nothing.
-    async fn begin(&self, session: &mut Session, locks: &[String], _: &Turn) -> Result<(), Error> {
+    async fn begin(
+        &self,
+        session: &mut Session,
+        locks: &[String],
+        _: &Invocation,
+    ) -> Result<(), Error> {
         if !locks.is_empty() {
             session.limit().await?;
         }
@@ -84,7 +89,7 @@ impl users::Database for ModelDatabase {
         session: &mut Session,
         prepared: &Prepared,
         _: &dyn Fence,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Change, Error> {
         let user = prepared.user.clone();
         let password = prepared.password.expose_secret().to_owned();
@@ -97,7 +102,7 @@ impl users::Database for ModelDatabase {
         Ok(Change::Made)
     }
 
-    async fn end(&self, session: &mut Session, end: End, _: &Turn) -> Result<(), Error> {
+    async fn end(&self, session: &mut Session, end: End, _: &Invocation) -> Result<(), Error> {
         match end {
             End::Commit { .. } => session.commit().await?,
             End::Abandon => session.roll_back().await?,
@@ -105,14 +110,24 @@ impl users::Database for ModelDatabase {
         Ok(())
     }
 
-    async fn preflight(&self, _: &mut Session, _: &Login, _: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(
+        &self,
+        _: &mut Session,
+        _: &Login,
+        _: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
         Ok(Vec::new())
     }
 }
 
 #[async_trait]
 impl users::DualPasswords for ModelDatabase {
-    async fn begin_two(&self, session: &mut Session, login: &Login, _: &Turn) -> Result<(), Error> {
+    async fn begin_two(
+        &self,
+        session: &mut Session,
+        login: &Login,
+        _: &Invocation,
+    ) -> Result<(), Error> {
         session.limit().await?;
         Ok(session.lock(&login.username).await?)
     }
@@ -122,7 +137,7 @@ impl users::DualPasswords for ModelDatabase {
         session: &mut Session,
         new: &NewPrimary<'_>,
         fence: &dyn Fence,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Swap, Error> {
         fence.pass().await?;
         let mut statement = Identified::by(new.password.expose_secret());
@@ -143,7 +158,7 @@ impl users::DualPasswords for ModelDatabase {
         })
     }
 
-    async fn preflight_two(&self, _: &mut Session, _: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight_two(&self, _: &mut Session, _: &Invocation) -> Result<Vec<Finding>, Error> {
         Ok(Vec::new())
     }
 }

@@ -3,7 +3,7 @@
 
 use super::careless;
 use super::database::{Commit, Model, Policy};
-use super::takeover::{Place, account, alternating, by_admin, document, place, repairing, token};
+use super::takeover::{Fixture, account, alternating, by_admin, document, place, repairing, token};
 use crate::config::Environment;
 use crate::error::{Error, ErrorKind};
 use crate::ids::SecretId;
@@ -19,7 +19,7 @@ type Rotate = fn(&Server) -> Box<dyn Rotator>;
 const ADMIN: &str = SharedServer::ADMIN_SECRET;
 const STRATEGIES: [Rotate; 2] = [alternating, by_admin];
 
-impl Place {
+impl Fixture {
     /// The user and password of the version with this label.
     pub(super) fn login(&self, label: &str) -> (String, String) {
         let read = self.store.get(&self.secret, Select::Label(label)).unwrap();

@@ -10,15 +10,15 @@ use crate::engine::{Effect, Engine, Outcome};
 use crate::error::Error;
 use crate::event::RotationEvent;
 use crate::ids::{RotationToken, SecretId, VersionId};
-use crate::rotator::{Keep, Rotator};
+use crate::invocation::Invocation;
+use crate::rotator::{RetireContext, Rotator};
 use crate::secret::Secret;
 use crate::step::Step;
 use crate::store::{
-    AWSCURRENT, AWSPENDING, AWSPREVIOUS, Calls, SecretDescription, SecretStore, Select, StoreError,
-    StoreErrorCode, StoredVersion, VersionSummary,
+    AWSCURRENT, AWSPENDING, AWSPREVIOUS, SecretClient, SecretDescription, SecretStore, Select,
+    StoreError, StoreErrorCode, StoredVersion, VersionSummary,
 };
 use crate::testing::{Function, Overlap, Remote, Testbed, Wire};
-use crate::turn::Turn;
 
 /// What is taken out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,10 +127,10 @@ impl Function for BrokenEngine {
         &self,
         store: &dyn SecretStore,
         event: &RotationEvent,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Outcome, Error> {
         let done = |why: &str| Ok(Outcome { effect: Effect::Done, why: why.to_owned() });
-        let calls = Calls::new(store, &event.secret, turn);
+        let calls = SecretClient::new(store, &event.secret, cx);
         if event.step == Step::Finish {
             let labels = calls.describe().await?;
             let already = labels.has(&event.token, AWSCURRENT);
@@ -142,26 +142,30 @@ impl Function for BrokenEngine {
                     let moved = calls.move_current(&event.token, from).await?;
                     moved.map_err(|error| error.during("UpdateSecretVersionStage"))?;
                 }
-                self.retire_by_label(&calls, turn).await?;
+                self.retire_by_label(&calls, cx).await?;
                 return done("retired by the labels as they were read");
             }
         }
         let (safeguard, token) = (self.safeguard, event.token.clone());
         let told = Told { store, safeguard, step: event.step, token, current: Mutex::default() };
-        Engine::new(&told, &*self.rotator).step(event, turn).await
+        Engine::new(&told, &*self.rotator).step(event, cx).await
     }
 }
 
 impl BrokenEngine {
     /// Keeps what AWSCURRENT and AWSPREVIOUS are said to be, as AWS's own templates read them.
-    async fn retire_by_label(&self, calls: &Calls<'_>, turn: &Turn) -> Result<(), Error> {
+    async fn retire_by_label(
+        &self,
+        calls: &SecretClient<'_>,
+        cx: &Invocation,
+    ) -> Result<(), Error> {
         let mut description = calls.describe().await?;
         description.labels.retain(|_, labels| labels.iter().any(|label| label != AWSPENDING));
         for labels in description.labels.values_mut() {
             labels.retain(|label| label == AWSCURRENT || label == AWSPREVIOUS);
         }
         let Some(promoted) = description.holder(AWSCURRENT).cloned() else { return Ok(()) };
-        self.rotator.retire(&Keep { calls, description, promoted: &promoted }, turn).await
+        self.rotator.retire(&RetireContext { calls, description, promoted: &promoted }, cx).await
     }
 }
 

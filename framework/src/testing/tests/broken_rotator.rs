@@ -7,11 +7,13 @@ use serde_json::json;
 
 use super::{assert_caught, assert_refuted, assert_safe};
 use crate::error::{Error, ErrorKind};
-use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, Versions};
+use crate::invocation::Invocation;
+use crate::rotator::{
+    Applied, CreateContext, Fence, Finding, InspectContext, Rotator, SetContext, Verdict,
+};
 use crate::secret::{Pending, Secret};
 use crate::testing::models::{OneUser, Server, Session, Trouble};
 use crate::testing::{Overlap, Remote, Testbed, Wire, conformance};
-use crate::turn::Turn;
 
 /// What is wrong with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,15 +141,15 @@ impl BrokenRotator {
 
 #[async_trait]
 impl Rotator for BrokenRotator {
-    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
         if matches!(self.defect, Defect::NoCheck | Defect::DropsFields) {
             return Ok(());
         }
         self.right.check(versions)
     }
 
-    async fn propose(&self, known: &Known<'_>, turn: &Turn) -> Result<Secret, Error> {
-        let proposed = self.right.propose(known, turn).await?;
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+        let proposed = self.right.propose(known, cx).await?;
         let document = proposed.document()?;
         let password = document.required("password")?.to_owned();
         match self.defect {
@@ -172,9 +174,9 @@ impl Rotator for BrokenRotator {
 
     async fn apply(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         fence: &dyn Fence,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Applied, Error> {
         let mut open = self.log_in(versions.current().secret()).await?;
         if open.is_none() && self.defect != Defect::CurrentOnly {
@@ -205,13 +207,17 @@ impl Rotator for BrokenRotator {
         Ok(Applied::Changed("changed".to_owned()))
     }
 
-    async fn verify(&self, secret: &Secret, _: &Turn) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, _: &Invocation) -> Result<Verdict, Error> {
         let open = self.log_in(secret).await?.is_some() || self.defect == Defect::AcceptsAll;
         Ok(if open { Verdict::Accepted } else { Verdict::Rejected("refused".to_owned()) })
     }
 
-    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
-        self.right.preflight(subject, turn).await
+    async fn preflight(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
+        self.right.preflight(subject, cx).await
     }
 }
 

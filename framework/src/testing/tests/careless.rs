@@ -8,11 +8,13 @@ use secrecy::ExposeSecret;
 use super::database::Model;
 use crate::config::Environment;
 use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
-use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, Versions};
+use crate::rotator::{
+    Applied, CreateContext, Fence, Finding, InspectContext, Rotator, SetContext, Verdict,
+};
 use crate::secret::Secret;
 use crate::testing::models::SharedServer;
-use crate::turn::Turn;
 use crate::users::{
     Alternating, Attempt, ByAdmin, Driver, Install, Login, Pair, PairSettings, Proof,
 };
@@ -98,13 +100,18 @@ impl Careless {
         self.login(&Secret::decode(&document.to_string().into()))
     }
 
-    async fn works(&self, login: &Login, turn: &Turn) -> Result<bool, Error> {
-        Ok(matches!(self.model.log_in(login, turn).await?, Attempt::Accepted(_)))
+    async fn works(&self, login: &Login, cx: &Invocation) -> Result<bool, Error> {
+        Ok(matches!(self.model.log_in(login, cx).await?, Attempt::Accepted(_)))
     }
 
     /// Sets the pending password and lets its user in, which is made if there is none.
-    async fn let_in(&self, pending: Login, fence: &dyn Fence, turn: &Turn) -> Result<(), Error> {
-        let admin = self.model.open_admin(&self.admin()?, turn).await?;
+    async fn let_in(
+        &self,
+        pending: Login,
+        fence: &dyn Fence,
+        cx: &Invocation,
+    ) -> Result<(), Error> {
+        let admin = self.model.open_admin(&self.admin()?, cx).await?;
         fence.pass().await?;
         let let_in = admin.session.execute("let the user in", |accounts| {
             let account = accounts.entry(pending.username).or_default();
@@ -117,9 +124,9 @@ impl Careless {
     /// What the defect does before the strategy, or in its place.
     async fn before(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Option<Applied>, Error> {
         let current = self.login(versions.current().secret())?;
         let pending = self.login(versions.pending().secret())?;
@@ -132,24 +139,24 @@ impl Careless {
                 let proof = Some(Proof::Pending);
                 let install = Install { pair, target, source, proof, refuse_open_sessions: false };
                 let password = &pending.password;
-                let mut admin = self.model.open_admin(&self.admin()?, turn).await?;
-                self.model.install(&mut admin, &install, password, fence, turn).await?;
+                let mut admin = self.model.open_admin(&self.admin()?, cx).await?;
+                self.model.install(&mut admin, &install, password, fence, cx).await?;
                 Ok(Some(Applied::Changed("reset the user in use".to_owned())))
             }
-            Some(Carelessness::PendingFirst) if self.works(&pending, turn).await? => {
+            Some(Carelessness::PendingFirst) if self.works(&pending, cx).await? => {
                 Ok(Some(Applied::Already("the pending secret logs in".to_owned())))
             }
-            Some(Carelessness::NoRepair) if !self.works(&current, turn).await? => refused(),
+            Some(Carelessness::NoRepair) if !self.works(&current, cx).await? => refused(),
             Some(Carelessness::NoProof) => {
-                let mut admin = self.model.open_admin(&self.admin()?, turn).await?;
-                self.model.reset_password(&mut admin, &pending, fence, turn).await?;
+                let mut admin = self.model.open_admin(&self.admin()?, cx).await?;
+                self.model.reset_password(&mut admin, &pending, fence, cx).await?;
                 Ok(Some(Applied::Changed("reset what the secret names".to_owned())))
             }
             Some(Carelessness::PasswordFirst) => {
-                self.let_in(pending, fence, turn).await.map(|()| None)
+                self.let_in(pending, fence, cx).await.map(|()| None)
             }
             Some(Carelessness::OnlyCurrent)
-                if !self.works(&current, turn).await? && !self.works(&pending, turn).await? =>
+                if !self.works(&current, cx).await? && !self.works(&pending, cx).await? =>
             {
                 refused()
             }
@@ -160,15 +167,15 @@ impl Careless {
 
 #[async_trait]
 impl Rotator for Careless {
-    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
         match self.with {
             Some(Carelessness::StaleBase) => Ok(()),
             _ => self.strategy.check(versions),
         }
     }
 
-    async fn propose(&self, known: &Known<'_>, turn: &Turn) -> Result<Secret, Error> {
-        let proposed = self.strategy.propose(known, turn).await?;
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+        let proposed = self.strategy.propose(known, cx).await?;
         if self.with != Some(Carelessness::Memory) {
             return Ok(proposed);
         }
@@ -180,37 +187,45 @@ impl Rotator for Careless {
 
     async fn apply(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Applied, Error> {
         let fence = match self.with {
             Some(Carelessness::NoFence) => &AlwaysOpen,
             _ => fence,
         };
-        match self.before(versions, fence, turn).await? {
+        match self.before(versions, fence, cx).await? {
             Some(applied) => Ok(applied),
-            None => self.strategy.apply(versions, fence, turn).await,
+            None => self.strategy.apply(versions, fence, cx).await,
         }
     }
 
-    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
-        self.strategy.verify(secret, turn).await
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+        self.strategy.verify(secret, cx).await
     }
 
-    async fn compare(&self, versions: &Versions<'_>, turn: &Turn) -> Result<(), Error> {
+    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
         match self.with {
             // Of one user there is nothing to compare.
             Some(Carelessness::StaleBase) => Ok(()),
-            _ => self.strategy.compare(versions, turn).await,
+            _ => self.strategy.compare(versions, cx).await,
         }
     }
 
-    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
-        self.strategy.preflight(subject, turn).await
+    async fn preflight(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
+        self.strategy.preflight(subject, cx).await
     }
 
-    async fn plan(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<String>, Error> {
-        self.strategy.plan(subject, turn).await
+    async fn plan(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<String>, Error> {
+        self.strategy.plan(subject, cx).await
     }
 }

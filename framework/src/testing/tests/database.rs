@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding};
 use crate::testing::models::{self, ModelDatabase, Prepared, Rights, Session, SharedServer};
-use crate::turn::Turn;
 use crate::users::{
     self, Account, Accounts, AdminSession, Alternates as _, Attempt, Change, Dialect, Driver, End,
     Login, Mark,
@@ -52,7 +52,7 @@ pub(super) enum Policy {
 }
 
 /// What a statement does.
-pub(super) type Deed = Arc<dyn Fn(&mut models::Accounts) + Send + Sync>;
+pub(super) type Intervention = Arc<dyn Fn(&mut models::Accounts) + Send + Sync>;
 
 /// A server with an admin.
 pub(super) struct Model {
@@ -62,7 +62,7 @@ pub(super) struct Model {
     defect: Option<Defect>,
     policy: Policy,
     /// What the statements of its assessments do.
-    pub(super) deeds: Mutex<BTreeMap<String, Deed>>,
+    pub(super) deeds: Mutex<BTreeMap<String, Intervention>>,
 }
 
 impl Model {
@@ -123,7 +123,7 @@ impl Model {
             let rights = &account.rights;
             let account = Account {
                 mark: self.mark(name, rights, secret),
-                barred: barred(name, rights, admin),
+                protected: protected(name, rights, admin),
                 usable: !rights.locked || self.has(Defect::HalfMade),
                 ..Account::default()
             };
@@ -144,7 +144,7 @@ impl Model {
 
 /// Why this account is never touched: whoever may write the secret could otherwise have it reset to
 /// a password of their own.
-fn barred(name: &str, rights: &Rights, admin: &str) -> Option<String> {
+fn protected(name: &str, rights: &Rights, admin: &str) -> Option<String> {
     let powerful = name == admin || rights.superuser || rights.creates_roles;
     powerful.then(|| "it is the admin, a superuser or may create roles".to_owned())
 }
@@ -158,9 +158,9 @@ impl users::Database for Model {
         self.base.dialect()
     }
 
-    async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<Session>, Error> {
+    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
         let [first, ..] = SharedServer::DATABASES;
-        Ok(match self.base.log_in(login, turn).await? {
+        Ok(match self.base.log_in(login, cx).await? {
             Attempt::Accepted(session) if self.commit == Commit::PerDatabase => {
                 let database = login.dbname.as_deref().unwrap_or(first);
                 Attempt::Accepted(session.in_database(database))
@@ -174,16 +174,21 @@ impl users::Database for Model {
         session: &mut Session,
         login: &Login,
         password: &SecretString,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Prepared, Error> {
-        self.base.prepare_own(session, login, password, turn).await
+        self.base.prepare_own(session, login, password, cx).await
     }
 
     fn locks(&self, prepared: &Prepared) -> Vec<String> {
         self.base.locks(prepared)
     }
 
-    async fn begin(&self, session: &mut Session, locks: &[String], _: &Turn) -> Result<(), Error> {
+    async fn begin(
+        &self,
+        session: &mut Session,
+        locks: &[String],
+        _: &Invocation,
+    ) -> Result<(), Error> {
         if !locks.is_empty() && !self.has(Defect::NoLimits) {
             session.limit().await?;
         }
@@ -202,7 +207,7 @@ impl users::Database for Model {
         session: &mut Session,
         new: &Prepared,
         _: &dyn Fence,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Change, Error> {
         if self.refuses(session, new).await? {
             let what = "the server's policy refuses the password";
@@ -221,18 +226,23 @@ impl users::Database for Model {
         Ok(Change::Made)
     }
 
-    async fn end(&self, session: &mut Session, end: End, turn: &Turn) -> Result<(), Error> {
-        if self.transactions() { self.base.end(session, end, turn).await } else { Ok(()) }
+    async fn end(&self, session: &mut Session, end: End, cx: &Invocation) -> Result<(), Error> {
+        if self.transactions() { self.base.end(session, end, cx).await } else { Ok(()) }
     }
 
-    async fn preflight(&self, _: &mut Session, _: &Login, _: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(
+        &self,
+        _: &mut Session,
+        _: &Login,
+        _: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
         Ok(Vec::new())
     }
 }
 
 #[async_trait]
 impl users::Administered for Model {
-    async fn prepare_admin(&self, _: &mut Session, _: &Login, _: &Turn) -> Result<(), Error> {
+    async fn prepare_admin(&self, _: &mut Session, _: &Login, _: &Invocation) -> Result<(), Error> {
         Ok(())
     }
 
@@ -240,7 +250,7 @@ impl users::Administered for Model {
         &self,
         _: &mut AdminSession<Session>,
         target: &Login,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Prepared, Error> {
         Ok(Prepared { user: target.username.clone(), password: target.password.clone() })
     }
@@ -249,10 +259,10 @@ impl users::Administered for Model {
         &self,
         admin: &mut AdminSession<Session>,
         user: &str,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Vec<Error>, Error> {
         let why = admin.session.ask("is the user an application's?", |accounts| {
-            barred(user, &accounts.get(user)?.rights, &admin.login.username)
+            protected(user, &accounts.get(user)?.rights, &admin.login.username)
         });
         let objection = |why| {
             let what = format!("user {user:?} is never reset");

@@ -5,12 +5,12 @@ use std::sync::{Arc, PoisonError};
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-use super::database::{Commit, Deed, Defect, Model};
+use super::database::{Commit, Defect, Intervention, Model};
 use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 use crate::testing::models::{self, Grant, Mark, Prepared, Session, SharedServer};
-use crate::turn::Turn;
 use crate::users::{
-    self, Accounts, AdminSession, Assessment, Install, Login, OpenSessions, Part, Standing, Step,
+    self, Accounts, AdminSession, Assessment, Install, Login, OpenSessions, Ownership, Part, Step,
     driver,
 };
 
@@ -24,7 +24,7 @@ impl Model {
         &self,
         admin: &Login,
         install: &Install<'_>,
-        standing: Option<Standing>,
+        standing: Option<Ownership>,
         accounts: &models::Accounts,
     ) -> Vec<Part> {
         let mark = self.mark_steps(install, standing);
@@ -45,13 +45,13 @@ impl Model {
     }
 
     /// The user itself, and what says whose it is.
-    fn mark_steps(&self, install: &Install<'_>, standing: Option<Standing>) -> Option<Step> {
+    fn mark_steps(&self, install: &Install<'_>, standing: Option<Ownership>) -> Option<Step> {
         let Install { target: user, source, pair, .. } = *install;
         let mark = pair.mark(source);
         let mark = Mark { partner: mark.partner, secret: mark.secret };
         let mark = (!self.has(Defect::NoMark)).then_some(mark);
         match standing {
-            Some(Standing::Absent) => {
+            Some(Ownership::Absent) => {
                 let name = user.to_owned();
                 Some(self.step(format!("CREATE USER {user}, marked"), move |accounts| {
                     let rights = &mut accounts.entry(name.clone()).or_default().rights;
@@ -59,7 +59,7 @@ impl Model {
                     (rights.mark, rights.locked) = (mark.clone(), true);
                 }))
             }
-            Some(Standing::Adopted) => {
+            Some(Ownership::Adopted) => {
                 Some(self.alter("mark", user, move |one| one.rights.mark = mark.clone()))
             }
             _ => None,
@@ -117,14 +117,14 @@ impl Model {
     fn step(
         &self,
         text: String,
-        deed: impl Fn(&mut models::Accounts) + Send + Sync + 'static,
+        intervention: impl Fn(&mut models::Accounts) + Send + Sync + 'static,
     ) -> Step {
         let mut deeds = self.deeds.lock().unwrap_or_else(PoisonError::into_inner);
-        deeds.insert(text.clone(), Arc::new(deed));
+        deeds.insert(text.clone(), Arc::new(intervention));
         Step::new(text)
     }
 
-    fn deed(&self, statement: &str) -> Result<Deed, Error> {
+    fn intervention(&self, statement: &str) -> Result<Intervention, Error> {
         let deeds = self.deeds.lock().unwrap_or_else(PoisonError::into_inner);
         deeds.get(statement).cloned().ok_or_else(|| Error::new(ErrorKind::Internal, statement))
     }
@@ -151,7 +151,7 @@ impl users::Alternates for Model {
         admin: &mut AdminSession<Session>,
         usernames: &[&str],
         secret: &str,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Accounts, Error> {
         let seen = |accounts: &_| self.seen(accounts, usernames, &admin.login.username, secret);
         Ok(admin.session.ask("whose are the users?", seen).await?)
@@ -162,7 +162,7 @@ impl users::Alternates for Model {
         &self,
         _: &mut AdminSession<Session>,
         user: &str,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<OpenSessions, Error> {
         Ok(OpenSessions::Count(self.server.sessions(user).try_into().unwrap_or(u64::MAX)))
     }
@@ -172,17 +172,22 @@ impl users::Alternates for Model {
         admin: &mut AdminSession<Session>,
         install: &Install<'_>,
         _: &Accounts,
-        standing: Option<Standing>,
-        _: &Turn,
+        standing: Option<Ownership>,
+        _: &Invocation,
     ) -> Result<Assessment<()>, Error> {
         let compared = |accounts: &_| self.parts(&admin.login, install, standing, accounts);
         let parts = admin.session.ask("compare the rights", compared).await?;
         Ok(Assessment { parts, ..Assessment::default() })
     }
 
-    async fn run(&self, session: &mut Session, statement: &str, _: &Turn) -> Result<(), Error> {
-        let deed = self.deed(statement)?;
-        Ok(session.change(statement, move |accounts| deed(accounts)).await?)
+    async fn run(
+        &self,
+        session: &mut Session,
+        statement: &str,
+        _: &Invocation,
+    ) -> Result<(), Error> {
+        let intervention = self.intervention(statement)?;
+        Ok(session.change(statement, move |accounts| intervention(accounts)).await?)
     }
 
     async fn prepare_install(
@@ -191,7 +196,7 @@ impl users::Alternates for Model {
         install: &Install<'_>,
         (): (),
         password: &SecretString,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Prepared, Error> {
         Ok(Prepared { user: install.target.to_owned(), password: password.clone() })
     }
@@ -201,9 +206,9 @@ impl users::Alternates for Model {
         admin: &Login,
         pending: &Login,
         one: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<String>, Error> {
-        let session = driver::open_admin(self, admin, turn).await?.session;
+        let session = driver::open_admin(self, admin, cx).await?.session;
         let other = pending.username.as_str();
         let differ = session.ask("compare the rights", |accounts| {
             let grants = |user| accounts.get(user).map(|account| &account.rights.grants);

@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 
 use super::careless;
 use super::database::{Commit, Model};
-use super::takeover::{Place, account, alternating, place, repairing, token};
+use super::takeover::{Fixture, account, alternating, place, repairing, token};
 use crate::config::Environment;
 use crate::engine::Engine;
 use crate::error::ErrorKind;
 use crate::event::Question;
+use crate::invocation::{Deadline, Invocation};
 use crate::password::PasswordPolicy;
 use crate::rotator::Rotator;
 use crate::step::Step;
@@ -17,15 +18,14 @@ use crate::store::AWSCURRENT;
 use crate::store::memory::NewRotation;
 use crate::testing::Wire;
 use crate::testing::models::{Grant, Server, SharedServer};
-use crate::turn::{Deadline, Turn};
 use crate::users::{Alternating, ByAdmin};
 
-impl Place {
+impl Fixture {
     async fn asked(&self, question: Question) -> Result<Value, crate::Error> {
-        let turn = Turn::new(Deadline::after(std::time::Duration::from_secs(60)));
+        let cx = Invocation::new(Deadline::after(std::time::Duration::from_secs(60)));
         let rotator = self.remote.rotator();
         let engine = Engine::new(&self.store, &*rotator);
-        engine.answer(question, &self.secret, &turn).await
+        engine.answer(question, &self.secret, &cx).await
     }
 
     async fn plan(&self) -> Vec<String> {

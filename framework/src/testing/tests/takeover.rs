@@ -9,17 +9,17 @@ use crate::engine::{Engine, Outcome};
 use crate::error::{Error, ErrorKind};
 use crate::event::RotationEvent;
 use crate::ids::{SecretId, VersionId};
+use crate::invocation::{Deadline, Invocation};
 use crate::rotator::Rotator;
 use crate::step::Step;
 use crate::store::memory::{MemoryStore, NewRotation, NewSecret, NewValue, SecretValue};
 use crate::testing::models::{Account, Mark, Server, SharedServer};
 use crate::testing::{Overlap, Remote, Wire};
-use crate::turn::{Deadline, Turn};
 
 type Rotate = fn(&Server) -> Box<dyn Rotator>;
 
 /// A secret and the server that it leads to.
-pub(super) struct Place {
+pub(super) struct Fixture {
     pub(super) store: MemoryStore,
     pub(super) secret: SecretId,
     pub(super) server: Server,
@@ -44,7 +44,7 @@ pub(super) fn place(
     strangers: &[(&str, Account)],
     values: &[(&str, &str)],
     rotate: Rotate,
-) -> Place {
+) -> Fixture {
     let server = SharedServer::server(&Wire::default());
     let strangers = strangers.iter().map(|(name, account)| ((*name).to_owned(), account.clone()));
     server.arrange(|accounts| accounts.extend(strangers));
@@ -60,10 +60,10 @@ pub(super) fn place(
         let value = Some(value.as_str().into());
         store.create(name, NewSecret { value, ..NewSecret::default() }).unwrap();
     }
-    Place { store, secret, server, remote }
+    Fixture { store, secret, server, remote }
 }
 
-impl Place {
+impl Fixture {
     /// One rotation, up to the step that fails.
     pub(super) async fn rotate(&self, number: u32) -> Result<(), Error> {
         let function = "arn:aws:lambda:us-east-1:000000000000:function:kit";
@@ -78,9 +78,9 @@ impl Place {
     pub(super) async fn step(&self, step: Step, token: &VersionId) -> Result<Outcome, Error> {
         let (secret, token) = (self.secret.clone(), token.clone());
         let event = RotationEvent { step, secret, token, rotation_token: None };
-        let turn = Turn::new(Deadline::after(std::time::Duration::from_secs(60)));
+        let cx = Invocation::new(Deadline::after(std::time::Duration::from_secs(60)));
         let rotator = self.remote.rotator();
-        Engine::new(&self.store, &*rotator).step(&event, &turn).await
+        Engine::new(&self.store, &*rotator).step(&event, &cx).await
     }
 
     /// Refused before a value is stored.

@@ -224,7 +224,7 @@ fn caught(terms: Terms, defect: Defect, name: &str) {
 #[test]
 fn f4_a_retire_that_revokes_newer_keys_is_caught() {
     caught(LABELS, Defect::RevokesNewer, "AWSCURRENT does not log in");
-    // Without labels, `Keep::stored` leaves out what a newer rotation is about.
+    // Without labels, `RetireContext::stored` leaves out what a newer rotation is about.
 }
 
 #[test]

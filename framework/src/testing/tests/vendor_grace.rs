@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::Question;
 use crate::event::RotationEvent;
 use crate::ids::{SecretId, VersionId};
+use crate::invocation::{Deadline, Invocation};
 use crate::step::Step;
 use crate::store::AWSCURRENT;
 use crate::store::memory::{
@@ -18,17 +19,16 @@ use crate::store::memory::{
 };
 use crate::testing::Wire;
 use crate::testing::models::{IssuedKey, Terms, Vendor};
-use crate::turn::{Deadline, Turn};
 use crate::vendor::Ownership;
 
-pub(super) struct Place {
+pub(super) struct Fixture {
     pub(super) store: MemoryStore,
     pub(super) secret: SecretId,
     pub(super) vendor: Vendor,
     pub(super) manner: Manner,
 }
 
-impl Place {
+impl Fixture {
     pub(super) fn new(cap: Option<usize>, grace: Duration) -> Self {
         let vendor = Vendor::new(&Wire::default(), Terms { labels: true, cap, delay: 0 });
         let IssuedKey { id, value } = vendor.arrange();
@@ -56,15 +56,15 @@ impl Place {
             let (secret, token) = (self.secret.clone(), token.clone());
             let event = RotationEvent { step, secret, token, rotation_token: None };
             let rotator = Keys::rotator(self.vendor.clone(), self.manner);
-            Engine::new(&self.store, &rotator).step(&event, &turn()).await?;
+            Engine::new(&self.store, &rotator).step(&event, &invocation()).await?;
         }
         self.store.finish_rotation(&self.secret, &token, PendingLabel::Removed).unwrap();
         Ok(())
     }
 }
 
-pub(super) fn turn() -> Turn {
-    Turn::new(Deadline::after(Duration::from_secs(60)))
+pub(super) fn invocation() -> Invocation {
+    Invocation::new(Deadline::after(Duration::from_secs(60)))
 }
 
 const HALF_AN_HOUR: Duration = Duration::from_secs(1800);
@@ -72,7 +72,7 @@ const HALF_AN_HOUR: Duration = Duration::from_secs(1800);
 #[tokio::test]
 async fn beyond_17_a_key_within_its_grace_period_is_not_revoked_and_is_afterwards() {
     for (grace, live) in [(Duration::ZERO, [2, 2, 2]), (HALF_AN_HOUR, [2, 3, 4])] {
-        let place = Place::new(None, grace);
+        let place = Fixture::new(None, grace);
         for (number, live) in (1..).zip(live) {
             place.rotate(number).await.unwrap();
             assert_eq!(place.vendor.live(), live, "rotation {number}, {grace:?}");
@@ -88,7 +88,7 @@ async fn beyond_17_a_key_within_its_grace_period_is_not_revoked_and_is_afterward
 async fn a_grace_period_longer_than_the_time_between_rotations_ends_for_each_key() {
     const THREE_HOURS: Duration = Duration::from_secs(3 * 3600);
     for ownership in [Ownership::Labels, Ownership::Stored] {
-        let mut place = Place::new(None, THREE_HOURS);
+        let mut place = Fixture::new(None, THREE_HOURS);
         place.manner.ownership = ownership;
         for number in 1..=12 {
             place.rotate(number).await.unwrap();
@@ -101,22 +101,22 @@ async fn a_grace_period_longer_than_the_time_between_rotations_ends_for_each_key
 
 #[tokio::test]
 async fn nothing_is_minted_when_too_little_time_is_left_to_record_it() {
-    let place = Place::new(None, Duration::ZERO);
+    let place = Fixture::new(None, Duration::ZERO);
     let rotator = Keys::rotator(place.vendor.clone(), place.manner);
     let token = VersionId::from_store(format!("{:032}", 1));
     let function = "arn:aws:lambda:us-east-1:000000000000:function:kit";
     place.store.rotate(&place.secret, &NewRotation::now(&token, function)).unwrap();
     let secret = place.secret.clone();
     let event = RotationEvent { step: Step::Create, secret, token, rotation_token: None };
-    let turn = Turn::new(Deadline::after(Duration::from_secs(3)));
-    let error = Engine::new(&place.store, &rotator).step(&event, &turn).await.unwrap_err();
+    let cx = Invocation::new(Deadline::after(Duration::from_secs(3)));
+    let error = Engine::new(&place.store, &rotator).step(&event, &cx).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutOfTime, "{error}");
     assert_eq!(place.vendor.live(), 1);
 }
 
 #[tokio::test]
 async fn at_the_limit_a_key_within_its_grace_period_is_a_conflict_and_not_a_victim() {
-    let place = Place::new(Some(2), HALF_AN_HOUR);
+    let place = Fixture::new(Some(2), HALF_AN_HOUR);
     place.rotate(1).await.unwrap();
     let error = place.rotate(2).await.unwrap_err();
     assert_eq!((error.kind(), error.step()), (ErrorKind::Conflict, Some(Step::Create)));
@@ -129,7 +129,7 @@ async fn at_the_limit_a_key_within_its_grace_period_is_a_conflict_and_not_a_vict
 
 #[tokio::test]
 async fn a_limit_that_strangers_have_used_up_says_what_to_do_and_touches_none_of_them() {
-    let place = Place::new(Some(2), Duration::ZERO);
+    let place = Fixture::new(Some(2), Duration::ZERO);
     place.vendor.arrange_stranger();
     let error = place.rotate(1).await.unwrap_err();
     assert_eq!(
@@ -145,7 +145,7 @@ async fn a_limit_that_strangers_have_used_up_says_what_to_do_and_touches_none_of
 async fn preflight_says_when_the_vendor_refuses_the_current_key_and_does_not_list_it() {
     for (revoked, ready, says) in [(false, true, "[]"), (true, false, "does not list AWSCURRENT's")]
     {
-        let mut place = Place::new(None, Duration::ZERO);
+        let mut place = Fixture::new(None, Duration::ZERO);
         // A vendor lists nothing for a key that it refuses.
         place.manner.admin = true;
         if revoked {
@@ -153,7 +153,8 @@ async fn preflight_says_when_the_vendor_refuses_the_current_key_and_does_not_lis
         }
         let rotator = Keys::rotator(place.vendor.clone(), place.manner);
         let engine = Engine::new(&place.store, &rotator);
-        let answer = engine.answer(Question::Preflight, &place.secret, &turn()).await.unwrap();
+        let answer =
+            engine.answer(Question::Preflight, &place.secret, &invocation()).await.unwrap();
         assert_eq!(answer["ready"], ready, "{answer}");
         let findings = answer["findings"].to_string();
         assert!(findings.contains(says), "{findings}");
@@ -162,7 +163,7 @@ async fn preflight_says_when_the_vendor_refuses_the_current_key_and_does_not_lis
 }
 
 /// A person moves AWSCURRENT back to a version whose key is gone.
-fn roll_back_to_a_dead_key(place: &Place, revoked: &VersionId) {
+fn roll_back_to_a_dead_key(place: &Fixture, revoked: &VersionId) {
     let detail = place.store.describe(&place.secret).unwrap();
     let current = detail.labels.iter().find(|(_, on)| on.contains(&AWSCURRENT.to_owned()));
     let current = current.map(|(version, _)| version.clone());
@@ -173,7 +174,7 @@ fn roll_back_to_a_dead_key(place: &Place, revoked: &VersionId) {
 #[tokio::test(start_paused = true)]
 async fn rule_08_where_currents_key_is_gone_another_version_of_the_account_stands_for_it() {
     for admin in [false, true] {
-        let mut place = Place::new(None, Duration::ZERO);
+        let mut place = Fixture::new(None, Duration::ZERO);
         place.manner.admin = admin;
         let first = place.store.describe(&place.secret).unwrap();
         let first = first.labels.into_keys().next().unwrap();
@@ -190,7 +191,7 @@ async fn rule_08_where_currents_key_is_gone_another_version_of_the_account_stand
 
 #[tokio::test(start_paused = true)]
 async fn rule_08_a_version_of_another_account_stands_for_nothing() {
-    let mut place = Place::new(None, Duration::ZERO);
+    let mut place = Fixture::new(None, Duration::ZERO);
     place.manner.admin = true;
     place.rotate(1).await.unwrap();
     let edited = r#"{"account":"another","key_id":"k1","key":"made up"}"#;

@@ -13,11 +13,14 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Error, ErrorKind};
 use crate::ids::VersionId;
-use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Subject, Verdict, Versions};
+use crate::invocation::Invocation;
+use crate::rotator::{
+    Applied, CreateContext, Fence, Finding, InspectContext, RetireContext, Rotator, SetContext,
+    Verdict,
+};
 use crate::secret::{Previous, Secret};
 use crate::store::{AWSPREVIOUS, SecretDescription};
 use crate::testing::models::{IssuedKey, ListedKey, Vendor};
-use crate::turn::Turn;
 
 /// What a rotation changes in a document.
 pub(super) const FIELDS: [&str; 2] = ["key_id", "key"];
@@ -79,7 +82,7 @@ impl Issuer {
 
     /// Makes room at the vendor's limit: one key of ours goes that no labelled version holds; if
     /// there is none, the previous one, which is promised until the next rotation.
-    async fn free_a_slot(&self, known: &Known<'_>) -> Result<(), Error> {
+    async fn free_a_slot(&self, known: &CreateContext<'_>) -> Result<(), Error> {
         let keys = self.vendor.list().await?;
         let stored = known.stored().await?;
         let mut candidates = self.candidates(known, &stored, &keys)?;
@@ -104,7 +107,7 @@ impl Issuer {
     /// The keys of ours that AWSCURRENT, AWSPENDING and custom labels do not hold.
     fn candidates(
         &self,
-        known: &Known<'_>,
+        known: &CreateContext<'_>,
         stored: &[Previous],
         keys: &[ListedKey],
     ) -> Result<Vec<ListedKey>, Error> {
@@ -124,7 +127,7 @@ impl Issuer {
         Ok(keys.iter().filter(|one| !kept.contains(&one.id)).filter(ours).cloned().collect())
     }
 
-    async fn delete_orphans(&self, known: &Known<'_>) -> Result<(), Error> {
+    async fn delete_orphans(&self, known: &CreateContext<'_>) -> Result<(), Error> {
         let own = Some(label(known.description, known.token));
         for orphan in self.vendor.list().await?.iter().filter(|key| key.label == own) {
             self.vendor.revoke(&orphan.id).await?;
@@ -148,7 +151,7 @@ impl Issuer {
 
 #[async_trait]
 impl Rotator for Issuer {
-    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
         let (current, pending) = (versions.current(), versions.pending());
         let (current, pending) = (current.secret().document()?, pending.secret().document()?);
         match current.difference(pending, &FIELDS) {
@@ -160,7 +163,7 @@ impl Rotator for Issuer {
         }
     }
 
-    async fn propose(&self, known: &Known<'_>, _: &Turn) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, _: &Invocation) -> Result<Secret, Error> {
         let base = known.current.secret();
         key(base)?;
         if self.has(Defect::DeletesYoungOrphans) {
@@ -181,7 +184,12 @@ impl Rotator for Issuer {
         Ok(next.with("key", issued.value.expose_secret()).into())
     }
 
-    async fn discard(&self, proposed: &Secret, _: &Known<'_>, _: &Turn) -> Result<(), Error> {
+    async fn discard(
+        &self,
+        proposed: &Secret,
+        _: &CreateContext<'_>,
+        _: &Invocation,
+    ) -> Result<(), Error> {
         if self.has(Defect::NeverDiscards) {
             return Ok(());
         }
@@ -192,9 +200,9 @@ impl Rotator for Issuer {
     /// value cannot be replaced: better to fail here, before AWSPENDING is trusted.
     async fn apply(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         _: &dyn Fence,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Applied, Error> {
         if self.has(Defect::Remembers) {
             let remembered = self.remembered.lock().ok().and_then(|key| key.clone());
@@ -208,7 +216,7 @@ impl Rotator for Issuer {
         Err(Error::new(ErrorKind::Rejected, "the vendor does not know the pending key"))
     }
 
-    async fn verify(&self, secret: &Secret, _: &Turn) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, _: &Invocation) -> Result<Verdict, Error> {
         Ok(match self.lets_in(secret).await? {
             true => Verdict::Accepted,
             false => Verdict::Rejected("the vendor does not know the key".to_owned()),
@@ -218,7 +226,7 @@ impl Rotator for Issuer {
     /// Revokes every key of ours that no labelled version holds and that was issued before the
     /// promoted one: a later one may be about to be recorded. Only under the promoted token
     /// itself nothing can be recorded any more.
-    async fn retire(&self, keep: &Keep<'_>, _: &Turn) -> Result<(), Error> {
+    async fn retire(&self, keep: &RetireContext<'_>, _: &Invocation) -> Result<(), Error> {
         let versions = keep.labelled().await?;
         let promoted = versions.iter().find(|one| one.version() == keep.promoted());
         let gone = || Error::new(ErrorKind::NotFound, "the promoted version has no value");
@@ -245,7 +253,11 @@ impl Rotator for Issuer {
         Ok(())
     }
 
-    async fn preflight(&self, subject: &Subject<'_>, _: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(
+        &self,
+        subject: &InspectContext<'_>,
+        _: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
         let current = subject.current;
         if self.lets_in(current.secret()).await? {
             return Ok(Vec::new());

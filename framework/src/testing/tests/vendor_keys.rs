@@ -8,11 +8,11 @@ use secrecy::ExposeSecret;
 use super::vendor_issuer::key;
 use crate::error::{Error, ErrorKind};
 use crate::ids::SecretId;
+use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
 use crate::rotator::Verdict;
 use crate::secret::Secret;
 use crate::testing::models::{IssuedKey, Vendor};
-use crate::turn::Turn;
 use crate::vendor::{
     Caller, Issued, IssuedKeys, Issuer, Label, ListedKey, Ownership, Terms, Update, Updater,
 };
@@ -105,7 +105,7 @@ impl Issuer for Keys {
         base: &Secret,
         label: &Label,
         caller: &Caller<'_>,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Issued, Error> {
         self.lets_act(caller)?;
         let Some(issued) = self.vendor.issue(Some(&label.to_string())).await? else {
@@ -116,7 +116,7 @@ impl Issuer for Keys {
         Ok(Issued::Key(next.into()))
     }
 
-    async fn list(&self, caller: &Caller<'_>, _: &Turn) -> Result<Vec<ListedKey>, Error> {
+    async fn list(&self, caller: &Caller<'_>, _: &Invocation) -> Result<Vec<ListedKey>, Error> {
         self.lets_act(caller)?;
         let listed = self.vendor.list().await?.into_iter();
         let told = |age| Some(age).filter(|_| self.manner.ages);
@@ -125,17 +125,22 @@ impl Issuer for Keys {
             .collect())
     }
 
-    async fn verify(&self, secret: &Secret, _: &Turn) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, _: &Invocation) -> Result<Verdict, Error> {
         let key = key(secret)?;
         Ok(verdict(self.vendor.verify(&key.id, &key.value).await?))
     }
 
     /// The model lets in nothing but a key with its own id.
-    async fn belongs(&self, _: &Secret, _: &Caller<'_>, _: &Turn) -> Result<Option<bool>, Error> {
+    async fn belongs(
+        &self,
+        _: &Secret,
+        _: &Caller<'_>,
+        _: &Invocation,
+    ) -> Result<Option<bool>, Error> {
         Ok(Some(true))
     }
 
-    async fn revoke(&self, id: &str, caller: &Caller<'_>, _: &Turn) -> Result<(), Error> {
+    async fn revoke(&self, id: &str, caller: &Caller<'_>, _: &Invocation) -> Result<(), Error> {
         self.lets_act(caller)?;
         Ok(self.vendor.revoke(id).await?)
     }
@@ -174,7 +179,7 @@ impl Updater for Value {
         using: &Secret,
         to: &Secret,
         _: &Caller<'_>,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Update, Error> {
         let (using, to) = (key(using)?.value, key(to)?);
         let using = Some(&using).filter(|_| self.compares);
@@ -184,7 +189,7 @@ impl Updater for Value {
         })
     }
 
-    async fn verify(&self, secret: &Secret, _: &Turn) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, _: &Invocation) -> Result<Verdict, Error> {
         let key = key(secret)?;
         Ok(verdict(self.vendor.verify(&key.id, &key.value).await?))
     }

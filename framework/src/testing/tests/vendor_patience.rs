@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Question, RotationEvent};
 use crate::ids::{SecretId, VersionId};
+use crate::invocation::{Deadline, Invocation};
 use crate::rotator::Verdict;
 use crate::secret::Secret;
 use crate::step::Step;
@@ -19,7 +20,6 @@ use crate::store::AWSPENDING;
 use crate::store::memory::{MemoryStore, NewRotation, NewSecret};
 use crate::testing::Wire;
 use crate::testing::models::{Terms, Vendor};
-use crate::turn::{Deadline, Turn};
 use crate::vendor::{Caller, Update, UpdatedKey, Updater};
 
 const ATTEMPTS: usize = 4;
@@ -65,24 +65,24 @@ impl Updater for Late {
         using: &Secret,
         to: &Secret,
         caller: &Caller<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Update, Error> {
         if self.strict {
             return Ok(Update::Refused(Error::new(ErrorKind::Unsupported, "it was used before")));
         }
-        let update = self.value.update(using, to, caller, turn).await?;
+        let update = self.value.update(using, to, caller, cx).await?;
         self.count(update == Update::Stale);
         Ok(update)
     }
 
-    async fn verify(&self, secret: &Secret, turn: &Turn) -> Result<Verdict, Error> {
-        let verdict = self.value.verify(secret, turn).await?;
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+        let verdict = self.value.verify(secret, cx).await?;
         self.count(verdict != Verdict::Accepted);
         Ok(verdict)
     }
 }
 
-struct Place {
+struct Fixture {
     store: MemoryStore,
     secret: SecretId,
     vendor: Vendor,
@@ -91,7 +91,7 @@ struct Place {
     strict: bool,
 }
 
-impl Place {
+impl Fixture {
     /// A rotation whose createSecret is done; `right`: AWSCURRENT holds what works.
     async fn begun(right: bool) -> Self {
         let vendor = Vendor::new(&Wire::default(), Terms::default());
@@ -118,8 +118,8 @@ impl Place {
     async fn step(&self, step: Step) -> Result<(), Error> {
         let (secret, token) = (self.secret.clone(), self.token.clone());
         let event = RotationEvent { step, secret, token, rotation_token: None };
-        let turn = Turn::new(Deadline::after(Duration::from_secs(900)));
-        Engine::new(&self.store, &self.rotator()).step(&event, &turn).await.map(drop)
+        let cx = Invocation::new(Deadline::after(Duration::from_secs(900)));
+        Engine::new(&self.store, &self.rotator()).step(&event, &cx).await.map(drop)
     }
 
     fn refusals(&self) -> usize {
@@ -134,7 +134,7 @@ impl Place {
 
 #[tokio::test(start_paused = true)]
 async fn rule_04_no_step_has_more_values_refused_than_the_vendor_bears() {
-    let place = Place::begun(false).await;
+    let place = Fixture::begun(false).await;
     let error = place.step(Step::Set).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
     assert_eq!(place.refusals(), ATTEMPTS);
@@ -142,17 +142,17 @@ async fn rule_04_no_step_has_more_values_refused_than_the_vendor_bears() {
     assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
     assert_eq!(place.refusals(), ATTEMPTS);
     // Whoever only looks asks once about each version, of which there are two.
-    let turn = Turn::new(Deadline::after(Duration::from_secs(900)));
+    let cx = Invocation::new(Deadline::after(Duration::from_secs(900)));
     let rotator = place.rotator();
     let engine = Engine::new(&place.store, &rotator);
-    engine.answer(Question::Inspect, &place.secret, &turn).await.unwrap();
+    engine.answer(Question::Inspect, &place.secret, &cx).await.unwrap();
     assert_eq!(place.refusals(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn rule_15_a_value_that_an_earlier_run_set_is_not_given_up_when_it_is_refused() {
     for applied in [true, false] {
-        let mut place = Place::begun(true).await;
+        let mut place = Fixture::begun(true).await;
         if applied {
             place.step(Step::Set).await.unwrap();
         }

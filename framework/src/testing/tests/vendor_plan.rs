@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::vendor_grace::{Place, turn};
+use super::vendor_grace::{Fixture, invocation};
 use super::vendor_keys::Keys;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -18,13 +18,13 @@ use crate::vendor::Ownership;
 
 const HALF_AN_HOUR: Duration = Duration::from_secs(1800);
 
-impl Place {
+impl Fixture {
     /// The plan's lines. It changes nothing, and shows no value.
     async fn plan(&self) -> Result<Vec<String>, Error> {
         let before = (self.listed().await, self.store.describe(&self.secret).unwrap().labels);
         let rotator = Keys::rotator(self.vendor.clone(), self.manner);
         let engine = Engine::new(&self.store, &rotator);
-        let answer = engine.answer(Question::Plan, &self.secret, &turn()).await?;
+        let answer = engine.answer(Question::Plan, &self.secret, &invocation()).await?;
         let after = (self.listed().await, self.store.describe(&self.secret).unwrap().labels);
         assert_eq!(before, after, "{answer}");
         for version in after.1.keys() {
@@ -50,7 +50,7 @@ impl Place {
         let (secret, token) = (self.secret.clone(), token.clone());
         let event = RotationEvent { step, secret, token, rotation_token: None };
         let rotator = Keys::rotator(self.vendor.clone(), self.manner);
-        Engine::new(&self.store, &rotator).step(&event, &turn()).await.map(drop)
+        Engine::new(&self.store, &rotator).step(&event, &invocation()).await.map(drop)
     }
 }
 
@@ -64,7 +64,7 @@ fn revoked(lines: &[String]) -> BTreeSet<String> {
 }
 
 /// Plays rotations, of which each must do what was planned; how many failed as planned.
-async fn play(place: &Place, rotations: u32) -> usize {
+async fn play(place: &Fixture, rotations: u32) -> usize {
     let mut failed = 0;
     for number in 1..=rotations {
         let before = place.listed().await;
@@ -98,7 +98,7 @@ async fn a_rotation_does_what_the_plan_said_and_fails_where_it_said_so() {
         for grace in [Duration::ZERO, HALF_AN_HOUR] {
             for ownership in [Ownership::Labels, Ownership::Stored, Ownership::Account] {
                 for admin in [false, true] {
-                    let mut place = Place::new(cap, grace);
+                    let mut place = Fixture::new(cap, grace);
                     (place.manner.ownership, place.manner.admin) = (ownership, admin);
                     if cap == Some(3) && ownership != Ownership::Account {
                         place.vendor.arrange_stranger();
@@ -114,7 +114,7 @@ async fn a_rotation_does_what_the_plan_said_and_fails_where_it_said_so() {
 
 #[tokio::test]
 async fn at_the_limit_the_key_that_goes_first_is_named_and_why_the_others_stay() {
-    let place = Place::new(Some(2), Duration::ZERO);
+    let place = Fixture::new(Some(2), Duration::ZERO);
     place.rotate(1).await.unwrap();
     let lines = place.plan().await.unwrap().join("\n");
     let label = lines.split_once("with a label \"").unwrap().1.split_once('"').unwrap().0;
@@ -125,11 +125,11 @@ async fn at_the_limit_the_key_that_goes_first_is_named_and_why_the_others_stay()
         finishSecret keeps key "k2": it is AWSPREVIOUS's then"#]]
     .assert_eq(&lines.replace(label, "..."));
     // Strangers' keys are counted and not named.
-    let place = Place::new(Some(2), Duration::ZERO);
+    let place = Fixture::new(Some(2), Duration::ZERO);
     place.vendor.arrange_stranger();
     expect_test::expect![[r#"createSecret would fail with Throttled: the vendor's limit of keys is reached: no key of this secret can be revoked; raise the limit or revoke another key"#]]
         .assert_eq(&place.plan().await.unwrap().join("\n"));
-    let place = Place::new(None, HALF_AN_HOUR);
+    let place = Fixture::new(None, HALF_AN_HOUR);
     place.vendor.arrange_stranger();
     place.rotate(1).await.unwrap();
     place.rotate(2).await.unwrap();
@@ -146,7 +146,7 @@ async fn at_the_limit_the_key_that_goes_first_is_named_and_why_the_others_stay()
 
 #[tokio::test]
 async fn a_rotation_under_way_issues_nothing_and_promotes_what_is_pending() {
-    let place = Place::new(None, Duration::ZERO);
+    let place = Fixture::new(None, Duration::ZERO);
     place.rotate(1).await.unwrap();
     let function = "arn:aws:lambda:us-east-1:000000000000:function:kit";
     let token = VersionId::from_store(format!("{:032}", 2));

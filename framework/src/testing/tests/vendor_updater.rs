@@ -8,11 +8,13 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::vendor_issuer::key;
 use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
-use crate::rotator::{Applied, Fence, Finding, Known, Rotator, Subject, Verdict, Versions};
+use crate::rotator::{
+    Applied, CreateContext, Fence, Finding, InspectContext, Rotator, SetContext, Verdict,
+};
 use crate::secret::Secret;
 use crate::testing::models::{IssuedKey, Vendor};
-use crate::turn::Turn;
 
 /// One safeguard left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +48,7 @@ impl Updater {
 
 #[async_trait]
 impl Rotator for Updater {
-    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
         let (current, pending) = (versions.current(), versions.pending());
         let (current, pending) = (current.secret().document()?, pending.secret().document()?);
         match current.difference(pending, &["key"]) {
@@ -58,7 +60,7 @@ impl Rotator for Updater {
         }
     }
 
-    async fn propose(&self, known: &Known<'_>, _: &Turn) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, _: &Invocation) -> Result<Secret, Error> {
         let base = known.current.secret();
         key(base)?;
         let value: SecretString = PasswordPolicy::default().generate()?;
@@ -69,9 +71,9 @@ impl Rotator for Updater {
     /// current before, then what cancelled rotations left.
     async fn apply(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         fence: &dyn Fence,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Applied, Error> {
         let current = key(versions.current().secret())?;
         let pending = key(versions.pending().secret())?;
@@ -98,7 +100,7 @@ impl Rotator for Updater {
             .caused_by("no version's value is the one that works; nothing was changed"))
     }
 
-    async fn verify(&self, secret: &Secret, _: &Turn) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, _: &Invocation) -> Result<Verdict, Error> {
         let key = key(secret)?;
         Ok(match self.vendor.verify(&key.id, &key.value).await? {
             true => Verdict::Accepted,
@@ -106,9 +108,13 @@ impl Rotator for Updater {
         })
     }
 
-    async fn preflight(&self, subject: &Subject<'_>, turn: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
         let current = subject.current;
-        Ok(match self.verify(current.secret(), turn).await? {
+        Ok(match self.verify(current.secret(), cx).await? {
             Verdict::Accepted => Vec::new(),
             Verdict::Rejected(why) => vec![Finding::Fails(Error::new(ErrorKind::Rejected, why))],
         })

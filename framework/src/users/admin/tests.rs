@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::ids::VersionId;
+use crate::invocation::Deadline;
 use crate::rds::account;
-use crate::rotator::Subject;
+use crate::rotator::InspectContext;
 use crate::secret::Current;
 use crate::store::memory::{MemoryStore, NewSecret};
-use crate::store::{Calls, SecretDescription};
-use crate::turn::Deadline;
+use crate::store::{SecretClient, SecretDescription};
 
 const ZONE: &str = "abc.us-east-1.rds.amazonaws.com";
 
@@ -42,9 +42,9 @@ async fn admin_for(
         tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let value = Some(value.to_string().as_str().into());
     store.create("the-admins", NewSecret { value, tags, ..NewSecret::default() }).unwrap();
-    let turn = Turn::new(Deadline::after(Duration::from_secs(9)));
+    let cx = Invocation::new(Deadline::after(Duration::from_secs(9)));
     let secret = SecretId::parse("the-users").unwrap();
-    let calls = Calls::new(&store, &secret, &turn);
+    let calls = SecretClient::new(&store, &secret, &cx);
     let document = json!({
         "engine": "postgres", "host": place["host"], "port": place["port"], "username": "app",
         "password": "p", "dbname": "orders", "masterarn": "the-admins",
@@ -52,13 +52,13 @@ async fn admin_for(
     let user = Secret::decode(&document.to_string().into());
     let current = Current::new(VersionId::from_store("v"), user);
     let description = SecretDescription::default();
-    let subject = Subject { calls: &calls, current: &current, description: &description };
+    let subject = InspectContext { calls: &calls, current: &current, description: &description };
     let settings = Environment::from([(SAME_HOSTS, same)]);
     let admins = Admins::read(&settings)?.with_rds(Arc::new(account()));
     let login = Login::read(current.secret(), &DIALECT).unwrap();
     let document = current.secret().document().unwrap();
     let others = subject.other_secrets();
-    Ok(admins.of(&login, document, &DIALECT, &others, &turn).await?.login)
+    Ok(admins.of(&login, document, &DIALECT, &others, &cx).await?.login)
 }
 
 fn admin(host: &str) -> (Value, &'static [(&'static str, &'static str)]) {

@@ -2,8 +2,8 @@
 
 use super::{Administered, Driver, PASSWORD_UNKNOWN, close, is_made, log_in, named};
 use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding};
-use crate::turn::Turn;
 use crate::users::{AdminSession, Attempt, Change, Login};
 
 /// Opens a session of an admin's.
@@ -14,11 +14,11 @@ use crate::users::{AdminSession, Attempt, Change, Login};
 pub async fn open_admin<S: Administered>(
     server: &S,
     admin: &Login,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<AdminSession<S::Session>, Error> {
     let admin = admin.clone();
     let dbname = admin.dbname.clone().filter(|_| S::ADMIN_ENTERS_DATABASE);
-    let mut session = match log_in(server, &Login { dbname, ..admin.clone() }, turn).await {
+    let mut session = match log_in(server, &Login { dbname, ..admin.clone() }, cx).await {
         Ok(Attempt::Accepted(session)) => session,
         Ok(Attempt::Refused(why)) => {
             let what = format!("the admin, {}, does not log in", admin.account());
@@ -26,10 +26,10 @@ pub async fn open_admin<S: Administered>(
         }
         Err(error) => return Err(error.while_doing("the admin")),
     };
-    match server.prepare_admin(&mut session, &admin, turn).await {
+    match server.prepare_admin(&mut session, &admin, cx).await {
         Ok(()) => Ok(AdminSession { login: admin, session }),
         Err(error) => {
-            close(server, session, turn).await;
+            close(server, session, cx).await;
             Err(error.while_doing(format!("the admin, {}", admin.account())))
         }
     }
@@ -39,9 +39,9 @@ impl<S: Administered> Driver<S> {
     pub(crate) async fn open_admin(
         &self,
         admin: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<AdminSession<S::Session>, Error> {
-        open_admin(&self.server, admin, turn).await
+        open_admin(&self.server, admin, cx).await
     }
 
     /// Sets the password of `target`'s user to `target`'s, behind the account's lock, all that
@@ -54,20 +54,20 @@ impl<S: Administered> Driver<S> {
         admin: &mut AdminSession<S::Session>,
         target: &Login,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Change, Error> {
         let server = &self.server;
         let outcome = async {
-            let prepared = server.prepare_reset(admin, target, turn).await?;
+            let prepared = server.prepare_reset(admin, target, cx).await?;
             let made = async {
-                server.begin(&mut admin.session, &server.locks(&prepared), turn).await?;
-                let objections = server.objections(admin, &target.username, turn).await?;
+                server.begin(&mut admin.session, &server.locks(&prepared), cx).await?;
+                let objections = server.objections(admin, &target.username, cx).await?;
                 objections.into_iter().next().map_or(Ok(()), Err)?;
                 fence.pass().await?;
-                server.set(&mut admin.session, &prepared, fence, turn).await
+                server.set(&mut admin.session, &prepared, fence, cx).await
             }
             .await;
-            self.end(&mut admin.session, made, (PASSWORD_UNKNOWN, is_made), turn).await
+            self.end(&mut admin.session, made, (PASSWORD_UNKNOWN, is_made), cx).await
         }
         .await;
         named(outcome, &format!("cannot set the password of {}", target.account()))
@@ -78,21 +78,21 @@ impl<S: Administered> Driver<S> {
         &self,
         admin: &mut AdminSession<S::Session>,
         target: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         let server = &self.server;
         let found = async {
             let mut findings = Vec::new();
-            let prepared = server.prepare_reset(admin, target, turn).await;
+            let prepared = server.prepare_reset(admin, target, cx).await;
             findings.extend(prepared.err().map(Finding::Fails));
-            server.begin(&mut admin.session, &[], turn).await?;
-            let objections = server.objections(admin, &target.username, turn).await?;
+            server.begin(&mut admin.session, &[], cx).await?;
+            let objections = server.objections(admin, &target.username, cx).await?;
             findings.extend(objections.into_iter().map(Finding::Fails));
-            findings.extend(server.remarks(admin, &target.username, None, turn).await?);
+            findings.extend(server.remarks(admin, &target.username, None, cx).await?);
             Ok(findings)
         }
         .await;
-        self.abandon(&mut admin.session, turn).await;
+        self.abandon(&mut admin.session, cx).await;
         found
     }
 }

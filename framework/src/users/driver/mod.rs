@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use crate::config::Environment;
 use crate::error::Error;
+use crate::invocation::Invocation;
 use crate::net::within;
-use crate::turn::Turn;
 use crate::users::{Attempt, Change, Login};
 
 pub use admin::open_admin;
@@ -86,22 +86,22 @@ impl<S: Database> Driver<S> {
 pub async fn log_in<S: Database>(
     server: &S,
     login: &Login,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Attempt<S::Session>, Error> {
-    let attempt = within(turn, "the login", LOGIN_TIME, server.log_in(login, turn)).await.flatten();
+    let attempt = within(cx, "the login", LOGIN_TIME, server.log_in(login, cx)).await.flatten();
     if let Ok(Attempt::Refused(_)) = attempt {
-        turn.count_rejected_login();
+        cx.count_rejected_login();
     }
     attempt.map_err(|error| error.while_doing(format!("cannot log in as {}", login.account())))
 }
 
 /// Closes a session, so that its locks are free before the step ends. The step's outcome does not
 /// depend on it.
-pub async fn close<S: Database>(server: &S, session: S::Session, turn: &Turn) {
+pub async fn close<S: Database>(server: &S, session: S::Session, cx: &Invocation) {
     // Where no time is left, what remains belongs to the report: dropping it closes it too.
-    if !turn.deadline().remaining().is_zero() {
+    if !cx.deadline().remaining().is_zero() {
         let closing = server.close(session);
-        let _ = turn.deadline().bound("the end of the session", CLOSING_TIME, closing).await;
+        let _ = cx.deadline().bound("the end of the session", CLOSING_TIME, closing).await;
     }
 }
 
@@ -112,19 +112,19 @@ impl<S: Database> Driver<S> {
         session: &mut S::Session,
         made: Result<T, Error>,
         (commit, stays): (End, impl FnOnce(&T) -> bool),
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<T, Error> {
         if made.as_ref().is_ok_and(stays) {
-            return self.server.end(session, commit, turn).await.and(made);
+            return self.server.end(session, commit, cx).await.and(made);
         }
-        self.abandon(session, turn).await;
+        self.abandon(session, cx).await;
         made
     }
 
     /// Gives up what was begun, so that locks are free before an error is reported.
-    async fn abandon(&self, session: &mut S::Session, turn: &Turn) {
-        if !turn.deadline().remaining().is_zero() {
-            let end = self.server.end(session, End::Abandon, turn);
+    async fn abandon(&self, session: &mut S::Session, cx: &Invocation) {
+        if !cx.deadline().remaining().is_zero() {
+            let end = self.server.end(session, End::Abandon, cx);
             let _ = tokio::time::timeout(ABANDON_TIME, end).await;
         }
     }

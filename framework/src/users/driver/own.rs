@@ -6,8 +6,8 @@ use secrecy::SecretString;
 
 use super::{Database, Driver, DualPasswords, PASSWORD_UNKNOWN, close, is_made, log_in, named};
 use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding};
-use crate::turn::Turn;
 use crate::users::{Attempt, Change, Dialect, Login};
 
 /// The most that `PROBE_QUERY` may take, if the deadline leaves more.
@@ -28,12 +28,16 @@ impl<S: Database> Driver<S> {
     ///
     /// # Errors
     /// Those of [`Database::log_in`].
-    pub async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<S::Session>, Error> {
-        log_in(&self.server, login, turn).await
+    pub async fn log_in(
+        &self,
+        login: &Login,
+        cx: &Invocation,
+    ) -> Result<Attempt<S::Session>, Error> {
+        log_in(&self.server, login, cx).await
     }
 
-    pub(crate) async fn close(&self, session: S::Session, turn: &Turn) {
-        close(&self.server, session, turn).await;
+    pub(crate) async fn close(&self, session: S::Session, cx: &Invocation) {
+        close(&self.server, session, cx).await;
     }
 
     /// Sets the password of the very user that is logged in, behind the account's lock and `fence`.
@@ -48,10 +52,10 @@ impl<S: Database> Driver<S> {
         login: &Login,
         password: &SecretString,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Change, Error> {
-        let outcome = self.change_own(&mut session, login, password, fence, turn).await;
-        self.close(session, turn).await;
+        let outcome = self.change_own(&mut session, login, password, fence, cx).await;
+        self.close(session, cx).await;
         named(outcome, &format!("cannot change the password of {}", login.account()))
     }
 
@@ -61,16 +65,16 @@ impl<S: Database> Driver<S> {
         login: &Login,
         password: &SecretString,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Change, Error> {
-        let prepared = self.server.prepare_own(session, login, password, turn).await?;
+        let prepared = self.server.prepare_own(session, login, password, cx).await?;
         let made = async {
-            self.server.begin(session, &self.server.locks(&prepared), turn).await?;
+            self.server.begin(session, &self.server.locks(&prepared), cx).await?;
             fence.pass().await?;
-            self.server.set(session, &prepared, fence, turn).await
+            self.server.set(session, &prepared, fence, cx).await
         }
         .await;
-        self.end(session, made, (PASSWORD_UNKNOWN, is_made), turn).await
+        self.end(session, made, (PASSWORD_UNKNOWN, is_made), cx).await
     }
 
     /// Finds what would make a change of the session user's own password fail.
@@ -81,28 +85,28 @@ impl<S: Database> Driver<S> {
         &self,
         mut session: S::Session,
         login: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        let found = self.server.preflight(&mut session, login, turn).await;
-        self.close(session, turn).await;
+        let found = self.server.preflight(&mut session, login, cx).await;
+        self.close(session, cx).await;
         found.map_err(|error| error.while_doing(format!("cannot look at {}", login.account())))
     }
 
     /// Asks as this user what the function's owner wants asked before the user is promoted. The
     /// user's own settings hold: this is what an application would meet.
-    pub(crate) async fn probe(&self, login: &Login, turn: &Turn) -> Result<(), Error> {
+    pub(crate) async fn probe(&self, login: &Login, cx: &Invocation) -> Result<(), Error> {
         let Some(query) = &self.probe else { return Ok(()) };
         let named = |error: Error| error.while_doing(format!("PROBE_QUERY as {}", login.account()));
-        match self.log_in(login, turn).await.map_err(named)? {
+        match self.log_in(login, cx).await.map_err(named)? {
             Attempt::Accepted(mut session) => {
-                let left = turn.deadline().remaining().saturating_sub(REPORT_TIME);
+                let left = cx.deadline().remaining().saturating_sub(REPORT_TIME);
                 let limit = left.min(PROBE_TIME);
-                let asked = self.server.ask_probe(&mut session, query, limit, turn);
+                let asked = self.server.ask_probe(&mut session, query, limit, cx);
                 // The server's own limit ends first, where it has one.
                 let asked = tokio::time::timeout(limit + PROBE_GRACE, asked).await;
                 let asked = asked.unwrap_or_else(|_| Err(too_slow(limit)));
-                self.abandon(&mut session, turn).await;
-                self.close(session, turn).await;
+                self.abandon(&mut session, cx).await;
+                self.close(session, cx).await;
                 asked.map_err(named)
             }
             Attempt::Refused(why) => {
@@ -124,15 +128,15 @@ impl<S: DualPasswords> Driver<S> {
         &self,
         mut session: S::Session,
         login: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        match self.server.preflight_two(&mut session, turn).await {
+        match self.server.preflight_two(&mut session, cx).await {
             Ok(mut findings) => {
-                findings.extend(self.preflight(session, login, turn).await?);
+                findings.extend(self.preflight(session, login, cx).await?);
                 Ok(findings)
             }
             Err(error) => {
-                self.close(session, turn).await;
+                self.close(session, cx).await;
                 Err(error)
             }
         }

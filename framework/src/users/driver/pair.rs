@@ -3,14 +3,14 @@
 use secrecy::SecretString;
 
 use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding};
-use crate::turn::Turn;
 use crate::users::driver::assessment::still_open;
 use crate::users::driver::{
     Alternates, Assessment, Driver, End, OpenSessions, PASSWORD_UNKNOWN, Part, Step, close,
     is_made, named, open_admin,
 };
-use crate::users::{Accounts, AdminSession, Change, Install, Standing};
+use crate::users::{Accounts, AdminSession, Change, Install, Ownership};
 
 /// What is not known where the answer to the commit of a part is lost.
 const PAIR_UNKNOWN: End = End::Commit { unknown: "the pair may or may not have been made" };
@@ -19,7 +19,7 @@ const PAIR_UNKNOWN: End = End::Commit { unknown: "the pair may or may not have b
 struct Job<'a, S> {
     driver: &'a Driver<S>,
     install: &'a Install<'a>,
-    turn: &'a Turn,
+    cx: &'a Invocation,
 }
 
 impl<S: Alternates> Job<'_, S> {
@@ -32,7 +32,7 @@ impl<S: Alternates> Job<'_, S> {
     async fn accounts(&self, admin: &mut AdminSession<S::Session>) -> Result<Accounts, Error> {
         let Install { pair, target, source, .. } = *self.install;
         let server = &self.driver.server;
-        server.accounts(admin, &[target, source], pair.secret(), self.turn).await
+        server.accounts(admin, &[target, source], pair.secret(), self.cx).await
     }
 
     /// What is run, and all that speaks against it.
@@ -42,13 +42,13 @@ impl<S: Alternates> Job<'_, S> {
     ) -> Result<Assessment<S::Found>, Error> {
         let Install { target, source, refuse_open_sessions, .. } = *self.install;
         let accounts = self.accounts(admin).await?;
-        let judged = self.install.judge(&accounts);
-        let standing = judged.as_ref().ok().copied();
+        let judged = self.install.authorize(&accounts);
+        let ownership = judged.as_ref().ok().copied();
         let server = &self.driver.server;
-        let mut found = server.assess(admin, self.install, &accounts, standing, self.turn).await?;
+        let mut found = server.assess(admin, self.install, &accounts, ownership, self.cx).await?;
         found.objections.splice(0..0, judged.err());
         if target != source {
-            let open = server.open_sessions(admin, target, self.turn).await?;
+            let open = server.open_sessions(admin, target, self.cx).await?;
             found.note_sessions(target, open, refuse_open_sessions);
         }
         Ok(found)
@@ -62,9 +62,9 @@ impl<S: Alternates> Job<'_, S> {
     ) -> Result<S::Found, Error> {
         let server = &self.driver.server;
         let made = async {
-            server.begin(&mut admin.session, &self.locks(), self.turn).await?;
+            server.begin(&mut admin.session, &self.locks(), self.cx).await?;
             let found = self.assess(admin).await?;
-            found.warnings.iter().for_each(|warning| self.turn.warn(warning));
+            found.warnings.iter().for_each(|warning| self.cx.warn(warning));
             if let Some(objection) = found.first_objection() {
                 return Err(objection);
             }
@@ -75,7 +75,7 @@ impl<S: Alternates> Job<'_, S> {
         }
         .await;
         let ended =
-            self.driver.end(&mut admin.session, made, (PAIR_UNKNOWN, |_: &_| true), self.turn);
+            self.driver.end(&mut admin.session, made, (PAIR_UNKNOWN, |_: &_| true), self.cx);
         let found = ended.await?;
         for part in found.parts.iter().skip(1) {
             self.elsewhere(part, fence).await?;
@@ -86,16 +86,16 @@ impl<S: Alternates> Job<'_, S> {
     /// One part in another session: the user may have changed since the first was looked at.
     async fn elsewhere(&self, part: &Part, fence: &dyn Fence) -> Result<(), Error> {
         let server = &self.driver.server;
-        let mut admin = open_admin(server, &part.login, self.turn).await?;
+        let mut admin = open_admin(server, &part.login, self.cx).await?;
         let made = async {
-            server.begin(&mut admin.session, &self.locks(), self.turn).await?;
+            server.begin(&mut admin.session, &self.locks(), self.cx).await?;
             self.present(&mut admin).await?;
             self.run(&mut admin, &part.steps, fence).await
         }
         .await;
         let ended =
-            self.driver.end(&mut admin.session, made, (PAIR_UNKNOWN, |&()| true), self.turn).await;
-        close(server, admin.session, self.turn).await;
+            self.driver.end(&mut admin.session, made, (PAIR_UNKNOWN, |&()| true), self.cx).await;
+        close(server, admin.session, self.cx).await;
         ended
     }
 
@@ -115,14 +115,14 @@ impl<S: Alternates> Job<'_, S> {
         let mut alone = None;
         for step in steps {
             if step.waits && alone.is_none() {
-                let open = server.open_sessions(admin, self.install.target, self.turn).await?;
+                let open = server.open_sessions(admin, self.install.target, self.cx).await?;
                 alone = Some(matches!(open, OpenSessions::Count(0)));
             }
             if step.waits && alone == Some(false) {
                 continue;
             }
-            self.turn.enough_for_a_change()?;
-            server.run(&mut admin.session, &step.text, self.turn).await?;
+            self.cx.enough_for_a_change()?;
+            server.run(&mut admin.session, &step.text, self.cx).await?;
         }
         Ok(())
     }
@@ -130,9 +130,9 @@ impl<S: Alternates> Job<'_, S> {
     /// Whose the target is, by what is found behind its lock.
     async fn present(&self, admin: &mut AdminSession<S::Session>) -> Result<(), Error> {
         let accounts = self.accounts(admin).await?;
-        match self.install.judge(&accounts)? {
+        match self.install.authorize(&accounts)? {
             // A fail-over lost it.
-            Standing::Absent => {
+            Ownership::Absent => {
                 let what = format!("user {:?} is gone; retry", self.install.target);
                 Err(Error::new(ErrorKind::Conflict, what))
             }
@@ -150,17 +150,17 @@ impl<S: Alternates> Job<'_, S> {
         let Install { target, source, refuse_open_sessions, .. } = *self.install;
         let server = &self.driver.server;
         let made = async {
-            server.begin(&mut admin.session, &server.locks(prepared), self.turn).await?;
+            server.begin(&mut admin.session, &server.locks(prepared), self.cx).await?;
             self.present(admin).await?;
             if target != source && refuse_open_sessions {
-                let open = server.open_sessions(admin, target, self.turn).await?;
+                let open = server.open_sessions(admin, target, self.cx).await?;
                 still_open(target, open).map_or(Ok(()), Err)?;
             }
             fence.pass().await?;
-            server.set(&mut admin.session, prepared, fence, self.turn).await
+            server.set(&mut admin.session, prepared, fence, self.cx).await
         }
         .await;
-        self.driver.end(&mut admin.session, made, (PASSWORD_UNKNOWN, is_made), self.turn).await
+        self.driver.end(&mut admin.session, made, (PASSWORD_UNKNOWN, is_made), self.cx).await
     }
 
     /// Runs everything and rolls it back, but what locks what applications use; what that meets.
@@ -175,10 +175,10 @@ impl<S: Alternates> Job<'_, S> {
             let played = if part.login.dbname == admin.login.dbname {
                 self.play(&mut admin.session, part).await
             } else {
-                match open_admin(server, &part.login, self.turn).await {
+                match open_admin(server, &part.login, self.cx).await {
                     Ok(mut elsewhere) => {
                         let played = self.play(&mut elsewhere.session, part).await;
-                        close(server, elsewhere.session, self.turn).await;
+                        close(server, elsewhere.session, self.cx).await;
                         played
                     }
                     Err(error) => Err(error),
@@ -196,14 +196,14 @@ impl<S: Alternates> Job<'_, S> {
     async fn play(&self, session: &mut S::Session, part: &Part) -> Result<(), Error> {
         let server = &self.driver.server;
         let played = async {
-            server.begin(session, &[], self.turn).await?;
+            server.begin(session, &[], self.cx).await?;
             for step in part.steps.iter().filter(|step| !step.locks) {
-                server.run(session, &step.text, self.turn).await?;
+                server.run(session, &step.text, self.cx).await?;
             }
             Ok(())
         }
         .await;
-        self.driver.abandon(session, self.turn).await;
+        self.driver.abandon(session, self.cx).await;
         played
     }
 }
@@ -215,19 +215,19 @@ impl<S: Alternates> Driver<S> {
         admin: &mut AdminSession<S::Session>,
         usernames: &[&str],
         secret: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Accounts, Error> {
         let found = async {
-            self.server.begin(&mut admin.session, &[], turn).await?;
-            self.server.accounts(admin, usernames, secret, turn).await
+            self.server.begin(&mut admin.session, &[], cx).await?;
+            self.server.accounts(admin, usernames, secret, cx).await
         }
         .await;
-        self.abandon(&mut admin.session, turn).await;
+        self.abandon(&mut admin.session, cx).await;
         found
     }
 
     /// Makes the target as the source is, then gives it its password and lets it in: whoever can
-    /// log in can also work. Behind the lock [`Install::judge`] is asked about what is found there,
+    /// log in can also work. Behind the lock [`Install::authorize`] is asked about what is found there,
     /// then `fence`; only then anything is changed. Every part may run twice.
     ///
     /// # Errors
@@ -238,14 +238,14 @@ impl<S: Alternates> Driver<S> {
         install: &Install<'_>,
         password: &SecretString,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Change, Error> {
-        let job = Job { driver: self, install, turn };
+        let job = Job { driver: self, install, cx };
         let outcome = async {
             self.server.check_username(install.target)?;
             let found = job.level(admin, fence).await?;
             let server = &self.server;
-            let prepared = server.prepare_install(admin, install, found, password, turn).await?;
+            let prepared = server.prepare_install(admin, install, found, password, cx).await?;
             job.let_in(admin, &prepared, fence).await
         }
         .await;
@@ -258,17 +258,17 @@ impl<S: Alternates> Driver<S> {
         &self,
         admin: &mut AdminSession<S::Session>,
         install: &Install<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        let job = Job { driver: self, install, turn };
+        let job = Job { driver: self, install, cx };
         let assessed = async {
-            self.server.begin(&mut admin.session, &[], turn).await?;
+            self.server.begin(&mut admin.session, &[], cx).await?;
             let remarks =
-                self.server.remarks(admin, install.target, Some(install.source), turn).await?;
+                self.server.remarks(admin, install.target, Some(install.source), cx).await?;
             Ok::<_, Error>((remarks, job.assess(admin).await?))
         }
         .await;
-        self.abandon(&mut admin.session, turn).await;
+        self.abandon(&mut admin.session, cx).await;
         let (mut findings, found) = assessed?;
         findings.extend(found.findings());
         if self.server.transactions() && found.first_objection().is_none() {
@@ -283,15 +283,15 @@ impl<S: Alternates> Driver<S> {
         &self,
         admin: &mut AdminSession<S::Session>,
         install: &Install<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<String>, Error> {
-        let job = Job { driver: self, install, turn };
+        let job = Job { driver: self, install, cx };
         let assessed = async {
-            self.server.begin(&mut admin.session, &[], turn).await?;
+            self.server.begin(&mut admin.session, &[], cx).await?;
             job.assess(admin).await
         }
         .await;
-        self.abandon(&mut admin.session, turn).await;
+        self.abandon(&mut admin.session, cx).await;
         Ok(assessed?.lines(install.target, self.server.transactions()))
     }
 }

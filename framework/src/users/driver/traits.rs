@@ -11,11 +11,11 @@ use secrecy::SecretString;
 
 use super::End;
 use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding};
-use crate::turn::Turn;
 use crate::users::{
     Accounts, AdminSession, Assessment, Attempt, Change, Dialect, Install, Login, NewPrimary,
-    OpenSessions, Standing, Swap,
+    OpenSessions, Ownership, Swap,
 };
 
 /// A server whose users change their own passwords: for the strategy single-user.
@@ -41,7 +41,8 @@ pub trait Database: Send + Sync {
     /// [`Attempt::Refused`] only for a wrong password; a name, network, TLS or permission failure
     /// is an error, and so is a login for which the server did not check the password
     /// ([`ErrorKind::Unsupported`]).
-    async fn log_in(&self, login: &Login, turn: &Turn) -> Result<Attempt<Self::Session>, Error>;
+    async fn log_in(&self, login: &Login, cx: &Invocation)
+    -> Result<Attempt<Self::Session>, Error>;
 
     /// Says goodbye to the server and waits until it has given the locks back. The default drops the
     /// session.
@@ -59,7 +60,7 @@ pub trait Database: Send + Sync {
         session: &mut Self::Session,
         login: &Login,
         password: &SecretString,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Self::Prepared, Error>;
 
     /// The names of the locks under which this change is made, in the order in which to take them.
@@ -76,7 +77,7 @@ pub trait Database: Send + Sync {
         &self,
         session: &mut Self::Session,
         locks: &[String],
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<(), Error>;
 
     /// Sends the change, which twice must be as once. `fence` was passed immediately before; where a
@@ -90,7 +91,7 @@ pub trait Database: Send + Sync {
         session: &mut Self::Session,
         prepared: &Self::Prepared,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Change, Error>;
 
     /// Ends what [`begin`](Self::begin) began. The default has nothing to end: a server where each
@@ -102,7 +103,7 @@ pub trait Database: Send + Sync {
         &self,
         _session: &mut Self::Session,
         _end: End,
-        _turn: &Turn,
+        _turn: &Invocation,
     ) -> Result<(), Error> {
         Ok(())
     }
@@ -113,7 +114,7 @@ pub trait Database: Send + Sync {
         &self,
         _session: &mut Self::Session,
         _login: &Login,
-        _turn: &Turn,
+        _turn: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         Ok(Vec::new())
     }
@@ -129,7 +130,7 @@ pub trait Database: Send + Sync {
         _session: &mut Self::Session,
         _query: &str,
         _limit: Duration,
-        _turn: &Turn,
+        _turn: &Invocation,
     ) -> Result<(), Error> {
         Err(Error::new(ErrorKind::Unsupported, "this kind of server takes no PROBE_QUERY"))
     }
@@ -148,7 +149,7 @@ pub trait Administered: Database {
         &self,
         _session: &mut Self::Session,
         _admin: &Login,
-        _turn: &Turn,
+        _turn: &Invocation,
     ) -> Result<(), Error> {
         Ok(())
     }
@@ -162,7 +163,7 @@ pub trait Administered: Database {
         &self,
         admin: &mut AdminSession<Self::Session>,
         target: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Self::Prepared, Error>;
 
     /// All that speaks against an admin's change of this user: it is more than an application's (the
@@ -172,7 +173,7 @@ pub trait Administered: Database {
         &self,
         admin: &mut AdminSession<Self::Session>,
         user: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<Error>, Error>;
 
     /// What an operator should know of this user beside that. `partner` is the other user of a pair.
@@ -182,7 +183,7 @@ pub trait Administered: Database {
         _admin: &mut AdminSession<Self::Session>,
         _user: &str,
         _partner: Option<&str>,
-        _turn: &Turn,
+        _turn: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         Ok(Vec::new())
     }
@@ -214,7 +215,7 @@ pub trait Alternates: Administered {
         admin: &mut AdminSession<Self::Session>,
         usernames: &[&str],
         secret: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Accounts, Error>;
 
     /// How many sessions of a user are open. The default has none: a server that keeps no sessions.
@@ -222,22 +223,22 @@ pub trait Alternates: Administered {
         &self,
         _admin: &mut AdminSession<Self::Session>,
         _user: &str,
-        _turn: &Turn,
+        _turn: &Invocation,
     ) -> Result<OpenSessions, Error> {
         Ok(OpenSessions::Count(0))
     }
 
     /// Computes what makes the target of `install` as its source is, but for the password, and all
     /// that speaks against it. Creates it marked and unable to log in where it is absent; grants
-    /// before it revokes. Every part may run twice. `standing` is whose the target is, or `None` where
+    /// before it revokes. Every part may run twice. `ownership` is whose the target is, or `None` where
     /// that is an objection already.
     async fn assess(
         &self,
         admin: &mut AdminSession<Self::Session>,
         install: &Install<'_>,
         accounts: &Accounts,
-        standing: Option<Standing>,
-        turn: &Turn,
+        ownership: Option<Ownership>,
+        cx: &Invocation,
     ) -> Result<Assessment<Self::Found>, Error>;
 
     /// Runs one statement of an assessment, which an error names.
@@ -245,7 +246,7 @@ pub trait Alternates: Administered {
         &self,
         session: &mut Self::Session,
         statement: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<(), Error>;
 
     /// Makes ready the password of the target and, in the same statement, what lets it in. Everything
@@ -259,7 +260,7 @@ pub trait Alternates: Administered {
         install: &Install<'_>,
         found: Self::Found,
         password: &SecretString,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Self::Prepared, Error>;
 
     /// What `pending`, which was just installed, may do or is set to differently from `partner`, the
@@ -269,7 +270,7 @@ pub trait Alternates: Administered {
         admin: &Login,
         pending: &Login,
         partner: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<String>, Error>;
 }
 
@@ -287,7 +288,7 @@ pub trait DualPasswords: Database {
         &self,
         session: &mut Self::Session,
         login: &Login,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<(), Error>;
 
     /// Passes `fence` and changes the password of the session's user.
@@ -299,13 +300,13 @@ pub trait DualPasswords: Database {
         session: &mut Self::Session,
         new: &NewPrimary<'_>,
         fence: &dyn Fence,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Swap, Error>;
 
     /// What keeps this user from having two passwords.
     async fn preflight_two(
         &self,
         session: &mut Self::Session,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<Finding>, Error>;
 }

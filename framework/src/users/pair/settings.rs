@@ -25,8 +25,8 @@ impl PairSettings {
         let name = "USER_PAIRS";
         let mut pairs: Vec<(String, String)> = Vec::new();
         for pair in words(environment, name)? {
-            let halves = pair.split_once('=').map(|(one, other)| (one.trim(), other.trim()));
-            let Some((one, other)) = halves.filter(|(one, other)| {
+            let pair_admin = pair.split_once('=').map(|(one, other)| (one.trim(), other.trim()));
+            let Some((one, other)) = pair_admin.filter(|(one, other)| {
                 !one.is_empty() && !other.is_empty() && one != other && !other.contains('=')
             }) else {
                 return Err(refused(name, "must list pairs of different users, as app=app_b"));

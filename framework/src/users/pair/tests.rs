@@ -98,7 +98,7 @@ fn rule_07_a_mark_alone_does_not_make_any_name_the_other_half() {
 fn what_is_never_touched_is_no_model_either() {
     let settings = settings("", "");
     let mut accounts = accounts([("app", None), ("app_clone", Some("app"))]);
-    accounts.entry("app".to_owned()).or_default().barred = Some("it is a superuser".into());
+    accounts.entry("app".to_owned()).or_default().protected = Some("it is a superuser".into());
     let install = Install {
         pair: Pair::new(&settings, SECRET),
         target: "app_clone",
@@ -106,36 +106,36 @@ fn what_is_never_touched_is_no_model_either() {
         proof: None,
         refuse_open_sessions: false,
     };
-    assert_eq!(install.judge(&accounts).unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(install.authorize(&accounts).unwrap_err().kind(), ErrorKind::Unsupported);
 }
 
 #[test]
 fn only_a_mark_of_this_secret_or_the_configuration_proves_a_user() {
     let another = mark("app", "arn:another");
-    for (pairs, adopted, of_clone, of_app, standing) in [
-        ("", "", None, None, Standing::Unproven),
-        ("app=app_clone", "", None, None, Standing::Unproven),
-        ("", "app_clone", None, None, Standing::Adopted),
+    for (pairs, adopted, of_clone, of_app, ownership) in [
+        ("", "", None, None, Ownership::Unproven),
+        ("app=app_clone", "", None, None, Ownership::Unproven),
+        ("", "app_clone", None, None, Ownership::Adopted),
         // Whoever adopts a second half adopts the first, not the other way round.
-        ("", "app", None, None, Standing::Unproven),
-        ("", "", mark("app", SECRET), None, Standing::Ours),
-        ("", "", None, mark("app_clone", SECRET), Standing::Ours),
-        ("", "", another.clone(), None, Standing::Unproven),
-        ("", "app_clone", another, None, Standing::Unproven),
-        ("", "", mark("web", SECRET), None, Standing::Unproven),
+        ("", "app", None, None, Ownership::Unproven),
+        ("", "", mark("app", SECRET), None, Ownership::Ours),
+        ("", "", None, mark("app_clone", SECRET), Ownership::Ours),
+        ("", "", another.clone(), None, Ownership::Unproven),
+        ("", "app_clone", another, None, Ownership::Unproven),
+        ("", "", mark("web", SECRET), None, Ownership::Unproven),
     ] {
         let settings = settings(pairs, adopted);
         let mut accounts = accounts([("app", None), ("app_clone", None)]);
         accounts.entry("app_clone".to_owned()).or_default().mark = of_clone;
         accounts.entry("app".to_owned()).or_default().mark = of_app;
         let pair = Pair::new(&settings, SECRET);
-        assert_eq!(pair.standing(&accounts, "app_clone", "app").unwrap(), standing);
+        assert_eq!(pair.ownership(&accounts, "app_clone", "app").unwrap(), ownership);
     }
     let settings = settings("", "app_clone");
     let accounts = accounts([("app", None), ("app_clone", None)]);
     let pair = Pair::new(&settings, SECRET);
-    assert_eq!(pair.standing(&accounts, "app", "app_clone").unwrap(), Standing::Adopted);
-    assert_eq!(pair.standing(&accounts, "web", "app").unwrap(), Standing::Absent);
+    assert_eq!(pair.ownership(&accounts, "app", "app_clone").unwrap(), Ownership::Adopted);
+    assert_eq!(pair.ownership(&accounts, "web", "app").unwrap(), Ownership::Absent);
 }
 
 #[test]
@@ -155,9 +155,10 @@ fn a_mark_of_another_secret_is_named_since_adopting_the_user_would_not_help() {
 fn what_is_barred_is_never_touched_even_if_it_is_ours() {
     let settings = settings("", "app_clone");
     let mut accounts = accounts([("app", None), ("app_clone", Some("app"))]);
-    accounts.entry("app_clone".to_owned()).or_default().barred = Some("it is a superuser".into());
+    accounts.entry("app_clone".to_owned()).or_default().protected =
+        Some("it is a superuser".into());
     let pair = Pair::new(&settings, SECRET);
-    let error = pair.standing(&accounts, "app_clone", "app").unwrap_err();
+    let error = pair.ownership(&accounts, "app_clone", "app").unwrap_err();
     assert_eq!(error.to_string(), "user \"app_clone\" is never changed: it is a superuser");
 }
 
@@ -169,9 +170,9 @@ fn a_user_that_does_not_log_in_with_its_password_is_refused_by_name() {
     let install = Install { pair, target, source, proof: None, refuse_open_sessions: false };
     for user in ["app", "app_clone"] {
         let mut accounts = accounts([("app", None), ("app_clone", Some("app"))]);
-        assert!(install.judge(&accounts).is_ok());
+        assert!(install.authorize(&accounts).is_ok());
         accounts.entry(user.to_owned()).or_default().other_login = Some("it is in rds_iam".into());
-        let error = install.judge(&accounts).unwrap_err();
+        let error = install.authorize(&accounts).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         let said =
             format!("the password of user {user:?} is not what it logs in with: it is in rds_iam");
@@ -259,17 +260,17 @@ fn rule_18_a_claim_proves_nothing_without_a_recorded_password() {
         proof,
         refuse_open_sessions: false,
     };
-    let error = install(None).judge(&accounts).unwrap_err();
+    let error = install(None).authorize(&accounts).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     for proof in [Proof::Pending, Proof::Older] {
-        assert_eq!(install(Some(proof)).judge(&accounts).unwrap(), Standing::Adopted);
+        assert_eq!(install(Some(proof)).authorize(&accounts).unwrap(), Ownership::Adopted);
     }
     // Without the claim, a password from elsewhere is no proof.
     accounts.entry("mallory".to_owned()).or_default().claim = None;
-    assert!(install(Some(Proof::Older)).judge(&accounts).is_err());
+    assert!(install(Some(Proof::Older)).authorize(&accounts).is_err());
     // Another secret's claim is asked for before anything else that is said of the user.
     accounts.entry("ledger".to_owned()).or_default().claim = mark("x", "arn:other");
     let adopting = self::settings("", "ledger");
-    let standing = Pair::new(&adopting, SECRET).standing(&accounts, "ledger", "mallory");
-    assert_eq!(standing.unwrap(), Standing::Unproven);
+    let ownership = Pair::new(&adopting, SECRET).ownership(&accounts, "ledger", "mallory");
+    assert_eq!(ownership.unwrap(), Ownership::Unproven);
 }

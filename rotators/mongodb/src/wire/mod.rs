@@ -11,7 +11,7 @@ use bson::raw::{RawDocument, RawDocumentBuf};
 use bson::rawdoc;
 use fourstep::net::{CONNECT_TIME, Transport, connect_tcp, handshake, within};
 use fourstep::users::Login;
-use fourstep::{Error, ErrorKind, Turn};
+use fourstep::{Error, ErrorKind, Invocation};
 
 use crate::Mongodb;
 use crate::errors::ServerError;
@@ -41,14 +41,14 @@ impl Mongodb {
         &self,
         login: &Login,
         transport: Transport,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Wire, Error> {
-        let wire = self.reach((&login.host, login.port), login, transport, turn).await?;
+        let wire = self.reach((&login.host, login.port), login, transport, cx).await?;
         if wire.hello.writable {
             return Ok(wire);
         }
         let Some((host, port)) = &wire.hello.primary else { return Err(no_primary(login)) };
-        let primary = self.reach((host, *port), login, transport, turn).await.map_err(|error| {
+        let primary = self.reach((host, *port), login, transport, cx).await.map_err(|error| {
             error.while_doing(format!("{} is not the primary, which is {host:?}", login.server()))
         })?;
         // Its word is taken once: members that name each other lead nowhere.
@@ -60,15 +60,15 @@ impl Mongodb {
         (host, port): (&str, u16),
         login: &Login,
         transport: Transport,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Wire, Error> {
-        let stream = connect_tcp(host, port, turn).await?;
+        let stream = connect_tcp(host, port, cx).await?;
         let mut channel = Channel::new(match transport {
             Transport::Plaintext => Box::new(stream),
-            Transport::Tls => Box::new(handshake(stream, host, &self.tls, turn).await?),
+            Transport::Tls => Box::new(handshake(stream, host, &self.tls, cx).await?),
         });
         let question = question(login);
-        let hello = within(turn, "the first question", CONNECT_TIME, channel.exchange(&question));
+        let hello = within(cx, "the first question", CONNECT_TIME, channel.exchange(&question));
         let hello = hello.await?.map_err(|error| match transport {
             Transport::Tls => error,
             Transport::Plaintext => error.caused_by(

@@ -1,11 +1,11 @@
 //! Whose users are, and which of them are more than an application's.
 
 use fourstep::users::{Account, Accounts};
-use fourstep::{Error, Turn};
+use fourstep::{Error, Invocation};
 
 use crate::alternate::copy;
+use crate::alternate::quoting::AccountName;
 use crate::alternate::role;
-use crate::alternate::text::AccountName;
 use crate::server::Flavour;
 use crate::session::Session;
 
@@ -15,16 +15,16 @@ pub(crate) async fn read(
     usernames: &[&str],
     secret: &str,
     admin: &str,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Accounts, Error> {
     let flavour = session.server.flavour;
     let mut accounts = match flavour {
-        Flavour::Mysql => role::whose::read(session, usernames, secret, admin, turn).await?,
-        Flavour::Mariadb => copy::whose::read(session, usernames, secret, admin, turn).await?,
+        Flavour::Mysql => role::whose::read(session, usernames, secret, admin, cx).await?,
+        Flavour::Mariadb => copy::whose::read(session, usernames, secret, admin, cx).await?,
     };
     for name in usernames {
         if let Some(why) = too_long(flavour, name) {
-            let account = Account { barred: Some(why), ..Account::default() };
+            let account = Account { protected: Some(why), ..Account::default() };
             accounts.entry((*name).to_owned()).or_insert(account);
         }
     }
@@ -35,11 +35,11 @@ pub(crate) async fn read(
 pub(crate) async fn power(
     session: &mut Session,
     account: &AccountName,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Option<String>, Error> {
     match session.server.flavour {
-        Flavour::Mysql => role::power::of_account(session, account, turn).await,
-        Flavour::Mariadb => copy::whose::power(session, vec![account.clone()], turn).await,
+        Flavour::Mysql => role::power::of_account(session, account, cx).await,
+        Flavour::Mariadb => copy::whose::power(session, vec![account.clone()], cx).await,
     }
 }
 

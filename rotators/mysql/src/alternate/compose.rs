@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use fourstep::users::{Assessment, Login, Part};
 use fourstep::{Error, ErrorKind};
 
+use crate::alternate::quoting::AccountName;
 use crate::alternate::settings::Settings;
-use crate::alternate::text::AccountName;
 use crate::wire::Plugin;
 
 pub(crate) use fourstep::users::Step;

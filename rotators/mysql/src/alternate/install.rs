@@ -1,8 +1,8 @@
 //! The installation of a pair's other user: every statement of it stands for itself, so each leaves
 //! what the next run goes on from, and the last one lets the user in.
 
-use fourstep::users::{Accounts, AdminSession, Assessment, Install, OpenSessions, Standing};
-use fourstep::{Error, ErrorKind, SecretString, Turn};
+use fourstep::users::{Accounts, AdminSession, Assessment, Install, OpenSessions, Ownership};
+use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
 use crate::Mysql;
 use crate::alternate::compose::Found;
@@ -21,16 +21,16 @@ impl Mysql {
         admin: &mut AdminSession<Session>,
         install: &Install<'_>,
         accounts: &Accounts,
-        standing: Standing,
-        turn: &Turn,
+        ownership: Ownership,
+        cx: &Invocation,
     ) -> Result<Assessment<Found>, Error> {
         let AdminSession { login, session } = admin;
-        let own = Own::read(session, turn).await?;
+        let own = Own::read(session, cx).await?;
         let mut composed = match session.server.flavour {
             Flavour::Mysql => {
-                role::compose(session, &own, install, accounts, standing, turn).await?
+                role::compose(session, &own, install, accounts, ownership, cx).await?
             }
-            Flavour::Mariadb => copy::compose(session, &own, install, standing, turn).await?,
+            Flavour::Mariadb => copy::compose(session, &own, install, ownership, cx).await?,
         };
         let weak = self.transport.allow_weak_authentication;
         let plugins = composed.finish.iter().map(|(_, plugin)| *plugin);
@@ -47,11 +47,11 @@ impl Mysql {
         install: &Install<'_>,
         found: Found,
         password: &SecretString,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Prepared, Error> {
         let Found { mut finish, unlock, changed } = found;
         if changed && session.server.flavour == Flavour::Mariadb {
-            finish = copy::made_alike(session, install, turn).await.map_err(going_on)?;
+            finish = copy::made_alike(session, install, cx).await.map_err(going_on)?;
         }
         Ok(Prepared::Others {
             locks: vec![install.target.to_owned()],
@@ -70,9 +70,13 @@ pub(crate) fn not_here(session: &Session) -> Result<(), Error> {
 }
 
 /// Runs one statement of the change.
-pub(crate) async fn run(session: &mut Session, statement: &str, turn: &Turn) -> Result<(), Error> {
+pub(crate) async fn run(
+    session: &mut Session,
+    statement: &str,
+    cx: &Invocation,
+) -> Result<(), Error> {
     let what = "a statement of the change";
-    match session.run(what, statement, turn).await {
+    match session.run(what, statement, cx).await {
         // What RANDOM PASSWORD made is dropped unread.
         Ok(_) => Ok(()),
         Err(Failure::Refused(refusal)) => Err(going_on(errors::of_step(statement, &refusal))),
@@ -88,15 +92,15 @@ fn going_on(error: Error) -> Error {
 pub(crate) async fn sessions(
     session: &mut Session,
     user: &str,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<OpenSessions, Error> {
-    match open_sessions(session, user, turn).await {
+    match open_sessions(session, user, cx).await {
         Ok(0) => {}
         Ok(count) => return Ok(OpenSessions::Count(count)),
         // What cannot be told is not none: nothing may be taken then.
         Err(error) => return Ok(OpenSessions::Unseen(error)),
     }
-    let lacks = Own::read(session, turn).await?.lacks_process();
+    let lacks = Own::read(session, cx).await?.lacks_process();
     Ok(lacks.map_or(OpenSessions::Count(0), |statement| {
         let what = "the admin does not see other users' sessions; nothing was changed";
         let unseen = Error::new(ErrorKind::Forbidden, what);

@@ -13,17 +13,17 @@ pub(crate) mod fuzzing;
 mod install;
 mod own;
 mod pattern;
+mod quoting;
 mod read;
 mod role;
 mod settings;
-mod text;
 
 use async_trait::async_trait;
 use fourstep::users::{
     Account, Accounts, AdminSession, Alternates, Assessment, Attempt, Install, Login, OpenSessions,
-    Standing, driver,
+    Ownership, driver,
 };
-use fourstep::{Error, ErrorKind, SecretString, Turn};
+use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
 use crate::change::Prepared;
 use crate::server::Flavour;
@@ -36,8 +36,8 @@ pub(crate) use accounts::power;
 pub(crate) use compose::plugin;
 pub(crate) use own::{Own, gives_everywhere};
 pub(crate) use pattern::is_like;
+pub(crate) use quoting::AccountName;
 pub(crate) use read::{look, settings_of};
-pub(crate) use text::AccountName;
 
 #[async_trait]
 impl Alternates for Mysql {
@@ -66,20 +66,20 @@ impl Alternates for Mysql {
         admin: &mut AdminSession<Session>,
         usernames: &[&str],
         secret: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Accounts, Error> {
         let AdminSession { login, session } = admin;
         install::not_here(session)?;
-        let mut found = accounts::read(session, usernames, secret, &login.username, turn).await?;
+        let mut found = accounts::read(session, usernames, secret, &login.username, cx).await?;
         if session.server.flavour == Flavour::Mysql {
-            let own = own::Own::read(session, turn).await?;
+            let own = own::Own::read(session, cx).await?;
             // Of a pair that is one it is the first that is granted.
             let second =
                 |account: &Account| usernames.iter().any(|first| account.acts_as.contains(*first));
             let is_second = |user: &str| found.get(user).is_some_and(second);
             let firsts: Vec<_> =
                 usernames.iter().copied().filter(|user| !is_second(user)).collect();
-            let lacks = role::lacks(session, &own, &firsts, turn).await?;
+            let lacks = role::lacks(session, &own, &firsts, cx).await?;
             found.values_mut().for_each(|account| account.lacks.extend(lacks.iter().cloned()));
         }
         Ok(found)
@@ -89,9 +89,9 @@ impl Alternates for Mysql {
         &self,
         admin: &mut AdminSession<Session>,
         user: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<OpenSessions, Error> {
-        install::sessions(&mut admin.session, user, turn).await
+        install::sessions(&mut admin.session, user, cx).await
     }
 
     async fn assess(
@@ -99,17 +99,22 @@ impl Alternates for Mysql {
         admin: &mut AdminSession<Session>,
         install: &Install<'_>,
         accounts: &Accounts,
-        standing: Option<Standing>,
-        turn: &Turn,
+        ownership: Option<Ownership>,
+        cx: &Invocation,
     ) -> Result<Assessment<Found>, Error> {
-        match standing {
-            Some(standing) => self.compose(admin, install, accounts, standing, turn).await,
+        match ownership {
+            Some(ownership) => self.compose(admin, install, accounts, ownership, cx).await,
             None => Ok(Assessment::default()),
         }
     }
 
-    async fn run(&self, session: &mut Session, statement: &str, turn: &Turn) -> Result<(), Error> {
-        install::run(session, statement, turn).await
+    async fn run(
+        &self,
+        session: &mut Session,
+        statement: &str,
+        cx: &Invocation,
+    ) -> Result<(), Error> {
+        install::run(session, statement, cx).await
     }
 
     async fn prepare_install(
@@ -118,9 +123,9 @@ impl Alternates for Mysql {
         install: &Install<'_>,
         found: Found,
         password: &SecretString,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Prepared, Error> {
-        self.finish(&mut admin.session, install, found, password, turn).await
+        self.finish(&mut admin.session, install, found, password, cx).await
     }
 
     async fn differences(
@@ -128,11 +133,11 @@ impl Alternates for Mysql {
         admin: &Login,
         pending: &Login,
         partner: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<String>, Error> {
-        let mut admin = driver::open_admin(self, admin, turn).await?;
-        let differences = self.differences_in(&mut admin.session, pending, partner, turn).await;
-        driver::close(self, admin.session, turn).await;
+        let mut admin = driver::open_admin(self, admin, cx).await?;
+        let differences = self.differences_in(&mut admin.session, pending, partner, cx).await;
+        driver::close(self, admin.session, cx).await;
         differences
     }
 }
@@ -143,15 +148,15 @@ impl Mysql {
         admin: &mut Session,
         pending: &Login,
         partner: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<String>, Error> {
         let user = pending.username.as_str();
         if admin.server.flavour == Flavour::Mariadb {
-            return copy::compare::differences(admin, [partner, user], turn).await;
+            return copy::compare::differences(admin, [partner, user], cx).await;
         }
         // Asked in both turns, so that one makes as many calls as the other: a sweep counts them.
-        let is_first = role::is_first(admin, [user, partner], turn).await?;
-        let mut session = match driver::log_in(self, pending, turn).await? {
+        let is_first = role::is_first(admin, [user, partner], cx).await?;
+        let mut session = match driver::log_in(self, pending, cx).await? {
             Attempt::Accepted(session) => session,
             Attempt::Refused(why) => {
                 let what = format!("user {user:?} does not log in any more; retry");
@@ -159,9 +164,9 @@ impl Mysql {
             }
         };
         let what = "the session's settings";
-        session.run(what, sql::READING, turn).await.map_err(|failure| failure.of(what))?;
-        let difference = role::difference(&mut session, partner, turn).await;
-        driver::close(self, session, turn).await;
+        session.run(what, sql::READING, cx).await.map_err(|failure| failure.of(what))?;
+        let difference = role::difference(&mut session, partner, cx).await;
+        driver::close(self, session, cx).await;
         Ok(difference?.into_iter().filter(|_| !is_first).collect())
     }
 }

@@ -1,9 +1,9 @@
 //! What the admin itself may do.
 
-use fourstep::{Error, Turn};
+use fourstep::{Error, Invocation};
 
+use crate::alternate::quoting::AccountName;
 use crate::alternate::read::look;
-use crate::alternate::text::AccountName;
 use crate::session::Session;
 
 /// What SHOW GRANTS says to the session's own user, with what the roles in force give.
@@ -14,8 +14,8 @@ pub(crate) struct Own {
 }
 
 impl Own {
-    pub(crate) async fn read(session: &mut Session, turn: &Turn) -> Result<Self, Error> {
-        let rows = look(session, "SHOW GRANTS", turn).await?;
+    pub(crate) async fn read(session: &mut Session, cx: &Invocation) -> Result<Self, Error> {
+        let rows = look(session, "SHOW GRANTS", cx).await?;
         let account = AccountName::new(session.server.user(), session.server.host()).sql();
         Ok(Self { lines: rows.into_iter().flatten().flatten().collect(), account })
     }

@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use fourstep::{Error, ErrorKind, Turn};
+use fourstep::{Error, ErrorKind, Invocation};
 
+use crate::alternate::quoting::{AccountName, quote_literal};
 use crate::alternate::settings::{self, Settings};
-use crate::alternate::text::{AccountName, text};
 use crate::session::{Failure, Session};
 
 /// The settings of a user's accounts, by their host patterns.
 pub(crate) async fn settings_of(
     session: &mut Session,
     user: &str,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<BTreeMap<String, Settings>, Error> {
     let flavour = session.server.flavour;
-    let rows = look(session, &settings::query(flavour, user), turn).await?;
+    let rows = look(session, &settings::query(flavour, user), cx).await?;
     let read = |row| settings::read(flavour, row).ok_or_else(not_understood);
     rows.into_iter().map(read).collect()
 }
@@ -24,11 +24,13 @@ pub(crate) async fn settings_of(
 pub(crate) async fn open_sessions(
     session: &mut Session,
     user: &str,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<u64, Error> {
-    let query =
-        format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = {}", text(user));
-    let rows = look(session, &query, turn).await?;
+    let query = format!(
+        "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = {}",
+        quote_literal(user)
+    );
+    let rows = look(session, &query, cx).await?;
     let count = rows.into_iter().flatten().flatten().next();
     count.and_then(|count| count.parse().ok()).ok_or_else(not_understood)
 }
@@ -37,10 +39,10 @@ pub(crate) async fn open_sessions(
 pub(crate) async fn look(
     session: &mut Session,
     query: &str,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Vec<Vec<Option<String>>>, Error> {
     let what = "a look at the server's users";
-    let answer = session.run(what, query, turn).await;
+    let answer = session.run(what, query, cx).await;
     answer.map_err(|failure| match failure {
         Failure::Refused(refusal) if matches!(refusal.number, 1044 | 1142 | 1143 | 1227) => {
             let what = "the admin may not see what the server's users may do";
@@ -56,13 +58,13 @@ pub(crate) async fn look(
 pub(crate) async fn table<const N: usize>(
     session: &mut Session,
     query: &str,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Vec<[String; N]>, Error> {
     let cells = |row: Vec<Option<String>>| {
         let row: Option<Vec<String>> = row.into_iter().collect();
         row.and_then(|row| row.try_into().ok()).ok_or_else(not_understood)
     };
-    look(session, query, turn).await?.into_iter().map(cells).collect()
+    look(session, query, cx).await?.into_iter().map(cells).collect()
 }
 
 pub(crate) fn not_understood() -> Error {

@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::alternate::text::{LONGEST_NAME, text};
+use crate::alternate::quoting::{LONGEST_NAME, quote_literal};
 use crate::server::Flavour;
 
 /// An account's settings.
@@ -72,7 +72,7 @@ impl Settings {
 
 /// A row for each account of a user: its host, then its settings.
 pub(crate) fn query(flavour: Flavour, user: &str) -> String {
-    let user = text(user);
+    let user = quote_literal(user);
     match flavour {
         Flavour::Mysql => format!(
             "SELECT Host, plugin, account_locked = 'Y', ssl_type, \
@@ -170,7 +170,7 @@ fn required([kind, cipher, issuer, subject]: [Option<String>; 4]) -> Option<Stri
     let parts = [("SUBJECT", subject), ("ISSUER", issuer), ("CIPHER", cipher)];
     let given = |(word, value): (&str, Option<String>)| {
         let value = value.filter(|value| !value.is_empty())?;
-        Some(format!("{word} {}", text(&value)))
+        Some(format!("{word} {}", quote_literal(&value)))
     };
     let given: Vec<_> = parts.into_iter().filter_map(given).collect();
     Some(match kind.as_deref() {

@@ -1,6 +1,6 @@
 //! In which databases the second user owns or holds anything, and who has a session open.
 
-use fourstep::{Error, Turn};
+use fourstep::{Error, Invocation};
 
 use crate::session::Session;
 use crate::sql::quote;
@@ -23,7 +23,7 @@ pub(crate) struct Concerned {
 pub(crate) async fn concerned(
     session: &mut Session,
     second: &str,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Vec<Concerned>, Error> {
     let query = format!(
         "SELECT d.datname::text, (d.datname = current_database())::text, d.datallowconn::text, \
@@ -38,7 +38,7 @@ pub(crate) async fn concerned(
         quote(second)
     );
     let is = |fact: Option<String>| fact.as_deref() == Some("true");
-    let rows = session.rows::<5>("a look at the databases", query, turn).await?;
+    let rows = session.rows::<5>("a look at the databases", query, cx).await?;
     let concerned = |[name, here, open, enterable, owns]: [Option<String>; 5]| Concerned {
         name: name.unwrap_or_default(),
         here: is(here),
@@ -50,9 +50,13 @@ pub(crate) async fn concerned(
 }
 
 /// How many sessions of a user are open.
-pub(crate) async fn sessions(session: &mut Session, user: &str, turn: &Turn) -> Result<u64, Error> {
+pub(crate) async fn sessions(
+    session: &mut Session,
+    user: &str,
+    cx: &Invocation,
+) -> Result<u64, Error> {
     let query =
         format!("SELECT count(*)::text FROM pg_stat_activity WHERE usename = {}", quote(user));
-    let [count] = session.ask("a look at the open sessions", &query, turn).await?;
+    let [count] = session.ask("a look at the open sessions", &query, cx).await?;
     Ok(count.and_then(|count| count.parse().ok()).unwrap_or_default())
 }

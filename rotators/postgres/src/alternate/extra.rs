@@ -1,7 +1,7 @@
 //! What the second user has beside the first and would lose, and what of the first's tells the two
 //! apart.
 
-use fourstep::{Error, Finding, Turn};
+use fourstep::{Error, Finding, Invocation};
 
 use crate::session::Session;
 use crate::sql::quote;
@@ -87,7 +87,7 @@ pub(crate) async fn beside(
     session: &mut Session,
     names: &Names<'_>,
     (identity, whole, version): (&str, bool, u32),
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Option<String>, Error> {
     let identity = format!("(SELECT oid FROM pg_roles WHERE rolname = {})", quote(identity));
     let others = others(&identity);
@@ -110,7 +110,7 @@ pub(crate) async fn beside(
         rights(version),
         others.join(" UNION ALL ")
     );
-    let [count, examples] = session.ask("a look at what only one has", &query, turn).await?;
+    let [count, examples] = session.ask("a look at what only one has", &query, cx).await?;
     Ok(count
         .filter(|count| count != "0")
         .map(|count| format!("{count} ({})", examples.unwrap_or_default().escape_debug())))
@@ -121,7 +121,7 @@ pub(crate) async fn beside(
 pub(crate) async fn mentions(
     session: &mut Session,
     user: &str,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Option<Finding>, Error> {
     let query = format!(
         "WITH me AS (SELECT oid AS me FROM pg_roles WHERE rolname = {}) \
@@ -137,8 +137,7 @@ pub(crate) async fn mentions(
          WHERE pg_has_role(me, owner, 'USAGE') AND text ILIKE '%session_user%'",
         quote(user)
     );
-    let [count, examples] =
-        session.ask("a look at what asks who is logged in", &query, turn).await?;
+    let [count, examples] = session.ask("a look at what asks who is logged in", &query, cx).await?;
     Ok(count.filter(|count| count != "0").map(|count| {
         Finding::Warns(format!(
             "what asks for session_user sees two names, one for each login, where current_user is \

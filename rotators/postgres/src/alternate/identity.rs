@@ -1,7 +1,7 @@
 //! Who a user of a pair is once it is logged in.
 
 use fourstep::users::{Attempt, Login, driver};
-use fourstep::{Error, ErrorKind, Turn};
+use fourstep::{Error, ErrorKind, Invocation};
 
 use crate::change::own_account;
 use crate::sql::quote;
@@ -14,9 +14,9 @@ pub(crate) async fn differences(
     postgres: &Postgres,
     pending: &Login,
     partner: &str,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Vec<String>, Error> {
-    let mut session = match driver::log_in(postgres, pending, turn).await? {
+    let mut session = match driver::log_in(postgres, pending, cx).await? {
         Attempt::Accepted(session) => session,
         Attempt::Refused(why) => {
             let what = format!("{} does not log in", pending.account());
@@ -25,13 +25,13 @@ pub(crate) async fn differences(
     };
     let user = pending.username.as_str();
     let asked = async {
-        own_account(&mut session, pending, turn).await?;
+        own_account(&mut session, pending, cx).await?;
         let version = session.version;
         // As an application begins: a transaction of ours would act as the login.
         let who =
             "SELECT current_user::pg_catalog.text, pg_catalog.current_database()::pg_catalog.text";
-        let [acting, database] = session.ask("the question who this is", who, turn).await?;
-        transaction::begin(&mut session, &[], turn).await?;
+        let [acting, database] = session.ask("the question who this is", who, cx).await?;
+        transaction::begin(&mut session, &[], cx).await?;
         let members = format!(
             "SELECT COALESCE(bool_or(pg_has_role({0}, rolname, 'MEMBER')), false)::text, \
              COALESCE(bool_or(pg_has_role(rolname, {0}, 'MEMBER')), false)::text \
@@ -39,7 +39,7 @@ pub(crate) async fn differences(
             quote(user),
             quote(partner)
         );
-        let [second, first] = session.ask("a look at the two roles", &members, turn).await?;
+        let [second, first] = session.ask("a look at the two roles", &members, cx).await?;
         let names = match (second.as_deref(), first.as_deref()) {
             (Some("true"), _) => Names { first: partner, second: user },
             (_, Some("true")) => Names { first: user, second: partner },
@@ -49,7 +49,7 @@ pub(crate) async fn differences(
                 )]);
             }
         };
-        let settings = settings::read(&mut session, &names, version, turn).await?;
+        let settings = settings::read(&mut session, &names, version, cx).await?;
         let (acting, expected) =
             (acting.unwrap_or_default(), settings.identity(database.as_deref()));
         Ok(match acting == expected {
@@ -58,7 +58,7 @@ pub(crate) async fn differences(
         })
     }
     .await;
-    driver::close(postgres, session, turn).await;
+    driver::close(postgres, session, cx).await;
     asked
 }
 

@@ -1,6 +1,6 @@
 //! One statement of a change of the pair.
 
-use fourstep::{Error, ErrorKind, Turn};
+use fourstep::{Error, ErrorKind, Invocation};
 
 use crate::errors;
 use crate::session::{Failure, Session};
@@ -26,33 +26,37 @@ fn named(failure: Failure, statement: &str) -> Error {
 ///
 /// # Errors
 /// Those of the statement, which is named. Nothing was committed.
-pub(crate) async fn run(session: &mut Session, statement: &str, turn: &Turn) -> Result<(), Error> {
+pub(crate) async fn run(
+    session: &mut Session,
+    statement: &str,
+    cx: &Invocation,
+) -> Result<(), Error> {
     match statement.starts_with(DROP) {
-        true => drop_owned(session, statement, turn).await,
-        false => one(session, statement, turn).await.map_err(|fail| named(fail, statement)),
+        true => drop_owned(session, statement, cx).await,
+        false => one(session, statement, cx).await.map_err(|fail| named(fail, statement)),
     }
 }
 
-async fn one(session: &mut Session, statement: &str, turn: &Turn) -> Result<(), Failure> {
-    session.run(statement, statement.to_owned(), turn).await.map(|_| ())
+async fn one(session: &mut Session, statement: &str, cx: &Invocation) -> Result<(), Failure> {
+    session.run(statement, statement.to_owned(), cx).await.map(|_| ())
 }
 
 /// Takes what the user was granted, as far as the admin may. The server gives some of it up with a
 /// warning, and some with an error; that must not be a trap that anybody can lay by a grant.
-async fn drop_owned(session: &mut Session, statement: &str, turn: &Turn) -> Result<(), Error> {
+async fn drop_owned(session: &mut Session, statement: &str, cx: &Invocation) -> Result<(), Error> {
     let [save, back] = ["SAVEPOINT granted", "ROLLBACK TO SAVEPOINT granted"];
-    one(session, save, turn).await.map_err(|fail| named(fail, save))?;
-    match one(session, statement, turn).await {
+    one(session, save, cx).await.map_err(|fail| named(fail, save))?;
+    match one(session, statement, cx).await {
         Err(Failure::Refused(refusal)) if refusal.code == "42501" => {
-            turn.warn(format!(
+            cx.warn(format!(
                 "{statement}: the admin may not take what somebody else granted; it does not \
                  count, because the user acts as the other one"
             ));
-            one(session, back, turn).await.map_err(|fail| named(fail, back))
+            one(session, back, cx).await.map_err(|fail| named(fail, back))
         }
         Err(failure) => Err(named(failure, statement)),
         Ok(()) => {
-            let [dropped] = session.ask("a look at what was dropped", DROPPED, turn).await?;
+            let [dropped] = session.ask("a look at what was dropped", DROPPED, cx).await?;
             if dropped.as_deref() == Some("0") {
                 return Ok(());
             }

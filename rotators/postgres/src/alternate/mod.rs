@@ -12,9 +12,9 @@ mod survey;
 
 use async_trait::async_trait;
 use fourstep::users::{
-    Accounts, AdminSession, Alternates, Assessment, Install, Login, OpenSessions, Standing,
+    Accounts, AdminSession, Alternates, Assessment, Install, Login, OpenSessions, Ownership,
 };
-use fourstep::{Error, ErrorKind, SecretString, Turn};
+use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
 use crate::change::{self, Prepared};
 use crate::session::Session;
@@ -66,11 +66,11 @@ impl Alternates for Postgres {
         admin: &mut AdminSession<Session>,
         usernames: &[&str],
         secret: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Accounts, Error> {
         let session = &mut admin.session;
-        let mut found = accounts::read(session, usernames, Some(secret), turn).await?;
-        for (user, statement) in admin::lacks(session, usernames, turn).await? {
+        let mut found = accounts::read(session, usernames, Some(secret), cx).await?;
+        for (user, statement) in admin::lacks(session, usernames, cx).await? {
             let about = found.iter_mut().filter(|(name, _)| user.is_empty() || **name == user);
             about.for_each(|(_, account)| account.lacks.push(statement.clone()));
         }
@@ -81,9 +81,9 @@ impl Alternates for Postgres {
         &self,
         admin: &mut AdminSession<Session>,
         user: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<OpenSessions, Error> {
-        let count = databases::sessions(&mut admin.session, user, turn).await?;
+        let count = databases::sessions(&mut admin.session, user, cx).await?;
         Ok(OpenSessions::Count(count))
     }
 
@@ -92,19 +92,24 @@ impl Alternates for Postgres {
         admin: &mut AdminSession<Session>,
         install: &Install<'_>,
         accounts: &Accounts,
-        standing: Option<Standing>,
-        turn: &Turn,
+        ownership: Option<Ownership>,
+        cx: &Invocation,
     ) -> Result<Assessment<()>, Error> {
-        let checked = self.format.check(admin.session.terms());
-        let mut survey = survey::Survey { postgres: self, admin, install, turn };
-        let mut assessment = survey.assess(accounts, standing).await?;
+        let checked = self.format.check(admin.session.channel());
+        let mut survey = survey::Survey { postgres: self, admin, install, cx };
+        let mut assessment = survey.assess(accounts, ownership).await?;
         assessment.objections.extend(checked.err());
         assessment.let_in = "and LOGIN";
         Ok(assessment)
     }
 
-    async fn run(&self, session: &mut Session, statement: &str, turn: &Turn) -> Result<(), Error> {
-        install::run(session, statement, turn).await
+    async fn run(
+        &self,
+        session: &mut Session,
+        statement: &str,
+        cx: &Invocation,
+    ) -> Result<(), Error> {
+        install::run(session, statement, cx).await
     }
 
     async fn prepare_install(
@@ -113,10 +118,10 @@ impl Alternates for Postgres {
         install: &Install<'_>,
         (): (),
         password: &SecretString,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Prepared, Error> {
         let new = (password, self.format);
-        change::prepare(&admin.session, (install.target, true), new, turn)
+        change::prepare(&admin.session, (install.target, true), new, cx)
     }
 
     async fn differences(
@@ -124,8 +129,8 @@ impl Alternates for Postgres {
         _: &Login,
         pending: &Login,
         partner: &str,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Vec<String>, Error> {
-        identity::differences(self, pending, partner, turn).await
+        identity::differences(self, pending, partner, cx).await
     }
 }

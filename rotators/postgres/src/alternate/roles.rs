@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fourstep::{Error, Turn};
+use fourstep::{Error, Invocation};
 
 use crate::admin::ADMIN_OPTION;
 use crate::session::Session;
@@ -60,7 +60,7 @@ pub(crate) async fn read(
     session: &mut Session,
     names: &Names<'_>,
     (identities, version): (&[&str], u32),
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Roles, Error> {
     let old = version < ADMIN_OPTION;
     let query = format!(
@@ -82,7 +82,7 @@ pub(crate) async fn read(
         names.rows()
     );
     let [exists, member, login, inherit, surplus, within_reach, expired, gives] =
-        session.ask("a look at the two roles", &query, turn).await?;
+        session.ask("a look at the two roles", &query, cx).await?;
     Ok(Roles {
         exists: yes(&exists),
         member: yes(&member) && inherit.is_none(),
@@ -92,8 +92,8 @@ pub(crate) async fn read(
         surplus_within_reach: yes(&within_reach),
         expired: yes(&expired),
         gives: yes(&gives),
-        memberships: memberships(session, names, old, turn).await?,
-        stand_ins: stand_ins(session, names, (identities, version), turn).await?,
+        memberships: memberships(session, names, old, cx).await?,
+        stand_ins: stand_ins(session, names, (identities, version), cx).await?,
     })
 }
 
@@ -101,7 +101,7 @@ async fn memberships(
     session: &mut Session,
     names: &Names<'_>,
     old: bool,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Vec<Membership>, Error> {
     let query = format!(
         "SELECT DISTINCT pg_get_userbyid(m.roleid)::text, \
@@ -114,7 +114,7 @@ async fn memberships(
          FROM {} JOIN pg_auth_members AS m ON m.member = s.oid AND m.roleid <> f.oid ORDER BY 1, 2",
         names.rows()
     );
-    let rows = session.rows::<4>("a look at the memberships", query, turn).await?;
+    let rows = session.rows::<4>("a look at the memberships", query, cx).await?;
     let membership = |[role, grantor, within_reach, covered]: [Option<String>; 4]| {
         let by = grantor.map(|one| format!(" GRANTED BY {}", quote_identifier(&one)));
         let role = quote_identifier(&role.unwrap_or_default());
@@ -132,7 +132,7 @@ async fn stand_ins(
     session: &mut Session,
     names: &Names<'_>,
     (identities, version): (&[&str], u32),
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<BTreeMap<String, [String; 2]>, Error> {
     let old = version < ADMIN_OPTION;
     let roles = [names.first, names.second].into_iter().chain(identities.iter().copied());
@@ -151,7 +151,7 @@ async fn stand_ins(
         sql::set_mode(version)
     );
     let mut stand_ins = BTreeMap::new();
-    for row in session.rows::<5>("a look at the admin's memberships", query, turn).await? {
+    for row in session.rows::<5>("a look at the admin's memberships", query, cx).await? {
         let [name, admin, inherits, sets, member] = row;
         let (role, admin) = (name.unwrap_or_default(), admin.unwrap_or_default());
         let [quoted, admin] = [&role, &admin].map(|name| quote_identifier(name));

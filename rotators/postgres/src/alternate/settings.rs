@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use fourstep::{Error, Turn};
+use fourstep::{Error, Invocation};
 
 use crate::session::Session;
 use crate::sql::{self, quote, quote_identifier};
@@ -58,7 +58,7 @@ pub(crate) async fn read(
     session: &mut Session,
     names: &Names<'_>,
     version: u32,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Settings, Error> {
     let granted = match version >= SETTING_RIGHTS {
         true => "has_parameter_privilege(session_user, split_part(one, '=', 1), 'SET')",
@@ -83,7 +83,7 @@ pub(crate) async fn read(
     );
     let mut settings = Settings { first: names.first.to_owned(), ..Settings::default() };
     settings.known.entry((None, ROLE.to_owned())).or_default();
-    for row in session.rows::<5>("a look at the settings", query, turn).await? {
+    for row in session.rows::<5>("a look at the settings", query, cx).await? {
         let [database, user, setting, allowed, fit] = row;
         let setting = setting.unwrap_or_default();
         let Some((name, value)) = setting.split_once('=') else { continue };

@@ -1,9 +1,9 @@
 //! A look at everything that a change of the two users will meet, and what it will run.
 
 use fourstep::users::{
-    Accounts, AdminSession, Assessment, Install, Login, Part, Standing, Step, driver,
+    Accounts, AdminSession, Assessment, Install, Login, Ownership, Part, Step, driver,
 };
-use fourstep::{Error, Turn};
+use fourstep::{Error, Invocation};
 
 use crate::session::Session;
 use crate::sql::{quote, quote_identifier};
@@ -19,7 +19,7 @@ pub(crate) struct Survey<'a> {
     pub(crate) postgres: &'a Postgres,
     pub(crate) admin: &'a mut AdminSession<Session>,
     pub(crate) install: &'a Install<'a>,
-    pub(crate) turn: &'a Turn,
+    pub(crate) cx: &'a Invocation,
 }
 
 /// What was read of a pair.
@@ -43,13 +43,13 @@ impl Survey<'_> {
     pub(crate) async fn assess(
         &mut self,
         accounts: &Accounts,
-        standing: Option<Standing>,
+        ownership: Option<Ownership>,
     ) -> Result<Assessment<()>, Error> {
         let Install { pair, target, source, .. } = *self.install;
         let session = &mut self.admin.session;
         let version = session.version;
         // Rights on a user that is not ours are not asked for: who has them is believed its mark.
-        let ours = [Some(source), standing.is_some().then_some(target)];
+        let ours = [Some(source), ownership.is_some().then_some(target)];
         let lacks = accounts.iter().filter(|(user, _)| ours.contains(&Some(user.as_str())));
         let lacks = lacks.flat_map(|(_, account)| account.lacks.iter().cloned());
         let mut found = Assessment { missing: lacks.collect(), ..Assessment::default() };
@@ -58,25 +58,25 @@ impl Survey<'_> {
         }
         let first = pair.first(accounts, source, target);
         let names = Names { first, second: if first == source { target } else { source } };
-        let settings = settings::read(session, &names, version, self.turn).await?;
+        let settings = settings::read(session, &names, version, self.cx).await?;
         let about = (&settings.identities()[..], version);
-        let roles = roles::read(session, &names, about, self.turn).await?;
-        let concerned = databases::concerned(session, names.second, self.turn).await?;
+        let roles = roles::read(session, &names, about, self.cx).await?;
+        let concerned = databases::concerned(session, names.second, self.cx).await?;
         let acts = roles.member && settings.act(&names).is_empty();
         let at_rest = names.second == target;
         let read = Read { names, version, at_rest, roles, settings, concerned, acts };
         found.objections.extend(read.roles.expired.then(|| admin::expired(first)));
         let early = match read.acts {
             true => 0,
-            false => databases::sessions(session, names.second, self.turn).await?,
+            false => databases::sessions(session, names.second, self.cx).await?,
         };
         found.warnings.extend(read.roles.said(&names, early, at_rest));
         let turned = if read.roles.exists { None } else { read.settings.turned(&names) };
         found.warnings.extend(turned);
         found.warnings.extend(identity::forgets(version).map(str::to_owned));
         let loses = self.beside(&read, &mut found).await?;
-        let mark = match standing {
-            Some(Standing::Absent | Standing::Adopted) => Some(self.mark().await?),
+        let mark = match ownership {
+            Some(Ownership::Absent | Ownership::Adopted) => Some(self.mark().await?),
             _ => None,
         };
         compose(&mut found, &read, (mark, loses), &self.admin.login);
@@ -90,7 +90,7 @@ impl Survey<'_> {
             "SELECT (SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = {})",
             quote(target)
         );
-        let [comment] = self.admin.session.ask("a look at the comment", &query, self.turn).await?;
+        let [comment] = self.admin.session.ask("a look at the comment", &query, self.cx).await?;
         let mark = quote(&pair.mark(source).in_comment(comment.as_deref()));
         Ok(format!("COMMENT ON ROLE {} IS {mark}", quote_identifier(target)))
     }
@@ -109,7 +109,7 @@ impl Survey<'_> {
         let login = self.admin.login.clone();
         let here = login.dbname.as_deref().unwrap_or_default();
         let about = (settings.identity(Some(here)), true, read.version);
-        let found = extra::beside(&mut self.admin.session, names, about, self.turn).await?;
+        let found = extra::beside(&mut self.admin.session, names, about, self.cx).await?;
         let mut all: Vec<_> =
             found.map(|it| format!("in database {here:?} {it}")).into_iter().collect();
         for place in read.concerned.iter().filter(|place| !place.here) {
@@ -126,14 +126,14 @@ impl Survey<'_> {
                 }));
             } else if !acts {
                 let login = login.with_database(name);
-                let mut there = driver::open_admin(self.postgres, &login, self.turn).await?;
+                let mut there = driver::open_admin(self.postgres, &login, self.cx).await?;
                 let found = async {
-                    transaction::begin(&mut there.session, &[], self.turn).await?;
+                    transaction::begin(&mut there.session, &[], self.cx).await?;
                     let about = (settings.identity(Some(name)), false, read.version);
-                    extra::beside(&mut there.session, names, about, self.turn).await
+                    extra::beside(&mut there.session, names, about, self.cx).await
                 }
                 .await;
-                driver::close(self.postgres, there.session, self.turn).await;
+                driver::close(self.postgres, there.session, self.cx).await;
                 all.extend(found?.map(|it| format!("in database {name:?} {it}")));
             }
         }

@@ -17,7 +17,7 @@ use crate::errors::{self, ServerError};
 /// # Errors
 /// [`ErrorKind::Unsupported`] if the server let the user in without a password, or asks for one in
 /// a way that the transport does not allow; then nothing of the password was sent.
-pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<Greeting>, Error> {
+pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<LoggedIn>, Error> {
     let mut conversation = Conversation {
         exchange: Exchange::new(&mut wire.stream),
         username: &login.username,
@@ -48,7 +48,7 @@ pub(crate) enum Method {
 
 /// A login that succeeded.
 #[derive(Debug)]
-pub(crate) struct Greeting {
+pub(crate) struct LoggedIn {
     /// How the server checked the password.
     pub(crate) method: Method,
     /// What it said from AuthenticationOk to ReadyForQuery.
@@ -78,7 +78,7 @@ struct Conversation<'a> {
 }
 
 impl Conversation<'_> {
-    async fn run(&mut self, database: Option<&str>) -> Result<Greeting, Halt> {
+    async fn run(&mut self, database: Option<&str>) -> Result<LoggedIn, Halt> {
         self.exchange.send(&message::startup(self.username, database)?).await?;
         let accepted = loop {
             let asked = self.hear().await?;
@@ -101,7 +101,7 @@ impl Conversation<'_> {
                 // Its one byte says that no transaction is open.
                 b'Z' if message.body == b"I" => {
                     message.append_to(&mut messages);
-                    return Ok(Greeting { method, messages });
+                    return Ok(LoggedIn { method, messages });
                 }
                 _ => return Err(Halt::Failed(not_postgres())),
             }

@@ -71,7 +71,7 @@ async fn rotate(shop: &Shop, sessions: &mut Sessions) -> String {
     for step in Step::ALL {
         let ended = shop.stage.step(step, &token).await;
         ended.why();
-        warnings += &ended.tally.warnings.join("\n");
+        warnings += &ended.stats.warnings.join("\n");
         sessions.assert_work().await;
         shop.server.reload().await;
         sessions.assert_work().await;
@@ -194,7 +194,7 @@ async fn an_admin_that_sees_no_sessions_is_told_what_it_takes() {
         let token = shop.stage.play(&[Step::Create]).await;
         let set = shop.stage.step(Step::Set, &token).await;
         set.why();
-        assert!(set.tally.warnings.iter().any(|one| one.contains(&grant)), "{:?}", set.tally);
+        assert!(set.stats.warnings.iter().any(|one| one.contains(&grant)), "{:?}", set.stats);
         assert!(has_own(&shop).await);
         // The advice is followed.
         shop.arrange(&grant).await;

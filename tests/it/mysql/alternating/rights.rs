@@ -81,8 +81,8 @@ async fn an_open_session_of_the_user_at_rest_is_reported_or_refused() {
         let token = shop.stage.play(&[Step::Create]).await;
         let set = shop.stage.step(Step::Set, &token).await;
         set.why();
-        let warned = set.tally.warnings.iter().any(|one| one.contains("has open sessions"));
-        assert!(warned, "{:?}", set.tally.warnings);
+        let warned = set.stats.warnings.iter().any(|one| one.contains("has open sessions"));
+        assert!(warned, "{:?}", set.stats.warnings);
         shop.configure(&[("REFUSE_OPEN_SESSIONS", "true")]);
         let refused = shop.stage.step(Step::Set, &token).await;
         assert_eq!(refused.result.as_ref().unwrap_err().kind(), ErrorKind::Conflict);
@@ -124,8 +124,8 @@ async fn rights_on_what_was_dropped_are_nobody_s_and_stop_nothing() {
         let token = shop.stage.play(&[Step::Create]).await;
         let set = shop.stage.step(Step::Set, &token).await;
         set.why();
-        let warned = set.tally.warnings.iter().any(|one| one.contains("audit"));
-        assert_eq!(warned, !server.is_mysql(), "{:?}", set.tally.warnings);
+        let warned = set.stats.warnings.iter().any(|one| one.contains("audit"));
+        assert_eq!(warned, !server.is_mysql(), "{:?}", set.stats.warnings);
         shop.stage.step(Step::Test, &token).await.why();
         shop.stage.step(Step::Finish, &token).await.why();
     }

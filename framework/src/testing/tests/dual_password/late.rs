@@ -6,34 +6,34 @@ use super::rotator::Defect;
 use crate::step::Step;
 use crate::testing::Wire;
 use crate::testing::report::What;
-use crate::testing::world::{Checked, Deed, Stand, World};
+use crate::testing::simulation::{Checked, Intervention, Simulation, Standstill};
 
 /// B stands still after so many calls of setSecret, its rotation is cancelled, the next one
 /// succeeds, and B wakes up. False if B had ended before.
 async fn late(dual: &Dual, calls: u32) -> Checked<bool> {
     let wire = Wire::default();
-    let mut world = World::new(dual, &wire).await?;
+    let mut simulation = Simulation::new(dual, &wire).await?;
     for calls in [None, Some(calls)] {
-        let token = world.begin()?;
-        world.deliver(Step::Create, &token).await?;
+        let token = simulation.begin()?;
+        simulation.deliver(Step::Create, &token).await?;
         match calls {
-            None => drop(world.deliver(Step::Set, &token).await?),
+            None => drop(simulation.deliver(Step::Set, &token).await?),
             Some(calls) => {
-                let mut frozen = world.process("B", Step::Set, &token);
+                let mut frozen = simulation.process("B", Step::Set, &token);
                 for _ in 0..calls {
-                    if let Stand::Ended(_) = world.advance(&mut frozen, true).await? {
+                    if let Standstill::Ended(_) = simulation.advance(&mut frozen, true).await? {
                         return Ok(false);
                     }
                 }
-                world.frozen = Some(frozen);
+                simulation.frozen = Some(frozen);
             }
         }
-        world.perform(Deed::Cancel).await?;
+        simulation.perform(Intervention::Cancel).await?;
     }
     // Between two calls of A nothing is chosen to happen: B wakes up when all is done.
-    world.whole(1).await?;
-    world.wake().await?;
-    world.whole(1).await?;
+    simulation.whole(1).await?;
+    simulation.wake().await?;
+    simulation.whole(1).await?;
     Ok(true)
 }
 

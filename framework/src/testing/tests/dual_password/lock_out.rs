@@ -8,21 +8,21 @@ use crate::testing::Wire;
 use crate::testing::models::PasswordRules;
 use crate::testing::process::Progress;
 use crate::testing::report::What;
-use crate::testing::world::{Checked, Deed, World};
+use crate::testing::simulation::{Checked, Intervention, Simulation};
 
 fn locking(defect: Defect, failed_login_attempts: u32) -> Dual {
     Dual { defect, rules: PasswordRules { failed_login_attempts, ..PasswordRules::default() } }
 }
 
 /// AWSCURRENT and AWSPREVIOUS hold the same password, which the server forgot.
-async fn forgotten(dual: &Dual, wire: &Wire) -> Checked<World> {
-    let mut world = World::new(dual, wire).await?;
-    world.whole(1).await?;
-    world.remote.remember();
-    world.whole(1).await?;
-    world.perform(Deed::Edit).await?;
-    world.perform(Deed::Forget).await?;
-    Ok(world)
+async fn forgotten(dual: &Dual, wire: &Wire) -> Checked<Simulation> {
+    let mut simulation = Simulation::new(dual, wire).await?;
+    simulation.whole(1).await?;
+    simulation.remote.remember();
+    simulation.whole(1).await?;
+    simulation.perform(Intervention::Edit).await?;
+    simulation.perform(Intervention::Forget).await?;
+    Ok(simulation)
 }
 
 fn refused(wire: &Wire) -> usize {
@@ -34,20 +34,20 @@ fn refused(wire: &Wire) -> usize {
 #[tokio::test(start_paused = true)]
 async fn a_password_that_was_refused_is_not_tried_again_in_the_step() {
     let wire = Wire::default();
-    let mut world = forgotten(&locking(Defect::None, 3), &wire).await.unwrap();
-    world.whole(1).await.unwrap();
+    let mut simulation = forgotten(&locking(Defect::None, 3), &wire).await.unwrap();
+    simulation.whole(1).await.unwrap();
     let wire = Wire::default();
-    let mut world = forgotten(&locking(Defect::TriesTwice, 3), &wire).await.unwrap();
-    assert_eq!(world.whole(1).await.unwrap_err().what, What::StoredDead);
+    let mut simulation = forgotten(&locking(Defect::TriesTwice, 3), &wire).await.unwrap();
+    assert_eq!(simulation.whole(1).await.unwrap_err().what, What::StoredDead);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_answer_of_a_locked_account_ends_the_step() {
     let wire = Wire::default();
-    let mut world = forgotten(&locking(Defect::None, 2), &wire).await.unwrap();
-    let token = world.begin().unwrap();
-    world.deliver(Step::Create, &token).await.unwrap();
-    let mut process = world.process("A", Step::Set, &token);
+    let mut simulation = forgotten(&locking(Defect::None, 2), &wire).await.unwrap();
+    let token = simulation.begin().unwrap();
+    simulation.deliver(Step::Create, &token).await.unwrap();
+    let mut process = simulation.process("A", Step::Set, &token);
     let Progress::Ended(Err(error)) = process.advance(&wire, 1_000, true).await else {
         panic!("the step did not fail");
     };

@@ -6,11 +6,14 @@ use async_trait::async_trait;
 use secrecy::ExposeSecret;
 
 use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
-use crate::rotator::{Applied, Fence, Finding, Keep, Known, Rotator, Subject, Verdict, Versions};
+use crate::rotator::{
+    Applied, CreateContext, Fence, Finding, InspectContext, RetireContext, Rotator, SetContext,
+    Verdict,
+};
 use crate::secret::{Pending, Secret};
 use crate::testing::models::{Identified, Refusal, Server, Session, Trouble};
-use crate::turn::Turn;
 use crate::users::{Dialect, Login};
 
 const DIALECT: Dialect =
@@ -69,7 +72,7 @@ impl DualPassword {
         &self,
         place: Older,
         current: &Login,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
     ) -> Result<Vec<Login>, Error> {
         let found = match place {
             Older::Previous => versions.previous().await?.into_iter().collect(),
@@ -84,7 +87,7 @@ impl DualPassword {
     /// next one, and none is tried twice: accounts may be locked after a few failed logins.
     async fn open(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         current: &Login,
         pending: &Login,
     ) -> Result<(Session, Login), Error> {
@@ -198,7 +201,7 @@ enum Older {
 /// One change under the account's lock.
 struct Change<'a> {
     session: &'a Session,
-    versions: &'a Versions<'a>,
+    versions: &'a SetContext<'a>,
     fence: &'a dyn Fence,
     current: &'a Login,
     pending: &'a Login,
@@ -216,7 +219,7 @@ fn same_password(one: &Login, other: &Login) -> bool {
 
 #[async_trait]
 impl Rotator for DualPassword {
-    fn check(&self, versions: &Versions<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
         let (current, pending) = (versions.current(), versions.pending());
         let mismatch = |what: &str| Err(Error::new(ErrorKind::Mismatch, what));
         let (login, other) =
@@ -231,7 +234,7 @@ impl Rotator for DualPassword {
         }
     }
 
-    async fn propose(&self, known: &Known<'_>, _: &Turn) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, _: &Invocation) -> Result<Secret, Error> {
         let password = PasswordPolicy::default().generate()?;
         let password = password.expose_secret();
         *self.remembered.lock().unwrap() = Some(password.to_owned());
@@ -240,9 +243,9 @@ impl Rotator for DualPassword {
 
     async fn apply(
         &self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         fence: &dyn Fence,
-        _: &Turn,
+        _: &Invocation,
     ) -> Result<Applied, Error> {
         if self.defect == Defect::AppliedOnce && self.remembered.lock().unwrap().is_some() {
             return Ok(Applied::Already("remembered".to_owned()));
@@ -285,7 +288,7 @@ impl Rotator for DualPassword {
         }
     }
 
-    async fn verify(&self, secret: &Secret, _: &Turn) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, _: &Invocation) -> Result<Verdict, Error> {
         Ok(match self.log_in(&Login::read(secret, &DIALECT)?).await? {
             Some(_) => Verdict::Accepted,
             None => Verdict::Rejected("wrong password".to_owned()),
@@ -293,7 +296,7 @@ impl Rotator for DualPassword {
     }
 
     /// Has nothing to revoke: the next change evicts what is retained now.
-    async fn retire(&self, keep: &Keep<'_>, _: &Turn) -> Result<(), Error> {
+    async fn retire(&self, keep: &RetireContext<'_>, _: &Invocation) -> Result<(), Error> {
         if self.defect != Defect::DiscardsAtOnce {
             return Ok(());
         }
@@ -308,7 +311,11 @@ impl Rotator for DualPassword {
         Ok(())
     }
 
-    async fn preflight(&self, subject: &Subject<'_>, _: &Turn) -> Result<Vec<Finding>, Error> {
+    async fn preflight(
+        &self,
+        subject: &InspectContext<'_>,
+        _: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
         let current = subject.current;
         let login = Login::read(current.secret(), &DIALECT)?;
         let dead = Error::new(ErrorKind::Rejected, "AWSCURRENT does not log in");

@@ -1,20 +1,20 @@
 //! What two users differ in.
 
-use fourstep::{Error, Turn};
+use fourstep::{Error, Invocation};
 
 use crate::alternate::copy::compose::Users;
 use crate::alternate::copy::plan::difference;
-use crate::alternate::text::{AccountName, text};
+use crate::alternate::quoting::{AccountName, quote_literal};
 use crate::session::Session;
 
 /// The statements that would make the second user what the first one is: none if they are alike.
 pub(crate) async fn differences(
     session: &mut Session,
     [user, other]: [&str; 2],
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Vec<String>, Error> {
-    let mut users = Users::read(session, [user, other], turn).await?;
-    users.drop_stale(session, turn).await?;
+    let mut users = Users::read(session, [user, other], cx).await?;
+    users.drop_stale(session, cx).await?;
     Ok(between(&users, other))
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn between(users: &Users, other: &str) -> Vec<String> {
             lines.push(format!("ALTER USER {} ACCOUNT {lock}", name.sql()));
         }
         if wanted.settings.plugin != found.settings.plugin {
-            let plugin = text(&wanted.settings.plugin);
+            let plugin = quote_literal(&wanted.settings.plugin);
             lines.push(format!("ALTER USER {} IDENTIFIED WITH {plugin}", name.sql()));
         }
     }

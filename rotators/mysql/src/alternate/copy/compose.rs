@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use fourstep::users::{Install, Standing};
-use fourstep::{Error, Turn};
+use fourstep::users::{Install, Ownership};
+use fourstep::{Error, Invocation};
 
 use crate::alternate::compose::{lone, plugin};
 use crate::alternate::copy::plan::{self, Step};
 use crate::alternate::copy::read::{self, Account, User};
 use crate::alternate::copy::rights::{Object, Right, Rights};
 use crate::alternate::copy::whose::marker_role;
+use crate::alternate::quoting::{AccountName, quote_literal};
 use crate::alternate::settings::Settings;
-use crate::alternate::text::{AccountName, text};
 use crate::server::Flavour;
 use crate::session::Session;
 use crate::wire::Plugin;
@@ -34,12 +34,12 @@ impl Users {
     pub(crate) async fn read(
         session: &mut Session,
         [source, target]: [&str; 2],
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Self, Error> {
-        let read = read::read(session, source, turn).await?;
+        let read = read::read(session, source, cx).await?;
         let other = match source == target {
             true => read.clone(),
-            false => read::read(session, target, turn).await?,
+            false => read::read(session, target, cx).await?,
         };
         Ok(Self { source: read, target: other })
     }
@@ -49,7 +49,7 @@ impl Users {
     pub(crate) async fn drop_stale(
         &mut self,
         session: &mut Session,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<BTreeSet<String>, Error> {
         let table = |right: &Right| match right {
             Right::Held { on: Object::Table(schema, table), .. } => {
@@ -63,7 +63,7 @@ impl Users {
             let held = self.target.get(host).map_or(&none, |target| &target.rights);
             tables.extend(source.rights.symmetric_difference(held).filter_map(table));
         }
-        let columns = read::columns(session, &tables, turn).await?;
+        let columns = read::columns(session, &tables, cx).await?;
         let mut stale = BTreeSet::new();
         let is_there = |of: &(String, String), column: &Option<String>| {
             let there = columns.get(of);
@@ -90,7 +90,7 @@ impl Users {
     pub(crate) fn compose(
         &self,
         install: &Install<'_>,
-        standing: Standing,
+        ownership: Ownership,
     ) -> Result<Copied, Error> {
         let Install { source, target, .. } = *install;
         let mut composed = Copied::default();
@@ -106,8 +106,8 @@ impl Users {
         if let Some(host) = self.target.keys().find(|host| !self.source.contains_key(*host)) {
             return Err(lone(&AccountName::new(target, host), &AccountName::new(source, host)));
         }
-        if matches!(standing, Standing::Absent | Standing::Adopted) {
-            let role = text(&marker_role(target, &mark));
+        if matches!(ownership, Ownership::Absent | Ownership::Adopted) {
+            let role = quote_literal(&marker_role(target, &mark));
             composed.steps.push(Step::of_users(format!("CREATE ROLE IF NOT EXISTS {role}")));
         }
         let (mut give, mut take) = (Vec::new(), Vec::new());

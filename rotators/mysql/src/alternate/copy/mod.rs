@@ -11,13 +11,13 @@ mod text;
 mod tokens;
 pub(crate) mod whose;
 
-use fourstep::users::{Install, Standing};
-use fourstep::{Error, ErrorKind, Turn};
+use fourstep::users::{Install, Ownership};
+use fourstep::{Error, ErrorKind, Invocation};
 
 use crate::alternate::compose::{Composed, Step, locked};
 use crate::alternate::own::Own;
+use crate::alternate::quoting::AccountName;
 use crate::alternate::read::not_understood;
-use crate::alternate::text::AccountName;
 use crate::session::Session;
 use crate::wire::Plugin;
 
@@ -29,18 +29,18 @@ pub(crate) async fn compose(
     session: &mut Session,
     own: &Own,
     install: &Install<'_>,
-    standing: Standing,
-    turn: &Turn,
+    ownership: Ownership,
+    cx: &Invocation,
 ) -> Result<Composed, Error> {
-    let mut users = Users::read(session, [install.source, install.target], turn).await?;
+    let mut users = Users::read(session, [install.source, install.target], cx).await?;
     let rights = rights::read(own.lines.iter().map(String::as_str)).ok_or_else(not_understood)?;
     let admin = Admin { rights: &rights };
     // With rights on what the admin may not see, which would look as if it were gone.
-    let lacks = admin.lacks(&users.compose(install, standing)?.steps, &own.account);
+    let lacks = admin.lacks(&users.compose(install, ownership)?.steps, &own.account);
     let mut composed = Composed::default();
     composed.missing.extend(lacks);
-    let stale = users.drop_stale(session, turn).await?;
-    let copied = users.compose(install, standing)?;
+    let stale = users.drop_stale(session, cx).await?;
+    let copied = users.compose(install, ownership)?;
     composed.steps = copied.steps.into_iter().map(|step| Step::new(step.text)).collect();
     (composed.finish, composed.unlock) = (copied.finish, install.source != install.target);
     composed.objections.extend(composed.finish.is_empty().then(|| locked(install.source)));
@@ -57,11 +57,11 @@ pub(crate) async fn compose(
 pub(crate) async fn made_alike(
     session: &mut Session,
     install: &Install<'_>,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Vec<(AccountName, Plugin)>, Error> {
-    let mut users = Users::read(session, [install.source, install.target], turn).await?;
-    users.drop_stale(session, turn).await?;
-    let copied = users.compose(install, Standing::Ours)?;
+    let mut users = Users::read(session, [install.source, install.target], cx).await?;
+    users.drop_stale(session, cx).await?;
+    let copied = users.compose(install, Ownership::Ours)?;
     match copied.steps.first() {
         None => Ok(copied.finish),
         Some(left) => {
@@ -73,4 +73,4 @@ pub(crate) async fn made_alike(
 }
 
 #[cfg(test)]
-mod try_out;
+mod live_tests;

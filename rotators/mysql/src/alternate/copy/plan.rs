@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::alternate::copy::read::Account;
 use crate::alternate::copy::rights::{GRANT_OPTION, Object, Right, Rights};
 use crate::alternate::copy::text::{self, Privileges};
-use crate::alternate::text::AccountName;
+use crate::alternate::quoting::AccountName;
 
 /// What an admin must be allowed for a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]

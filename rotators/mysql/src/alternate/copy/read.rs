@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fourstep::{Error, Turn};
+use fourstep::{Error, Invocation};
 
 use crate::alternate::copy::rights::{self, ALL, Object, Right, Rights};
+use crate::alternate::quoting::{AccountName, quote_literal};
 use crate::alternate::read::{look, not_understood, settings_of, table};
 use crate::alternate::settings::Settings;
-use crate::alternate::text::{AccountName, text};
 use crate::session::Session;
 
 /// An account.
@@ -27,29 +27,38 @@ pub(crate) type User = BTreeMap<String, Account>;
 ///
 /// # Errors
 /// [`ErrorKind::Forbidden`] if the admin may not see it.
-pub(crate) async fn read(session: &mut Session, user: &str, turn: &Turn) -> Result<User, Error> {
+pub(crate) async fn read(
+    session: &mut Session,
+    user: &str,
+    cx: &Invocation,
+) -> Result<User, Error> {
     let mut accounts = User::new();
-    for (host, settings) in settings_of(session, user, turn).await? {
+    for (host, settings) in settings_of(session, user, cx).await? {
         let name = AccountName::new(user, &host);
-        let mut rights = rights_of(session, &name, turn).await?;
+        let mut rights = rights_of(session, &name, cx).await?;
         // Of these the tables may say otherwise, and are what counts at the next start.
         rights.retain(|right| !matches!(right, Right::Proxy { .. }));
-        rights.extend(proxies(session, &name, turn).await?);
-        let default_roles = default_roles(session, &name, turn).await?;
+        rights.extend(proxies(session, &name, cx).await?);
+        let default_roles = default_roles(session, &name, cx).await?;
         accounts.insert(host, Account { rights, default_roles, settings });
     }
     Ok(accounts)
 }
 
 /// As which others an account may act.
-async fn proxies(session: &mut Session, name: &AccountName, turn: &Turn) -> Result<Rights, Error> {
-    let (user, host) = (text(&name.user), text(name.host.as_deref().unwrap_or_default()));
+async fn proxies(
+    session: &mut Session,
+    name: &AccountName,
+    cx: &Invocation,
+) -> Result<Rights, Error> {
+    let (user, host) =
+        (quote_literal(&name.user), quote_literal(name.host.as_deref().unwrap_or_default()));
     let query = format!(
         "SELECT Proxied_user, Proxied_host, With_grant FROM mysql.proxies_priv \
          WHERE User = {user} AND Host = {host}"
     );
     let mut rights = Rights::new();
-    for [user, host, option] in table(session, &query, turn).await? {
+    for [user, host, option] in table(session, &query, cx).await? {
         let of = AccountName { user, host: Some(host) };
         rights.insert(Right::Proxy { of: of.clone(), option: false });
         if option == "1" {
@@ -63,13 +72,13 @@ async fn proxies(session: &mut Session, name: &AccountName, turn: &Turn) -> Resu
 pub(crate) async fn rights_of(
     session: &mut Session,
     name: &AccountName,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Rights, Error> {
-    let rights = shown(session, &format!("SHOW GRANTS FOR {}", name.sql()), turn).await?;
+    let rights = shown(session, &format!("SHOW GRANTS FOR {}", name.sql()), cx).await?;
     if !rights.iter().any(is_all) {
         return Ok(rights);
     }
-    let rows = privileges(session, name, turn).await?;
+    let rows = privileges(session, name, cx).await?;
     written_out(rights, rows).ok_or_else(not_understood)
 }
 
@@ -97,8 +106,8 @@ fn written_out(rights: Rights, rows: Vec<[Option<String>; 4]>) -> Option<Rights>
     Some(written_out)
 }
 
-async fn shown(session: &mut Session, statement: &str, turn: &Turn) -> Result<Rights, Error> {
-    let rows = look(session, statement, turn).await?;
+async fn shown(session: &mut Session, statement: &str, cx: &Invocation) -> Result<Rights, Error> {
+    let rows = look(session, statement, cx).await?;
     let lines = rows.iter().flatten().flatten().map(String::as_str);
     rights::read(lines).ok_or_else(not_understood)
 }
@@ -108,14 +117,14 @@ async fn shown(session: &mut Session, statement: &str, turn: &Turn) -> Result<Ri
 async fn privileges(
     session: &mut Session,
     name: &AccountName,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Vec<[Option<String>; 4]>, Error> {
     let grantee = name.grantee();
     let from = |table: &str, object: &str| {
         format!(
             "SELECT GRANTEE, {object}, PRIVILEGE_TYPE FROM information_schema.{table}_PRIVILEGES \
              WHERE GRANTEE = {}",
-            text(&grantee)
+            quote_literal(&grantee)
         )
     };
     let query = [
@@ -125,7 +134,7 @@ async fn privileges(
         from("COLUMN", "TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME"),
     ];
     let mut found = Vec::new();
-    for row in look(session, &query.join(" UNION ALL "), turn).await? {
+    for row in look(session, &query.join(" UNION ALL "), cx).await? {
         let [whose, schema, table, column, privilege] =
             row.try_into().map_err(|_| not_understood())?;
         // The server compares without case here.
@@ -139,16 +148,17 @@ async fn privileges(
 async fn default_roles(
     session: &mut Session,
     name: &AccountName,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<BTreeSet<AccountName>, Error> {
-    let (user, host) = (text(&name.user), text(name.host.as_deref().unwrap_or_default()));
+    let (user, host) =
+        (quote_literal(&name.user), quote_literal(name.host.as_deref().unwrap_or_default()));
     let query = format!(
         "SELECT JSON_VALUE(Priv, '$.default_role') FROM mysql.global_priv \
          WHERE User = {user} AND Host = {host} \
          AND COALESCE(JSON_VALUE(Priv, '$.default_role'), '') <> ''"
     );
     let mut roles = BTreeSet::new();
-    for row in look(session, &query, turn).await? {
+    for row in look(session, &query, cx).await? {
         let [user] = row.try_into().map_err(|_| not_understood())?;
         roles.insert(AccountName { user: user.ok_or_else(not_understood)?, host: None });
     }
@@ -160,19 +170,21 @@ async fn default_roles(
 pub(crate) async fn columns(
     session: &mut Session,
     tables: &BTreeSet<(String, String)>,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<BTreeMap<(String, String), BTreeSet<String>>, Error> {
     if tables.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let pair = |(schema, table): &(String, String)| format!("({}, {})", text(schema), text(table));
+    let pair = |(schema, table): &(String, String)| {
+        format!("({}, {})", quote_literal(schema), quote_literal(table))
+    };
     let query = format!(
         "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS \
          WHERE (TABLE_SCHEMA, TABLE_NAME) IN ({})",
         tables.iter().map(pair).collect::<Vec<_>>().join(", ")
     );
     let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-    for row in look(session, &query, turn).await? {
+    for row in look(session, &query, cx).await? {
         let row: [Option<String>; 3] = row.try_into().map_err(|_| not_understood())?;
         let [Some(schema), Some(table), Some(column)] = row else { return Err(not_understood()) };
         found.entry((schema, table)).or_default().insert(column);

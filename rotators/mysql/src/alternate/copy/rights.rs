@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::alternate::copy::tokens::{Token, Tokens};
-use crate::alternate::text::AccountName;
+use crate::alternate::quoting::AccountName;
 
 /// The right to pass on what one has on an object, listed as if it were a privilege.
 pub(crate) const GRANT_OPTION: &str = "GRANT OPTION";

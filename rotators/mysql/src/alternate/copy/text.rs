@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::alternate::copy::rights::{GRANT_OPTION, Object};
-use crate::alternate::text::{AccountName, name};
+use crate::alternate::quoting::{AccountName, name};
 
 impl AccountName {
     /// As it stands in the information schema, where nothing is escaped.

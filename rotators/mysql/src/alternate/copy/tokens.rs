@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::alternate::text::LONGEST_NAME;
+use crate::alternate::quoting::LONGEST_NAME;
 
 /// A piece of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fourstep::users::{Account, Accounts, Mark};
-use fourstep::{Error, Turn};
+use fourstep::{Error, Invocation};
 
 use crate::alternate::accounts::powerful;
 use crate::alternate::copy::read::rights_of;
 use crate::alternate::copy::rights::{Object, Right, Rights};
+use crate::alternate::quoting::AccountName;
 use crate::alternate::read::look;
-use crate::alternate::text::AccountName;
 use crate::session::Session;
 use crate::wire::account_key;
 
@@ -48,10 +48,10 @@ pub(crate) async fn read(
     usernames: &[&str],
     secret: &str,
     admin: &str,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Accounts, Error> {
     let mut users: BTreeMap<String, Vec<Row>> = BTreeMap::new();
-    for row in rows(session, usernames, secret, turn).await? {
+    for row in rows(session, usernames, secret, cx).await? {
         users.entry(row.name.user.clone()).or_default().push(row);
     }
     let mut accounts = Accounts::new();
@@ -63,17 +63,17 @@ pub(crate) async fn read(
         if !marked && !usernames.contains(&user.as_str()) {
             continue;
         }
-        let barred = match () {
+        let protected = match () {
             () if user == admin => Some("it is the admin itself".to_owned()),
             () if rows.iter().any(|row| row.role) => Some("it is a role".to_owned()),
             () => {
                 let names = rows.iter().map(|row| row.name.clone()).collect();
-                power(session, names, turn).await?
+                power(session, names, cx).await?
             }
         };
         let usable = rows.iter().any(|row| !row.locked);
         let mark = mark.cloned();
-        accounts.insert(user, Account { mark, barred, usable, ..Account::default() });
+        accounts.insert(user, Account { mark, protected, usable, ..Account::default() });
     }
     Ok(accounts)
 }
@@ -82,7 +82,7 @@ async fn rows(
     session: &mut Session,
     usernames: &[&str],
     secret: &str,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Vec<Row>, Error> {
     let is_true = |cell: &Option<String>| matches!(cell.as_deref(), Some("1" | "true"));
     let query = "SELECT User, Host, JSON_VALUE(Priv, '$.account_locked'), \
@@ -93,7 +93,7 @@ async fn rows(
         let name = AccountName { user: user?, host: host.filter(|_| !role) };
         Some(Row { name, locked: is_true(&locked), role, mark: None })
     };
-    let mut rows: Vec<_> = look(session, query, turn).await?.into_iter().filter_map(row).collect();
+    let mut rows: Vec<_> = look(session, query, cx).await?.into_iter().filter_map(row).collect();
     mark_by_roles(&mut rows, usernames, secret);
     Ok(rows)
 }
@@ -127,14 +127,14 @@ fn mark_by_roles(rows: &mut [Row], usernames: &[&str], secret: &str) {
 pub(crate) async fn power(
     session: &mut Session,
     mut open: Vec<AccountName>,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Option<String>, Error> {
     let mut seen = BTreeSet::new();
     while let Some(name) = open.pop() {
         if !seen.insert(name.clone()) {
             continue;
         }
-        let rights = rights_of(session, &name, turn).await?;
+        let rights = rights_of(session, &name, cx).await?;
         if let Some(privilege) = power_of(&rights) {
             return Ok(Some(powerful(&privilege)));
         }

@@ -10,15 +10,15 @@ use std::collections::BTreeSet;
 
 use fourstep::users::Install;
 use fourstep::users::driver::listed;
-use fourstep::{Error, Turn};
+use fourstep::{Error, Invocation};
 
 use crate::alternate::compose::{Composed, Step};
 use crate::alternate::own::Own;
+use crate::alternate::quoting::quote_literal;
 use crate::alternate::read::{open_sessions, table};
 use crate::alternate::role::compose::Users;
 use crate::alternate::role::held::{self, PRIVILEGES, Together};
 use crate::alternate::role::{ANY_ROLE, lacks_roles};
-use crate::alternate::text::text;
 use crate::session::Session;
 
 /// How many of the rights that are in the way are named.
@@ -31,12 +31,12 @@ pub(crate) async fn add(
     install: &Install<'_>,
     users: &Users<'_>,
     composed: &mut Composed,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<(), Error> {
     let [_, second] = &users.settings;
     let hosts = match second.is_empty() {
         true => BTreeSet::new(),
-        false => hosts_with_rights(session, users.second, turn).await?,
+        false => hosts_with_rights(session, users.second, cx).await?,
     };
     let with_roles = second.keys().filter(|host| users.beside(host).next().is_some());
     let concerned: BTreeSet<&String> = hosts.iter().chain(with_roles).collect();
@@ -45,7 +45,7 @@ pub(crate) async fn add(
     }
     let mut extra = Vec::new();
     for host in &concerned {
-        extra.extend(beside(session, users, host, turn).await?);
+        extra.extend(beside(session, users, host, cx).await?);
     }
     if !extra.is_empty() {
         let may = install.pair.may_drop(
@@ -65,7 +65,7 @@ pub(crate) async fn add(
             users.second, users.first
         )),
         None => {
-            if !matches!(open_sessions(session, users.second, turn).await, Ok(0)) {
+            if !matches!(open_sessions(session, users.second, cx).await, Ok(0)) {
                 composed.warnings.push(kept(users.second));
             }
             let steps = concerned.iter().flat_map(|host| take(users, host, hosts.contains(*host)));
@@ -92,9 +92,9 @@ pub(crate) fn kept(user: &str) -> String {
 async fn hosts_with_rights(
     session: &mut Session,
     user: &str,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<BTreeSet<String>, Error> {
-    let user = text(user);
+    let user = quote_literal(user);
     let columns: Vec<_> = PRIVILEGES.iter().map(|column| format!("{column}_priv")).collect();
     let more = ["db", "tables_priv", "columns_priv", "global_grants"];
     let more =
@@ -108,7 +108,7 @@ async fn hosts_with_rights(
         columns.join(", "),
         more.concat()
     );
-    Ok(table(session, &query, turn).await?.into_iter().map(|[host]| host).collect())
+    Ok(table(session, &query, cx).await?.into_iter().map(|[host]| host).collect())
 }
 
 /// What the second user's account for a host may do that the first user's may not.
@@ -116,12 +116,12 @@ async fn beside(
     session: &mut Session,
     users: &Users<'_>,
     host: &str,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Vec<String>, Error> {
     let [first, second] = users.names(host);
-    let reached = held::read(session, &first, true, turn).await?;
+    let reached = held::read(session, &first, true, cx).await?;
     let together = Together::of(reached.values());
-    let own = held::read(session, &second, false, turn).await?;
+    let own = held::read(session, &second, false, cx).await?;
     let rights = own.get(&second).into_iter().flat_map(|held| together.lack(held));
     let roles = users.beside(host).filter(|role| !reached.contains_key(*role));
     let roles = roles.map(|role| format!("role {}", role.sql()));
@@ -134,6 +134,10 @@ fn take(users: &Users<'_>, host: &str, rights: bool) -> Vec<Step> {
     let roles: Vec<_> = users.beside(host).map(|role| role.sql()).collect();
     let all = format!("REVOKE ALL PRIVILEGES, GRANT OPTION FROM {}", name.sql());
     let some = format!("REVOKE {} FROM {}", roles.join(", "), name.sql());
-    let texts = [rights.then_some(all), (!roles.is_empty()).then_some(some)];
-    texts.into_iter().flatten().map(|text| Step { waits: true, ..Step::new(text) }).collect()
+    let quote_literals = [rights.then_some(all), (!roles.is_empty()).then_some(some)];
+    quote_literals
+        .into_iter()
+        .flatten()
+        .map(|text| Step { waits: true, ..Step::new(text) })
+        .collect()
 }

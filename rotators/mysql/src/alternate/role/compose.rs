@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fourstep::Error;
-use fourstep::users::{Install, Mark, Standing};
+use fourstep::users::{Install, Mark, Ownership};
 use serde_json::{Map, Value, json};
 
 use crate::alternate::compose::{Composed, Step, lone, plugin};
+use crate::alternate::quoting::{AccountName, quote_literal};
 use crate::alternate::role::whose::ATTRIBUTE;
 use crate::alternate::settings::Settings;
-use crate::alternate::text::{AccountName, text};
 use crate::server::Flavour;
 use crate::wire::Plugin;
 
@@ -53,7 +53,7 @@ impl Users<'_> {
     pub(crate) fn compose(
         &self,
         install: &Install<'_>,
-        standing: Standing,
+        ownership: Ownership,
     ) -> Result<Composed, Error> {
         let [first, second] = &self.settings;
         if let Some(host) = second.keys().find(|host| !first.contains_key(*host)) {
@@ -63,7 +63,8 @@ impl Users<'_> {
         let mark = install.pair.mark(self.first);
         // The words of an operator who gives it to this secret replace what stands there.
         let mark = |found: &Settings| {
-            let wanted = standing == Standing::Adopted || !found.attributes.contains_key(ATTRIBUTE);
+            let wanted =
+                ownership == Ownership::Adopted || !found.attributes.contains_key(ATTRIBUTE);
             wanted.then(|| mark.clone()).filter(|mark| claim(found).as_ref() != Some(mark))
         };
         match install.target == self.second {
@@ -86,7 +87,7 @@ impl Users<'_> {
         for (host, settings) in first {
             let [name, _] = self.names(host);
             let plugin = plugin(&name, settings)?;
-            composed.steps.extend(discard(&name, settings));
+            composed.steps.extend(discard_old_password(&name, settings));
             composed.finish.extend((!settings.locked).then_some((name, plugin)));
         }
         Ok(composed)
@@ -180,7 +181,7 @@ pub(crate) fn create(
         plugin.name(),
         role.sql(),
         settings.clauses(Flavour::Mysql),
-        text(&Value::Object(attributes).to_string())
+        quote_literal(&Value::Object(attributes).to_string())
     )
 }
 
@@ -195,11 +196,11 @@ pub(crate) fn login(
     let alter = format!("ALTER USER {} {clauses}", name.sql());
     let alter = (!clauses.is_empty()).then(|| Step::new(alter));
     let attributes = attributes(name, wanted, found, mark.as_ref());
-    attributes.into_iter().chain(alter).chain(discard(name, found)).collect()
+    attributes.into_iter().chain(alter).chain(discard_old_password(name, found)).collect()
 }
 
 /// Drops a second password.
-fn discard(name: &AccountName, found: &Settings) -> Option<Step> {
+fn discard_old_password(name: &AccountName, found: &Settings) -> Option<Step> {
     found.retained.then(|| Step::new(format!("ALTER USER {} DISCARD OLD PASSWORD", name.sql())))
 }
 
@@ -233,7 +234,7 @@ fn attributes(
 
 /// Merges this into an account's attributes.
 fn patch(name: &AccountName, attributes: Map<String, Value>) -> Option<Step> {
-    let patch = text(&json!(attributes).to_string());
+    let patch = quote_literal(&json!(attributes).to_string());
     let alter = || Step::new(format!("ALTER USER {} ATTRIBUTE {patch}", name.sql()));
     (!attributes.is_empty()).then(alter)
 }

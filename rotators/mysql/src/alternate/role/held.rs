@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fourstep::{Error, Turn};
+use fourstep::{Error, Invocation};
 use serde_json::Value;
 
 use crate::alternate::pattern::is_like;
+use crate::alternate::quoting::{AccountName, name, quote_literal};
 use crate::alternate::read::{not_understood, table};
 use crate::alternate::role::power::reach;
-use crate::alternate::text::{AccountName, name, text};
 use crate::session::Session;
 
 /// The columns of `mysql.user` and, the first so many of them, of `mysql.db` that hold a privilege
@@ -52,7 +52,7 @@ const OF_SCHEMAS: usize = 19;
 
 /// What a privilege is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Place {
+pub(crate) enum Scope {
     Server,
     /// A schema, or a pattern of its name.
     Schema(String),
@@ -62,7 +62,7 @@ pub(crate) enum Place {
     Routine(String, String, String),
 }
 
-impl Place {
+impl Scope {
     fn schema(&self) -> Option<&str> {
         match self {
             Self::Server => None,
@@ -89,7 +89,7 @@ impl Place {
 }
 
 /// A privilege, in capitals, and what it is about.
-pub(crate) type Right = (Place, String);
+pub(crate) type Right = (Scope, String);
 
 /// What an account may do, without its roles.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -109,16 +109,17 @@ pub(crate) async fn read(
     session: &mut Session,
     account: &AccountName,
     with_roles: bool,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<BTreeMap<AccountName, Held>, Error> {
-    let (user, host) = (text(&account.user), text(account.host.as_deref().unwrap_or_default()));
+    let (user, host) =
+        (quote_literal(&account.user), quote_literal(account.host.as_deref().unwrap_or_default()));
     let account = format!("User = {user} AND Host = {host}");
     let begin = match with_roles {
         true => reach("''", &account),
         false => format!("WITH reach AS (SELECT User, Host FROM mysql.user WHERE {account})"),
     };
     let mut found: BTreeMap<AccountName, Held> = BTreeMap::new();
-    for row in table(session, &format!("{begin}\n{}", query()), turn).await? {
+    for row in table(session, &format!("{begin}\n{}", query()), cx).await? {
         let of = AccountName::new(&row[0], &row[1]);
         found.entry(of).or_default().take(row).ok_or_else(not_understood)?;
     }
@@ -168,11 +169,11 @@ impl Held {
     fn take(&mut self, [_, _, kind, one, two, three, privileges]: [String; 7]) -> Option<()> {
         let place = match kind.as_str() {
             "denied" => return self.deny(&privileges),
-            "" => Place::Server,
-            "schema" => Place::Schema(one),
-            "table" => Place::Table(one, two),
-            "column" => Place::Column(one, two, three),
-            _ => Place::Routine(kind, one, two),
+            "" => Scope::Server,
+            "schema" => Scope::Schema(one),
+            "table" => Scope::Table(one, two),
+            "column" => Scope::Column(one, two, three),
+            _ => Scope::Routine(kind, one, two),
         };
         let named = privileges.split(',').filter(|privilege| !privilege.is_empty());
         let named = named.map(|privilege| match privilege.to_ascii_uppercase() {
@@ -190,15 +191,15 @@ impl Held {
             let schema = one.get("Database")?.as_str()?.to_owned();
             for privilege in one.get("Privileges")?.as_array()? {
                 let privilege = privilege.as_str()?.to_ascii_uppercase();
-                self.denied.insert((Place::Schema(schema.clone()), privilege));
+                self.denied.insert((Scope::Schema(schema.clone()), privilege));
             }
         }
         Some(())
     }
 
     /// Whether a privilege on the whole server reaches everything of which `of` holds.
-    fn everywhere(&self, privilege: &str, of: impl Fn(&Place) -> bool) -> bool {
-        self.rights.contains(&(Place::Server, privilege.to_owned()))
+    fn everywhere(&self, privilege: &str, of: impl Fn(&Scope) -> bool) -> bool {
+        self.rights.contains(&(Scope::Server, privilege.to_owned()))
             && !self.denied.iter().any(|(place, denied)| denied == privilege && of(place))
     }
 }
@@ -217,7 +218,7 @@ impl<'a> Schemas<'a> {
     fn of(held: &'a Held) -> Self {
         let mut schemas = Self::default();
         for (place, privilege) in &held.rights {
-            let Place::Schema(schema) = place else { continue };
+            let Scope::Schema(schema) = place else { continue };
             match literal(schema) {
                 Some(name) => schemas.named.entry(name).or_default().insert(privilege),
                 None => schemas.patterns.entry(schema).or_default().insert(privilege),
@@ -270,26 +271,26 @@ impl<'a> Together<'a> {
 
     /// Whether they have this right of `held`, on its object or on what that is part of.
     fn has(&self, right @ (place, privilege): &Right, held: &Held) -> bool {
-        if let Place::Server = place {
+        if let Scope::Server = place {
             // What is denied to both is no difference.
-            let denied = |of: &Place| !held.denied.contains(&(of.clone(), privilege.clone()));
+            let denied = |of: &Scope| !held.denied.contains(&(of.clone(), privilege.clone()));
             return self.accounts.iter().any(|(one, _)| one.everywhere(privilege, denied));
         }
         let schema = place.schema().unwrap_or_default();
-        let of_it = |of: &Place| of.schema() == Some(schema);
+        let of_it = |of: &Scope| of.schema() == Some(schema);
         let table = match place {
-            Place::Column(schema, table, _) => {
-                Some((Place::Table(schema.clone(), table.clone()), privilege.clone()))
+            Scope::Column(schema, table, _) => {
+                Some((Scope::Table(schema.clone(), table.clone()), privilege.clone()))
             }
             _ => None,
         };
         let by_schema = |schemas: &Schemas<'_>| match (place, literal(schema)) {
-            (Place::Schema(pattern), None) => schemas.reach_all_of(pattern, privilege),
-            (Place::Schema(_), Some(name)) => schemas.reach(&name, privilege),
+            (Scope::Schema(pattern), None) => schemas.reach_all_of(pattern, privilege),
+            (Scope::Schema(_), Some(name)) => schemas.reach(&name, privilege),
             _ => schemas.reach(schema, privilege),
         };
         let on_object = |one: &Held| match place {
-            Place::Schema(_) => false,
+            Scope::Schema(_) => false,
             _ => one.rights.contains(right),
         };
         self.accounts.iter().any(|(one, schemas)| {

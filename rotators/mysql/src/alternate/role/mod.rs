@@ -16,13 +16,13 @@ pub(crate) mod whose;
 
 use std::collections::BTreeMap;
 
-use fourstep::users::{Accounts, Install, Standing};
-use fourstep::{Error, ErrorKind, Turn};
+use fourstep::users::{Accounts, Install, Ownership};
+use fourstep::{Error, ErrorKind, Invocation};
 
 use crate::alternate::compose::{Composed, locked};
 use crate::alternate::own::Own;
+use crate::alternate::quoting::{AccountName, name, quote_literal, quote_literals};
 use crate::alternate::read::{settings_of, table};
-use crate::alternate::text::{AccountName, name, text, texts};
 use crate::session::Session;
 
 use compose::{Role, Users};
@@ -36,46 +36,46 @@ pub(crate) async fn compose(
     own: &Own,
     install: &Install<'_>,
     accounts: &Accounts,
-    standing: Standing,
-    turn: &Turn,
+    ownership: Ownership,
+    cx: &Invocation,
 ) -> Result<Composed, Error> {
     let Install { source, target, .. } = *install;
     if source == target {
-        let mut composed = compose::password(target, &settings_of(session, target, turn).await?)?;
+        let mut composed = compose::password(target, &settings_of(session, target, cx).await?)?;
         composed.objections.extend(composed.finish.is_empty().then(|| locked(target)));
         return Ok(composed);
     }
     let first = install.pair.first(accounts, source, target);
     let second = if first == source { target } else { source };
-    let users = read(session, [first, second], turn).await?;
-    let mut composed = users.compose(install, standing)?;
+    let users = read(session, [first, second], cx).await?;
+    let mut composed = users.compose(install, ownership)?;
     composed.objections.extend(composed.finish.is_empty().then(|| locked(first)));
-    carry::add(session, own, install, &users, &mut composed, turn).await?;
-    composed.objections.extend(unusable(session, first, turn).await?);
-    composed.warnings.extend(proxies(session, [first, second], turn).await?);
-    composed.warnings.extend(chosen(session, [first, second], turn).await?);
+    carry::add(session, own, install, &users, &mut composed, cx).await?;
+    composed.objections.extend(unusable(session, first, cx).await?);
+    composed.warnings.extend(proxies(session, [first, second], cx).await?);
+    composed.warnings.extend(chosen(session, [first, second], cx).await?);
     let acted = accounts.get(source).and_then(|account| account.claim.as_ref());
     let is_gone = !accounts.contains_key(target) && acted.is_some_and(|one| one.partner == target);
     composed.warnings.extend(is_gone.then(|| gone(source, target)));
-    composed.missing.extend(lacks(session, own, &[first], turn).await?);
+    composed.missing.extend(lacks(session, own, &[first], cx).await?);
     Ok(composed)
 }
 
 async fn read<'a>(
     session: &mut Session,
     [first, second]: [&'a str; 2],
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Users<'a>, Error> {
     let settings =
-        [settings_of(session, first, turn).await?, settings_of(session, second, turn).await?];
+        [settings_of(session, first, cx).await?, settings_of(session, second, cx).await?];
     let query = format!(
         "SELECT TO_HOST, FROM_USER, FROM_HOST, EXISTS (SELECT 1 FROM mysql.default_roles \
          WHERE USER = TO_USER AND HOST = TO_HOST AND DEFAULT_ROLE_USER = FROM_USER \
          AND DEFAULT_ROLE_HOST = FROM_HOST) FROM mysql.role_edges WHERE TO_USER = {}",
-        text(second)
+        quote_literal(second)
     );
     let mut roles: BTreeMap<String, Vec<Role>> = BTreeMap::new();
-    for [to, user, host, default] in table(session, &query, turn).await? {
+    for [to, user, host, default] in table(session, &query, cx).await? {
         let name = AccountName { user, host: Some(host) };
         roles.entry(to).or_default().push(Role { name, default: default == "1" });
     }
@@ -87,10 +87,10 @@ pub(crate) async fn lacks(
     session: &mut Session,
     own: &Own,
     usernames: &[&str],
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Vec<String>, Error> {
     let mut lacks: Vec<_> = own.lacks_users().into_iter().collect();
-    if !own.has_any(&ANY_ROLE) && !may_grant(session, usernames, turn).await? {
+    if !own.has_any(&ANY_ROLE) && !may_grant(session, usernames, cx).await? {
         lacks.push(lacks_roles(own));
     }
     Ok(lacks)
@@ -102,15 +102,19 @@ fn lacks_roles(own: &Own) -> String {
 
 /// Whether the admin has every account of one of these users WITH ADMIN OPTION. Which of them will be
 /// the role may not be known yet.
-async fn may_grant(session: &mut Session, usernames: &[&str], turn: &Turn) -> Result<bool, Error> {
+async fn may_grant(
+    session: &mut Session,
+    usernames: &[&str],
+    cx: &Invocation,
+) -> Result<bool, Error> {
     let query = format!(
         "SELECT User, MIN(COALESCE(WITH_ADMIN_OPTION, 'N')) FROM mysql.user \
          LEFT JOIN mysql.role_edges ON FROM_USER = User AND FROM_HOST = Host \
          AND CONCAT(TO_USER, '@', TO_HOST) = CURRENT_USER() \
          WHERE User IN ({}) GROUP BY User",
-        texts(usernames)
+        quote_literals(usernames)
     );
-    let found = table(session, &query, turn).await?;
+    let found = table(session, &query, cx).await?;
     Ok(found.iter().any(|[_, option]| option == "Y"))
 }
 
@@ -120,16 +124,20 @@ async fn may_grant(session: &mut Session, usernames: &[&str], turn: &Turn) -> Re
 const PATTERNS_OF_ROLES: [u32; 3] = [9, 0, 0];
 
 /// The refusal of a first user with rights on a schema that the second could not USE.
-async fn unusable(session: &mut Session, first: &str, turn: &Turn) -> Result<Option<Error>, Error> {
+async fn unusable(
+    session: &mut Session,
+    first: &str,
+    cx: &Invocation,
+) -> Result<Option<Error>, Error> {
     if session.server.version() >= PATTERNS_OF_ROLES {
         return Ok(None);
     }
     let query = format!(
         "{}\nSELECT DISTINCT Db FROM reach JOIN mysql.db USING (User, Host) \
          WHERE INSTR(Db, CHAR(92)) > 0 ORDER BY Db",
-        power::reach("''", &format!("User = {}", text(first)))
+        power::reach("''", &format!("User = {}", quote_literal(first)))
     );
-    let found = table(session, &query, turn).await?;
+    let found = table(session, &query, cx).await?;
     // A pattern that fits several is on the page: there is no name to grant instead.
     let escaped = found.iter().find(|[schema]| held::literal(schema).is_some());
     let Some([schema]) = escaped else { return Ok(None) };
@@ -148,14 +156,14 @@ async fn unusable(session: &mut Session, first: &str, turn: &Turn) -> Result<Opt
 async fn proxies(
     session: &mut Session,
     [first, second]: [&str; 2],
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Option<String>, Error> {
     let query = format!(
         "SELECT User, Host, Proxied_user, Proxied_host, With_grant FROM mysql.proxies_priv \
          WHERE User IN ({})",
-        texts(&[first, second])
+        quote_literals(&[first, second])
     );
-    let all: Vec<[String; 5]> = table(session, &query, turn).await?;
+    let all: Vec<[String; 5]> = table(session, &query, cx).await?;
     let of = |user: &str| {
         let mut own: Vec<_> =
             all.iter().filter(|row| row[0] == user).map(|row| &row[1..]).collect();
@@ -175,16 +183,16 @@ async fn proxies(
 async fn chosen(
     session: &mut Session,
     [first, second]: [&str; 2],
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Option<String>, Error> {
     let query = format!(
         "SELECT DISTINCT FROM_USER, FROM_HOST FROM mysql.role_edges LEFT JOIN mysql.default_roles \
          ON USER = TO_USER AND HOST = TO_HOST AND DEFAULT_ROLE_USER = FROM_USER \
          AND DEFAULT_ROLE_HOST = FROM_HOST WHERE TO_USER = {} AND DEFAULT_ROLE_USER IS NULL \
          AND NOT @@GLOBAL.activate_all_roles_on_login ORDER BY FROM_USER, FROM_HOST LIMIT 1",
-        text(first)
+        quote_literal(first)
     );
-    let found = table(session, &query, turn).await?.pop();
+    let found = table(session, &query, cx).await?.pop();
     Ok(found.map(|[role, host]| {
         format!(
             "user {first:?} has roles that are not its default roles, as {}: sessions of user \
@@ -208,14 +216,14 @@ fn gone(second: &str, first: &str) -> String {
 pub(crate) async fn is_first(
     session: &mut Session,
     [user, other]: [&str; 2],
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<bool, Error> {
     let query = format!(
         "SELECT FROM_HOST FROM mysql.role_edges WHERE FROM_USER = {} AND TO_USER = {}",
-        text(user),
-        text(other)
+        quote_literal(user),
+        quote_literal(other)
     );
-    Ok(!table::<1>(session, &query, turn).await?.is_empty())
+    Ok(!table::<1>(session, &query, cx).await?.is_empty())
 }
 
 /// What keeps the session's user from acting as `first`: the statement that lets its next session, or
@@ -226,10 +234,9 @@ pub(crate) async fn is_first(
 pub(crate) async fn difference(
     session: &mut Session,
     first: &str,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Option<String>, Error> {
-    let [roles] =
-        session.ask("a look at the roles in force", "SELECT CURRENT_ROLE()", turn).await?;
+    let [roles] = session.ask("a look at the roles in force", "SELECT CURRENT_ROLE()", cx).await?;
     let host = session.server.host().to_owned();
     let role = format!("{}@{}", name(first), name(&host));
     // A name cannot hold what stands between two: its own backtick would be doubled.
@@ -240,9 +247,9 @@ pub(crate) async fn difference(
         return Ok(None);
     }
     let what = "the default roles";
-    let set = session.run(what, "SET ROLE DEFAULT", turn).await;
+    let set = session.run(what, "SET ROLE DEFAULT", cx).await;
     set.map_err(|failure| failure.of(what))?;
-    let [roles] = session.ask(what, "SELECT CURRENT_ROLE()", turn).await?;
+    let [roles] = session.ask(what, "SELECT CURRENT_ROLE()", cx).await?;
     let [second, first] = [session.server.user(), first].map(|user| AccountName::new(user, &host));
     Ok(Some(match acts(roles) {
         true => format!(

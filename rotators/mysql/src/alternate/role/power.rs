@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use fourstep::{Error, Turn};
+use fourstep::{Error, Invocation};
 
 use crate::alternate::accounts::powerful;
+use crate::alternate::quoting::{AccountName, quote_literal, quote_literals};
 use crate::alternate::read::table;
-use crate::alternate::text::{AccountName, text, texts};
 use crate::session::Session;
 
 /// What is asked of an account and of every role that it reaches.
@@ -42,29 +42,30 @@ WHERE Db = 'mysql' AND (Table_priv REGEXP 'Insert|Update|Delete'
 pub(crate) async fn of_users(
     session: &mut Session,
     usernames: &[&str],
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<BTreeMap<String, String>, Error> {
-    of(session, &format!("User IN ({})", texts(usernames)), turn).await
+    of(session, &format!("User IN ({})", quote_literals(usernames)), cx).await
 }
 
 /// Why an account is as good as an admin, if it is.
 pub(crate) async fn of_account(
     session: &mut Session,
     account: &AccountName,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Option<String>, Error> {
-    let (user, host) = (text(&account.user), text(account.host.as_deref().unwrap_or_default()));
-    let found = of(session, &format!("User = {user} AND Host = {host}"), turn).await?;
+    let (user, host) =
+        (quote_literal(&account.user), quote_literal(account.host.as_deref().unwrap_or_default()));
+    let found = of(session, &format!("User = {user} AND Host = {host}"), cx).await?;
     Ok(found.into_values().next())
 }
 
 async fn of(
     session: &mut Session,
     accounts: &str,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<BTreeMap<String, String>, Error> {
     let query = format!("{}{POWERFUL}", reach("User", accounts));
-    let found = table(session, &query, turn).await?;
+    let found = table(session, &query, cx).await?;
     Ok(found.into_iter().map(|[user, privilege]| (user, powerful(&privilege))).collect())
 }
 

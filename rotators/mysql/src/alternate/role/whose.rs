@@ -12,11 +12,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fourstep::users::{Account, Accounts, Mark};
-use fourstep::{Error, Turn};
+use fourstep::{Error, Invocation};
 
+use crate::alternate::quoting::quote_literals;
 use crate::alternate::read::{look, not_understood, table};
 use crate::alternate::role::power;
-use crate::alternate::text::texts;
 use crate::session::Session;
 
 /// The key of a claim among a user's attributes.
@@ -35,22 +35,22 @@ pub(crate) async fn read(
     usernames: &[&str],
     secret: &str,
     admin: &str,
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<Accounts, Error> {
-    let users = users(session, usernames, turn).await?;
+    let users = users(session, usernames, cx).await?;
     let query = format!(
         "SELECT FROM_USER, TO_USER, TO_HOST FROM mysql.role_edges \
          WHERE TO_USER IN ({}) AND FROM_HOST = TO_HOST",
-        texts(usernames)
+        quote_literals(usernames)
     );
-    let edges: Edges = table(session, &query, turn).await?.into_iter().collect();
-    let powers = power::of_users(session, usernames, turn).await?;
+    let edges: Edges = table(session, &query, cx).await?.into_iter().collect();
+    let powers = power::of_users(session, usernames, cx).await?;
     let account = |(user, hosts): (String, Hosts)| {
-        let barred = match user == admin {
+        let protected = match user == admin {
             true => Some("it is the admin itself".to_owned()),
             false => powers.get(&user).cloned(),
         };
-        let account = Account { barred, ..known(&user, &hosts, &edges, (usernames, secret)) };
+        let account = Account { protected, ..known(&user, &hosts, &edges, (usernames, secret)) };
         (user, account)
     };
     Ok(users.into_iter().map(account).collect())
@@ -85,16 +85,16 @@ fn known(user: &str, hosts: &Hosts, edges: &Edges, (asked, secret): (&[&str], &s
 async fn users(
     session: &mut Session,
     usernames: &[&str],
-    turn: &Turn,
+    cx: &Invocation,
 ) -> Result<BTreeMap<String, Hosts>, Error> {
     let query = format!(
         "SELECT User, Host, account_locked = 'Y', \
          JSON_EXTRACT(User_attributes, '$.metadata.{ATTRIBUTE}') \
          FROM mysql.user WHERE User IN ({})",
-        texts(usernames)
+        quote_literals(usernames)
     );
     let mut users: BTreeMap<String, Hosts> = BTreeMap::new();
-    for row in look(session, &query, turn).await? {
+    for row in look(session, &query, cx).await? {
         let row: [Option<String>; 4] = row.try_into().map_err(|_| not_understood())?;
         let [Some(user), Some(host), locked, claim] = row else { return Err(not_understood()) };
         // Who may write one may write anything there.

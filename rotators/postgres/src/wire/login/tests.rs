@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fourstep::testing::Canary;
 use fourstep::users::{Attempt, Login, SslMode, driver};
-use fourstep::{Deadline, Environment, Error, ErrorKind, Tally, Turn};
+use fourstep::{Deadline, Environment, Error, ErrorKind, Invocation, InvocationStats};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -24,7 +24,7 @@ struct Outcome {
     result: Result<Attempt<Session>, Error>,
     /// All that the server heard, over all connections.
     heard: String,
-    tally: Tally,
+    stats: InvocationStats,
 }
 
 impl Outcome {
@@ -71,10 +71,10 @@ async fn against(ssl: SslMode, settings: Environment, seconds: u64, answers: &[&
         dbname: Some("db".into()),
         ssl,
     };
-    let turn = Turn::new(Deadline::after(Duration::from_millis(seconds * 1000 + 500)));
+    let cx = Invocation::new(Deadline::after(Duration::from_millis(seconds * 1000 + 500)));
     let postgres = Postgres::read(&settings).unwrap();
     let log_in = async {
-        let result = driver::log_in(&postgres, &login, &turn).await;
+        let result = driver::log_in(&postgres, &login, &cx).await;
         // The end of the session lets the server finish.
         result.map(|attempt| match attempt {
             Attempt::Accepted(session) => {
@@ -85,7 +85,7 @@ async fn against(ssl: SslMode, settings: Environment, seconds: u64, answers: &[&
         })
     };
     let (result, heard) = tokio::join!(log_in, serve);
-    Outcome { result, heard, tally: turn.tally() }
+    Outcome { result, heard, stats: cx.stats() }
 }
 
 async fn plain(answers: &[&[u8]]) -> Outcome {
@@ -130,7 +130,7 @@ async fn weak_authentication_is_possible_where_it_is_allowed() {
     assert!(outcome.result.unwrap_err().to_string().contains(GARBAGE));
     // A refusal counts, and its message, which repeats the password, is not shown.
     let outcome = against(SslMode::Plaintext, weak(), 5, &[CLEARTEXT, REFUSED]).await;
-    assert_eq!(outcome.tally.rejected_logins, 1);
+    assert_eq!(outcome.stats.rejected_logins, 1);
     assert_reason(outcome, "refused with SQLSTATE 28P01 (");
 }
 
@@ -152,7 +152,7 @@ async fn a_server_that_does_not_ask_proves_nothing() {
     for answer in [OK, &[OK, READY].concat()] {
         let answers: &[&[u8]] = &[answer];
         let outcome = plain(answers).await;
-        assert_eq!(outcome.tally.rejected_logins, 0);
+        assert_eq!(outcome.stats.rejected_logins, 0);
         let error = outcome.error();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().contains("without checking the password"), "{error}");
@@ -232,11 +232,11 @@ async fn plaintext_follows_a_tls_failure_only_where_it_is_allowed() {
     assert_eq!(error.kind(), ErrorKind::Tls);
 
     let outcome = against(SslMode::Unreadable, fallback(), 5, refuses).await;
-    let warnings = &outcome.tally.warnings;
+    let warnings = &outcome.stats.warnings;
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].contains("neither true nor false"), "{warnings:?}");
     assert!(warnings[1].contains("ALLOW_PLAINTEXT_FALLBACK"), "{warnings:?}");
-    assert_eq!(outcome.tally.connections, 2);
+    assert_eq!(outcome.stats.connections, 2);
     let error = outcome.error();
     assert!(error.to_string().contains("in cleartext"), "{error}");
 
@@ -244,7 +244,7 @@ async fn plaintext_follows_a_tls_failure_only_where_it_is_allowed() {
     let error = against(SslMode::Verified, fallback(), 5, refuses).await.error();
     assert_eq!(error.kind(), ErrorKind::Tls);
     let outcome = against(SslMode::Absent, fallback(), 5, &[]).await;
-    assert_eq!(outcome.tally.connections, 1);
+    assert_eq!(outcome.stats.connections, 1);
     assert_eq!(outcome.error().kind(), ErrorKind::Unreachable);
 }
 
@@ -268,8 +268,8 @@ async fn a_name_the_server_would_cut_off_is_refused_before_anything_is_connected
         dbname: None,
         ssl: SslMode::Absent,
     };
-    let turn = Turn::new(Deadline::after(Duration::from_secs(5)));
+    let cx = Invocation::new(Deadline::after(Duration::from_secs(5)));
     let postgres = Postgres::read(&Environment::default()).unwrap();
-    let error = driver::log_in(&postgres, &login, &turn).await.unwrap_err();
+    let error = driver::log_in(&postgres, &login, &cx).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Malformed);
 }

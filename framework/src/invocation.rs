@@ -78,16 +78,16 @@ impl Deadline {
 /// How long an invocation may take, and a count of what it did: for the log line, the metrics and
 /// the tests' assertions.
 #[derive(Debug)]
-pub struct Turn {
+pub struct Invocation {
     deadline: Deadline,
-    tally: Mutex<Tally>,
+    stats: Mutex<InvocationStats>,
     hurried: AtomicBool,
 }
 
 /// What an invocation did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Tally {
+pub struct InvocationStats {
     /// Calls to Secrets Manager and other AWS services, by operation.
     pub calls: BTreeMap<&'static str, u32>,
     /// Connections opened to the target.
@@ -98,10 +98,10 @@ pub struct Tally {
     pub warnings: Vec<String>,
 }
 
-impl Turn {
+impl Invocation {
     /// A turn that ends at `deadline`, with nothing done yet.
     pub fn new(deadline: Deadline) -> Self {
-        Self { deadline, tally: Mutex::default(), hurried: AtomicBool::default() }
+        Self { deadline, stats: Mutex::default(), hurried: AtomicBool::default() }
     }
 
     /// From now on nobody waits for a vendor to learn of a new credential: each is asked about once,
@@ -138,7 +138,7 @@ impl Turn {
     }
 
     /// What was done so far.
-    pub fn tally(&self) -> Tally {
+    pub fn stats(&self) -> InvocationStats {
         self.lock().clone()
     }
 
@@ -161,15 +161,15 @@ impl Turn {
     /// The text must not hold a secret value.
     pub fn warn(&self, warning: impl Into<String>) {
         let warning = warning.into();
-        let mut tally = self.lock();
-        if !tally.warnings.contains(&warning) {
-            tally.warnings.push(warning);
+        let mut stats = self.lock();
+        if !stats.warnings.contains(&warning) {
+            stats.warnings.push(warning);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Tally> {
+    fn lock(&self) -> MutexGuard<'_, InvocationStats> {
         // A tally is never left half-written, so a poisoned one is as good as any.
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -189,9 +189,9 @@ mod tests {
 
     #[test]
     fn a_warning_is_noted_once() {
-        let turn = Turn::new(Deadline::after(Duration::from_secs(1)));
-        turn.warn("ssl is unreadable");
-        turn.warn("ssl is unreadable");
-        assert_eq!(turn.tally().warnings, ["ssl is unreadable"]);
+        let cx = Invocation::new(Deadline::after(Duration::from_secs(1)));
+        cx.warn("ssl is unreadable");
+        cx.warn("ssl is unreadable");
+        assert_eq!(cx.stats().warnings, ["ssl is unreadable"]);
     }
 }

@@ -9,7 +9,7 @@ use super::{IssuedKeys, Issuer, Label};
 
 /// What becomes of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum Retention {
     /// A labelled version holds it.
     Held,
     /// It was issued after the promoted one: a run may be about to record it.
@@ -38,23 +38,23 @@ pub(super) struct Promotion<'a> {
 
 impl<V: Issuer> IssuedKeys<V> {
     /// What becomes of a key. `recorded` are the keys that any known version holds.
-    pub(super) fn fate(
+    pub(super) fn retention(
         &self,
         key: &Key,
         promotion: &Promotion<'_>,
         recorded: &BTreeSet<String>,
-    ) -> Fate {
+    ) -> Retention {
         let Promotion { label, age, kept, keys } = *promotion;
         // Under the promoted token itself nothing can be recorded any more.
         let of_own = key.label.as_ref().is_some_and(|one| one.same_version(label));
         let older = age.is_none_or(|age| key.age > age);
         match (recorded.contains(&key.id), self.marked(key, label)) {
-            _ if kept.contains(&key.id) => Fate::Held,
-            _ if !older && !of_own => Fate::Newer,
-            (true, _) if self.in_grace(key, keys, recorded) => Fate::Graced,
-            (false, false) => Fate::Stranger,
-            (_, true) => Fate::Goes,
-            (true, false) => Fate::Unproven,
+            _ if kept.contains(&key.id) => Retention::Held,
+            _ if !older && !of_own => Retention::Newer,
+            (true, _) if self.in_grace(key, keys, recorded) => Retention::Graced,
+            (false, false) => Retention::Stranger,
+            (_, true) => Retention::Goes,
+            (true, false) => Retention::Unproven,
         }
     }
 }

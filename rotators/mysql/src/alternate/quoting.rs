@@ -22,14 +22,14 @@ impl AccountName {
     /// As it stands in a statement.
     pub(crate) fn sql(&self) -> String {
         match &self.host {
-            Some(host) => format!("{}@{}", text(&self.user), text(host)),
-            None => text(&self.user),
+            Some(host) => format!("{}@{}", quote_literal(&self.user), quote_literal(host)),
+            None => quote_literal(&self.user),
         }
     }
 }
 
 /// A string.
-pub(crate) fn text(string: &str) -> String {
+pub(crate) fn quote_literal(string: &str) -> String {
     format!("'{}'", string.replace('\'', "''"))
 }
 
@@ -39,8 +39,8 @@ pub(crate) fn name(name: &str) -> String {
 }
 
 /// A list of strings, as it stands behind IN.
-pub(crate) fn texts(strings: &[&str]) -> String {
-    strings.iter().map(|one| text(one)).collect::<Vec<_>>().join(", ")
+pub(crate) fn quote_literals(strings: &[&str]) -> String {
+    strings.iter().map(|one| quote_literal(one)).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -52,6 +52,6 @@ mod tests {
         assert_eq!(AccountName::new("o'x", "10.%").sql(), "'o''x'@'10.%'");
         assert_eq!(AccountName { user: "r`1".into(), host: None }.sql(), "'r`1'");
         assert_eq!(name("a`b"), "`a``b`");
-        assert_eq!(texts(&["a", "b'"]), "'a', 'b'''");
+        assert_eq!(quote_literals(&["a", "b'"]), "'a', 'b'''");
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use crate::error::Error;
+use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding};
-use crate::turn::Turn;
 use crate::users::admin::Admin;
 use crate::users::driver::lacks_rights;
 use crate::users::pair::unproven;
 use crate::users::{
-    Accounts, AdminSession, Alternates, Attempt, Change, Driver, Install, Login, Pair, Proof,
-    Standing,
+    Accounts, AdminSession, Alternates, Attempt, Change, Driver, Install, Login, Ownership, Pair,
+    Proof,
 };
 
 /// What is left to a user that no admin may change.
@@ -32,14 +32,14 @@ fn may_change(accounts: &Accounts, users: [&str; 2]) -> Result<(), Error> {
 }
 
 /// A pair of users, as the admin sees it.
-pub(super) struct Halves<'a, S: Alternates> {
+pub(super) struct PairAdmin<'a, S: Alternates> {
     pub(super) database: &'a Driver<S>,
     pub(super) pair: Pair<'a>,
     pub(super) admin: Admin,
     /// The admin's, for everything that the step does.
     pub(super) session: AdminSession<S::Session>,
     pub(super) refuse_open_sessions: bool,
-    pub(super) turn: &'a Turn,
+    pub(super) cx: &'a Invocation,
 }
 
 /// The user whose turn comes.
@@ -61,9 +61,9 @@ impl Next {
     }
 }
 
-impl<'a, S: Alternates> Halves<'a, S> {
+impl<'a, S: Alternates> PairAdmin<'a, S> {
     pub(super) async fn close(self) {
-        self.database.close(self.session.session, self.turn).await;
+        self.database.close(self.session.session, self.cx).await;
     }
 
     /// Refuses to have the admin itself as a user of the pair.
@@ -76,7 +76,7 @@ impl<'a, S: Alternates> Halves<'a, S> {
 
     async fn accounts(&mut self, users: &[&str]) -> Result<Accounts, Error> {
         let (session, secret) = (&mut self.session, self.pair.secret());
-        let found = self.database.accounts(session, users, secret, self.turn).await;
+        let found = self.database.accounts(session, users, secret, self.cx).await;
         found.map_err(|error| self.admin.explain(error))
     }
 
@@ -85,8 +85,8 @@ impl<'a, S: Alternates> Halves<'a, S> {
         let candidates = self.pair.candidates(user);
         let names: Vec<&str> = candidates.iter().map(String::as_str).collect();
         let mut accounts = self.accounts(&names).await?;
-        self.pair.standing(&accounts, user, user).map_err(|barred| {
-            barred.caused_by(format!("{OWN_PASSWORD}, or correct \"username\""))
+        self.pair.ownership(&accounts, user, user).map_err(|protected| {
+            protected.caused_by(format!("{OWN_PASSWORD}, or correct \"username\""))
         })?;
         self.pair.uses_password(&accounts, user)?;
         let next = self.pair.other(&accounts, user)?;
@@ -100,14 +100,14 @@ impl<'a, S: Alternates> Halves<'a, S> {
             // A mark names it, which was not known before.
             accounts = self.accounts(&[user, &next]).await?;
         }
-        let standing = self.pair.standing(&accounts, &next, user);
+        let ownership = self.pair.ownership(&accounts, &next, user);
         let not_ours = || self.pair.not_ours(&accounts, &next, user);
-        let (ours, unconfirmed) = match standing {
+        let (ours, unconfirmed) = match ownership {
             // Where the user in use is gone, so is the mark: setSecret asks for other proof.
-            Ok(Standing::Unproven) if accounts.contains_key(user) => (Err(not_ours()), None),
-            Ok(Standing::Claimed) => (Ok(()), Some(not_ours())),
+            Ok(Ownership::Unproven) if accounts.contains_key(user) => (Err(not_ours()), None),
+            Ok(Ownership::Claimed) => (Ok(()), Some(not_ours())),
             Ok(_) => (Ok(()), None),
-            Err(barred) => (Err(barred.caused_by(another(user))), None),
+            Err(protected) => (Err(protected.caused_by(another(user))), None),
         };
         let proof = unconfirmed.as_ref().map(|_| Proof::Older);
         let password = self.pair.uses_password(&accounts, &next);
@@ -120,15 +120,19 @@ impl<'a, S: Alternates> Halves<'a, S> {
     }
 
     /// Whose this user is.
-    pub(super) async fn standing(&mut self, user: &str, partner: &str) -> Result<Standing, Error> {
+    pub(super) async fn ownership(
+        &mut self,
+        user: &str,
+        partner: &str,
+    ) -> Result<Ownership, Error> {
         let accounts = self.accounts(&[user, partner]).await?;
-        self.pair.standing(&accounts, user, partner)
+        self.pair.ownership(&accounts, user, partner)
     }
 
     /// AWSCURRENT does not log in, but `other`, a user of the pair, does with what is recorded: a
     /// fail-over, a restored snapshot or a late promotion lost the change. The recorded password
     /// is set on its account again.
-    pub(super) async fn revive(
+    pub(super) async fn restore_current(
         &mut self,
         current: &Login,
         other: &str,
@@ -137,9 +141,9 @@ impl<'a, S: Alternates> Halves<'a, S> {
         let user = current.username.as_str();
         let accounts = self.accounts(&[user, other]).await?;
         let account = accounts.get(user);
-        let standing = self.pair.standing(&accounts, user, other)?;
+        let ownership = self.pair.ownership(&accounts, user, other)?;
         // Another user's password proves the pair, and not that this user is its other half.
-        if user != other && matches!(standing, Standing::Unproven | Standing::Claimed) {
+        if user != other && matches!(ownership, Ownership::Unproven | Ownership::Claimed) {
             return Err(self.pair.not_ours(&accounts, user, other));
         }
         // Its own rights count. One that is gone, or half-made by an earlier run, has none to
@@ -147,11 +151,11 @@ impl<'a, S: Alternates> Halves<'a, S> {
         let usable = account.is_some_and(|account| account.usable);
         let source = if usable { user } else { other };
         match self.install(current, source, None, fence).await? {
-            Change::Made => self.turn.warn(format!(
+            Change::Made => self.cx.warn(format!(
                 "AWSCURRENT did not log in; its recorded password was set again for user {user:?}"
             )),
             // As where passwords may not be used again. The pending one makes up for it.
-            Change::Refused(why) => self.turn.warn(format!(
+            Change::Refused(why) => self.cx.warn(format!(
                 "AWSCURRENT does not log in, and its recorded password cannot be set again: {why}"
             )),
         }
@@ -169,7 +173,7 @@ impl<'a, S: Alternates> Halves<'a, S> {
         self.not_admin(&target.username, source)?;
         let install = self.of(&target.username, source, proof);
         let (session, password) = (&mut self.session, &target.password);
-        let change = self.database.install(session, &install, password, fence, self.turn).await;
+        let change = self.database.install(session, &install, password, fence, self.cx).await;
         change.map_err(|error| self.admin.explain(error))
     }
 
@@ -189,7 +193,7 @@ impl<'a, S: Alternates> Halves<'a, S> {
         if !accounts.get(&login.username).is_some_and(|account| account.usable) {
             return Ok(false);
         }
-        let attempt = self.database.log_in(login, self.turn).await?;
+        let attempt = self.database.log_in(login, self.cx).await?;
         Ok(matches!(attempt, Attempt::Accepted(_)))
     }
 
@@ -204,7 +208,7 @@ impl<'a, S: Alternates> Halves<'a, S> {
         let objections = objections.into_iter().chain(confirmed.err());
         let mut findings: Vec<_> = objections.map(Finding::Fails).collect();
         let install = self.of(&next, user, proof);
-        let found = self.database.preflight_install(&mut self.session, &install, self.turn).await;
+        let found = self.database.preflight_install(&mut self.session, &install, self.cx).await;
         let found = found.map_err(|error| self.admin.explain(error))?;
         for finding in found {
             // The database may object to the same thing.
@@ -220,7 +224,7 @@ impl<'a, S: Alternates> Halves<'a, S> {
         let next = self.next(user).await?;
         next.unopposed()?;
         let install = self.of(&next.user, user, next.proof);
-        let plan = self.database.plan_install(&mut self.session, &install, self.turn).await;
+        let plan = self.database.plan_install(&mut self.session, &install, self.cx).await;
         plan.map_err(|error| self.admin.explain(error))
     }
 }

@@ -3,9 +3,9 @@
 use secrecy::ExposeSecret;
 
 use crate::error::{Error, ErrorKind};
-use crate::rotator::{Recorded, Versions};
+use crate::invocation::Invocation;
+use crate::rotator::{Recorded, SetContext};
 use crate::secret::Previous;
-use crate::turn::Turn;
 use crate::users::{Attempt, Database, Driver, Login, common};
 
 /// A session, and what opened it.
@@ -26,9 +26,9 @@ pub(super) enum Older {
 }
 
 /// The logins tried in this step.
-pub(super) struct Tries<'a, S> {
+pub(super) struct LoginAttempts<'a, S> {
     database: &'a Driver<S>,
-    turn: &'a Turn,
+    cx: &'a Invocation,
     refused: Vec<(String, Login, String)>,
     /// Why older versions could not be looked at.
     unseen: Vec<Error>,
@@ -36,9 +36,9 @@ pub(super) struct Tries<'a, S> {
     untried: usize,
 }
 
-impl<'a, S: Database> Tries<'a, S> {
-    pub(super) fn new(database: &'a Driver<S>, turn: &'a Turn) -> Self {
-        Self { database, turn, refused: Vec::new(), unseen: Vec::new(), untried: 0 }
+impl<'a, S: Database> LoginAttempts<'a, S> {
+    pub(super) fn new(database: &'a Driver<S>, cx: &'a Invocation) -> Self {
+        Self { database, cx, refused: Vec::new(), unseen: Vec::new(), untried: 0 }
     }
 
     /// Logs in, unless this very login was refused before.
@@ -50,7 +50,7 @@ impl<'a, S: Database> Tries<'a, S> {
         if self.was_refused(login) {
             return Ok(None);
         }
-        let attempt = self.database.log_in(login, self.turn).await;
+        let attempt = self.database.log_in(login, self.cx).await;
         match attempt.map_err(|error| error.while_doing(name))? {
             Attempt::Accepted(session) => {
                 Ok(Some(Open { session, name: name.to_owned(), login: login.clone() }))
@@ -72,7 +72,7 @@ impl<'a, S: Database> Tries<'a, S> {
     /// The first older version that logs in as current's own user: AWSPREVIOUS, then the others.
     pub(super) async fn older(
         &mut self,
-        versions: &Versions<'_>,
+        versions: &SetContext<'_>,
         current: &Login,
     ) -> Result<Option<Open<S::Session>>, Error> {
         self.older_of(&versions.recorded(), current, &current.username).await

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::users::{Attempt, Change, Driver, Login, SslMode};
-use fourstep::{Deadline, Environment, Error, ErrorKind, ExposeSecret, Fence, Finding, Turn};
+use fourstep::{Deadline, Environment, Error, ErrorKind, ExposeSecret, Fence, Finding, Invocation};
 
 use crate::password::PasswordFormat;
 use crate::sql::{self, quote_identifier};
@@ -20,7 +20,7 @@ mod quoting;
 struct Place {
     admin: Login,
     login: Login,
-    turn: Turn,
+    cx: Invocation,
 }
 
 fn server() -> Option<[String; 4]> {
@@ -52,7 +52,7 @@ impl Place {
         let place = Self {
             admin: login(&arranger, &arranger_password),
             login: login(username, password),
-            turn: Turn::new(Deadline::after(Duration::from_secs(30))),
+            cx: Invocation::new(Deadline::after(Duration::from_secs(30))),
         };
         let (role, verifier) = (quote_identifier(username), &place.login.password);
         place.as_admin(format!("DROP ROLE IF EXISTS {role}")).await;
@@ -68,12 +68,12 @@ impl Place {
 
     async fn as_admin(&self, statement: String) {
         let mut session = self.open(&self.admin).await.unwrap();
-        session.run("a statement", statement, &self.turn).await.unwrap();
+        session.run("a statement", statement, &self.cx).await.unwrap();
         session.close().await;
     }
 
     async fn try_login(&self, login: &Login) -> Result<Attempt<Session>, Error> {
-        driver().log_in(login, &self.turn).await
+        driver().log_in(login, &self.cx).await
     }
 
     async fn open(&self, login: &Login) -> Result<Session, Error> {
@@ -95,9 +95,9 @@ impl Place {
         fence: &dyn Fence,
     ) -> Result<(), Error> {
         let session = self.open(&self.login).await?;
-        let turn = Turn::new(Deadline::after(Duration::from_secs(seconds)));
+        let cx = Invocation::new(Deadline::after(Duration::from_secs(seconds)));
         let (driver, password) = (driver(), password.into());
-        let change = driver.change_own_password(session, &self.login, &password, fence, &turn);
+        let change = driver.change_own_password(session, &self.login, &password, fence, &cx);
         change.await.map(|change| assert_eq!(change, Change::Made))
     }
 
@@ -141,7 +141,7 @@ async fn parity_18_25_26_any_name_and_any_password() {
             let session = place.open(&place.login.with_password(&password.into())).await.unwrap();
             let (driver, before, gate) = (driver(), before.into(), open_gate());
             let change =
-                driver.change_own_password(session, &place.login, &before, &gate, &place.turn);
+                driver.change_own_password(session, &place.login, &before, &gate, &place.cx);
             assert_eq!(change.await.unwrap(), Change::Made);
         }
         place.as_admin(format!("DROP ROLE {}", quote_identifier(name))).await;
@@ -179,8 +179,8 @@ async fn the_lock_keeps_a_second_rotation_out_and_a_role_setting_does_not_mislea
         .as_admin("GRANT pg_monitor TO locked; ALTER ROLE locked SET role = pg_monitor".into())
         .await;
     let mut holder = place.open(&place.admin).await.unwrap();
-    holder.run("begin", "BEGIN".into(), &place.turn).await.unwrap();
-    holder.run("lock", sql::lock("locked"), &place.turn).await.unwrap();
+    holder.run("begin", "BEGIN".into(), &place.cx).await.unwrap();
+    holder.run("lock", sql::lock("locked"), &place.cx).await.unwrap();
     let error = place.change_within(6, "second", &open_gate()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
     drop(holder);
@@ -199,15 +199,15 @@ async fn another_session_s_change_at_the_same_moment_is_a_conflict() {
     // Done before ours, so ours sees it and goes on.
     place.change("second", &gate).await.unwrap();
     let mut other = place.open(&place.admin).await.unwrap();
-    other.run("begin", "BEGIN".into(), &place.turn).await.unwrap();
+    other.run("begin", "BEGIN".into(), &place.cx).await.unwrap();
     let alter = "ALTER ROLE raced CONNECTION LIMIT 6".to_owned();
-    other.run("alter", alter, &place.turn).await.unwrap();
+    other.run("alter", alter, &place.cx).await.unwrap();
     let session = place.open(&place.login.with_password(&"second".into())).await.unwrap();
     let (driver, third, gate) = (driver(), "third".into(), open_gate());
-    let changed = driver.change_own_password(session, &place.login, &third, &gate, &place.turn);
+    let changed = driver.change_own_password(session, &place.login, &third, &gate, &place.cx);
     let commit = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        other.run("commit", "COMMIT".into(), &place.turn).await.unwrap();
+        other.run("commit", "COMMIT".into(), &place.cx).await.unwrap();
     };
     let (changed, ()) = tokio::join!(changed, commit);
     let error = changed.unwrap_err();
@@ -222,7 +222,7 @@ async fn preflight_finds_what_would_fail() {
     let postgres = driver();
     let look = async |login: Login| {
         let session = place.open(&place.login).await.unwrap();
-        postgres.preflight(session, &login, &place.turn).await.unwrap()
+        postgres.preflight(session, &login, &place.cx).await.unwrap()
     };
     assert_eq!(look(place.login.clone()).await, []);
     place.as_admin("ALTER ROLE flown VALID UNTIL 'infinity'".into()).await;
@@ -236,7 +236,7 @@ async fn preflight_finds_what_would_fail() {
     let mut soon = place.open(&place.admin).await.unwrap();
     let statement = "DO $$ BEGIN EXECUTE format('ALTER ROLE flown VALID UNTIL %L', \
                      now() + interval '3 hours'); END $$";
-    soon.run("alter", statement.into(), &place.turn).await.unwrap();
+    soon.run("alter", statement.into(), &place.cx).await.unwrap();
     assert!(matches!(&look(place.login.clone()).await[..], [Finding::Warns(_)]));
     place.as_admin("ALTER ROLE flown SET \"rds.restrict_password_commands\" = 'on'".into()).await;
     assert!(matches!(

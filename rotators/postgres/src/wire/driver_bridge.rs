@@ -43,7 +43,7 @@ const CLOSING_TIME: Duration = Duration::from_secs(1);
 /// [`ErrorKind::Unsupported`] if the socket cannot be made (no writable temporary folder, or one
 /// with a path too long for a socket),
 /// [`ErrorKind::Unreachable`] if the driver cannot make sense of the greeting.
-pub(crate) async fn splice(
+pub(crate) async fn driver_bridge(
     server: Box<dyn Stream>,
     greeting: &[u8],
 ) -> Result<(PgConnection, JoinHandle<()>), Error> {
@@ -158,7 +158,7 @@ mod tests {
     #[tokio::test]
     async fn the_driver_opens_on_the_greeting_and_its_end_reaches_the_server() {
         let (near, mut far) = tokio::io::duplex(1024);
-        let (connection, passing) = splice(Box::new(near), GREETING).await.unwrap();
+        let (connection, passing) = driver_bridge(Box::new(near), GREETING).await.unwrap();
         drop(connection);
         passing.await.unwrap();
         // Nothing of the driver's own login came through.
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(without_panic(async { panic!("out of bounds") }).await, None::<()>);
         for garbage in [&b"K\0\0\0\0"[..], b"Z\0\0\0\x04", b"!"] {
             let (near, _far) = tokio::io::duplex(1024);
-            let error = splice(Box::new(near), garbage);
+            let error = driver_bridge(Box::new(near), garbage);
             // Half a message leaves the driver waiting for the rest: the login's own limit ends it.
             match tokio::time::timeout(Duration::from_millis(200), error).await {
                 Ok(spliced) => assert_eq!(spliced.err().unwrap().kind(), ErrorKind::Unreachable),

@@ -40,7 +40,7 @@ async fn parity_25_the_server_reads_a_quoted_name_as_it_was_and_quotes_it_in_the
         "SELECT key, value::text FROM json_each((SELECT row_to_json(r) FROM (SELECT {}) r))",
         columns.join(", ")
     );
-    let rows = session.run("what was read", read, &place.turn).await;
+    let rows = session.run("what was read", read, &place.cx).await;
     let rows = rows.unwrap_or_else(|failure| panic!("{failure:?}"));
     assert_eq!(rows.len(), NAMES);
     for row in rows {
@@ -53,7 +53,7 @@ async fn parity_25_the_server_reads_a_quoted_name_as_it_was_and_quotes_it_in_the
         .map(|name| format!("(E'{}')", name.replace('\\', "\\\\").replace('\'', "''")))
         .collect();
     let quoted = format!("SELECT n, quote_ident(n) FROM (VALUES {}) AS v(n)", literals.join(", "));
-    let rows = session.run("what is quoted", quoted, &place.turn).await;
+    let rows = session.run("what is quoted", quoted, &place.cx).await;
     let rows = rows.unwrap_or_else(|failure| panic!("{failure:?}"));
     assert_eq!(rows.len(), NAMES);
     let mut the_same = 0;

@@ -9,25 +9,25 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::users::{Attempt, Change, Database, Driver, Login, SslMode};
-use fourstep::{Deadline, Environment, Error, ErrorKind, ExposeSecret, Fence, Turn};
+use fourstep::{Deadline, Environment, Error, ErrorKind, ExposeSecret, Fence, Invocation};
 
 use crate::errors::NoChange;
 use crate::password::PasswordFormat;
 use crate::{Mysql, Session, change, sql};
 
 /// A server and one user made on it for one test.
-pub(crate) struct Place {
+pub(crate) struct Fixture {
     mysql: Driver<Mysql>,
     admin: Login,
     login: Login,
-    pub(crate) turn: Turn,
+    pub(crate) cx: Invocation,
 }
 
 /// The two servers: how their variables begin, and what stands between CREATE USER's account and
 /// its password.
 pub(crate) const SERVERS: [&str; 2] = ["MYSQL", "MARIADB"];
 
-impl Place {
+impl Fixture {
     /// `None`, said aloud, where no server is given. The user is made as `'name'@'host'`.
     pub(crate) async fn with_user(server: &str, name: &str, password: &str) -> Option<Self> {
         let variable = |name| std::env::var(format!("FOURSTEP_TEST_{server}_{name}")).ok();
@@ -50,7 +50,7 @@ impl Place {
             mysql: driver(Mysql::read(&environment).unwrap()),
             admin: login(&variable("ARRANGER").unwrap(), &variable("ARRANGER_PASSWORD").unwrap()),
             login: login(name, password),
-            turn: Turn::new(Deadline::after(Duration::from_secs(30))),
+            cx: Invocation::new(Deadline::after(Duration::from_secs(30))),
         };
         let (name, password) = (name.replace('\'', "''"), password.replace('\'', "''"));
         place.as_admin(&format!("DROP USER IF EXISTS '{name}'@'127.%'")).await;
@@ -60,7 +60,7 @@ impl Place {
 
     pub(crate) async fn as_admin(&self, statement: &str) {
         let mut session = self.admins().await;
-        session.run("a statement", statement, &self.turn).await.unwrap();
+        session.run("a statement", statement, &self.cx).await.unwrap();
         session.close().await;
     }
 
@@ -69,12 +69,12 @@ impl Place {
         let mut session = self.open(&self.admin).await.unwrap();
         let quiet = "SET SESSION sql_log_off = 1, long_query_time = 3600, \
                      sql_mode = 'NO_BACKSLASH_ESCAPES'";
-        session.run("quiet", quiet, &self.turn).await.unwrap();
+        session.run("quiet", quiet, &self.cx).await.unwrap();
         session
     }
 
     async fn open(&self, login: &Login) -> Result<Session, Error> {
-        match self.mysql.log_in(login, &self.turn).await? {
+        match self.mysql.log_in(login, &self.cx).await? {
             Attempt::Accepted(session) => Ok(session),
             Attempt::Refused(why) => Err(Error::new(ErrorKind::Rejected, why)),
         }
@@ -82,23 +82,22 @@ impl Place {
 
     async fn accepts(&self, password: &str) -> bool {
         let login = self.login.with_password(&password.into());
-        matches!(self.mysql.log_in(&login, &self.turn).await.unwrap(), Attempt::Accepted(_))
+        matches!(self.mysql.log_in(&login, &self.cx).await.unwrap(), Attempt::Accepted(_))
     }
 
     /// Changes the user's password, `seconds` before the deadline, behind an open or closed gate.
     async fn change(&self, seconds: u64, password: &str, open: bool) -> Result<Change, Error> {
         let session = self.open(&self.login).await?;
-        let turn = Turn::new(Deadline::after(Duration::from_secs(seconds)));
+        let cx = Invocation::new(Deadline::after(Duration::from_secs(seconds)));
         let (login, gate) = (&self.login, Gate { open });
-        self.mysql.change_own_password(session, login, &password.into(), &gate, &turn).await
+        self.mysql.change_own_password(session, login, &password.into(), &gate, &cx).await
     }
 
     /// Begins a change of the session's own password, as a rotation that then stands still.
-    async fn begin(&self, session: &mut Session, turn: &Turn) {
+    async fn begin(&self, session: &mut Session, cx: &Invocation) {
         let server = self.mysql.server();
-        let prepared =
-            server.prepare_own(session, &self.login, &"unset".into(), turn).await.unwrap();
-        server.begin(session, &server.locks(&prepared), turn).await.unwrap();
+        let prepared = server.prepare_own(session, &self.login, &"unset".into(), cx).await.unwrap();
+        server.begin(session, &server.locks(&prepared), cx).await.unwrap();
     }
 }
 
@@ -124,7 +123,7 @@ async fn parity_18_25_26_29_any_name_any_password_and_any_host_pattern() {
     let passwords = ["a%b'c\"d\\e$1 f", "pass wörd 漢字", "*A41BEE51488264", "\u{7}bell😀", "\\'"];
     for server in SERVERS {
         for (number, name) in names.into_iter().enumerate() {
-            let Some(mut place) = Place::with_user(server, name, "first").await else { return };
+            let Some(mut place) = Fixture::with_user(server, name, "first").await else { return };
             for password in passwords.into_iter().cycle().skip(number).take(2) {
                 assert_eq!(place.change(30, password, true).await.unwrap(), Change::Made);
                 assert!(place.accepts(password).await, "{server} {name} {password}");
@@ -139,7 +138,7 @@ async fn parity_18_25_26_29_any_name_any_password_and_any_host_pattern() {
 #[tokio::test]
 async fn a_closed_fence_or_a_late_hour_changes_nothing() {
     for server in SERVERS {
-        let Some(place) = Place::with_user(server, "fenced", "first").await else { return };
+        let Some(place) = Fixture::with_user(server, "fenced", "first").await else { return };
         let error = place.change(30, "second", false).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
         let error = place.change(3, "second", true).await.unwrap_err();
@@ -151,10 +150,10 @@ async fn a_closed_fence_or_a_late_hour_changes_nothing() {
 #[tokio::test]
 async fn rule_03_the_lock_keeps_a_second_rotation_out() {
     for server in SERVERS {
-        let Some(place) = Place::with_user(server, "locked", "first").await else { return };
+        let Some(place) = Fixture::with_user(server, "locked", "first").await else { return };
         let mut holder = place.open(&place.login).await.unwrap();
-        place.begin(&mut holder, &place.turn).await;
-        let [number] = holder.ask("who", "SELECT CONNECTION_ID()", &place.turn).await.unwrap();
+        place.begin(&mut holder, &place.cx).await;
+        let [number] = holder.ask("who", "SELECT CONNECTION_ID()", &place.cx).await.unwrap();
         let error = place.change(6, "second", true).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
         assert!(error.to_string().contains("holds the lock"), "{error}");
@@ -169,16 +168,16 @@ async fn rule_03_the_lock_keeps_a_second_rotation_out() {
 #[tokio::test]
 async fn rule_03_the_server_ends_a_session_that_falls_silent_and_gives_its_lock_back() {
     for server in SERVERS {
-        let Some(place) = Place::with_user(server, "frozen", "first").await else { return };
-        let turn = Turn::new(Deadline::after(Duration::from_secs(6)));
+        let Some(place) = Fixture::with_user(server, "frozen", "first").await else { return };
+        let cx = Invocation::new(Deadline::after(Duration::from_secs(6)));
         let mut frozen = place.open(&place.login).await.unwrap();
-        place.begin(&mut frozen, &turn).await;
+        place.begin(&mut frozen, &cx).await;
         // It holds the lock, and thaws when its time is over and another rotation has run.
         let before = std::time::Instant::now();
         place.change(25, "second", true).await.unwrap();
         assert!(before.elapsed() > Duration::from_secs(3), "it did not wait for the lock");
         let late = sql::Statement::alter_user(&"third".into(), None, false);
-        let thawed = change::exchange(&mut frozen, &late, &place.turn).await;
+        let thawed = change::exchange(&mut frozen, &late, &place.cx).await;
         assert!(matches!(thawed, Err(NoChange::Failed(_))), "{thawed:?}");
         assert!(place.accepts("second").await);
     }
@@ -187,7 +186,7 @@ async fn rule_03_the_server_ends_a_session_that_falls_silent_and_gives_its_lock_
 #[tokio::test]
 async fn rule_03_a_statement_that_waits_at_the_server_is_given_up_in_time() {
     for server in SERVERS {
-        let Some(place) = Place::with_user(server, "stalled", "first").await else { return };
+        let Some(place) = Fixture::with_user(server, "stalled", "first").await else { return };
         let held = AtomicBool::new(false);
         let hold = async {
             let mut holder = place.admins().await;
@@ -197,7 +196,7 @@ async fn rule_03_a_statement_that_waits_at_the_server_is_given_up_in_time() {
                 "MYSQL" => "LOCK TABLES mysql.user READ",
                 _ => "LOCK TABLES mysql.global_priv READ",
             };
-            holder.run("the lock", lock, &place.turn).await.unwrap();
+            holder.run("the lock", lock, &place.cx).await.unwrap();
             held.store(true, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(6500)).await;
             holder.close().await;
@@ -219,7 +218,7 @@ async fn rule_03_a_statement_that_waits_at_the_server_is_given_up_in_time() {
 
 #[tokio::test]
 async fn rule_09_on_plaintext_a_password_that_could_not_log_in_is_refused_before_the_change() {
-    let Some(mut place) = Place::with_user("MYSQL", "unasked", "first").await else { return };
+    let Some(mut place) = Fixture::with_user("MYSQL", "unasked", "first").await else { return };
     // Seen once, so that the fast path lets it in without TLS.
     assert!(place.accepts("first").await);
     place.login.ssl = SslMode::Plaintext;
@@ -227,7 +226,7 @@ async fn rule_09_on_plaintext_a_password_that_could_not_log_in_is_refused_before
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.to_string().contains("nothing was changed"), "{error}");
     assert!(place.accepts("first").await);
-    let Some(mut place) = Place::with_user("MARIADB", "asked", "first").await else { return };
+    let Some(mut place) = Fixture::with_user("MARIADB", "asked", "first").await else { return };
     place.login.ssl = SslMode::Plaintext;
     place.change(30, "second", true).await.unwrap();
     assert!(place.accepts("second").await);
@@ -235,19 +234,19 @@ async fn rule_09_on_plaintext_a_password_that_could_not_log_in_is_refused_before
 
 #[tokio::test]
 async fn a_password_in_plaintext_gets_a_hash_that_logs_in_whatever_old_passwords_says() {
-    let Some(place) = Place::with_user("MARIADB", "hashed", "first").await else { return };
+    let Some(place) = Fixture::with_user("MARIADB", "hashed", "first").await else { return };
     let mut session = place.open(&place.login).await.unwrap();
     // As every session has it where the server is set so.
-    session.run("a setting", "SET SESSION old_passwords = 1", &place.turn).await.unwrap();
-    place.begin(&mut session, &place.turn).await;
+    session.run("a setting", "SET SESSION old_passwords = 1", &place.cx).await.unwrap();
+    place.begin(&mut session, &place.cx).await;
     let set = PasswordFormat::Plaintext.statement(&"second".into());
-    change::exchange(&mut session, &set, &place.turn).await.unwrap();
+    change::exchange(&mut session, &set, &place.cx).await.unwrap();
     assert!(place.accepts("second").await);
 }
 
 #[tokio::test]
 async fn an_account_that_requires_its_current_password_gets_it() {
-    let Some(place) = Place::with_user("MYSQL", "required", "first").await else { return };
+    let Some(place) = Fixture::with_user("MYSQL", "required", "first").await else { return };
     place.as_admin("ALTER USER 'required'@'127.%' PASSWORD REQUIRE CURRENT").await;
     place.change(30, "second", true).await.unwrap();
     assert!(place.accepts("second").await && !place.accepts("first").await);
@@ -255,7 +254,7 @@ async fn an_account_that_requires_its_current_password_gets_it() {
 
 #[tokio::test]
 async fn the_end_of_two_passwords_leaves_one() {
-    let Some(place) = Place::with_user("MYSQL", "retained", "first").await else { return };
+    let Some(place) = Fixture::with_user("MYSQL", "retained", "first").await else { return };
     place.as_admin("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO 'retained'@'127.%'").await;
     let statement = "ALTER USER 'retained'@'127.%' IDENTIFIED BY 'second' RETAIN CURRENT PASSWORD";
     place.as_admin(statement).await;

@@ -8,13 +8,13 @@ use super::issued::Key;
 use super::{Caller, IssuedKeys, Issuer, LONGEST_RUN};
 use crate::error::{Error, ErrorKind};
 use crate::ids::VersionId;
-use crate::rotator::{Fence, Known};
+use crate::invocation::Invocation;
+use crate::rotator::{CreateContext, Fence};
 use crate::secret::Previous;
 use crate::store::AWSPREVIOUS;
-use crate::turn::Turn;
 
 /// What is known before a key may go.
-pub(super) struct Look<'a> {
+pub(super) struct Snapshot<'a> {
     /// Who asks, by a key in use.
     pub(super) caller: &'a Caller<'a>,
     /// Every key, and the age of the one in use.
@@ -29,21 +29,21 @@ impl<V: Issuer> IssuedKeys<V> {
     /// there is none, the previous one, which is promised until the next rotation.
     pub(super) async fn free_a_slot(
         &self,
-        known: &Known<'_>,
+        known: &CreateContext<'_>,
         caller: &Caller<'_>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<(), Error> {
-        let (keys, age) = self.proven(caller.own, caller, turn).await?;
+        let (keys, age) = self.proven(caller.own, caller, cx).await?;
         let stored = known.stored().await?;
-        let look = Look { caller, keys: &keys, age, stored: &stored };
-        let candidates = self.candidates(known, &look)?;
-        match self.victim(known, &look, candidates, turn).await? {
-            Some(victim) => {
-                if let Some(error) = self.unclear(known, &look, turn).await? {
+        let snapshot = Snapshot { caller, keys: &keys, age, stored: &stored };
+        let candidates = self.candidates(known, &snapshot)?;
+        match self.eviction_candidate(known, &snapshot, candidates, cx).await? {
+            Some(eviction_candidate) => {
+                if let Some(error) = self.unclear(known, &snapshot, cx).await? {
                     return Err(error);
                 }
                 known.fence().pass().await?;
-                self.revoke(&victim.id, caller, turn).await
+                self.revoke(&eviction_candidate.id, caller, cx).await
             }
             None => Err(none()),
         }
@@ -52,28 +52,28 @@ impl<V: Issuer> IssuedKeys<V> {
     /// Why no key may go, if labelled versions do not say which keys are theirs.
     pub(super) async fn unclear(
         &self,
-        known: &Known<'_>,
-        look: &Look<'_>,
-        turn: &Turn,
+        known: &CreateContext<'_>,
+        snapshot: &Snapshot<'_>,
+        cx: &Invocation,
     ) -> Result<Option<Error>, Error> {
         let labels = &known.description.labels;
-        let labelled = look.stored.iter().filter(|one| labels.contains_key(one.version()));
-        let others = (look.keys, look.caller);
-        self.disagreement(labelled, look.caller.own, others, turn).await
+        let labelled = snapshot.stored.iter().filter(|one| labels.contains_key(one.version()));
+        let others = (snapshot.keys, snapshot.caller);
+        self.disagreement(labelled, snapshot.caller.own, others, cx).await
     }
 
     /// The first of these keys that is known to be ours.
-    pub(super) async fn victim(
+    pub(super) async fn eviction_candidate(
         &self,
-        known: &Known<'_>,
-        look: &Look<'_>,
+        known: &CreateContext<'_>,
+        snapshot: &Snapshot<'_>,
         candidates: Vec<Key>,
-        turn: &Turn,
+        cx: &Invocation,
     ) -> Result<Option<Key>, Error> {
         let label = self.label(&known.description.arn, known.token);
         for key in candidates {
             if self.marked(&key, &label)
-                || self.held(&key.id, look.stored, look.caller, turn).await?
+                || self.held(&key.id, snapshot.stored, snapshot.caller, cx).await?
             {
                 return Ok(Some(key));
             }
@@ -85,9 +85,13 @@ impl<V: Issuer> IssuedKeys<V> {
     ///
     /// # Errors
     /// Why there is none.
-    pub(super) fn candidates(&self, known: &Known<'_>, look: &Look<'_>) -> Result<Vec<Key>, Error> {
-        let Look { keys, age: own, stored, .. } = *look;
-        let mut candidates = self.idle(known, look)?;
+    pub(super) fn candidates(
+        &self,
+        known: &CreateContext<'_>,
+        snapshot: &Snapshot<'_>,
+    ) -> Result<Vec<Key>, Error> {
+        let Snapshot { keys, age: own, stored, .. } = *snapshot;
+        let mut candidates = self.idle(known, snapshot)?;
         if candidates.is_empty() {
             return Err(none());
         }
@@ -111,8 +115,8 @@ impl<V: Issuer> IssuedKeys<V> {
 
     /// The keys of ours that are not in use, and that AWSCURRENT, AWSPENDING and custom labels do not
     /// hold.
-    fn idle(&self, known: &Known<'_>, look: &Look<'_>) -> Result<Vec<Key>, Error> {
-        let Look { caller, keys, stored, .. } = *look;
+    fn idle(&self, known: &CreateContext<'_>, snapshot: &Snapshot<'_>) -> Result<Vec<Key>, Error> {
+        let Snapshot { caller, keys, stored, .. } = *snapshot;
         let description = known.description;
         let held = |version: &VersionId| {
             let labels = description.labels.get(version);

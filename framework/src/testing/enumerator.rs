@@ -53,13 +53,13 @@ mod tests {
 
     #[test]
     fn every_path_is_taken_once() {
-        let mut choices = Choices::default();
+        let mut enumerator = Choices::default();
         let mut paths = Vec::new();
         loop {
-            let first = choices.pick(2);
-            let second = if first == 0 { choices.pick(3) } else { 9 };
+            let first = enumerator.pick(2);
+            let second = if first == 0 { enumerator.pick(3) } else { 9 };
             paths.push((first, second));
-            if !choices.next() {
+            if !enumerator.next() {
                 break;
             }
         }

@@ -3,13 +3,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use fourstep::{Deadline, Turn};
+use fourstep::{Deadline, Invocation};
 
 use crate::alternate::copy::plan::difference;
 use crate::alternate::copy::read::{self, Account};
-use crate::alternate::text::AccountName;
+use crate::alternate::quoting::AccountName;
+use crate::live_tests::Fixture;
 use crate::session::{Failure, Session};
-use crate::try_out::Place;
 
 /// What an administrator may do to an account, which is `$`.
 const POOL: &str = "
@@ -63,27 +63,27 @@ const ROUNDS: usize = 60;
 /// The session of an administrator, and what it finds.
 struct Table<'a> {
     session: Session,
-    turn: &'a Turn,
+    cx: &'a Invocation,
 }
 
 impl Table<'_> {
     async fn run(&mut self, statement: &str) {
-        let ran = self.session.run("it", statement, self.turn).await;
+        let ran = self.session.run("it", statement, self.cx).await;
         ran.unwrap_or_else(|failure| panic!("{statement}: {failure:?}"));
     }
 
     async fn account(&mut self, user: &str) -> Account {
-        let mut accounts = read::read(&mut self.session, user, self.turn).await.unwrap();
+        let mut accounts = read::read(&mut self.session, user, self.cx).await.unwrap();
         accounts.remove("127.%").unwrap()
     }
 }
 
 #[tokio::test]
 async fn whatever_two_accounts_were_given_they_are_made_alike() {
-    let Some(place) = Place::with_user("MARIADB", "alike_a", "first").await else { return };
-    let Some(_) = Place::with_user("MARIADB", "alike_b", "first").await else { return };
-    let turn = Turn::new(Deadline::after(Duration::from_secs(300)));
-    let mut table = Table { session: place.admins().await, turn: &turn };
+    let Some(place) = Fixture::with_user("MARIADB", "alike_a", "first").await else { return };
+    let Some(_) = Fixture::with_user("MARIADB", "alike_b", "first").await else { return };
+    let cx = Invocation::new(Deadline::after(Duration::from_secs(300)));
+    let mut table = Table { session: place.admins().await, cx: &cx };
     table.session.listen_longer();
     for statement in [
         "DROP DATABASE IF EXISTS alike",
@@ -119,7 +119,7 @@ async fn play(table: &mut Table<'_>, pool: &[&str]) {
             let user = ["alike_a", "alike_b"][draw(2)];
             let statement = pool[draw(pool.len())].replace('$', &format!("{user}@'127.%'"));
             // Some make no sense where they come.
-            match table.session.run("it", &statement, table.turn).await {
+            match table.session.run("it", &statement, table.cx).await {
                 Ok(_) | Err(Failure::Refused(_)) => {}
                 Err(failure) => panic!("{statement}: {failure:?}"),
             }
@@ -129,7 +129,7 @@ async fn play(table: &mut Table<'_>, pool: &[&str]) {
         let target = table.account("alike_b").await;
         let taken = difference(&source, &target, &name);
         for step in taken.give.into_iter().chain(taken.take) {
-            let made = table.session.run("it", &step.text, table.turn).await;
+            let made = table.session.run("it", &step.text, table.cx).await;
             assert!(made.is_ok(), "{made:?} for {} in round {round}", step.text);
             steps.push(step.text);
         }

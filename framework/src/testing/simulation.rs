@@ -30,7 +30,7 @@ pub(super) enum End {
 }
 
 /// How a process stands after one more call.
-pub(super) enum Stand {
+pub(super) enum Standstill {
     /// Before the next call.
     Ready,
     /// Before something that another process holds.
@@ -40,7 +40,7 @@ pub(super) enum Stand {
 
 /// Something that happens beside the rotation, once, at any moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Deed {
+pub(super) enum Intervention {
     /// Somebody cancels the rotation and removes AWSPENDING.
     Cancel,
     /// Somebody stores AWSCURRENT's value again with a note added.
@@ -64,7 +64,7 @@ pub(super) enum Promise {
     Current,
 }
 
-pub(super) struct World {
+pub(super) struct Simulation {
     pub(super) wire: Wire,
     pub(super) remote: Box<dyn Remote>,
     pub(super) overlap: Overlap,
@@ -79,7 +79,7 @@ pub(super) struct World {
     /// Whether anything happened that a token need not survive.
     pub(super) disturbed: bool,
     /// What may still happen beside the rotation.
-    pub(super) deed: Option<Deed>,
+    pub(super) intervention: Option<Intervention>,
     /// A container that stands still somewhere and may wake up at any moment.
     pub(super) frozen: Option<Process>,
     /// Whether one woke up after this rotation began.
@@ -98,7 +98,7 @@ pub(super) struct World {
 
 pub(super) type Checked<T = ()> = Result<T, Violation>;
 
-impl World {
+impl Simulation {
     /// A secret and a fresh remote.
     pub(super) async fn new(testbed: &dyn Testbed, wire: &Wire) -> Checked<Self> {
         Self::at(testbed.fresh(wire).await, testbed.overlap(), wire).await
@@ -110,9 +110,9 @@ impl World {
         overlap: Overlap,
         wire: &Wire,
     ) -> Checked<Self> {
-        let mut world = Self::at(remote, overlap, wire).await?;
-        world.log = Some(Log::default());
-        Ok(world)
+        let mut simulation = Self::at(remote, overlap, wire).await?;
+        simulation.log = Some(Log::default());
+        Ok(simulation)
     }
 
     /// A verb's work, with everything that is logged meanwhile written down.
@@ -134,7 +134,7 @@ impl World {
             let new = NewSecret { value: Some(value.as_str().into()), ..NewSecret::default() };
             store.create(name, new).map_err(|error| Violation::of_kit(wire, &error))?;
         }
-        let mut world = Self {
+        let mut simulation = Self {
             store: Arc::new(WiredStore::new(store, wire.clone())),
             wire: wire.clone(),
             remote,
@@ -144,7 +144,7 @@ impl World {
             promise: full_promise(overlap),
             healed_by: None,
             disturbed: false,
-            deed: None,
+            intervention: None,
             frozen: None,
             late: false,
             awake: false,
@@ -154,8 +154,8 @@ impl World {
             log: None,
             refused: 0,
         };
-        world.check().await?;
-        Ok(world)
+        simulation.check().await?;
+        Ok(simulation)
     }
 
     pub(super) fn memory(&self) -> &MemoryStore {
@@ -209,15 +209,19 @@ impl World {
         self.meanwhile().await?;
         loop {
             match self.advance(&mut process, true).await? {
-                Stand::Ended(end) => return Ok(end),
-                Stand::Ready | Stand::Blocked => self.meanwhile().await?,
+                Standstill::Ended(end) => return Ok(end),
+                Standstill::Ready | Standstill::Blocked => self.meanwhile().await?,
             }
         }
     }
 
     /// Lets a process make one call. A `patient` one that is blocked waits until the remote ends
     /// what blocks it, or its own time is over.
-    pub(super) async fn advance(&mut self, process: &mut Process, patient: bool) -> Checked<Stand> {
+    pub(super) async fn advance(
+        &mut self,
+        process: &mut Process,
+        patient: bool,
+    ) -> Checked<Standstill> {
         let wire = self.wire.clone();
         let mut progress = process.advance(&wire, 1, false).await;
         if matches!(progress, Progress::Stopped(Stop::Blocked)) && patient {
@@ -231,33 +235,33 @@ impl World {
             return Err(self.wrong(What::Endless));
         }
         Ok(match progress {
-            Progress::Stopped(Stop::Suspended) => Stand::Ready,
-            Progress::Stopped(Stop::Blocked) => Stand::Blocked,
-            Progress::Stopped(Stop::Killed) => Stand::Ended(End::Killed),
+            Progress::Stopped(Stop::Suspended) => Standstill::Ready,
+            Progress::Stopped(Stop::Blocked) => Standstill::Blocked,
+            Progress::Stopped(Stop::Killed) => Standstill::Ended(End::Killed),
             Progress::Ended(result) => {
-                let tally = process.turn.tally();
-                self.refused = tally.rejected_logins;
-                self.wire.line().transcript.extend(tally.warnings);
+                let stats = process.cx.stats();
+                self.refused = stats.rejected_logins;
+                self.wire.line().transcript.extend(stats.warnings);
                 self.wire.line().note(match &result {
                     Ok(Outcome { effect, why }) => {
                         format!("{}: {}: {why}", process.name, effect.name())
                     }
                     Err(error) => format!("{}: {}: {error}", process.name, error.kind()),
                 });
-                Stand::Ended(End::Answered(result))
+                Standstill::Ended(End::Answered(result))
             }
         })
     }
 
     /// What happens between two calls of a process, if it is to happen now.
     async fn meanwhile(&mut self) -> Checked {
-        if let Some(deed) = self.deed
-            && self.wire.line().choices.yes()
+        if let Some(intervention) = self.intervention
+            && self.wire.line().enumerator.yes()
         {
-            self.deed = None;
-            self.perform(deed).await?;
+            self.intervention = None;
+            self.perform(intervention).await?;
         }
-        if self.frozen.is_some() && (self.awake || self.wire.line().choices.yes()) {
+        if self.frozen.is_some() && (self.awake || self.wire.line().enumerator.yes()) {
             self.wake().await?;
         }
         Ok(())
@@ -272,9 +276,9 @@ impl World {
         }
         loop {
             match self.advance(&mut frozen, false).await? {
-                Stand::Ready => {}
-                Stand::Ended(_) => return Ok(()),
-                Stand::Blocked => {
+                Standstill::Ready => {}
+                Standstill::Ended(_) => return Ok(()),
+                Standstill::Blocked => {
                     // The remote lets it go on as soon as it can: there is nothing to choose.
                     (self.frozen, self.awake) = (Some(frozen), true);
                     return Ok(());
