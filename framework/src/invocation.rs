@@ -1,4 +1,4 @@
-//! One invocation's turn: how long it may take, and what it has done so far.
+//! One invocation of the function: how long it may take, and what it has done so far.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -99,13 +99,13 @@ pub struct InvocationStats {
 }
 
 impl Invocation {
-    /// A turn that ends at `deadline`, with nothing done yet.
+    /// An invocation that ends at `deadline`, with nothing done yet.
     pub fn new(deadline: Deadline) -> Self {
         Self { deadline, stats: Mutex::default(), hurried: AtomicBool::default() }
     }
 
-    /// From now on nobody waits for a vendor to learn of a new credential: each is asked about once,
-    /// as it is enough to show what is.
+    /// From now on no vendor is waited for: each credential is tried once, because an inspection shows
+    /// the present state only.
     pub(crate) fn hurry(&self) {
         self.hurried.store(true, Ordering::Relaxed);
     }
@@ -132,7 +132,7 @@ impl Invocation {
             )))
     }
 
-    /// When this turn ends.
+    /// When this invocation must have ended.
     pub fn deadline(&self) -> Deadline {
         self.deadline
     }

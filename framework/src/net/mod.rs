@@ -63,10 +63,10 @@ pub enum Transport {
     Plaintext,
 }
 
-/// Waits for an answer of the other side no longer than `most`, nor than the turn lasts.
+/// Waits for an answer of the other side no longer than `most`, nor than the invocation lasts.
 ///
 /// # Errors
-/// [`ErrorKind::Unreachable`] if `most` went by, [`ErrorKind::OutOfTime`] if the turn's time did;
+/// [`ErrorKind::Unreachable`] if `most` went by, [`ErrorKind::OutOfTime`] if the invocation's time did;
 /// both say to `what` no answer came.
 pub async fn within<T>(
     cx: &Invocation,

@@ -12,12 +12,12 @@ use crate::invocation::Invocation;
 
 /// Connects to the first address of `host` that answers, and counts the connection.
 ///
-/// Each address is given [`CONNECT_TIME`] at most, and never more than the turn has left.
+/// Each address is given [`CONNECT_TIME`] at most, and never more than the invocation has left.
 /// `TCP_NODELAY` is set, because what follows are short questions and answers.
 ///
 /// # Errors
 /// [`ErrorKind::Unreachable`] if the name does not resolve, or if no address takes a connection;
-/// then the message lists what each address did. [`ErrorKind::OutOfTime`] if the turn ended.
+/// then the message lists what each address did. [`ErrorKind::OutOfTime`] if the invocation's time ended.
 pub async fn connect_tcp(host: &str, port: u16, cx: &Invocation) -> Result<TcpStream, Error> {
     let addresses = resolve(host, port, cx).await?;
     let mut failures = Vec::new();

@@ -76,7 +76,7 @@ fn configure(bundle: &[TrustAnchor<'static>]) -> Result<Arc<ClientConfig>, Error
 /// # Errors
 /// [`ErrorKind::Tls`] if the server cannot be verified or refuses, each cause with what to do
 /// about it; [`ErrorKind::Unreachable`] if the connection breaks or stays silent;
-/// [`ErrorKind::OutOfTime`] if the turn ended.
+/// [`ErrorKind::OutOfTime`] if the invocation's time ended.
 pub async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     host: &str,

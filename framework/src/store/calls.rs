@@ -38,7 +38,7 @@ impl<'a> SecretClient<'a> {
         Self { store, secret, cx }
     }
 
-    /// The same store and turn, for another secret.
+    /// The same store and invocation, for another secret.
     pub(crate) fn about<'b>(&self, secret: &'b SecretId) -> SecretClient<'b>
     where
         'a: 'b,

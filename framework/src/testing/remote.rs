@@ -113,7 +113,7 @@ pub trait Remote: Send + Sync {
     }
 
     /// Whether a credential begins to work by itself, some time after it was made, as at a vendor
-    /// whose parts learn of it late. Then nobody takes it for a change that setSecret made without
+    /// that is eventually consistent. Then nobody takes it for a change that setSecret made without
     /// asking for its labels again.
     fn propagates(&self) -> bool {
         false

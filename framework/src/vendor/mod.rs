@@ -2,7 +2,7 @@
 //! whose vendor takes the value that it is given.
 //!
 //! [`IssuedKeys`] and [`UpdatedKey`] turn them into a [`Rotator`](crate::Rotator): what may be
-//! revoked when, which key is ours, how long to wait for a vendor whose parts learn late. An author
+//! revoked when, which key is ours, how long to wait for an eventually consistent vendor. An author
 //! supplies requests and reads answers, and decides none of that.
 
 mod capacity;

@@ -48,10 +48,13 @@ pub(crate) fn status(answer: &Answer, ok: &[u16]) -> Result<(), Error> {
             "redirects are not followed, since a credential may go nowhere else; if the vendor has \
              moved, change the specification",
         ),
-        401 => (ErrorKind::Forbidden, "whoever makes this request is not let in"),
-        403 => (ErrorKind::Forbidden, "whoever makes this request may not make it"),
-        404 | 410 => (ErrorKind::NotFound, "there is no such thing"),
-        409 => (ErrorKind::Conflict, "something else stands against it; retry"),
+        401 => (ErrorKind::Forbidden, "the credential of this request was not accepted"),
+        403 => (ErrorKind::Forbidden, "the credential of this request lacks the permission"),
+        404 | 410 => (ErrorKind::NotFound, "not found: the vendor knows no such key or path"),
+        409 => (
+            ErrorKind::Conflict,
+            "the request conflicts with another one or with the present state; retry",
+        ),
         408 | 500..=599 => (ErrorKind::Unreachable, "the vendor is failing; retry"),
         _ => (ErrorKind::Unsupported, "the specification does not say what that means"),
     };

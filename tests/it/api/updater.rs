@@ -145,7 +145,7 @@ async fn preflight_and_inspect_ask_the_vendor_and_change_nothing() {
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             if question == "preflight" {
                 assert_eq!(text.contains("\"ready\":true"), ready, "{text}");
-                assert_eq!(text.contains("is not let in"), !ready, "{text}");
+                assert_eq!(text.contains("was not accepted"), !ready, "{text}");
             } else {
                 assert!(text.contains("\"verdict\":\"accepted\""), "{text}");
             }

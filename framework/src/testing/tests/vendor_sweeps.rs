@@ -1,5 +1,5 @@
 //! The framework's rotators of vendor keys in every sweep: with labels, without, under a limit, at
-//! a vendor whose parts learn late, at one that does not say when a key was made.
+//! an eventually consistent vendor, at one that does not say when a key was made.
 
 use std::time::Duration;
 

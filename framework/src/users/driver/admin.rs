@@ -18,7 +18,8 @@ pub async fn open_admin<S: Administered>(
 ) -> Result<AdminSession<S::Session>, Error> {
     let admin = admin.clone();
     let dbname = admin.dbname.clone().filter(|_| S::ADMIN_ENTERS_DATABASE);
-    let mut session = match log_in(server, &Login { dbname, ..admin.clone() }, cx).await {
+    let entered = Login { dbname, ..admin.clone() };
+    let mut session = match log_in(server, &entered, cx).await {
         Ok(Attempt::Accepted(session)) => session,
         Ok(Attempt::Refused(why)) => {
             let what = format!("the admin, {}, does not log in", admin.account());

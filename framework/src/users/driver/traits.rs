@@ -66,7 +66,7 @@ pub trait Database: Send + Sync {
     /// The names of the locks under which this change is made, in the order in which to take them.
     fn locks(&self, prepared: &Self::Prepared) -> Vec<String>;
 
-    /// Sets the limits that the server itself holds the session to, by the turn's deadline; begins a
+    /// Sets the limits that the server itself holds the session to, by the invocation's deadline; begins a
     /// transaction where the server has such; and takes these locks, of which there are none for a
     /// question. Comes again in one session, after [`end`](Self::end).
     ///
@@ -279,7 +279,7 @@ pub trait Alternates: Administered {
 #[async_trait]
 pub trait DualPasswords: Database {
     /// Prepares a session for changes of its user's password: refuses a server or an account that
-    /// cannot have two, sets limits by the turn's deadline, and takes the account's lock, which the
+    /// cannot have two, sets limits by the invocation's deadline, and takes the account's lock, which the
     /// end of the session gives back.
     ///
     /// # Errors

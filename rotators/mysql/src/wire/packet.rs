@@ -44,7 +44,7 @@ impl<S: Stream> Channel<S> {
         Ok(Channel { stream: wrap(stream).await?, sequence, left })
     }
 
-    /// Bears with more from now on, of a server that has let an admin in.
+    /// Allows larger packets from now on: the server has accepted an admin's login.
     pub(crate) fn listen_longer(&mut self) {
         self.left = LONGEST_ADMIN_SESSION;
     }
@@ -91,7 +91,7 @@ impl<S: Stream> Channel<S> {
         self.left = self.left.saturating_add(payload.len().saturating_add(4));
     }
 
-    /// Ends the connection, with TLS in good form.
+    /// Closes the connection, and TLS by its close_notify.
     pub(crate) async fn shut_down(&mut self) {
         // The server may have been quicker.
         let _ = self.stream.shutdown().await;

@@ -91,7 +91,7 @@ async fn introduce(
     Ok(local)
 }
 
-/// Passes bytes both ways until one side ends, then takes leave of the server in good form, so
+/// Passes bytes both ways until one side ends, then closes the session with a Terminate message, so
 /// that its log shows no broken connection. An open transaction is rolled back by that.
 async fn pass(local: UnixStream, server: Box<dyn Stream>) {
     let (mut from_driver, mut to_driver) = split(local);
