@@ -28,6 +28,7 @@ use fourstep_cli::player::Player;
 use fourstep_cli::replay::crash::Reset;
 use fourstep_cli::replay::{Options, Rotator, SecretFile, Stage};
 use fourstep_cli::serve;
+use rotate_mongodb::Mongodb;
 use rotate_mysql::Mysql;
 use rotate_postgres::Postgres;
 use serde_json::json;
@@ -136,6 +137,7 @@ fn framework(source: &Source, printed: &mut Printed) {
     let policy = PasswordPolicy::read(&environment, "").unwrap();
     let replace = Some(&login.password);
     printed.see("NewPrimary", &NewPrimary { password: &login.password, replace, retain: true });
+    printed.see("Mongodb", &Mongodb::read(&environment).unwrap());
     let mysql = Driver::read(&environment, Mysql::read(&environment).unwrap()).unwrap();
     let mysql = Arc::new(mysql);
     printed.see("Mysql", &mysql);
@@ -291,6 +293,7 @@ fn these_have_no_debug() {
     <fourstep::SetContext<'static> as Chosen<_>>::chosen();
     <dyn fourstep::Fence as Chosen<_>>::chosen();
     <<Postgres as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
+    <<Mongodb as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
     <<Mysql as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
     <fourstep::InspectContext<'static> as Chosen<_>>::chosen();
     <fourstep::SecretReader<'static> as Chosen<_>>::chosen();

@@ -11,6 +11,7 @@ pub fn public_types() -> BTreeSet<String> {
     for sources in [
         "framework/src",
         "rotators/api/src",
+        "rotators/mongodb/src",
         "rotators/postgres/src",
         "rotators/mysql/src",
         "cli/src",
