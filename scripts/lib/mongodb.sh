@@ -91,16 +91,17 @@ mongodb_launch() {
     local name=$2 program=$3 inside=${MONGODB_DIR#"$FOCAL"} data=() try
     shift 3
     mkdir "$MONGODB_DIR/$name"
-    [[ $program == mongos ]] || data=(--dbpath "$inside/$name" --wiredTigerCacheSizeGB 0.25)
+    local verbose=-v
+    [[ $program == mongos ]] || verbose=-vv data=(--dbpath "$inside/$name" --wiredTigerCacheSizeGB 0.25)
     for try in 1 2 3 4 5; do
         # Below the range from which the kernel hands out ports to clients.
         port=$((20000 + RANDOM % 12000))
         if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
             continue
         fi
-        # Everything is logged that it would log of a command.
+        # mongod logs each command. At -vv a mongos logs what it passes on, a new password too.
         chroot "$FOCAL" "$program" --port "$port" --bind_ip localhost "${data[@]}" "$@" \
-            --logpath "$inside/$name.log" --logappend -vv --keyFile "$inside/tls/members.key" \
+            --logpath "$inside/$name.log" --logappend "$verbose" --keyFile "$inside/tls/members.key" \
             --sslPEMKeyFile "$inside/tls/both.pem" --sslCAFile "$inside/tls/ca.pem" \
             --sslAllowConnectionsWithoutCertificates --nounixsocket >/dev/null 2>&1 &
         MONGODB_PIDS+=($!)
@@ -128,8 +129,6 @@ mongodb_listens() {
 
 mongodb_client_start() {
     local port=$MONGODB_DIR/client.port wait
-    # For tests that hold a session of their own.
-    ln -s "$MONGODB_TOOLS/pymongo/bin/python" "$MONGODB_DIR/python"
     "$MONGODB_TOOLS/pymongo/bin/python" scripts/lib/mongodb_client.py "$port" "$MONGODB_DIR/tls/ca.pem" \
         >"$MONGODB_DIR/client.log" 2>&1 &
     MONGODB_PIDS+=($!)

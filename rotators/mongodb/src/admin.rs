@@ -61,11 +61,10 @@ impl Administered for Mongodb {
 
     async fn prepare_reset(
         &self,
-        admin: &mut AdminSession<Session>,
+        _: &mut AdminSession<Session>,
         target: &Login,
-        cx: &Invocation,
+        _: &Invocation,
     ) -> Result<Prepared, Error> {
-        find(&mut admin.session, database(target), &target.username, cx).await?;
         Ok(Prepared::new(database(target), &target.username, &target.password))
     }
 
@@ -77,16 +76,17 @@ impl Administered for Mongodb {
     ) -> Result<Vec<Error>, Error> {
         let AdminSession { login, session } = admin;
         let here = database(login);
-        let found = find(session, here, user, cx).await?;
-        let never = found.power().map(|why| {
+        let own = Privileges::own(session, cx).await?;
+        let lacks = lacks(&own, &login.username, &TO_RESET.map(|action| (action, here)));
+        if !lacks.is_empty() {
+            return Ok(vec![lacks_rights(lacks.iter().map(String::as_str))]);
+        }
+        let never = find(session, here, user, cx).await?.power().map(|why| {
             let what = format!("user {user:?} is never changed by an admin");
             Error::new(ErrorKind::Unsupported, what).caused_by(format!(
                 "{why}; let it change its own password (ROTATION_STRATEGY=single-user)"
             ))
         });
-        let own = Privileges::own(session, cx).await?;
-        let lacks = lacks(&own, &login.username, &TO_RESET.map(|action| (action, here)));
-        let lacks = (!lacks.is_empty()).then(|| lacks_rights(lacks.iter().map(String::as_str)));
-        Ok(never.into_iter().chain(lacks).collect())
+        Ok(never.into_iter().collect())
     }
 }

@@ -11,14 +11,14 @@ use async_trait::async_trait;
 use bson::raw::{RawArrayBuf, RawDocumentBuf, cstr};
 use bson::rawdoc;
 use fourstep::users::{
-    Account, Accounts, AdminSession, Alternates, Assessment, Install, Login, Mark, OpenSessions,
-    Ownership, Part, Step, driver,
+    Account, Accounts, AdminSession, Alternates, Assessment, Install, Login, Mark, Ownership, Part,
+    Step, driver,
 };
 use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
 use crate::admin::{TO_RESET, find, lacks};
 use crate::change::{Prepared, exchange, quoted};
-use crate::session::{Failure, Session, database, text};
+use crate::session::{Failure, Session, database};
 use crate::user::{MARK, Privileges, Role, User, marked, named};
 use crate::{Mongodb, errors};
 
@@ -200,39 +200,6 @@ impl Alternates for Mongodb {
         Ok(users.iter().map(|(name, user)| (name.clone(), account(user))).collect())
     }
 
-    async fn open_sessions(
-        &self,
-        admin: &mut AdminSession<Session>,
-        user: &str,
-        cx: &Invocation,
-    ) -> Result<OpenSessions, Error> {
-        let AdminSession { login, session } = admin;
-        let command = rawdoc! { "currentOp": 1, "$all": true, "$db": "admin" };
-        let answer = match session.run("the look at the sessions", &command, cx).await {
-            Ok(answer) => answer,
-            Err(Failure::Refused(_)) => return Ok(OpenSessions::Unseen(unseen(&login.username))),
-            Err(failure) => return Err(failure.of("the look at the sessions")),
-        };
-        let is = |of: &bson::raw::RawDocument, name: &str, here: &str| {
-            let users = of.get_array("effectiveUsers").into_iter().flatten().flatten();
-            users
-                .filter_map(|one| one.as_document())
-                .any(|one| text(one, "user") == Some(name) && text(one, "db") == Some(here))
-        };
-        let (mut open, mut seen) = (0, false);
-        for one in answer.get_array("inprog").into_iter().flatten().flatten() {
-            let Some(one) = one.as_document() else { continue };
-            open += u64::from(is(one, user, database(login)));
-            seen |= is(one, &login.username, "admin");
-        }
-        // Who does not see itself does not see others.
-        Ok(if seen {
-            OpenSessions::Count(open)
-        } else {
-            OpenSessions::Unseen(unseen(&login.username))
-        })
-    }
-
     async fn assess(
         &self,
         admin: &mut AdminSession<Session>,
@@ -301,8 +268,8 @@ impl Alternates for Mongodb {
         if found.made && target.mark().is_none() {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                "the server keeps no customData, in which the mark of a pair stands; the user that was \
-                 made cannot log in: list it in ADOPT_USERS",
+                "the server keeps no customData, in which the mark of a pair stands: drop the user that \
+                 was made, which cannot log in, and use the strategy single-user-by-admin",
             ));
         }
         Ok(Prepared::new(here, install.target, password).by(found.mechanisms))
@@ -326,13 +293,4 @@ impl Alternates for Mongodb {
             _ => Ok(vec!["one of them is gone".to_owned()]),
         }
     }
-}
-
-/// The error of an admin that does not see other users' sessions.
-fn unseen(admin: &str) -> Error {
-    let what = "the admin does not see other users' sessions; nothing was changed";
-    Error::new(ErrorKind::Forbidden, what).caused_by(format!(
-        "have this run: db.getSiblingDB(\"admin\").grantRolesToUser({}, [\"clusterMonitor\"])",
-        quoted(admin)
-    ))
 }

@@ -43,11 +43,23 @@ pub const EXCLUDED_CHARACTERS: &str = "/@\"'\\";
 /// The database of users that log in by a certificate, LDAP, Kerberos or IAM.
 const EXTERNAL: &str = "$external";
 
+/// What other functions take and this one would have to leave out unsaid.
+const NOT_HERE: [(&str, &str); 2] = [
+    ("PROBE_QUERY", "these servers take no queries in a language"),
+    ("REFUSE_OPEN_SESSIONS", "MongoDB 3.6 does not say whose the sessions are that do nothing"),
+];
+
 /// The function's rotator, as its environment variables describe it.
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`], naming the variable.
 pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
+    for (name, why) in NOT_HERE {
+        if environment.text(name)?.is_some() {
+            let what = format!("the environment variable {name} is not for this function: {why}");
+            return Err(Error::new(ErrorKind::Malformed, what));
+        }
+    }
     let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
     let driver = Driver::read(environment, Mongodb::read(environment)?)?;
     Strategies::of_pairs(environment, driver, policy)

@@ -2,7 +2,7 @@
 
 use fourstep::store::memory::NewSecret;
 use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS};
-use fourstep::{ErrorKind, Question, Step};
+use fourstep::{Environment, ErrorKind, Question, Step};
 use serde_json::{Value, json};
 
 use super::{CREATE_AND_SET, with};
@@ -209,7 +209,7 @@ async fn a_pair_of_aws_s_template_is_adopted_by_configuration() {
         &server,
         shop.app.clone(),
         shop.admin.clone(),
-        &[("ADOPT_USERS", &shop.app.name)],
+        &[("ADOPT_USERS", &shop.second())],
     );
     stage.stage.play(&Step::ALL).await;
     stage.assert_alike().await;
@@ -263,37 +263,24 @@ async fn rule_06_a_user_that_was_made_half_way_cannot_log_in() {
 }
 
 #[tokio::test]
-async fn open_sessions_are_seen_and_refused_if_asked() {
-    let Some(server) = mongodb() else { return };
-    let shop = Shop::open(&server, &[("REFUSE_OPEN_SESSIONS", "true")]).await;
-    shop.stage.play(&Step::ALL).await;
-    // The user at rest is asked by a client that keeps its session.
-    let rest = shop.app.clone();
-    let held = crate::support::mongodb::Held::open(&server, &rest).await;
-    let token = shop.stage.play(&[Step::Create]).await;
-    let ended = shop.stage.step(Step::Set, &token).await;
-    assert_eq!(
-        ended.result.as_ref().unwrap_err().kind(),
-        ErrorKind::Conflict,
-        "{ended:?}",
-        ended = ended.error()
-    );
-    drop(held);
+async fn what_cannot_be_asked_of_these_servers_is_refused_by_name() {
+    for name in ["PROBE_QUERY", "REFUSE_OPEN_SESSIONS"] {
+        let refused = rotate_mongodb::strategies(&Environment::from([(name, "true")])).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Malformed);
+        assert!(refused.to_string().contains(name), "{refused}");
+    }
 }
 
-/// A server that keeps no customData, as DocumentDB may: refused, and possible by configuration.
+/// A server that keeps no customData, as DocumentDB may: the pair is refused, and nobody is let in.
 #[tokio::test]
-async fn a_server_without_custom_data_takes_a_pair_by_configuration_only() {
+async fn a_server_without_custom_data_takes_no_pair() {
     let Some(server) = secantus() else { return };
-    let app = server.user_with("app", "admin", json!([{"role": "readWrite", "db": "shop"}])).await;
+    let roles = json!([{"role": "readWrite", "db": "shop"}]);
+    let app = server.user_with("app", "admin", roles).await;
     let admin = server.user_with("admin", "admin", json!(["root"])).await;
-    let shop = Shop::with(&server, app.clone(), admin.clone(), &[]);
+    let shop = Shop::with(&server, app, admin, &[]);
     let token = shop.stage.play(&[Step::Create]).await;
     let error = shop.stage.step(Step::Set, &token).await.error();
-    assert!(error.contains("ADOPT_USERS"), "{error}");
-    let adopted = Shop::with(&server, app, admin, &[("ADOPT_USERS", &shop.app.name)]);
-    for _ in 0..2 {
-        adopted.stage.play(&Step::ALL).await;
-        assert!(adopted.logs_in(AWSCURRENT).await && adopted.logs_in(AWSPREVIOUS).await);
-    }
+    assert!(error.contains("single-user-by-admin"), "{error}");
+    assert!(!shop.logs_in(AWSPENDING).await && shop.logs_in(AWSCURRENT).await);
 }
