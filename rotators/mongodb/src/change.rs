@@ -153,7 +153,7 @@ impl Mongodb {
 
 /// The error of a user that may not change its password, and both ways out.
 fn lacks_own_password(database: &str, user: &str) -> Error {
-    let [database, user] = [database, user].map(|name| quoted(name));
+    let [database, user] = [database, user].map(quoted);
     let what = "the user may not change its own password: it lacks the privilege changeOwnPassword; \
                 nothing was changed";
     Error::new(ErrorKind::Forbidden, what).caused_by(format!(

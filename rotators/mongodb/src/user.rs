@@ -220,7 +220,8 @@ impl User {
         ];
         differences
             .into_iter()
-            .filter_map(|(is, what)| is.then(|| format!("their {what}")))
+            .filter(|(is, _)| *is)
+            .map(|(_, what)| format!("their {what}"))
             .collect()
     }
 }

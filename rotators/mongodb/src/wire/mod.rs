@@ -20,7 +20,7 @@ use crate::session::database;
 pub(crate) use login::log_in;
 pub(crate) use message::{Channel, not_mongodb};
 pub(crate) use scram::Mechanism;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(feature = "fuzzing")]
 pub(crate) use scram::Scram;
 
 /// The longest `host:port` that is followed.
