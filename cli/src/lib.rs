@@ -4,5 +4,4 @@ pub mod events;
 pub mod function;
 pub mod player;
 pub mod replay;
-pub mod serve;
 pub mod spec;

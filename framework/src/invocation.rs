@@ -46,7 +46,7 @@ impl Deadline {
     ///
     /// # Errors
     /// [`ErrorKind::OutOfTime`].
-    pub(crate) async fn bound_step<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
+    pub async fn bound_step<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
         let left = self.0.duration_since(SystemTime::now()).unwrap_or_default();
         let limit = left.saturating_sub(LAST_REPORTING_TIME);
         tokio::time::timeout(limit, work).await.map_err(|_| {

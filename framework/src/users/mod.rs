@@ -32,8 +32,6 @@ pub use dual_password::{DualPassword, NewPrimary, Swap};
 pub use install::{Install, Proof};
 pub use login::{Dialect, Login};
 pub use mark::Mark;
-#[cfg(test)]
-pub(crate) use pair::PairSettings;
 pub use pair::{Account, Accounts, Ownership, Pair};
 pub use single_user::SingleUser;
 pub use ssl::SslMode;

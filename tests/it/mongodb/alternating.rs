@@ -1,8 +1,8 @@
 //! Two users that an admin without root keeps equal.
 
-use fourstep::store::memory::NewSecret;
 use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS};
 use fourstep::{Environment, ErrorKind, Question, Step};
+use fourstep_local::NewSecret;
 use serde_json::{Value, json};
 
 use super::{CREATE_AND_SET, with};

@@ -1,8 +1,8 @@
 //! An admin sets the user's password.
 
 use fourstep::store::AWSCURRENT;
-use fourstep::store::memory::NewSecret;
 use fourstep::{ErrorKind, Question, Step};
+use fourstep_local::NewSecret;
 use serde_json::json;
 
 use super::with;

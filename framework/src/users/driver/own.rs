@@ -20,7 +20,8 @@ const PROBE_GRACE: Duration = Duration::from_millis(500);
 const REPORT_TIME: Duration = Duration::from_secs(1);
 
 impl<S: Database> Driver<S> {
-    pub(crate) fn dialect(&self) -> &Dialect {
+    /// What is to be known of this kind of server.
+    pub fn dialect(&self) -> &Dialect {
         self.server.dialect()
     }
 

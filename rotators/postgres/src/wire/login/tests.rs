@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use fourstep::testing::Canary;
 use fourstep::users::{Attempt, Login, SslMode, driver};
 use fourstep::{Deadline, Environment, Error, ErrorKind, Invocation, InvocationStats};
+use fourstep_testing::Canary;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
