@@ -38,7 +38,10 @@ impl<S: Database> Rotator for SingleUser<S> {
     }
 
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
-        common::current(known.current.secret(), self.database.dialect())?;
+        let login = common::current(known.current.secret(), self.database.dialect())?;
+        if S::ASKS_BEFORE_PROPOSING {
+            self.ask_whether_it_may(&login, cx).await?;
+        }
         Ok(common::with_new_password(&self.policy, known, cx)?.into())
     }
 
@@ -105,6 +108,19 @@ impl<S: Database> Rotator for SingleUser<S> {
 }
 
 impl<S: Database> SingleUser<S> {
+    /// Refuses a user that could not change its password. One that does not log in is left to
+    /// setSecret, which knows of other passwords.
+    async fn ask_whether_it_may(&self, login: &Login, cx: &Invocation) -> Result<(), Error> {
+        let Attempt::Accepted(session) = self.database.log_in(login, cx).await? else {
+            return Ok(());
+        };
+        let found = self.database.preflight(session, login, cx).await?;
+        found.into_iter().try_for_each(|finding| match finding {
+            Finding::Fails(error) => Err(error),
+            Finding::Warns(_) => Ok(()),
+        })
+    }
+
     /// The server refused the value. Only if the login that worked still does was nothing applied:
     /// where passwords may not be used again, another container may have set this very one.
     async fn refused(&self, why: Error, login: &Login, cx: &Invocation) -> Result<Applied, Error> {

@@ -26,6 +26,7 @@ use fourstep_local::serve;
 use fourstep_local::{MemoryStore, NewRotation, NewSecret, NewValue, ReadValue};
 use fourstep_testing::models::{Account, Identified, IssuedKey, Server, Terms, Vendor};
 use fourstep_testing::{Asked, DoubleKeys, Fault, Told, Wire};
+use rotate_mongodb::Mongodb;
 use rotate_mysql::Mysql;
 use rotate_postgres::Postgres;
 use serde_json::json;
@@ -134,6 +135,7 @@ fn framework(source: &Source, printed: &mut Printed) {
     let policy = PasswordPolicy::read(&environment, "").unwrap();
     let replace = Some(&login.password);
     printed.see("NewPrimary", &NewPrimary { password: &login.password, replace, retain: true });
+    printed.see("Mongodb", &Mongodb::read(&environment).unwrap());
     let mysql = Driver::read(&environment, Mysql::read(&environment).unwrap()).unwrap();
     let mysql = Arc::new(mysql);
     printed.see("Mysql", &mysql);
@@ -292,6 +294,7 @@ fn these_have_no_debug() {
     <fourstep::SetContext<'static> as Chosen<_>>::chosen();
     <dyn fourstep::Fence as Chosen<_>>::chosen();
     <<Postgres as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
+    <<Mongodb as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
     <<Mysql as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
     <<rotate_redis::Redis as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
     <fourstep::InspectContext<'static> as Chosen<_>>::chosen();

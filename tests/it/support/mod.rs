@@ -2,6 +2,7 @@
 
 pub mod door;
 pub mod hostile;
+pub mod mongodb;
 pub mod mysql;
 pub mod postgres;
 pub mod program;

@@ -21,6 +21,10 @@ use crate::users::{
 /// A server whose users change their own passwords: for the strategy single-user.
 #[async_trait]
 pub trait Database: Send + Sync {
+    /// Whether createSecret asks [`preflight`](Self::preflight) of AWSCURRENT's session before a new
+    /// password is stored, at the price of a login: where an ordinary user may not change its own.
+    const ASKS_BEFORE_PROPOSING: bool = false;
+
     /// An open session of one user. Dropping it closes the connection, gives back its locks and
     /// rolls back what was begun.
     type Session: Send;
@@ -136,7 +140,7 @@ pub trait Database: Send + Sync {
 #[async_trait]
 pub trait Administered: Database {
     /// Whether an admin logs in to the user's database, because that is where locks and catalogues
-    /// are.
+    /// are. The login that an [`AdminSession`] holds names that database in any case.
     const ADMIN_ENTERS_DATABASE: bool = true;
 
     /// Prepares a session of an admin's: asks which server this is, and refuses one on which nothing
