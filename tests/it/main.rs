@@ -24,6 +24,7 @@ mod races;
 mod rds;
 mod replay;
 mod single_user;
+mod slips;
 mod store;
 mod strangers;
 mod template;
