@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fourstep::Step;
-use fourstep::store::memory::PendingLabel;
 use fourstep_cli::replay::SecretArn;
 use fourstep_cli::replay::crash::{Disturbance, Plan, Reset};
+use fourstep_local::PendingLabel;
 
 /// Rotate AWS Secrets Manager secrets on your own machine.
 #[derive(Parser)]

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use fourstep::store::memory::MemoryStore;
 use fourstep::{Question, Step};
 use fourstep_cli::player::Player;
 use fourstep_cli::replay::crash::disturb;
 use fourstep_cli::replay::{Format, Options, Report, Rotator, Stage, ask, replay};
-use fourstep_cli::serve;
 use fourstep_cli::{slips, spec};
+use fourstep_local::MemoryStore;
+use fourstep_local::serve;
 
 use arguments::{
     Action, AskArguments, Command, ReplayArguments, ServeArguments, SpecAction, StageArguments,

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fourstep::store::memory::{MemoryStore, PendingLabel, StartedRotation};
 use fourstep::{SecretId, Step};
+use fourstep_local::serve::OnRotate;
+use fourstep_local::{MemoryStore, PendingLabel, StartedRotation};
 
 use crate::events;
 use crate::function::{Function, Names};
-use crate::serve::OnRotate;
 
 /// Says something on standard error. Whoever reads it may have stopped: that is no reason to panic.
 macro_rules! say {

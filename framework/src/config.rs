@@ -105,6 +105,19 @@ impl Environment {
         let Some(text) = self.text(name)? else { return Ok(None) };
         text.trim().parse().map(Some).map_err(|_| refused(name, "is not a whole number"))
     }
+
+    /// What a variable's text stands for among `choices`; `None` if it is absent or empty.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] for anything else, naming the choices.
+    pub fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<Option<T>, Error> {
+        let Some(text) = self.text(name)?.map(str::trim) else { return Ok(None) };
+        let chosen = choices.iter().find(|(word, _)| *word == text);
+        chosen.map(|(_, choice)| Some(*choice)).ok_or_else(|| {
+            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+            refused(name, &format!("must be one of {}", words.join(", ")))
+        })
+    }
 }
 
 impl<N: Into<String>, V: Into<OsString>> FromIterator<(N, V)> for Environment {

@@ -190,7 +190,8 @@ mod tests {
     };
     use crate::secret::Secret;
     use crate::step::Step;
-    use crate::store::memory::{MemoryStore, NewRotation, NewSecret};
+    use crate::store::fixed::FixedSecret;
+    use crate::store::{AWSCURRENT, AWSPENDING};
     use async_trait::async_trait;
     use std::time::Duration;
 
@@ -235,14 +236,13 @@ mod tests {
     }
 
     async fn respond(step: Step, seconds: f64) -> Error {
-        let store = MemoryStore::new();
-        let value = Some("canary".into());
-        store.create("s", NewSecret { value, ..NewSecret::default() }).unwrap();
-        let secret = SecretId::parse("s").unwrap();
+        let pending = (step == Step::Test).then_some("canary");
         let token = VersionId::from_store("t".repeat(32));
-        let immediately = step == Step::Create;
-        let rotation = NewRotation { immediately, ..NewRotation::now(&token, "arn") };
-        store.rotate(&secret, &rotation).unwrap();
+        let store = FixedSecret::new(&[
+            ("v", AWSCURRENT, Some("canary")),
+            (&"t".repeat(32), AWSPENDING, pending),
+        ]);
+        let secret = SecretId::parse("s").unwrap();
         let function =
             Function { name: "defective", built: Ok((&Defective, &store)), slips: Vec::new() };
         let cx = Invocation::new(Deadline::after(Duration::from_secs_f64(seconds)));

@@ -17,6 +17,9 @@ pub use kill::{KillSwitch, Killable, kill_switch};
 use process::Process;
 pub use sam::Sam;
 
+/// The variable by which a function gets its access key id.
+pub(crate) const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+
 /// How much of a function's output is kept, in bytes.
 const MOST_OUTPUT: usize = 4 * 1024 * 1024;
 

@@ -21,8 +21,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::{
-    Answer, EXITED, Invocation, KILLED, Killable, Names, TIMED_OUT, json_lines, last_lines,
-    read_all,
+    ACCESS_KEY_ID, Answer, EXITED, Invocation, KILLED, Killable, Names, TIMED_OUT, json_lines,
+    last_lines, read_all,
 };
 
 /// Variables of this process that a function sees too. Everything else is left out: real AWS
@@ -67,7 +67,7 @@ impl Process {
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
             ("AWS_REGION", "us-east-1"),
-            ("AWS_ACCESS_KEY_ID", "local"),
+            (ACCESS_KEY_ID, "local"),
             ("AWS_SECRET_ACCESS_KEY", "local"),
             ("AWS_EC2_METADATA_DISABLED", "true"),
             ("SECRETS_MANAGER_ENDPOINT", endpoint),

@@ -10,8 +10,7 @@ use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
 use tokio::process::Command;
 
-use super::{Answer, Invocation, Names, json_lines, read_all};
-use crate::serve::ACCESS_KEY_ID;
+use super::{ACCESS_KEY_ID, Answer, Invocation, Names, json_lines, read_all};
 
 pub(super) const PROGRAM: &str = "sam";
 

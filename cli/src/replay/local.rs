@@ -5,15 +5,15 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use fourstep::store::memory::{MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel};
 use fourstep::store::{AWSCURRENT, AWSPREVIOUS, Select, StoreError, StoreErrorCode};
 use fourstep::{Secret, SecretId, SecretValue, VersionId};
+use fourstep_local::serve::{self, AccessKey};
+use fourstep_local::{MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel};
 use serde_json::Value;
 
 use super::{Report, SecretArn, SecretFile, Stage};
 use crate::events;
 use crate::function::Invocation;
-use crate::serve::{self, AccessKey};
 use crate::slips;
 
 const NAME: &str = "replay";

@@ -13,13 +13,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use fourstep::store::memory::PendingLabel;
 use fourstep::{Question, Step, VersionId};
+use fourstep_local::PendingLabel;
 use serde_json::Value;
 
 use crate::events;
-use crate::function::{Function, Invocation, Names, Sam};
-use crate::serve::{ACCESS_KEY_ID, AccessKey};
+use crate::function::{ACCESS_KEY_ID, Function, Invocation, Names, Sam};
+use fourstep_local::serve::AccessKey;
 
 pub use arn::SecretArn;
 pub use ask::ask;

@@ -18,7 +18,18 @@ pub struct CreateContext<'a> {
     pub description: &'a SecretDescription,
 }
 
-impl CreateContext<'_> {
+impl<'a> CreateContext<'a> {
+    /// What the engine gives to the verb. Public for tests that call a verb alone, as are those of
+    /// the other contexts.
+    pub fn new(
+        client: &'a SecretClient<'a>,
+        current: &'a Current,
+        token: &'a VersionId,
+        description: &'a SecretDescription,
+    ) -> Self {
+        Self { calls: client, current, token, description }
+    }
+
     /// What the secret ever held, as [`RetireContext::stored`]: the token's own version is read again by its
     /// id, and so is found if a stale read or a slow container missed it.
     ///
@@ -54,7 +65,17 @@ pub struct SetContext<'a> {
     pub(crate) pending: Pending,
 }
 
-impl SetContext<'_> {
+impl<'a> SetContext<'a> {
+    /// As [`CreateContext::new`].
+    pub fn new(
+        client: &'a SecretClient<'a>,
+        description: &'a SecretDescription,
+        current: Current,
+        pending: Pending,
+    ) -> Self {
+        Self { calls: client, description, current, pending }
+    }
+
     /// The version applications use.
     pub fn current(&self) -> &Current {
         &self.current
@@ -161,7 +182,7 @@ impl Fence for LabelFence<'_> {
 }
 
 fn conflict(what: &str) -> Error {
-    Error::new(ErrorKind::Conflict, format!("{what}; nothing was changed"))
+    Error::new(ErrorKind::Conflict, format!("{what}; the change was not made"))
 }
 
 /// What [`Rotator::retire`](super::Rotator::retire) must leave alone.
@@ -171,7 +192,16 @@ pub struct RetireContext<'a> {
     pub(crate) promoted: &'a VersionId,
 }
 
-impl RetireContext<'_> {
+impl<'a> RetireContext<'a> {
+    /// As [`CreateContext::new`]; the description has the labels as the promotion leaves them.
+    pub fn new(
+        client: &'a SecretClient<'a>,
+        description: SecretDescription,
+        promoted: &'a VersionId,
+    ) -> Self {
+        Self { calls: client, description, promoted }
+    }
+
     /// The secret's labels, as the promotion left them, and its tags.
     pub fn description(&self) -> &SecretDescription {
         &self.description
@@ -219,7 +249,16 @@ pub struct InspectContext<'a> {
     pub description: &'a SecretDescription,
 }
 
-impl InspectContext<'_> {
+impl<'a> InspectContext<'a> {
+    /// As [`CreateContext::new`].
+    pub fn new(
+        client: &'a SecretClient<'a>,
+        current: &'a Current,
+        description: &'a SecretDescription,
+    ) -> Self {
+        Self { calls: client, current, description }
+    }
+
     /// What older versions hold.
     pub(crate) fn recorded(&self) -> Recorded<'_> {
         Recorded { calls: self.calls, description: self.description }

@@ -10,6 +10,8 @@ pub fn public_types() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for sources in [
         "framework/src",
+        "framework/local/src",
+        "framework/testing/src",
         "rotators/api/src",
         "rotators/postgres/src",
         "rotators/mysql/src",

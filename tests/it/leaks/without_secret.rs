@@ -122,6 +122,7 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
             "Statement",
             "Keep",
             "Engine",
+            "SecretClient",
             "Report",
             "OneUser",
         ],
