@@ -4,4 +4,5 @@ pub mod events;
 pub mod function;
 pub mod player;
 pub mod replay;
+pub mod slips;
 pub mod spec;

@@ -13,7 +13,7 @@ use fourstep::{Question, Step};
 use fourstep_cli::player::Player;
 use fourstep_cli::replay::crash::disturb;
 use fourstep_cli::replay::{Format, Options, Report, Rotator, Stage, ask, replay};
-use fourstep_cli::spec;
+use fourstep_cli::{slips, spec};
 use fourstep_local::MemoryStore;
 use fourstep_local::serve;
 
@@ -55,7 +55,7 @@ fn format(json: bool) -> Format {
 fn stage(arguments: StageArguments) -> io::Result<Stage> {
     let StageArguments { secret, binary, arn, admin, listen, process, .. } = arguments;
     let rotator = match (arguments.rotator, arguments.sam) {
-        (Some(function), _) => Rotator::Binary(function),
+        (Some(function), _) => Rotator::Binary(slips::rotator(&function)?),
         (None, function) => {
             reachable_from_a_container(listen)?;
             Rotator::Sam { function: function.flatten(), arguments: arguments.sam_arguments }
@@ -110,6 +110,7 @@ async fn run_serve(arguments: ServeArguments) -> io::Result<bool> {
     // Bound first, so that a function can be told the port even where the system chose it.
     let listener = serve::bind(listen).await?;
     let address = listener.local_addr()?;
+    let rotator = rotator.map(|rotator| slips::rotator(&rotator)).transpose()?;
     let plays = rotator.is_some();
     let player = rotator.map(|rotator| {
         Arc::new(Player {

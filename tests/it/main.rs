@@ -26,6 +26,7 @@ mod rds;
 mod redis;
 mod replay;
 mod single_user;
+mod slips;
 mod store;
 mod strangers;
 mod template;

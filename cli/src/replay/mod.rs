@@ -169,7 +169,7 @@ impl Replay<'_> {
         let (played, journal) = (self.rotations(report).await?, self.secret.journal());
         match played {
             Some(settled) => report.finished(self.options, settled, journal)?,
-            None => report.stopped(journal)?,
+            None => report.stopped(journal, self.options.test_only)?,
         }
         Ok(played.is_some())
     }

@@ -14,21 +14,22 @@ impl Simulation {
         if let Some(complaint) = self.remote.complaint() {
             return Err(self.wrong(What::Complaint(complaint)));
         }
-        let candidates = match self.promise {
-            Promise::Current => self.holder(AWSCURRENT)?.into_iter().collect(),
-            Promise::Labelled => self.with_labels()?,
-            Promise::Stored => self.stored()?,
+        let (candidates, broken) = match self.promise {
+            Promise::Current => (self.holder(AWSCURRENT)?.into_iter().collect(), What::CurrentDead),
+            Promise::Labelled => (self.with_labels()?, What::LabelledDead),
+            Promise::Stored => (self.stored()?, What::StoredDead),
+            Promise::Untouched => {
+                let own = Secret::decode(&self.remote.secret().into());
+                let untouched = self.remote.accepts(&own).await;
+                return if untouched { Ok(()) } else { Err(self.wrong(What::Touched)) };
+            }
         };
         for version in candidates {
             if self.accepts(Some(&version)).await? {
                 return Ok(());
             }
         }
-        Err(self.wrong(match self.promise {
-            Promise::Current => What::CurrentDead,
-            Promise::Labelled => What::LabelledDead,
-            Promise::Stored => What::StoredDead,
-        }))
+        Err(self.wrong(broken))
     }
 
     /// Exactly the kept credentials work.
@@ -63,7 +64,11 @@ impl Simulation {
                 return Err(self.wrong(What::OldAlive));
             }
         }
-        match (self.remote.credentials().await, self.remote.unsettled()) {
+        let credentials = self.remote.credentials().await;
+        if credentials.is_none() {
+            self.wire.line().gap("the remote does not say how many credentials work");
+        }
+        match (credentials, self.remote.unsettled()) {
             (Some(number), _) if number > secrets.len() => Err(self.wrong(What::LeftOver)),
             (_, Some(what)) => Err(self.wrong(What::Complaint(what))),
             _ => Ok(()),

@@ -1,6 +1,8 @@
 //! What the kit found: how much it looked at, and every promise that was broken.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io::Write as _;
 
 use super::wire::Wire;
 
@@ -33,6 +35,8 @@ pub enum What {
     Endless,
     /// The target was changed before DescribeSecret was asked again.
     NoFence,
+    /// An account was changed that no stored credential proves to be the secret's.
+    Touched,
     /// What the remote itself complains about.
     Complaint(String),
     /// What a check of the conformance suite found.
@@ -56,6 +60,7 @@ impl fmt::Display for What {
             Self::Deadlock => "two containers wait for each other",
             Self::Endless => "the run does not end",
             Self::NoFence => "the target was changed without passing the fence",
+            Self::Touched => "an account is changed although no stored credential works",
             Self::Complaint(what) | Self::Check(what) => what,
             Self::Kit(what) => return write!(formatter, "the kit itself failed: {what}"),
         })
@@ -92,11 +97,14 @@ pub struct Section {
     pub calls: u64,
     /// The broken promises. A scenario ends at its first few.
     pub violations: Vec<Violation>,
+    /// What could not be looked at, because the testbed does not offer it. A section of no runs
+    /// proves nothing at all.
+    pub not_proven: BTreeSet<&'static str>,
 }
 
 impl Section {
     pub(super) fn new(name: &'static str) -> Self {
-        Self { name, runs: 0, calls: 0, violations: Vec::new() }
+        Self { name, runs: 0, calls: 0, violations: Vec::new(), not_proven: BTreeSet::new() }
     }
 
     /// A section that could not even begin.
@@ -105,10 +113,12 @@ impl Section {
         Self { violations, ..Self::new(name) }
     }
 
-    /// Adds one run.
+    /// Adds one run, unless it had nothing to look at.
     pub(super) fn count(&mut self, wire: &Wire, run: Result<(), Violation>) {
-        self.runs += 1;
-        self.calls += wire.line().calls;
+        let mut line = wire.line();
+        self.runs += u64::from(!line.idle);
+        self.calls += line.calls;
+        self.not_proven.append(&mut line.gaps);
         self.violations.extend(run.err());
     }
 }
@@ -143,25 +153,52 @@ impl Report {
         defects
     }
 
-    /// For a test's last line.
+    /// What was not looked at, and in which section: it may be wrong.
+    pub fn not_proven(&self) -> Vec<String> {
+        let mut gaps: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for section in self.sections.iter().filter(|section| section.violations.is_empty()) {
+            let nothing = (section.runs == 0 && section.not_proven.is_empty()).then_some("no runs");
+            for gap in section.not_proven.iter().copied().chain(nothing) {
+                gaps.entry(gap).or_default().push(section.name);
+            }
+        }
+        let line = |(gap, names): (&str, Vec<&str>)| match names.as_slice() {
+            [name] => format!("not proven: {gap} ({name})"),
+            names => format!("not proven: {gap} ({} of {})", names.len(), self.sections.len()),
+        };
+        gaps.into_iter().map(line).collect()
+    }
+
+    /// For a test's last line. What is not proven is written to standard error, past the test
+    /// harness, which shows nothing of a test that passes.
     ///
     /// # Panics
     /// If anything was violated; prints the whole report.
     #[track_caller]
     pub fn assert_safe(&self) {
         assert!(self.violations().next().is_none(), "\n{self}");
+        for line in self.not_proven() {
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for section in &self.sections {
-            let Section { name, runs, calls, violations } = section;
+            let Section { name, runs, calls, violations, .. } = section;
             let number = violations.len();
-            writeln!(
-                formatter,
-                "{name:<44} {runs:>8} runs {calls:>10} calls {number:>3} violations"
-            )?;
+            if *runs == 0 && number == 0 {
+                writeln!(formatter, "{name:<44} not proven")?;
+            } else {
+                writeln!(
+                    formatter,
+                    "{name:<44} {runs:>8} runs {calls:>10} calls {number:>3} violations"
+                )?;
+            }
+        }
+        for line in self.not_proven() {
+            writeln!(formatter, "{line}")?;
         }
         for section in &self.sections {
             if let Some(Violation { what, transcript }) = section.violations.first() {

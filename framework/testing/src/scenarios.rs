@@ -8,10 +8,11 @@ use fourstep::{Step, VersionId};
 use fourstep_local::PendingLabel;
 
 use super::process::Process;
+use super::remote::Testbed;
 use super::report::What;
 use super::service::TRIES;
 use super::simulation::{Checked, End, Intervention, Promise, Simulation, Standstill};
-use super::wire::Menu;
+use super::wire::{Menu, Wire};
 
 /// One family of runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +42,27 @@ pub(super) enum Scenario {
     CancelledTwice,
     /// Somebody delivers steps of a rotation by hand before its createSecret, in any order.
     Early,
+    /// No stored credential works: nothing succeeds, and nothing is changed.
+    LockedOut { times: u32, warm: bool, faults: u32, menu: Menu },
+    /// The same, while two containers do one step.
+    LockedOutRace { step: Step, turns: u32 },
 }
 
 impl Scenario {
+    /// Where it is played.
+    pub(super) async fn simulation(
+        self,
+        testbed: &dyn Testbed,
+        wire: &Wire,
+    ) -> Checked<Simulation> {
+        match self {
+            Self::LockedOut { .. } | Self::LockedOutRace { .. } => {
+                Simulation::locked_out(testbed.fresh(wire).await, testbed.overlap(), wire).await
+            }
+            _ => Simulation::new(testbed, wire).await,
+        }
+    }
+
     pub(super) async fn play(self, simulation: &mut Simulation) -> Checked {
         match self {
             Self::Rotations { rotations, times, faults, menu } => {
@@ -108,9 +127,12 @@ impl Scenario {
             Self::Interference { intervention, faults } => {
                 // Where there is nothing to administer, once is enough.
                 if intervention == Intervention::Administer && !simulation.administer()? {
+                    simulation.wire.line().skip("the remote has nothing to administer");
                     return Ok(());
                 }
-                simulation.remote.remember();
+                if !remembers(simulation, intervention) {
+                    return Ok(());
+                }
                 simulation.intervention = Some(intervention);
                 faulty(simulation, Menu::Crashes, faults);
                 for _ in 0..2 {
@@ -120,7 +142,9 @@ impl Scenario {
             }
             Self::Afterwards { intervention, faults } => {
                 simulation.whole(1).await?;
-                simulation.remote.remember();
+                if !remembers(simulation, intervention) {
+                    return Ok(());
+                }
                 simulation.whole(1).await?;
                 simulation.perform(intervention).await?;
                 faulty(simulation, Menu::Crashes, faults);
@@ -152,6 +176,29 @@ impl Scenario {
                 simulation.conclude(&token, 1).await?;
                 settle(simulation).await
             }
+            Self::LockedOut { times, warm, faults, menu } => {
+                simulation.warm = warm.then(|| Arc::from(simulation.remote.function()));
+                let token = simulation.begin()?;
+                faulty(simulation, menu, faults);
+                // No more deliveries than there are faults and one: where refused logins lock
+                // accounts, every delivery takes some.
+                for _ in 0..=faults {
+                    if simulation.try_rotation(&token, times).await? {
+                        return Err(simulation.wrong(What::Check(
+                            "a rotation succeeds although no stored credential works".to_owned(),
+                        )));
+                    }
+                    simulation.remote.hour_passes();
+                }
+                Ok(())
+            }
+            Self::LockedOutRace { step, turns } => {
+                let token = simulation.begin()?;
+                for before in Step::ALL.into_iter().take_while(|&one| one != step) {
+                    simulation.deliver(before, &token).await?;
+                }
+                interleave(simulation, step, &token, turns).await
+            }
             Self::CancelledTwice => {
                 for _ in 0..2 {
                     let token = simulation.begin()?;
@@ -171,6 +218,16 @@ impl Scenario {
             }
         }
     }
+}
+
+/// Whether what happens can happen at this remote, which keeps its state for it. Nothing is lost yet.
+fn remembers(simulation: &Simulation, intervention: Intervention) -> bool {
+    simulation.remote.remember();
+    let able = intervention != Intervention::Forget || simulation.remote.forget();
+    if !able {
+        simulation.wire.line().skip("the remote cannot forget");
+    }
+    able
 }
 
 fn faulty(simulation: &Simulation, menu: Menu, faults: u32) {
@@ -229,12 +286,23 @@ async fn freeze(simulation: &mut Simulation, step: Step) -> Checked<VersionId> {
 }
 
 /// Two containers are given the same step at once; the first in the queue has the turn.
-async fn race(simulation: &mut Simulation, step: Step, mut turns: u32) -> Checked {
+async fn race(simulation: &mut Simulation, step: Step, turns: u32) -> Checked {
     simulation.administer()?;
     let token = simulation.begin()?;
     before(simulation, step, &token).await?;
+    interleave(simulation, step, &token, turns).await?;
+    simulation.conclude(&token, 1).await?;
+    settle(simulation).await
+}
+
+async fn interleave(
+    simulation: &mut Simulation,
+    step: Step,
+    token: &VersionId,
+    mut turns: u32,
+) -> Checked {
     let mut running: VecDeque<Process> =
-        ["A", "B"].into_iter().map(|name| simulation.process(name, step, &token)).collect();
+        ["A", "B"].into_iter().map(|name| simulation.process(name, step, token)).collect();
     let mut blocked = 0;
     loop {
         if running.len() == 2
@@ -245,7 +313,7 @@ async fn race(simulation: &mut Simulation, step: Step, mut turns: u32) -> Checke
             running.rotate_left(1);
             turns -= 1;
         }
-        let Some(mut process) = running.pop_front() else { break };
+        let Some(mut process) = running.pop_front() else { return Ok(()) };
         match simulation.advance(&mut process, running.is_empty()).await? {
             Standstill::Ended(_) => blocked = 0,
             Standstill::Ready => {
@@ -259,6 +327,4 @@ async fn race(simulation: &mut Simulation, step: Step, mut turns: u32) -> Checke
             }
         }
     }
-    simulation.conclude(&token, 1).await?;
-    settle(simulation).await
 }

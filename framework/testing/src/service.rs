@@ -37,7 +37,7 @@ impl Simulation {
         Ok(false)
     }
 
-    async fn try_rotation(&mut self, token: &VersionId, times: u32) -> Checked<bool> {
+    pub(super) async fn try_rotation(&mut self, token: &VersionId, times: u32) -> Checked<bool> {
         for step in Step::ALL {
             for _ in 0..times {
                 match self.deliver(step, token).await? {

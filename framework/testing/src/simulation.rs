@@ -8,7 +8,7 @@ use std::sync::Arc;
 use fourstep::{Error, Outcome, RotationEvent, Secret, SecretId, SecretValue, Step, VersionId};
 use fourstep_local::{MemoryStore, NewRotation, NewSecret, PendingLabel};
 
-use super::conformance::Log;
+use super::conformance::{Log, altered};
 use super::process::{Process, Progress, WiredStore, listening};
 use super::remote::{Function, Overlap, Remote, Testbed};
 use super::report::{Violation, What};
@@ -52,6 +52,8 @@ pub(super) enum Intervention {
 /// What must log in at every moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Promise {
+    /// None of the secret's, for none ever did; the remote is as it was.
+    Untouched,
     /// Some stored version: whoever cancels a rotation takes the label off what it applied.
     Stored,
     /// Some version with a label.
@@ -111,6 +113,22 @@ impl Simulation {
         Ok(simulation)
     }
 
+    /// The same with a secret that does not work: somebody changed the credential at the remote.
+    pub(super) async fn locked_out(
+        remote: Box<dyn Remote>,
+        overlap: Overlap,
+        wire: &Wire,
+    ) -> Checked<Self> {
+        let right = Secret::decode(&remote.secret().into());
+        let mut simulation = match altered(&right, remote.credential()) {
+            Some(wrong) => Self::holding(remote, overlap, wire, wrong.encode())?,
+            None => return Err(Violation::of_kit(wire, &"the secret cannot be altered")),
+        };
+        (simulation.promise, simulation.log) = (Promise::Untouched, Some(Log::default()));
+        simulation.check().await?;
+        Ok(simulation)
+    }
+
     /// A verb's work, with everything that is logged meanwhile written down.
     pub(super) async fn heard<T>(&self, work: impl Future<Output = T>) -> T {
         let dispatch = self.log.as_ref().map(Log::dispatch);
@@ -119,8 +137,19 @@ impl Simulation {
     }
 
     async fn at(remote: Box<dyn Remote>, overlap: Overlap, wire: &Wire) -> Checked<Self> {
-        let store = Arc::new(MemoryStore::new());
-        let value = Some(SecretValue::from(remote.secret().as_str()));
+        let value = SecretValue::from(remote.secret().as_str());
+        let mut simulation = Self::holding(remote, overlap, wire, value)?;
+        simulation.check().await?;
+        Ok(simulation)
+    }
+
+    fn holding(
+        remote: Box<dyn Remote>,
+        overlap: Overlap,
+        wire: &Wire,
+        value: SecretValue,
+    ) -> Checked<Self> {
+        let (store, value) = (Arc::new(MemoryStore::new()), Some(value));
         let token = Some(version(0));
         let new = NewSecret { value, token, ..NewSecret::default() };
         let secret = store.create("kit", new).map_err(|error| Violation::of_kit(wire, &error))?;
@@ -130,7 +159,7 @@ impl Simulation {
             let new = NewSecret { value: Some(value.as_str().into()), ..NewSecret::default() };
             store.create(name, new).map_err(|error| Violation::of_kit(wire, &error))?;
         }
-        let mut simulation = Self {
+        Ok(Self {
             store: Arc::new(WiredStore::new(store, wire.clone())),
             wire: wire.clone(),
             remote,
@@ -149,9 +178,7 @@ impl Simulation {
             values: BTreeMap::new(),
             log: None,
             refused: 0,
-        };
-        simulation.check().await?;
-        Ok(simulation)
+        })
     }
 
     pub(super) fn memory(&self) -> &MemoryStore {

@@ -7,11 +7,11 @@ use std::thread;
 
 use fourstep::Step;
 
-use super::conformance::conformance;
+use super::conformance::{conformance, leaks};
 use super::remote::Testbed;
 use super::report::{Report, Section, What};
 use super::scenarios::Scenario;
-use super::simulation::{Intervention, Simulation};
+use super::simulation::Intervention;
 use super::wire::{Menu, Wire};
 
 /// After so many violations a scenario is left: the next ones would tell the same.
@@ -132,8 +132,9 @@ fn explore(
     let mut section = Section::new(name);
     loop {
         let played = runtime.block_on(async {
-            let mut simulation = Simulation::new(testbed, &wire).await?;
-            scenario.play(&mut simulation).await
+            let mut simulation = scenario.simulation(testbed, &wire).await?;
+            scenario.play(&mut simulation).await?;
+            leaks::glance(&mut simulation)
         });
         section.count(&wire, played);
         if over(&section) || !wire.line().next_run() {
@@ -198,6 +199,21 @@ fn scenarios(testbed: &dyn Testbed, effort: Effort) -> Vec<(&'static str, Scenar
         ("forgotten after a rotation", Intervention::Forget),
     ] {
         list.push((name, Afterwards { intervention, faults: 1 + u32::from(full) }));
+    }
+    let locked_out = |times, warm, faults, menu| Scenario::LockedOut { times, warm, faults, menu };
+    for (name, scenario) in [
+        ("nothing works: crashes", locked_out(1, false, faults, Menu::Crashes)),
+        ("nothing works: every step twice", locked_out(2, false, 1, Menu::Crashes)),
+        ("nothing works: the same process for all", locked_out(1, true, 1, Menu::Crashes)),
+        ("nothing works: stale reads", locked_out(1, false, 1, Menu::StaleReads)),
+        (
+            "nothing works: race, createSecret",
+            Scenario::LockedOutRace { step: Step::Create, turns },
+        ),
+        ("nothing works: race, setSecret", Scenario::LockedOutRace { step: Step::Set, turns }),
+        ("nothing works: race, testSecret", Scenario::LockedOutRace { step: Step::Test, turns }),
+    ] {
+        list.push((name, scenario));
     }
     list.push(("cancelled twice", CancelledTwice));
     list.push(("steps before createSecret", Scenario::Early));

@@ -1,9 +1,12 @@
 //! The line between a process under test and everything outside it: whatever a process does to the
 //! world is a call over the wire, and each call is a place where it may be stopped.
 
+use std::collections::BTreeSet;
 use std::future::{pending, poll_fn};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
+
+use fourstep::Secret;
 
 use super::enumerator::Choices;
 
@@ -99,6 +102,12 @@ pub(super) struct Line {
     pub(super) vanishing: bool,
     /// Whether anything may have changed since the promises were looked at last.
     pub(super) touched: bool,
+    /// What was proposed and given up, so that no version holds it.
+    pub(super) given_up: Vec<Secret>,
+    /// What this run could not look at.
+    pub(super) gaps: BTreeSet<&'static str>,
+    /// Whether it could look at nothing.
+    pub(super) idle: bool,
     /// DescribeSecret calls of the process that runs.
     pub(super) describes: u32,
     /// Which remote call fails, and how.
@@ -119,8 +128,24 @@ impl Line {
         (self.patient, self.driven) = (patient, true);
     }
 
+    /// What is called now is called by no process: the wire just connects.
+    pub(super) fn release(&mut self) {
+        (self.driven, self.stop) = (false, None);
+    }
+
     pub(super) fn note(&mut self, what: impl Into<String>) {
         self.transcript.push(what.into());
+    }
+
+    /// Says what cannot be looked at, because the testbed does not offer it.
+    pub(super) fn gap(&mut self, what: &'static str) {
+        self.gaps.insert(what);
+    }
+
+    /// The same where nothing is left to look at in this run.
+    pub(super) fn skip(&mut self, what: &'static str) {
+        self.gap(what);
+        self.idle = true;
     }
 
     /// Lets that remote call, counted from 1 and from now, fail like this.

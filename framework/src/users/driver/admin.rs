@@ -22,7 +22,8 @@ pub async fn open_admin<S: Administered>(
     let dbname = admin.dbname.clone().filter(|_| S::ADMIN_ENTERS_DATABASE);
     let entered = Login { dbname, ..admin.clone() };
     let what = format!("the admin, {}, does not log in", admin.account());
-    let attempt = log_in(server, &entered, cx).await.map_err(|error| error.while_doing("the admin"));
+    let attempt =
+        log_in(server, &entered, cx).await.map_err(|error| error.while_doing("the admin"));
     let mut session = attempt?.accepted(ErrorKind::Rejected, what)?;
     match server.prepare_admin(&mut session, &admin, cx).await {
         Ok(()) => Ok(AdminSession { login: admin, session }),

@@ -45,6 +45,7 @@ const EXTRA: &str =
 pub(super) async fn values(simulation: &mut Simulation) -> Checked {
     let secret = initial(simulation);
     if secret.document().is_err() {
+        simulation.wire.line().skip("the secret has no fields");
         return Ok(());
     }
     let Ok(text) = secret.expose() else { return Ok(()) };
@@ -96,5 +97,8 @@ pub(super) async fn names(testbed: &dyn Testbed, section: &mut Section) {
             Err(violation) => Err(violation),
         };
         section.count(&wire, made);
+    }
+    if section.runs == 0 {
+        section.not_proven.insert("the testbed makes no account with a given name or password");
     }
 }

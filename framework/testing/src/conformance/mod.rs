@@ -1,11 +1,13 @@
 //! What any rotator must do, asked verb by verb and rotation by rotation.
 
 mod hostile;
-mod leaks;
+pub(super) mod leaks;
+mod locked_out;
 mod rotations;
 mod verbs;
 
 pub(super) use leaks::Log;
+pub(super) use verbs::altered;
 
 use super::remote::Testbed;
 use super::report::{Report, Section};
@@ -15,7 +17,8 @@ use super::wire::Wire;
 /// Asks whether a rotator keeps the contract of its verbs, at a model or at the real thing.
 ///
 /// Every check has a remote of its own, from [`Testbed::fresh`](super::Testbed::fresh), and is a
-/// section of the report. A check whose testbed does not offer what it needs says so by no runs.
+/// section of the report. What a check needs and its testbed does not offer is *not proven*: the
+/// report says so, and so does [`Report::assert_safe`].
 ///
 /// - verify accepts the current secret, rejects a wrong one, and calls a remote that cannot be
 ///   asked an error;
@@ -25,7 +28,8 @@ use super::wire::Wire;
 /// - rotations, each step once and twice, by one process and by many: what must log in does after
 ///   every call, exactly the kept credentials work afterwards, nothing is changed without passing
 ///   the fence, no login fails;
-/// - preflight and verify change nothing;
+/// - preflight, plan and verify change nothing;
+/// - where no stored credential works, nothing is changed and no rotation succeeds;
 /// - hostile names and values survive;
 /// - no value of a secret is in anything that was said.
 ///
@@ -56,12 +60,13 @@ enum Check {
     StepsTwice,
     OneProcess,
     Errors,
+    LockedOut,
     HostileValues,
     HostileNames,
 }
 
 impl Check {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::VerifyTellsRightFromWrong,
         Self::VerifyCannotAsk,
         Self::Propose,
@@ -71,6 +76,7 @@ impl Check {
         Self::StepsTwice,
         Self::OneProcess,
         Self::Errors,
+        Self::LockedOut,
         Self::HostileValues,
         Self::HostileNames,
     ];
@@ -86,27 +92,34 @@ impl Check {
             Self::StepsTwice => "three rotations, every step twice",
             Self::OneProcess => "three rotations by one process",
             Self::Errors => "setSecret fails at every call",
+            Self::LockedOut => "no stored credential works",
             Self::HostileValues => "hostile values survive",
             Self::HostileNames => "hostile names and passwords",
         }
     }
 
     async fn make(self, testbed: &dyn Testbed) -> Section {
-        let mut section = Section { name: self.name(), runs: 0, calls: 0, violations: Vec::new() };
+        let mut section = Section::new(self.name());
         if self == Self::HostileNames {
             hostile::names(testbed, &mut section).await;
             return section;
         }
         let wire = Wire::default();
-        let made = match Simulation::listening(testbed.fresh(&wire).await, testbed.overlap(), &wire)
-            .await
-        {
-            Ok(mut simulation) => {
-                self.ask(&mut simulation).await.and_then(|()| leaks::search(&mut simulation))
-            }
-            Err(violation) => Err(violation),
+        let (remote, overlap) = (testbed.fresh(&wire).await, testbed.overlap());
+        let simulation = match self {
+            Self::LockedOut => Simulation::locked_out(remote, overlap, &wire).await,
+            _ => Simulation::listening(remote, overlap, &wire).await,
         };
-        section.count(&wire, made);
+        match simulation {
+            Ok(mut simulation) => {
+                let asked = self.ask(&mut simulation).await;
+                // Whatever failed may have said too much about it.
+                let searched = leaks::search(&mut simulation);
+                section.count(&wire, asked);
+                section.violations.extend(searched.err());
+            }
+            Err(violation) => section.count(&wire, Err(violation)),
+        }
         section
     }
 
@@ -121,6 +134,7 @@ impl Check {
             Self::StepsTwice => rotations::in_a_row(simulation, 3, 2).await,
             Self::OneProcess => rotations::by_one_process(simulation).await,
             Self::Errors => rotations::failing(simulation).await,
+            Self::LockedOut => locked_out::steps(simulation).await,
             Self::HostileValues => hostile::values(simulation).await,
             // It needs remotes of its own.
             Self::HostileNames => Ok(()),

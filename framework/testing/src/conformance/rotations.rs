@@ -44,6 +44,12 @@ async fn set(simulation: &mut Simulation, token: &VersionId) -> Checked {
     let Some(pending) = simulation.holder(AWSPENDING)? else {
         return finds(simulation, "createSecret stores nothing");
     };
+    if simulation.remote.propagates() {
+        simulation
+            .wire
+            .line()
+            .gap("credentials begin to work by themselves: the fence is not seen");
+    }
     let worked = simulation.remote.propagates() || simulation.accepts(Some(&pending)).await?;
     let mut process = simulation.process("A", Step::Set, token);
     loop {
@@ -68,6 +74,9 @@ pub(super) async fn failing(simulation: &mut Simulation) -> Checked {
         simulation.wire.line().fail_at(at, CallOutcome::Refuse);
         simulation.deliver(Step::Set, &token).await?;
         if !simulation.wire.line().failed() {
+            if at == 1 {
+                simulation.wire.line().skip("no call to the remote goes over the wire");
+            }
             break;
         }
     }

@@ -8,6 +8,7 @@ use fourstep::{
     Invocation, Pending, Secret, SetContext, Verdict,
 };
 
+use super::locked_out;
 use crate::promises::same_credential;
 use crate::report::What;
 use crate::simulation::{Checked, Simulation, version};
@@ -17,7 +18,7 @@ use crate::wire::CallOutcome;
 const TIME: Duration = Duration::from_secs(60);
 
 /// More calls than a verb makes.
-const MOST_CALLS: u64 = 50;
+pub(super) const MOST_CALLS: u64 = 50;
 
 /// The right credential is accepted, a wrong one rejected, and asking changes nothing.
 pub(super) async fn verify(simulation: &mut Simulation) -> Checked {
@@ -51,9 +52,11 @@ pub(super) async fn verify(simulation: &mut Simulation) -> Checked {
 /// A remote that does not answer, or whose answer is lost, is neither accepting nor rejecting.
 pub(super) async fn verify_without_answer(simulation: &mut Simulation) -> Checked {
     let secret = initial(simulation);
+    let mut unanswered = false;
     if let Some(nowhere) = simulation.remote.out_of_reach() {
         let verdict = asked(simulation, &Secret::decode(&nowhere.into())).await;
         silent(simulation, verdict)?;
+        unanswered = true;
     }
     for fate in [CallOutcome::Refuse, CallOutcome::LoseAnswer] {
         for at in 1..=MOST_CALLS {
@@ -64,7 +67,14 @@ pub(super) async fn verify_without_answer(simulation: &mut Simulation) -> Checke
                 break;
             }
             silent(simulation, verdict)?;
+            unanswered = true;
         }
+    }
+    if !unanswered {
+        simulation
+            .wire
+            .line()
+            .skip("neither is there an address out of reach, nor a call on the wire");
     }
     Ok(())
 }
@@ -127,6 +137,7 @@ async fn proposal(simulation: &Simulation, number: u32) -> Result<Secret, (&'sta
     let rotator = simulation.remote.rotator();
     let proposed = simulation.heard(rotator.propose(&known, &cx)).await;
     let proposed = proposed.map_err(|error| ("propose", error))?;
+    simulation.wire.line().given_up.push(proposed.clone());
     let discarded = simulation.heard(rotator.discard(&proposed, &known, &cx)).await;
     discarded.map_err(|error| ("discard", error))?;
     Ok(proposed)
@@ -136,9 +147,10 @@ async fn proposal(simulation: &Simulation, number: u32) -> Result<Secret, (&'sta
 pub(super) async fn another_account(simulation: &mut Simulation) -> Checked {
     let secret = initial(simulation);
     let (Ok(document), rotator) = (secret.document(), simulation.remote.rotator()) else {
+        simulation.wire.line().skip("the secret has no fields");
         return Ok(());
     };
-    let fields = simulation.remote.credential();
+    let (fields, mut named) = (simulation.remote.credential(), false);
     let cx = Invocation::new(Deadline::after(TIME));
     let calls = SecretClient::new(simulation.memory(), &simulation.secret, &cx);
     let description = SecretDescription::default();
@@ -150,8 +162,11 @@ pub(super) async fn another_account(simulation: &mut Simulation) -> Checked {
         let pending = Pending::new(version(1), with_new_proof(&other, fields));
         let current = Current::new(version(0), secret.clone());
         let versions = SetContext::new(&calls, &description, current, pending);
+        named = true;
         match rotator.check(&versions) {
-            Err(error) if error.kind() == ErrorKind::Mismatch => {}
+            Err(error) if error.kind() == ErrorKind::Mismatch => {
+                simulation.wire.line().note(format!("check: {error}"));
+            }
             _ => {
                 return finds(
                     simulation,
@@ -159,6 +174,9 @@ pub(super) async fn another_account(simulation: &mut Simulation) -> Checked {
                 );
             }
         }
+    }
+    if !named {
+        simulation.wire.line().skip("the secret names neither a host nor a username");
     }
     Ok(())
 }
@@ -189,6 +207,7 @@ pub(super) async fn preflight(simulation: &mut Simulation) -> Checked {
             }
         }
     }
+    locked_out::questions(simulation).await;
     let after = simulation.remote.credentials().await;
     if before != after || !simulation.remote.accepts(&secret).await {
         return finds(simulation, "preflight changes what logs in");
@@ -216,7 +235,7 @@ pub(super) fn initial(simulation: &Simulation) -> Secret {
 }
 
 /// The same secret with a wrong proof. None if there is no field to alter.
-fn altered(secret: &Secret, fields: &[&str]) -> Option<Secret> {
+pub(crate) fn altered(secret: &Secret, fields: &[&str]) -> Option<Secret> {
     match secret.document() {
         Ok(document) => Some(with_new_proof(document, fields)),
         Err(_) => match secret.bytes() {

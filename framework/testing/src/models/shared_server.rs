@@ -13,7 +13,7 @@ use crate::{Effort, Overlap, Remote, Testbed, Wire};
 
 /// The application's user, which the secret names at first.
 const USER: &str = "app";
-const PASSWORD: &str = "first";
+const PASSWORD: &str = "first-password";
 
 /// A server where an admin makes accounts and resets their passwords. The secret is that of the
 /// user `app`; every other account that is there at first is somebody else's. Its field `masterarn`

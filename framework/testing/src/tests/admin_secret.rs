@@ -51,7 +51,7 @@ fn admins(host: &str, user: &str, password: &str) -> String {
 
 #[tokio::test]
 async fn parity_35_users_alternate_and_both_credentials_work_after_each_rotation() {
-    let place = place(&[], &[("app", "first")], alternating);
+    let place = place(&[], &[("app", "first-password")], alternating);
     for (number, user, previous) in
         [(1, "app_clone", "app"), (2, "app", "app_clone"), (3, "app_clone", "app")]
     {
@@ -67,7 +67,7 @@ async fn parity_35_users_alternate_and_both_credentials_work_after_each_rotation
 #[tokio::test]
 async fn parity_36_what_is_wrong_with_the_admin_is_told_apart() {
     for rotate in STRATEGIES {
-        let fresh = || place(&[], &[("app", "first")], rotate);
+        let fresh = || place(&[], &[("app", "first-password")], rotate);
         let mut texts = Vec::new();
         let mut told = |error: Error, kind: ErrorKind, word: &str| {
             assert_eq!(error.kind(), kind, "{error}");
@@ -76,7 +76,8 @@ async fn parity_36_what_is_wrong_with_the_admin_is_told_apart() {
         };
 
         let missing = fresh();
-        let plain = r#"{"engine":"model","host":"model","username":"app","password":"first"}"#;
+        let plain =
+            r#"{"engine":"model","host":"model","username":"app","password":"first-password"}"#;
         let new = NewValue::current(&token(901), plain);
         missing.store.put(&missing.secret, new).unwrap();
         let error = missing.fails().await;
@@ -114,7 +115,7 @@ async fn parity_36_what_is_wrong_with_the_admin_is_told_apart() {
         told(elsewhere.fails().await, ErrorKind::Mismatch, "SAME_DATABASE_HOSTS");
 
         let itself = fresh();
-        itself.admin_becomes(&admins("model", "app", "first"));
+        itself.admin_becomes(&admins("model", "app", "first-password"));
         told(itself.fails().await, ErrorKind::Unsupported, "it is the admin that masterarn names");
 
         let count = texts.len();
@@ -158,7 +159,7 @@ async fn parity_42_a_name_that_would_be_too_long_is_refused_before_anything_is_s
 #[tokio::test]
 async fn an_admin_whose_password_is_changed_meanwhile_is_read_anew_in_each_step() {
     for rotate in STRATEGIES {
-        let place = place(&[], &[("app", "first")], rotate);
+        let place = place(&[], &[("app", "first-password")], rotate);
         let first = token(1);
         let new = NewRotation::now(&first, "arn:aws:lambda:us-east-1:000000000000:function:kit");
         place.store.rotate(&place.secret, &new).unwrap();
@@ -188,15 +189,17 @@ async fn rule_15_a_password_that_the_policy_refuses_is_let_go_of() {
         let repair = Environment::from([("REPAIR_USERS", "app")]);
         careless::by_admin(model, &repair, None)
     }
-    for (rotate, password) in
-        [(refusing as Rotate, "first"), (refusing_by_admin, "first"), (refusing_by_admin, "lost")]
-    {
+    for (rotate, password) in [
+        (refusing as Rotate, "first-password"),
+        (refusing_by_admin, "first-password"),
+        (refusing_by_admin, "lost"),
+    ] {
         let place = place(&[], &[("app", password)], rotate);
         let error = place.rotate(1).await.unwrap_err();
         assert_eq!((error.kind(), error.step()), (ErrorKind::Unsupported, Some(Step::Set)));
         assert!(error.to_string().contains("AWSPENDING was taken off"), "{error}");
         assert_eq!(place.remote.complaint(), None);
-        assert!(place.server.accepts("app", "first"));
+        assert!(place.server.accepts("app", "first-password"));
     }
 }
 

@@ -56,7 +56,7 @@ impl Testbed for Dual {
     }
 
     async fn fresh(&self, wire: &Wire) -> Box<dyn Remote> {
-        let account = Account::with_password("first").with_rules(self.rules);
+        let account = Account::with_password("first-password").with_rules(self.rules);
         let server = Server::new(wire, [(USER.to_owned(), account)].into());
         Box::new(OneUser { server, defect: self.defect })
     }
@@ -74,7 +74,9 @@ impl Remote for OneUser {
     }
 
     fn secret(&self) -> String {
-        format!(r#"{{"engine":"mysql","host":"model","username":"{USER}","password":"first"}}"#)
+        format!(
+            r#"{{"engine":"mysql","host":"model","username":"{USER}","password":"first-password"}}"#
+        )
     }
 
     async fn accepts(&self, secret: &Secret) -> bool {

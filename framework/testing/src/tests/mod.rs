@@ -9,6 +9,7 @@ mod careless;
 mod database;
 mod dual_password;
 mod install;
+mod leaky;
 mod password_set;
 mod rehearsed;
 mod safeguards;

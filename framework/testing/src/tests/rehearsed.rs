@@ -68,8 +68,8 @@ async fn preflight_lists_everything_that_would_fail_and_not_only_the_first() {
 
 #[tokio::test]
 async fn preflight_of_what_would_succeed_finds_nothing_and_a_repair_is_a_warning() {
-    assert_eq!(place(&[], &[("app", "first")], alternating).findings().await, []);
-    assert_eq!(place(&[], &[("app", "first")], repairing).findings().await, []);
+    assert_eq!(place(&[], &[("app", "first-password")], alternating).findings().await, []);
+    assert_eq!(place(&[], &[("app", "first-password")], repairing).findings().await, []);
     let lost = place(&[], &[("app", "lost")], repairing).findings().await;
     let [(kind, text)] = lost.as_slice() else { panic!("{lost:?}") };
     assert!(kind.is_empty() && text.contains("would repair"), "{text}");
@@ -77,7 +77,7 @@ async fn preflight_of_what_would_succeed_finds_nothing_and_a_repair_is_a_warning
 
 #[tokio::test]
 async fn the_plan_names_the_user_that_is_next_or_says_why_there_is_none() {
-    let place = place(&[], &[("app", "first")], alternating);
+    let place = place(&[], &[("app", "first-password")], alternating);
     assert_eq!(
         place.plan().await,
         [
@@ -91,7 +91,7 @@ async fn the_plan_names_the_user_that_is_next_or_says_why_there_is_none() {
         ]
     );
     let theirs = [("app_clone", account("theirs"))];
-    let theirs = self::place(&theirs, &[("app", "first")], alternating);
+    let theirs = self::place(&theirs, &[("app", "first-password")], alternating);
     let error = theirs.asked(Question::Plan).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
 }
@@ -106,9 +106,9 @@ async fn open_sessions_of_the_user_that_is_next_are_told_or_refused() {
         (alternating as fn(&Server) -> _, "-- user \"app\" has open sessions"),
         (strict, "-- in the way: user \"app\" still has 1 open session(s)"),
     ] {
-        let place = place(&[], &[("app", "first")], rotate);
+        let place = place(&[], &[("app", "first-password")], rotate);
         place.rotate(1).await.unwrap();
-        let _session = place.server.log_in("app", "first").await.unwrap().unwrap();
+        let _session = place.server.log_in("app", "first-password").await.unwrap().unwrap();
         let plan = place.plan().await;
         assert!(plan[0].starts_with(first), "{plan:?}");
         assert_eq!(place.rotate(2).await.is_ok(), first.starts_with("-- user"));
@@ -117,7 +117,7 @@ async fn open_sessions_of_the_user_that_is_next_are_told_or_refused() {
 
 #[tokio::test]
 async fn beyond_01_and_03_rights_that_differ_are_told_and_made_equal_by_the_retry() {
-    let place = place(&[], &[("app", "first")], alternating);
+    let place = place(&[], &[("app", "first-password")], alternating);
     let token = token(1);
     let new = NewRotation::now(&token, "arn:aws:lambda:us-east-1:000000000000:function:kit");
     place.store.rotate(&place.secret, &new).unwrap();

@@ -141,7 +141,7 @@ pub(super) fn account(password: &str) -> Account {
 #[tokio::test]
 async fn f6_a_stranger_by_the_name_of_the_other_half_is_left_alone() {
     let strangers = [("app_clone", account("theirs"))];
-    let values = [("app", "first")];
+    let values = [("app", "first-password")];
     place(&strangers, &values, alternating).refuses_to_propose().await;
     place(&strangers, &values, alternating_by_name).complains(TOUCHED).await;
 }
@@ -151,12 +151,12 @@ async fn f6_the_other_half_of_another_secrets_pair_is_left_alone() {
     let mut theirs = account("theirs");
     theirs.rights.mark = Some(Mark { partner: "app".to_owned(), secret: "another".to_owned() });
     let strangers = [("app_clone", theirs)];
-    place(&strangers, &[("app", "first")], alternating).refuses_to_propose().await;
+    place(&strangers, &[("app", "first-password")], alternating).refuses_to_propose().await;
 }
 
 #[tokio::test]
 async fn f6_a_stranger_made_after_createsecret_is_left_alone() {
-    let place = place(&[], &[("app", "first")], alternating);
+    let place = place(&[], &[("app", "first-password")], alternating);
     let token = token(1);
     let new = NewRotation::now(&token, "arn:aws:lambda:us-east-1:000000000000:function:kit");
     place.store.rotate(&place.secret, &new).unwrap();
@@ -170,7 +170,7 @@ async fn f6_a_stranger_made_after_createsecret_is_left_alone() {
 
 #[tokio::test]
 async fn f6_an_edit_leaves_an_established_pair_provable() {
-    let place = place(&[], &[("app", "first")], alternating);
+    let place = place(&[], &[("app", "first-password")], alternating);
     place.rotate(1).await.unwrap();
     // AWSPREVIOUS is the same user as AWSCURRENT now.
     let current = place.store.get(&place.secret, fourstep::store::Select::Label("AWSCURRENT"));
@@ -185,7 +185,7 @@ async fn f6_a_pair_made_otherwise_is_adopted_by_configuration_and_marked() {
     let server = SharedServer::server(&Wire::default());
     let half = server.arrange(|accounts| accounts.get("app").cloned()).unwrap();
     let strangers = [("app_clone", Account { password: "theirs".to_owned(), ..half })];
-    let place = place(&strangers, &[("app", "first")], adopting);
+    let place = place(&strangers, &[("app", "first-password")], adopting);
     place.rotate(1).await.unwrap();
     let secret = place.secret.as_str().to_owned();
     let mark = Some(Mark { partner: "app".to_owned(), secret });
@@ -197,24 +197,24 @@ async fn f6_a_pair_made_otherwise_is_adopted_by_configuration_and_marked() {
 #[tokio::test]
 async fn f7_the_user_that_a_secret_named_before_is_not_its_other_half() {
     let strangers = [("app_clone", account("theirs"))];
-    let values = [("app", "first"), ("app_clone", "theirs")];
+    let values = [("app", "first-password"), ("app_clone", "theirs")];
     place(&strangers, &values, alternating).refuses_to_propose().await;
     let broken = place(&strangers, &values, alternating_by_name);
     let _ = broken.rotate(1).await;
-    assert!(!broken.server.accepts("app", "first"), "the user named before was reset");
+    assert!(!broken.server.accepts("app", "first-password"), "the user named before was reset");
 }
 
 #[tokio::test]
 async fn f7_the_user_that_a_secret_named_before_lends_its_proof_to_nobody() {
     let strangers = [("app_clone", account("theirs"))];
     // AWSCURRENT names an account that is there, and a password that it does not have.
-    let values = [("app", "first"), ("app_clone", "guessed")];
+    let values = [("app", "first-password"), ("app_clone", "guessed")];
     place(&strangers, &values, alternating).refuses_to_propose().await;
 }
 
 #[tokio::test]
 async fn f8_an_account_that_no_recorded_password_opens_is_not_reset() {
-    let values = [("app", "first"), ("somebody", "guessed")];
+    let values = [("app", "first-password"), ("somebody", "guessed")];
     place(&[], &values, by_admin).refuses_to_apply(ErrorKind::Rejected).await;
     place(&[], &values, by_admin_without_proof).complains(TOUCHED).await;
 }

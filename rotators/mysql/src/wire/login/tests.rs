@@ -1,6 +1,5 @@
 //! Hostile and peculiar servers, scripted.
 
-
 use super::super::tests::GREETING;
 use super::super::{Greeting, Wire};
 use super::*;
