@@ -226,6 +226,9 @@ pub(crate) struct ProcessArguments {
     /// How long the function may take for one step, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=900))]
     pub(crate) timeout: u64,
+    /// Write what the function writes, its log line among it, to standard error as it comes.
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

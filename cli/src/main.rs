@@ -63,7 +63,8 @@ fn stage(arguments: StageArguments) -> io::Result<Stage> {
     };
     let timeout = Duration::from_secs(process.timeout);
     let environment = process.environment;
-    Ok(Stage { rotator, listen, secret, binary, arn, admin, environment, timeout })
+    let verbose = process.verbose;
+    Ok(Stage { rotator, listen, secret, binary, arn, admin, environment, timeout, verbose })
 }
 
 async fn run_replay(arguments: ReplayArguments) -> io::Result<bool> {
@@ -116,6 +117,7 @@ async fn run_serve(arguments: ServeArguments) -> io::Result<bool> {
             endpoint: format!("http://{address}"),
             environment: process.environment,
             timeout: Duration::from_secs(process.timeout),
+            verbose: process.verbose,
             pending_label: pending_label.into(),
         }) as Arc<dyn serve::OnRotate>
     });

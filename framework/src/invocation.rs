@@ -124,12 +124,21 @@ impl Invocation {
         if left >= CHANGE_TIME {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::OutOfTime, "did not begin a change; nothing was changed")
-            .caused_by(format!(
-                "{:.1} s are left and a change needs {} s; raise the function's timeout",
-                left.as_secs_f64(),
-                CHANGE_TIME.as_secs(),
-            )))
+        Err(Error::new(ErrorKind::OutOfTime, "did not begin the change").caused_by(format!(
+            "{:.1} s are left and a change needs {} s; raise the function's timeout",
+            left.as_secs_f64(),
+            CHANGE_TIME.as_secs(),
+        )))
+    }
+
+    /// The time that is left for a change, and how much of it may go into waiting for its locks.
+    ///
+    /// # Errors
+    /// As [`enough_for_a_change`](Self::enough_for_a_change).
+    pub fn time_for_a_change(&self) -> Result<[Duration; 2], Error> {
+        self.enough_for_a_change()?;
+        let left = self.deadline.remaining();
+        Ok([left, left.saturating_sub(CHANGE_TIME)])
     }
 
     /// When this invocation must have ended.

@@ -63,6 +63,8 @@ pub struct Stage {
     pub environment: Vec<(String, String)>,
     /// How long the function may take for one step.
     pub timeout: Duration,
+    /// Whether what a function binary writes goes to standard error.
+    pub verbose: bool,
 }
 
 /// What to replay, and how.
@@ -132,6 +134,7 @@ impl Stage {
         match &self.rotator {
             Rotator::Binary(binary) => {
                 Function::new(binary, &server.url(), &self.variables(key), self.timeout)
+                    .with_output(self.verbose)
             }
             Rotator::Sam { function, arguments } => Function::of_sam(Sam {
                 function: function.clone(),

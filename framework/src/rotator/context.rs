@@ -182,7 +182,7 @@ impl Fence for LabelFence<'_> {
 }
 
 fn conflict(what: &str) -> Error {
-    Error::new(ErrorKind::Conflict, format!("{what}; nothing was changed"))
+    Error::new(ErrorKind::Conflict, format!("{what}; the change was not made"))
 }
 
 /// What [`Rotator::retire`](super::Rotator::retire) must leave alone.

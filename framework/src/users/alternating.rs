@@ -216,7 +216,7 @@ impl<S: Alternates> Rotator for Alternating<S> {
         let next = next?;
         next.unopposed()?;
         self.confirmed(&next, &known.recorded(), &current, cx).await?;
-        Ok(common::with_new_password(&self.policy, known)?.with("username", &next.user).into())
+        Ok(common::with_new_password(&self.policy, known, cx)?.with("username", &next.user).into())
     }
 
     /// Current must log in, or be made to; then the other user gets its rights and the pending

@@ -74,14 +74,10 @@ impl<S: Administered> Rotator for ByAdmin<S> {
         common::check_same_user(versions, self.database.dialect())
     }
 
-    async fn propose(
-        &self,
-        known: &CreateContext<'_>,
-        _turn: &Invocation,
-    ) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
         common::current(known.current.secret(), self.database.dialect())?;
         common::admin_named(known.current)?;
-        Ok(common::with_new_password(&self.policy, known)?.into())
+        Ok(common::with_new_password(&self.policy, known, cx)?.into())
     }
 
     /// One of the recorded passwords must log in, as proof that the account is the secret's; then

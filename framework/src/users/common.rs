@@ -67,8 +67,11 @@ pub(super) fn check_unedited(versions: &SetContext<'_>, but: &[&str]) -> Result<
 pub(super) fn with_new_password(
     policy: &PasswordPolicy,
     known: &CreateContext<'_>,
+    cx: &Invocation,
 ) -> Result<Document, Error> {
-    let password: SecretString = policy.with_tags(&known.description.tags)?.generate()?;
+    let policy = policy.with_tags(&known.description.tags)?;
+    policy.weakness().into_iter().for_each(|weakness| cx.warn(weakness));
+    let password: SecretString = policy.generate()?;
     Ok(known.current.secret().document()?.with("password", password.expose_secret()))
 }
 
@@ -110,11 +113,16 @@ pub(super) fn unused_admin(current: &Current, strategy: &str) -> Option<Finding>
     })
 }
 
-/// What a preflight finds if the secret's tags ask for passwords that are not made.
+/// What a preflight finds if the secret's tags ask for passwords that are not made, or if those that
+/// are made can be guessed.
 pub(super) fn policy_finding(
     policy: &PasswordPolicy,
     description: &SecretDescription,
 ) -> Option<Finding> {
-    let drawn = policy.with_tags(&description.tags).and_then(|policy| policy.generate());
-    drawn.err().map(Finding::Fails)
+    let policy = match policy.with_tags(&description.tags) {
+        Ok(policy) => policy,
+        Err(error) => return Some(Finding::Fails(error)),
+    };
+    let failed = policy.generate().err().map(Finding::Fails);
+    failed.or_else(|| policy.weakness().map(Finding::Warns))
 }

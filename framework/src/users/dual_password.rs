@@ -104,9 +104,9 @@ impl<S: DualPasswords> Rotator for DualPassword<S> {
         common::check_same_user(versions, self.database.dialect())
     }
 
-    async fn propose(&self, known: &CreateContext<'_>, _: &Invocation) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
         common::current(known.current.secret(), self.database.dialect())?;
-        Ok(common::with_new_password(&self.policy, known)?.into())
+        Ok(common::with_new_password(&self.policy, known, cx)?.into())
     }
 
     async fn apply(

@@ -20,7 +20,7 @@ mod single_user;
 mod ssl;
 mod strategies;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 pub use alternating::Alternating;
 pub use by_admin::ByAdmin;
@@ -64,4 +64,17 @@ pub enum Attempt<Session> {
     Accepted(Session),
     /// The server refused the password; its reason, without the password.
     Refused(String),
+}
+
+impl<Session> Attempt<Session> {
+    /// The session. Where the password was refused, the error of this kind, caused by the reason.
+    ///
+    /// # Errors
+    /// That one.
+    pub fn accepted(self, kind: ErrorKind, what: impl Into<String>) -> Result<Session, Error> {
+        match self {
+            Self::Accepted(session) => Ok(session),
+            Self::Refused(why) => Err(Error::new(kind, what).caused_by(why)),
+        }
+    }
 }

@@ -37,13 +37,9 @@ impl<S: Database> Rotator for SingleUser<S> {
         common::check_same_user(versions, self.database.dialect())
     }
 
-    async fn propose(
-        &self,
-        known: &CreateContext<'_>,
-        _turn: &Invocation,
-    ) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
         common::current(known.current.secret(), self.database.dialect())?;
-        Ok(common::with_new_password(&self.policy, known)?.into())
+        Ok(common::with_new_password(&self.policy, known, cx)?.into())
     }
 
     /// Current first, because it works in every healthy rotation, then pending, which works if an

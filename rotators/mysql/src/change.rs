@@ -4,7 +4,7 @@
 //! before it, and there is nothing to roll back.
 
 use fourstep::users::Change;
-use fourstep::{CHANGE_TIME, Error, ErrorKind, Fence, Invocation, SecretString};
+use fourstep::{Error, ErrorKind, Fence, Invocation, SecretString};
 
 use crate::Mysql;
 use crate::errors::{self, NoChange};
@@ -125,10 +125,7 @@ pub(crate) async fn begin(
     accounts: &[String],
     cx: &Invocation,
 ) -> Result<(), Error> {
-    cx.enough_for_a_change()?;
-    let left = cx.deadline().remaining();
-    // Waiting for a lock must leave the time that a change needs.
-    let wait = left.saturating_sub(CHANGE_TIME);
+    let [left, wait] = cx.time_for_a_change()?;
     let unchanged = |what| move |failure: Failure| failure.of(what).caused_by(UNCHANGED);
     let what = "the session's limits";
     let limits = sql::limits(session.server.flavour, left, wait);

@@ -136,14 +136,7 @@ mod tests {
     use fourstep::users::SslMode;
 
     fn login() -> Login {
-        Login {
-            host: "db.example".into(),
-            port: 3306,
-            username: "a@b".into(),
-            password: "canary".into(),
-            dbname: None,
-            ssl: SslMode::Absent,
-        }
+        Login::new("db.example", 3306, "a@b", "canary")
     }
 
     fn read(facts: [&str; 4]) -> Result<Server, Error> {

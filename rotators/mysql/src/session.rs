@@ -1,14 +1,16 @@
 //! An open session: statements bounded by the deadline, each failure in its own class.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use fourstep::net::Transport;
+use fourstep::net::{Stream, Transport};
 use fourstep::users::{Login, driver};
 use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
+use crate::alternate::Own;
 use crate::errors::ServerError;
 use crate::server::{FACTS, Server};
-use crate::wire::{Answer, Channel, Plugin, QUIT, Stream, Wire, query};
+use crate::wire::{Answer, Channel, Plugin, QUIT, Wire, query};
 
 /// How long the end of a session that is dropped may take.
 const CLOSING_TIME: Duration = Duration::from_secs(1);
@@ -22,6 +24,8 @@ pub struct Session {
     /// Whether an answer is being waited for, so that nothing else may be said.
     busy: bool,
     pub(crate) server: Server,
+    /// What its user may do, once that was asked.
+    pub(crate) own: Option<Arc<Own>>,
     pub(crate) terms: ChannelSecurity,
 }
 
@@ -57,7 +61,7 @@ impl Session {
         let terms =
             ChannelSecurity { plugin, transport: wire.transport, password: login.password.clone() };
         let (channel, busy, server) = (Some(wire.channel), false, Server::default());
-        let mut session = Self { channel, busy, server, terms };
+        let mut session = Self { channel, busy, server, own: None, terms };
         let facts = session.ask("the question who and where this is", FACTS, cx).await?;
         session.server = Server::read(&facts, login)?;
         Ok(session)

@@ -202,6 +202,7 @@ fn command_line(source: &Source, printed: &mut Printed) {
             rotator: "f".into(),
             endpoint: "http://e".to_owned(),
             environment: environment.clone(),
+            verbose: false,
             timeout,
             pending_label,
         },
@@ -218,6 +219,7 @@ fn command_line(source: &Source, printed: &mut Printed) {
         arn: None,
         admin: None,
         environment,
+        verbose: false,
         timeout,
     };
     printed.see("Stage", &stage);

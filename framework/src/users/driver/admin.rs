@@ -4,7 +4,7 @@ use super::{Administered, Driver, PASSWORD_UNKNOWN, close, is_made, log_in, name
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding};
-use crate::users::{AdminSession, Attempt, Change, Login};
+use crate::users::{AdminSession, Change, Login};
 
 /// Opens a session of an admin's.
 ///
@@ -20,14 +20,9 @@ pub async fn open_admin<S: Administered>(
     if !S::ADMIN_ENTERS_DATABASE {
         admin.dbname = None;
     }
-    let mut session = match log_in(server, &admin, cx).await {
-        Ok(Attempt::Accepted(session)) => session,
-        Ok(Attempt::Refused(why)) => {
-            let what = format!("the admin, {}, does not log in", admin.account());
-            return Err(Error::new(ErrorKind::Rejected, what).caused_by(why));
-        }
-        Err(error) => return Err(error.while_doing("the admin")),
-    };
+    let what = format!("the admin, {}, does not log in", admin.account());
+    let attempt = log_in(server, &admin, cx).await.map_err(|error| error.while_doing("the admin"));
+    let mut session = attempt?.accepted(ErrorKind::Rejected, what)?;
     match server.prepare_admin(&mut session, &admin, cx).await {
         Ok(()) => Ok(AdminSession { login: admin, session }),
         Err(error) => {

@@ -20,8 +20,8 @@ use crate::users::{Attempt, Change, Login};
 
 pub use admin::open_admin;
 pub(crate) use assessment::MOST_LISTED;
-pub use assessment::{Assessment, OpenSessions, Part, Step, lacks_rights, listed};
-pub use failure::{Failure, Refusal, ServerMessage};
+pub use assessment::{Assessment, OpenSessions, Part, Step, check_length, lacks_rights, listed};
+pub use failure::{Failure, Refusal, ServerMessage, sqlstate};
 pub use traits::{Administered, Alternates, Database, DualPasswords};
 
 /// The most that one login may take, from the look-up of the name to the open session.
