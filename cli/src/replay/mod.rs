@@ -15,11 +15,11 @@ use std::time::Duration;
 
 use fourstep::{Question, Step, VersionId};
 use fourstep_local::PendingLabel;
+use fourstep_local::serve::AccessKey;
 use serde_json::Value;
 
 use crate::events;
 use crate::function::{ACCESS_KEY_ID, Function, Invocation, Names, Sam};
-use fourstep_local::serve::AccessKey;
 
 pub use arn::SecretArn;
 pub use ask::ask;
