@@ -108,7 +108,8 @@ impl Database for Model {
             let sets = &mut self.lock()[0];
             let set = sets.entry(change.user.clone()).or_default();
             let mut demanded = change.demand.iter().chain(&change.remove);
-            if demanded.any(|one| !set.contains(one)) {
+            let twice = change.remove.iter().collect::<BTreeSet<_>>().len() < change.remove.len();
+            if twice || demanded.any(|one| !set.contains(one)) {
                 return false;
             }
             set.retain(|one| !change.remove.contains(one));
