@@ -282,6 +282,16 @@ fn one_that_takes_away_whatever_is_there_takes_the_last_after_a_fail_over() {
     assert_caught_in(&broken, "forgotten between any two calls", "no stored version logs in");
 }
 
+#[test]
+fn one_that_takes_nothing_away_leaves_every_old_password_at_work() {
+    let broken = broken(true, Defect::Keeps);
+    assert_caught_in(
+        &broken,
+        "one crash, every step twice",
+        "a credential that is not kept still works",
+    );
+}
+
 #[tokio::test]
 async fn both_strategies_over_a_set_conform() {
     for keeps_previous in [true, false] {
