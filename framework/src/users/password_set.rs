@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::Environment;
 use crate::error::{Error, ErrorKind};
@@ -114,12 +114,14 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
         let promoted = promoted.ok_or_else(gone)?.secret();
         let login = common::current(promoted, self.database.dialect())?;
         let kept: Vec<Login> = self.logins(&login, &stored, keep, true).collect();
-        let is_kept = |one: &Login| {
-            let password = one.password.expose_secret();
-            kept.iter().any(|kept| kept.password.expose_secret() == password)
-        };
-        let going = self.logins(&login, &stored, keep, false).filter(|one| !is_kept(one));
-        let going: Vec<_> = going.map(|login| login.password).collect();
+        // Several versions may hold one password.
+        let mut going: Vec<SecretString> = Vec::new();
+        for Login { password, .. } in self.logins(&login, &stored, keep, false) {
+            let mut others = kept.iter().map(|one| &one.password).chain(&going);
+            if !others.any(|other| other.expose_secret() == password.expose_secret()) {
+                going.push(password);
+            }
+        }
         if going.is_empty() {
             return Ok(());
         }

@@ -109,10 +109,12 @@ impl Flavour {
         );
         let inside = dir.to_str().unwrap().strip_prefix(&self.root).unwrap().to_owned();
         let tls = self.dir.to_str().unwrap().strip_prefix(&self.root).unwrap();
+        // TLS 1.2: its messages can be counted, and rotate-redis is killed at each of them.
         let mut config = format!(
             "bind 127.0.0.1\nport {plain_port}\ntls-port {port}\ndir {inside}\nsave \"\"\n\
              pidfile {inside}/pid\ndaemonize no\nlogfile {inside}/log\nloglevel debug\n\
              slowlog-log-slower-than 0\nslowlog-max-len 5000\ntls-auth-clients no\n\
+             tls-protocols TLSv1.2\n\
              tls-ca-cert-file {tls}/tls/ca.pem\ntls-cert-file {tls}/tls/server.pem\n\
              tls-key-file {tls}/tls/server.key\n"
         );

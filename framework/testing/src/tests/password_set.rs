@@ -108,7 +108,8 @@ impl Database for Model {
             let sets = &mut self.lock()[0];
             let set = sets.entry(change.user.clone()).or_default();
             let mut demanded = change.demand.iter().chain(&change.remove);
-            if demanded.any(|one| !set.contains(one)) {
+            let twice = change.remove.iter().collect::<BTreeSet<_>>().len() < change.remove.len();
+            if twice || demanded.any(|one| !set.contains(one)) {
                 return false;
             }
             set.retain(|one| !change.remove.contains(one));
@@ -279,6 +280,16 @@ fn one_that_replaces_the_set_locks_out_a_client_of_the_current_password() {
 fn one_that_takes_away_whatever_is_there_takes_the_last_after_a_fail_over() {
     let broken = broken(false, Defect::TakesBlindly);
     assert_caught_in(&broken, "forgotten between any two calls", "no stored version logs in");
+}
+
+#[test]
+fn one_that_takes_nothing_away_leaves_every_old_password_at_work() {
+    let broken = broken(true, Defect::Keeps);
+    assert_caught_in(
+        &broken,
+        "one crash, every step twice",
+        "a credential that is not kept still works",
+    );
 }
 
 #[tokio::test]
