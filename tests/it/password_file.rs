@@ -98,7 +98,7 @@ impl Testbed for Files {
     }
 
     async fn fresh(&self, _: &Wire) -> Box<dyn Remote> {
-        Box::new(File::new(self.0, "app", "first"))
+        Box::new(File::new(self.0, "app", "first-password"))
     }
 
     async fn named(&self, _: &Wire, user: &str, password: &str) -> Option<Box<dyn Remote>> {
@@ -118,7 +118,7 @@ async fn a_backend_by_the_recipe_conforms_with_every_strategy() {
 /// Asks the function, as an operator does, about a pair that it has not made yet.
 #[tokio::test]
 async fn a_backend_by_the_recipe_answers_preflight_plan_and_inspect() {
-    let file = File::new("alternating-users", "app", "first");
+    let file = File::new("alternating-users", "app", "first-password");
     let (secret, admin) = (secret_file(&file.secret()), file.document("boss").to_string());
     let admin = secret_file(&admin);
     let function = binary("examples/password_file");

@@ -96,7 +96,7 @@ async fn rule_03_a_container_whose_rotation_was_cancelled_stops_at_the_fence() {
     });
     let ended = stage.step(Step::Set, &token).await;
     assert_eq!(ended.result.as_ref().unwrap_err().kind(), ErrorKind::Conflict, "{}", ended.error());
-    assert!(ended.error().contains("nothing was changed"), "{}", ended.error());
+    assert!(ended.error().contains("the change was not made"), "{}", ended.error());
     assert!(server.logs_in(&user.name, &user.password).await);
 }
 

@@ -136,7 +136,10 @@ async fn beyond_12_a_short_timeout_is_reported_by_the_function_itself() {
     let invocation = scene.step(Step::Set, &token).await;
     let (kind, message) = error(&invocation);
     assert_eq!(kind, "OutOfTime");
-    assert!(message.contains("nothing was changed") && message.contains("timeout"), "{message}");
+    assert!(
+        message.contains("did not begin the change") && message.contains("timeout"),
+        "{message}"
+    );
     assert!(server.logs_in(&user.name, &user.password).await);
 }
 

@@ -6,7 +6,7 @@ use fourstep_local::NewSecret;
 use serde_json::{Value, json};
 
 use super::{CREATE_AND_SET, with};
-use crate::support::mongodb::{Server, User, mongodb, replica_set, secantus, servers};
+use crate::support::mongodb::{SET, Server, User, mongodb, replica_set, secantus, servers};
 use crate::support::stage::Stage;
 
 struct Shop {
@@ -78,6 +78,7 @@ impl Shop {
 
 #[tokio::test]
 async fn parity_09_both_users_are_equal_in_turn_and_what_was_revoked_is_gone() {
+    let _undisturbed = SET.read().await;
     for server in servers() {
         let shop = Shop::open(&server, &[]).await;
         let (app, second) = (shop.app.name.clone(), shop.second());
@@ -121,6 +122,7 @@ async fn parity_09_both_users_are_equal_in_turn_and_what_was_revoked_is_gone() {
 
 #[tokio::test]
 async fn no_login_fails_and_nothing_is_written_where_nothing_differs() {
+    let _undisturbed = SET.read().await;
     let Some(server) = replica_set() else { return };
     let shop = Shop::open(&server, &[]).await;
     shop.stage.play(&Step::ALL).await;
@@ -140,6 +142,7 @@ async fn no_login_fails_and_nothing_is_written_where_nothing_differs() {
 
 #[tokio::test]
 async fn rule_07_a_stranger_is_refused_before_anything_is_stored() {
+    let _undisturbed = SET.read().await;
     for server in servers() {
         let shop = Shop::open(&server, &[]).await;
         let stranger = User { name: shop.second(), password: "canary-stranger".to_owned() };

@@ -6,7 +6,7 @@ use fourstep_local::NewSecret;
 use serde_json::json;
 
 use super::with;
-use crate::support::mongodb::{Server, User, mongodb, secantus, servers};
+use crate::support::mongodb::{SET, Server, User, mongodb, secantus, servers};
 use crate::support::stage::Stage;
 
 const BY_ADMIN: (&str, &str) = ("ROTATION_STRATEGY", "single-user-by-admin");
@@ -21,6 +21,7 @@ fn stage(server: &Server, user: &User, admin: &User) -> Stage {
 
 #[tokio::test]
 async fn an_admin_without_root_sets_the_password_of_an_ordinary_user() {
+    let _undisturbed = SET.read().await;
     for server in servers() {
         let (user, admin) = (
             server.user_with("app", "admin", json!(["readAnyDatabase"])).await,
@@ -59,6 +60,7 @@ async fn an_independent_server_of_today_s_protocol_does_the_same() {
 
 #[tokio::test]
 async fn rule_08_who_may_change_others_is_never_changed() {
+    let _undisturbed = SET.read().await;
     for server in servers() {
         let admin = server.admin().await;
         for roles in [

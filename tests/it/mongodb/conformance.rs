@@ -5,7 +5,7 @@ use fourstep::{Environment, Rotator, Secret};
 use fourstep_testing::{Overlap, Remote, Testbed, Wire, conformance};
 use serde_json::json;
 
-use crate::support::mongodb::{Server, User, mongodb, replica_set};
+use crate::support::mongodb::{SET, Server, User, mongodb, replica_set};
 
 struct Real {
     server: Server,
@@ -106,6 +106,7 @@ async fn rotate_mongodb_conforms_at_a_real_server() {
 
 #[tokio::test]
 async fn rotate_mongodb_conforms_with_an_admin_at_a_real_replica_set() {
+    let _undisturbed = SET.read().await;
     let Some(server) = replica_set() else { return };
     conforms(server, "single-user-by-admin").await;
 }

@@ -10,11 +10,12 @@ use serde_json::json;
 
 use super::with;
 use crate::leaks::Planted;
-use crate::support::mongodb::servers;
+use crate::support::mongodb::{SET, servers};
 
 /// The servers log each command at this level.
 #[tokio::test]
 async fn beyond_04_no_server_logs_a_password() {
+    let _undisturbed = SET.read().await;
     for server in servers() {
         let mut planted = Planted::default();
         let mut user = server.user("logged").await;
@@ -43,6 +44,7 @@ async fn beyond_04_no_server_logs_a_password() {
 
 #[tokio::test]
 async fn beyond_11_no_failure_shows_a_value() {
+    let _undisturbed = SET.read().await;
     for server in servers() {
         let user = server.user("failures").await;
         let good = server.document(&user);
@@ -79,6 +81,7 @@ async fn beyond_11_no_failure_shows_a_value() {
 
 #[tokio::test]
 async fn rule_12_debug_of_a_session_of_mongodb_shows_no_password() {
+    let _undisturbed = SET.read().await;
     for server in servers() {
         let mut planted = Planted::default();
         let user = server.user("session").await;

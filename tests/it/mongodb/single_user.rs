@@ -5,10 +5,11 @@ use fourstep::{ErrorKind, Question, Step};
 use serde_json::json;
 
 use super::{CREATE_AND_SET, with};
-use crate::support::mongodb::{OWN, mongodb, secantus, servers};
+use crate::support::mongodb::{OWN, SET, mongodb, secantus, servers};
 
 #[tokio::test]
 async fn parity_01_a_user_that_lacks_the_privilege_is_refused_before_anything_is_stored() {
+    let _undisturbed = SET.read().await;
     for server in servers() {
         let user = server.user_with("ordinary", "admin", json!(["readAnyDatabase"])).await;
         let stage = server.stage(&server.document(&user), &[]);
@@ -47,6 +48,7 @@ async fn a_user_that_was_given_the_privilege_as_advised_rotates() {
 
 #[tokio::test]
 async fn parity_02_the_password_is_changed_and_the_old_one_refused() {
+    let _undisturbed = SET.read().await;
     for server in servers().into_iter().chain(secantus()) {
         let user = server.user("single").await;
         let stage = server.stage(&with(&server.document(&user), "note", "kept"), &[]);
@@ -72,6 +74,7 @@ async fn parity_02_the_password_is_changed_and_the_old_one_refused() {
 
 #[tokio::test]
 async fn parity_03_dbname_is_the_authentication_database() {
+    let _undisturbed = SET.read().await;
     for server in servers() {
         let own = json!([{"resource": {"db": "shop", "collection": ""}, "actions": ["changeOwnPassword"]}]);
         server.role("shop", OWN, own).await;
@@ -91,6 +94,7 @@ async fn parity_03_dbname_is_the_authentication_database() {
 
 #[tokio::test]
 async fn parity_06_nothing_but_the_password_changes() {
+    let _undisturbed = SET.read().await;
     for server in servers() {
         let user = server.user("unchanged").await;
         let set = json!({"updateUser": user.name, "customData": {"team": "blue"}});
@@ -116,6 +120,7 @@ async fn parity_10_every_word_for_the_engine_is_taken() {
 
 #[tokio::test]
 async fn parity_11_any_password_arrives_as_it_is() {
+    let _undisturbed = SET.read().await;
     for server in servers().into_iter().chain(secantus()) {
         for password in
             ["quote'\"$\\`{}", "\u{e4}\u{f6}\u{fc}\u{20ac} \u{65e5}\u{672c}", "a\u{a0}\u{fb01}b"]

@@ -5,13 +5,9 @@ use std::time::Duration;
 use fourstep::store::{AWSCURRENT, AWSPENDING};
 use fourstep::{ErrorKind, Step};
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
 
 use super::{CREATE_AND_SET, with};
-use crate::support::mongodb::{Server, replica_set, secondary};
-
-/// Held by whoever disturbs the set, or counts on it.
-static SET: Mutex<()> = Mutex::const_new(());
+use crate::support::mongodb::{SET, Server, replica_set, secondary};
 
 async fn is_primary(server: &Server) -> bool {
     let answer = server.ask(&server.arranger, "admin", "admin", json!({"isMaster": 1})).await;
@@ -41,7 +37,7 @@ fn at(document: &Value, server: &Server) -> Value {
 #[tokio::test]
 async fn parity_07_the_primary_is_followed_from_a_secondary() {
     let (Some(primary), Some(other)) = (replica_set(), secondary()) else { return };
-    let _set = SET.lock().await;
+    let _set = SET.write().await;
     settle(&primary).await;
     let user = primary.user("seed").await;
     let stage = primary.stage(&at(&primary.document(&user), &other), &[]);
@@ -53,7 +49,7 @@ async fn parity_07_the_primary_is_followed_from_a_secondary() {
 #[tokio::test]
 async fn parity_07_no_change_is_made_where_the_primary_is_out_of_reach() {
     let (Some(primary), Some(other)) = (replica_set(), secondary()) else { return };
-    let _set = SET.lock().await;
+    let _set = SET.write().await;
     settle(&primary).await;
     let user = primary.user("unreached").await;
     let document = at(&primary.document(&user), &other);
@@ -72,7 +68,7 @@ async fn parity_07_no_change_is_made_where_the_primary_is_out_of_reach() {
 #[tokio::test]
 async fn parity_08_where_no_majority_confirms_the_change_may_be_made_and_the_retry_finds_out() {
     let Some(server) = replica_set() else { return };
-    let _set = SET.lock().await;
+    let _set = SET.write().await;
     settle(&server).await;
     let user = server.user("majority").await;
     let stage = server.stage(&server.document(&user), &[]);
@@ -94,7 +90,7 @@ async fn parity_08_where_no_majority_confirms_the_change_may_be_made_and_the_ret
 #[tokio::test]
 async fn a_fail_over_before_any_step_loses_nothing() {
     let (Some(primary), Some(other)) = (replica_set(), secondary()) else { return };
-    let _set = SET.lock().await;
+    let _set = SET.write().await;
     settle(&primary).await;
     let user = primary.user("stepdown").await;
     let stage = primary.stage(&primary.document(&user), &[]);
@@ -121,7 +117,7 @@ async fn a_fail_over_before_any_step_loses_nothing() {
 #[tokio::test]
 async fn a_lost_change_is_made_again() {
     let Some(server) = replica_set() else { return };
-    let _set = SET.lock().await;
+    let _set = SET.write().await;
     settle(&server).await;
     let user = server.user("lost").await;
     let stage = server.stage(&server.document(&user), &[]);

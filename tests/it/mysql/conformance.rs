@@ -81,8 +81,10 @@ async fn assert_conforms(server: Server, dual: bool) {
     let report = conformance(&Real { server, dual }).await;
     eprintln!("{report}");
     report.assert_safe();
-    let checks = report.sections.iter().filter(|section| section.runs > 0).count();
-    assert_eq!(checks, report.sections.len(), "a check was left out");
+    let left: Vec<_> =
+        report.sections.iter().filter(|section| section.runs == 0).map(|one| &*one.name).collect();
+    // What the real server is told goes over no wire of the kit's.
+    assert_eq!(left, ["setSecret fails at every call"], "a check was left out");
 }
 
 #[tokio::test]

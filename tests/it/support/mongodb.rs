@@ -7,6 +7,7 @@ use fourstep::Environment;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio::sync::RwLock;
 
 use super::skip;
 use super::stage::Stage;
@@ -73,6 +74,9 @@ pub fn mongos() -> Option<Server> {
 pub fn secantus() -> Option<Server> {
     server("_NEW")
 }
+
+/// Written by who disturbs the replica set, read by who counts on it.
+pub static SET: RwLock<()> = RwLock::const_new(());
 
 /// Every one that is MongoDB.
 pub fn servers() -> Vec<Server> {

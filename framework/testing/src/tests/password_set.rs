@@ -192,8 +192,10 @@ impl Testbed for SetOfPasswords {
 
     async fn fresh(&self, wire: &Wire) -> Box<dyn Remote> {
         let set = |one: &str| BTreeSet::from([one.to_owned()]);
-        let sets =
-            Sets::from([("app".into(), set("first")), ("admin".into(), set("of the admin"))]);
+        let sets = Sets::from([
+            ("app".into(), set("first-password")),
+            ("admin".into(), set("of the admin")),
+        ]);
         let sets = Arc::new(Mutex::new([sets.clone(), sets]));
         let model = Model { wire: wire.clone(), sets, defect: self.defect };
         Box::new(OneUser { model, keeps_previous: self.keeps_previous })
@@ -216,7 +218,7 @@ impl Remote for OneUser {
 
     fn secret(&self) -> String {
         let login = json!({
-            "engine": "model", "host": "model", "username": "app", "password": "first",
+            "engine": "model", "host": "model", "username": "app", "password": "first-password",
             "masterarn": "admin",
         });
         login.to_string()
