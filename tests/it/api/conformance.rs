@@ -90,7 +90,7 @@ async fn rotate_api_conforms_at_a_double_of_every_vendor() {
             .sections
             .iter()
             .filter(|section| section.runs == 0)
-            .map(|one| &*one.name)
+            .map(|one| one.name)
             .collect();
         let expected = [
             "verify calls silence an error",

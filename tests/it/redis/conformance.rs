@@ -90,7 +90,7 @@ async fn rotate_redis_conforms_at_real_servers() {
                 .sections
                 .iter()
                 .filter(|section| section.runs == 0)
-                .map(|one| &*one.name)
+                .map(|one| one.name)
                 .collect();
             // What the real server is told goes over no wire of the kit's.
             assert_eq!(left, ["setSecret fails at every call"], "a check was left out");
