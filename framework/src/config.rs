@@ -51,13 +51,16 @@ impl Environment {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let unread = self.values.iter().filter(|(name, value)| {
             let foreign = FOREIGN.iter().any(|prefix| name.starts_with(prefix));
-            !foreign && !value.is_empty() && !asked.contains(*name)
+            name.len() > 2 * SLIPS && !foreign && !value.is_empty() && !asked.contains(*name)
         });
         let slip = |name: &String| {
             let spelt = name.to_ascii_uppercase().replace('-', "_");
-            let distance = |one: &String| damerau_levenshtein(&spelt, one);
-            let nearest = asked.iter().min_by_key(|one| distance(one))?;
-            (distance(nearest) <= SLIPS && name.len() > 2 * SLIPS).then(|| {
+            // Every start pays for this: names of another length are not compared.
+            let length = spelt.chars().count();
+            let near = asked.iter().filter(|one| one.chars().count().abs_diff(length) <= SLIPS);
+            let distances = near.map(|one| (damerau_levenshtein(&spelt, one), one));
+            let (distance, nearest) = distances.min_by_key(|(distance, _)| *distance)?;
+            (distance <= SLIPS).then(|| {
                 format!("nothing reads the environment variable {name:?}; {nearest} is read")
             })
         };
