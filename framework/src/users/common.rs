@@ -35,6 +35,17 @@ pub(super) fn older(
     known.then(|| Login { username, password, ..current.clone() })
 }
 
+/// The first of these findings that a rotation would fail by.
+///
+/// # Errors
+/// That one.
+pub(super) fn no_failure(findings: Vec<Finding>) -> Result<(), Error> {
+    findings.into_iter().try_for_each(|finding| match finding {
+        Finding::Fails(error) => Err(error),
+        Finding::Warns(_) => Ok(()),
+    })
+}
+
 /// Pending must be current with another password. Another account would be somebody else's; any
 /// other difference is an edit of AWSCURRENT that promoting pending would revert.
 pub(super) fn check_same_user(versions: &SetContext<'_>, dialect: &Dialect) -> Result<(), Error> {

@@ -82,11 +82,7 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
         let login = common::current(known.current.secret(), self.database.dialect())?;
         let others = known.other_secrets();
         let found = self.by_admin.look(&login, known.current, &others, cx).await?;
-        for finding in found {
-            if let Finding::Fails(error) = finding {
-                return Err(error.while_doing("nothing was stored"));
-            }
-        }
+        common::no_failure(found).map_err(|error| error.while_doing("nothing was stored"))?;
         Ok(proposed)
     }
 

@@ -114,11 +114,7 @@ impl<S: Database> SingleUser<S> {
         let Attempt::Accepted(session) = self.database.log_in(login, cx).await? else {
             return Ok(());
         };
-        let found = self.database.preflight(session, login, cx).await?;
-        found.into_iter().try_for_each(|finding| match finding {
-            Finding::Fails(error) => Err(error),
-            Finding::Warns(_) => Ok(()),
-        })
+        common::no_failure(self.database.preflight(session, login, cx).await?)
     }
 
     /// The server refused the value. Only if the login that worked still does was nothing applied:
