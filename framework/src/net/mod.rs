@@ -71,6 +71,23 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
+/// Opens a connection to a server at which TLS, if there is to be any, comes before everything else.
+///
+/// # Errors
+/// Those of [`connect_tcp`] and [`handshake`].
+pub async fn open(
+    (host, port): (&str, u16),
+    transport: Transport,
+    tls: &TlsSettings,
+    cx: &Invocation,
+) -> Result<Box<dyn Stream>, Error> {
+    let stream = connect_tcp(host, port, cx).await?;
+    Ok(match transport {
+        Transport::Plaintext => Box::new(stream),
+        Transport::Tls => Box::new(handshake(stream, host, tls, cx).await?),
+    })
+}
+
 /// The error of a connection that broke; `what` says so, and at which point.
 pub fn broken(what: &str, cause: io::Error) -> Error {
     let error = Error::new(ErrorKind::Unreachable, what);

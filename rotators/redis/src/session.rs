@@ -6,19 +6,15 @@
 
 use std::time::Duration;
 
-use fourstep::net::{CONNECT_TIME, Transport, connect_tcp, handshake, within};
+use fourstep::net::{CONNECT_TIME, Stream, Transport, open, within};
 use fourstep::users::{Attempt, Login, driver};
 use fourstep::{Error, ErrorKind, ExposeSecret, Invocation};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::Redis;
 use crate::errors;
 use crate::resp::{LONGEST, Reply, ServerError, command, parse};
 use crate::server::Server;
-
-/// What carries a connection.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Stream for S {}
 
 /// How a command failed.
 pub(crate) type Failure = driver::Failure<ServerError>;
@@ -59,11 +55,8 @@ impl Redis {
                  tls-port, or allow it by ALLOW_WEAK_AUTHENTICATION of the function",
             ));
         }
-        let stream = connect_tcp(&login.host, login.port, cx).await?;
-        Ok(Channel::new(match transport {
-            Transport::Plaintext => Box::new(stream),
-            Transport::Tls => Box::new(handshake(stream, &login.host, &self.tls, cx).await?),
-        }))
+        let server = (login.host.as_str(), login.port);
+        Ok(Channel::new(open(server, transport, &self.tls, cx).await?))
     }
 }
 

@@ -3,13 +3,9 @@
 //! Source: MongoDB specification "OP_MSG", and the server manual, "MongoDB Wire Protocol".
 
 use bson::raw::{RawDocument, RawDocumentBuf};
+use fourstep::net::{self, Stream};
 use fourstep::{Error, ErrorKind};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-
-/// A connection, with TLS or without.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// More than all that a server says in a session here. A hostile one must not fill the memory, so
 /// its session ends there.
@@ -37,7 +33,7 @@ impl Channel {
         Self { stream, number: 0, left: LONGEST_SESSION }
     }
 
-    /// Bears with more from now on, of a server that has let an admin in.
+    /// Allows an admin's longer answers from now on: the server has accepted the admin's login.
     pub(crate) fn listen_longer(&mut self) {
         self.left = LONGEST_ADMIN_SESSION;
     }
@@ -62,7 +58,7 @@ impl Channel {
         RawDocumentBuf::from_bytes(body).map_err(|_| not_mongodb())
     }
 
-    /// Ends the connection, with TLS in good form.
+    /// Closes the connection, and TLS by its close_notify.
     pub(crate) async fn shut_down(&mut self) {
         // The server may have been quicker.
         let _ = self.stream.shutdown().await;
@@ -96,13 +92,8 @@ fn body_length(head: &[u8; HEAD], number: i32) -> Option<usize> {
     (expected && length >= 5).then_some(length)
 }
 
-/// A connection that broke, at whatever was under way.
 fn broken(cause: std::io::Error) -> Error {
-    let error = Error::new(ErrorKind::Unreachable, "the connection broke");
-    if cause.kind() == std::io::ErrorKind::UnexpectedEof {
-        return error.caused_by("the server closed it");
-    }
-    error.caused_by(cause)
+    net::broken("the connection broke", cause)
 }
 
 /// What is said of a server that answers in another language.

@@ -9,7 +9,7 @@ mod scram;
 
 use bson::raw::{RawDocument, RawDocumentBuf};
 use bson::rawdoc;
-use fourstep::net::{CONNECT_TIME, Transport, connect_tcp, handshake, within};
+use fourstep::net::{CONNECT_TIME, Transport, open, within};
 use fourstep::users::Login;
 use fourstep::{Error, ErrorKind, Invocation};
 
@@ -62,11 +62,7 @@ impl Mongodb {
         transport: Transport,
         cx: &Invocation,
     ) -> Result<Wire, Error> {
-        let stream = connect_tcp(host, port, cx).await?;
-        let mut channel = Channel::new(match transport {
-            Transport::Plaintext => Box::new(stream),
-            Transport::Tls => Box::new(handshake(stream, host, &self.tls, cx).await?),
-        });
+        let mut channel = Channel::new(open((host, port), transport, &self.tls, cx).await?);
         let question = question(login);
         let hello = within(cx, "the first question", CONNECT_TIME, channel.exchange(&question));
         let hello = hello.await?.map_err(|error| match transport {
