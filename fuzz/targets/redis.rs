@@ -2,14 +2,15 @@
 //! spoken the protocol, and no error repeats it.
 #![no_main]
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
-use rotate_redis::fuzzing::session_against;
+use rotate_redis::fuzzing::session_over;
+use script::{PASSWORD, Script, login};
 use tokio::runtime::{Builder, Runtime};
 
-/// Looked for as it is: the fuzzer sees what it is compared with, and would soon know any other form.
-const PASSWORD: &str = "canary-password-of-the-fuzzer";
+#[path = "shared/script.rs"]
+mod script;
 
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().enable_time().build().unwrap());
@@ -19,9 +20,10 @@ fuzz_target!(|script: &[u8]| {
     if script.windows(PASSWORD.len()).any(|bytes| bytes == PASSWORD.as_bytes()) {
         return;
     }
-    let password = PASSWORD.into();
-    let session = session_against(script.to_vec(), &password);
-    let (outcome, heard) = RUNTIME.block_on(session);
+    let heard = Arc::default();
+    let server = Script { rest: script.to_vec(), heard: Arc::clone(&heard) };
+    let outcome = RUNTIME.block_on(session_over(server, &login()));
+    let heard = heard.lock().unwrap();
     let told = heard.windows(PASSWORD.len()).any(|bytes| bytes == PASSWORD.as_bytes());
     let spoke = script.first().is_some_and(|kind| b"+-$".contains(kind));
     assert!(spoke || !told, "the password was sent to what does not speak the protocol");

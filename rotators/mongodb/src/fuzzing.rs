@@ -1,7 +1,7 @@
 //! Entrances for the fuzzer: whatever parses what a server says.
 
 use bson::raw::RawDocument;
-use fourstep::users::{Login, SslMode};
+use fourstep::users::Login;
 
 use crate::errors::ServerError;
 use crate::user::User;
@@ -19,14 +19,7 @@ pub fn answer(bytes: &[u8]) {
 
 /// Answers a challenge of SCRAM. A server that does not know the password proves nothing.
 pub fn challenge(challenge: &[u8], proof: &[u8]) {
-    let login = Login {
-        host: "db.example".to_owned(),
-        port: 27017,
-        username: "app".to_owned(),
-        password: "pencil".into(),
-        dbname: None,
-        ssl: SslMode::Absent,
-    };
+    let login = Login::new("db.example", 27017, "app", "pencil");
     let Ok(scram) = Scram::new(Mechanism::Sha1, &login) else { return };
     if let Ok((_, expected)) = scram.answer(challenge) {
         assert!(expected.check(proof).is_err());

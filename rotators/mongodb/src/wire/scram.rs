@@ -179,18 +179,10 @@ pub(crate) fn unproven() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fourstep::users::SslMode;
     use proptest::prelude::*;
 
     fn login(username: &str, password: &str) -> Login {
-        Login {
-            host: "db.example".into(),
-            port: 27017,
-            username: username.into(),
-            password: password.into(),
-            dbname: None,
-            ssl: SslMode::Absent,
-        }
+        Login::new("db.example", 27017, username, password)
     }
 
     fn begun<'a>(mechanism: Mechanism, login: &'a Login, nonce: &str) -> Scram<'a> {
