@@ -20,6 +20,7 @@ use crate::admin::{TO_RESET, find, lacks};
 use crate::change::{Prepared, exchange, quoted};
 use crate::session::{Failure, Session, database};
 use crate::user::{MARK, Privileges, Role, User, marked, named};
+use crate::wire::random;
 use crate::{Mongodb, errors};
 
 /// What else an admin needs in the database of a pair.
@@ -150,10 +151,7 @@ fn shown(roles: &BTreeSet<Role>) -> String {
 
 /// A password that is kept nowhere: no user can be made without one.
 fn nobodys_password() -> Result<String, Error> {
-    let random = ring::rand::generate::<[u8; 32]>(&ring::rand::SystemRandom::new());
-    let random =
-        random.map_err(|_| Error::new(ErrorKind::Internal, "the system gives no random bytes"))?;
-    Ok(random.expose().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(random::<[u8; 32]>()?.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[async_trait]

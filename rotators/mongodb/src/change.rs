@@ -10,7 +10,7 @@ use fourstep::{Error, ErrorKind, ExposeSecret, Invocation, SecretString};
 
 use crate::Mongodb;
 use crate::errors::{self, NoChange, ServerError};
-use crate::session::{Failure, Session};
+use crate::session::{Failure, Session, database};
 use crate::user::Privileges;
 
 /// How old a session may be when a change begins on it. A session that was opened with a password goes
@@ -108,12 +108,11 @@ impl Mongodb {
         cx: &Invocation,
     ) -> Result<Vec<Error>, Error> {
         let own = Privileges::own(session, cx).await?;
-        let database = session.login.dbname.clone().unwrap_or_default();
-        let user = session.login.username.clone();
+        let database = database(&session.login);
         let mut obstacles: Vec<_> = self.shown(session).into_iter().collect();
-        let may = |action| own.allow(action, &database) != Some(false);
+        let may = |action| own.allow(action, database) != Some(false);
         if !may("changeOwnPassword") && !may("changePassword") {
-            obstacles.push(lacks_own_password(&database, &user));
+            obstacles.push(lacks_own_password(database, &session.login.username));
         }
         Ok(obstacles)
     }

@@ -47,16 +47,12 @@ impl ServerError {
         }
     }
 
-    pub(crate) fn at(self, what: &str) -> Error {
-        self.of_statement(what)
-    }
-
     /// Whether it ended a change before anything was changed.
     fn is_before_a_change(self) -> bool {
         matches!(
             self.code,
-            2 | 9 | 11 | 13 | 14 | 31 | 40 | 46 | 59 | 72 | 112 | 115 | 10107 | 13435
-        ) || self.code == 51003
+            2 | 9 | 11 | 13 | 14 | 31 | 40 | 46 | 59 | 72 | 112 | 115 | 10107 | 13435 | 51003
+        )
     }
 }
 
@@ -147,7 +143,7 @@ pub(crate) fn of_password_change(refusal: ServerError) -> NoChange {
 
 /// An error of a command that changes a user.
 pub(crate) fn of_change(refusal: ServerError) -> Error {
-    let error = refusal.at("the change");
+    let error = refusal.of_statement("the change");
     if refusal.is_before_a_change() {
         return error.caused_by(UNCHANGED);
     }

@@ -111,7 +111,7 @@ impl Session {
             );
             found.push(Error::new(ErrorKind::Unsupported, what));
         }
-        let save = self.server.keeping.map(|keeping| keeping.command());
+        let save = self.keeping.map(|keeping| keeping.command());
         found.extend(save.is_none().then(kept_nowhere));
         let mut lacks = Vec::new();
         let setuser = ["ACL", "SETUSER", user];

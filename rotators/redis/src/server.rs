@@ -26,13 +26,6 @@ impl Keeping {
     }
 }
 
-/// What an admin's session knows of its server.
-#[derive(Debug, Default)]
-pub(crate) struct Server {
-    /// None where a restart would bring old passwords back.
-    pub(crate) keeping: Option<Keeping>,
-}
-
 impl Session {
     /// Asks which server this is, and refuses one whose users are not all in one place.
     pub(crate) async fn ask_server(&mut self, cx: &Invocation) -> Result<(), Error> {
@@ -45,7 +38,7 @@ impl Session {
         let setting = self.run(what, &["CONFIG", "GET", "aclfile"], cx).await;
         let setting = setting.map_err(|failure| lacking(failure, what, "+config|get"))?;
         let named = setting.list().get(1).and_then(Reply::text).unwrap_or_default();
-        self.server.keeping = match (named, has_file) {
+        self.keeping = match (named, has_file) {
             ("", false) => None,
             ("", true) => Some(Keeping::ConfigFile),
             _ => Some(Keeping::AclFile),
@@ -55,7 +48,7 @@ impl Session {
 
     /// Has the server keep its users as they are now.
     pub(crate) async fn save(&mut self, cx: &Invocation) -> Result<(), Error> {
-        let Some(keeping) = self.server.keeping else { return Err(kept_nowhere()) };
+        let Some(keeping) = self.keeping else { return Err(kept_nowhere()) };
         let command = keeping.command();
         let what = command.join(" ");
         match self.run(&what, &command, cx).await {

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::Redis;
 use crate::errors;
 use crate::resp::{LONGEST, Reply, ServerError, command, parse};
-use crate::server::Server;
+use crate::server::Keeping;
 
 /// How a command failed.
 pub(crate) type Failure = driver::Failure<ServerError>;
@@ -23,8 +23,9 @@ pub(crate) type Failure = driver::Failure<ServerError>;
 /// connection.
 pub struct Session {
     channel: Channel,
-    /// What an admin's session knows of the server.
-    pub(crate) server: Server,
+    /// Where the server keeps its users, as far as an admin has asked: none where a restart would
+    /// bring old passwords back.
+    pub(crate) keeping: Option<Keeping>,
 }
 
 impl std::fmt::Debug for Session {
@@ -115,7 +116,7 @@ impl Channel {
         let words = ["AUTH", &login.username, login.password.expose_secret()];
         match self.ask(&words).await? {
             Reply::Text(ok) if ok == "OK" => {
-                Ok(Attempt::Accepted(Session { channel: self, server: Server::default() }))
+                Ok(Attempt::Accepted(Session { channel: self, keeping: None }))
             }
             Reply::Refused(refusal) => Ok(Attempt::Refused(errors::of_login(&refusal)?)),
             _ => Err(not_redis()),

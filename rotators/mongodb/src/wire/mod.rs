@@ -11,6 +11,7 @@ use bson::raw::{RawDocument, RawDocumentBuf};
 use bson::rawdoc;
 use fourstep::net::{CONNECT_TIME, Transport, open, within};
 use fourstep::users::Login;
+use fourstep::users::driver::Refusal;
 use fourstep::{Error, ErrorKind, Invocation};
 
 use crate::Mongodb;
@@ -19,9 +20,9 @@ use crate::session::database;
 
 pub(crate) use login::log_in;
 pub(crate) use message::{Channel, not_mongodb};
-pub(crate) use scram::Mechanism;
 #[cfg(feature = "fuzzing")]
 pub(crate) use scram::Scram;
+pub(crate) use scram::{Mechanism, random};
 
 /// The longest `host:port` that is followed.
 const LONGEST_ADDRESS: usize = 260;
@@ -106,7 +107,7 @@ impl Hello {
     /// [`ErrorKind::Unreachable`] of what is no answer of such a server.
     pub(crate) fn read(answer: &RawDocument) -> Result<Self, Error> {
         if let Some(refusal) = ServerError::of(answer) {
-            return Err(refusal.at("the first question"));
+            return Err(refusal.of_statement("the first question"));
         }
         let flag = |name| answer.get_bool(name).ok();
         let writable = flag("isWritablePrimary").or_else(|| flag("ismaster"));

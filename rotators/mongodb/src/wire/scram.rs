@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD as BASE64;
 use fourstep::users::Login;
 use fourstep::{Error, ErrorKind, ExposeSecret};
 use md5::{Digest as _, Md5};
-use ring::{digest, hmac, pbkdf2};
+use ring::{digest, hmac, pbkdf2, rand};
 
 /// Fewer rounds than this make the exchange easy to guess from. Source: RFC 7677, section 4.
 const FEWEST_ROUNDS: u32 = 4096;
@@ -94,10 +94,7 @@ impl<'a> Scram<'a> {
     /// # Errors
     /// [`ErrorKind::Internal`] where the system gives no random bytes.
     pub(crate) fn new(mechanism: Mechanism, login: &'a Login) -> Result<Self, Error> {
-        let random = ring::rand::generate::<[u8; 24]>(&ring::rand::SystemRandom::new());
-        let random = random
-            .map_err(|_| Error::new(ErrorKind::Internal, "the system gives no random bytes"))?;
-        Ok(Self { mechanism, login, nonce: BASE64.encode(random.expose()) })
+        Ok(Self { mechanism, login, nonce: BASE64.encode(random::<[u8; 24]>()?) })
     }
 
     /// The first message, without the words about channel binding.
@@ -159,6 +156,14 @@ impl Expected {
         });
         if known { Ok(()) } else { Err(unproven()) }
     }
+}
+
+/// # Errors
+/// [`ErrorKind::Internal`] where the system gives no random bytes.
+pub(crate) fn random<T: rand::RandomlyConstructable>() -> Result<T, Error> {
+    let random = rand::generate(&rand::SystemRandom::new());
+    let none = |_| Error::new(ErrorKind::Internal, "the system gives no random bytes");
+    Ok(random.map_err(none)?.expose())
 }
 
 fn strange() -> Error {
