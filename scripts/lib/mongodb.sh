@@ -24,25 +24,8 @@ PYMONGO_PACKAGES=(pymongo==3.13.0)
 mongodb_find() {
     MONGODB_TOOLS=$1
     focal_find "$1" || return
-    mongodb_python "$1/secantus" "${SECANTUS_PACKAGES[@]}" || return
-    mongodb_python "$1/pymongo" "${PYMONGO_PACKAGES[@]}"
-}
-
-# mongodb_python FOLDER PACKAGE...
-mongodb_python() {
-    local folder=$1
-    shift
-    # What is installed is written down last, so that half an installation is none.
-    if [[ $(cat "$folder/installed" 2>/dev/null) == "$*" ]]; then
-        return 0
-    fi
-    say "installing $* into $folder"
-    if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
-        install_packages python3-venv
-    fi
-    python3 -m venv --clear "$folder" &&
-        "$folder/bin/pip" install --quiet --disable-pip-version-check "$@" &&
-        printf '%s\n' "$*" >"$folder/installed"
+    install_python "$1/secantus" "${SECANTUS_PACKAGES[@]}" || return
+    install_python "$1/pymongo" "${PYMONGO_PACKAGES[@]}"
 }
 
 # mongodb_start PASSWORD: all of them; PASSWORD is the arranger's.

@@ -13,19 +13,8 @@ MOTO_PACKAGES=(moto==5.2.5 flask==3.1.3 flask-cors==6.0.5)
 
 # moto_find TOOLS: TOOLS is the folder to install into.
 moto_find() {
-    local dir=$1/moto
-    MOTO_BIN=$dir/bin
-    # What is installed is written down last, so that half an installation is none.
-    if [[ $(cat "$dir/installed" 2>/dev/null) == "${MOTO_PACKAGES[*]}" ]]; then
-        return 0
-    fi
-    say "installing ${MOTO_PACKAGES[*]} into $dir"
-    if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
-        install_packages python3-venv
-    fi
-    python3 -m venv --clear "$dir"
-    "$MOTO_BIN/pip" install --quiet --disable-pip-version-check "${MOTO_PACKAGES[@]}"
-    printf '%s\n' "${MOTO_PACKAGES[*]}" >"$dir/installed"
+    MOTO_BIN=$1/moto/bin
+    install_python "$1/moto" "${MOTO_PACKAGES[@]}"
 }
 
 # moto_start LOG: sets MOTO_URL. Another process may take the port between our look and the

@@ -50,3 +50,20 @@ install_compiler() {
         install_packages gcc libc6-dev
     fi
 }
+
+# install_python FOLDER PACKAGE...: a Python environment of its own with these packages.
+install_python() {
+    local folder=$1
+    shift
+    # What is installed is written down last, so that half an installation is none.
+    if [[ $(cat "$folder/installed" 2>/dev/null) == "$*" ]]; then
+        return 0
+    fi
+    say "installing $* into $folder"
+    if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
+        install_packages python3-venv
+    fi
+    python3 -m venv --clear "$folder" &&
+        "$folder/bin/pip" install --quiet --disable-pip-version-check "$@" &&
+        printf '%s\n' "$*" >"$folder/installed"
+}

@@ -8,19 +8,8 @@ SAM_PACKAGES=(aws-sam-cli==1.170.0 cfn-lint==1.58.0 cargo-lambda==1.9.2 ziglang=
 
 # sam_find TOOLS: TOOLS is the folder to install into.
 sam_find() {
-    local dir=$1/sam
-    SAM_BIN=$dir/bin
-    # What is installed is written down last, so that half an installation is none.
-    if [[ $(cat "$dir/installed" 2>/dev/null) == "${SAM_PACKAGES[*]}" ]]; then
-        return 0
-    fi
-    say "installing ${SAM_PACKAGES[*]} into $dir"
-    if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
-        install_packages python3-venv
-    fi
-    python3 -m venv --clear "$dir"
-    "$SAM_BIN/pip" install --quiet --disable-pip-version-check "${SAM_PACKAGES[@]}"
-    printf '%s\n' "${SAM_PACKAGES[*]}" >"$dir/installed"
+    SAM_BIN=$1/sam/bin
+    install_python "$1/sam" "${SAM_PACKAGES[@]}"
 }
 
 # sam_transform FILE: the template as CloudFormation sees it, as JSON.
