@@ -153,6 +153,11 @@ impl Report {
         defects
     }
 
+    /// The names of the sections that had nothing to look at, in order.
+    pub fn left_out(&self) -> Vec<&'static str> {
+        self.sections.iter().filter(|one| one.runs == 0).map(|one| one.name).collect()
+    }
+
     /// What was not looked at, and in which section: it may be wrong.
     pub fn not_proven(&self) -> Vec<String> {
         let mut gaps: BTreeMap<&str, Vec<&str>> = BTreeMap::new();

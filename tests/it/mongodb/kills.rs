@@ -7,6 +7,34 @@ use serde_json::{Value, json};
 use crate::support::mongodb::{Server, User, mongodb};
 use crate::support::program::{binary, fourstep, secret_file};
 
+fn points(text: &str) -> Vec<Value> {
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line["event"] == "point").collect()
+}
+
+/// What a run shows in which every point was reached. On a loaded machine the rotation that is counted
+/// may find its session too old to begin a change on, and opens another; one that does not need to is
+/// never at those calls.
+async fn whole(run: impl AsyncFn() -> (bool, String)) -> String {
+    for _ in 0..3 {
+        let (succeeded, text) = run().await;
+        let (missed, reached): (Vec<_>, Vec<_>) =
+            points(&text).into_iter().partition(|point| point["ended"] == "not reached");
+        for point in reached {
+            assert_eq!(
+                (&point["converged"], &point["violations"]),
+                (&json!(true), &json!([])),
+                "{point}"
+            );
+        }
+        if missed.is_empty() {
+            assert!(succeeded, "{text}");
+            return text;
+        }
+    }
+    panic!("in three runs some point was not reached");
+}
+
 async fn survives_kills(server: &Server, strategy: &str, before: &str) {
     let user = server.user("killed").await;
     let admin: User = server.admin().await;
@@ -41,21 +69,8 @@ async fn survives_kills(server: &Server, strategy: &str, before: &str) {
         let (succeeded, text) = run(&["--rotations", before]).await;
         assert!(succeeded, "{text}");
     }
-    let (_, text) = run(&["--crash", "all"]).await;
-    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let points: Vec<_> = lines.filter(|line| line["event"] == "point").collect();
-    // On a loaded machine the rotation that is counted may find its session too old to begin a change
-    // on, and opens another; who does not need to is never at those calls.
-    let reached = |point: &&Value| point["ended"] != "not reached";
-    let (all, points) = (points.len(), points.iter().filter(reached).collect::<Vec<_>>());
-    assert!(all - points.len() <= 8, "{text}");
-    for point in &points {
-        assert_eq!(
-            (&point["converged"], &point["violations"]),
-            (&json!(true), &json!([])),
-            "{point}"
-        );
-    }
+    let text = whole(async || run(&["--crash", "all"]).await).await;
+    let points = points(&text);
     // Two for each of 14 calls of Secrets Manager, and of the turns of three logins and a change.
     assert!(points.len() >= 50, "{}", points.len());
     eprintln!("{strategy}: {} points", points.len());
