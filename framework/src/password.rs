@@ -42,6 +42,7 @@ const MOST_DRAWS: usize = 200_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasswordPolicy {
     length: usize,
+    longest: usize,
     exclude_characters: String,
     exclude_numbers: bool,
     exclude_punctuation: bool,
@@ -55,6 +56,7 @@ impl Default for PasswordPolicy {
     fn default() -> Self {
         Self {
             length: 32,
+            longest: LONGEST,
             exclude_characters: String::new(),
             exclude_numbers: false,
             exclude_punctuation: false,
@@ -78,6 +80,7 @@ impl PasswordPolicy {
         let default = Self::default();
         let policy = Self {
             length: environment.number("PASSWORD_LENGTH")?.unwrap_or(default.length),
+            longest: default.longest,
             exclude_characters: excluded.to_owned(),
             exclude_numbers: environment.flag("EXCLUDE_NUMBERS")?,
             exclude_punctuation: environment.flag("EXCLUDE_PUNCTUATION")?,
@@ -85,8 +88,18 @@ impl PasswordPolicy {
             exclude_lowercase: environment.flag("EXCLUDE_LOWERCASE")?,
             require_each_included_type: required.unwrap_or(default.require_each_included_type),
         };
-        policy.check().map_err(|(setting, what)| refused(setting, what))?;
+        policy.check().map_err(|(setting, what)| refused(setting, &what))?;
         Ok(policy)
+    }
+
+    /// This policy for a target that takes no password of more bytes, whatever a variable or a tag says.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the variable.
+    pub fn no_longer_than(mut self, longest: usize) -> Result<Self, Error> {
+        self.longest = longest.min(LONGEST);
+        self.check().map_err(|(setting, what)| refused(setting, &what))?;
+        Ok(self)
     }
 
     /// This policy with what the secret's tags change: `fourstep:password-length`,
@@ -177,16 +190,18 @@ impl PasswordPolicy {
     }
 
     /// The setting that no password can meet, and why.
-    fn check(&self) -> Result<(), (&'static str, &'static str)> {
+    fn check(&self) -> Result<(), (&'static str, String)> {
         let types = self.types();
         if types.is_empty() {
-            return Err(("EXCLUDE_CHARACTERS", "and the other exclusions leave no character"));
+            let what = "and the other exclusions leave no character";
+            return Err(("EXCLUDE_CHARACTERS", what.to_owned()));
         }
-        if !(1..=LONGEST).contains(&self.length) {
-            return Err(("PASSWORD_LENGTH", "must be 1 to 4096"));
+        if !(1..=self.longest).contains(&self.length) {
+            return Err(("PASSWORD_LENGTH", format!("must be 1 to {}", self.longest)));
         }
         if self.require_each_included_type && self.length < types.len() {
-            return Err(("PASSWORD_LENGTH", "is too short for one character of each type"));
+            let what = "is too short for one character of each type";
+            return Err(("PASSWORD_LENGTH", what.to_owned()));
         }
         Ok(())
     }

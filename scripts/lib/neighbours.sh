@@ -61,7 +61,8 @@ replica_stop() {
 
 # pooler_start PASSWORD: PgBouncer, without TLS. PASSWORD is the arranger's. The database `mapped` is
 # entered as a user of the pooler's own whoever comes, `transaction` is the database postgres with its
-# transactions pooled in place of its sessions, and behind `gone` there is no server.
+# transactions pooled in place of its sessions, and behind `gone` there is no server. It asks the server
+# for passwords, but for those that it keeps itself: PASSWORD is `kept`'s too.
 pooler_start() {
     local dir=$POSTGRES_DIR.pooler
     POOLER_DIR=$dir
@@ -72,8 +73,9 @@ pooler_start() {
 		SET log_statement = none;
 		SET log_min_duration_statement = -1;
 		CREATE ROLE pooled LOGIN PASSWORD '$1';
+		CREATE ROLE kept LOGIN PASSWORD '$1';
 	SQL
-    (umask 077 && printf '"%s" "%s"\n' "$POSTGRES_ARRANGER" "$1" pooled "$1" >"$dir/users")
+    (umask 077 && printf '"%s" "%s"\n' "$POSTGRES_ARRANGER" "$1" pooled "$1" kept "$1" >"$dir/users")
     POOLER_PORT=$((20000 + RANDOM % 12000))
     while (exec 3<>"/dev/tcp/127.0.0.1/$POOLER_PORT") 2>/dev/null; do
         POOLER_PORT=$((20000 + RANDOM % 12000))

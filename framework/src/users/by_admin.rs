@@ -15,7 +15,7 @@ use crate::secret::Secret;
 use crate::users::admin::Admins;
 use crate::users::login_attempts::LoginAttempts;
 use crate::users::pair::words;
-use crate::users::{Administered, Attempt, Change, Driver, Login, common};
+use crate::users::{Administered, Attempt, Change, Driver, Login, common, copies};
 
 /// The strategy single-user-by-admin over any [`Administered`] database: the admin of the secret
 /// that the field `masterarn` names sets the user's password.
@@ -74,14 +74,10 @@ impl<S: Administered> Rotator for ByAdmin<S> {
         common::check_same_user(versions, self.database.dialect())
     }
 
-    async fn propose(
-        &self,
-        known: &CreateContext<'_>,
-        _turn: &Invocation,
-    ) -> Result<Secret, Error> {
-        common::current(known.current.secret(), self.database.dialect())?;
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+        let current = common::current(known.current.secret(), self.database.dialect())?;
         common::admin_named(known.current)?;
-        Ok(common::with_new_password(&self.policy, known)?.into())
+        Ok(common::with_new_password(&self.policy, known, &current, cx)?.into())
     }
 
     /// One of the recorded passwords must log in, as proof that the account is the secret's; then
@@ -172,6 +168,7 @@ impl<S: Administered> Rotator for ByAdmin<S> {
             Err(error) => findings.push(Finding::Fails(error)),
         }
         findings.extend(common::policy_finding(&self.policy, subject.description));
+        findings.extend(copies::remark(secret, &login).map(Finding::Warns));
         Ok(findings)
     }
 }

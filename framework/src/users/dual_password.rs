@@ -17,7 +17,7 @@ use crate::rotator::{
 };
 use crate::secret::{Previous, Secret};
 use crate::users::login_attempts::{LoginAttempts, Open};
-use crate::users::{Attempt, Driver, DualPasswords, Login, common};
+use crate::users::{Attempt, Driver, DualPasswords, Login, common, copies};
 
 /// A change of the primary password.
 #[derive(Clone, Copy)]
@@ -103,9 +103,9 @@ impl<S: DualPasswords> Rotator for DualPassword<S> {
         common::check_same_user(versions, self.database.dialect())
     }
 
-    async fn propose(&self, known: &CreateContext<'_>, _: &Invocation) -> Result<Secret, Error> {
-        common::current(known.current.secret(), self.database.dialect())?;
-        Ok(common::with_new_password(&self.policy, known)?.into())
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+        let current = common::current(known.current.secret(), self.database.dialect())?;
+        Ok(common::with_new_password(&self.policy, known, &current, cx)?.into())
     }
 
     async fn apply(
@@ -155,6 +155,7 @@ impl<S: DualPasswords> Rotator for DualPassword<S> {
             Attempt::Refused(why) => vec![common::current_refused(why)],
         };
         findings.extend(common::policy_finding(&self.policy, subject.description));
+        findings.extend(copies::remark(subject.current.secret(), &login).map(Finding::Warns));
         findings.extend(common::unused_admin(subject.current, "dual-password"));
         Ok(findings)
     }

@@ -12,7 +12,7 @@ use crate::rotator::{
 };
 use crate::secret::Secret;
 use crate::users::login_attempts::{LoginAttempts, Open};
-use crate::users::{Attempt, Change, Database, Driver, Login, common};
+use crate::users::{Attempt, Change, Database, Driver, Login, common, copies};
 
 /// The single-user strategy over any [`Database`].
 ///
@@ -37,13 +37,9 @@ impl<S: Database> Rotator for SingleUser<S> {
         common::check_same_user(versions, self.database.dialect())
     }
 
-    async fn propose(
-        &self,
-        known: &CreateContext<'_>,
-        _turn: &Invocation,
-    ) -> Result<Secret, Error> {
-        common::current(known.current.secret(), self.database.dialect())?;
-        Ok(common::with_new_password(&self.policy, known)?.into())
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+        let current = common::current(known.current.secret(), self.database.dialect())?;
+        Ok(common::with_new_password(&self.policy, known, &current, cx)?.into())
     }
 
     /// Current first, because it works in every healthy rotation, then pending, which works if an
@@ -98,11 +94,17 @@ impl<S: Database> Rotator for SingleUser<S> {
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         let login = common::current(subject.current.secret(), self.database.dialect())?;
+        let tags = &subject.description.tags;
+        let sample = self.policy.with_tags(tags).and_then(|policy| policy.generate());
         let mut findings = match self.database.log_in(&login, cx).await? {
-            Attempt::Accepted(session) => self.database.preflight(session, &login, cx).await?,
+            Attempt::Accepted(session) => {
+                let sample = sample.as_ref().ok();
+                self.database.preflight(session, &login, sample, cx).await?
+            }
             Attempt::Refused(why) => vec![common::current_refused(why)],
         };
-        findings.extend(common::policy_finding(&self.policy, subject.description));
+        findings.extend(sample.err().map(Finding::Fails));
+        findings.extend(copies::remark(subject.current.secret(), &login).map(Finding::Warns));
         findings.extend(common::unused_admin(subject.current, "single-user"));
         Ok(findings)
     }

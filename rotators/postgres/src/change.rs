@@ -1,13 +1,13 @@
 //! The change of a password: whose it is, and the statement that sets it.
 
 use fourstep::users::{Change, Login};
-use fourstep::{Error, ErrorKind, Invocation, SecretString};
+use fourstep::{Error, ErrorKind, Fence, Invocation, SecretString};
 
 use crate::errors;
 use crate::password::{Literal, PasswordFormat};
 use crate::session::{Failure, Session};
 use crate::sql;
-use crate::transaction::UNCHANGED;
+use crate::transaction::{self, UNCHANGED};
 
 /// A change of one user's password, made ready.
 pub struct Prepared {
@@ -108,8 +108,46 @@ pub(crate) fn prepare(
     Ok(Prepared { user: user.to_owned(), literal: format.literal(user, password), lets_in })
 }
 
-/// Sends the statement that holds the password. The only place that does.
+/// Sends the statement that holds the password. The only place that does. Where a stranger holds the
+/// account's lock, the role's row, which this statement locks, stands for it: so the fence is passed
+/// again behind it.
 pub(crate) async fn set(
+    session: &mut Session,
+    prepared: &Prepared,
+    fence: &dyn Fence,
+    cx: &Invocation,
+) -> Result<Change, Error> {
+    let made = alter(session, prepared, cx).await?;
+    if made == Change::Made && session.unlocked {
+        fence.pass().await?;
+    }
+    Ok(made)
+}
+
+/// How long a rehearsal may wait for others, and keep them waiting.
+const BRIEFLY: &str = "SET LOCAL lock_timeout = '300ms'";
+
+/// Makes the change, and rolls it back.
+///
+/// # Errors
+/// Those that the change would meet.
+pub(crate) async fn rehearse(
+    session: &mut Session,
+    prepared: &Prepared,
+    cx: &Invocation,
+) -> Result<(), Error> {
+    let what = "the beginning of a rehearsal";
+    transaction::begin(session, &[], cx).await?;
+    session.run(what, BRIEFLY.to_owned(), cx).await.map_err(|failure| failure.of(what))?;
+    let made = alter(session, prepared, cx).await;
+    transaction::roll_back(session, cx).await;
+    match made? {
+        Change::Made => Ok(()),
+        Change::Refused(why) => Err(why),
+    }
+}
+
+async fn alter(
     session: &mut Session,
     prepared: &Prepared,
     cx: &Invocation,

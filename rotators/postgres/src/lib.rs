@@ -18,6 +18,7 @@ mod probe;
 mod session;
 mod sql;
 mod transaction;
+mod who_answers;
 mod wire;
 
 use std::time::Duration;
@@ -40,6 +41,7 @@ const DIALECT: Dialect = Dialect {
     engines: &["postgres", "aurora-postgresql"],
     default_port: 5432,
     default_dbname: Some("postgres"),
+    longest_name: sql::LONGEST_NAME,
     // PostgreSQL locks no account for refused logins.
     most_older_logins: 8,
 };
@@ -99,11 +101,14 @@ impl Database for Postgres {
         let connect = |transport| self.connect(login, transport, cx);
         let mut wire = login.ssl.connect(self.transport, cx, connect).await?;
         Ok(match wire::log_in(&mut wire, login).await? {
-            Attempt::Accepted(LoggedIn { method, messages }) => {
+            Attempt::Accepted(LoggedIn { method, salt, process, messages }) => {
                 let channel =
                     ChannelSecurity { method, weak_authentication: wire.weak_authentication };
                 let spliced = wire::driver_bridge(wire.stream, &messages).await?;
-                Attempt::Accepted(Session::new(spliced, channel))
+                let mut session = Session::new(spliced, channel);
+                let said = (process, salt.as_deref());
+                self.answered_by_server(&mut session, login, said, cx).await?;
+                Attempt::Accepted(session)
             }
             Attempt::Refused(why) => Attempt::Refused(why),
         })
@@ -141,10 +146,10 @@ impl Database for Postgres {
         &self,
         session: &mut Session,
         prepared: &Prepared,
-        _: &dyn Fence,
+        fence: &dyn Fence,
         cx: &Invocation,
     ) -> Result<Change, Error> {
-        change::set(session, prepared, cx).await
+        change::set(session, prepared, fence, cx).await
     }
 
     async fn end(&self, session: &mut Session, end: End, cx: &Invocation) -> Result<(), Error> {
@@ -164,6 +169,17 @@ impl Database for Postgres {
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         preflight::preflight(session, login, cx).await
+    }
+
+    async fn rehearse(
+        &self,
+        session: &mut Session,
+        login: &Login,
+        password: &SecretString,
+        cx: &Invocation,
+    ) -> Result<(), Error> {
+        let prepared = self.prepare_own(session, login, password, cx).await?;
+        change::rehearse(session, &prepared, cx).await
     }
 
     async fn ask_probe(

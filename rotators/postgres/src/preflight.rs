@@ -3,6 +3,7 @@
 use fourstep::users::Login;
 use fourstep::{Error, ErrorKind, Finding, Invocation};
 
+use crate::DIALECT;
 use crate::change::{on_replica, other_user, too_old};
 use crate::session::Session;
 
@@ -27,7 +28,28 @@ pub(crate) async fn preflight(
     cx: &Invocation,
 ) -> Result<Vec<Finding>, Error> {
     let facts = session.ask("a look at the account", FACTS, cx).await?;
-    Ok(judge(login, &facts))
+    let mut findings = judge(login, &facts);
+    let [most] = session.ask("a look at the limit of refused logins", MOST_FAILURES, cx).await?;
+    findings.extend(banned_early(&login.account(), most.as_deref()));
+    Ok(findings)
+}
+
+/// After how many refused logins the extension credcheck bans a user; absent where it is not there.
+const MOST_FAILURES: &str = "SELECT pg_catalog.current_setting('credcheck.max_auth_failure', true)";
+
+/// The most logins that one delivery of setSecret can have refused: AWSCURRENT, AWSPENDING, AWSPREVIOUS
+/// and the older versions. A healthy rotation has none refused.
+const MOST_REFUSED: usize = 3 + DIALECT.most_older_logins;
+
+fn banned_early(account: &str, most: Option<&str>) -> Option<Finding> {
+    let most: usize = most?.parse().ok()?;
+    (1..=MOST_REFUSED).contains(&most).then(|| {
+        Finding::Warns(format!(
+            "credcheck.max_auth_failure is {most}: a step that has to try older passwords may have \
+             {MOST_REFUSED} refused and have {account} banned; more than {MOST_REFUSED} for each retry \
+             is safe"
+        ))
+    })
 }
 
 /// What the facts mean, in the order of [`FACTS`].

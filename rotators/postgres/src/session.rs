@@ -21,6 +21,8 @@ pub struct Session {
     channel: ChannelSecurity,
     /// As `server_version_num` has it; 0 until it was asked.
     pub(crate) version: u32,
+    /// Whether an account's lock was not taken, because a stranger holds it.
+    pub(crate) unlocked: bool,
 }
 
 /// On which terms the session was opened.
@@ -47,7 +49,7 @@ impl Session {
         (connection, passing): (PgConnection, JoinHandle<()>),
         channel: ChannelSecurity,
     ) -> Self {
-        Self { connection, passing, channel, version: 0 }
+        Self { connection, passing, channel, version: 0, unlocked: false }
     }
 
     pub(crate) fn channel(&self) -> ChannelSecurity {

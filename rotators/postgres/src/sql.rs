@@ -81,6 +81,30 @@ pub(crate) fn begin(left: Duration, lock: Duration) -> String {
     )
 }
 
+/// Takes the account's lock if nobody has it.
+pub(crate) fn try_lock(username: &str) -> String {
+    format!(
+        "SELECT pg_catalog.pg_try_advisory_xact_lock({LOCK_CLASS}, {})::pg_catalog.text",
+        lock_key(username)
+    )
+}
+
+/// Who has it: the process, its user, and whether that user could change the account's password. The
+/// same key may be another account's, whose rotation changes nothing of this one.
+pub(crate) fn lock_holder(username: &str) -> String {
+    format!(
+        "SELECT held.pid::text, who.usename::text, \
+         (own.rolsuper OR own.rolcreaterole OR who.usename = {})::text \
+         FROM pg_locks AS held JOIN pg_stat_activity AS who ON who.pid = held.pid \
+         JOIN pg_roles AS own ON own.oid = who.usesysid \
+         WHERE held.locktype = 'advisory' AND held.objsubid = 2 AND held.granted \
+         AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+         AND held.classid = {LOCK_CLASS} AND held.objid = {}",
+        quote(username),
+        lock_key(username).cast_unsigned()
+    )
+}
+
 /// Waits for the account's lock, which the end of the transaction gives back.
 ///
 /// Advisory locks are held per database: two secrets of one user with different `dbname`s do not

@@ -8,6 +8,7 @@ use fourstep::{CHANGE_TIME, Error, ErrorKind, Invocation};
 use crate::errors;
 use crate::session::{Failure, Session};
 use crate::sql;
+use crate::wire::Method;
 
 /// The least time that must be left to send COMMIT: below it the change is rolled back, because
 /// its outcome might not be heard.
@@ -29,11 +30,49 @@ pub(crate) async fn begin(
     let lock = left.saturating_sub(CHANGE_TIME);
     let what = "the beginning of a transaction";
     session.run(what, sql::begin(left, lock), cx).await.map_err(|fail| unchanged(fail, what))?;
+    session.unlocked = false;
     for user in locks {
-        let what = "the account's lock";
-        session.run(what, sql::lock(user), cx).await.map_err(|fail| unchanged(fail, what))?;
+        take(session, user, cx).await?;
     }
     Ok(())
+}
+
+/// Takes the lock of this account, or waits for whoever may be rotating it. Anybody who may connect can
+/// hold it, so a session that could not change the password does not stop a rotation.
+async fn take(session: &mut Session, user: &str, cx: &Invocation) -> Result<(), Error> {
+    let what = "the account's lock";
+    let [taken] = session
+        .ask(what, &sql::try_lock(user), cx)
+        .await
+        .map_err(|error| error.caused_by(UNCHANGED))?;
+    if taken.as_deref() == Some("true") {
+        return Ok(());
+    }
+    let holder = session.rows::<3>(what, sql::lock_holder(user), cx).await?.into_iter().next();
+    let [process, holder, rotates] = holder.unwrap_or_default();
+    let process = process.and_then(|number| number.parse::<u32>().ok());
+    // Who was told a password may call itself so.
+    let names = session.channel().method != Method::Cleartext;
+    let holder =
+        holder.filter(|_| names).map(|name| format!(" of user {name:?}")).unwrap_or_default();
+    let holds = process.map(|process| {
+        format!(
+            "the server's process {process}{holder} has it; if that is no rotation, an administrator \
+             ends it with SELECT pg_terminate_backend({process})"
+        )
+    });
+    if rotates.as_deref() == Some("false") {
+        session.unlocked = true;
+        let who = holds.unwrap_or_default();
+        cx.warn(format!("went on without the account's lock, which a stranger keeps: {who}"));
+        return Ok(());
+    }
+    let lock = session.run(what, sql::lock(user), cx).await;
+    lock.map(drop).map_err(|failure| {
+        let error = failure.of(what);
+        let held = holds.filter(|_| error.kind() == ErrorKind::Conflict);
+        held.map_or(error.clone(), |held| error.caused_by(held)).caused_by(UNCHANGED)
+    })
 }
 
 fn unchanged(failure: Failure, what: &str) -> Error {

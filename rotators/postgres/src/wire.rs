@@ -12,7 +12,7 @@ mod driver_bridge;
 mod login;
 mod message;
 
-use fourstep::net::{CONNECT_TIME, Transport, connect_tcp, handshake, within};
+use fourstep::net::{Transport, connect_tcp, connect_time, handshake, within};
 use fourstep::users::Login;
 use fourstep::{Error, ErrorKind, Invocation};
 use postgres_protocol::message::frontend;
@@ -60,7 +60,7 @@ impl Postgres {
 
     async fn connect_tls(&self, login: &Login, cx: &Invocation) -> Result<Wire, Error> {
         let mut stream = connect_tcp(&login.host, login.port, cx).await?;
-        within(cx, "the request for TLS", CONNECT_TIME, request_tls(&mut stream)).await??;
+        within(cx, "the request for TLS", connect_time(cx), request_tls(&mut stream)).await??;
         let stream = handshake(stream, &login.host, &self.tls, cx).await?;
         Ok(Wire { stream: Box::new(stream), weak_authentication: true })
     }

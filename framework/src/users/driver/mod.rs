@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::config::Environment;
 use crate::error::Error;
 use crate::invocation::Invocation;
-use crate::net::within;
+use crate::net::{LEAST_PATIENCE, within};
 use crate::users::{Attempt, Change, Login};
 
 pub use admin::open_admin;
@@ -23,9 +23,6 @@ pub(crate) use assessment::MOST_LISTED;
 pub use assessment::{Assessment, OpenSessions, Part, Step, lacks_rights, listed};
 pub use failure::{Failure, Refusal, ServerMessage};
 pub use traits::{Administered, Alternates, Database, DualPasswords};
-
-/// The most that one login may take, from the look-up of the name to the open session.
-const LOGIN_TIME: Duration = Duration::from_secs(10);
 
 /// How long the end of a session may hold up a step.
 const CLOSING_TIME: Duration = Duration::from_secs(1);
@@ -88,7 +85,11 @@ pub async fn log_in<S: Database>(
     login: &Login,
     cx: &Invocation,
 ) -> Result<Attempt<S::Session>, Error> {
-    let attempt = within(cx, "the login", LOGIN_TIME, server.log_in(login, cx)).await.flatten();
+    // A little more than any part of it may take, so that the part is named.
+    let most = (cx.deadline().remaining() * 7 / 10).max(LEAST_PATIENCE);
+    let attempt = within(cx, "the login", most, server.log_in(login, cx)).await;
+    let paused = "if the database was paused, a longer timeout of the function lets it resume";
+    let attempt = attempt.map_err(|error| error.caused_by(paused)).flatten();
     if let Ok(Attempt::Refused(_)) = attempt {
         cx.count_rejected_login();
     }

@@ -9,7 +9,7 @@ use postgres_protocol::message::frontend;
 
 use super::Wire;
 use super::message::{self, Exchange, Message, encoded, not_postgres};
-use crate::errors::{self, ServerError};
+use crate::errors::{self, Moment, ServerError};
 
 /// Logs in, and returns what the server said from AuthenticationOk to ReadyForQuery, for the
 /// driver to hear.
@@ -24,6 +24,8 @@ pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<Log
         password: &login.password,
         weak_authentication: wire.weak_authentication,
         method: None,
+        salt: None,
+        moment: Moment::Before,
     };
     match conversation.run(login.dbname.as_deref()).await {
         Ok(greeting) => Ok(Attempt::Accepted(greeting)),
@@ -33,10 +35,14 @@ pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<Log
                 Some(Method::Cleartext) => refusal.of_one_who_knows(),
                 _ => refusal.without(login.password.expose_secret()),
             };
-            errors::of_login(&refusal, conversation.method.is_some()).map(Attempt::Refused)
+            errors::of_login(&refusal, conversation.moment).map(Attempt::Refused)
         }
     }
 }
+
+/// The most rounds of SCRAM that a server may ask for, which has 4096 unless `scram_iterations` says
+/// more: nothing interrupts them, and a hostile one must not keep the function busy past its deadline.
+const MOST_ROUNDS: u32 = 1_000_000;
 
 /// How a server checked the password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +57,10 @@ pub(crate) enum Method {
 pub(crate) struct LoggedIn {
     /// How the server checked the password.
     pub(crate) method: Method,
+    /// The salt of the verifier by which it did, if it did so by SCRAM.
+    pub(crate) salt: Option<String>,
+    /// The number of the server's process, as it says itself.
+    pub(crate) process: Option<i32>,
     /// What it said from AuthenticationOk to ReadyForQuery.
     pub(crate) messages: Vec<u8>,
 }
@@ -75,6 +85,8 @@ struct Conversation<'a> {
     weak_authentication: bool,
     /// How the server asked for the password, once it got an answer.
     method: Option<Method>,
+    salt: Option<String>,
+    moment: Moment,
 }
 
 impl Conversation<'_> {
@@ -92,20 +104,31 @@ impl Conversation<'_> {
             }
         };
         let (accepted, method) = accepted;
+        self.moment = Moment::LetIn;
+        let mut process = None;
         let mut messages = Vec::new();
         accepted.append_to(&mut messages);
         loop {
             let message = self.hear().await?;
             match message.kind {
-                b'S' | b'K' => message.append_to(&mut messages),
+                b'S' => message.append_to(&mut messages),
+                b'K' => {
+                    process = message.body.first_chunk().map(|number| i32::from_be_bytes(*number));
+                    message.append_to(&mut messages);
+                }
                 // Its one byte says that no transaction is open.
                 b'Z' if message.body == b"I" => {
                     message.append_to(&mut messages);
-                    return Ok(LoggedIn { method, messages });
+                    return Ok(LoggedIn { method, salt: self.salt.take(), process, messages });
                 }
                 _ => return Err(Halt::Failed(not_postgres())),
             }
         }
+    }
+
+    fn answered(&mut self, method: Method) {
+        self.method = Some(method);
+        self.moment = Moment::Answered;
     }
 
     /// The next message that is neither a notice nor an error.
@@ -128,7 +151,7 @@ impl Conversation<'_> {
             }
             Request::Cleartext => {
                 // Before it is sent: a server that was half told may repeat it too.
-                self.method = Some(Method::Cleartext);
+                self.answered(Method::Cleartext);
                 self.exchange
                     .send(&encoded(|bytes| frontend::password_message(password, bytes))?)
                     .await?;
@@ -139,7 +162,7 @@ impl Conversation<'_> {
                 self.exchange
                     .send(&encoded(|bytes| frontend::password_message(hash, bytes))?)
                     .await?;
-                self.method = Some(Method::Md5);
+                self.answered(Method::Md5);
             }
             Request::Sasl(mechanisms) => return self.answer_scram(mechanisms).await,
             Request::Ok | Request::Continue(_) | Request::Final(_) => {
@@ -174,13 +197,25 @@ impl Conversation<'_> {
         let Request::Continue(challenge) = Request::parse(&challenge)? else {
             return Err(Halt::Failed(not_postgres()));
         };
+        let challenged = std::str::from_utf8(challenge).unwrap_or_default();
+        let salt = challenged.split(',').find_map(|part| part.strip_prefix("s="));
+        self.salt = salt.map(str::to_owned);
+        let rounds = challenged.split(',').find_map(|part| part.strip_prefix("i="));
+        if rounds
+            .and_then(|rounds| rounds.parse().ok())
+            .is_some_and(|rounds: u32| rounds > MOST_ROUNDS)
+        {
+            return Err(Halt::Failed(unsupported(&format!(
+                "the server asks for more than {MOST_ROUNDS} rounds of SCRAM-SHA-256 (scram_iterations)"
+            ))));
+        }
         scram.update(challenge).map_err(|cause| {
             Error::new(ErrorKind::Unsupported, "cannot answer the server's SCRAM challenge")
                 .caused_by(cause)
         })?;
         let proof = encoded(|bytes| frontend::sasl_response(scram.message(), bytes))?;
         self.exchange.send(&proof).await?;
-        self.method = Some(Method::ScramSha256);
+        self.answered(Method::ScramSha256);
 
         let outcome = self.hear().await?;
         let Request::Final(outcome) = Request::parse(&outcome)? else {

@@ -16,8 +16,13 @@ use crate::secret::{Pending, Secret};
 use crate::testing::models::{Identified, Refusal, Server, Session, Trouble};
 use crate::users::{Dialect, Login};
 
-const DIALECT: Dialect =
-    Dialect { engines: &["mysql"], default_port: 3306, default_dbname: None, most_older_logins: 2 };
+const DIALECT: Dialect = Dialect {
+    engines: &["mysql"],
+    default_port: 3306,
+    default_dbname: None,
+    longest_name: 63,
+    most_older_logins: 2,
+};
 
 /// What is wrong with a rotator on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
