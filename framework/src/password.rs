@@ -323,6 +323,7 @@ mod tests {
         ) {
             let [numbers, punctuation, uppercase, lowercase, required] = flags;
             let policy = PasswordPolicy {
+                longest: LONGEST,
                 length,
                 exclude_characters: exclude.clone(),
                 exclude_numbers: numbers,
