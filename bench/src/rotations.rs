@@ -4,12 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fourstep::store::memory::{
-    MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel, SecretValue,
-};
 use fourstep::store::{AWSCURRENT, Select};
-use fourstep::{ExposeSecret, SecretId, Step, VersionId};
+use fourstep::{ExposeSecret, SecretId, SecretValue, Step, VersionId};
 use fourstep_cli::events;
+use fourstep_local::{MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel};
 use serde_json::Value;
 
 use crate::host::{Program, Running};

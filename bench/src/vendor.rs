@@ -3,7 +3,7 @@
 
 use std::io;
 
-use fourstep::testing::{Asked, Double, DoubleKeys, Told};
+use fourstep_testing::{Asked, Double, DoubleKeys, Told};
 use serde_json::{Value, json};
 
 /// A vendor, the specification of its keys, and a secret that holds one.

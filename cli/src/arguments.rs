@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fourstep::Step;
-use fourstep::store::memory::PendingLabel;
 use fourstep_cli::replay::SecretArn;
 use fourstep_cli::replay::crash::{Disturbance, Plan, Reset};
+use fourstep_local::PendingLabel;
 
 /// Rotate AWS Secrets Manager secrets on your own machine.
 #[derive(Parser)]
@@ -226,6 +226,9 @@ pub(crate) struct ProcessArguments {
     /// How long the function may take for one step, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=900))]
     pub(crate) timeout: u64,
+    /// Write what the function writes, its log line among it, to standard error as it comes.
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

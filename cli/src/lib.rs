@@ -4,5 +4,5 @@ pub mod events;
 pub mod function;
 pub mod player;
 pub mod replay;
-pub mod serve;
+pub mod slips;
 pub mod spec;

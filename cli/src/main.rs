@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use fourstep::store::memory::MemoryStore;
 use fourstep::{Question, Step};
 use fourstep_cli::player::Player;
 use fourstep_cli::replay::crash::disturb;
 use fourstep_cli::replay::{Format, Options, Report, Rotator, Stage, ask, replay};
-use fourstep_cli::serve;
-use fourstep_cli::spec;
+use fourstep_cli::{slips, spec};
+use fourstep_local::MemoryStore;
+use fourstep_local::serve;
 
 use arguments::{
     Action, AskArguments, Command, ReplayArguments, ServeArguments, SpecAction, StageArguments,
@@ -55,7 +55,7 @@ fn format(json: bool) -> Format {
 fn stage(arguments: StageArguments) -> io::Result<Stage> {
     let StageArguments { secret, binary, arn, admin, listen, process, .. } = arguments;
     let rotator = match (arguments.rotator, arguments.sam) {
-        (Some(function), _) => Rotator::Binary(function),
+        (Some(function), _) => Rotator::Binary(slips::rotator(&function)?),
         (None, function) => {
             reachable_from_a_container(listen)?;
             Rotator::Sam { function: function.flatten(), arguments: arguments.sam_arguments }
@@ -63,7 +63,8 @@ fn stage(arguments: StageArguments) -> io::Result<Stage> {
     };
     let timeout = Duration::from_secs(process.timeout);
     let environment = process.environment;
-    Ok(Stage { rotator, listen, secret, binary, arn, admin, environment, timeout })
+    let verbose = process.verbose;
+    Ok(Stage { rotator, listen, secret, binary, arn, admin, environment, timeout, verbose })
 }
 
 async fn run_replay(arguments: ReplayArguments) -> io::Result<bool> {
@@ -109,6 +110,7 @@ async fn run_serve(arguments: ServeArguments) -> io::Result<bool> {
     // Bound first, so that a function can be told the port even where the system chose it.
     let listener = serve::bind(listen).await?;
     let address = listener.local_addr()?;
+    let rotator = rotator.map(|rotator| slips::rotator(&rotator)).transpose()?;
     let plays = rotator.is_some();
     let player = rotator.map(|rotator| {
         Arc::new(Player {
@@ -116,6 +118,7 @@ async fn run_serve(arguments: ServeArguments) -> io::Result<bool> {
             endpoint: format!("http://{address}"),
             environment: process.environment,
             timeout: Duration::from_secs(process.timeout),
+            verbose: process.verbose,
             pending_label: pending_label.into(),
         }) as Arc<dyn serve::OnRotate>
     });

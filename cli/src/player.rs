@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fourstep::store::memory::{MemoryStore, PendingLabel, StartedRotation};
 use fourstep::{SecretId, Step};
+use fourstep_local::serve::OnRotate;
+use fourstep_local::{MemoryStore, PendingLabel, StartedRotation};
 
 use crate::events;
 use crate::function::{Function, Names};
-use crate::serve::OnRotate;
 
 /// Says something on standard error. Whoever reads it may have stopped: that is no reason to panic.
 macro_rules! say {
@@ -38,6 +38,8 @@ pub struct Player {
     pub environment: Vec<(String, String)>,
     /// How long the function may take for one step.
     pub timeout: Duration,
+    /// Whether what the function writes goes to standard error.
+    pub verbose: bool,
     /// What becomes of AWSPENDING after a rotation that succeeded.
     pub pending_label: PendingLabel,
 }
@@ -59,7 +61,8 @@ impl Player {
     /// All steps from createSecret on, until one fails.
     async fn play(&self, rotation: &StartedRotation) -> bool {
         let function =
-            Function::new(&self.rotator, &self.endpoint, &self.environment, self.timeout);
+            Function::new(&self.rotator, &self.endpoint, &self.environment, self.timeout)
+                .with_output(self.verbose);
         let steps: &[Step] = if rotation.test_only { &[Step::Test] } else { &Step::ALL };
         for &step in steps {
             let event = events::step(step, &rotation.arn, rotation.version.as_str());

@@ -5,6 +5,17 @@ use std::path::Path;
 
 use rotate_api::Specification;
 
+/// What every specification sets, and hardly another file.
+const TELLING: [&str; 3] = ["base_url", "documents", "read_on"];
+
+/// Whether a file was meant to be a specification.
+fn is_one(text: &str) -> bool {
+    let sets = |line: &str, key: &str| {
+        line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
+    text.lines().any(|line| TELLING.iter().any(|key| sets(line, key)))
+}
+
 /// Reads a specification and writes what is wrong with it, each complaint with its line. True if
 /// nothing is.
 ///
@@ -14,6 +25,16 @@ pub fn check(file: &Path, out: &mut dyn Write) -> io::Result<bool> {
     let text = std::fs::read_to_string(file).map_err(|error| {
         io::Error::new(error.kind(), format!("cannot read {}: {error}", file.display()))
     })?;
+    if !is_one(&text) {
+        writeln!(
+            out,
+            "{}: this is no specification: it sets none of {}. No line of it is shown, as it may be \
+             a secret's",
+            file.display(),
+            TELLING.join(", ")
+        )?;
+        return Ok(false);
+    }
     let complaints = match Specification::read(&text) {
         Ok(specification) => {
             let shape = match specification.issues() {

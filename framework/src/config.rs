@@ -1,9 +1,18 @@
 //! Settings read from environment variables, each refused by name if it cannot be read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use strsim::damerau_levenshtein;
 
 use crate::error::{Error, ErrorKind};
+
+/// How many letters a name may differ in from one that is read, to be taken for it.
+const SLIPS: usize = 2;
+
+/// How the names begin that the Lambda runtime and the SDK set.
+const FOREIGN: [&str; 3] = ["_", "AWS_", "LAMBDA_"];
 
 /// The environment variables of this process, or of a test.
 ///
@@ -21,14 +30,38 @@ use crate::error::{Error, ErrorKind};
 /// );
 /// ```
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<String, OsString>);
+pub struct Environment {
+    values: BTreeMap<String, OsString>,
+    /// The names that were asked for.
+    asked: Arc<Mutex<BTreeSet<String>>>,
+}
 
 impl Environment {
     /// The variables of this process.
     pub fn of_process() -> Self {
         let named = std::env::vars_os()
             .filter_map(|(name, value)| name.into_string().ok().map(|name| (name, value)));
-        Self(named.collect())
+        named.collect()
+    }
+
+    /// What to say of variables that nothing reads and whose names are near one that is read: slips of
+    /// the hand, which would otherwise leave a setting at its default without a word. To be called
+    /// once everything was read.
+    pub(crate) fn slips(&self) -> Vec<String> {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let unread = self.values.iter().filter(|(name, value)| {
+            let foreign = FOREIGN.iter().any(|prefix| name.starts_with(prefix));
+            !foreign && !value.is_empty() && !asked.contains(*name)
+        });
+        let slip = |name: &String| {
+            let spelt = name.to_ascii_uppercase().replace('-', "_");
+            let distance = |one: &String| damerau_levenshtein(&spelt, one);
+            let nearest = asked.iter().min_by_key(|one| distance(one))?;
+            (distance(nearest) <= SLIPS && name.len() > 2 * SLIPS).then(|| {
+                format!("nothing reads the environment variable {name:?}; {nearest} is read")
+            })
+        };
+        unread.filter_map(|(name, _)| slip(name)).collect()
     }
 
     /// A variable's text; `None` if it is absent or empty.
@@ -36,7 +69,8 @@ impl Environment {
     /// # Errors
     /// [`ErrorKind::Malformed`] if it is not Unicode.
     pub fn text(&self, name: &str) -> Result<Option<&str>, Error> {
-        match self.0.get(name) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+        match self.values.get(name) {
             None => Ok(None),
             Some(value) => match value.to_str() {
                 Some("") => Ok(None),
@@ -71,11 +105,25 @@ impl Environment {
         let Some(text) = self.text(name)? else { return Ok(None) };
         text.trim().parse().map(Some).map_err(|_| refused(name, "is not a whole number"))
     }
+
+    /// What a variable's text stands for among `choices`; `None` if it is absent or empty.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] for anything else, naming the choices.
+    pub fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<Option<T>, Error> {
+        let Some(text) = self.text(name)?.map(str::trim) else { return Ok(None) };
+        let chosen = choices.iter().find(|(word, _)| *word == text);
+        chosen.map(|(_, choice)| Some(*choice)).ok_or_else(|| {
+            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+            refused(name, &format!("must be one of {}", words.join(", ")))
+        })
+    }
 }
 
 impl<N: Into<String>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { values, asked: Arc::default() }
     }
 }
 
@@ -88,7 +136,7 @@ impl<const N: usize> From<[(&str, &str); N]> for Environment {
 impl std::fmt::Debug for Environment {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Names only: on Lambda the values include the function's credentials.
-        formatter.debug_set().entries(self.0.keys()).finish()
+        formatter.debug_set().entries(self.values.keys()).finish()
     }
 }
 
@@ -108,6 +156,31 @@ pub(crate) fn parse_flag(text: &str) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_is_near_one_that_is_read_is_said() {
+        let environment = Environment::from([
+            ("PASSWORD_LENGHT", "20"),
+            ("exclude_numbers", "true"),
+            ("EXCLUDE-NUMBERS", "true"),
+            ("PASSWORD_LENGTH", ""),
+            ("AWS_REGIONS", "x"),
+            ("_PASSWORD_LENGTH", "x"),
+            ("TZ", ":UTC"),
+            ("OWN_SETTING_OF_SOMEBODY", "x"),
+            ("EXCLUDE_NUMBER", ""),
+        ]);
+        assert!(environment.slips().is_empty(), "nothing was read yet");
+        environment.number("PASSWORD_LENGTH").unwrap();
+        environment.flag("EXCLUDE_NUMBERS").unwrap();
+        environment.text("AWS_REGION").unwrap();
+        environment.text("TLS").unwrap();
+        let slips = environment.clone().slips();
+        let named = |name: &str| slips.iter().any(|slip| slip.contains(&format!("{name:?}")));
+        assert!(named("PASSWORD_LENGHT") && named("exclude_numbers") && named("EXCLUDE-NUMBERS"));
+        assert_eq!(slips.len(), 3, "{slips:?}");
+        assert!(slips.iter().any(|slip| slip.ends_with("; PASSWORD_LENGTH is read")), "{slips:?}");
+    }
 
     #[test]
     fn booleans_in_every_spelling() {

@@ -115,12 +115,7 @@ impl Work<'_> {
             return Ok(nothing("a value is stored under this token already; it is kept"));
         }
         let current = fresh(&description, current?)?;
-        let known = CreateContext {
-            calls: self.calls,
-            current: &current,
-            token,
-            description: &description,
-        };
+        let known = CreateContext::new(self.calls, &current, token, &description);
         let proposed = self.rotator.propose(&known, self.cx).await?;
         let rotation_token = self.event.rotation_token.as_ref();
         let put = self.calls.put_pending(token, &proposed, rotation_token).await;
@@ -180,8 +175,7 @@ impl Work<'_> {
         }
         let current = fresh(&description, current?)?;
         let pending = pending.map_err(|error| self.clearing(error))?;
-        let versions =
-            SetContext { calls: self.calls, description: &description, current, pending };
+        let versions = SetContext::new(self.calls, &description, current, pending);
         self.rotator.check(&versions).map_err(|error| self.clearing(error))?;
         let fence = versions.fence();
         self.cx.enough_for_a_change()?;
@@ -236,8 +230,7 @@ impl Work<'_> {
         if rehearsal {
             return self.rehearse(&current, &description).await;
         }
-        let versions =
-            SetContext { calls: self.calls, description: &description, current, pending };
+        let versions = SetContext::new(self.calls, &description, current, pending);
         self.rotator.compare(&versions, self.cx).await?;
         Ok(done("the pending secret logs in"))
     }
@@ -249,7 +242,7 @@ impl Work<'_> {
         current: &Current,
         description: &SecretDescription,
     ) -> Result<Outcome, Error> {
-        let subject = InspectContext { calls: self.calls, current, description };
+        let subject = InspectContext::new(self.calls, current, description);
         let mut obstacles = Vec::new();
         for finding in self.rotator.preflight(&subject, self.cx).await? {
             match finding {
@@ -276,7 +269,7 @@ impl Work<'_> {
             Decision::AlreadyCurrent => (nothing(ALREADY), description),
             Decision::Proceed => self.promote(description, pending).await?,
         };
-        let keep = RetireContext { calls: self.calls, description, promoted: token };
+        let keep = RetireContext::new(self.calls, description, token);
         self.rotator.retire(&keep, self.cx).await?;
         Ok(outcome)
     }

@@ -15,7 +15,7 @@ pub enum ErrorKind {
     NotStaged,
     /// A secret, version, value or database does not exist. Create it, or correct the name.
     NotFound,
-    /// Something else changed the secret or the account meanwhile. Nothing was changed; retry.
+    /// Something else changed the secret or the account meanwhile, and the change was not made; retry.
     Conflict,
     /// Two versions name different hosts or accounts. Clear AWSPENDING, or correct the secret.
     Mismatch,

@@ -46,7 +46,7 @@ impl Deadline {
     ///
     /// # Errors
     /// [`ErrorKind::OutOfTime`].
-    pub(crate) async fn bound_step<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
+    pub async fn bound_step<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
         let left = self.0.duration_since(SystemTime::now()).unwrap_or_default();
         let limit = left.saturating_sub(LAST_REPORTING_TIME);
         tokio::time::timeout(limit, work).await.map_err(|_| {
@@ -124,12 +124,21 @@ impl Invocation {
         if left >= CHANGE_TIME {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::OutOfTime, "did not begin a change; nothing was changed")
-            .caused_by(format!(
-                "{:.1} s are left and a change needs {} s; raise the function's timeout",
-                left.as_secs_f64(),
-                CHANGE_TIME.as_secs(),
-            )))
+        Err(Error::new(ErrorKind::OutOfTime, "did not begin the change").caused_by(format!(
+            "{:.1} s are left and a change needs {} s; raise the function's timeout",
+            left.as_secs_f64(),
+            CHANGE_TIME.as_secs(),
+        )))
+    }
+
+    /// The time that is left for a change, and how much of it may go into waiting for its locks.
+    ///
+    /// # Errors
+    /// As [`enough_for_a_change`](Self::enough_for_a_change).
+    pub fn time_for_a_change(&self) -> Result<[Duration; 2], Error> {
+        self.enough_for_a_change()?;
+        let left = self.deadline.remaining();
+        Ok([left, left.saturating_sub(CHANGE_TIME)])
     }
 
     /// When this invocation must have ended.

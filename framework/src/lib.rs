@@ -18,8 +18,6 @@ mod secret;
 pub mod staging;
 mod step;
 pub mod store;
-#[cfg(any(test, feature = "testing"))]
-pub mod testing;
 mod uniform;
 pub mod users;
 mod value;

@@ -141,6 +141,17 @@ impl PasswordPolicy {
         Ok(policy)
     }
 
+    /// What to say of passwords that somebody with the server's hash of one could guess.
+    pub(crate) fn weakness(&self) -> Option<String> {
+        let bits = self.bits();
+        (bits < STRONG).then(|| {
+            format!(
+                "PASSWORD_LENGTH and the EXCLUDE_... settings make passwords of {bits:.0} bits, which \
+                 can be guessed; make them longer, to {STRONG:.0} bits or more"
+            )
+        })
+    }
+
     /// Makes a password: every password that meets the policy is equally likely.
     ///
     /// # Errors

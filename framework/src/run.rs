@@ -59,6 +59,7 @@ pub async fn run<R: Rotator>(
     let function = Function {
         name,
         built: parts.map(|(rotator, store)| (rotator as &dyn Rotator, store as &dyn SecretStore)),
+        slips: environment.slips(),
     };
     match lambda_runtime::run(service_fn(|event| function.answer(event))).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -94,6 +95,8 @@ fn not_on_lambda(name: &str) -> ExitCode {
 struct Function<'a> {
     name: &'static str,
     built: Result<(&'a dyn Rotator, &'a dyn SecretStore), &'a Error>,
+    /// What is said of the environment's names with every event.
+    slips: Vec<String>,
 }
 
 impl Function<'_> {
@@ -101,6 +104,7 @@ impl Function<'_> {
         let started = Instant::now();
         let LambdaEvent { payload, context } = event;
         let cx = Invocation::new(Deadline::at(context.deadline()));
+        self.slips.iter().for_each(|slip| cx.warn(slip));
         let request = Request::decode(&payload);
         // The raw event holds the RotationToken: it is not needed any more.
         drop(payload);
@@ -186,7 +190,8 @@ mod tests {
     };
     use crate::secret::Secret;
     use crate::step::Step;
-    use crate::store::memory::{MemoryStore, NewRotation, NewSecret};
+    use crate::store::fixed::FixedSecret;
+    use crate::store::{AWSCURRENT, AWSPENDING};
     use async_trait::async_trait;
     use std::time::Duration;
 
@@ -231,15 +236,15 @@ mod tests {
     }
 
     async fn respond(step: Step, seconds: f64) -> Error {
-        let store = MemoryStore::new();
-        let value = Some("canary".into());
-        store.create("s", NewSecret { value, ..NewSecret::default() }).unwrap();
-        let secret = SecretId::parse("s").unwrap();
+        let pending = (step == Step::Test).then_some("canary");
         let token = VersionId::from_store("t".repeat(32));
-        let immediately = step == Step::Create;
-        let rotation = NewRotation { immediately, ..NewRotation::now(&token, "arn") };
-        store.rotate(&secret, &rotation).unwrap();
-        let function = Function { name: "defective", built: Ok((&Defective, &store)) };
+        let store = FixedSecret::new(&[
+            ("v", AWSCURRENT, Some("canary")),
+            (&"t".repeat(32), AWSPENDING, pending),
+        ]);
+        let secret = SecretId::parse("s").unwrap();
+        let function =
+            Function { name: "defective", built: Ok((&Defective, &store)), slips: Vec::new() };
         let cx = Invocation::new(Deadline::after(Duration::from_secs_f64(seconds)));
         let event = RotationEvent { step, secret, token, rotation_token: None };
         function.respond(&Request::Rotate(event), &cx).await.unwrap_err()

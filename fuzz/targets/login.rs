@@ -2,23 +2,25 @@
 //! error that does not repeat the password.
 #![no_main]
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
-use rotate_postgres::fuzzing::{log_in_against, quoted};
+use rotate_postgres::fuzzing::{log_in_over, quoted};
+use script::{PASSWORD, Script, login};
 use tokio::runtime::{Builder, Runtime};
 
-/// Looked for as it is: the fuzzer sees what it is compared with, and would soon know any other form.
-const PASSWORD: &str = "canary-password-of-the-fuzzer";
+#[path = "shared/script.rs"]
+mod script;
 
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().build().unwrap());
 
 fuzz_target!(|data: &[u8]| {
     let Some((&flags, script)) = data.split_first() else { return };
-    assert!(!quoted(script, PASSWORD).contains(PASSWORD));
+    assert!(!quoted(script, &PASSWORD.into()).contains(PASSWORD));
     let weak = flags & 1 == 1;
-    let ended = RUNTIME.block_on(log_in_against(script.to_vec(), &PASSWORD.into(), weak));
+    let server = Script { rest: script.to_vec(), heard: Arc::default() };
+    let ended = RUNTIME.block_on(log_in_over(server, &login(), weak));
     match ended {
         // AuthenticationOk and ReadyForQuery at least, behind some question; and no proof of SCRAM
         // can be in a script, so it was the password itself that was asked for.

@@ -2,15 +2,16 @@
 //! no error repeats it.
 #![no_main]
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use fourstep::net::Transport;
 use libfuzzer_sys::fuzz_target;
-use rotate_mysql::fuzzing::{Session, session_against};
+use rotate_mysql::fuzzing::{Session, session_over};
+use script::{PASSWORD, Script, login};
 use tokio::runtime::{Builder, Runtime};
 
-/// Looked for as it is: the fuzzer sees what it is compared with, and would soon know any other form.
-const PASSWORD: &str = "canary-password-of-the-fuzzer";
+#[path = "shared/script.rs"]
+mod script;
 
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().build().unwrap());
@@ -23,10 +24,11 @@ fuzz_target!(|data: &[u8]| {
     }
     let secure = flags & 1 == 1;
     let transport = if secure { Transport::Tls } else { Transport::Plaintext };
-    let password = PASSWORD.into();
-    let session = session_against(script.to_vec(), &password, transport);
-    let (outcome, heard) = RUNTIME.block_on(session);
-    let told = heard.windows(PASSWORD.len()).any(|bytes| bytes == PASSWORD.as_bytes());
+    let heard = Arc::default();
+    let server = Script { rest: script.to_vec(), heard: Arc::clone(&heard) };
+    let outcome = RUNTIME.block_on(session_over(server, &login(), transport));
+    let told =
+        heard.lock().unwrap().windows(PASSWORD.len()).any(|bytes| bytes == PASSWORD.as_bytes());
     assert!(secure || !told, "the password was sent without TLS");
     match outcome {
         // A greeting, an answer to the login, and the answer to a statement.

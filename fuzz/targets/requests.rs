@@ -2,7 +2,7 @@
 //! operation, the rest the body): an answer or an error of AWS's, and a state that makes sense.
 #![no_main]
 
-use fourstep_cli::serve::hostile::{Reply, Service};
+use fourstep_local::serve::hostile::{Reply, Service};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -21,14 +21,14 @@ make_ca() {
         -days 30 -config "$dir/$name.cnf" -keyout "$dir/$name.key" -out "$dir/$name.pem"
 }
 
-# make_server_certificate DIR CA: DIR/server.pem and DIR/server.key, signed by that CA.
+# make_server_certificate DIR CA [USAGE]: DIR/server.pem and DIR/server.key, signed by that CA.
 # It names localhost and nothing else, so that 127.0.0.1 is a mismatch to test with.
 make_server_certificate() {
-    local dir=$1 ca=$2
+    local dir=$1 ca=$2 usage=${3:-serverAuth}
     cat >"$dir/server.cnf" <<-CONF
 		basicConstraints = critical, CA:FALSE
 		keyUsage = critical, digitalSignature
-		extendedKeyUsage = serverAuth
+		extendedKeyUsage = $usage
 		subjectAltName = DNS:localhost
 	CONF
     quietly openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -sha256 \

@@ -34,9 +34,9 @@ install_packages() {
                 </dev/null >/dev/null
     } || status=$?
     "${as_root[@]}" rm -f "$no_cluster"
-    # So would these, on ports 6432 and 3306, and they cannot be told beforehand.
+    # So would these, on ports 6432, 3306 and 6379, and they cannot be told beforehand.
     local service
-    for service in pgbouncer mariadb; do
+    for service in pgbouncer mariadb redis-server; do
         if [[ " $* " == *" $service"* ]] && command -v systemctl >/dev/null; then
             "${as_root[@]}" systemctl disable --now --quiet "$service" 2>/dev/null || true
         fi

@@ -1,11 +1,12 @@
 # shellcheck shell=bash
 # A folder with Debian's unstable suite in it, for servers that the stable one does not have: MySQL and
-# the newest PostgreSQL; and two with Ubuntu in them: 22.04 for the oldest MySQL that is packaged, 18.04
-# for PostgreSQL 10, the oldest that knows SCRAM. It needs common.sh and packages.sh, and works as root
+# the newest PostgreSQL; and three with Ubuntu in them: 22.04 for the oldest MySQL that is packaged, 20.04
+# for MongoDB, 18.04 for PostgreSQL 10, the oldest that knows SCRAM. It needs common.sh and packages.sh, and works as root
 # only, because of chroot.
 
 SID=    # the folder, to be entered by chroot
 JAMMY=  # Ubuntu 22.04's
+FOCAL=  # Ubuntu 20.04's
 BIONIC= # Ubuntu 18.04's
 
 SID_PACKAGES=(mysql-server-core mysql-client-core postgresql-18)
@@ -60,6 +61,11 @@ jammy_find() {
     ubuntu_find jammy "$JAMMY" mysql-server-core-8.0 mysql-client-core-8.0
 }
 
+focal_find() {
+    FOCAL=$1/focal
+    ubuntu_find focal "$FOCAL" mongodb-server-core
+}
+
 bionic_find() {
     BIONIC=$1/bionic
     ubuntu_find bionic "$BIONIC" postgresql-10
@@ -88,7 +94,7 @@ ubuntu_install() {
     # The other folder may have been made on another day, before this machine was.
     command -v debootstrap >/dev/null || install_packages debootstrap || return
     [[ -e $keys ]] || folder_add "$SID" ubuntu-keyring || return
-    debootstrap --variant=minbase --keyring="$keys" "$suite" "$folder" \
+    debootstrap --variant=minbase --components=main,universe --keyring="$keys" "$suite" "$folder" \
         http://archive.ubuntu.com/ubuntu || return
     folder_add "$folder" "$@"
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fourstep::testing::{Overlap, Remote, Testbed, Wire, conformance};
 use fourstep::users::{Driver, SingleUser};
 use fourstep::{Environment, PasswordPolicy, Rotator, Secret};
+use fourstep_testing::{Overlap, Remote, Testbed, Wire, conformance};
 use rotate_postgres::{EXCLUDED_CHARACTERS, Postgres};
 use serde_json::json;
 

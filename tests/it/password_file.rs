@@ -5,8 +5,8 @@
 mod backend;
 
 use async_trait::async_trait;
-use fourstep::testing::{Overlap, Remote, Testbed, Wire, conformance};
 use fourstep::{Environment, Rotator, Secret};
+use fourstep_testing::{Overlap, Remote, Testbed, Wire, conformance};
 use serde_json::{Value, json};
 
 use crate::support::program::{binary, fourstep, secret_file};

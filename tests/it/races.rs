@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fourstep::store::memory::Fault;
 use fourstep::store::{AWSCURRENT, AWSPENDING};
 use fourstep::{ErrorKind, Step};
+use fourstep_local::Fault;
 use sqlx::{Connection, Executor};
 
 use crate::support::postgres::server;

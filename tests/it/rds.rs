@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use aws_sdk_rds::Client;
 use fourstep::rds::{AwsRds, Rds};
 use fourstep::store::aws::http_client;
-use fourstep::store::memory::{MemoryStore, NewRotation, NewSecret};
 use fourstep::users::{
     AdminSession, Administered, Attempt, ByAdmin, Change, Database, Dialect, Driver, Login,
 };
@@ -17,6 +16,7 @@ use fourstep::{
     Deadline, Engine, Environment, Error, ErrorKind, Fence, Finding, Invocation, PasswordPolicy,
     RotationEvent, SecretId, SecretString, Step,
 };
+use fourstep_local::{MemoryStore, NewRotation, NewSecret};
 use serde_json::{Value, json};
 
 use crate::support::skip;

@@ -145,11 +145,12 @@ async fn nobody_but_the_function_reads_the_secret_while_it_is_disturbed() {
 
 #[tokio::test]
 async fn a_web_page_does_not_read_what_is_served_to_any_key() {
-    let store = std::sync::Arc::new(fourstep::store::memory::MemoryStore::new());
+    let store = std::sync::Arc::new(fourstep_local::MemoryStore::new());
     let value = Some(SECRET.into());
-    let new = fourstep::store::memory::NewSecret { value, ..Default::default() };
+    let new = fourstep_local::NewSecret { value, ..Default::default() };
     store.create("served", new).unwrap();
-    let server = fourstep_cli::serve::start(([127, 0, 0, 1], 0).into(), store, None).await.unwrap();
+    let server =
+        fourstep_local::serve::start(([127, 0, 0, 1], 0).into(), store, None).await.unwrap();
     let address = server.address().to_string();
     let port = server.address().port();
     for own in ["127.0.0.1", "localhost", "[::1]", "172.17.0.1", "host.docker.internal"] {

@@ -6,6 +6,7 @@ mod process;
 mod sam;
 
 use std::fmt;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,8 +17,15 @@ pub use kill::{KillSwitch, Killable, kill_switch};
 use process::Process;
 pub use sam::Sam;
 
+/// The variable by which a function gets its access key id.
+pub(crate) const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+
 /// How much of a function's output is kept, in bytes.
-const MOST_OUTPUT: u64 = 4 * 1024 * 1024;
+const MOST_OUTPUT: usize = 4 * 1024 * 1024;
+
+/// How many lines, and how much of each in characters, are shown of a function that died.
+const MOST_LAST_LINES: usize = 8;
+const LONGEST_LINE: usize = 400;
 
 /// The error type of an invocation whose [`KillSwitch`] was pulled.
 pub const KILLED: &str = "Killed";
@@ -69,6 +77,16 @@ impl Function {
         timeout: Duration,
     ) -> Self {
         Self(Way::Process(Process::new(binary, endpoint, environment, timeout)))
+    }
+
+    /// The same, whose output goes to this process's standard error as it comes, if `shown`. A
+    /// container's is SAM's to show.
+    #[must_use]
+    pub fn with_output(mut self, shown: bool) -> Self {
+        if let Way::Process(process) = &mut self.0 {
+            process.shown = shown;
+        }
+        self
     }
 
     /// A function of a SAM template.
@@ -123,15 +141,31 @@ impl fmt::Debug for Names<'_> {
 }
 
 /// Reads a pipe to its end and keeps its beginning: a function that writes without end must not
-/// fill this process's memory.
-async fn read_all(pipe: Option<impl tokio::io::AsyncRead + Unpin>) -> String {
-    let mut kept = Vec::new();
-    if let Some(mut pipe) = pipe {
-        // What was read before a failure is still worth showing.
-        let _ = (&mut pipe).take(MOST_OUTPUT).read_to_end(&mut kept).await;
-        let _ = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
+/// fill this process's memory. Writes all of it to standard error, if it is `shown`.
+async fn read_all(pipe: Option<impl tokio::io::AsyncRead + Unpin>, shown: bool) -> String {
+    let (mut kept, mut part) = (Vec::new(), [0; 8192]);
+    let Some(mut pipe) = pipe else { return String::new() };
+    // What was read before a failure is still worth showing.
+    while let Ok(read) = pipe.read(&mut part).await
+        && let Some(bytes) = part.get(..read).filter(|bytes| !bytes.is_empty())
+    {
+        if shown {
+            let _ = std::io::stderr().lock().write_all(bytes);
+        }
+        kept.extend(bytes.iter().take(MOST_OUTPUT.saturating_sub(kept.len())));
     }
     String::from_utf8_lossy(&kept).into_owned()
+}
+
+/// The last lines of a text, shortened: what a process said before it died.
+fn last_lines(text: &str) -> String {
+    let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = lines.len().saturating_sub(MOST_LAST_LINES);
+    let shown = lines.iter().skip(last).map(|line| {
+        let harmless = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+        line.chars().take(LONGEST_LINE).map(harmless).collect::<String>()
+    });
+    shown.collect::<Vec<_>>().join("\n    ")
 }
 
 fn json_lines(text: &str) -> Vec<Value> {

@@ -20,7 +20,10 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::{Answer, EXITED, Invocation, KILLED, Killable, Names, TIMED_OUT, json_lines, read_all};
+use super::{
+    ACCESS_KEY_ID, Answer, EXITED, Invocation, KILLED, Killable, Names, TIMED_OUT, json_lines,
+    last_lines, read_all,
+};
 
 /// Variables of this process that a function sees too. Everything else is left out: real AWS
 /// credentials above all.
@@ -35,6 +38,8 @@ pub(super) struct Process {
     pub(super) binary: PathBuf,
     environment: Vec<(String, String)>,
     timeout: Duration,
+    /// Whether what it writes goes to standard error.
+    pub(super) shown: bool,
 }
 
 impl fmt::Debug for Process {
@@ -62,7 +67,7 @@ impl Process {
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
             ("AWS_REGION", "us-east-1"),
-            ("AWS_ACCESS_KEY_ID", "local"),
+            (ACCESS_KEY_ID, "local"),
             ("AWS_SECRET_ACCESS_KEY", "local"),
             ("AWS_EC2_METADATA_DISABLED", "true"),
             ("SECRETS_MANAGER_ENDPOINT", endpoint),
@@ -71,7 +76,7 @@ impl Process {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
         variables.extend_from_slice(environment);
-        Self { binary: binary.to_owned(), environment: variables, timeout }
+        Self { binary: binary.to_owned(), environment: variables, timeout, shown: false }
     }
 
     /// Starts a process, hands it one event, and ends the process when it has answered.
@@ -92,18 +97,22 @@ impl Process {
         let server = tokio::spawn(axum::serve(listener, runtime_api(exchange)).into_future());
         let mut child = self.start(&address.to_string())?;
         // Standard output is read all along: a function that fills the pipe must not hang.
-        let output = tokio::spawn(read_all(child.stdout.take()));
-        let errors = tokio::spawn(read_all(child.stderr.take()));
+        let output = tokio::spawn(read_all(child.stdout.take(), self.shown));
+        let errors = tokio::spawn(read_all(child.stderr.take(), self.shown));
         let mut answer = self.wait_for(&mut child, answer, &mut killable).await;
         let duration = started.elapsed();
         server.abort();
         // It may have ended by itself already.
         let _ = child.kill().await;
         let (text, complaint) = (rest(output).await, rest(errors).await);
-        if let Err((_, message)) = &mut answer
-            && message.is_empty()
+        if let Err((kind, message)) = &mut answer
+            && (kind == EXITED || message.is_empty())
         {
-            *message = complaint.trim().to_owned();
+            // Whatever it wrote says more than that it is gone.
+            let said = last_lines(&format!("{text}\n{complaint}"));
+            let between =
+                if message.is_empty() || said.is_empty() { "" } else { "; it wrote\n    " };
+            message.push_str(&format!("{between}{said}"));
         }
         Ok(Invocation { answer, lines: json_lines(&text), duration })
     }

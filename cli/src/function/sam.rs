@@ -10,8 +10,7 @@ use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
 use tokio::process::Command;
 
-use super::{Answer, Invocation, Names, json_lines, read_all};
-use crate::serve::ACCESS_KEY_ID;
+use super::{ACCESS_KEY_ID, Answer, Invocation, Names, json_lines, read_all};
 
 pub(super) const PROGRAM: &str = "sam";
 
@@ -71,7 +70,7 @@ impl Sam {
         let errors = child.stderr.take();
         // The answer comes on standard output, what the function logs on standard error, among
         // what `sam` itself has to say.
-        let (output, errors) = tokio::join!(read_all(output), read_all(errors));
+        let (output, errors) = tokio::join!(read_all(output, false), read_all(errors, false));
         let status = child.wait().await?;
         let answer = if status.success() { answer(&output) } else { None };
         Ok(Invocation {

@@ -39,7 +39,7 @@ pub async fn ask(
     let text = match format {
         Format::Json => json_line(&asked),
         Format::Table => match question {
-            Question::Inspect => versions_table(&asked),
+            Question::Inspect => versions_table(&asked, &mut Vec::new()),
             Question::Preflight => findings(&asked),
             Question::Plan => plan(&asked),
         },

@@ -12,6 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use fourstep::SecretValue;
 use serde_json::{Value, json};
 
+use crate::slips;
+
 /// The key of bytes in a line of the journal, which are base64 there.
 const BINARY: &str = "SecretBinary";
 
@@ -38,7 +40,8 @@ impl SecretFile {
     /// # Errors
     /// If there is no such file, or another replay uses it.
     pub fn open(path: &Path, binary: bool) -> io::Result<Self> {
-        let path = fs::canonicalize(path).map_err(|error| named(path, &error))?;
+        let path =
+            fs::canonicalize(path).map_err(|error| slips::secret("--secret", path, &error))?;
         let beside = |ending: &str| {
             let mut name = path.as_os_str().to_owned();
             name.push(ending);

@@ -5,16 +5,16 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use fourstep::store::memory::{MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel};
 use fourstep::store::{AWSCURRENT, AWSPREVIOUS, Select, StoreError, StoreErrorCode};
 use fourstep::{Secret, SecretId, SecretValue, VersionId};
+use fourstep_local::serve::{self, AccessKey};
+use fourstep_local::{MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel};
 use serde_json::Value;
 
-use super::keep::named as named_file;
 use super::{Report, SecretArn, SecretFile, Stage};
 use crate::events;
 use crate::function::Invocation;
-use crate::serve::{self, AccessKey};
+use crate::slips;
 
 const NAME: &str = "replay";
 const ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:";
@@ -229,7 +229,7 @@ fn seed_admin(store: &MemoryStore, secret: &SecretValue, file: &Path) -> io::Res
         Some((_, name)) => (name, Some(id.to_owned())),
         None => (id, None),
     };
-    let text = fs::read_to_string(file).map_err(|error| named_file(file, &error))?;
+    let text = fs::read_to_string(file).map_err(|error| slips::secret("--admin", file, &error))?;
     let value = Some(SecretValue::Text(text.trim_end_matches(['\r', '\n']).into()));
     let new = NewSecret { value, arn, ..NewSecret::default() };
     store.create(name, new).map(drop).map_err(io::Error::other)

@@ -13,13 +13,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use fourstep::store::memory::PendingLabel;
 use fourstep::{Question, Step, VersionId};
+use fourstep_local::PendingLabel;
+use fourstep_local::serve::AccessKey;
 use serde_json::Value;
 
 use crate::events;
-use crate::function::{Function, Invocation, Names, Sam};
-use crate::serve::{ACCESS_KEY_ID, AccessKey};
+use crate::function::{ACCESS_KEY_ID, Function, Invocation, Names, Sam};
 
 pub use arn::SecretArn;
 pub use ask::ask;
@@ -63,6 +63,8 @@ pub struct Stage {
     pub environment: Vec<(String, String)>,
     /// How long the function may take for one step.
     pub timeout: Duration,
+    /// Whether what a function binary writes goes to standard error.
+    pub verbose: bool,
 }
 
 /// What to replay, and how.
@@ -132,6 +134,7 @@ impl Stage {
         match &self.rotator {
             Rotator::Binary(binary) => {
                 Function::new(binary, &server.url(), &self.variables(key), self.timeout)
+                    .with_output(self.verbose)
             }
             Rotator::Sam { function, arguments } => Function::of_sam(Sam {
                 function: function.clone(),
@@ -166,7 +169,7 @@ impl Replay<'_> {
         let (played, journal) = (self.rotations(report).await?, self.secret.journal());
         match played {
             Some(settled) => report.finished(self.options, settled, journal)?,
-            None => report.stopped(journal)?,
+            None => report.stopped(journal, self.options.test_only)?,
         }
         Ok(played.is_some())
     }

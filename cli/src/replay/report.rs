@@ -27,12 +27,16 @@ pub struct Report<'a> {
     format: Format,
     rotation: u32,
     logs_in: Option<bool>,
+    /// Reasons that the tables gave: each is told once.
+    told: Vec<String>,
+    /// Why it stopped, for the last line.
+    cause: Option<String>,
 }
 
 impl<'a> Report<'a> {
     /// A report written to `out`.
     pub fn new(out: &'a mut dyn Write, format: Format) -> Self {
-        Self { out, format, rotation: 0, logs_in: None }
+        Self { out, format, rotation: 0, logs_in: None, told: Vec::new(), cause: None }
     }
 
     pub(super) fn resumed(&mut self, journal: &Path, values: usize) -> io::Result<()> {
@@ -49,7 +53,7 @@ impl<'a> Report<'a> {
     /// Shows the state before the first step. False if the function could not even look.
     pub(super) fn before(&mut self, inspection: &Invocation) -> io::Result<bool> {
         let looked = inspection.answer.is_ok();
-        let mut text = format!("before\n{}", versions_table(inspection));
+        let mut text = format!("before\n{}", versions_table(inspection, &mut self.told));
         if !looked {
             text.push_str("\nNothing was begun: the function could not look at the secret.\n");
         }
@@ -86,17 +90,20 @@ impl<'a> Report<'a> {
             Ok(answer) => (field(answer, "outcome"), field(answer, "why"), Value::Null),
             Err((kind, message)) => ("failed", message.as_str(), json!(kind)),
         };
+        // Why it failed is told once, and last: there it is found.
+        let shown = if kind.is_null() { why } else { "see the last line" };
         let mut text =
-            format!("  {:<13} {outcome:<13} {milliseconds:>7.1} ms  {why}\n", step.name());
+            format!("  {:<13} {outcome:<13} {milliseconds:>7.1} ms  {shown}\n", step.name());
         if let Value::String(kind) = &kind {
             let _ = writeln!(text, "  {:<13} error type: {kind}", "");
+            self.cause = Some(format!("{kind}: {why}"));
         }
         let _ = writeln!(text, "  {:<13} {}", "", effects(&line));
         for warning in line.get("warnings").and_then(Value::as_array).into_iter().flatten() {
             let _ =
                 writeln!(text, "  {:<13} warning: {}", "", warning.as_str().unwrap_or_default());
         }
-        text.push_str(&versions_table(inspection));
+        text.push_str(&versions_table(inspection, &mut self.told));
         self.see(inspection);
         self.say(
             &text,
@@ -118,9 +125,14 @@ impl<'a> Report<'a> {
         )
     }
 
-    pub(super) fn stopped(&mut self, journal: &Path) -> io::Result<()> {
+    /// The last words of a replay that stopped; `tested` if it was to change nothing.
+    pub(super) fn stopped(&mut self, journal: &Path, tested: bool) -> io::Result<()> {
         let mut text = "\nThe rotation stopped here.".to_owned();
         text.push_str(match self.logs_in {
+            Some(true) if tested && journal.exists() => {
+                " A password of an interrupted replay logs in, and not the one in the file, which \
+                 was tested: replay without --test-only, which ends what was interrupted."
+            }
             Some(true) => {
                 " A stored password logs in, as the table shows: once the cause is mended, run the \
                  same replay again."
@@ -133,6 +145,9 @@ impl<'a> Report<'a> {
         });
         text.push_str(&kept(journal));
         text.push('\n');
+        if let Some(cause) = &self.cause {
+            let _ = writeln!(text, "The cause: {cause}");
+        }
         self.say(&text, &json!({"event": "end", "ok": false, "journal": at(journal)}))
     }
 
@@ -246,7 +261,7 @@ fn versions(inspection: &Invocation) -> Value {
     }
 }
 
-pub(super) fn versions_table(inspection: &Invocation) -> String {
+pub(super) fn versions_table(inspection: &Invocation, told: &mut Vec<String>) -> String {
     let mut rows = match &inspection.answer {
         Ok(answer) => answer.get("versions").and_then(Value::as_array).cloned().unwrap_or_default(),
         Err((kind, message)) => return format!("    cannot inspect: {kind}: {message}\n"),
@@ -263,7 +278,13 @@ pub(super) fn versions_table(inspection: &Invocation) -> String {
             "accepted" => "yes".to_owned(),
             "rejected" => "no".to_owned(),
             "empty" => "has no value yet".to_owned(),
-            _ => format!("unknown: {}", field(&row, "why")),
+            _ => match field(&row, "why") {
+                why if told.iter().any(|one| one == why) => "unknown: as above".to_owned(),
+                why => {
+                    told.push(why.to_owned());
+                    format!("unknown: {why}")
+                }
+            },
         };
         let _ = writeln!(text, "    {short:<10} {:<24} {logs_in}", labels(&row).join(" "));
     }

@@ -8,7 +8,10 @@ mod tcp;
 mod tls;
 
 use std::future::Future;
+use std::io;
 use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::config::Environment;
 use crate::error::{Error, ErrorKind};
@@ -67,6 +70,28 @@ pub enum Transport {
     Tls,
     /// No TLS, as asked or as allowed.
     Plaintext,
+}
+
+/// A connection, with TLS or without.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// The error of a connection that broke; `what` says so, and at which point.
+pub fn broken(what: &str, cause: io::Error) -> Error {
+    let error = Error::new(ErrorKind::Unreachable, what);
+    match cause.kind() {
+        io::ErrorKind::UnexpectedEof => error.caused_by("the server closed it"),
+        _ => error.caused_by(cause),
+    }
+}
+
+/// The error of a server that speaks another protocol than `kind` does.
+pub fn not_a(kind: &str) -> Error {
+    Error::new(
+        ErrorKind::Unreachable,
+        format!("what answers is not a {kind} server; look at the secret's \"host\" and \"port\""),
+    )
 }
 
 /// Waits for an answer of the other side no longer than `most`, nor than the invocation lasts.

@@ -18,7 +18,18 @@ pub struct CreateContext<'a> {
     pub description: &'a SecretDescription,
 }
 
-impl CreateContext<'_> {
+impl<'a> CreateContext<'a> {
+    /// What the engine gives to the verb. Public for tests that call a verb alone, as are those of
+    /// the other contexts.
+    pub fn new(
+        client: &'a SecretClient<'a>,
+        current: &'a Current,
+        token: &'a VersionId,
+        description: &'a SecretDescription,
+    ) -> Self {
+        Self { calls: client, current, token, description }
+    }
+
     /// What the secret ever held, as [`RetireContext::stored`]: the token's own version is read again by its
     /// id, and so is found if a stale read or a slow container missed it.
     ///
@@ -54,7 +65,17 @@ pub struct SetContext<'a> {
     pub(crate) pending: Pending,
 }
 
-impl SetContext<'_> {
+impl<'a> SetContext<'a> {
+    /// As [`CreateContext::new`].
+    pub fn new(
+        client: &'a SecretClient<'a>,
+        description: &'a SecretDescription,
+        current: Current,
+        pending: Pending,
+    ) -> Self {
+        Self { calls: client, description, current, pending }
+    }
+
     /// The version applications use.
     pub fn current(&self) -> &Current {
         &self.current
@@ -160,8 +181,25 @@ impl Fence for LabelFence<'_> {
     }
 }
 
+/// The fence of a version that is current.
+struct PromotionFence<'a> {
+    calls: &'a SecretClient<'a>,
+    promoted: &'a VersionId,
+}
+
+#[async_trait]
+impl Fence for PromotionFence<'_> {
+    async fn pass(&self) -> Result<(), Error> {
+        self.calls.invocation().enough_for_a_change()?;
+        if !self.calls.describe().await?.has(self.promoted, AWSCURRENT) {
+            return Err(conflict("AWSCURRENT moved to another version meanwhile"));
+        }
+        self.calls.invocation().enough_for_a_change()
+    }
+}
+
 fn conflict(what: &str) -> Error {
-    Error::new(ErrorKind::Conflict, format!("{what}; nothing was changed"))
+    Error::new(ErrorKind::Conflict, format!("{what}; the change was not made"))
 }
 
 /// What [`Rotator::retire`](super::Rotator::retire) must leave alone.
@@ -171,7 +209,16 @@ pub struct RetireContext<'a> {
     pub(crate) promoted: &'a VersionId,
 }
 
-impl RetireContext<'_> {
+impl<'a> RetireContext<'a> {
+    /// As [`CreateContext::new`]; the description has the labels as the promotion leaves them.
+    pub fn new(
+        client: &'a SecretClient<'a>,
+        description: SecretDescription,
+        promoted: &'a VersionId,
+    ) -> Self {
+        Self { calls: client, description, promoted }
+    }
+
     /// The secret's labels, as the promotion left them, and its tags.
     pub fn description(&self) -> &SecretDescription {
         &self.description
@@ -180,6 +227,12 @@ impl RetireContext<'_> {
     /// Other secrets, such as an admin's.
     pub fn other_secrets(&self) -> SecretReader<'_> {
         SecretReader { calls: self.calls }
+    }
+
+    /// The fence to pass before what cannot be brought back is revoked: the promoted version must
+    /// be AWSCURRENT still.
+    pub(crate) fn fence(&self) -> impl Fence {
+        PromotionFence { calls: self.calls, promoted: self.promoted }
     }
 
     /// The version that was just promoted.
@@ -219,7 +272,16 @@ pub struct InspectContext<'a> {
     pub description: &'a SecretDescription,
 }
 
-impl InspectContext<'_> {
+impl<'a> InspectContext<'a> {
+    /// As [`CreateContext::new`].
+    pub fn new(
+        client: &'a SecretClient<'a>,
+        current: &'a Current,
+        description: &'a SecretDescription,
+    ) -> Self {
+        Self { calls: client, current, description }
+    }
+
     /// What older versions hold.
     pub(crate) fn recorded(&self) -> Recorded<'_> {
         Recorded { calls: self.calls, description: self.description }

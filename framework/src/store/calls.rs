@@ -23,18 +23,16 @@ const MOST_OTHERS: usize = 20;
 /// The longest value, in bytes. Source: API Reference, PutSecretValue, SecretString.
 const LONGEST_VALUE: usize = 65_536;
 
-pub(crate) struct SecretClient<'a> {
+/// One secret in a store, as one invocation asks for it.
+pub struct SecretClient<'a> {
     store: &'a dyn SecretStore,
     secret: &'a SecretId,
     cx: &'a Invocation,
 }
 
 impl<'a> SecretClient<'a> {
-    pub(crate) fn new(
-        store: &'a dyn SecretStore,
-        secret: &'a SecretId,
-        cx: &'a Invocation,
-    ) -> Self {
+    /// The calls about this secret.
+    pub fn new(store: &'a dyn SecretStore, secret: &'a SecretId, cx: &'a Invocation) -> Self {
         Self { store, secret, cx }
     }
 
@@ -50,13 +48,20 @@ impl<'a> SecretClient<'a> {
         self.cx
     }
 
-    pub(crate) async fn describe(&self) -> Result<SecretDescription, Error> {
+    /// Its labels and tags.
+    ///
+    /// # Errors
+    /// Those of DescribeSecret.
+    pub async fn describe(&self) -> Result<SecretDescription, Error> {
         let work = self.store.describe_secret(self.secret);
         self.named("DescribeSecret", work).await
     }
 
     /// AWSCURRENT, by label.
-    pub(crate) async fn current(&self) -> Result<Current, Error> {
+    ///
+    /// # Errors
+    /// Those of GetSecretValue.
+    pub async fn current(&self) -> Result<Current, Error> {
         let read = self.get(Select::Label(AWSCURRENT)).await;
         let (version, secret) = read.map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::new(

@@ -2,7 +2,8 @@
 
 pub mod aws;
 mod calls;
-pub mod memory;
+#[cfg(test)]
+pub(crate) mod fixed;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,7 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::value::SecretValue;
 
-pub(crate) use calls::SecretClient;
+pub use calls::SecretClient;
 
 /// The label of the version applications use.
 pub const AWSCURRENT: &str = "AWSCURRENT";

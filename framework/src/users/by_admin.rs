@@ -9,10 +9,11 @@ use crate::error::Error;
 use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
 use crate::rotator::{
-    Applied, CreateContext, Fence, Finding, InspectContext, Rotator, SetContext, Verdict,
+    Applied, CreateContext, Fence, Finding, InspectContext, Rotator, SecretReader, SetContext,
+    Verdict,
 };
-use crate::secret::Secret;
-use crate::users::admin::Admins;
+use crate::secret::{Current, Document, Secret};
+use crate::users::admin::{Admin, Admins};
 use crate::users::login_attempts::LoginAttempts;
 use crate::users::pair::words;
 use crate::users::{Administered, Attempt, Change, Driver, Login, common, copies};
@@ -110,8 +111,7 @@ impl<S: Administered> Rotator for ByAdmin<S> {
             ));
         }
         let document = versions.current().secret().document()?;
-        let others = versions.other_secrets();
-        let admin = self.admins.of(&pending, document, dialect, &others, cx).await?;
+        let admin = self.admin(&pending, document, &versions.other_secrets(), cx).await?;
         let change = async {
             let opened = self.database.open_admin(&admin.login, cx).await;
             let what = || format!("cannot set the password of {account}");
@@ -163,7 +163,8 @@ impl<S: Administered> Rotator for ByAdmin<S> {
             Ok(Attempt::Refused(why)) => findings.push(common::current_refused(why)),
             Err(error) => findings.push(Finding::Fails(error)),
         }
-        match self.preflight_admin(&login, subject, cx).await {
+        let others = subject.other_secrets();
+        match self.look(&login, subject.current, &others, cx).await {
             Ok(found) => findings.extend(found),
             Err(error) => findings.push(Finding::Fails(error)),
         }
@@ -198,15 +199,26 @@ impl<S: Administered> ByAdmin<S> {
         }
     }
 
-    async fn preflight_admin(
+    /// The admin that `document` names, for the user of `login`.
+    pub(super) async fn admin(
         &self,
         login: &Login,
-        subject: &InspectContext<'_>,
+        document: &Document,
+        others: &SecretReader<'_>,
+        cx: &Invocation,
+    ) -> Result<Admin, Error> {
+        self.admins.of(login, document, self.database.dialect(), others, cx).await
+    }
+
+    /// What would make the admin's change of this user's password fail.
+    pub(super) async fn look(
+        &self,
+        login: &Login,
+        current: &Current,
+        others: &SecretReader<'_>,
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        let document = subject.current.secret().document()?;
-        let (dialect, others) = (self.database.dialect(), subject.other_secrets());
-        let admin = self.admins.of(login, document, dialect, &others, cx).await?;
+        let admin = self.admin(login, current.secret().document()?, others, cx).await?;
         let found = async {
             let mut session = self.database.open_admin(&admin.login, cx).await?;
             let found = self.database.preflight_reset(&mut session, login, cx).await;

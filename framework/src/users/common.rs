@@ -70,10 +70,10 @@ pub(super) fn with_new_password(
     current: &Login,
     cx: &Invocation,
 ) -> Result<Document, Error> {
-    if let Some(copies) = copies::remark(known.current.secret(), current) {
-        cx.warn(copies);
-    }
-    let password: SecretString = policy.with_tags(&known.description.tags)?.generate()?;
+    let policy = policy.with_tags(&known.description.tags)?;
+    let copies = copies::remark(known.current.secret(), current);
+    policy.weakness().into_iter().chain(copies).for_each(|remark| cx.warn(remark));
+    let password: SecretString = policy.generate()?;
     Ok(known.current.secret().document()?.with("password", password.expose_secret()))
 }
 
@@ -119,11 +119,16 @@ pub(super) fn unused_admin(current: &Current, strategy: &str) -> Option<Finding>
     })
 }
 
-/// What a preflight finds if the secret's tags ask for passwords that are not made.
+/// What a preflight finds if the secret's tags ask for passwords that are not made, or if those that
+/// are made can be guessed.
 pub(super) fn policy_finding(
     policy: &PasswordPolicy,
     description: &SecretDescription,
 ) -> Option<Finding> {
-    let drawn = policy.with_tags(&description.tags).and_then(|policy| policy.generate());
-    drawn.err().map(Finding::Fails)
+    let policy = match policy.with_tags(&description.tags) {
+        Ok(policy) => policy,
+        Err(error) => return Some(Finding::Fails(error)),
+    };
+    let failed = policy.generate().err().map(Finding::Fails);
+    failed.or_else(|| policy.weakness().map(Finding::Warns))
 }

@@ -1,8 +1,9 @@
 //! One user with two passwords: the old one works until the next rotation.
 //!
 //! What this does against races, cancelled rotations, roll-backs and crashes is more than it looks
-//! like: see "What the kit proved wrong" in docs/decisions.md, and `testing/tests/dual_password.rs`, where each
-//! part is left out once and something breaks.
+//! like: see "What the kit proved wrong" in docs/decisions.md, and
+//! `framework/testing/src/tests/dual_password.rs`, where each part is left out once and something
+//! breaks.
 
 use std::sync::Arc;
 

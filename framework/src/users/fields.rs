@@ -30,7 +30,7 @@ const ENGINES: [(&str, &[&str]); 7] = [
     ("", &["sqlserver", "mssql", "sqlserver-se", "sqlserver-ex", "sqlserver-web", "sqlserver-ee"]),
     ("", &["oracle", "oracle-ee", "oracle-se2"]),
     ("", &["db2", "db2-se", "db2-ae", "redshift"]),
-    ("", &["mongo", "mongodb", "documentdb", "docdb"]),
+    ("rotate-mongodb", &["mongo", "mongodb", "documentdb", "docdb"]),
     ("", &["redis", "valkey", "elasticache"]),
 ];
 

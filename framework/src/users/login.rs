@@ -47,6 +47,17 @@ pub struct Login {
 }
 
 impl Login {
+    /// One to no certain database, of a secret that says nothing of TLS.
+    pub fn new(
+        host: impl Into<String>,
+        port: u16,
+        username: impl Into<String>,
+        password: impl Into<SecretString>,
+    ) -> Self {
+        let (host, username, password) = (host.into(), username.into(), password.into());
+        Self { host, port, username, password, dbname: None, ssl: SslMode::Absent }
+    }
+
     /// Reads a secret document.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! Strategies for targets that have users with passwords.
 //!
 //! A backend implements [`Database`] for its kind of server and, where that has such,
-//! [`Administered`], [`Alternates`] and [`DualPasswords`]: the parts of a change. [`Driver`] makes
-//! whole changes of them, and the strategies decide which credential is tried when.
+//! [`Administered`], [`Alternates`], [`DualPasswords`] and [`PasswordSets`]: the parts of a change.
+//! [`Driver`] makes whole changes of them, and the strategies decide which credential is tried when.
 
 mod admin;
 mod alternating;
@@ -17,25 +17,25 @@ mod login;
 mod login_attempts;
 mod mark;
 mod pair;
+mod password_set;
 mod single_user;
 mod ssl;
 mod strategies;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 pub use alternating::Alternating;
 pub use by_admin::ByAdmin;
 pub use driver::{
     Administered, Alternates, Assessment, Database, Driver, DualPasswords, End, OpenSessions, Part,
-    Step,
+    PasswordSets, Step,
 };
 pub use dual_password::{DualPassword, NewPrimary, Swap};
 pub use install::{Install, Proof};
 pub use login::{Dialect, Login};
 pub use mark::Mark;
-#[cfg(test)]
-pub(crate) use pair::PairSettings;
 pub use pair::{Account, Accounts, Ownership, Pair};
+pub use password_set::PasswordSet;
 pub use single_user::SingleUser;
 pub use ssl::SslMode;
 pub use strategies::{Strategies, Strategy};
@@ -67,4 +67,17 @@ pub enum Attempt<Session> {
     Accepted(Session),
     /// The server refused the password; its reason, without the password.
     Refused(String),
+}
+
+impl<Session> Attempt<Session> {
+    /// The session. Where the password was refused, the error of this kind, caused by the reason.
+    ///
+    /// # Errors
+    /// That one.
+    pub fn accepted(self, kind: ErrorKind, what: impl Into<String>) -> Result<Session, Error> {
+        match self {
+            Self::Accepted(session) => Ok(session),
+            Self::Refused(why) => Err(Error::new(kind, what).caused_by(why)),
+        }
+    }
 }

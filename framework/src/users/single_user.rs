@@ -39,6 +39,9 @@ impl<S: Database> Rotator for SingleUser<S> {
 
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
         let current = common::current(known.current.secret(), self.database.dialect())?;
+        if S::ASKS_BEFORE_PROPOSING {
+            self.ask_whether_it_may(&current, cx).await?;
+        }
         Ok(common::with_new_password(&self.policy, known, &current, cx)?.into())
     }
 
@@ -95,15 +98,14 @@ impl<S: Database> Rotator for SingleUser<S> {
     ) -> Result<Vec<Finding>, Error> {
         let login = common::current(subject.current.secret(), self.database.dialect())?;
         let tags = &subject.description.tags;
-        let sample = self.policy.with_tags(tags).and_then(|policy| policy.generate());
+        let sample = self.policy.with_tags(tags).and_then(|policy| policy.generate()).ok();
         let mut findings = match self.database.log_in(&login, cx).await? {
             Attempt::Accepted(session) => {
-                let sample = sample.as_ref().ok();
-                self.database.preflight(session, &login, sample, cx).await?
+                self.database.preflight(session, &login, sample.as_ref(), cx).await?
             }
             Attempt::Refused(why) => vec![common::current_refused(why)],
         };
-        findings.extend(sample.err().map(Finding::Fails));
+        findings.extend(common::policy_finding(&self.policy, subject.description));
         findings.extend(copies::remark(subject.current.secret(), &login).map(Finding::Warns));
         findings.extend(common::unused_admin(subject.current, "single-user"));
         Ok(findings)
@@ -111,6 +113,19 @@ impl<S: Database> Rotator for SingleUser<S> {
 }
 
 impl<S: Database> SingleUser<S> {
+    /// Refuses a user that could not change its password. One that does not log in is left to
+    /// setSecret, which knows of other passwords.
+    async fn ask_whether_it_may(&self, login: &Login, cx: &Invocation) -> Result<(), Error> {
+        let Attempt::Accepted(session) = self.database.log_in(login, cx).await? else {
+            return Ok(());
+        };
+        let found = self.database.preflight(session, login, None, cx).await?;
+        found.into_iter().try_for_each(|finding| match finding {
+            Finding::Fails(error) => Err(error),
+            Finding::Warns(_) => Ok(()),
+        })
+    }
+
     /// The server refused the value. Only if the login that worked still does was nothing applied:
     /// where passwords may not be used again, another container may have set this very one.
     async fn refused(&self, why: Error, login: &Login, cx: &Invocation) -> Result<Applied, Error> {

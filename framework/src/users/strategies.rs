@@ -15,7 +15,8 @@ use crate::rotator::{
 use crate::secret::Secret;
 use crate::store::SecretDescription;
 use crate::users::{
-    Alternates, Alternating, ByAdmin, Driver, DualPassword, DualPasswords, SingleUser,
+    Alternates, Alternating, ByAdmin, Driver, DualPassword, DualPasswords, PasswordSet,
+    PasswordSets, SingleUser,
 };
 
 /// The tag by which a secret picks one of the function's strategies.
@@ -81,10 +82,19 @@ impl Strategies {
     /// ```
     pub fn read(
         environment: &Environment,
+        build: impl FnMut(Strategy) -> Result<Option<Box<dyn Rotator>>, Error>,
+    ) -> Result<Self, Error> {
+        Self::read_or(Strategy::SingleUser, environment, build)
+    }
+
+    /// As [`read`](Self::read), with another strategy where none is listed.
+    fn read_or(
+        absent: Strategy,
+        environment: &Environment,
         mut build: impl FnMut(Strategy) -> Result<Option<Box<dyn Rotator>>, Error>,
     ) -> Result<Self, Error> {
         let name = "ROTATION_STRATEGY";
-        let listed = environment.text(name)?.unwrap_or(Strategy::SingleUser.name());
+        let listed = environment.text(name)?.unwrap_or(absent.name());
         let mut strategies: Vec<(Strategy, Box<dyn Rotator>)> = Vec::new();
         for word in listed.split(',').map(str::trim) {
             let strategy = Strategy::ALL.into_iter().find(|one| one.name() == word);
@@ -134,6 +144,29 @@ impl Strategies {
                 Ok(Some(Box::new(DualPassword::new(database.clone(), policy.clone()))))
             }
             strategy => one_password(strategy, environment, &database, &policy),
+        })
+    }
+
+    /// The strategies of a database whose users may have any number of passwords: `dual-password`,
+    /// which is meant where `ROTATION_STRATEGY` is absent, and `single-user-by-admin`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the variable.
+    pub fn of_password_sets<S: PasswordSets + 'static>(
+        environment: &Environment,
+        database: Driver<S>,
+        policy: PasswordPolicy,
+    ) -> Result<Self, Error> {
+        let database = Arc::new(database);
+        Self::read_or(Strategy::DualPassword, environment, |strategy| {
+            let keeps_previous = match strategy {
+                Strategy::DualPassword => true,
+                Strategy::SingleUserByAdmin => false,
+                Strategy::SingleUser | Strategy::AlternatingUsers => return Ok(None),
+            };
+            let (database, policy) = (database.clone(), policy.clone());
+            let rotator = PasswordSet::read(environment, database, policy, keeps_previous)?;
+            Ok(Some(Box::new(rotator)))
         })
     }
 
@@ -242,85 +275,4 @@ impl Rotator for Strategies {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(listed: &str) -> Result<Strategies, Error> {
-        let environment = Environment::from([("ROTATION_STRATEGY", listed)]);
-        Strategies::read(&environment, |strategy| match strategy {
-            Strategy::DualPassword => Ok(None),
-            _ => Ok(Some(Box::new(Nothing(strategy)) as Box<dyn Rotator>)),
-        })
-    }
-
-    /// Not empty, or all of them would have one address.
-    struct Nothing(#[expect(dead_code)] Strategy);
-
-    #[async_trait]
-    impl Rotator for Nothing {
-        fn check(&self, _: &SetContext<'_>) -> Result<(), Error> {
-            unreachable!()
-        }
-
-        async fn propose(&self, _: &CreateContext<'_>, _: &Invocation) -> Result<Secret, Error> {
-            unreachable!()
-        }
-
-        async fn apply(
-            &self,
-            _: &SetContext<'_>,
-            _: &dyn Fence,
-            _: &Invocation,
-        ) -> Result<Applied, Error> {
-            unreachable!()
-        }
-
-        async fn verify(&self, _: &Secret, _: &Invocation) -> Result<Verdict, Error> {
-            unreachable!()
-        }
-
-        async fn preflight(
-            &self,
-            _: &InspectContext<'_>,
-            _: &Invocation,
-        ) -> Result<Vec<Finding>, Error> {
-            unreachable!()
-        }
-    }
-
-    #[test]
-    fn a_list_that_cannot_be_followed_is_refused_by_name() {
-        for (listed, what) in [
-            ("double-user", "must list strategies"),
-            ("single-user,", "must list strategies"),
-            ("single-user, single-user", "lists single-user twice"),
-            ("dual-password", "lists dual-password, which this database lacks"),
-        ] {
-            let error = read(listed).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Malformed);
-            let text = error.to_string();
-            assert!(text.contains("ROTATION_STRATEGY") && text.contains(what), "{text}");
-        }
-        assert_eq!(format!("{:?}", read("").unwrap()), "[SingleUser]");
-    }
-
-    #[test]
-    fn a_tag_picks_one_of_the_list_and_nothing_else() {
-        let strategies = read("alternating-users, single-user").unwrap();
-        let with_tag = |name: Option<&str>| {
-            let mut description = SecretDescription::default();
-            description.tags.extend(name.map(|name| (TAG.to_owned(), name.to_owned())));
-            let picked = strategies.of(&description)?;
-            let place = strategies.0.iter().position(|(_, one)| std::ptr::eq(&**one, picked));
-            Ok::<_, Error>(place)
-        };
-        assert_eq!(with_tag(None).unwrap(), Some(0));
-        assert_eq!(with_tag(Some("")).unwrap(), Some(0));
-        assert_eq!(with_tag(Some("single-user")).unwrap(), Some(1));
-        for refused in ["single-user-by-admin", "none"] {
-            let error = with_tag(Some(refused)).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Malformed);
-            assert!(error.to_string().contains("fourstep:strategy"), "{error}");
-        }
-    }
-}
+mod tests;

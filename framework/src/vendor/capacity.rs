@@ -1,16 +1,16 @@
-//! Room at a vendor's limit: which key of ours may go before a new one can be made.
+//! A new key, and room for it at a vendor's limit: which key of ours may go first.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::issued::Key;
-use super::{Caller, IssuedKeys, Issuer, LONGEST_RUN};
+use super::{Caller, Issued, IssuedKeys, Issuer, LONGEST_RUN};
 use crate::error::{Error, ErrorKind};
 use crate::ids::VersionId;
 use crate::invocation::Invocation;
 use crate::rotator::{CreateContext, Fence};
-use crate::secret::Previous;
+use crate::secret::{Previous, Secret};
 use crate::store::AWSPREVIOUS;
 
 /// What is known before a key may go.
@@ -25,9 +25,45 @@ pub(super) struct Snapshot<'a> {
 }
 
 impl<V: Issuer> IssuedKeys<V> {
+    /// Makes a key, and room for it where there is none.
+    pub(super) async fn minted(
+        &self,
+        known: &CreateContext<'_>,
+        caller: &Caller<'_>,
+        cx: &Invocation,
+    ) -> Result<Secret, Error> {
+        let cap = self.vendor.terms().cap;
+        let keys = match (&caller.admin, cap) {
+            (Some(_), _) => self.keys_with(&self.vendor.id(caller.own)?, caller, cx).await?.0,
+            (None, Some(_)) => self.keys(caller, cx).await?,
+            (None, None) => Vec::new(),
+        };
+        let full = cap.is_some_and(|cap| keys.len() >= cap);
+        if !full && let Issued::Key(secret) = self.mint(known, caller, cx).await? {
+            return Ok(secret);
+        }
+        self.free_a_slot(known, caller, cx).await?;
+        match self.mint(known, caller, cx).await? {
+            Issued::Key(secret) => Ok(secret),
+            Issued::Full => Err(none()),
+        }
+    }
+
+    async fn mint(
+        &self,
+        known: &CreateContext<'_>,
+        caller: &Caller<'_>,
+        cx: &Invocation,
+    ) -> Result<Issued, Error> {
+        // An answer that comes too late shows a key that nobody can record.
+        cx.enough_for_a_change()?;
+        let label = self.label(&known.description.arn, known.token);
+        self.vendor.issue(known.current.secret(), &label, caller, cx).await
+    }
+
     /// Makes room at the vendor's limit: one key of ours goes that no labelled version holds; if
     /// there is none, the previous one, which is promised until the next rotation.
-    pub(super) async fn free_a_slot(
+    async fn free_a_slot(
         &self,
         known: &CreateContext<'_>,
         caller: &Caller<'_>,

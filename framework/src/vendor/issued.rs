@@ -49,8 +49,7 @@ impl<V> IssuedKeys<V> {
 
 impl<V: Issuer> IssuedKeys<V> {
     /// The same by another clock, for a vendor whose hours are made up.
-    #[cfg(test)]
-    pub(crate) fn by_clock(vendor: V, clock: fn(&V) -> SystemTime) -> Self {
+    pub fn by_clock(vendor: V, clock: fn(&V) -> SystemTime) -> Self {
         Self { vendor, clock }
     }
 
@@ -136,42 +135,6 @@ impl<V: Issuer> IssuedKeys<V> {
             Ownership::Stored => false,
             Ownership::Account => true,
         }
-    }
-
-    /// Makes a key, and room for it where there is none.
-    async fn minted(
-        &self,
-        known: &CreateContext<'_>,
-        caller: &Caller<'_>,
-        cx: &Invocation,
-    ) -> Result<Secret, Error> {
-        let cap = self.vendor.terms().cap;
-        let keys = match (&caller.admin, cap) {
-            (Some(_), _) => self.keys_with(&self.vendor.id(caller.own)?, caller, cx).await?.0,
-            (None, Some(_)) => self.keys(caller, cx).await?,
-            (None, None) => Vec::new(),
-        };
-        let full = cap.is_some_and(|cap| keys.len() >= cap);
-        if !full && let Issued::Key(secret) = self.mint(known, caller, cx).await? {
-            return Ok(secret);
-        }
-        self.free_a_slot(known, caller, cx).await?;
-        match self.mint(known, caller, cx).await? {
-            Issued::Key(secret) => Ok(secret),
-            Issued::Full => Err(super::capacity::none()),
-        }
-    }
-
-    async fn mint(
-        &self,
-        known: &CreateContext<'_>,
-        caller: &Caller<'_>,
-        cx: &Invocation,
-    ) -> Result<Issued, Error> {
-        // An answer that comes too late shows a key that nobody can record.
-        cx.enough_for_a_change()?;
-        let label = self.label(&known.description.arn, known.token);
-        self.vendor.issue(known.current.secret(), &label, caller, cx).await
     }
 }
 

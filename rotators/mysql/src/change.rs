@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use fourstep::users::Change;
-use fourstep::{CHANGE_TIME, Error, ErrorKind, ExposeSecret, Fence, Invocation, SecretString};
+use fourstep::{Error, ErrorKind, ExposeSecret, Fence, Invocation, SecretString};
 
 use crate::Mysql;
 use crate::errors::{self, NoChange};
@@ -160,10 +160,7 @@ pub(crate) async fn begin(
     accounts: &[String],
     cx: &Invocation,
 ) -> Result<(), Error> {
-    cx.enough_for_a_change()?;
-    let left = cx.deadline().remaining();
-    // Waiting for a lock must leave the time that a change needs.
-    let wait = left.saturating_sub(CHANGE_TIME);
+    let [left, wait] = cx.time_for_a_change()?;
     let unchanged = |what| move |failure: Failure| failure.of(what).caused_by(UNCHANGED);
     let expired = session.server.expired;
     if expired && session.server.flavour == Flavour::Mysql {

@@ -4,7 +4,7 @@
 //! 9.7 error reference; MariaDB documentation, "Error Codes". Numbers up to 1880 are common to both,
 //! higher ones are not: those of MariaDB begin at 1900 and 4000.
 
-use fourstep::users::driver::{Refusal, ServerMessage};
+use fourstep::users::driver::{Refusal, ServerMessage, sqlstate};
 use fourstep::{Error, ErrorKind};
 
 use crate::wire::Parts;
@@ -32,7 +32,7 @@ pub(crate) struct ServerError {
     pub(crate) number: u16,
     /// SQLSTATE; empty before the login.
     pub(crate) state: String,
-    message: ServerMessage,
+    pub(crate) message: ServerMessage,
 }
 
 impl ServerError {
@@ -60,18 +60,6 @@ impl ServerError {
         Self { number, ..Self::default() }
     }
 
-    /// Forgets the message, of a server that was told the password: it may repeat it in any form.
-    pub(crate) fn of_one_who_knows(mut self) -> Self {
-        self.message.withhold();
-        self
-    }
-
-    /// Forgets a message that repeats the password.
-    pub(crate) fn without(mut self, password: &str) -> Self {
-        self.message.withhold_if_it_repeats(password);
-        self
-    }
-
     /// What the server said, shortened and with control characters escaped. Only of the login:
     /// the server's later messages can quote statements that carry passwords.
     pub(crate) fn quote(&self) -> String {
@@ -80,11 +68,9 @@ impl ServerError {
 
     /// Number and SQLSTATE alone.
     pub(crate) fn code(&self) -> String {
-        let real = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_uppercase();
-        if self.state.len() == 5 && self.state.bytes().all(real) {
-            format!("error {}, SQLSTATE {}", self.number, self.state)
-        } else {
-            format!("error {}", self.number)
+        match sqlstate(&self.state) {
+            Some(state) => format!("error {}, SQLSTATE {state}", self.number),
+            None => format!("error {}", self.number),
         }
     }
 }

@@ -16,7 +16,6 @@ pub mod fuzzing;
 mod hosts;
 mod password;
 mod preflight;
-mod probe;
 mod server;
 mod session;
 mod sql;
@@ -175,7 +174,11 @@ impl Database for Mysql {
         _: Duration,
         cx: &Invocation,
     ) -> Result<(), Error> {
-        probe::ask(session, query, cx).await
+        let what = "the probe's beginning";
+        let begin = session.run(what, "START TRANSACTION READ ONLY", cx).await;
+        begin.map_err(|failure| failure.of(what))?;
+        let asked = session.run("PROBE_QUERY", query, cx).await;
+        asked.map(drop).map_err(|failure| failure.sorted(errors::of_probe))
     }
 }
 

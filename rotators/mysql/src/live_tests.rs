@@ -37,12 +37,8 @@ impl Fixture {
             return None;
         };
         let login = |username: &str, password: &str| Login {
-            host: "localhost".to_owned(),
-            port: port.parse().unwrap(),
-            username: username.to_owned(),
-            password: password.into(),
-            dbname: None,
             ssl: SslMode::Verified,
+            ..Login::new("localhost", port.parse().unwrap(), username, password)
         };
         let ca = format!("{}/tls/ca.pem", variable("DIR").unwrap());
         let environment = Environment::from([("TLS_CA_BUNDLE", ca.as_str())]);

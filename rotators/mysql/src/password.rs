@@ -26,15 +26,8 @@ impl PasswordFormat {
     /// # Errors
     /// [`ErrorKind::Malformed`], naming it.
     pub(crate) fn read(environment: &Environment) -> Result<Self, Error> {
-        let name = "MARIADB_PASSWORD_FORMAT";
-        match environment.text(name)?.map(str::trim) {
-            None | Some("hash") => Ok(Self::Hash),
-            Some("plaintext") => Ok(Self::Plaintext),
-            Some(_) => Err(Error::new(
-                ErrorKind::Malformed,
-                format!("the environment variable {name} must be hash or plaintext"),
-            )),
-        }
+        let formats = [("hash", Self::Hash), ("plaintext", Self::Plaintext)];
+        Ok(environment.choice("MARIADB_PASSWORD_FORMAT", &formats)?.unwrap_or_default())
     }
 
     /// MariaDB's statement.

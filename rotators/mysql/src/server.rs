@@ -169,17 +169,9 @@ fn other_account(login: &Login) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fourstep::users::SslMode;
 
     fn login() -> Login {
-        Login {
-            host: "db.example".into(),
-            port: 3306,
-            username: "a@b".into(),
-            password: "canary".into(),
-            dbname: None,
-            ssl: SslMode::Absent,
-        }
+        Login::new("db.example", 3306, "a@b", "canary")
     }
 
     fn read(facts: [&str; 4]) -> Result<Server, Error> {

@@ -1,15 +1,17 @@
 //! An open session: statements bounded by the deadline, each failure in its own class.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use fourstep::net::Transport;
+use fourstep::net::{Stream, Transport};
 use fourstep::users::{Login, driver};
 use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
+use crate::alternate::Own;
 use crate::errors::{self, ServerError};
 use crate::server::{FACTS, Server, not_the_server};
 use crate::sql;
-use crate::wire::{Answer, Channel, Plugin, QUIT, Stream, Wire, query};
+use crate::wire::{Answer, Channel, Plugin, QUIT, Wire, query};
 
 /// How long the end of a session that is dropped may take.
 const CLOSING_TIME: Duration = Duration::from_secs(1);
@@ -23,6 +25,8 @@ pub struct Session {
     /// Whether an answer is being waited for, so that nothing else may be said.
     busy: bool,
     pub(crate) server: Server,
+    /// What its user may do, once that was asked.
+    pub(crate) own: Option<Arc<Own>>,
     pub(crate) terms: ChannelSecurity,
 }
 
@@ -60,8 +64,8 @@ impl Session {
         let terms =
             ChannelSecurity { plugin, transport: wire.transport, password: login.password.clone() };
         let greeting = wire.greeting;
-        let server = Server::greeted(&greeting.version, login);
-        let mut session = Self { channel: Some(wire.channel), busy: false, server, terms };
+        let (channel, server) = (Some(wire.channel), Server::greeted(&greeting.version, login));
+        let mut session = Self { channel, busy: false, server, own: None, terms };
         let what = "the question who and where this is";
         let asked = async {
             session.run(what, sql::NAMES, cx).await?;

@@ -13,7 +13,7 @@ mod packet;
 mod plugin;
 mod query;
 
-use fourstep::net::{Transport, connect_tcp, connect_time, handshake, within};
+use fourstep::net::{Stream, Transport, connect_tcp, connect_time, handshake, within};
 use fourstep::users::Login;
 use fourstep::{Error, ErrorKind, Invocation};
 
@@ -21,7 +21,7 @@ use crate::Mysql;
 use crate::errors::{self, ServerError};
 
 pub(crate) use login::{CLIENT_SSL, log_in, ssl_request};
-pub(crate) use packet::{Channel, Parts, Stream, not_mysql};
+pub(crate) use packet::{Channel, Parts, not_mysql};
 pub(crate) use plugin::{Plugin, account_key, native_hash};
 pub(crate) use query::{Answer, QUIT, query};
 

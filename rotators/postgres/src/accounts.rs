@@ -31,8 +31,14 @@ const STRANGERS: &str = "\
     (SELECT FROM pg_roles AS master WHERE master.rolname = 'rds_superuser' \
     AND pg_has_role(member.oid, master.oid, 'MEMBER'))) AS strangers ON strangers.roleid = one.oid";
 
+/// A role: its name, its comment, whether it may log in, why it is never changed, one stranger, the
+/// role that makes it log in otherwise, as which of those asked about it can act, and whether its mark
+/// is the admin's to believe.
+type Row = (String, Text, bool, Text, Text, Text, Vec<String>, bool);
+type Text = Option<String>;
+
 /// These roles, and every role whose comment names the secret. Inside a transaction of
-/// [`transaction::begin`](crate::transaction::begin), which sets the search path.
+/// [`sql::begin`](crate::sql::begin), which sets the search path.
 ///
 /// A mark counts only where nobody but the admin and the partner that it names is a member of the
 /// role, and from PostgreSQL 16 on only where the admin has ADMIN OPTION on it, as on each role that it
@@ -51,8 +57,7 @@ pub(crate) async fn read(
         wanted += &format!(" OR strpos(shobj_description(one.oid, 'pg_authid'), {secret}) > 0");
     }
     let query = format!(
-        "SELECT one.rolname::text, shobj_description(one.oid, 'pg_authid'), \
-         one.rolcanlogin::text, \
+        "SELECT one.rolname, shobj_description(one.oid, 'pg_authid'), one.rolcanlogin, \
          CASE WHEN one.rolname = session_user THEN 'it is the admin itself' \
          WHEN one.rolsuper THEN 'it is a superuser' \
          WHEN one.rolcreaterole THEN 'it may create roles' \
@@ -62,42 +67,33 @@ pub(crate) async fn read(
          WHEN EXISTS (SELECT FROM pg_roles AS other \
          WHERE pg_has_role(one.oid, other.oid, 'MEMBER') AND (other.rolsuper OR \
          other.rolcreaterole OR other.rolname = session_user OR other.rolname IN ({POWERFUL}))) \
-         THEN 'it is a member of a role that is an admin''s' END, strangers.rolname::text, \
-         (SELECT other.rolname::text FROM pg_roles AS other WHERE NOT one.rolsuper \
+         THEN 'it is a member of a role that is an admin''s' END, strangers.rolname, \
+         (SELECT other.rolname FROM pg_roles AS other WHERE NOT one.rolsuper \
          AND other.rolname IN ({OTHER_LOGIN}) AND pg_has_role(one.oid, other.oid, 'MEMBER') LIMIT 1), \
-         array_to_string(ARRAY(SELECT other.rolname::text FROM pg_roles AS other \
+         ARRAY(SELECT other.rolname::text FROM pg_roles AS other \
          WHERE other.rolname IN ({names}) AND other.oid <> one.oid AND NOT one.rolsuper \
-         AND pg_has_role(one.oid, other.oid, 'MEMBER')), chr(1)), \
-         (current_setting('server_version_num')::int < {ADMIN_OPTION} \
-         OR pg_has_role(session_user, one.oid, 'MEMBER WITH ADMIN OPTION'))::text \
+         AND pg_has_role(one.oid, other.oid, 'MEMBER')), \
+         current_setting('server_version_num')::int < {ADMIN_OPTION} \
+         OR pg_has_role(session_user, one.oid, 'MEMBER WITH ADMIN OPTION') \
          FROM pg_roles AS one {STRANGERS} WHERE {wanted}"
     );
     let mut accounts = Accounts::new();
-    for row in session.rows::<8>("a look at the roles", query, cx).await? {
-        let [name, comment, usable, protected, stranger, other_login, acts_as, within_reach] = row;
-        let name = name.unwrap_or_default();
+    // A role has a row for each of its strangers.
+    for row in session.rows::<Row>("a look at the roles", query, cx).await? {
+        let (name, comment, usable, protected, stranger, other_login, acts_as, within_reach) = row;
         let other_login = other_login.map(|role| not_its_password(&name, &role));
         let account = match accounts.entry(name) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
                 let mark = comment.as_deref().and_then(Mark::of_comment);
-                let usable = usable.as_deref() == Some("true");
-                let acts_as = acts_as.unwrap_or_default();
-                let acts_as = acts_as.split('\u{1}').filter(|one| !one.is_empty());
-                let acts_as = acts_as.map(str::to_owned).collect();
-                entry.insert(Account {
-                    mark,
-                    acts_as,
-                    protected,
-                    other_login,
-                    usable,
-                    ..Account::default()
-                })
+                let acts_as = acts_as.into_iter().collect();
+                let account = Account { mark, acts_as, usable, ..Account::default() };
+                entry.insert(Account { protected, other_login, ..account })
             }
         };
         let partner = account.mark.as_ref().map(|mark| mark.partner.as_str());
         let stranger = stranger.filter(|name| partner.is_some_and(|one| one != name));
-        let beyond = partner.is_some() && within_reach.as_deref() != Some("true");
+        let beyond = partner.is_some() && !within_reach;
         if stranger.is_some() || beyond {
             account.mark = None;
             if secret.is_some() {

@@ -14,17 +14,15 @@ use crate::{Postgres, accounts, preflight};
 
 /// From this version on a CREATEROLE admin may change only roles that it has ADMIN OPTION on.
 /// Source: PostgreSQL 16 release notes, "Privileges".
-pub(crate) const ADMIN_OPTION: u32 = 160_000;
+pub(crate) const ADMIN_OPTION: i32 = 160_000;
 
 /// Refuses a user that is absent, or more than an application's.
 async fn guard(session: &mut Session, user: &str, cx: &Invocation) -> Result<(), Error> {
     let accounts = accounts::read(session, &[user], None, cx).await?;
-    let Some(account) = accounts.get(user) else {
+    let account = accounts.get(user).ok_or_else(|| {
         let what = format!("role {user:?} does not exist");
-        return Err(
-            Error::new(ErrorKind::NotFound, what).caused_by("create it, or correct the name")
-        );
-    };
+        Error::new(ErrorKind::NotFound, what).caused_by("create it, or correct the name")
+    })?;
     match (&account.other_login, &account.protected) {
         (Some(why), _) => {
             let what = format!("the password of user {user:?} is not what it logs in with");
@@ -52,7 +50,7 @@ pub(crate) async fn lacks(
     let version = session.version;
     let names: Vec<_> = users.iter().map(|user| sql::quote(user)).collect();
     let query = format!(
-        "SELECT session_user::text, own.rolcreaterole::text, role.rolname::text, \
+        "SELECT session_user::text, own.rolcreaterole, role.rolname, \
          upper(pg_has_role(session_user, role.oid, 'USAGE')::text), \
          upper(pg_has_role(session_user, role.oid, '{}')::text) \
          FROM pg_roles AS own LEFT JOIN pg_roles AS role ON role.rolname IN ({}) \
@@ -63,16 +61,20 @@ pub(crate) async fn lacks(
         names.join(", ")
     );
     let mut statements = Vec::new();
-    for row in session.rows::<5>("a look at the admin's rights", query, cx).await? {
-        let [admin, creates, role, inherits, sets] = row.map(Option::unwrap_or_default);
-        let (admin, user) = (quote_identifier(&admin), quote_identifier(&role));
-        if creates != "true" && statements.is_empty() {
+    type Row = (String, bool, Option<String>, Option<String>, Option<String>);
+    for row in session.rows::<Row>("a look at the admin's rights", query, cx).await? {
+        let (admin, creates, role, inherits, sets) = row;
+        let admin = quote_identifier(&admin);
+        if !creates && statements.is_empty() {
             statements.push((String::new(), format!("ALTER ROLE {admin} CREATEROLE")));
         }
-        if version >= ADMIN_OPTION && !role.is_empty() {
+        if version >= ADMIN_OPTION
+            && let (Some(role), Some(inherits), Some(sets)) = (role, inherits, sets)
+        {
             // What it has of the role stays, and it is given no more of it.
             let options = format!("WITH ADMIN TRUE, INHERIT {inherits}, SET {sets}");
-            statements.push((role, format!("GRANT {user} TO {admin} {options}")));
+            let grant = format!("GRANT {} TO {admin} {options}", quote_identifier(&role));
+            statements.push((role, grant));
         }
     }
     Ok(statements)
@@ -87,17 +89,18 @@ async fn obstacles(
 ) -> Result<Vec<Error>, Error> {
     let lacks = lacks(session, &[user], cx).await?;
     let query = format!(
-        "SELECT rolcanlogin::text, (rolvaliduntil < now())::text \
+        "SELECT rolcanlogin, rolvaliduntil < now() \
          FROM (VALUES (1)) AS one LEFT JOIN pg_roles ON rolname = {}",
         sql::quote(user)
     );
-    let [let_in, expired] = session.ask("a look at the user", &query, cx).await?;
+    let (let_in, expired): (Option<bool>, Option<bool>) =
+        session.ask("a look at the user", query, cx).await?;
     let role = quote_identifier(user);
-    let no_login = (let_in.as_deref() == Some("false")).then(|| {
+    let no_login = (let_in == Some(false)).then(|| {
         let what = format!("user {user:?} may not log in (NOLOGIN); nothing was changed");
         shut_out(what, &format!("ALTER ROLE {role} LOGIN"))
     });
-    let expired = (expired.as_deref() == Some("true")).then(|| self::expired(user));
+    let expired = (expired == Some(true)).then(|| self::expired(user));
     let statements = lacks.iter().map(|(_, statement)| statement.as_str());
     let lacks = (!lacks.is_empty()).then(|| lacks_rights(statements));
     Ok([lacks, no_login, expired].into_iter().flatten().collect())

@@ -5,15 +5,17 @@
 //! Error Codes", section 54.8, "Error and Notice Message Fields", and the server's source where a
 //! routine is named.
 
-use fourstep::users::driver::{Refusal, ServerMessage};
+use fourstep::users::driver::{Refusal, ServerMessage, sqlstate};
 use fourstep::{Error, ErrorKind};
+
+use crate::session::Failure;
 
 /// An ErrorResponse, reduced to what is used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ServerError {
     pub(crate) code: String,
     pub(crate) routine: String,
-    message: ServerMessage,
+    pub(crate) message: ServerMessage,
 }
 
 impl ServerError {
@@ -44,18 +46,6 @@ impl ServerError {
         })
     }
 
-    /// Forgets the message, of a server that was told the password: it may repeat it in any form.
-    pub(crate) fn of_one_who_knows(mut self) -> Self {
-        self.message.withhold();
-        self
-    }
-
-    /// Forgets a message that repeats the password.
-    pub(crate) fn without(mut self, password: &str) -> Self {
-        self.message.withhold_if_it_repeats(password);
-        self
-    }
-
     /// What the server said, shortened and with control characters escaped. Not for a statement
     /// that carries a verifier.
     pub(crate) fn quote(&self) -> String {
@@ -64,18 +54,8 @@ impl ServerError {
 
     /// The code alone.
     pub(crate) fn state(&self) -> String {
-        let real = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_uppercase();
-        if self.code.len() == 5 && self.code.bytes().all(real) {
-            format!("SQLSTATE {}", self.code)
-        } else {
-            "no readable SQLSTATE".to_owned()
-        }
-    }
-
-    /// simple_heap_update and its kin: two sessions changed one catalog row at the same moment.
-    /// These messages are internal and so in English in every locale.
-    fn is_concurrent_update(&self) -> bool {
-        self.code == "XX000" && self.message.text().starts_with("tuple concurrently")
+        let real = sqlstate(&self.code);
+        real.map_or("no readable SQLSTATE".to_owned(), |code| format!("SQLSTATE {code}"))
     }
 }
 
@@ -258,7 +238,9 @@ pub(crate) fn of_alter(refusal: &ServerError) -> Result<Error, Error> {
 
 /// The codes that mean one thing wherever they come up in a change.
 fn of_change(refusal: &ServerError) -> Option<(ErrorKind, &'static str)> {
-    if refusal.is_concurrent_update() {
+    // simple_heap_update and its kin: two sessions changed one catalog row at the same moment. These
+    // messages are internal and so in English in every locale.
+    if refusal.code == "XX000" && refusal.message.text().starts_with("tuple concurrently") {
         return Some((
             ErrorKind::Conflict,
             "another session changed the account at the same moment; retry",
@@ -288,9 +270,20 @@ fn of_change(refusal: &ServerError) -> Option<(ErrorKind, &'static str)> {
     })
 }
 
+/// The error of a COMMIT. `unknown` says what is not known where its outcome is open.
+pub(crate) fn of_commit(failure: Failure, unknown: &str) -> Error {
+    match failure {
+        Failure::Refused(refusal) if !leaves_commit_open(&refusal) => {
+            refusal.of_statement("COMMIT")
+        }
+        failure => Error::new(ErrorKind::Unreachable, format!("{unknown}, and a retry finds out"))
+            .caused_by(failure.of("COMMIT")),
+    }
+}
+
 /// Whether an error in answer to COMMIT leaves open what became of the transaction: the server can
 /// be told to stop while it waits for its standbys, after the commit was made.
-pub(crate) fn leaves_commit_open(refusal: &ServerError) -> bool {
+fn leaves_commit_open(refusal: &ServerError) -> bool {
     refusal.code.starts_with("57P0") || refusal.code.starts_with("08")
 }
 

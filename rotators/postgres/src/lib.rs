@@ -12,12 +12,11 @@ mod change;
 mod errors;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod lock;
 mod password;
 mod preflight;
-mod probe;
 mod session;
 mod sql;
-mod transaction;
 mod who_answers;
 mod wire;
 
@@ -26,11 +25,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy};
 use fourstep::users::{Attempt, Change, Database, Dialect, Driver, End, Login, Strategies};
-use fourstep::{Environment, Error, Fence, Finding, Invocation, PasswordPolicy, SecretString};
+use fourstep::{
+    Environment, Error, ErrorKind, Fence, Finding, Invocation, PasswordPolicy, SecretString,
+};
+use sqlx::Connection;
 
-use change::Prepared;
+use change::{Prepared, UNCHANGED};
 use password::PasswordFormat;
-use session::ChannelSecurity;
+use session::{ChannelSecurity, Failure};
 use wire::LoggedIn;
 
 pub use session::Session;
@@ -46,6 +48,10 @@ const DIALECT: Dialect = Dialect {
     most_older_logins: 8,
 };
 
+/// The least time that must be left to send COMMIT: below it the change is rolled back, because
+/// its outcome might not be heard.
+const COMMIT_TIME: Duration = Duration::from_secs(1);
+
 /// What a generated password leaves out unless `EXCLUDE_CHARACTERS` says otherwise. As AWS's
 /// PostgreSQL template: `:` stands between the fields of a .pgpass file.
 pub const EXCLUDED_CHARACTERS: &str = ":/@\"'\\";
@@ -53,7 +59,7 @@ pub const EXCLUDED_CHARACTERS: &str = ":/@\"'\\";
 /// The function's rotator, as its environment variables describe it.
 ///
 /// # Errors
-/// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
+/// [`ErrorKind::Malformed`], naming the variable.
 pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
     let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
     Strategies::of_pairs(
@@ -76,7 +82,7 @@ impl Postgres {
     /// `ALLOW_WEAK_AUTHENTICATION` and `POSTGRES_PASSWORD_FORMAT`.
     ///
     /// # Errors
-    /// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
+    /// [`ErrorKind::Malformed`], naming the variable.
     pub fn read(environment: &Environment) -> Result<Self, Error> {
         Ok(Self {
             tls: TlsSettings::read(environment)?,
@@ -104,8 +110,9 @@ impl Database for Postgres {
             Attempt::Accepted(LoggedIn { method, salt, process, messages }) => {
                 let channel =
                     ChannelSecurity { method, weak_authentication: wire.weak_authentication };
-                let spliced = wire::driver_bridge(wire.stream, &messages).await?;
-                let mut session = Session::new(spliced, channel);
+                let (connection, passing) = wire::driver_bridge(wire.stream, &messages).await?;
+                let mut session =
+                    Session { connection, passing, channel, version: 0, unlocked: false };
                 let said = (process, salt.as_deref());
                 self.answered_by_server(&mut session, login, said, cx).await?;
                 Attempt::Accepted(session)
@@ -115,7 +122,9 @@ impl Database for Postgres {
     }
 
     async fn close(&self, session: Session) {
-        session.close().await;
+        let Session { connection, passing, .. } = session;
+        let _ = wire::without_panic(connection.close()).await;
+        let _ = passing.await;
     }
 
     async fn prepare_own(
@@ -139,9 +148,19 @@ impl Database for Postgres {
         locks: &[String],
         cx: &Invocation,
     ) -> Result<(), Error> {
-        transaction::begin(session, locks, cx).await
+        let unchanged = |what| move |failure: Failure| failure.of(what).caused_by(UNCHANGED);
+        let [left, wait] = cx.time_for_a_change()?;
+        let what = "the beginning of a transaction";
+        session.run(what, sql::begin(left, wait), cx).await.map_err(unchanged(what))?;
+        session.unlocked = false;
+        for user in locks {
+            lock::take(session, user, cx).await.map_err(|error| error.caused_by(UNCHANGED))?;
+        }
+        Ok(())
     }
 
+    /// Where a stranger holds the account's lock, the role's row, which the statement locks, stands for
+    /// it: so the fence is passed again behind it.
     async fn set(
         &self,
         session: &mut Session,
@@ -149,15 +168,30 @@ impl Database for Postgres {
         fence: &dyn Fence,
         cx: &Invocation,
     ) -> Result<Change, Error> {
-        change::set(session, prepared, fence, cx).await
+        let made = change::alter(session, prepared, cx).await?;
+        if made == Change::Made && session.unlocked {
+            fence.pass().await?;
+        }
+        Ok(made)
     }
 
+    /// Commits, or rolls back if no time is left to hear how that ended.
     async fn end(&self, session: &mut Session, end: End, cx: &Invocation) -> Result<(), Error> {
+        let left = cx.deadline().remaining();
         match end {
-            End::Commit { unknown } => transaction::commit(session, unknown, cx).await,
-            End::Abandon => {
-                transaction::roll_back(session, cx).await;
-                Ok(())
+            End::Commit { unknown } if left >= COMMIT_TIME => {
+                let committed = session.run("COMMIT", "COMMIT", cx).await;
+                committed.map_err(|failure| errors::of_commit(failure, unknown))
+            }
+            end => {
+                // Where this fails, the end of the connection does the same.
+                let _ = session.run("ROLLBACK", "ROLLBACK", cx).await;
+                if end == End::Abandon {
+                    return Ok(());
+                }
+                let why = format!("{:.1} s are left, too little to commit", left.as_secs_f64());
+                Err(Error::new(ErrorKind::OutOfTime, "rolled back; nothing was changed")
+                    .caused_by(why))
             }
         }
     }
@@ -168,7 +202,10 @@ impl Database for Postgres {
         login: &Login,
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        preflight::preflight(session, login, cx).await
+        let facts = session.ask("a look at the account", preflight::FACTS, cx).await?;
+        let mut findings = preflight::judge(login, facts);
+        findings.extend(preflight::banned_early(session, login, cx).await?);
+        Ok(findings)
     }
 
     async fn rehearse(
@@ -179,7 +216,17 @@ impl Database for Postgres {
         cx: &Invocation,
     ) -> Result<(), Error> {
         let prepared = self.prepare_own(session, login, password, cx).await?;
-        change::rehearse(session, &prepared, cx).await
+        self.begin(session, &[], cx).await?;
+        let what = "the beginning of a rehearsal";
+        let made = match session.run(what, sql::BRIEFLY, cx).await {
+            Ok(()) => change::alter(session, &prepared, cx).await,
+            Err(failure) => Err(failure.of(what)),
+        };
+        self.end(session, End::Abandon, cx).await?;
+        match made? {
+            Change::Made => Ok(()),
+            Change::Refused(why) => Err(why),
+        }
     }
 
     async fn ask_probe(
@@ -189,7 +236,10 @@ impl Database for Postgres {
         limit: Duration,
         cx: &Invocation,
     ) -> Result<(), Error> {
-        probe::ask(session, query, limit, cx).await
+        let begin = session.run("the probe's beginning", sql::begin_probe(limit), cx).await;
+        begin.map_err(|failure| failure.of("the probe"))?;
+        let asked = session.run("PROBE_QUERY", query, cx).await;
+        asked.map_err(|failure| failure.sorted(errors::of_probe))
     }
 }
 

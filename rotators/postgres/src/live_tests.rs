@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::users::{Attempt, Change, Driver, Login, SslMode};
-use fourstep::{Deadline, Environment, Error, ErrorKind, ExposeSecret, Fence, Finding, Invocation};
+use fourstep::{Deadline, Environment, Error, ErrorKind, Fence, Finding, Invocation};
 
 use crate::password::PasswordFormat;
 use crate::sql::{self, quote_identifier};
@@ -42,12 +42,8 @@ impl Place {
             return None;
         };
         let login = |username: &str, password: &str| Login {
-            host: host.clone(),
-            port: port.parse().unwrap(),
-            username: username.to_owned(),
-            password: password.into(),
-            dbname: Some("postgres".to_owned()),
             ssl: SslMode::Plaintext,
+            ..Login::new(&host, port.parse().unwrap(), username, password).with_database("postgres")
         };
         let place = Self {
             admin: login(&arranger, &arranger_password),
@@ -58,9 +54,10 @@ impl Place {
         place.as_admin(format!("DROP ROLE IF EXISTS {role}")).await;
         place.as_admin(format!("CREATE ROLE {role} LOGIN")).await;
         place
-            .as_admin(sql::alter_password(
+            .as_admin(sql::set_password(
                 username,
                 &PasswordFormat::ScramSha256.literal(username, verifier),
+                false,
             ))
             .await;
         Some(place)
@@ -69,7 +66,6 @@ impl Place {
     async fn as_admin(&self, statement: String) {
         let mut session = self.open(&self.admin).await.unwrap();
         session.run("a statement", statement, &self.cx).await.unwrap();
-        session.close().await;
     }
 
     async fn try_login(&self, login: &Login) -> Result<Attempt<Session>, Error> {
@@ -84,17 +80,18 @@ impl Place {
     }
 
     async fn change(&self, password: &str, fence: &dyn Fence) -> Result<(), Error> {
-        self.change_within(30, password, fence).await
+        self.change_from("first", 30, password, fence).await
     }
 
-    /// As [`change`](Self::change), begun `seconds` before the deadline.
-    async fn change_within(
+    /// The change by whoever logs in with `old`, begun `seconds` before the deadline.
+    async fn change_from(
         &self,
+        old: &str,
         seconds: u64,
         password: &str,
         fence: &dyn Fence,
     ) -> Result<(), Error> {
-        let session = self.open(&self.login).await?;
+        let session = self.open(&self.login.with_password(&old.into())).await?;
         let cx = Invocation::new(Deadline::after(Duration::from_secs(seconds)));
         let (driver, password) = (driver(), password.into());
         let change = driver.change_own_password(session, &self.login, &password, fence, &cx);
@@ -134,15 +131,10 @@ async fn parity_18_25_26_any_name_and_any_password() {
         let Some(place) = Place::with_user(name, "first").await else { return };
         // Every pair would take as many logins as there are names times passwords.
         for password in passwords.into_iter().cycle().skip(name.len()).take(2) {
-            let before = place.login.password.expose_secret().to_owned();
             place.change(password, &open_gate()).await.unwrap();
             place.assert_password(password).await;
             assert!(matches!(place.try_login(&place.login).await.unwrap(), Attempt::Refused(_)));
-            let session = place.open(&place.login.with_password(&password.into())).await.unwrap();
-            let (driver, before, gate) = (driver(), before.into(), open_gate());
-            let change =
-                driver.change_own_password(session, &place.login, &before, &gate, &place.cx);
-            assert_eq!(change.await.unwrap(), Change::Made);
+            place.change_from(password, 30, "first", &open_gate()).await.unwrap();
         }
         place.as_admin(format!("DROP ROLE {}", quote_identifier(name))).await;
     }
@@ -156,7 +148,7 @@ async fn a_closed_fence_or_a_late_hour_changes_nothing() {
     assert_eq!(error.kind(), ErrorKind::Conflict);
     place.assert_password("first").await;
 
-    let error = place.change_within(3, "second", &open_gate()).await.unwrap_err();
+    let error = place.change_from("first", 3, "second", &open_gate()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutOfTime);
     place.assert_password("first").await;
 
@@ -165,7 +157,7 @@ async fn a_closed_fence_or_a_late_hour_changes_nothing() {
         tokio::time::sleep(Duration::from_millis(4900)).await;
         Ok(())
     });
-    let error = place.change_within(6, "second", &slow).await.unwrap_err();
+    let error = place.change_from("first", 6, "second", &slow).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutOfTime);
     assert!(error.to_string().contains("rolled back"), "{error}");
     place.assert_password("first").await;
@@ -179,9 +171,9 @@ async fn the_lock_keeps_a_second_rotation_out_and_a_role_setting_does_not_mislea
         .as_admin("GRANT pg_monitor TO locked; ALTER ROLE locked SET role = pg_monitor".into())
         .await;
     let mut holder = place.open(&place.admin).await.unwrap();
-    holder.run("begin", "BEGIN".into(), &place.cx).await.unwrap();
+    holder.run("begin", "BEGIN", &place.cx).await.unwrap();
     holder.run("lock", sql::lock("locked"), &place.cx).await.unwrap();
-    let error = place.change_within(6, "second", &open_gate()).await.unwrap_err();
+    let error = place.change_from("first", 6, "second", &open_gate()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
     drop(holder);
     place.assert_password("first").await;
@@ -199,15 +191,14 @@ async fn another_session_s_change_at_the_same_moment_is_a_conflict() {
     // Done before ours, so ours sees it and goes on.
     place.change("second", &gate).await.unwrap();
     let mut other = place.open(&place.admin).await.unwrap();
-    other.run("begin", "BEGIN".into(), &place.cx).await.unwrap();
+    other.run("begin", "BEGIN", &place.cx).await.unwrap();
     let alter = "ALTER ROLE raced CONNECTION LIMIT 6".to_owned();
     other.run("alter", alter, &place.cx).await.unwrap();
-    let session = place.open(&place.login.with_password(&"second".into())).await.unwrap();
-    let (driver, third, gate) = (driver(), "third".into(), open_gate());
-    let changed = driver.change_own_password(session, &place.login, &third, &gate, &place.cx);
+    let gate = open_gate();
+    let changed = place.change_from("second", 30, "third", &gate);
     let commit = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        other.run("commit", "COMMIT".into(), &place.cx).await.unwrap();
+        other.run("commit", "COMMIT", &place.cx).await.unwrap();
     };
     let (changed, ()) = tokio::join!(changed, commit);
     let error = changed.unwrap_err();
@@ -236,7 +227,7 @@ async fn preflight_finds_what_would_fail() {
     let mut soon = place.open(&place.admin).await.unwrap();
     let statement = "DO $$ BEGIN EXECUTE format('ALTER ROLE flown VALID UNTIL %L', \
                      now() + interval '3 hours'); END $$";
-    soon.run("alter", statement.into(), &place.cx).await.unwrap();
+    soon.run("alter", statement, &place.cx).await.unwrap();
     assert!(matches!(&look(place.login.clone()).await[..], [Finding::Warns(_)]));
     place.as_admin("ALTER ROLE flown SET \"rds.restrict_password_commands\" = 'on'".into()).await;
     assert!(matches!(

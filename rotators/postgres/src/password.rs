@@ -26,16 +26,12 @@ impl PasswordFormat {
     /// # Errors
     /// [`ErrorKind::Malformed`], naming it.
     pub(crate) fn read(environment: &Environment) -> Result<Self, Error> {
-        let name = "POSTGRES_PASSWORD_FORMAT";
-        match environment.text(name)?.map(str::trim) {
-            None | Some("scram-sha-256") => Ok(Self::ScramSha256),
-            Some("md5") => Ok(Self::Md5),
-            Some("plaintext") => Ok(Self::Plaintext),
-            Some(_) => Err(Error::new(
-                ErrorKind::Malformed,
-                format!("the environment variable {name} must be scram-sha-256, md5 or plaintext"),
-            )),
-        }
+        let formats = [
+            ("scram-sha-256", Self::ScramSha256),
+            ("md5", Self::Md5),
+            ("plaintext", Self::Plaintext),
+        ];
+        Ok(environment.choice("POSTGRES_PASSWORD_FORMAT", &formats)?.unwrap_or_default())
     }
 
     /// Refuses a form that would give the password away, or lock the user out.

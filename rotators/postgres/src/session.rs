@@ -5,24 +5,36 @@ use std::time::Duration;
 
 use fourstep::users::driver;
 use fourstep::{Error, ErrorKind, Invocation};
+use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Connection, Row};
+use sqlx::{AssertSqlSafe, FromRow};
 use tokio::task::JoinHandle;
 
 use crate::errors::ServerError;
 use crate::wire::{Method, without_panic};
 
+/// The most that is kept of an answer's rows, in bytes beside their texts, which the session's own limit
+/// bounds: a hostile server must not fill the memory with very many empty ones.
+const MOST_KEPT: usize = 2 * 1024 * 1024;
+
 /// An open session of one user, whose password the server has checked.
 ///
 /// Dropping it closes the connection; an open transaction is rolled back by that.
 pub struct Session {
-    connection: PgConnection,
-    passing: JoinHandle<()>,
-    channel: ChannelSecurity,
+    pub(crate) connection: PgConnection,
+    /// Passes its bytes to the server.
+    pub(crate) passing: JoinHandle<()>,
+    pub(crate) channel: ChannelSecurity,
     /// As `server_version_num` has it; 0 until it was asked.
-    pub(crate) version: u32,
+    pub(crate) version: i32,
     /// Whether an account's lock was not taken, because a stranger holds it.
     pub(crate) unlocked: bool,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Session")
+    }
 }
 
 /// On which terms the session was opened.
@@ -35,103 +47,84 @@ pub(crate) struct ChannelSecurity {
     pub(crate) weak_authentication: bool,
 }
 
-impl std::fmt::Debug for Session {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Session")
-    }
-}
-
 /// How a statement failed.
 pub(crate) type Failure = driver::Failure<ServerError>;
 
+/// What a row is read as: a tuple of its columns.
+pub(crate) trait Columns: for<'r> FromRow<'r, PgRow> + Send {}
+
+impl<T: for<'r> FromRow<'r, PgRow> + Send> Columns for T {}
+
 impl Session {
-    pub(crate) fn new(
-        (connection, passing): (PgConnection, JoinHandle<()>),
-        channel: ChannelSecurity,
-    ) -> Self {
-        Self { connection, passing, channel, version: 0, unlocked: false }
-    }
-
-    pub(crate) fn channel(&self) -> ChannelSecurity {
-        self.channel
-    }
-
-    /// Runs one query message in the simple protocol, which leaves no prepared statement behind
-    /// and passes through poolers. `what` describes it in errors.
+    /// Runs one query message, whose rows are dropped as they come. `what` describes it in errors.
     pub(crate) async fn run(
+        &mut self,
+        what: &str,
+        statement: impl Into<String>,
+        cx: &Invocation,
+    ) -> Result<(), Failure> {
+        self.read::<()>(what, statement.into(), cx).await.map(drop)
+    }
+
+    /// Runs a query of one row.
+    pub(crate) async fn ask<T: Columns>(
+        &mut self,
+        what: &str,
+        query: impl Into<String>,
+        cx: &Invocation,
+    ) -> Result<T, Error> {
+        self.rows(what, query, cx).await?.into_iter().next().ok_or_else(|| {
+            Error::new(ErrorKind::Unreachable, format!("{what} got no usable answer"))
+        })
+    }
+
+    /// Runs a query.
+    pub(crate) async fn rows<T: Columns>(
+        &mut self,
+        what: &str,
+        query: impl Into<String>,
+        cx: &Invocation,
+    ) -> Result<Vec<T>, Error> {
+        self.read(what, query.into(), cx).await.map_err(|failure| failure.of(what))
+    }
+
+    /// Sends one query message in the simple protocol, which leaves no prepared statement behind and
+    /// passes through poolers. Of each row no more is kept than what it is read as.
+    async fn read<T: Columns>(
         &mut self,
         what: &str,
         statement: String,
         cx: &Invocation,
-    ) -> Result<Vec<PgRow>, Failure> {
-        // Asserted safe: statements are put together in `sql`, out of quoted parts.
-        let query = sqlx::raw_sql(AssertSqlSafe(statement)).fetch_all(&mut self.connection);
-        let lost = |cause: &str| {
-            Failure::Lost(
-                Error::new(ErrorKind::Unreachable, format!("the connection was lost at {what}"))
-                    .caused_by(cause),
-            )
-        };
-        let answer = cx
-            .deadline()
-            .bound(what, Duration::MAX, without_panic(query))
-            .await
-            .map_err(Failure::Late)?;
-        match answer {
-            Some(Ok(rows)) => Ok(rows),
-            Some(Err(error)) => Err(match (ServerError::of_driver(&error), error) {
-                (Some(refusal), _) => Failure::Refused(refusal),
-                (None, sqlx::Error::Io(cause)) if cause.kind() == ErrorKindOfIo::UnexpectedEof => {
-                    lost("the server closed it")
+    ) -> Result<Vec<T>, Failure> {
+        // Asserted safe: statements are put together out of quoted parts.
+        let mut rows = sqlx::raw_sql(AssertSqlSafe(statement)).fetch(&mut self.connection);
+        let answer = async {
+            let mut read = Vec::new();
+            while let Some(row) = rows.try_next().await? {
+                if read.len() * size_of::<T>() > MOST_KEPT {
+                    return Err(
+                        std::io::Error::other("it sends more rows than there can be").into()
+                    );
                 }
-                (None, sqlx::Error::Io(cause)) => lost(&cause.to_string()),
-                // The driver's other texts can quote what it was given.
-                (None, _) => lost("the driver cannot read the server's answer"),
-            }),
-            None => Err(lost("the driver cannot read the server's answer")),
-        }
-    }
-
-    /// Runs a query of one row of text columns.
-    pub(crate) async fn ask<const N: usize>(
-        &mut self,
-        what: &str,
-        query: &str,
-        cx: &Invocation,
-    ) -> Result<[Option<String>; N], Error> {
-        let rows = self.run(what, query.to_owned(), cx).await.map_err(|fail| fail.of(what))?;
-        let mut answer = [const { None }; N];
-        for (column, value) in answer.iter_mut().enumerate() {
-            *value = rows.first().and_then(|row| row.try_get(column).ok()).ok_or_else(|| {
-                Error::new(ErrorKind::Unreachable, format!("{what} got no usable answer"))
-            })?;
-        }
-        Ok(answer)
-    }
-
-    /// Runs a query whose rows are of text columns.
-    pub(crate) async fn rows<const N: usize>(
-        &mut self,
-        what: &str,
-        query: String,
-        cx: &Invocation,
-    ) -> Result<Vec<[Option<String>; N]>, Error> {
-        let rows = self.run(what, query, cx).await.map_err(|fail| fail.of(what))?;
-        let text = |row: &PgRow| {
-            let mut answer = [const { None }; N];
-            for (column, value) in answer.iter_mut().enumerate() {
-                *value = row.try_get(column).map_err(|_| {
-                    Error::new(ErrorKind::Unreachable, format!("{what} got no usable answer"))
-                })?;
+                read.push(T::from_row(&row)?);
             }
-            Ok(answer)
+            Ok(read)
         };
-        rows.iter().map(text).collect()
-    }
-
-    /// Says goodbye, and waits until the server has closed the connection.
-    pub(crate) async fn close(self) {
-        let _ = without_panic(self.connection.close()).await;
-        let _ = self.passing.await;
+        let answer = cx.deadline().bound(what, Duration::MAX, without_panic(answer)).await;
+        let cause = match answer.map_err(Failure::Late)? {
+            Some(Ok(read)) => return Ok(read),
+            Some(Err(error)) => match (ServerError::of_driver(&error), error) {
+                (Some(refusal), _) => return Err(Failure::Refused(refusal)),
+                (None, sqlx::Error::Io(cause)) if cause.kind() == ErrorKindOfIo::UnexpectedEof => {
+                    "the server closed it".to_owned()
+                }
+                (None, sqlx::Error::Io(cause)) => cause.to_string(),
+                // The driver's other texts can quote what it was given.
+                (None, _) => "the driver cannot read the server's answer".to_owned(),
+            },
+            None => "the driver cannot read the server's answer".to_owned(),
+        };
+        let lost = Error::new(ErrorKind::Unreachable, format!("the connection was lost at {what}"));
+        Err(Failure::Lost(lost.caused_by(cause)))
     }
 }

@@ -36,19 +36,15 @@ pub(crate) fn quote_identifier(name: &str) -> String {
 
 /// What `pg_has_role` is asked for who may SET ROLE: any member before memberships had options of
 /// their own. Source: PostgreSQL 16 release notes, "Privileges".
-pub(crate) fn set_mode(version: u32) -> &'static str {
+pub(crate) fn set_mode(version: i32) -> &'static str {
     if version >= 160_000 { "SET" } else { "MEMBER" }
 }
 
-/// The change itself. The server keeps a string of a verifier's form as it is, so neither the
-/// connection nor the statement log sees the password.
-pub(crate) fn alter_password(username: &str, password: &Literal) -> String {
-    format!("ALTER ROLE {} PASSWORD {}", quote_identifier(username), password.expose())
-}
-
-/// As [`alter_password`], and lets the user in.
-pub(crate) fn let_in(username: &str, password: &Literal) -> String {
-    format!("ALTER ROLE {} LOGIN PASSWORD {}", quote_identifier(username), password.expose())
+/// The change itself, which may let the user in too. The server keeps a string of a verifier's form as
+/// it is, so neither the connection nor the statement log sees the password.
+pub(crate) fn set_password(username: &str, password: &Literal, let_in: bool) -> String {
+    let let_in = if let_in { "LOGIN " } else { "" };
+    format!("ALTER ROLE {} {let_in}PASSWORD {}", quote_identifier(username), password.expose())
 }
 
 /// A text as a literal, whatever is in it but NUL and whatever the server's settings.
@@ -81,20 +77,20 @@ pub(crate) fn begin(left: Duration, lock: Duration) -> String {
     )
 }
 
+/// How long a rehearsal may wait for others, and keep them waiting.
+pub(crate) const BRIEFLY: &str = "SET LOCAL lock_timeout = '300ms'";
+
 /// Takes the account's lock if nobody has it.
 pub(crate) fn try_lock(username: &str) -> String {
-    format!(
-        "SELECT pg_catalog.pg_try_advisory_xact_lock({LOCK_CLASS}, {})::pg_catalog.text",
-        lock_key(username)
-    )
+    format!("SELECT pg_catalog.pg_try_advisory_xact_lock({LOCK_CLASS}, {})", lock_key(username))
 }
 
 /// Who has it: the process, its user, and whether that user could change the account's password. The
-/// same key may be another account's, whose rotation changes nothing of this one.
+/// same key may be another account's, whose rotation changes nothing of this one. Inside a transaction.
 pub(crate) fn lock_holder(username: &str) -> String {
     format!(
-        "SELECT held.pid::text, who.usename::text, \
-         (own.rolsuper OR own.rolcreaterole OR who.usename = {})::text \
+        "SELECT held.pid, who.usename::text, \
+         own.rolsuper OR own.rolcreaterole OR who.usename = {} \
          FROM pg_locks AS held JOIN pg_stat_activity AS who ON who.pid = held.pid \
          JOIN pg_roles AS own ON own.oid = who.usesysid \
          WHERE held.locktype = 'advisory' AND held.objsubid = 2 AND held.granted \
@@ -102,6 +98,15 @@ pub(crate) fn lock_holder(username: &str) -> String {
          AND held.classid = {LOCK_CLASS} AND held.objid = {}",
         quote(username),
         lock_key(username).cast_unsigned()
+    )
+}
+
+/// Begins a transaction that may only read and in which the user's own settings hold.
+pub(crate) fn begin_probe(limit: Duration) -> String {
+    let limit = limit.as_millis().max(1);
+    format!(
+        "BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; SET LOCAL lock_timeout = {limit}; \
+         SET LOCAL idle_in_transaction_session_timeout = {limit}"
     )
 }
 
@@ -146,8 +151,11 @@ mod tests {
 
     #[test]
     fn statements_are_as_written() {
-        expect![[r#"ALTER ROLE "a""; DROP ROLE b; --" PASSWORD 'v'"#]]
-            .assert_eq(&alter_password("a\"; DROP ROLE b; --", &Literal::of("'v'")));
+        expect![[r#"ALTER ROLE "a""; DROP ROLE b; --" PASSWORD 'v'"#]].assert_eq(&set_password(
+            "a\"; DROP ROLE b; --",
+            &Literal::of("'v'"),
+            false,
+        ));
         let begin = begin(Duration::from_secs(20), Duration::ZERO).replace("; ", ";\n");
         expect![[r#"
             BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;

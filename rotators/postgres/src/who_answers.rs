@@ -12,7 +12,7 @@ use crate::session::Session;
 use crate::{Postgres, wire};
 
 /// The process that serves this session, which the server tells in its greeting too.
-const PROCESS: &str = "SELECT pg_catalog.pg_backend_pid()::pg_catalog.text";
+const PROCESS: &str = "SELECT pg_catalog.pg_backend_pid()";
 
 impl Postgres {
     /// Refuses a login that somebody else than the server answered, unless they ask the server. `process`
@@ -27,8 +27,9 @@ impl Postgres {
         (process, salt): (Option<i32>, Option<&str>),
         cx: &Invocation,
     ) -> Result<(), Error> {
-        let [served] = session.ask("the question which process this is", PROCESS, cx).await?;
-        if process.is_some() && served.and_then(|number| number.parse().ok()) == process {
+        let what = "the question which process this is";
+        let (served,): (i32,) = session.ask(what, PROCESS, cx).await?;
+        if process == Some(served) {
             return Ok(());
         }
         let connect = |transport| self.connect(login, transport, cx);

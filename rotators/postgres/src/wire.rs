@@ -1,4 +1,4 @@
-//! The way to the server: a stream, TLS, the login; and the driver spliced in behind it.
+//! The way to the server: a stream, TLS, the login; and the bridge to the driver behind it.
 //!
 //! sqlx speaks the protocol once a session stands, but it does not get to log in. It cannot be told
 //! a TLS name that differs from the host, it answers a server's request for a cleartext password
@@ -12,22 +12,18 @@ mod driver_bridge;
 mod login;
 mod message;
 
-use fourstep::net::{Transport, connect_tcp, connect_time, handshake, within};
+use bytes::BytesMut;
+use fourstep::net::{Stream, Transport, broken, connect_tcp, connect_time, handshake, within};
 use fourstep::users::Login;
 use fourstep::{Error, ErrorKind, Invocation};
 use postgres_protocol::message::frontend;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::Postgres;
 
 pub(crate) use driver_bridge::{driver_bridge, without_panic};
 pub(crate) use login::{LoggedIn, Method, log_in};
-
-/// A connection, with TLS or without.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A connection on which nothing was sent but what TLS needed.
 pub(crate) struct Wire {
@@ -44,22 +40,11 @@ impl Postgres {
         transport: Transport,
         cx: &Invocation,
     ) -> Result<Wire, Error> {
-        match transport {
-            Transport::Tls => self.connect_tls(login, cx).await,
-            Transport::Plaintext => self.connect_plaintext(login, cx).await,
-        }
-    }
-
-    async fn connect_plaintext(&self, login: &Login, cx: &Invocation) -> Result<Wire, Error> {
-        let stream = connect_tcp(&login.host, login.port, cx).await?;
-        Ok(Wire {
-            stream: Box::new(stream),
-            weak_authentication: self.transport.allow_weak_authentication,
-        })
-    }
-
-    async fn connect_tls(&self, login: &Login, cx: &Invocation) -> Result<Wire, Error> {
         let mut stream = connect_tcp(&login.host, login.port, cx).await?;
+        if transport == Transport::Plaintext {
+            let weak_authentication = self.transport.allow_weak_authentication;
+            return Ok(Wire { stream: Box::new(stream), weak_authentication });
+        }
         within(cx, "the request for TLS", connect_time(cx), request_tls(&mut stream)).await??;
         let stream = handshake(stream, &login.host, &self.tls, cx).await?;
         Ok(Wire { stream: Box::new(stream), weak_authentication: true })
@@ -69,11 +54,9 @@ impl Postgres {
 /// Asks for TLS. Reads exactly one byte: anything sent behind it in plaintext is left for the TLS
 /// handshake to choke on, and can never pass for a part of the session (CVE-2021-23222).
 async fn request_tls(stream: &mut TcpStream) -> Result<(), Error> {
-    let broken = |cause| message::broken("at the request for TLS", cause);
-    let request = message::encoded(|bytes| {
-        frontend::ssl_request(bytes);
-        Ok(())
-    })?;
+    let broken = |cause| broken("the connection broke at the request for TLS", cause);
+    let mut request = BytesMut::new();
+    frontend::ssl_request(&mut request);
     stream.write_all(&request).await.map_err(broken)?;
     match stream.read_u8().await.map_err(broken)? {
         b'S' => Ok(()),

@@ -1,8 +1,8 @@
 //! The author's kit, and kills of the real function, for both strategies that need an admin.
 
 use async_trait::async_trait;
-use fourstep::testing::{Overlap, Remote, Testbed, Wire, conformance};
 use fourstep::{Environment, Rotator, Secret};
+use fourstep_testing::{Overlap, Remote, Testbed, Wire, conformance};
 use rotate_postgres::strategies;
 use serde_json::json;
 

@@ -15,8 +15,8 @@ mod strangers;
 mod traps;
 
 use fourstep::store::AWSCURRENT;
-use fourstep::store::memory::NewSecret;
 use fourstep::{Question, Step};
+use fourstep_local::NewSecret;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row};

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use fourstep::store::memory::Fault;
 use fourstep::store::{AWSCURRENT, AWSPENDING};
 use fourstep::{ErrorKind, Step};
+use fourstep_local::Fault;
 use serde_json::json;
 use sqlx::Row;
 

@@ -2,7 +2,7 @@
 //! names.
 
 use fourstep::ErrorKind;
-use fourstep::testing::{Asked, Double, DoubleKeys, Told};
+use fourstep_testing::{Asked, Double, DoubleKeys, Told};
 use serde_json::json;
 
 use super::support::{ADMIN, Place};

@@ -1,8 +1,8 @@
 //! The author's kit asks rotate-api, with each shipped specification, at a double of its vendor.
 
 use async_trait::async_trait;
-use fourstep::testing::{Overlap, Remote, Testbed, Wire, conformance};
 use fourstep::{Environment, Rotator, Secret};
+use fourstep_testing::{Overlap, Remote, Testbed, Wire, conformance};
 use futures_util::future::join_all;
 use rotate_api::Specification;
 use tempfile::NamedTempFile;

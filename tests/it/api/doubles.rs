@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use fourstep::testing::{Asked, DoubleKey, DoubleKeys, Told};
+use fourstep_testing::{Asked, DoubleKey, DoubleKeys, Told};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::{Rfc2822, Rfc3339};

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use fourstep::testing::{Double, Fault};
 use fourstep::{Deadline, ErrorKind, Invocation, Step};
+use fourstep_testing::{Double, Fault};
 use serde_json::json;
 
 use super::doubles;

@@ -1,6 +1,6 @@
 //! docs/rotate-a-vendor-key.md, followed word by word.
 
-use fourstep::testing::Double;
+use fourstep_testing::Double;
 use serde_json::json;
 use tokio::process::Command;
 

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use fourstep::testing::{Asked, Double, DoubleKeys, Fault, Told};
 use fourstep::{Deadline, ErrorKind, Invocation, Step};
+use fourstep_testing::{Asked, Double, DoubleKeys, Fault, Told};
 use serde_json::{Value, json};
 
 use super::support::Place;
@@ -60,7 +60,7 @@ pub fn plain(keys: &mut DoubleKeys, asked: &Asked) -> Told {
             None => Told::json(409, "{}"),
         },
         ("GET", ["keys"]) => {
-            let seconds = |key: &fourstep::testing::DoubleKey| {
+            let seconds = |key: &fourstep_testing::DoubleKey| {
                 key.created.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64()
             };
             let all: Vec<Value> = keys

@@ -1,9 +1,8 @@
 //! An id stands in logs and errors: one that gives its key away ends in an error without it.
 
 use fourstep::store::Select;
-use fourstep::store::memory::SecretValue;
-use fourstep::testing::{Double, Fault, Told};
-use fourstep::{ErrorKind, ExposeSecret, Step};
+use fourstep::{ErrorKind, ExposeSecret, SecretValue, Step};
+use fourstep_testing::{Double, Fault, Told};
 use serde_json::json;
 
 use super::hostile::{SPEC, plain};

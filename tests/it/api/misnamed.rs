@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use fourstep::store::memory::{Fault as StoreFault, NewValue, SecretValue};
 use fourstep::store::{AWSCURRENT, AWSPENDING, Select};
-use fourstep::testing::{Asked, Double, DoubleKeys, Fault, Manner, Told};
-use fourstep::{ErrorKind, ExposeSecret, Step, VersionId};
+use fourstep::{ErrorKind, ExposeSecret, SecretValue, Step, VersionId};
+use fourstep_local::{Fault as StoreFault, NewValue};
+use fourstep_testing::{Asked, Double, DoubleKeys, Fault, Manner, Told};
 use serde_json::{Value, json};
 
 use super::doubles;

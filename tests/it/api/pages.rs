@@ -2,8 +2,8 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use fourstep::testing::{Asked, Double, DoubleKey, DoubleKeys, Fault, Manner, Told};
 use fourstep::{ErrorKind, Step};
+use fourstep_testing::{Asked, Double, DoubleKey, DoubleKeys, Fault, Manner, Told};
 use serde_json::{Value, json};
 
 use super::hostile::{SPEC, plain};

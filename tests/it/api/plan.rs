@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fourstep::testing::Double;
+use fourstep_testing::Double;
 use serde_json::{Value, json};
 
 use super::doubles;

@@ -1,8 +1,8 @@
 //! What must be proven before an admin acts, and before a key goes that has no label of ours.
 
-use fourstep::store::memory::NewValue;
-use fourstep::testing::{Asked, Double, DoubleKey, DoubleKeys, Fault, Told};
 use fourstep::{Environment, ErrorKind, Step, VersionId};
+use fourstep_local::NewValue;
+use fourstep_testing::{Asked, Double, DoubleKey, DoubleKeys, Fault, Told};
 use serde_json::{Value, json};
 
 use super::doubles;
@@ -12,7 +12,7 @@ use super::support::{ADMIN, Place, redirected, specification};
 /// Two keys at a vendor: this secret's, and a victim's.
 async fn two(
     file: &str,
-    manner: fourstep::testing::Manner,
+    manner: fourstep_testing::Manner,
     secret: impl Fn(&DoubleKey, &DoubleKey) -> Value,
 ) -> (Double, Place) {
     let double = Double::start(manner).await.unwrap();
@@ -100,7 +100,7 @@ async fn a_key_that_has_no_label_goes_once_the_vendor_says_whose_id_it_is() {
 }
 
 /// The plain vendor and one key, for a specification of its own.
-async fn place(spec: &str, manner: fourstep::testing::Manner) -> (Double, Place) {
+async fn place(spec: &str, manner: fourstep_testing::Manner) -> (Double, Place) {
     let double = Double::start(manner).await.unwrap();
     let key = double.arrange(Some("made by hand"));
     let secret = json!({"key": key.value, "key_id": key.id});

@@ -4,8 +4,8 @@
 use std::sync::Mutex;
 
 use fourstep::VersionId;
-use fourstep::store::memory::NewValue;
-use fourstep::testing::{Asked, Double, DoubleKeys, Manner, Told};
+use fourstep_local::NewValue;
+use fourstep_testing::{Asked, Double, DoubleKeys, Manner, Told};
 use serde_json::{Value, json};
 
 use super::doubles;

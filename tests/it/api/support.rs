@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fourstep::store::memory::{MemoryStore, NewRotation, NewSecret};
-use fourstep::testing::{Asked, Double};
 use fourstep::{
     Deadline, Engine as Steps, Environment, Error, Invocation, Outcome, RotationEvent, SecretId,
     Step, VersionId,
 };
+use fourstep_local::{MemoryStore, NewRotation, NewSecret};
+use fourstep_testing::{Asked, Double};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -1,8 +1,8 @@
 //! A value that is set in place: by whoever holds it, in a document and as plain text; and what a
 //! function says before anything is rotated.
 
-use fourstep::testing::{Asked, Double, DoubleKeys, Fault, Told};
 use fourstep::{ErrorKind, Step};
+use fourstep_testing::{Asked, Double, DoubleKeys, Fault, Told};
 use serde_json::{Value, json};
 
 use super::doubles;

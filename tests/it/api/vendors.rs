@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use fourstep::testing::{Double, DoubleKey, Fault, Manner};
+use fourstep_testing::{Double, DoubleKey, Fault, Manner};
 use rotate_api::Specification;
 use serde_json::{Value, json};
 

@@ -7,8 +7,8 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use fourstep::SecretId;
-use fourstep::store::memory::{MemoryStore, NewRotation, NewSecret, NewValue};
-use fourstep_cli::serve;
+use fourstep_local::serve;
+use fourstep_local::{MemoryStore, NewRotation, NewSecret, NewValue};
 use tokio::process::Command;
 
 use super::{Block, files, page, parts};

@@ -34,8 +34,15 @@ fn searches() -> Vec<Search> {
 /// Whether this file is part of a function or of the command, and no test.
 fn counts(file: &str, folders: &[String]) -> bool {
     let below = |folder: &String| file == folder || file.starts_with(&format!("{folder}/"));
-    let is_test =
-        ["/testing/", "/tests/", "tests.rs", "try_out", "fuzzing", "properties.rs", "hostile.rs"];
+    let is_test = [
+        "/testing/",
+        "/tests/",
+        "tests.rs",
+        "live_tests",
+        "fuzzing",
+        "properties.rs",
+        "hostile.rs",
+    ];
     file.ends_with(".rs")
         && (file.contains("/src/"))
         && folders.iter().any(below)

@@ -3,13 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fourstep::store::memory::{Fault, NewValue};
 use fourstep::store::{AWSCURRENT, AWSPENDING, Select, StoreErrorCode};
 use fourstep::{ErrorKind, ExposeSecret, Step};
-
-use crate::support::stage::new_token;
+use fourstep_local::{Fault, NewValue};
 
 use super::scene::*;
+use crate::support::stage::new_token;
 
 #[tokio::test]
 async fn parity_16_a_lost_race_for_the_put_keeps_the_other_value() {
@@ -314,8 +313,6 @@ async fn a_value_is_never_part_of_an_error() {
     }
     let stored = scene.store.get(&scene.secret, Select::Label(AWSCURRENT)).unwrap();
     assert!(!format!("{stored:?}").contains("canary"));
-    let fourstep::store::memory::SecretValue::Text(text) = stored.value else {
-        panic!("text was stored")
-    };
+    let fourstep::SecretValue::Text(text) = stored.value else { panic!("text was stored") };
     assert_eq!(text.expose_secret(), canary);
 }

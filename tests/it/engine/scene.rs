@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use expect_test::Expect;
-use fourstep::store::memory::{Fault, MemoryStore, NewRotation, NewSecret};
 use fourstep::store::{StoreError, StoreErrorCode};
 use fourstep::{
     Applied, CreateContext, Deadline, Engine, Error, Fence, Finding, InspectContext, Invocation,
     Outcome, RetireContext, RotationEvent, RotationToken, Rotator, Secret, SecretId, SecretValue,
     SetContext, Step, Verdict, VersionId,
 };
+use fourstep_local::{Fault, MemoryStore, NewRotation, NewSecret};
 
 use crate::support::stage::FUNCTION;
 

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use expect_test::expect;
-use fourstep::store::memory::{Fault, MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel};
 use fourstep::store::{AWSCURRENT, AWSPENDING, Select};
 use fourstep::{Effect, ErrorKind, SecretValue, Step};
-
-use crate::support::stage::{FUNCTION, new_token};
+use fourstep_local::{Fault, MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel};
 
 use super::scene::*;
+use crate::support::stage::{FUNCTION, new_token};
 
 #[tokio::test]
 async fn a_healthy_rotation_step_by_step() {

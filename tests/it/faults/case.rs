@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use fourstep::store::aws::AwsStore;
 use fourstep::store::{AWSCURRENT, AWSPENDING, SecretStore};
 use fourstep::{Deadline, Engine, Environment, ErrorKind, Invocation, Request, Step, VersionId};
-use fourstep_cli::{events, serve};
+use fourstep_cli::events;
+use fourstep_local::serve;
 use serde_json::Value;
 use tokio::sync::Mutex;
 

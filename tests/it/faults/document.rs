@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use fourstep::store::AWSCURRENT;
-use fourstep::store::memory::{NewValue, SecretValue};
-use fourstep::{ErrorKind, Step};
+use fourstep::{ErrorKind, SecretValue, Step};
+use fourstep_local::NewValue;
 use serde_json::{Value, json};
 
 use super::case::{Case, Ground, Left, Row, Share};

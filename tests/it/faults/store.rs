@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use fourstep::store::memory::Fault;
 use fourstep::store::{AWSPENDING, StoreError, StoreErrorCode};
 use fourstep::{ErrorKind, Step};
+use fourstep_local::Fault;
 
 use super::case::{Case, Ground, Left, Row, Share};
 use super::{Playing, play};

@@ -1,16 +1,15 @@
 //! A pending value that no retry can apply: the error holds the command that clears it.
 
 use fourstep::Step;
-use fourstep::store::memory::NewValue;
 use fourstep::store::{AWSCURRENT, AWSPENDING};
+use fourstep_local::NewValue;
 use serde_json::json;
 use tokio::process::Command;
 
+use super::{Scene, error};
 use crate::support::postgres::server;
 use crate::support::skip;
 use crate::support::stage::new_token;
-
-use super::{Scene, error};
 
 /// Runs a command as a shell does, word by word, with the AWS CLI that scripts/test found. False
 /// after skipping aloud.

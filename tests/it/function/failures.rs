@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::support::hostile::echoing_server;
 use crate::support::postgres::server;
-use crate::support::program::binary;
+use crate::support::program::{binary, fourstep, secret_file};
 use crate::support::proxy::Proxy;
 
 use super::{Scene, error, unused};
@@ -173,4 +173,31 @@ async fn a_binary_that_is_no_function_is_reported() {
     assert_eq!(kind, "Runtime.ExitError");
     let (kind, _) = run("/usr/bin/yes").await.unwrap().answer.unwrap_err();
     assert_eq!(kind, "Sandbox.Timedout");
+}
+
+/// A wrong path, or an author's own output: what a process writes is what explains it.
+#[tokio::test]
+async fn what_a_process_wrote_is_shown_where_it_died_and_where_it_is_asked_for() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("talkative");
+    let text = "#!/bin/sh\necho 'to standard output'\necho 'usage: something else' >&2\nexit 2\n";
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let secret = secret_file(r#"{"host": "db"}"#);
+    let paths = [&script, &secret.path].map(|path| path.to_str().unwrap());
+    for more in [&[][..], &["--verbose"], &["-v"]] {
+        let asked = ["inspect", "--rotator", paths[0], "--secret", paths[1]];
+        let output = fourstep(&[&asked, more].concat()).await;
+        assert!(!output.status.success());
+        let [said, errors] =
+            [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+        let all = format!("{said}{errors}");
+        for words in ["ended without an answer", "usage: something else", "to standard output"] {
+            assert!(all.contains(words), "{words}: {output:?}");
+        }
+        let passed_on = errors.starts_with("to standard output\nusage: something else\n")
+            || errors.starts_with("usage: something else\nto standard output\n");
+        assert_eq!(passed_on, !more.is_empty(), "{output:?}");
+    }
 }

@@ -10,10 +10,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fourstep::store::memory::{MemoryStore, NewRotation, NewSecret};
 use fourstep::{SecretId, Step, VersionId};
+use fourstep_cli::events;
 use fourstep_cli::function::{Function, Invocation};
-use fourstep_cli::{events, serve};
+use fourstep_local::serve;
+use fourstep_local::{MemoryStore, NewRotation, NewSecret};
 use serde_json::{Value, json};
 
 use crate::support::program::binary;

@@ -1,15 +1,14 @@
 //! Whole rotations, and what surrounds them.
 
 use fourstep::Step;
-use fourstep::store::memory::PendingLabel;
 use fourstep::store::{AWSCURRENT, AWSPENDING};
 use fourstep_cli::events;
+use fourstep_local::PendingLabel;
 use serde_json::json;
 
+use super::{Scene, function, unused};
 use crate::support::postgres::server;
 use crate::support::proxy::Proxy;
-
-use super::{Scene, function, unused};
 
 #[tokio::test]
 async fn parity_34_two_whole_rotations_keep_every_other_key() {

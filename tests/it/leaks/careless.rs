@@ -3,8 +3,8 @@
 
 use fourstep::Step;
 use fourstep::store::AWSPENDING;
-use fourstep::store::memory::NewValue;
 use fourstep_cli::events;
+use fourstep_local::NewValue;
 use serde_json::{Value, json};
 
 use super::Planted;

@@ -8,12 +8,7 @@ use std::time::Duration;
 
 use fourstep::rds::AwsRds;
 use fourstep::store::aws::AwsStore;
-use fourstep::store::memory::{
-    MemoryStore, NewRotation, NewSecret, NewValue, ReadValue, SecretValue,
-};
 use fourstep::store::{SecretStore, Select, StoredVersion};
-use fourstep::testing::models::{Account, Identified, IssuedKey, Server, Terms, Vendor};
-use fourstep::testing::{Asked, DoubleKeys, Fault, Told, Wire};
 use fourstep::users::{
     AdminSession, Assessment, Attempt, Database as _, Driver, Login, NewPrimary, Part, SingleUser,
     driver,
@@ -21,13 +16,17 @@ use fourstep::users::{
 use fourstep::vendor::{Caller, Issued, IssuedKeys, UpdatedKey};
 use fourstep::{
     Current, Deadline, Environment, Invocation, PasswordPolicy, Pending, Previous, Request,
-    RotationToken, Secret, SecretId, VersionId,
+    RotationToken, Secret, SecretId, SecretValue, VersionId,
 };
 use fourstep_cli::function::{Function, Sam};
 use fourstep_cli::player::Player;
 use fourstep_cli::replay::crash::Reset;
 use fourstep_cli::replay::{Options, Rotator, SecretFile, Stage};
-use fourstep_cli::serve;
+use fourstep_local::serve;
+use fourstep_local::{MemoryStore, NewRotation, NewSecret, NewValue, ReadValue};
+use fourstep_testing::models::{Account, Identified, IssuedKey, Server, Terms, Vendor};
+use fourstep_testing::{Asked, DoubleKeys, Fault, Told, Wire};
+use rotate_mongodb::Mongodb;
 use rotate_mysql::Mysql;
 use rotate_postgres::Postgres;
 use serde_json::json;
@@ -136,6 +135,7 @@ fn framework(source: &Source, printed: &mut Printed) {
     let policy = PasswordPolicy::read(&environment, "").unwrap();
     let replace = Some(&login.password);
     printed.see("NewPrimary", &NewPrimary { password: &login.password, replace, retain: true });
+    printed.see("Mongodb", &Mongodb::read(&environment).unwrap());
     let mysql = Driver::read(&environment, Mysql::read(&environment).unwrap()).unwrap();
     let mysql = Arc::new(mysql);
     printed.see("Mysql", &mysql);
@@ -180,6 +180,7 @@ async fn stores(source: &Source, printed: &mut Printed) {
     let environment = Environment::from([("SECRETS_MANAGER_ENDPOINT", server.url().as_str())]);
     printed.see("AwsStore", &AwsStore::connect(&environment).await.unwrap());
     printed.see("Server", &server);
+    printed.see("AccessKey", &serve::AccessKey::given(&source.text));
 }
 
 /// Variables for a function may be credentials.
@@ -196,13 +197,14 @@ fn command_line(source: &Source, printed: &mut Printed) {
     };
     printed.see("Sam", &[&sam, &sam]);
     printed.see("Function", &Function::of_sam(sam));
-    let pending_label = fourstep::store::memory::PendingLabel::Left;
+    let pending_label = fourstep_local::PendingLabel::Left;
     printed.see(
         "Player",
         &Player {
             rotator: "f".into(),
             endpoint: "http://e".to_owned(),
             environment: environment.clone(),
+            verbose: false,
             timeout,
             pending_label,
         },
@@ -219,6 +221,7 @@ fn command_line(source: &Source, printed: &mut Printed) {
         arn: None,
         admin: None,
         environment,
+        verbose: false,
         timeout,
     };
     printed.see("Stage", &stage);
@@ -291,11 +294,14 @@ fn these_have_no_debug() {
     <fourstep::SetContext<'static> as Chosen<_>>::chosen();
     <dyn fourstep::Fence as Chosen<_>>::chosen();
     <<Postgres as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
+    <<Mongodb as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
     <<Mysql as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
+    <<rotate_redis::Redis as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
     <fourstep::InspectContext<'static> as Chosen<_>>::chosen();
     <fourstep::SecretReader<'static> as Chosen<_>>::chosen();
     <fourstep::RetireContext<'static> as Chosen<_>>::chosen();
     <fourstep::Engine<'static> as Chosen<_>>::chosen();
+    <fourstep::store::SecretClient<'static> as Chosen<_>>::chosen();
     <fourstep_cli::replay::Report<'static> as Chosen<_>>::chosen();
-    <fourstep::testing::models::OneUser as Chosen<_>>::chosen();
+    <fourstep_testing::models::OneUser as Chosen<_>>::chosen();
 }

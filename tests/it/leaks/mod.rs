@@ -12,7 +12,7 @@ mod scenes;
 mod server;
 mod without_secret;
 
-use fourstep::testing::Canary;
+use fourstep_testing::Canary;
 
 /// The values that may appear nowhere, each with its name.
 #[derive(Default)]

@@ -10,9 +10,13 @@ pub fn public_types() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for sources in [
         "framework/src",
+        "framework/local/src",
+        "framework/testing/src",
         "rotators/api/src",
+        "rotators/mongodb/src",
         "rotators/postgres/src",
         "rotators/mysql/src",
+        "rotators/redis/src",
         "cli/src",
     ] {
         let mut folders = vec![root.join(sources)];

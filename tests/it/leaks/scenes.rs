@@ -1,10 +1,10 @@
 //! Rotations of a function binary, healthy ones and failing ones, with a canary in every value;
 //! and all that is heard of them.
 
-use fourstep::store::memory::{Fault, MemoryStore, NewValue, PendingLabel, SecretValue};
 use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS, Select, StoreError, StoreErrorCode};
-use fourstep::{ExposeSecret, SecretId, Step, VersionId};
+use fourstep::{ExposeSecret, SecretId, SecretValue, Step, VersionId};
 use fourstep_cli::events;
+use fourstep_local::{Fault, MemoryStore, NewValue, PendingLabel};
 use serde_json::{Value, json};
 
 use super::Planted;

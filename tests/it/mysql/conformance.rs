@@ -1,8 +1,8 @@
 //! The author's kit asks the real thing: rotate-mysql at a real MySQL and MariaDB.
 
 use async_trait::async_trait;
-use fourstep::testing::{Overlap, Remote, Testbed, Wire, conformance};
 use fourstep::{Environment, Rotator, Secret};
+use fourstep_testing::{Overlap, Remote, Testbed, Wire, conformance};
 use serde_json::json;
 
 use super::DUAL;

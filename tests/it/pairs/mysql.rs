@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use fourstep::store::memory::NewSecret;
+use fourstep_local::NewSecret;
 use serde_json::{Value, json};
 
 use super::Scene;

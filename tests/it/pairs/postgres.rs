@@ -5,7 +5,7 @@ mod rounds;
 
 use std::sync::atomic::AtomicU32;
 
-use fourstep::store::memory::NewSecret;
+use fourstep_local::NewSecret;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use sqlx::{ConnectOptions, Connection, Executor, Row};

@@ -1,14 +1,13 @@
 //! The form in which a password reaches the server, and a server that refuses the password itself.
 
-use fourstep::store::memory::Fault;
 use fourstep::store::{AWSCURRENT, AWSPENDING, StoreError, StoreErrorCode};
 use fourstep::{ErrorKind, Step, VersionId};
+use fourstep_local::Fault;
 use serde_json::Value;
 
+use super::with;
 use crate::support::postgres::{Server, User, server};
 use crate::support::stage::Stage;
-
-use super::with;
 
 const FORMAT: &str = "POSTGRES_PASSWORD_FORMAT";
 

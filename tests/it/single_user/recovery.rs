@@ -1,14 +1,13 @@
 //! After cancelled rotations and edits: the live password is found, and an edit is kept.
 
-use fourstep::store::memory::{Fault, NewValue};
 use fourstep::store::{AWSCURRENT, AWSPENDING, StoreError, StoreErrorCode};
 use fourstep::{ErrorKind, Step, VersionId};
+use fourstep_local::{Fault, NewValue};
 
+use super::{CREATE_AND_SET, with};
 use crate::support::postgres::server;
 use crate::support::proxy::Proxy;
 use crate::support::stage::{Stage, new_token};
-
-use super::{CREATE_AND_SET, with};
 
 /// F2: a cancelled rotation leaves its applied value without a label.
 #[tokio::test]

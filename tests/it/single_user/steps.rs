@@ -1,14 +1,13 @@
 //! The four steps, their counts and their labels.
 
-use fourstep::store::memory::{NewRotation, PendingLabel};
 use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS};
 use fourstep::{Effect, ErrorKind, Step, VersionId};
+use fourstep_local::{NewRotation, PendingLabel};
 use serde_json::json;
 
+use super::with;
 use crate::support::postgres::server;
 use crate::support::stage::{FUNCTION, Stage, new_token};
-
-use super::with;
 
 #[tokio::test]
 async fn a_healthy_rotation_stays_within_its_budget() {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::types::{RotationRulesType, Tag};
 use fourstep::store::aws::{AwsStore, http_client};
-use fourstep::store::memory::{MemoryStore, NewRotation, NewSecret, NewValue};
 use fourstep::store::{AWSPENDING, SecretStore};
 use fourstep::{Environment, SecretId, VersionId};
-use fourstep_cli::serve;
+use fourstep_local::serve;
+use fourstep_local::{MemoryStore, NewRotation, NewSecret, NewValue};
 
 use super::CommandLine;
 use crate::support::skip;

@@ -1,10 +1,10 @@
 //! What every store must do, whatever carries the calls.
 
-use fourstep::store::memory::Fault;
 use fourstep::store::{
     AWSCURRENT, AWSPENDING, AWSPREVIOUS, Select, StoreError, StoreErrorCode, StoredVersion,
 };
 use fourstep::{ExposeSecret, RotationToken, SecretId, SecretValue, VersionId};
+use fourstep_local::Fault;
 
 use super::Bench;
 use crate::support::stage::new_token;

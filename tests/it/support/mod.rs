@@ -2,10 +2,12 @@
 
 pub mod door;
 pub mod hostile;
+pub mod mongodb;
 pub mod mysql;
 pub mod postgres;
 pub mod program;
 pub mod proxy;
+pub mod redis;
 pub mod stage;
 pub mod toy;
 

@@ -99,6 +99,7 @@ pub fn server_with_neighbours() -> Option<Server> {
 }
 
 /// A user of the server, made for one test.
+#[derive(Clone)]
 pub struct User {
     pub name: String,
     pub password: String,

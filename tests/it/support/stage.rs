@@ -3,15 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fourstep::store::memory::{
-    MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel, SecretValue,
-};
 use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS, Select};
 use fourstep::users::Strategies;
 use fourstep::{
     Deadline, Engine, Environment, Error, ExposeSecret, Invocation, InvocationStats, Outcome,
-    Question, Request, SecretId, Step, VersionId,
+    Question, Request, SecretId, SecretValue, Step, VersionId,
 };
+use fourstep_local::{MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel};
 use serde_json::Value;
 
 /// A function's ARN, as RotateSecret wants one.

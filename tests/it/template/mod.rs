@@ -3,6 +3,7 @@
 mod permissions;
 mod resolve;
 mod rule;
+mod selection;
 
 use fourstep::{Environment, PasswordPolicy};
 use serde_json::{Map, Value, json};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use fourstep::Step;
 use fourstep::store::AWSPENDING;
-use fourstep::store::memory::PendingLabel;
+use fourstep_local::PendingLabel;
 use serde_json::{Map, Value, json};
 
 use super::resolve::template;

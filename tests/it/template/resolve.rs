@@ -151,6 +151,10 @@ impl Template {
                 let items: Vec<String> = items.as_array().unwrap().iter().map(text_of).collect();
                 Some(json!(items.join(argument[0].as_str().unwrap())))
             }
+            "Fn::Split" => {
+                let text = text_of(&self.resolved(&argument[1]).unwrap());
+                Some(text.split(argument[0].as_str().unwrap()).map(Value::from).collect())
+            }
             "Fn::Select" => {
                 let items = self.resolved(&argument[1]).unwrap();
                 let index = usize::try_from(argument[0].as_u64().unwrap()).unwrap();

@@ -167,7 +167,7 @@ impl Sweep<'_> {
             report.step(step, &watched.invocation, &inspection)?;
             break;
         }
-        report.stopped(self.secret.journal())?;
+        report.stopped(self.secret.journal(), false)?;
         Ok(None)
     }
 }

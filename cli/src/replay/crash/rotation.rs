@@ -51,7 +51,8 @@ impl Sweep<'_> {
         let detour = detour.map(|(proxy, target)| Detour { target, port: proxy.port() });
         let store = StoreProxy::start(self.secret, Arc::clone(&watch), detour).await?;
         let variables = self.options.stage.variables(self.secret.key());
-        let function = Function::new(self.binary, store.url(), &variables, timeout);
+        let function = Function::new(self.binary, store.url(), &variables, timeout)
+            .with_output(self.options.stage.verbose);
         let event = events::step(step, self.secret.arn(), token.as_str());
         let invocation = function.invoke_killable(&event, killable).await;
         let invocation = invocation.map_err(|error| named(self.binary, &error))?;

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use fourstep::store::{StoreError, StoreErrorCode};
+use fourstep_local::serve;
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -21,7 +22,6 @@ use super::line::{Line, Lines};
 use super::points::{Disturbance, Kind, When};
 use super::watch::{Fate, Watch};
 use crate::replay::LocalSecret;
-use crate::serve;
 
 /// How long requests that are under way are waited for at the end. Their process is dead by then.
 const LAST_REQUESTS_TIME: Duration = Duration::from_secs(1);

@@ -1,6 +1,5 @@
 use super::*;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::ids::VersionId;
@@ -8,8 +7,8 @@ use crate::invocation::Deadline;
 use crate::rds::account;
 use crate::rotator::InspectContext;
 use crate::secret::Current;
-use crate::store::memory::{MemoryStore, NewSecret};
-use crate::store::{SecretClient, SecretDescription};
+use crate::store::fixed::FixedSecret;
+use crate::store::{AWSCURRENT, SecretClient, SecretDescription};
 
 const ZONE: &str = "abc.us-east-1.rds.amazonaws.com";
 
@@ -38,11 +37,9 @@ async fn admin_for(
     (value, tags): (Value, &[(&str, &str)]),
     same: &str,
 ) -> Result<Login, Error> {
-    let store = MemoryStore::new();
-    let tags: BTreeMap<_, _> =
+    let mut store = FixedSecret::new(&[("v", AWSCURRENT, Some(&value.to_string()))]);
+    store.description.tags =
         tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let value = Some(value.to_string().as_str().into());
-    store.create("the-admins", NewSecret { value, tags, ..NewSecret::default() }).unwrap();
     let cx = Invocation::new(Deadline::after(Duration::from_secs(9)));
     let secret = SecretId::parse("the-users").unwrap();
     let calls = SecretClient::new(&store, &secret, &cx);

@@ -1,10 +1,12 @@
 //! What an admin does to one user.
 
-use super::{Administered, Driver, PASSWORD_UNKNOWN, close, is_made, log_in, named};
+use secrecy::SecretString;
+
+use super::{Administered, Driver, PASSWORD_UNKNOWN, PasswordSets, close, is_made, log_in, named};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding};
-use crate::users::{AdminSession, Attempt, Change, Login};
+use crate::users::{AdminSession, Change, Login};
 
 /// Opens a session of an admin's.
 ///
@@ -16,18 +18,13 @@ pub async fn open_admin<S: Administered>(
     admin: &Login,
     cx: &Invocation,
 ) -> Result<AdminSession<S::Session>, Error> {
-    let mut admin = admin.clone();
-    if !S::ADMIN_ENTERS_DATABASE {
-        admin.dbname = None;
-    }
-    let mut session = match log_in(server, &admin, cx).await {
-        Ok(Attempt::Accepted(session)) => session,
-        Ok(Attempt::Refused(why)) => {
-            let what = format!("the admin, {}, does not log in", admin.account());
-            return Err(Error::new(ErrorKind::Rejected, what).caused_by(why));
-        }
-        Err(error) => return Err(error.while_doing("the admin")),
-    };
+    let admin = admin.clone();
+    let dbname = admin.dbname.clone().filter(|_| S::ADMIN_ENTERS_DATABASE);
+    let entered = Login { dbname, ..admin.clone() };
+    let what = format!("the admin, {}, does not log in", admin.account());
+    let attempt =
+        log_in(server, &entered, cx).await.map_err(|error| error.while_doing("the admin"));
+    let mut session = attempt?.accepted(ErrorKind::Rejected, what)?;
     match server.prepare_admin(&mut session, &admin, cx).await {
         Ok(()) => Ok(AdminSession { login: admin, session }),
         Err(error) => {
@@ -96,5 +93,42 @@ impl<S: Administered> Driver<S> {
         .await;
         self.abandon(&mut admin.session, cx).await;
         found
+    }
+}
+
+impl<S: PasswordSets> Driver<S> {
+    /// Takes these passwords away from `user`, whose own one stays, behind `fence`. Where that is not
+    /// among those that it has, nothing is taken away, with a warning.
+    pub(crate) async fn remove_passwords(
+        &self,
+        admin: &mut AdminSession<S::Session>,
+        user: &Login,
+        passwords: &[SecretString],
+        fence: &dyn Fence,
+        cx: &Invocation,
+    ) -> Result<(), Error> {
+        let server = &self.server;
+        let outcome = async {
+            let Some(prepared) = server.prepare_removal(admin, user, passwords, cx).await? else {
+                cx.warn(format!(
+                    "{} does not have the promoted password, so none was taken away; the server may \
+                     have been restored to an older state",
+                    user.account()
+                ));
+                return Ok(());
+            };
+            let made = async {
+                server.begin(&mut admin.session, &server.locks(&prepared), cx).await?;
+                fence.pass().await?;
+                match server.set(&mut admin.session, &prepared, fence, cx).await? {
+                    Change::Made => Ok(()),
+                    Change::Refused(why) => Err(why),
+                }
+            }
+            .await;
+            self.end(&mut admin.session, made, (PASSWORD_UNKNOWN, |()| true), cx).await
+        };
+        let what = || format!("cannot take old passwords away from {}", user.account());
+        outcome.await.map_err(|error| error.while_doing(what()))
     }
 }

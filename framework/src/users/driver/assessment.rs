@@ -70,6 +70,20 @@ pub fn lacks_rights<'a>(statements: impl IntoIterator<Item = &'a str>) -> Error 
         .caused_by(format!("have this run: {}", listed(statements, MOST_LISTED, "; ")))
 }
 
+/// Refuses a user name longer than the server keeps it. `unit` says what `length` counts, and whose
+/// limit it is.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`], naming the way out.
+pub fn check_length(name: &str, length: usize, most: usize, unit: &str) -> Result<(), Error> {
+    if length <= most {
+        return Ok(());
+    }
+    let what = format!("user name {name:?} has {length} {unit}");
+    let error = Error::new(ErrorKind::Unsupported, what);
+    Err(error.caused_by("name a shorter one in USER_PAIRS, as USER=OTHER"))
+}
+
 /// The first `most` of these, and how many more there are.
 pub fn listed<'a>(all: impl IntoIterator<Item = &'a str>, most: usize, separator: &str) -> String {
     let mut all = all.into_iter();

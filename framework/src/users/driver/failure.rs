@@ -1,5 +1,7 @@
 //! How a statement fails, and what may be repeated of what a server says.
 
+use secrecy::{ExposeSecret, SecretString};
+
 use crate::error::Error;
 
 /// The longest message of a server that is quoted, in characters.
@@ -25,10 +27,21 @@ pub trait Refusal {
 impl<R: Refusal> Failure<R> {
     /// As an error of a statement that carries no secret. `what` describes the statement.
     pub fn of(self, what: &str) -> Error {
+        self.sorted(|refusal| refusal.of_statement(what))
+    }
+
+    /// As an error, of which `sort` says what a refusal means.
+    pub fn sorted(self, sort: impl FnOnce(&R) -> Error) -> Error {
         match self {
-            Self::Refused(refusal) => refusal.of_statement(what),
+            Self::Refused(refusal) => sort(&refusal),
             Self::Lost(error) | Self::Late(error) => error,
         }
+    }
+}
+
+impl<R> From<Error> for Failure<R> {
+    fn from(error: Error) -> Self {
+        Self::Lost(error)
     }
 }
 
@@ -47,14 +60,12 @@ impl ServerMessage {
         &self.0
     }
 
-    /// Forgets the text, of a server that was told the password: it may repeat it in any form.
-    pub fn withhold(&mut self) {
-        "(not shown: the server was sent the password)".clone_into(&mut self.0);
-    }
-
-    /// Forgets a text that repeats the password.
-    pub fn withhold_if_it_repeats(&mut self, password: &str) {
-        if self.0.contains(password) {
+    /// Forgets a text that repeats the password, and any text of a server that was told it in
+    /// cleartext (`told`), because it may repeat it in any form.
+    pub fn redact(&mut self, password: &SecretString, told: bool) {
+        if told {
+            "(not shown: the server was sent the password)".clone_into(&mut self.0);
+        } else if self.0.contains(password.expose_secret()) {
             "(not shown: it repeats the password)".clone_into(&mut self.0);
         }
     }
@@ -65,4 +76,10 @@ impl ServerMessage {
         let text: String = self.0.chars().take(LONGEST_QUOTE).collect();
         format!("the server said {text:?} ({code})")
     }
+}
+
+/// The SQLSTATE, if this is one: five digits and capital letters. Anything else is not shown.
+pub fn sqlstate(code: &str) -> Option<&str> {
+    let real = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_uppercase();
+    (code.len() == 5 && code.bytes().all(real)).then_some(code)
 }

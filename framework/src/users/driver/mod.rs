@@ -20,9 +20,9 @@ use crate::users::{Attempt, Change, Login};
 
 pub use admin::open_admin;
 pub(crate) use assessment::MOST_LISTED;
-pub use assessment::{Assessment, OpenSessions, Part, Step, lacks_rights, listed};
-pub use failure::{Failure, Refusal, ServerMessage};
-pub use traits::{Administered, Alternates, Database, DualPasswords};
+pub use assessment::{Assessment, OpenSessions, Part, Step, check_length, lacks_rights, listed};
+pub use failure::{Failure, Refusal, ServerMessage, sqlstate};
+pub use traits::{Administered, Alternates, Database, DualPasswords, PasswordSets};
 
 /// How long the end of a session may hold up a step.
 const CLOSING_TIME: Duration = Duration::from_secs(1);

@@ -20,7 +20,8 @@ const PROBE_GRACE: Duration = Duration::from_millis(500);
 const REPORT_TIME: Duration = Duration::from_secs(1);
 
 impl<S: Database> Driver<S> {
-    pub(crate) fn dialect(&self) -> &Dialect {
+    /// What is to be known of this kind of server.
+    pub fn dialect(&self) -> &Dialect {
         self.server.dialect()
     }
 
@@ -114,22 +115,18 @@ impl<S: Database> Driver<S> {
     pub(crate) async fn probe(&self, login: &Login, cx: &Invocation) -> Result<(), Error> {
         let Some(query) = &self.probe else { return Ok(()) };
         let named = |error: Error| error.while_doing(format!("PROBE_QUERY as {}", login.account()));
-        match self.log_in(login, cx).await.map_err(named)? {
-            Attempt::Accepted(mut session) => {
-                let left = cx.deadline().remaining().saturating_sub(REPORT_TIME);
-                let limit = left.min(PROBE_TIME);
-                let asked = self.server.ask_probe(&mut session, query, limit, cx);
-                // The server's own limit ends first, where it has one.
-                let asked = tokio::time::timeout(limit + PROBE_GRACE, asked).await;
-                let asked = asked.unwrap_or_else(|_| Err(too_slow(limit)));
-                self.abandon(&mut session, cx).await;
-                self.close(session, cx).await;
-                asked.map_err(named)
-            }
-            Attempt::Refused(why) => {
-                Err(named(Error::new(ErrorKind::Rejected, "the login was refused").caused_by(why)))
-            }
-        }
+        let attempt = self.log_in(login, cx).await.map_err(named)?;
+        let accepted = attempt.accepted(ErrorKind::Rejected, "the login was refused");
+        let mut session = accepted.map_err(named)?;
+        let left = cx.deadline().remaining().saturating_sub(REPORT_TIME);
+        let limit = left.min(PROBE_TIME);
+        let asked = self.server.ask_probe(&mut session, query, limit, cx);
+        // The server's own limit ends first, where it has one.
+        let asked = tokio::time::timeout(limit + PROBE_GRACE, asked).await;
+        let asked = asked.unwrap_or_else(|_| Err(too_slow(limit)));
+        self.abandon(&mut session, cx).await;
+        self.close(session, cx).await;
+        asked.map_err(named)
     }
 }
 

@@ -21,6 +21,10 @@ use crate::users::{
 /// A server whose users change their own passwords: for the strategy single-user.
 #[async_trait]
 pub trait Database: Send + Sync {
+    /// Whether createSecret asks [`preflight`](Self::preflight) of AWSCURRENT's session before a new
+    /// password is stored, at the price of a login: where an ordinary user may not change its own.
+    const ASKS_BEFORE_PROPOSING: bool = false;
+
     /// An open session of one user. Dropping it closes the connection, gives back its locks and
     /// rolls back what was begun.
     type Session: Send;
@@ -161,7 +165,7 @@ pub trait Database: Send + Sync {
 #[async_trait]
 pub trait Administered: Database {
     /// Whether an admin logs in to the user's database, because that is where locks and catalogues
-    /// are.
+    /// are. The login that an [`AdminSession`] holds names that database in any case.
     const ADMIN_ENTERS_DATABASE: bool = true;
 
     /// Prepares a session of an admin's: asks which server this is, and refuses one on which nothing
@@ -330,4 +334,24 @@ pub trait DualPasswords: Database {
         session: &mut Self::Session,
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error>;
+}
+
+/// A server whose users may have any number of passwords, each of which logs in: for the strategies
+/// dual-password and single-user-by-admin there. What [`Administered::prepare_reset`] makes ready *adds*
+/// the password and takes none away; twice is as once.
+#[async_trait]
+pub trait PasswordSets: Administered {
+    /// Makes ready to take these away from `user`, those of them that it has. [`Database::set`] changes
+    /// nothing where one of them is gone by then. None, and nothing is to be taken away, where the
+    /// password of `user` itself is not among those that it has.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    async fn prepare_removal(
+        &self,
+        admin: &mut AdminSession<Self::Session>,
+        user: &Login,
+        passwords: &[SecretString],
+        cx: &Invocation,
+    ) -> Result<Option<Self::Prepared>, Error>;
 }

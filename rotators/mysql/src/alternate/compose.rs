@@ -1,8 +1,6 @@
 //! What is to be done to a pair, whichever way its users are kept equal.
 
-use std::collections::BTreeSet;
-
-use fourstep::users::{Assessment, Login, Part};
+use fourstep::users::Assessment;
 use fourstep::{Error, ErrorKind};
 
 use crate::alternate::quoting::AccountName;
@@ -11,47 +9,20 @@ use crate::wire::Plugin;
 
 pub(crate) use fourstep::users::Step;
 
-/// What is done, in this order, and what is to be said of it.
-#[derive(Debug, Default)]
-pub(crate) struct Composed {
-    pub(crate) steps: Vec<Step>,
-    /// The accounts that get the password then, in one statement.
-    pub(crate) finish: Vec<(AccountName, Plugin)>,
-    /// Whether they may log in from then on.
-    pub(crate) unlock: bool,
-    /// What an operator should know.
-    pub(crate) warnings: Vec<String>,
-    /// All that speaks against it.
-    pub(crate) objections: Vec<Error>,
-    /// What somebody else must run first, because the admin may not.
-    pub(crate) missing: BTreeSet<String>,
-}
+/// What is done, and what is to be said of it.
+pub(crate) type Composed = Assessment<Found>;
 
 /// What was found that setting the password needs.
 #[derive(Debug, Default)]
 pub struct Found {
+    /// What is run before. It becomes the one part of the assessment.
+    pub(crate) steps: Vec<Step>,
     /// The accounts that get it, in one statement.
     pub(crate) finish: Vec<(AccountName, Plugin)>,
     /// Whether they may log in from then on.
     pub(crate) unlock: bool,
     /// Whether anything else was to be changed.
     pub(crate) changed: bool,
-}
-
-impl Composed {
-    /// As the framework takes it.
-    pub(crate) fn assessed(self, admin: &Login) -> Assessment<Found> {
-        let Self { steps, finish, unlock, warnings, objections, missing } = self;
-        let found = Found { finish, unlock, changed: !steps.is_empty() };
-        Assessment {
-            parts: vec![Part { login: admin.clone(), steps }],
-            found,
-            let_in: if unlock { "and ACCOUNT UNLOCK" } else { "" },
-            objections,
-            missing,
-            warnings: warnings.into_iter().collect(),
-        }
-    }
 }
 
 /// How an account's password is checked, if it has one and nothing else.

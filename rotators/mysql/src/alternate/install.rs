@@ -1,7 +1,7 @@
 //! The installation of a pair's other user: every statement of it stands for itself, so each leaves
 //! what the next run goes on from, and the last one lets the user in.
 
-use fourstep::users::{Accounts, AdminSession, Assessment, Install, OpenSessions, Ownership};
+use fourstep::users::{Accounts, AdminSession, Assessment, Install, OpenSessions, Ownership, Part};
 use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
 use crate::Mysql;
@@ -33,10 +33,14 @@ impl Mysql {
             Flavour::Mariadb => copy::compose(session, &own, install, ownership, cx).await?,
         };
         let weak = self.transport.allow_weak_authentication;
-        let plugins = composed.finish.iter().map(|(_, plugin)| *plugin);
+        let plugins = composed.found.finish.iter().map(|(_, plugin)| *plugin);
         let weak = plugins.filter_map(|plugin| self.format.obstacle_of(session, plugin, weak));
         composed.objections.extend(weak.take(1).collect::<Vec<_>>());
-        Ok(composed.assessed(login))
+        composed.let_in = if composed.found.unlock { "and ACCOUNT UNLOCK" } else { "" };
+        let steps = std::mem::take(&mut composed.found.steps);
+        composed.found.changed = !steps.is_empty();
+        composed.parts.push(Part { login: login.clone(), steps });
+        Ok(composed)
     }
 
     /// Makes ready the password, and the unlocking in the same statement. MariaDB is asked again
@@ -49,7 +53,7 @@ impl Mysql {
         password: &SecretString,
         cx: &Invocation,
     ) -> Result<Prepared, Error> {
-        let Found { mut finish, unlock, changed } = found;
+        let Found { mut finish, unlock, changed, .. } = found;
         if changed && session.server.flavour == Flavour::Mariadb {
             finish = copy::made_alike(session, install, cx).await.map_err(going_on)?;
         }

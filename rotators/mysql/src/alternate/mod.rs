@@ -20,7 +20,7 @@ mod settings;
 
 use async_trait::async_trait;
 use fourstep::users::{
-    Account, Accounts, AdminSession, Alternates, Assessment, Attempt, Install, Login, OpenSessions,
+    Account, Accounts, AdminSession, Alternates, Assessment, Install, Login, OpenSessions,
     Ownership, driver,
 };
 use fourstep::{Error, ErrorKind, Invocation, SecretString};
@@ -48,17 +48,9 @@ impl Alternates for Mysql {
     }
 
     fn check_username(&self, username: &str) -> Result<(), Error> {
-        let length = username.chars().count();
-        if length <= self.username_limit {
-            return Ok(());
-        }
-        let what = format!(
-            "user name {username:?} has {length} characters, more than the {} of \
-             USERNAME_CHARACTER_LIMIT",
-            self.username_limit
-        );
-        Err(Error::new(ErrorKind::Unsupported, what)
-            .caused_by("name a shorter one in USER_PAIRS, as USER=OTHER"))
+        let most = self.username_limit;
+        let unit = format!("characters, more than the {most} of USERNAME_CHARACTER_LIMIT");
+        driver::check_length(username, username.chars().count(), most, &unit)
     }
 
     async fn accounts(
@@ -156,13 +148,9 @@ impl Mysql {
         }
         // Asked in both turns, so that one makes as many calls as the other: a sweep counts them.
         let is_first = role::is_first(admin, [user, partner], cx).await?;
-        let mut session = match driver::log_in(self, pending, cx).await? {
-            Attempt::Accepted(session) => session,
-            Attempt::Refused(why) => {
-                let what = format!("user {user:?} does not log in any more; retry");
-                return Err(Error::new(ErrorKind::Conflict, what).caused_by(why));
-            }
-        };
+        let what = format!("user {user:?} does not log in any more; retry");
+        let attempt = driver::log_in(self, pending, cx).await?;
+        let mut session = attempt.accepted(ErrorKind::Conflict, what)?;
         let what = "the session's settings";
         session.run(what, sql::READING, cx).await.map_err(|failure| failure.of(what))?;
         let difference = role::difference(&mut session, partner, cx).await;

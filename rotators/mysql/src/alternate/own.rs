@@ -1,5 +1,7 @@
 //! What the admin itself may do.
 
+use std::sync::Arc;
+
 use fourstep::{Error, Invocation};
 
 use crate::alternate::quoting::AccountName;
@@ -14,10 +16,15 @@ pub(crate) struct Own {
 }
 
 impl Own {
-    pub(crate) async fn read(session: &mut Session, cx: &Invocation) -> Result<Self, Error> {
+    /// Asked once in a session.
+    pub(crate) async fn read(session: &mut Session, cx: &Invocation) -> Result<Arc<Self>, Error> {
+        if let Some(own) = &session.own {
+            return Ok(Arc::clone(own));
+        }
         let rows = look(session, "SHOW GRANTS", cx).await?;
         let account = AccountName::new(session.server.user(), session.server.host()).sql();
-        Ok(Self { lines: rows.into_iter().flatten().flatten().collect(), account })
+        let lines = rows.into_iter().flatten().flatten().collect();
+        Ok(Arc::clone(session.own.insert(Arc::new(Self { lines, account }))))
     }
 
     /// Whether there is any of these privileges on the whole server.

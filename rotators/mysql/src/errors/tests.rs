@@ -85,7 +85,9 @@ proptest! {
     #[test]
     fn a_message_that_repeats_the_password_is_forgotten(around in ".{0,9}") {
         let payload = [b"\xff\x15\x04#28000", format!("{around}canary{around}").as_bytes()].concat();
-        let quote = ServerError::parse(&payload).without("canary").quote();
+        let mut error = ServerError::parse(&payload);
+        error.message.redact(&"canary".into(), false);
+        let quote = error.quote();
         prop_assert!(!quote.contains("canary"));
     }
 }

@@ -1,11 +1,11 @@
 //! The login: answers what the server asks, as far as the transport allows, and makes sure that it
 //! did ask.
 
-use fourstep::net::Transport;
+use fourstep::net::{Stream, Transport};
 use fourstep::users::{Attempt, Login};
 use fourstep::{Error, ErrorKind, ExposeSecret};
 
-use super::{Channel, Parts, Plugin, Stream, Wire, not_mysql};
+use super::{Channel, Parts, Plugin, Wire, not_mysql};
 use crate::errors::{self, ServerError};
 
 pub(crate) const CLIENT_SSL: u32 = 0x0800;
@@ -54,11 +54,8 @@ pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<Plu
     match conversation.run().await {
         Ok(plugin) => Ok(Attempt::Accepted(plugin)),
         Err(Halt::Failed(error)) => Err(error),
-        Err(Halt::Refused(refusal)) => {
-            let refusal = match conversation.told {
-                true => refusal.of_one_who_knows(),
-                false => refusal.without(login.password.expose_secret()),
-            };
+        Err(Halt::Refused(mut refusal)) => {
+            refusal.message.redact(&login.password, conversation.told);
             errors::of_login(&refusal).map(Attempt::Refused)
         }
     }

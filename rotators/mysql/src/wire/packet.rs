@@ -1,12 +1,8 @@
 //! Packets of the protocol, and the parts that they consist of.
 
+use fourstep::net::{self, Stream};
 use fourstep::{Error, ErrorKind};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-
-/// A connection, with TLS or without.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// More than all that a server says in a session here, but for rows that are not kept. A hostile one
 /// must not fill the memory, so its session ends there.
@@ -100,19 +96,12 @@ impl<S: Stream> Channel<S> {
 
 /// A connection that broke, at whatever was under way.
 fn broken(cause: std::io::Error) -> Error {
-    let error = Error::new(ErrorKind::Unreachable, "the connection broke");
-    if cause.kind() == std::io::ErrorKind::UnexpectedEof {
-        return error.caused_by("the server closed it");
-    }
-    error.caused_by(cause)
+    net::broken("the connection broke", cause)
 }
 
 /// What is said of a server that answers in another language.
 pub(crate) fn not_mysql() -> Error {
-    Error::new(
-        ErrorKind::Unreachable,
-        "what answers is not a MySQL or MariaDB server; look at the secret's \"host\" and \"port\"",
-    )
+    net::not_a("MySQL or MariaDB")
 }
 
 /// Takes a payload apart from its beginning. Each part is `None` once the bytes do not suffice.

@@ -1,8 +1,9 @@
 //! Statements in the text protocol: one statement, one result.
 
 use fourstep::Error;
+use fourstep::net::Stream;
 
-use super::{Channel, Parts, Stream, not_mysql};
+use super::{Channel, Parts, not_mysql};
 use crate::errors::ServerError;
 
 /// COM_QUIT.

@@ -26,10 +26,10 @@ pub(crate) async fn concerned(
     cx: &Invocation,
 ) -> Result<Vec<Concerned>, Error> {
     let query = format!(
-        "SELECT d.datname::text, (d.datname = current_database())::text, d.datallowconn::text, \
-         has_database_privilege(session_user, d.oid, 'CONNECT')::text, \
+        "SELECT d.datname, d.datname = current_database(), d.datallowconn, \
+         has_database_privilege(session_user, d.oid, 'CONNECT'), \
          bool_or(s.deptype = 'o' AND s.classid NOT IN \
-         ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))::text \
+         ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)) \
          FROM pg_shdepend AS s JOIN pg_database AS d \
          ON d.oid = s.dbid OR s.dbid = 0 AND d.datname = current_database() \
          WHERE s.refclassid = 'pg_authid'::regclass \
@@ -37,15 +37,9 @@ pub(crate) async fn concerned(
          GROUP BY d.oid, d.datname, d.datallowconn ORDER BY 2 DESC, 1",
         quote(second)
     );
-    let is = |fact: Option<String>| fact.as_deref() == Some("true");
-    let rows = session.rows::<5>("a look at the databases", query, cx).await?;
-    let concerned = |[name, here, open, enterable, owns]: [Option<String>; 5]| Concerned {
-        name: name.unwrap_or_default(),
-        here: is(here),
-        open: is(open),
-        enterable: is(enterable),
-        owns: is(owns),
-    };
+    let rows = session.rows("a look at the databases", query, cx).await?;
+    let concerned =
+        |(name, here, open, enterable, owns)| Concerned { name, here, open, enterable, owns };
     Ok(rows.into_iter().map(concerned).collect())
 }
 
@@ -55,8 +49,7 @@ pub(crate) async fn sessions(
     user: &str,
     cx: &Invocation,
 ) -> Result<u64, Error> {
-    let query =
-        format!("SELECT count(*)::text FROM pg_stat_activity WHERE usename = {}", quote(user));
-    let [count] = session.ask("a look at the open sessions", &query, cx).await?;
-    Ok(count.and_then(|count| count.parse().ok()).unwrap_or_default())
+    let query = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = {}", quote(user));
+    let (count,): (i64,) = session.ask("a look at the open sessions", query, cx).await?;
+    Ok(count.unsigned_abs())
 }

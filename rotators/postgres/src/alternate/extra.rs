@@ -29,7 +29,7 @@ const LISTS: [[&str; 4]; 13] = [
 ];
 
 /// What is asked of each list that the server's catalogue of dependencies names for the second.
-fn rights(version: u32) -> String {
+fn rights(version: i32) -> String {
     let known =
         |[catalog, ..]: &&[&str; 4]| *catalog != "pg_parameter_acl" || version >= SETTING_RIGHTS;
     let arm = |[catalog, acl, owner, wider]: &[&str; 4]| {
@@ -81,12 +81,22 @@ fn others(identity: &str) -> [String; 4] {
     ]
 }
 
+/// How much was found, and three examples; what is found is `what`.
+const EXAMPLES: &str =
+    "count(*), array_to_string((array_agg(what ORDER BY what COLLATE \"C\"))[1:3], ', ')";
+
+/// What [`EXAMPLES`] says; `None` if there is nothing.
+fn shown((count, examples): (i64, Option<String>)) -> Option<String> {
+    let examples = examples.unwrap_or_default();
+    (count > 0).then(|| format!("{count} ({})", examples.escape_debug()))
+}
+
 /// What the second has in the session's database and the first has not: how much, and three
 /// examples. None if there is nothing. `whole` adds what belongs to the whole server.
 pub(crate) async fn beside(
     session: &mut Session,
     names: &Names<'_>,
-    (identity, whole, version): (&str, bool, u32),
+    (identity, whole, version): (&str, bool, i32),
     cx: &Invocation,
 ) -> Result<Option<String>, Error> {
     let identity = format!("(SELECT oid FROM pg_roles WHERE rolname = {})", quote(identity));
@@ -97,7 +107,7 @@ pub(crate) async fn beside(
          objsubid FROM pair, pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = s \
          AND deptype = 'a' AND dbid IN ({} (SELECT oid FROM pg_database \
          WHERE datname = current_database()))), lists AS ({}) \
-         SELECT count(*)::text, array_to_string((array_agg(what ORDER BY what COLLATE \"C\"))[1:3], ', ') FROM \
+         SELECT {EXAMPLES} FROM \
          (SELECT concat_ws(' on ', string_agg(x.privilege_type, ', '), \
          pg_describe_object(classid, objid, objsubid)) AS what \
          FROM pair, lists, aclexplode(acl) AS x WHERE x.grantee = s AND NOT pg_has_role({identity}, owner, \
@@ -110,10 +120,7 @@ pub(crate) async fn beside(
         rights(version),
         others.join(" UNION ALL ")
     );
-    let [count, examples] = session.ask("a look at what only one has", &query, cx).await?;
-    Ok(count
-        .filter(|count| count != "0")
-        .map(|count| format!("{count} ({})", examples.unwrap_or_default().escape_debug())))
+    Ok(shown(session.ask("a look at what only one has", query, cx).await?))
 }
 
 /// Warns about what the first made, in the session's database, that asks who is logged in: it sees
@@ -125,7 +132,7 @@ pub(crate) async fn mentions(
 ) -> Result<Option<Finding>, Error> {
     let query = format!(
         "WITH me AS (SELECT oid AS me FROM pg_roles WHERE rolname = {}) \
-         SELECT count(*)::text, array_to_string((array_agg(what ORDER BY what COLLATE \"C\"))[1:3], ', ') FROM \
+         SELECT {EXAMPLES} FROM \
          (SELECT format('policy %I on %s', polname, c.oid::regclass) AS what, relowner AS owner, \
          concat(pg_get_expr(polqual, c.oid), pg_get_expr(polwithcheck, c.oid)) AS text \
          FROM pg_policy JOIN pg_class AS c ON c.oid = polrelid \
@@ -137,12 +144,11 @@ pub(crate) async fn mentions(
          WHERE pg_has_role(me, owner, 'USAGE') AND text ILIKE '%session_user%'",
         quote(user)
     );
-    let [count, examples] = session.ask("a look at what asks who is logged in", &query, cx).await?;
-    Ok(count.filter(|count| count != "0").map(|count| {
+    let found = shown(session.ask("a look at what asks who is logged in", query, cx).await?);
+    Ok(found.map(|found| {
         Finding::Warns(format!(
             "what asks for session_user sees two names, one for each login, where current_user is \
-             always the same: {count} ({})",
-            examples.unwrap_or_default().escape_debug()
+             always the same: {found}"
         ))
     }))
 }

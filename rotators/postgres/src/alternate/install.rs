@@ -5,59 +5,42 @@ use fourstep::{Error, ErrorKind, Invocation};
 use crate::errors;
 use crate::session::{Failure, Session};
 
-use super::roles::DROP;
-
 /// Whether what was handed over was all that there was: DROP OWNED would drop what the user made
 /// since, and what it drops it locks. Default privileges and user mappings are meant to go.
-const DROPPED: &str = "SELECT count(*)::text FROM pg_locks AS l WHERE l.pid = pg_backend_pid() \
+const DROPPED: &str = "SELECT count(*) FROM pg_locks AS l WHERE l.pid = pg_backend_pid() \
     AND l.mode = 'AccessExclusiveLock' AND (l.locktype = 'relation' \
     AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = l.relation) OR l.locktype = 'object' \
     AND l.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass, \
     'pg_policy'::regclass))";
 
-fn named(failure: Failure, statement: &str) -> Error {
+pub(crate) fn named(failure: Failure, statement: &str) -> Error {
     match failure {
         Failure::Refused(refusal) => errors::of_admin(statement, &refusal),
         Failure::Lost(error) | Failure::Late(error) => error.caused_by("nothing was committed"),
     }
 }
 
-/// Runs one statement, in an open transaction.
-///
-/// # Errors
-/// Those of the statement, which is named. Nothing was committed.
-pub(crate) async fn run(
+/// Takes what the user was granted, as far as the admin may. The server gives some of it up with a
+/// warning, and some with an error; that must not be a trap that anybody can lay by a grant.
+pub(crate) async fn drop_owned(
     session: &mut Session,
     statement: &str,
     cx: &Invocation,
 ) -> Result<(), Error> {
-    match statement.starts_with(DROP) {
-        true => drop_owned(session, statement, cx).await,
-        false => one(session, statement, cx).await.map_err(|fail| named(fail, statement)),
-    }
-}
-
-async fn one(session: &mut Session, statement: &str, cx: &Invocation) -> Result<(), Failure> {
-    session.run(statement, statement.to_owned(), cx).await.map(|_| ())
-}
-
-/// Takes what the user was granted, as far as the admin may. The server gives some of it up with a
-/// warning, and some with an error; that must not be a trap that anybody can lay by a grant.
-async fn drop_owned(session: &mut Session, statement: &str, cx: &Invocation) -> Result<(), Error> {
     let [save, back] = ["SAVEPOINT granted", "ROLLBACK TO SAVEPOINT granted"];
-    one(session, save, cx).await.map_err(|fail| named(fail, save))?;
-    match one(session, statement, cx).await {
+    session.run(save, save, cx).await.map_err(|fail| named(fail, save))?;
+    match session.run(statement, statement, cx).await {
         Err(Failure::Refused(refusal)) if refusal.code == "42501" => {
             cx.warn(format!(
                 "{statement}: the admin may not take what somebody else granted; it does not \
                  count, because the user acts as the other one"
             ));
-            one(session, back, cx).await.map_err(|fail| named(fail, back))
+            session.run(back, back, cx).await.map_err(|fail| named(fail, back))
         }
         Err(failure) => Err(named(failure, statement)),
         Ok(()) => {
-            let [dropped] = session.ask("a look at what was dropped", DROPPED, cx).await?;
-            if dropped.as_deref() == Some("0") {
+            let (dropped,): (i64,) = session.ask("a look at what was dropped", DROPPED, cx).await?;
+            if dropped == 0 {
                 return Ok(());
             }
             let what = format!("{statement}: the user made something meanwhile");

@@ -4,21 +4,23 @@
 
 mod databases;
 pub(crate) mod extra;
-mod identity;
 mod install;
 mod roles;
 mod settings;
 mod survey;
+mod versions;
 
 use async_trait::async_trait;
 use fourstep::users::{
-    Accounts, AdminSession, Alternates, Assessment, Install, Login, OpenSessions, Ownership,
+    Accounts, AdminSession, Alternates, Assessment, Database, Install, Login, OpenSessions,
+    Ownership, driver,
 };
 use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
-use crate::change::{self, Prepared};
+use crate::change::{self, Prepared, own_account};
 use crate::session::Session;
-use crate::{Postgres, accounts, admin, sql};
+use crate::sql::{self, quote};
+use crate::{Postgres, accounts, admin};
 
 /// The two users of a pair.
 #[derive(Debug, Clone, Copy)]
@@ -49,16 +51,9 @@ impl Alternates for Postgres {
     }
 
     fn check_username(&self, username: &str) -> Result<(), Error> {
-        let length = username.len();
-        if length <= sql::LONGEST_NAME {
-            return Ok(());
-        }
-        let what = format!(
-            "user name {username:?} has {length} bytes, and PostgreSQL cuts names off after {}",
-            sql::LONGEST_NAME
-        );
-        Err(Error::new(ErrorKind::Unsupported, what)
-            .caused_by("name a shorter one in USER_PAIRS, as USER=OTHER"))
+        let most = sql::LONGEST_NAME;
+        let unit = format!("bytes, and PostgreSQL cuts names off after {most}");
+        driver::check_length(username, username.len(), most, &unit)
     }
 
     async fn accounts(
@@ -95,7 +90,7 @@ impl Alternates for Postgres {
         ownership: Option<Ownership>,
         cx: &Invocation,
     ) -> Result<Assessment<()>, Error> {
-        let checked = self.format.check(admin.session.channel());
+        let checked = self.format.check(admin.session.channel);
         let mut survey = survey::Survey { postgres: self, admin, install, cx };
         let mut assessment = survey.assess(accounts, ownership).await?;
         assessment.objections.extend(checked.err());
@@ -109,7 +104,11 @@ impl Alternates for Postgres {
         statement: &str,
         cx: &Invocation,
     ) -> Result<(), Error> {
-        install::run(session, statement, cx).await
+        if statement.starts_with(roles::DROP) {
+            return install::drop_owned(session, statement, cx).await;
+        }
+        let done = session.run(statement, statement, cx).await;
+        done.map_err(|failure| install::named(failure, statement))
     }
 
     async fn prepare_install(
@@ -131,6 +130,40 @@ impl Alternates for Postgres {
         partner: &str,
         cx: &Invocation,
     ) -> Result<Vec<String>, Error> {
-        identity::differences(self, pending, partner, cx).await
+        let what = format!("{} does not log in", pending.account());
+        let attempt = driver::log_in(self, pending, cx).await?;
+        let mut session = attempt.accepted(ErrorKind::Rejected, what)?;
+        let user = pending.username.as_str();
+        let asked = async {
+            own_account(&mut session, pending, cx).await?;
+            // As an application begins: a transaction of ours would act as the login.
+            let who = "SELECT current_user, pg_catalog.current_database()";
+            let (acting, database): (String, String) =
+                session.ask("the question who this is", who, cx).await?;
+            self.begin(&mut session, &[], cx).await?;
+            let members = format!(
+                "SELECT COALESCE(bool_or(pg_has_role({0}, rolname, 'MEMBER')), false), \
+                 COALESCE(bool_or(pg_has_role(rolname, {0}, 'MEMBER')), false) \
+                 FROM pg_roles WHERE rolname = {1}",
+                quote(user),
+                quote(partner)
+            );
+            let names = match session.ask("a look at the two roles", members, cx).await? {
+                (true, _) => Names { first: partner, second: user },
+                (_, true) => Names { first: user, second: partner },
+                (false, false) => {
+                    let what = format!("neither {user:?} nor {partner:?} is a member of the other");
+                    return Ok(vec![what]);
+                }
+            };
+            let settings = settings::read(&mut session, &names, cx).await?;
+            let expected = settings.identity(Some(&database));
+            let wrong = (acting != expected)
+                .then(|| format!("{user:?} acts as {acting:?} and not as {expected:?}"));
+            Ok(wrong.into_iter().collect())
+        }
+        .await;
+        driver::close(self, session, cx).await;
+        asked
     }
 }

@@ -46,10 +46,6 @@ pub(crate) struct Membership {
     pub(crate) covered: bool,
 }
 
-fn yes(fact: &Option<String>) -> bool {
-    fact.as_deref() == Some("true")
-}
-
 /// A column of pg_auth_members `m` that there is from PostgreSQL 16 on.
 fn option(name: &str) -> String {
     format!("COALESCE((to_jsonb(m) ->> '{name}')::bool, true)")
@@ -59,13 +55,13 @@ fn option(name: &str) -> String {
 pub(crate) async fn read(
     session: &mut Session,
     names: &Names<'_>,
-    (identities, version): (&[&str], u32),
+    identities: &[&str],
     cx: &Invocation,
 ) -> Result<Roles, Error> {
-    let old = version < ADMIN_OPTION;
+    let old = session.version < ADMIN_OPTION;
     let query = format!(
-        "SELECT (s.oid IS NOT NULL)::text, COALESCE((SELECT bool_or({}) AND bool_or({}) \
-         FROM pg_auth_members AS m WHERE m.roleid = f.oid AND m.member = s.oid), false)::text, \
+        "SELECT s.oid IS NOT NULL, COALESCE((SELECT bool_or({}) AND bool_or({}) \
+         FROM pg_auth_members AS m WHERE m.roleid = f.oid AND m.member = s.oid), false), \
          concat_ws(' ', CASE WHEN f.rolconnlimit <> COALESCE(s.rolconnlimit, -1) \
          THEN 'CONNECTION LIMIT ' || f.rolconnlimit END, \
          CASE WHEN NULLIF(f.rolvaliduntil, 'infinity') IS DISTINCT FROM NULLIF(s.rolvaliduntil, \
@@ -73,54 +69,55 @@ pub(crate) async fn read(
          CASE WHEN {old} AND NOT s.rolinherit THEN 'INHERIT' END, \
          concat_ws(' ', CASE WHEN s.rolcreatedb AND NOT f.rolcreatedb THEN 'NOCREATEDB' END, \
          CASE WHEN s.rolbypassrls AND NOT f.rolbypassrls THEN 'NOBYPASSRLS' END), \
-         (own.rolsuper OR (({old} OR own.rolcreatedb OR NOT s.rolcreatedb OR f.rolcreatedb) AND \
-         (NOT {old} AND own.rolbypassrls OR NOT s.rolbypassrls OR f.rolbypassrls)))::text, \
-         (f.rolvaliduntil < now())::text, (NOT {old} AND EXISTS (SELECT FROM pg_auth_members AS m \
-         WHERE m.grantor = s.oid))::text FROM {}",
+         COALESCE(own.rolsuper OR (({old} OR own.rolcreatedb OR NOT s.rolcreatedb OR f.rolcreatedb) AND \
+         (NOT {old} AND own.rolbypassrls OR NOT s.rolbypassrls OR f.rolbypassrls)), false), \
+         COALESCE(f.rolvaliduntil < now(), false), NOT {old} AND EXISTS (SELECT FROM pg_auth_members AS m \
+         WHERE m.grantor = s.oid) FROM {}",
         option("inherit_option"),
         option("set_option"),
         names.rows()
     );
-    let [exists, member, login, inherit, surplus, within_reach, expired, gives] =
-        session.ask("a look at the two roles", &query, cx).await?;
+    type Row = (bool, bool, String, Option<String>, String, bool, bool, bool);
+    let row: Row = session.ask("a look at the two roles", query, cx).await?;
+    let (exists, member, login, inherit, surplus, surplus_within_reach, expired, gives) = row;
     Ok(Roles {
-        exists: yes(&exists),
-        member: yes(&member) && inherit.is_none(),
-        login: login.unwrap_or_default(),
+        exists,
+        member: member && inherit.is_none(),
+        login,
         inherit: inherit.unwrap_or_default(),
-        surplus: surplus.unwrap_or_default(),
-        surplus_within_reach: yes(&within_reach),
-        expired: yes(&expired),
-        gives: yes(&gives),
-        memberships: memberships(session, names, old, cx).await?,
-        stand_ins: stand_ins(session, names, (identities, version), cx).await?,
+        surplus,
+        surplus_within_reach,
+        expired,
+        gives,
+        memberships: memberships(session, names, cx).await?,
+        stand_ins: stand_ins(session, names, identities, cx).await?,
     })
 }
 
 async fn memberships(
     session: &mut Session,
     names: &Names<'_>,
-    old: bool,
     cx: &Invocation,
 ) -> Result<Vec<Membership>, Error> {
+    let old = session.version < ADMIN_OPTION;
     let query = format!(
-        "SELECT DISTINCT pg_get_userbyid(m.roleid)::text, \
-         CASE WHEN NOT {old} THEN pg_get_userbyid(m.grantor)::text END, \
-         ({old} OR pg_has_role(session_user, m.grantor, 'USAGE') \
+        "SELECT DISTINCT pg_get_userbyid(m.roleid), \
+         CASE WHEN NOT {old} THEN pg_get_userbyid(m.grantor) END, \
+         {old} OR pg_has_role(session_user, m.grantor, 'USAGE') \
          AND pg_has_role(session_user, m.roleid, 'MEMBER WITH ADMIN OPTION') \
          AND NOT (pg_has_role(f.oid, m.roleid, 'MEMBER') AND EXISTS (SELECT FROM pg_auth_members AS d \
-         WHERE d.roleid = m.roleid AND d.grantor = s.oid)))::text, \
-         pg_has_role(f.oid, m.roleid, 'MEMBER')::text \
+         WHERE d.roleid = m.roleid AND d.grantor = s.oid)), \
+         pg_has_role(f.oid, m.roleid, 'MEMBER') \
          FROM {} JOIN pg_auth_members AS m ON m.member = s.oid AND m.roleid <> f.oid ORDER BY 1, 2",
         names.rows()
     );
-    let rows = session.rows::<4>("a look at the memberships", query, cx).await?;
-    let membership = |[role, grantor, within_reach, covered]: [Option<String>; 4]| {
+    type Row = (String, Option<String>, bool, bool);
+    let rows = session.rows("a look at the memberships", query, cx).await?;
+    let membership = |(role, grantor, within_reach, covered): Row| {
         let by = grantor.map(|one| format!(" GRANTED BY {}", quote_identifier(&one)));
-        let role = quote_identifier(&role.unwrap_or_default());
-        let second = quote_identifier(names.second);
+        let [role, second] = [&role, names.second].map(quote_identifier);
         let revoke = format!("REVOKE {role} FROM {second}{}", by.unwrap_or_default());
-        Membership { revoke, within_reach: yes(&within_reach), covered: yes(&covered) }
+        Membership { revoke, within_reach, covered }
     };
     Ok(rows.into_iter().map(membership).collect())
 }
@@ -131,19 +128,20 @@ async fn memberships(
 async fn stand_ins(
     session: &mut Session,
     names: &Names<'_>,
-    (identities, version): (&[&str], u32),
+    identities: &[&str],
     cx: &Invocation,
 ) -> Result<BTreeMap<String, [String; 2]>, Error> {
+    let version = session.version;
     let old = version < ADMIN_OPTION;
     let roles = [names.first, names.second].into_iter().chain(identities.iter().copied());
     let query = format!(
         "SELECT r.rolname::text, session_user::text, upper({}::text), upper({}::text), \
-         (m.roleid IS NOT NULL)::text FROM pg_roles AS own JOIN pg_roles AS r ON r.rolname IN ({}) \
+         m.roleid IS NOT NULL FROM pg_roles AS own JOIN pg_roles AS r ON r.rolname IN ({}) \
          AND own.rolname = session_user LEFT JOIN pg_auth_members AS m ON m.roleid = r.oid \
          AND m.member = own.oid AND ({old} OR pg_has_role(session_user, m.grantor, 'USAGE')) \
          WHERE NOT (pg_has_role(session_user, r.oid, 'USAGE') AND \
          pg_has_role(session_user, r.oid, '{}')) AND NOT ({old} AND m.roleid IS NOT NULL) \
-         UNION ALL SELECT '', session_user::text, NULL, NULL, NULL FROM pg_roles AS own \
+         UNION ALL SELECT '', session_user::text, NULL, NULL, false FROM pg_roles AS own \
          WHERE {old} AND own.rolname = session_user AND NOT own.rolinherit AND NOT own.rolsuper",
         option("inherit_option"),
         option("set_option"),
@@ -151,9 +149,9 @@ async fn stand_ins(
         sql::set_mode(version)
     );
     let mut stand_ins = BTreeMap::new();
-    for row in session.rows::<5>("a look at the admin's memberships", query, cx).await? {
-        let [name, admin, inherits, sets, member] = row;
-        let (role, admin) = (name.unwrap_or_default(), admin.unwrap_or_default());
+    type Row = (String, String, Option<String>, Option<String>, bool);
+    for row in session.rows::<Row>("a look at the admin's memberships", query, cx).await? {
+        let (role, admin, inherits, sets, member) = row;
         let [quoted, admin] = [&role, &admin].map(|name| quote_identifier(name));
         if role.is_empty() {
             stand_ins.insert(
@@ -163,7 +161,7 @@ async fn stand_ins(
             continue;
         }
         let options = if old { "" } else { " WITH INHERIT TRUE, SET TRUE" };
-        let undo = match (yes(&member), inherits, sets) {
+        let undo = match (member, inherits, sets) {
             (true, Some(inherits), Some(sets)) => {
                 format!("GRANT {quoted} TO {admin} WITH INHERIT {inherits}, SET {sets}")
             }
@@ -196,7 +194,7 @@ impl Roles {
         &self,
         statements: Vec<String>,
         identities: &[&str],
-        version: u32,
+        version: i32,
     ) -> Vec<String> {
         if statements.is_empty() || version >= ACTS_UNASKED {
             return statements;
@@ -213,7 +211,7 @@ impl Roles {
     pub(crate) fn hand_over(
         &self,
         names: &Names<'_>,
-        (identity, version): (&str, u32),
+        (identity, version): (&str, i32),
         drop: bool,
     ) -> Vec<String> {
         // From PostgreSQL 16 on the admin may give the first, and through it what the first acts as.
@@ -233,7 +231,7 @@ impl Roles {
 
 /// From this version on whoever sets as which role another acts need not be a member of that role. Seen
 /// at 10.3, which refuses it, and at 14.2, which gives a notice.
-const ACTS_UNASKED: u32 = 140_000;
+const ACTS_UNASKED: i32 = 140_000;
 
 /// How long the hand-over waits for each table: everybody who comes later waits behind it. Less than
 /// `deadlock_timeout`, 1 s: of two that wait for each other it is this one that gives up. A statement as

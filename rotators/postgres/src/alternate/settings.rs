@@ -23,7 +23,7 @@ const LISTS: [&str; 6] = [
 ];
 
 /// From this version on a superuser's settings can be granted.
-pub(crate) const SETTING_RIGHTS: u32 = 150_000;
+pub(crate) const SETTING_RIGHTS: i32 = 150_000;
 
 /// The setting that says as whom a session begins. Source: PostgreSQL 18 documentation, SET ROLE.
 const ROLE: &str = "role";
@@ -57,9 +57,9 @@ pub(crate) struct Settings {
 pub(crate) async fn read(
     session: &mut Session,
     names: &Names<'_>,
-    version: u32,
     cx: &Invocation,
 ) -> Result<Settings, Error> {
+    let version = session.version;
     let granted = match version >= SETTING_RIGHTS {
         true => "has_parameter_privilege(session_user, split_part(one, '=', 1), 'SET')",
         false => "false",
@@ -68,11 +68,11 @@ pub(crate) async fn read(
     // does know `role`, which it does not list. One to a role that the first may not act as has no
     // effect but a warning at the login.
     let query = format!(
-        "SELECT d.datname::text, r.rolname::text, one, \
-         (COALESCE(known.context, 'superuser') NOT IN ('superuser', 'superuser-backend') \
-         OR {granted} OR own.rolsuper)::text, \
-         (SELECT pg_has_role(f.oid, x.oid, '{}') FROM pg_roles AS x \
-         WHERE x.rolname = substr(one, 6))::text FROM {} JOIN pg_db_role_setting AS p \
+        "SELECT d.datname, r.rolname, one, \
+         COALESCE(known.context, 'superuser') NOT IN ('superuser', 'superuser-backend') \
+         OR {granted} OR own.rolsuper, \
+         COALESCE((SELECT pg_has_role(f.oid, x.oid, '{}') FROM pg_roles AS x \
+         WHERE x.rolname = substr(one, 6)), false) FROM {} JOIN pg_db_role_setting AS p \
          ON p.setrole IN (0, f.oid, s.oid) CROSS JOIN unnest(p.setconfig) AS one \
          LEFT JOIN pg_roles AS r ON r.oid = p.setrole \
          LEFT JOIN pg_database AS d ON d.oid = p.setdatabase \
@@ -83,9 +83,9 @@ pub(crate) async fn read(
     );
     let mut settings = Settings { first: names.first.to_owned(), ..Settings::default() };
     settings.known.entry((None, ROLE.to_owned())).or_default();
-    for row in session.rows::<5>("a look at the settings", query, cx).await? {
-        let [database, user, setting, allowed, fit] = row;
-        let setting = setting.unwrap_or_default();
+    type Row = (Option<String>, Option<String>, String, bool, bool);
+    for row in session.rows::<Row>("a look at the settings", query, cx).await? {
+        let (database, user, setting, allowed, fit) = row;
         let Some((name, value)) = setting.split_once('=') else { continue };
         let mut value = Some(value.to_owned());
         let is_second = user.as_deref() == Some(names.second);
@@ -96,12 +96,12 @@ pub(crate) async fn read(
                     settings.misled.push(database.clone());
                     continue;
                 }
-                _ if fit.as_deref() != Some("true") => continue,
+                _ if !fit => continue,
                 _ => {}
             }
         }
         let entry = settings.known.entry((database, name.to_owned())).or_default();
-        entry.allowed = allowed.as_deref() == Some("true");
+        entry.allowed = allowed;
         let side = match user {
             Some(_) if is_second => &mut entry.second,
             Some(_) => &mut entry.first,
@@ -177,7 +177,7 @@ impl Settings {
     }
 
     /// What gives the second the first's other settings, and what the admin lacks for that.
-    pub(crate) fn level(&self, names: &Names<'_>, admin: &str, version: u32) -> [Vec<String>; 2] {
+    pub(crate) fn level(&self, names: &Names<'_>, admin: &str, version: i32) -> [Vec<String>; 2] {
         let second = quote_identifier(names.second);
         let [mut statements, mut missing] = [Vec::new(), Vec::new()];
         let different = self.known.iter().filter(|(_, one)| one.first != one.second);

@@ -1,18 +1,18 @@
 //! A look at everything that a change of the two users will meet, and what it will run.
 
 use fourstep::users::{
-    Accounts, AdminSession, Assessment, Install, Login, Ownership, Part, Step, driver,
+    Accounts, AdminSession, Assessment, Database, Install, Login, Ownership, Part, Step, driver,
 };
 use fourstep::{Error, Invocation};
 
 use crate::session::Session;
 use crate::sql::{quote, quote_identifier};
-use crate::{Postgres, admin, transaction};
+use crate::{Postgres, admin};
 
 use super::databases::{self, Concerned};
 use super::roles::{DROP, REASSIGN, Roles};
 use super::settings::Settings;
-use super::{Names, extra, identity, roles, settings};
+use super::{Names, extra, roles, settings, versions};
 
 /// A look at a pair.
 pub(crate) struct Survey<'a> {
@@ -25,7 +25,7 @@ pub(crate) struct Survey<'a> {
 /// What was read of a pair.
 struct Read<'a> {
     names: Names<'a>,
-    version: u32,
+    version: i32,
     /// Whether the second is the one that gets a password: it is at rest, and can be taken from.
     at_rest: bool,
     roles: Roles,
@@ -58,9 +58,8 @@ impl Survey<'_> {
         }
         let first = pair.first(accounts, source, target);
         let names = Names { first, second: if first == source { target } else { source } };
-        let settings = settings::read(session, &names, version, self.cx).await?;
-        let about = (&settings.identities()[..], version);
-        let roles = roles::read(session, &names, about, self.cx).await?;
+        let settings = settings::read(session, &names, self.cx).await?;
+        let roles = roles::read(session, &names, &settings.identities(), self.cx).await?;
         let concerned = databases::concerned(session, names.second, self.cx).await?;
         let acts = roles.member && settings.act(&names).is_empty();
         let at_rest = names.second == target;
@@ -73,7 +72,7 @@ impl Survey<'_> {
         found.warnings.extend(read.roles.said(&names, early, at_rest));
         let turned = if read.roles.exists { None } else { read.settings.turned(&names) };
         found.warnings.extend(turned);
-        found.warnings.extend(identity::forgets(version).map(str::to_owned));
+        found.warnings.extend(versions::forgets(version).map(str::to_owned));
         let loses = self.beside(&read, &mut found).await?;
         let mark = match ownership {
             Some(Ownership::Absent | Ownership::Adopted) => Some(self.mark().await?),
@@ -90,7 +89,8 @@ impl Survey<'_> {
             "SELECT (SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = {})",
             quote(target)
         );
-        let [comment] = self.admin.session.ask("a look at the comment", &query, self.cx).await?;
+        let (comment,): (Option<String>,) =
+            self.admin.session.ask("a look at the comment", query, self.cx).await?;
         let mark = quote(&pair.mark(source).in_comment(comment.as_deref()));
         Ok(format!("COMMENT ON ROLE {} IS {mark}", quote_identifier(target)))
     }
@@ -128,7 +128,7 @@ impl Survey<'_> {
                 let login = login.with_database(name);
                 let mut there = driver::open_admin(self.postgres, &login, self.cx).await?;
                 let found = async {
-                    transaction::begin(&mut there.session, &[], self.cx).await?;
+                    self.postgres.begin(&mut there.session, &[], self.cx).await?;
                     let about = (settings.identity(Some(name)), false, read.version);
                     extra::beside(&mut there.session, names, about, self.cx).await
                 }

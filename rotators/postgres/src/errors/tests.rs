@@ -102,7 +102,9 @@ proptest! {
     #[test]
     fn a_message_that_repeats_the_password_is_forgotten(around in ".{0,9}") {
         let body = format!("C28P01\0M{around}canary{around}\0");
-        let quote = ServerError::parse(body.as_bytes()).without("canary").quote();
+        let mut error = ServerError::parse(body.as_bytes());
+        error.message.redact(&"canary".into(), false);
+        let quote = error.quote();
         prop_assert!(!quote.contains("canary"));
     }
 }

@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use sqlx::Row;
 
 use super::*;
 
@@ -40,12 +39,10 @@ async fn parity_25_the_server_reads_a_quoted_name_as_it_was_and_quotes_it_in_the
         "SELECT key, value::text FROM json_each((SELECT row_to_json(r) FROM (SELECT {}) r))",
         columns.join(", ")
     );
-    let rows = session.run("what was read", read, &place.cx).await;
-    let rows = rows.unwrap_or_else(|failure| panic!("{failure:?}"));
+    let rows: Vec<(String, String)> = session.rows("what was read", read, &place.cx).await.unwrap();
     assert_eq!(rows.len(), NAMES);
-    for row in rows {
-        let number: usize = row.get::<String, _>(1).parse().unwrap();
-        assert_eq!(row.get::<String, _>(0), names[number]);
+    for (name, number) in rows {
+        assert_eq!(name, names[number.parse::<usize>().unwrap()]);
     }
     // The server's own function leaves alone what needs no quotes, and nothing else.
     let literals: Vec<String> = names
@@ -53,16 +50,14 @@ async fn parity_25_the_server_reads_a_quoted_name_as_it_was_and_quotes_it_in_the
         .map(|name| format!("(E'{}')", name.replace('\\', "\\\\").replace('\'', "''")))
         .collect();
     let quoted = format!("SELECT n, quote_ident(n) FROM (VALUES {}) AS v(n)", literals.join(", "));
-    let rows = session.run("what is quoted", quoted, &place.cx).await;
-    let rows = rows.unwrap_or_else(|failure| panic!("{failure:?}"));
+    let rows: Vec<(String, String)> =
+        session.rows("what is quoted", quoted, &place.cx).await.unwrap();
     assert_eq!(rows.len(), NAMES);
     let mut the_same = 0;
-    for row in rows {
-        let (name, quoted) = (row.get::<String, _>(0), row.get::<String, _>(1));
+    for (name, quoted) in rows {
         let ours = quote_identifier(&name);
         assert!(quoted == ours || quoted == name, "{name:?} is {quoted:?} and not {ours:?}");
         the_same += usize::from(quoted == ours);
     }
     assert!(the_same > NAMES / 2, "{the_same}");
-    session.close().await;
 }

@@ -14,6 +14,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use fourstep::net::Stream;
 use fourstep::{Error, ErrorKind};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
@@ -21,22 +22,20 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, split};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
-use super::Stream;
-
 /// The name that sqlx looks for in the socket's folder.
 const SOCKET: &str = ".s.PGSQL.5432";
 
 /// More than sqlx's first message needs.
 const LONGEST_STARTUP: u32 = 16 * 1024;
 
-/// More than all that a server says in a session here. A hostile one must not fill the memory, so its
-/// stream ends there: the driver takes twelve times as much for rows of one letter.
-const LONGEST_SESSION: u64 = 2 * 1024 * 1024;
+/// More than all that a server says in a session here, an answer to PROBE_QUERY included, whose rows
+/// are dropped as they come. A hostile one must not fill the memory, so its stream ends there.
+const LONGEST_SESSION: u64 = 24 * 1024 * 1024;
 
 /// How long a closing connection may take to say so.
 const CLOSING_TIME: Duration = Duration::from_secs(1);
 
-/// Makes a driver's connection out of an authenticated stream. `greeting` is what the server said
+/// Makes sqlx's connection out of an authenticated stream. `greeting` is what the server said
 /// from AuthenticationOk to ReadyForQuery. The task passes bytes until either side closes.
 ///
 /// # Errors

@@ -2,14 +2,15 @@
 //! did ask.
 
 use fourstep::users::{Attempt, Login};
-use fourstep::{Error, ErrorKind, ExposeSecret, SecretString};
+use fourstep::{Error, ErrorKind, ExposeSecret};
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::frontend;
 
 use super::Wire;
-use super::message::{self, Exchange, Message, encoded, not_postgres};
+use super::message::{Exchange, Message, not_postgres, startup};
 use crate::errors::{self, Moment, ServerError};
+use crate::session::Failure;
 
 /// Logs in, and returns what the server said from AuthenticationOk to ReadyForQuery, for the
 /// driver to hear.
@@ -20,21 +21,18 @@ use crate::errors::{self, Moment, ServerError};
 pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<LoggedIn>, Error> {
     let mut conversation = Conversation {
         exchange: Exchange::new(&mut wire.stream),
-        username: &login.username,
-        password: &login.password,
+        login,
         weak_authentication: wire.weak_authentication,
         method: None,
         salt: None,
         moment: Moment::Before,
     };
-    match conversation.run(login.dbname.as_deref()).await {
+    match conversation.run().await {
         Ok(greeting) => Ok(Attempt::Accepted(greeting)),
-        Err(Halt::Failed(error)) => Err(error),
-        Err(Halt::Refused(refusal)) => {
-            let refusal = match conversation.method {
-                Some(Method::Cleartext) => refusal.of_one_who_knows(),
-                _ => refusal.without(login.password.expose_secret()),
-            };
+        Err(Failure::Lost(error) | Failure::Late(error)) => Err(error),
+        Err(Failure::Refused(mut refusal)) => {
+            let told = conversation.method == Some(Method::Cleartext);
+            refusal.message.redact(&login.password, told);
             errors::of_login(&refusal, conversation.moment).map(Attempt::Refused)
         }
     }
@@ -65,23 +63,9 @@ pub(crate) struct LoggedIn {
     pub(crate) messages: Vec<u8>,
 }
 
-/// Why a conversation ended early.
-enum Halt {
-    /// The server sent an ErrorResponse.
-    Refused(ServerError),
-    Failed(Error),
-}
-
-impl From<Error> for Halt {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
 struct Conversation<'a> {
     exchange: Exchange<'a>,
-    username: &'a str,
-    password: &'a SecretString,
+    login: &'a Login,
     weak_authentication: bool,
     /// How the server asked for the password, once it got an answer.
     method: Option<Method>,
@@ -90,20 +74,19 @@ struct Conversation<'a> {
 }
 
 impl Conversation<'_> {
-    async fn run(&mut self, database: Option<&str>) -> Result<LoggedIn, Halt> {
-        self.exchange.send(&message::startup(self.username, database)?).await?;
-        let accepted = loop {
+    async fn run(&mut self) -> Result<LoggedIn, Failure> {
+        self.exchange.send(|bytes| startup(self.login, bytes)).await?;
+        let (accepted, method) = loop {
             let asked = self.hear().await?;
             match (Request::parse(&asked)?, self.method) {
                 (Request::Ok, Some(method)) => break (asked, method),
-                (Request::Ok, None) => return Err(Halt::Failed(unchecked())),
+                (Request::Ok, None) => return Err(Failure::Lost(unchecked())),
                 (request, None) => self.answer(request).await?,
                 // A second question is no protocol that PostgreSQL speaks, and would let a server
                 // bargain down from the first.
-                (_, Some(_)) => return Err(Halt::Failed(not_postgres())),
+                (_, Some(_)) => return Err(Failure::Lost(not_postgres())),
             }
         };
-        let (accepted, method) = accepted;
         self.moment = Moment::LetIn;
         let mut process = None;
         let mut messages = Vec::new();
@@ -121,7 +104,7 @@ impl Conversation<'_> {
                     message.append_to(&mut messages);
                     return Ok(LoggedIn { method, salt: self.salt.take(), process, messages });
                 }
-                _ => return Err(Halt::Failed(not_postgres())),
+                _ => return Err(Failure::Lost(not_postgres())),
             }
         }
     }
@@ -132,44 +115,40 @@ impl Conversation<'_> {
     }
 
     /// The next message that is neither a notice nor an error.
-    async fn hear(&mut self) -> Result<Message, Halt> {
+    async fn hear(&mut self) -> Result<Message, Failure> {
         loop {
             let message = self.exchange.receive().await?;
             match message.kind {
-                b'E' => return Err(Halt::Refused(ServerError::parse(&message.body))),
+                b'E' => return Err(Failure::Refused(ServerError::parse(&message.body))),
                 b'N' => {}
                 _ => return Ok(message),
             }
         }
     }
 
-    async fn answer(&mut self, request: Request<'_>) -> Result<(), Halt> {
-        let password = self.password.expose_secret().as_bytes();
+    async fn answer(&mut self, request: Request<'_>) -> Result<(), Failure> {
+        let password = self.login.password.expose_secret().as_bytes();
         match request {
             Request::Cleartext | Request::Md5(_) if !self.weak_authentication => {
-                return Err(Halt::Failed(too_weak(&request)));
+                return Err(Failure::Lost(too_weak(&request)));
             }
             Request::Cleartext => {
                 // Before it is sent: a server that was half told may repeat it too.
                 self.answered(Method::Cleartext);
-                self.exchange
-                    .send(&encoded(|bytes| frontend::password_message(password, bytes))?)
-                    .await?;
+                self.exchange.send(|bytes| frontend::password_message(password, bytes)).await?;
             }
             Request::Md5(salt) => {
-                let hash = md5_hash(self.username.as_bytes(), password, salt);
+                let hash = md5_hash(self.login.username.as_bytes(), password, salt);
                 let hash = hash.as_bytes();
-                self.exchange
-                    .send(&encoded(|bytes| frontend::password_message(hash, bytes))?)
-                    .await?;
+                self.exchange.send(|bytes| frontend::password_message(hash, bytes)).await?;
                 self.answered(Method::Md5);
             }
             Request::Sasl(mechanisms) => return self.answer_scram(mechanisms).await,
             Request::Ok | Request::Continue(_) | Request::Final(_) => {
-                return Err(Halt::Failed(not_postgres()));
+                return Err(Failure::Lost(not_postgres()));
             }
             Request::Other(code) => {
-                return Err(Halt::Failed(unsupported(&format!(
+                return Err(Failure::Lost(unsupported(&format!(
                     "the server asks for authentication method {code} (GSSAPI, SSPI or the like), \
                      which does not check a password"
                 ))));
@@ -180,22 +159,22 @@ impl Conversation<'_> {
 
     /// SCRAM-SHA-256 (RFC 5802, RFC 7677), which proves the password to the server and the
     /// server's knowledge of it to us, and shows it to nobody on the way.
-    async fn answer_scram(&mut self, mechanisms: &[u8]) -> Result<(), Halt> {
+    async fn answer_scram(&mut self, mechanisms: &[u8]) -> Result<(), Failure> {
         if !mechanisms.split(|&byte| byte == 0).any(|name| name == SCRAM_SHA_256.as_bytes()) {
-            return Err(Halt::Failed(unsupported(
+            return Err(Failure::Lost(unsupported(
                 "the server asks for a SASL mechanism other than SCRAM-SHA-256",
             )));
         }
-        let password = self.password.expose_secret().as_bytes();
+        let password = self.login.password.expose_secret().as_bytes();
         // Without channel binding: the certificate has been verified already, or there is none.
         let mut scram = ScramSha256::new(password, ChannelBinding::unsupported());
-        let first = scram.message();
-        let first = encoded(|bytes| frontend::sasl_initial_response(SCRAM_SHA_256, first, bytes))?;
-        self.exchange.send(&first).await?;
+        let first =
+            |bytes: &mut _| frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), bytes);
+        self.exchange.send(first).await?;
 
         let challenge = self.hear().await?;
         let Request::Continue(challenge) = Request::parse(&challenge)? else {
-            return Err(Halt::Failed(not_postgres()));
+            return Err(Failure::Lost(not_postgres()));
         };
         let challenged = std::str::from_utf8(challenge).unwrap_or_default();
         let salt = challenged.split(',').find_map(|part| part.strip_prefix("s="));
@@ -205,7 +184,7 @@ impl Conversation<'_> {
             .and_then(|rounds| rounds.parse().ok())
             .is_some_and(|rounds: u32| rounds > MOST_ROUNDS)
         {
-            return Err(Halt::Failed(unsupported(&format!(
+            return Err(Failure::Lost(unsupported(&format!(
                 "the server asks for more than {MOST_ROUNDS} rounds of SCRAM-SHA-256 (scram_iterations)"
             ))));
         }
@@ -213,15 +192,14 @@ impl Conversation<'_> {
             Error::new(ErrorKind::Unsupported, "cannot answer the server's SCRAM challenge")
                 .caused_by(cause)
         })?;
-        let proof = encoded(|bytes| frontend::sasl_response(scram.message(), bytes))?;
-        self.exchange.send(&proof).await?;
+        self.exchange.send(|bytes| frontend::sasl_response(scram.message(), bytes)).await?;
         self.answered(Method::ScramSha256);
 
         let outcome = self.hear().await?;
         let Request::Final(outcome) = Request::parse(&outcome)? else {
-            return Err(Halt::Failed(unproven()));
+            return Err(Failure::Lost(unproven()));
         };
-        scram.finish(outcome).map_err(|_| Halt::Failed(unproven()))
+        scram.finish(outcome).map_err(|_| Failure::Lost(unproven()))
     }
 }
 

@@ -1,11 +1,11 @@
 //! Messages of the protocol, as far as a login needs them.
 
 use bytes::BytesMut;
+use fourstep::net::{Stream, broken, not_a};
+use fourstep::users::Login;
 use fourstep::{Error, ErrorKind};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-use super::Stream;
 
 /// The most that a server may send before the session is ready. A real one sends about 500 bytes;
 /// a hostile one must not fill the memory.
@@ -39,8 +39,17 @@ impl<'a> Exchange<'a> {
         Self { stream, left: MOST_BEFORE_READY }
     }
 
-    pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.stream.write_all(bytes).await.map_err(in_login)?;
+    /// Sends a message as the protocol's crate writes it.
+    pub(super) async fn send(
+        &mut self,
+        write: impl FnOnce(&mut BytesMut) -> std::io::Result<()>,
+    ) -> Result<(), Error> {
+        let mut bytes = BytesMut::new();
+        // Its own words would quote what is not written.
+        write(&mut bytes).map_err(|_| {
+            Error::new(ErrorKind::Malformed, "the login holds what the protocol cannot carry")
+        })?;
+        self.stream.write_all(&bytes).await.map_err(in_login)?;
         self.stream.flush().await.map_err(in_login)
     }
 
@@ -65,49 +74,26 @@ impl<'a> Exchange<'a> {
 }
 
 fn in_login(cause: std::io::Error) -> Error {
-    broken("during the login", cause)
-}
-
-pub(super) fn broken(when: &str, cause: std::io::Error) -> Error {
-    let error = Error::new(ErrorKind::Unreachable, format!("the connection broke {when}"));
-    if cause.kind() == std::io::ErrorKind::UnexpectedEof {
-        return error.caused_by("the server closed it");
-    }
-    error.caused_by(cause)
+    broken("the connection broke during the login", cause)
 }
 
 /// What is said of a server that answers in another language.
 pub(super) fn not_postgres() -> Error {
-    Error::new(
-        ErrorKind::Unreachable,
-        "what answers is not a PostgreSQL server; look at the secret's \"host\" and \"port\"",
-    )
+    not_a("PostgreSQL")
 }
 
 /// The first message. `options` is left out because proxies refuse it, and so is everything that
 /// reading a few text columns does not need.
-pub(super) fn startup(user: &str, database: Option<&str>) -> Result<BytesMut, Error> {
+pub(super) fn startup(login: &Login, bytes: &mut BytesMut) -> std::io::Result<()> {
     let fixed = [
         ("client_encoding", "UTF8"),
         ("DateStyle", "ISO, MDY"),
         ("TimeZone", "UTC"),
         ("application_name", "fourstep"),
     ];
-    let named = [("user", Some(user)), ("database", database)];
-    let named = named.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    encoded(|bytes| frontend::startup_message(named.chain(fixed), bytes))
-}
-
-/// A message as the protocol's crate writes it.
-pub(super) fn encoded(
-    write: impl FnOnce(&mut BytesMut) -> std::io::Result<()>,
-) -> Result<BytesMut, Error> {
-    let mut bytes = BytesMut::new();
-    // Its own words would quote what is not written.
-    write(&mut bytes).map_err(|_| {
-        Error::new(ErrorKind::Malformed, "the login holds what the protocol cannot carry")
-    })?;
-    Ok(bytes)
+    let database = login.dbname.as_deref().map(|name| ("database", name));
+    let named = [("user", login.username.as_str())].into_iter().chain(database);
+    frontend::startup_message(named.chain(fixed), bytes)
 }
 
 #[cfg(test)]
@@ -117,7 +103,13 @@ mod tests {
 
     #[test]
     fn the_first_message_is_ours_alone() {
-        let message = startup("We\"ird ü", Some("db")).unwrap();
+        let message = |login: &Login| {
+            let mut bytes = BytesMut::new();
+            startup(login, &mut bytes).map(|()| bytes).unwrap()
+        };
+        let login = Login::new("db.example", 5432, "We\"ird ü", "canary");
+        let without = message(&login);
+        let message = message(&login.with_database("db"));
         assert_eq!(message[..8], [0, 0, 0, u8::try_from(message.len()).unwrap(), 0, 3, 0, 0]);
         let text = String::from_utf8(message[8..].to_vec()).unwrap();
         expect![[r#"
@@ -136,7 +128,7 @@ mod tests {
 
         "#]]
         .assert_eq(&text.replace('\0', "\n"));
-        assert!(!startup("app", None).unwrap().windows(8).any(|bytes| bytes == b"database"));
+        assert!(!without.windows(8).any(|bytes| bytes == b"database"));
     }
 
     #[tokio::test]

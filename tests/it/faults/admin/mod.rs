@@ -8,8 +8,8 @@ mod secret;
 
 use std::sync::Arc;
 
-use fourstep::store::memory::NewSecret;
 use fourstep::{ErrorKind, Step};
+use fourstep_local::NewSecret;
 use serde_json::json;
 
 use super::Playing;

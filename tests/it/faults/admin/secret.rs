@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use fourstep::store::memory::{Fault, NewValue};
 use fourstep::store::{AWSCURRENT, StoreError, StoreErrorCode};
 use fourstep::{ErrorKind, SecretId, Step};
+use fourstep_local::{Fault, NewValue};
 use serde_json::{Value, json};
 
 use super::{ALTERNATING, BY_ADMIN, Playing};

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 use fourstep::Step;
 use fourstep::store::AWSCURRENT;
-use fourstep::store::memory::NewSecret;
+use fourstep_local::NewSecret;
 use serde_json::{Value, json};
 
 use crate::support::mysql::{Server, User};

@@ -41,9 +41,10 @@ pub(crate) async fn compose(
     composed.missing.extend(lacks);
     let stale = users.drop_stale(session, cx).await?;
     let copied = users.compose(install, ownership)?;
-    composed.steps = copied.steps.into_iter().map(|step| Step::new(step.text)).collect();
-    (composed.finish, composed.unlock) = (copied.finish, install.source != install.target);
-    composed.objections.extend(composed.finish.is_empty().then(|| locked(install.source)));
+    composed.found.steps = copied.steps.into_iter().map(|step| Step::new(step.text)).collect();
+    (composed.found.finish, composed.found.unlock) =
+        (copied.finish, install.source != install.target);
+    composed.objections.extend(composed.found.finish.is_empty().then(|| locked(install.source)));
     composed.warnings.extend(stale.into_iter().map(|on| {
         format!("rights on {on} are not given to user {:?}: it is gone", install.target)
     }));

@@ -59,17 +59,17 @@ pub(crate) async fn add(
         return Ok(());
     }
     match own.lacks_process() {
-        Some(statement) => composed.warnings.push(format!(
+        Some(statement) => drop(composed.warnings.insert(format!(
             "user {:?} keeps rights of its own beside those of {:?}: whether sessions need them the \
              admin does not see; have this run: {statement}",
             users.second, users.first
-        )),
+        ))),
         None => {
             if !matches!(open_sessions(session, users.second, cx).await, Ok(0)) {
-                composed.warnings.push(kept(users.second));
+                composed.warnings.insert(kept(users.second));
             }
             let steps = concerned.iter().flat_map(|host| take(users, host, hosts.contains(*host)));
-            composed.steps.extend(steps);
+            composed.found.steps.extend(steps);
         }
     }
     let roles = concerned.iter().any(|host| users.beside(host).next().is_some());

@@ -80,15 +80,15 @@ impl Users<'_> {
         let [first, second] = &self.settings;
         for (host, found) in second {
             let [_, name] = self.names(host);
-            composed.steps.extend(self.edge(host, true));
+            composed.found.steps.extend(self.edge(host, true));
             let claim = mark(found).map(|mark| (ATTRIBUTE.to_owned(), mark.to_json()));
-            composed.steps.extend(patch(&name, claim.into_iter().collect()));
+            composed.found.steps.extend(patch(&name, claim.into_iter().collect()));
         }
         for (host, settings) in first {
             let [name, _] = self.names(host);
             let plugin = plugin(&name, settings)?;
-            composed.steps.extend(discard_old_password(&name, settings));
-            composed.finish.extend((!settings.locked).then_some((name, plugin)));
+            composed.found.steps.extend(discard_old_password(&name, settings));
+            composed.found.finish.extend((!settings.locked).then_some((name, plugin)));
         }
         Ok(composed)
     }
@@ -99,7 +99,8 @@ impl Users<'_> {
         mark: impl Fn(&Settings) -> Option<Mark>,
         new: &Mark,
     ) -> Result<Composed, Error> {
-        let mut composed = Composed { unlock: true, ..Composed::default() };
+        let mut composed = Composed::default();
+        composed.found.unlock = true;
         let [first, second] = &self.settings;
         let mut locked = Vec::new();
         for (host, wanted) in first {
@@ -107,20 +108,20 @@ impl Users<'_> {
             let plugin = plugin(&role, wanted)?;
             match second.get(host) {
                 None => {
-                    composed.steps.push(Step::new(create(&name, &role, wanted, plugin, new)));
+                    composed.found.steps.push(Step::new(create(&name, &role, wanted, plugin, new)));
                 }
                 Some(found) => {
-                    composed.steps.extend(self.edge(host, false));
-                    composed.steps.extend(login(&name, wanted, found, mark(found)));
+                    composed.found.steps.extend(self.edge(host, false));
+                    composed.found.steps.extend(login(&name, wanted, found, mark(found)));
                 }
             }
             match wanted.locked {
-                false => composed.finish.push((name, plugin)),
+                false => composed.found.finish.push((name, plugin)),
                 true if second.get(host).is_none_or(|found| found.locked) => {}
                 true => locked.push(Step::new(format!("ALTER USER {} ACCOUNT LOCK", name.sql()))),
             }
         }
-        composed.steps.extend(locked);
+        composed.found.steps.extend(locked);
         Ok(composed)
     }
 
@@ -157,7 +158,7 @@ pub(crate) fn password(
     for (host, settings) in settings.iter().filter(|(_, settings)| !settings.locked) {
         let name = AccountName::new(user, host);
         let plugin = plugin(&name, settings)?;
-        composed.finish.push((name, plugin));
+        composed.found.finish.push((name, plugin));
     }
     Ok(composed)
 }

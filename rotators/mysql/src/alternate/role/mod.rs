@@ -42,14 +42,14 @@ pub(crate) async fn compose(
     let Install { source, target, .. } = *install;
     if source == target {
         let mut composed = compose::password(target, &settings_of(session, target, cx).await?)?;
-        composed.objections.extend(composed.finish.is_empty().then(|| locked(target)));
+        composed.objections.extend(composed.found.finish.is_empty().then(|| locked(target)));
         return Ok(composed);
     }
     let first = install.pair.first(accounts, source, target);
     let second = if first == source { target } else { source };
     let users = read(session, [first, second], cx).await?;
     let mut composed = users.compose(install, ownership)?;
-    composed.objections.extend(composed.finish.is_empty().then(|| locked(first)));
+    composed.objections.extend(composed.found.finish.is_empty().then(|| locked(first)));
     carry::add(session, own, install, &users, &mut composed, cx).await?;
     composed.objections.extend(unusable(session, first, cx).await?);
     composed.warnings.extend(proxies(session, [first, second], cx).await?);

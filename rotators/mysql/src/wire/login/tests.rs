@@ -1,7 +1,5 @@
 //! Hostile and peculiar servers, scripted.
 
-use fourstep::users::SslMode;
-
 use super::super::tests::GREETING;
 use super::super::{Greeting, Wire};
 use super::*;
@@ -32,14 +30,7 @@ async fn log_in_at(
     greeting.plugin = plugin.to_vec();
     let channel = Channel::new(Box::new(near) as Box<dyn Stream>);
     let mut wire = Wire { channel, greeting, transport };
-    let login = Login {
-        host: "db.example".into(),
-        port: 3306,
-        username: "app".into(),
-        password: "canary".into(),
-        dbname: Some("db".into()),
-        ssl: SslMode::Absent,
-    };
+    let login = Login::new("db.example", 3306, "app", "canary").with_database("db");
     let serve = async {
         let mut far = Channel::new(far);
         let mut heard = Vec::new();

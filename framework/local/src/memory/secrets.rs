@@ -1,0 +1,123 @@
+//! The operations on whole secrets: create, describe, tag, delete.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use fourstep::store::{AWSCURRENT, StoreError};
+use fourstep::{SecretId, VersionId};
+
+use super::record::{Record, State, random_suffix, random_version};
+use super::types::{Deletion, NewSecret, NewValue, SecretDetail, Written};
+use super::{Call, MemoryStore, errors, versions};
+
+/// Where every ARN of the store begins.
+const ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:";
+
+impl Written {
+    pub(super) fn about(record: &Record, version: Option<VersionId>) -> Self {
+        let labels = version.as_ref().map(|version| record.labels_of(version)).unwrap_or_default();
+        let SecretDetail { arn, name, .. } = record.detail.clone();
+        Self { arn, name, version, labels }
+    }
+}
+
+impl MemoryStore {
+    /// CreateSecret. With a value, the first version is AWSCURRENT. The same token and value again
+    /// succeeds without effect.
+    ///
+    /// # Errors
+    /// AlreadyExists if the name is taken; InvalidRequest while a secret of that name waits for
+    /// its deletion.
+    pub fn create(&self, name: &str, new: NewSecret) -> Result<Written, StoreError> {
+        let token = new.token.clone();
+        let call = Call::named("CreateSecret", name).on(token.as_ref(), None);
+        self.served(call, |_| create(&mut self.state(), name, new))
+    }
+
+    /// DescribeSecret. Works while the secret waits for its deletion, too.
+    ///
+    /// # Errors
+    /// NotFound.
+    pub fn describe(&self, secret: &SecretId) -> Result<SecretDetail, StoreError> {
+        self.read(Call::of("DescribeSecret", secret), secret, |record| Ok(record.described()))
+    }
+
+    /// TagResource: adds tags, and replaces the values of those that are there.
+    ///
+    /// # Errors
+    /// NotFound; InvalidRequest if the secret waits for its deletion.
+    pub fn tag(&self, secret: &SecretId, tags: BTreeMap<String, String>) -> Result<(), StoreError> {
+        self.write(Call::of("TagResource", secret), secret, |record, clock| {
+            record.alive()?;
+            record.detail.tags.extend(tags);
+            record.detail.last_changed = Some(clock.tick());
+            Ok(())
+        })
+    }
+
+    /// DeleteSecret. Answers when the secret will be, or was, gone for good.
+    ///
+    /// # Errors
+    /// NotFound; InvalidParameter for a recovery window of less than 7 or more than 30 days;
+    /// InvalidRequest if the secret waits for its deletion already.
+    pub fn delete(
+        &self,
+        secret: &SecretId,
+        how: Deletion,
+    ) -> Result<(Written, SystemTime), StoreError> {
+        self.served(Call::of("DeleteSecret", secret), |_| {
+            let mut state = self.state();
+            match how {
+                Deletion::Now => {
+                    let written = Written::about(state.read(secret, 0)?, None);
+                    state.remove(&written.name);
+                    Ok((written, state.clock.tick()))
+                }
+                Deletion::After(days) if !(7..=30).contains(&days) => {
+                    Err(errors::recovery_window())
+                }
+                Deletion::After(days) => state.write(secret, |record, clock| {
+                    record.alive()?;
+                    let now = clock.tick();
+                    let gone = now + Duration::from_secs(u64::from(days) * 24 * 60 * 60);
+                    record.detail.deleted = Some(now);
+                    Ok((Written::about(record, None), gone))
+                }),
+            }
+        })
+    }
+}
+
+fn create(state: &mut State, name: &str, new: NewSecret) -> Result<Written, StoreError> {
+    if let Some(taken) = state.named(name) {
+        if taken.detail.deleted.is_some() {
+            return Err(errors::name_waits_for_deletion());
+        }
+        return repeated(taken, &new).ok_or_else(|| errors::already_named(name));
+    }
+    let arn = match new.arn {
+        Some(arn) => arn,
+        None => format!("{ARN}{name}-{}", random_suffix()?),
+    };
+    let mut record = Record::new(name, arn, new.tags);
+    record.detail.description = new.description;
+    record.detail.created = Some(state.clock.tick());
+    record.detail.last_changed = record.detail.created;
+    let written = match new.value {
+        None => Written::about(&record, None),
+        Some(value) => {
+            let token = new.token.map_or_else(random_version, Ok)?;
+            versions::put(&mut record, &mut state.clock, NewValue::current(&token, value))?
+        }
+    };
+    state.insert(record);
+    Ok(written)
+}
+
+/// The answer to a CreateSecret that was sent twice, recognised by its token and its value.
+fn repeated(taken: &Record, new: &NewSecret) -> Option<Written> {
+    let token = new.token.as_ref()?;
+    let stored = taken.versions.get(token)?.value.as_ref()?;
+    let same = stored.same_as(new.value.as_ref()?) && taken.holder(AWSCURRENT) == Some(token);
+    same.then(|| Written::about(taken, Some(token.clone())))
+}

@@ -1,0 +1,82 @@
+//! How the list of strategies is read, and which of them a tag picks.
+
+use super::*;
+
+fn read(listed: &str) -> Result<Strategies, Error> {
+    let environment = Environment::from([("ROTATION_STRATEGY", listed)]);
+    Strategies::read(&environment, |strategy| match strategy {
+        Strategy::DualPassword => Ok(None),
+        _ => Ok(Some(Box::new(Nothing(strategy)) as Box<dyn Rotator>)),
+    })
+}
+
+/// Not empty, or all of them would have one address.
+struct Nothing(#[expect(dead_code)] Strategy);
+
+#[async_trait]
+impl Rotator for Nothing {
+    fn check(&self, _: &SetContext<'_>) -> Result<(), Error> {
+        unreachable!()
+    }
+
+    async fn propose(&self, _: &CreateContext<'_>, _: &Invocation) -> Result<Secret, Error> {
+        unreachable!()
+    }
+
+    async fn apply(
+        &self,
+        _: &SetContext<'_>,
+        _: &dyn Fence,
+        _: &Invocation,
+    ) -> Result<Applied, Error> {
+        unreachable!()
+    }
+
+    async fn verify(&self, _: &Secret, _: &Invocation) -> Result<Verdict, Error> {
+        unreachable!()
+    }
+
+    async fn preflight(
+        &self,
+        _: &InspectContext<'_>,
+        _: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
+        unreachable!()
+    }
+}
+
+#[test]
+fn a_list_that_cannot_be_followed_is_refused_by_name() {
+    for (listed, what) in [
+        ("double-user", "must list strategies"),
+        ("single-user,", "must list strategies"),
+        ("single-user, single-user", "lists single-user twice"),
+        ("dual-password", "lists dual-password, which this database lacks"),
+    ] {
+        let error = read(listed).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Malformed);
+        let text = error.to_string();
+        assert!(text.contains("ROTATION_STRATEGY") && text.contains(what), "{text}");
+    }
+    assert_eq!(format!("{:?}", read("").unwrap()), "[SingleUser]");
+}
+
+#[test]
+fn a_tag_picks_one_of_the_list_and_nothing_else() {
+    let strategies = read("alternating-users, single-user").unwrap();
+    let with_tag = |name: Option<&str>| {
+        let mut description = SecretDescription::default();
+        description.tags.extend(name.map(|name| (TAG.to_owned(), name.to_owned())));
+        let picked = strategies.of(&description)?;
+        let place = strategies.0.iter().position(|(_, one)| std::ptr::eq(&**one, picked));
+        Ok::<_, Error>(place)
+    };
+    assert_eq!(with_tag(None).unwrap(), Some(0));
+    assert_eq!(with_tag(Some("")).unwrap(), Some(0));
+    assert_eq!(with_tag(Some("single-user")).unwrap(), Some(1));
+    for refused in ["single-user-by-admin", "none"] {
+        let error = with_tag(Some(refused)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Malformed);
+        assert!(error.to_string().contains("fourstep:strategy"), "{error}");
+    }
+}

@@ -1,0 +1,162 @@
+//! A modelled server as the strategies see it.
+
+use async_trait::async_trait;
+use fourstep::users::{self, Attempt, Change, Dialect, End, Login, NewPrimary, Swap};
+use fourstep::{Error, ErrorKind, ExposeSecret, Fence, Finding, Invocation, SecretString};
+
+use super::{Identified, Refusal, Server, Session, Trouble};
+
+/// A [`Server`] as the strategies see it. A user's only password is changed in a transaction, as in
+/// PostgreSQL; one of two by a statement that commits by itself, as in MySQL.
+pub(crate) struct ModelDatabase {
+    server: Server,
+    dialect: Dialect,
+}
+
+impl ModelDatabase {
+    pub(crate) fn new(server: &Server, most_older_logins: usize) -> Self {
+        let dialect = Dialect {
+            engines: &["model"],
+            default_port: 1,
+            default_dbname: None,
+            longest_name: 63,
+            most_older_logins,
+        };
+        Self { server: server.clone(), dialect }
+    }
+}
+
+/// The password that a user is to have.
+pub(crate) struct Prepared {
+    pub(crate) user: String,
+    pub(crate) password: SecretString,
+}
+
+#[async_trait]
+impl users::Database for ModelDatabase {
+    type Session = Session;
+    type Prepared = Prepared;
+
+    fn dialect(&self) -> &Dialect {
+        &self.dialect
+    }
+
+    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
+        cx.count_connection();
+        match self.server.log_in(&login.username, login.password.expose_secret()).await {
+            Ok(Some(session)) => Ok(Attempt::Accepted(session)),
+            Ok(None) => Ok(Attempt::Refused("wrong password".to_owned())),
+            Err(Trouble::Refused(why)) => Err(Error::new(ErrorKind::Rejected, why)),
+            Err(lost) => Err(lost.into()),
+        }
+    }
+
+    async fn prepare_own(
+        &self,
+        session: &mut Session,
+        _: &Login,
+        password: &SecretString,
+        _: &Invocation,
+    ) -> Result<Prepared, Error> {
+        Ok(Prepared { user: session.user().to_owned(), password: password.clone() })
+    }
+
+    fn locks(&self, prepared: &Prepared) -> Vec<String> {
+        vec![prepared.user.clone()]
+    }
+
+    /// A question needs no limits: it holds nothing.
+    async fn begin(
+        &self,
+        session: &mut Session,
+        locks: &[String],
+        _: &Invocation,
+    ) -> Result<(), Error> {
+        if !locks.is_empty() {
+            session.limit().await?;
+        }
+        session.begin();
+        for lock in locks {
+            session.lock(lock).await?;
+        }
+        Ok(())
+    }
+
+    async fn set(
+        &self,
+        session: &mut Session,
+        prepared: &Prepared,
+        _: &dyn Fence,
+        _: &Invocation,
+    ) -> Result<Change, Error> {
+        let user = prepared.user.clone();
+        let password = prepared.password.expose_secret().to_owned();
+        let change = session.change("ALTER USER", move |accounts| {
+            if let Some(account) = accounts.get_mut(&user) {
+                account.password = password;
+            }
+        });
+        change.await?;
+        Ok(Change::Made)
+    }
+
+    async fn end(&self, session: &mut Session, end: End, _: &Invocation) -> Result<(), Error> {
+        match end {
+            End::Commit { .. } => session.commit().await?,
+            End::Abandon => session.roll_back().await?,
+        }
+        Ok(())
+    }
+
+    async fn preflight(
+        &self,
+        _: &mut Session,
+        _: &Login,
+        _: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl users::DualPasswords for ModelDatabase {
+    async fn begin_two(
+        &self,
+        session: &mut Session,
+        login: &Login,
+        _: &Invocation,
+    ) -> Result<(), Error> {
+        session.limit().await?;
+        Ok(session.lock(&login.username).await?)
+    }
+
+    async fn set_primary(
+        &self,
+        session: &mut Session,
+        new: &NewPrimary<'_>,
+        fence: &dyn Fence,
+        _: &Invocation,
+    ) -> Result<Swap, Error> {
+        fence.pass().await?;
+        let mut statement = Identified::by(new.password.expose_secret());
+        if let Some(replace) = new.replace {
+            statement = statement.replace(replace.expose_secret());
+        }
+        if new.retain {
+            statement = statement.retain();
+        }
+        Ok(match session.identify(statement).await? {
+            Ok(()) => Swap::Made,
+            Err(Refusal::IncorrectCurrent) => Swap::NotPrimary,
+            Err(Refusal::MissingCurrent) => Swap::CurrentRequired,
+            Err(Refusal::History) => Swap::Refused(Error::new(
+                ErrorKind::Unsupported,
+                "the server refused the new password by its history",
+            )),
+        })
+    }
+
+    async fn preflight_two(&self, _: &mut Session, _: &Invocation) -> Result<Vec<Finding>, Error> {
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,270 @@
+//! The modelled server as the strategies that need an admin see it: right but for one defect at a
+//! time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use fourstep::users::{
+    self, Account, Accounts, AdminSession, Alternates as _, Attempt, Change, Dialect, Driver, End,
+    Login, Mark,
+};
+use fourstep::{Error, ErrorKind, ExposeSecret, Fence, Finding, Invocation, SecretString};
+
+use crate::models::{self, ModelDatabase, Prepared, Rights, Session, SharedServer};
+
+/// How a server keeps what it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Commit {
+    /// A transaction holds everything that is done in one database, as in PostgreSQL.
+    PerDatabase,
+    /// Every statement stands for itself, as in MySQL.
+    PerStatement,
+}
+
+/// What may be wrong with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Defect {
+    /// All rights are taken away before any is given.
+    RevokeAll,
+    /// A user is taken to be marked because of its name.
+    NameProves,
+    /// A user that is made is not marked.
+    NoMark,
+    /// A container that stands still keeps its lock.
+    NoLimits,
+    /// A user that was made again but for its rights is taken to have them all.
+    HalfMade,
+}
+
+/// Which passwords the server takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Policy {
+    /// Any.
+    Any,
+    /// None.
+    None,
+    /// None that the account ever had, the present one included.
+    History,
+}
+
+/// What a statement does.
+pub(super) type Intervention = Arc<dyn Fn(&mut models::Accounts) + Send + Sync>;
+
+/// A server with an admin.
+pub(super) struct Model {
+    base: ModelDatabase,
+    pub(super) server: models::Server,
+    pub(super) commit: Commit,
+    defect: Option<Defect>,
+    policy: Policy,
+    /// What the statements of its assessments do.
+    pub(super) deeds: Mutex<BTreeMap<String, Intervention>>,
+}
+
+impl Model {
+    pub(super) fn new(
+        server: &models::Server,
+        commit: Commit,
+        defect: Option<Defect>,
+    ) -> Arc<Driver<Self>> {
+        Self { defect, ..Self::at(server, commit) }.driven()
+    }
+
+    /// A model without a defect whose server has this policy.
+    pub(super) fn with_policy(
+        server: &models::Server,
+        commit: Commit,
+        policy: Policy,
+    ) -> Arc<Driver<Self>> {
+        Self { policy, ..Self::at(server, commit) }.driven()
+    }
+
+    fn at(server: &models::Server, commit: Commit) -> Self {
+        let (base, server) = (ModelDatabase::new(server, 8), server.clone());
+        Self { base, server, commit, defect: None, policy: Policy::Any, deeds: Mutex::default() }
+    }
+
+    fn driven(self) -> Arc<Driver<Self>> {
+        Arc::new(Driver::new(self))
+    }
+
+    /// Whether the policy refuses the password.
+    async fn refuses(&self, session: &Session, new: &Prepared) -> Result<bool, Error> {
+        if self.policy != Policy::History {
+            return Ok(self.policy == Policy::None);
+        }
+        let had = session.ask("does the policy allow the password?", |accounts| {
+            let password = new.password.expose_secret();
+            let had = |one: &models::Account| {
+                one.password == password || one.dual.former.iter().any(|former| former == password)
+            };
+            accounts.get(&new.user).is_some_and(had)
+        });
+        Ok(had.await?)
+    }
+
+    pub(super) fn has(&self, defect: Defect) -> bool {
+        self.defect == Some(defect)
+    }
+
+    /// What these users, and those that are marked with this secret, look like to the strategies.
+    pub(super) fn seen(
+        &self,
+        accounts: &models::Accounts,
+        users: &[&str],
+        admin: &str,
+        secret: &str,
+    ) -> Accounts {
+        let seen = accounts.iter().filter_map(|(name, account)| {
+            let rights = &account.rights;
+            let account = Account {
+                mark: self.mark(name, rights, secret),
+                protected: protected(name, rights, admin),
+                usable: !rights.locked || self.has(Defect::HalfMade),
+                ..Account::default()
+            };
+            let marked = account.mark.as_ref().is_some_and(|mark| mark.secret == secret);
+            (marked || users.contains(&name.as_str())).then(|| (name.clone(), account))
+        });
+        seen.collect()
+    }
+
+    fn mark(&self, name: &str, rights: &Rights, secret: &str) -> Option<Mark> {
+        let base = name.strip_suffix("_clone").filter(|_| self.has(Defect::NameProves));
+        let believed = base.map(|base| (base, secret));
+        let written = rights.mark.as_ref().map(|mark| (mark.partner.as_str(), &*mark.secret));
+        let (partner, secret) = believed.or(written)?;
+        Some(Mark { partner: partner.to_owned(), secret: secret.to_owned() })
+    }
+}
+
+/// Why this account is never touched: whoever may write the secret could otherwise have it reset to
+/// a password of their own.
+fn protected(name: &str, rights: &Rights, admin: &str) -> Option<String> {
+    let powerful = name == admin || rights.superuser || rights.creates_roles;
+    powerful.then(|| "it is the admin, a superuser or may create roles".to_owned())
+}
+
+#[async_trait]
+impl users::Database for Model {
+    type Session = Session;
+    type Prepared = Prepared;
+
+    fn dialect(&self) -> &Dialect {
+        self.base.dialect()
+    }
+
+    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
+        let [first, ..] = SharedServer::DATABASES;
+        Ok(match self.base.log_in(login, cx).await? {
+            Attempt::Accepted(session) if self.commit == Commit::PerDatabase => {
+                let database = login.dbname.as_deref().unwrap_or(first);
+                Attempt::Accepted(session.in_database(database))
+            }
+            attempt => attempt,
+        })
+    }
+
+    async fn prepare_own(
+        &self,
+        session: &mut Session,
+        login: &Login,
+        password: &SecretString,
+        cx: &Invocation,
+    ) -> Result<Prepared, Error> {
+        self.base.prepare_own(session, login, password, cx).await
+    }
+
+    fn locks(&self, prepared: &Prepared) -> Vec<String> {
+        self.base.locks(prepared)
+    }
+
+    async fn begin(
+        &self,
+        session: &mut Session,
+        locks: &[String],
+        _: &Invocation,
+    ) -> Result<(), Error> {
+        if !locks.is_empty() && !self.has(Defect::NoLimits) {
+            session.limit().await?;
+        }
+        if self.transactions() {
+            session.begin();
+        }
+        for lock in locks {
+            session.lock(lock).await?;
+        }
+        Ok(())
+    }
+
+    /// The password, and what lets its user in: one statement, if the policy allows it.
+    async fn set(
+        &self,
+        session: &mut Session,
+        new: &Prepared,
+        _: &dyn Fence,
+        _: &Invocation,
+    ) -> Result<Change, Error> {
+        if self.refuses(session, new).await? {
+            let what = "the server's policy refuses the password";
+            return Ok(Change::Refused(Error::new(ErrorKind::Unsupported, what)));
+        }
+        let keeps = self.policy == Policy::History;
+        let (user, password) = (new.user.clone(), new.password.expose_secret().to_owned());
+        let name = format!("set the password of {user}");
+        let change = session.change(&name, move |accounts| {
+            let Some(account) = accounts.get_mut(&user) else { return };
+            let former = std::mem::replace(&mut account.password, password);
+            account.dual.former.extend(keeps.then_some(former));
+            account.rights.locked = false;
+        });
+        change.await?;
+        Ok(Change::Made)
+    }
+
+    async fn end(&self, session: &mut Session, end: End, cx: &Invocation) -> Result<(), Error> {
+        if self.transactions() { self.base.end(session, end, cx).await } else { Ok(()) }
+    }
+
+    async fn preflight(
+        &self,
+        _: &mut Session,
+        _: &Login,
+        _: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl users::Administered for Model {
+    async fn prepare_admin(&self, _: &mut Session, _: &Login, _: &Invocation) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn prepare_reset(
+        &self,
+        _: &mut AdminSession<Session>,
+        target: &Login,
+        _: &Invocation,
+    ) -> Result<Prepared, Error> {
+        Ok(Prepared { user: target.username.clone(), password: target.password.clone() })
+    }
+
+    async fn objections(
+        &self,
+        admin: &mut AdminSession<Session>,
+        user: &str,
+        _: &Invocation,
+    ) -> Result<Vec<Error>, Error> {
+        let why = admin.session.ask("is the user an application's?", |accounts| {
+            protected(user, &accounts.get(user)?.rights, &admin.login.username)
+        });
+        let objection = |why| {
+            let what = format!("user {user:?} is never reset");
+            Error::new(ErrorKind::Unsupported, what).caused_by(why)
+        };
+        Ok(why.await?.map(objection).into_iter().collect())
+    }
+}

@@ -1,0 +1,54 @@
+//! The engine's own safeguards, each taken out where its loss shows.
+
+use super::assert_caught;
+use super::broken_engine::{Safeguard, Without};
+use super::vendor::{CAPPED, Issuing, LABELS, Updating};
+use super::vendor_issuer::Defect;
+use crate::models::SinglePassword;
+
+const NEVER_CONVERGES: &str = "repeating the rotation never succeeds";
+
+#[test]
+fn a_token_that_is_not_compared_is_caught() {
+    let name = "no labelled version logs in";
+    assert_caught(&Without(Safeguard::Token, SinglePassword), name);
+    assert_caught(&Without(Safeguard::Token, Updating(None)), name);
+    let issuing = Without(Safeguard::Token, Issuing::at(LABELS));
+    assert_caught(&issuing, "the steps succeeded but the version is not current");
+}
+
+#[test]
+fn f9_a_stale_base_is_caught() {
+    assert_caught(&Without(Safeguard::FreshBase, SinglePassword), NEVER_CONVERGES);
+    assert_caught(&Without(Safeguard::FreshBase, Updating(None)), NEVER_CONVERGES);
+    assert_caught(&Without(Safeguard::FreshBase, Issuing::at(LABELS)), NEVER_CONVERGES);
+}
+
+#[test]
+fn a_pending_value_that_is_not_looked_up_is_caught() {
+    assert_caught(&Without(Safeguard::PendingLookup, SinglePassword), NEVER_CONVERGES);
+    assert_caught(&Without(Safeguard::PendingLookup, Updating(None)), NEVER_CONVERGES);
+    assert_caught(&Without(Safeguard::PendingLookup, Issuing::at(LABELS)), NEVER_CONVERGES);
+    assert_caught(&Without(Safeguard::PendingLookup, Issuing::at(CAPPED)), NEVER_CONVERGES);
+}
+
+#[test]
+fn a_promotion_of_a_version_without_a_value_is_caught() {
+    let name = "AWSCURRENT does not log in";
+    assert_caught(&Without(Safeguard::PromotedValue, SinglePassword), name);
+    assert_caught(&Without(Safeguard::PromotedValue, Updating(None)), name);
+    assert_caught(&Without(Safeguard::PromotedValue, Issuing::at(LABELS)), name);
+}
+
+#[test]
+fn a_retire_that_is_not_repeated_is_caught() {
+    let broken = Without(Safeguard::RetireAgain, Issuing::at(LABELS));
+    assert_caught(&broken, "a credential that is not kept still works");
+}
+
+#[test]
+fn f4_a_retire_by_labels_read_again_is_caught() {
+    let broken = Issuing::at(LABELS).with(Defect::RevokesNewer);
+    let broken = Without(Safeguard::PromotedLabels, broken);
+    assert_caught(&broken, "AWSCURRENT does not log in");
+}

@@ -1,0 +1,92 @@
+//! What an admin does to another user: sets its password. And what it must have the right to.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use fourstep::users::driver::lacks_rights;
+use fourstep::users::{AdminSession, Administered, Login};
+use fourstep::{Error, ErrorKind, Invocation};
+
+use crate::Mongodb;
+use crate::change::{Prepared, quoted};
+use crate::session::{Session, database};
+use crate::user::{self, Privileges, Role, User};
+
+/// What an admin needs in the database of a user whose password it sets.
+pub(crate) const TO_RESET: [&str; 2] = ["viewUser", "changePassword"];
+
+/// The statements that give the admin what it lacks: these rights in this database.
+pub(crate) fn lacks(own: &Privileges, admin: &str, needs: &[(&str, &str)]) -> BTreeSet<String> {
+    let lacking = needs.iter().filter(|(action, here)| own.allow(action, here) == Some(false));
+    let give = |here: &str| {
+        let role = Role { database: here.to_owned(), name: "userAdmin".to_owned() };
+        // An admin logs in to the database admin.
+        format!(
+            "db.getSiblingDB(\"admin\").grantRolesToUser({}, [{}])",
+            quoted(admin),
+            role.shown()
+        )
+    };
+    lacking.map(|(_, here)| give(here)).collect()
+}
+
+/// One user, who must be there.
+pub(crate) async fn find(
+    session: &mut Session,
+    here: &str,
+    name: &str,
+    cx: &Invocation,
+) -> Result<User, Error> {
+    user::named(session, here, [name], cx).await?.remove(name).ok_or_else(|| {
+        let what = format!("user {name:?} does not exist in the database {here:?}");
+        Error::new(ErrorKind::NotFound, what)
+            .caused_by("nothing was changed; create it, or correct \"username\" or \"dbname\"")
+    })
+}
+
+#[async_trait]
+impl Administered for Mongodb {
+    // An admin's login is in the database admin; the user's database is where the user is.
+    const ADMIN_ENTERS_DATABASE: bool = false;
+
+    async fn prepare_admin(
+        &self,
+        session: &mut Session,
+        _: &Login,
+        _: &Invocation,
+    ) -> Result<(), Error> {
+        session.listen_longer();
+        self.shown(session).map_or(Ok(()), Err)
+    }
+
+    async fn prepare_reset(
+        &self,
+        _: &mut AdminSession<Session>,
+        target: &Login,
+        _: &Invocation,
+    ) -> Result<Prepared, Error> {
+        Ok(Prepared::new(database(target), &target.username, &target.password))
+    }
+
+    async fn objections(
+        &self,
+        admin: &mut AdminSession<Session>,
+        user: &str,
+        cx: &Invocation,
+    ) -> Result<Vec<Error>, Error> {
+        let AdminSession { login, session } = admin;
+        let here = database(login);
+        let own = Privileges::own(session, cx).await?;
+        let lacks = lacks(&own, &login.username, &TO_RESET.map(|action| (action, here)));
+        if !lacks.is_empty() {
+            return Ok(vec![lacks_rights(lacks.iter().map(String::as_str))]);
+        }
+        let never = find(session, here, user, cx).await?.power().map(|why| {
+            let what = format!("user {user:?} is never changed by an admin");
+            Error::new(ErrorKind::Unsupported, what).caused_by(format!(
+                "{why}; let it change its own password (ROTATION_STRATEGY=single-user)"
+            ))
+        });
+        Ok(never.into_iter().collect())
+    }
+}

@@ -1,0 +1,170 @@
+//! The change of a password: on a session that was just opened, with limits that the server enforces.
+
+use std::time::Duration;
+
+use bson::raw::{RawArrayBuf, RawDocumentBuf, cstr};
+use bson::rawdoc;
+use fourstep::net::Transport;
+use fourstep::users::{Attempt, Change, driver};
+use fourstep::{Error, ErrorKind, ExposeSecret, Invocation, SecretString};
+
+use crate::Mongodb;
+use crate::errors::{self, NoChange, ServerError};
+use crate::session::{Failure, Session};
+use crate::user::Privileges;
+
+/// How old a session may be when a change begins on it. A session that was opened with a password goes
+/// on after that password was changed, so an old one proves nothing any more.
+const OLDEST_SESSION: Duration = Duration::from_secs(2);
+
+/// The most that a majority of the members is waited for.
+const MAJORITY_TIME: Duration = Duration::from_secs(10);
+
+/// What is kept of the deadline for the answer that a majority was not reached.
+const ANSWER_TIME: Duration = Duration::from_secs(1);
+
+/// A change of one user's password, made ready.
+pub struct Prepared {
+    database: String,
+    user: String,
+    password: SecretString,
+    /// How the password may be proven. Where it is not said, as it was.
+    mechanisms: Option<Vec<String>>,
+}
+
+impl Prepared {
+    pub(crate) fn new(database: &str, user: &str, password: &SecretString) -> Self {
+        Self {
+            database: database.to_owned(),
+            user: user.to_owned(),
+            password: password.clone(),
+            mechanisms: None,
+        }
+    }
+
+    pub(crate) fn by(self, mechanisms: Option<Vec<String>>) -> Self {
+        Self { mechanisms, ..self }
+    }
+
+    /// Sends the change: the only place that does. Roles, customData and, where nothing is said of
+    /// them, mechanisms stay as they are.
+    pub(crate) async fn send(
+        &self,
+        session: &mut Session,
+        cx: &Invocation,
+    ) -> Result<Change, Error> {
+        let mut command = rawdoc! {
+            "updateUser": self.user.as_str(),
+            "pwd": self.password.expose_secret(),
+            "$db": self.database.as_str(),
+        };
+        if let Some(mechanisms) = &self.mechanisms {
+            let mut array = RawArrayBuf::new();
+            mechanisms.iter().for_each(|name| array.push(name.as_str()));
+            command.append(cstr!("mechanisms"), array);
+        }
+        match exchange(session, command, cx).await {
+            Ok(()) => Ok(Change::Made),
+            Err(Failure::Refused(refusal)) => match errors::of_password_change(refusal) {
+                NoChange::Value(why) => Ok(Change::Refused(why)),
+                NoChange::Failed(error) => Err(error),
+            },
+            Err(Failure::Lost(error) | Failure::Late(error)) => Err(error),
+        }
+    }
+}
+
+/// Sends a command that changes a user, which a majority of the members is to confirm. The errors say
+/// whether it is known that nothing was changed.
+pub(crate) async fn exchange(
+    session: &mut Session,
+    mut command: RawDocumentBuf,
+    cx: &Invocation,
+) -> Result<(), Failure> {
+    let left = cx.deadline().remaining();
+    let majority = left.saturating_sub(ANSWER_TIME).min(MAJORITY_TIME);
+    let milliseconds = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
+    command.append(
+        cstr!("writeConcern"),
+        rawdoc! { "w": "majority", "wtimeout": milliseconds(majority) },
+    );
+    command.append(cstr!("maxTimeMS"), milliseconds(left));
+    let answer = session.run("the change", &command, cx).await;
+    let answer = answer.map_err(|failure| match failure {
+        Failure::Refused(refusal) => Failure::Refused(refusal),
+        Failure::Lost(cause) | Failure::Late(cause) => Failure::Lost(errors::unknown(cause)),
+    })?;
+    match ServerError::of_majority(&answer) {
+        None => Ok(()),
+        Some(refusal) => Err(Failure::Lost(errors::no_majority(refusal))),
+    }
+}
+
+impl Mongodb {
+    /// What keeps the session's user from changing its own password.
+    pub(crate) async fn obstacles(
+        &self,
+        session: &mut Session,
+        cx: &Invocation,
+    ) -> Result<Vec<Error>, Error> {
+        let own = Privileges::own(session, cx).await?;
+        let database = session.login.dbname.clone().unwrap_or_default();
+        let user = session.login.username.clone();
+        let mut obstacles: Vec<_> = self.shown(session).into_iter().collect();
+        let may = |action| own.allow(action, &database) != Some(false);
+        if !may("changeOwnPassword") && !may("changePassword") {
+            obstacles.push(lacks_own_password(&database, &user));
+        }
+        Ok(obstacles)
+    }
+
+    /// The error of a connection on which the new password would be shown.
+    pub(crate) fn shown(&self, session: &Session) -> Option<Error> {
+        let shown = session.transport == Transport::Plaintext;
+        (shown && !self.transport.allow_weak_authentication).then(|| {
+            Error::new(
+                ErrorKind::Unsupported,
+                "a connection without TLS would show the new password; set the secret's field \
+                 \"ssl\" to true, or set ALLOW_WEAK_AUTHENTICATION; nothing was changed",
+            )
+        })
+    }
+
+    /// Logs in anew where the session is not of this very moment.
+    pub(crate) async fn renew(&self, session: &mut Session, cx: &Invocation) -> Result<(), Error> {
+        if session.age() < OLDEST_SESSION {
+            return Ok(());
+        }
+        let login = session.login.clone();
+        let assessed = std::mem::take(&mut session.assessed);
+        match driver::log_in(self, &login, cx).await? {
+            Attempt::Accepted(anew) => *session = anew,
+            Attempt::Refused(why) => {
+                let what = "the password was changed by somebody else meanwhile; nothing was changed, \
+                            retry";
+                return Err(Error::new(ErrorKind::Conflict, what).caused_by(why));
+            }
+        }
+        session.assessed = assessed;
+        session.listen_longer();
+        Ok(())
+    }
+}
+
+/// The error of a user that may not change its password, and both ways out.
+fn lacks_own_password(database: &str, user: &str) -> Error {
+    let [database, user] = [database, user].map(quoted);
+    let what = "the user may not change its own password: it lacks the privilege changeOwnPassword; \
+                nothing was changed";
+    Error::new(ErrorKind::Forbidden, what).caused_by(format!(
+        "let an admin do it (ROTATION_STRATEGY=alternating-users, or single-user-by-admin), or have \
+         this run: db.getSiblingDB({database}).createRole({{role: \"changeOwnPassword\", privileges: \
+         [{{resource: {{db: {database}, collection: \"\"}}, actions: [\"changeOwnPassword\"]}}], roles: \
+         []}}); db.getSiblingDB({database}).grantRolesToUser({user}, [\"changeOwnPassword\"])"
+    ))
+}
+
+/// A text as a string of JavaScript.
+pub(crate) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}

@@ -1,0 +1,34 @@
+//! Entrances for the fuzzer: whatever parses what a server says.
+
+use bson::raw::RawDocument;
+use fourstep::users::{Login, SslMode};
+
+use crate::errors::ServerError;
+use crate::user::User;
+use crate::wire::{Hello, Mechanism, Scram};
+
+/// Reads an answer as each of those that there are.
+pub fn answer(bytes: &[u8]) {
+    let Ok(answer) = RawDocument::from_bytes(bytes) else { return };
+    let _ = (Hello::read(answer), ServerError::of(answer), ServerError::of_majority(answer));
+    if let Some(user) = User::read(answer) {
+        assert!(user.differences(&user).is_empty());
+        let _ = (user.mark(), user.power(), user.writes_marks("admin"));
+    }
+}
+
+/// Answers a challenge of SCRAM. A server that does not know the password proves nothing.
+pub fn challenge(challenge: &[u8], proof: &[u8]) {
+    let login = Login {
+        host: "db.example".to_owned(),
+        port: 27017,
+        username: "app".to_owned(),
+        password: "pencil".into(),
+        dbname: None,
+        ssl: SslMode::Absent,
+    };
+    let Ok(scram) = Scram::new(Mechanism::Sha1, &login) else { return };
+    if let Ok((_, expected)) = scram.answer(challenge) {
+        assert!(expected.check(proof).is_err());
+    }
+}

@@ -1,0 +1,174 @@
+//! Amazon DocumentDB and MongoDB for Fourstep: replica sets, servers by themselves, and mongos; MongoDB
+//! 3.6 and later.
+//!
+//! [`Mongodb`] is the [`Database`] behind the strategies. A login counts only if the server showed that
+//! it knows the password. These servers have no lock that is named, and no change that compares: so no
+//! session is older than a moment when it changes something, the server itself ends what takes too
+//! long, and the framework's fence comes last. What cannot be prevented by that is in docs/safety.md.
+
+mod admin;
+mod alternate;
+mod change;
+mod errors;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+mod session;
+mod user;
+mod wire;
+
+use async_trait::async_trait;
+use fourstep::net::{TlsSettings, TransportPolicy};
+use fourstep::users::{Attempt, Change, Database, Dialect, Driver, Login, Strategies};
+use fourstep::{
+    Environment, Error, ErrorKind, Fence, Finding, Invocation, PasswordPolicy, SecretString,
+};
+
+pub use change::Prepared;
+pub use session::Session;
+
+/// How secrets name these servers: AWS's word first (AWS Secrets Manager User Guide, "JSON structure of
+/// database secrets"); the last is the RDS API's, for an admin's secret that RDS manages.
+const DIALECT: Dialect = Dialect {
+    engines: &["mongo", "documentdb", "mongodb", "docdb"],
+    default_port: 27017,
+    // The database in which the user is, and not one that it works in.
+    default_dbname: Some("admin"),
+    // It has no limit of its own.
+    longest_name: 512,
+    most_older_logins: 8,
+};
+
+/// What a generated password leaves out unless `EXCLUDE_CHARACTERS` says otherwise. As AWS's MongoDB
+/// template.
+pub const EXCLUDED_CHARACTERS: &str = "/@\"'\\";
+
+/// The database of users that log in by a certificate, LDAP, Kerberos or IAM.
+const EXTERNAL: &str = "$external";
+
+/// What other functions take and this one would have to leave out unsaid.
+const NOT_HERE: [(&str, &str); 2] = [
+    ("PROBE_QUERY", "these servers take no queries in a language"),
+    ("REFUSE_OPEN_SESSIONS", "MongoDB 3.6 does not say whose the sessions are that do nothing"),
+];
+
+/// The function's rotator, as its environment variables describe it.
+///
+/// # Errors
+/// [`ErrorKind::Malformed`], naming the variable.
+pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
+    for (name, why) in NOT_HERE {
+        if environment.text(name)?.is_some() {
+            let what = format!("the environment variable {name} is not for this function: {why}");
+            return Err(Error::new(ErrorKind::Malformed, what));
+        }
+    }
+    let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
+    let driver = Driver::read(environment, Mongodb::read(environment)?)?;
+    Strategies::of_pairs(environment, driver, policy)
+}
+
+/// A DocumentDB cluster or MongoDB deployment, as far as rotating passwords on it needs.
+#[derive(Debug)]
+pub struct Mongodb {
+    tls: TlsSettings,
+    transport: TransportPolicy,
+}
+
+impl Mongodb {
+    /// Reads `TLS_CA_BUNDLE`, `TLS_SERVER_NAME`, `ALLOW_PLAINTEXT_FALLBACK` and
+    /// `ALLOW_WEAK_AUTHENTICATION`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the variable.
+    pub fn read(environment: &Environment) -> Result<Self, Error> {
+        Ok(Self {
+            tls: TlsSettings::read(environment)?,
+            transport: TransportPolicy::read(environment)?,
+        })
+    }
+}
+
+#[async_trait]
+impl Database for Mongodb {
+    const ASKS_BEFORE_PROPOSING: bool = true;
+
+    type Session = Session;
+    type Prepared = Prepared;
+
+    fn dialect(&self) -> &Dialect {
+        &DIALECT
+    }
+
+    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
+        if session::database(login) == EXTERNAL {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "users in the database $external have no password here; correct \"dbname\"",
+            ));
+        }
+        let connect = |transport| self.connect(login, transport, cx);
+        let mut wire = login.ssl.connect(self.transport, cx, connect).await?;
+        Ok(match wire::log_in(&mut wire, login).await? {
+            Attempt::Accepted(()) => Attempt::Accepted(Session::open(wire, login)),
+            Attempt::Refused(why) => Attempt::Refused(why),
+        })
+    }
+
+    async fn close(&self, session: Session) {
+        session.close().await;
+    }
+
+    async fn prepare_own(
+        &self,
+        session: &mut Session,
+        login: &Login,
+        password: &SecretString,
+        cx: &Invocation,
+    ) -> Result<Prepared, Error> {
+        let obstacles = self.obstacles(session, cx).await?;
+        obstacles.into_iter().next().map_or(Ok(()), Err)?;
+        Ok(Prepared::new(session::database(login), &login.username, password))
+    }
+
+    /// None: these servers have no lock that is named.
+    fn locks(&self, _: &Prepared) -> Vec<String> {
+        Vec::new()
+    }
+
+    async fn begin(
+        &self,
+        session: &mut Session,
+        _: &[String],
+        cx: &Invocation,
+    ) -> Result<(), Error> {
+        cx.enough_for_a_change()?;
+        self.renew(session, cx).await
+    }
+
+    async fn set(
+        &self,
+        session: &mut Session,
+        prepared: &Prepared,
+        _: &dyn Fence,
+        cx: &Invocation,
+    ) -> Result<Change, Error> {
+        prepared.send(session, cx).await
+    }
+
+    async fn preflight(
+        &self,
+        session: &mut Session,
+        _: &Login,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
+        let obstacles = self.obstacles(session, cx).await?;
+        let mut findings: Vec<_> = obstacles.into_iter().map(Finding::Fails).collect();
+        findings.push(Finding::Warns(
+            "these servers have no lock and no change that compares, so that a function which was \
+             frozen may set an older password over a newer one; alternating-users does not change \
+             the password that is in use"
+                .to_owned(),
+        ));
+        Ok(findings)
+    }
+}

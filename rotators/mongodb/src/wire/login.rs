@@ -1,0 +1,89 @@
+//! The login: one exchange by SCRAM, after which each side has shown that it knows the password.
+
+use bson::raw::{RawBson, RawDocument, RawDocumentBuf};
+use bson::spec::BinarySubtype;
+use bson::{Binary, rawdoc};
+use fourstep::users::{Attempt, Login};
+use fourstep::{Error, ErrorKind};
+
+use super::scram::{Scram, unproven};
+use super::{Wire, not_mongodb};
+use crate::errors::{self, ServerError};
+use crate::session::{database, flag};
+
+/// Logs in to the user's authentication database.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] if the server does not show that it knows the password.
+pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<()>, Error> {
+    let logged_in = converse(wire, login).await;
+    match logged_in {
+        Ok(()) => Ok(Attempt::Accepted(())),
+        Err(Halt::Failed(error)) => Err(error.while_doing("during the login")),
+        Err(Halt::Refused(refusal)) => {
+            errors::of_login(&refusal, database(login)).map(Attempt::Refused)
+        }
+    }
+}
+
+/// Why a conversation ended early.
+enum Halt {
+    Refused(ServerError),
+    Failed(Error),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+async fn converse(wire: &mut Wire, login: &Login) -> Result<(), Halt> {
+    let mechanism = wire.hello.mechanism()?;
+    let scram = Scram::new(mechanism, login)?;
+    let begin = rawdoc! {
+        "saslStart": 1,
+        "mechanism": mechanism.name(),
+        "payload": binary(scram.first()),
+        "options": { "skipEmptyExchange": true },
+        "$db": database(login),
+    };
+    let challenge = ask(wire, &begin).await?;
+    let conversation: RawBson = match challenge.get("conversationId") {
+        Ok(Some(id)) => id.into(),
+        _ => return Err(not_mongodb().into()),
+    };
+    let next = |answer: String| {
+        rawdoc! {
+            "saslContinue": 1,
+            "conversationId": conversation.clone(),
+            "payload": binary(answer),
+            "$db": database(login),
+        }
+    };
+    let (answer, expected) = scram.answer(payload(&challenge)?)?;
+    let mut last = ask(wire, &next(answer)).await?;
+    // Before anything else is said: this may not be the server.
+    expected.check(payload(&last)?)?;
+    // A server before 4.4 wants an empty message in between.
+    if !flag(&last, "done") {
+        last = ask(wire, &next(String::new())).await?;
+    }
+    if flag(&last, "done") { Ok(()) } else { Err(unproven().into()) }
+}
+
+async fn ask(wire: &mut Wire, command: &RawDocument) -> Result<RawDocumentBuf, Halt> {
+    let answer = wire.channel.exchange(command).await?;
+    ServerError::of(&answer).map_or(Ok(answer), |refusal| Err(Halt::Refused(refusal)))
+}
+
+fn binary(text: String) -> Binary {
+    Binary { subtype: BinarySubtype::Generic, bytes: text.into_bytes() }
+}
+
+fn payload(answer: &RawDocument) -> Result<&[u8], Error> {
+    let payload = answer.get_binary("payload").map(|payload| payload.bytes);
+    payload.map_err(|_| {
+        Error::new(ErrorKind::Unsupported, "the server's challenge is none that SCRAM knows")
+    })
+}

@@ -1,0 +1,174 @@
+//! Redis and Valkey for Fourstep: self-managed servers, Redis 7 and later, Valkey 7.2 and later.
+//!
+//! A user may have any number of passwords there. An admin adds the new one, by its hash, and takes
+//! the old ones away once a newer is current; the password itself never leaves the function but in a
+//! login. There are no locks: what adds harms nobody however late it comes, and what takes away names
+//! what must be there, or changes nothing.
+
+mod account;
+mod errors;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+mod resp;
+mod server;
+mod session;
+
+use async_trait::async_trait;
+use fourstep::net::{TlsSettings, TransportPolicy};
+use fourstep::users::{
+    AdminSession, Administered, Attempt, Change, Database, Dialect, Driver, End, Login,
+    PasswordSets, Strategies,
+};
+use fourstep::{Environment, Error, ErrorKind, Fence, Invocation, PasswordPolicy, SecretString};
+
+use account::{Prepared, absent, hash};
+
+pub use session::Session;
+
+const DIALECT: Dialect = Dialect {
+    engines: &["redis", "valkey"],
+    default_port: 6379,
+    default_dbname: None,
+    // It has no limit of its own.
+    longest_name: 512,
+    // Refused logins lock nothing.
+    most_older_logins: 8,
+};
+
+/// What a generated password leaves out unless `EXCLUDE_CHARACTERS` says otherwise: what would need
+/// quoting in a connection URL or on a command line.
+pub const EXCLUDED_CHARACTERS: &str = "/@\"'\\";
+
+/// The function's rotator, as its environment variables describe it.
+///
+/// # Errors
+/// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
+pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
+    let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
+    let driver = Driver::read(environment, Redis::read(environment)?)?;
+    Strategies::of_password_sets(environment, driver, policy)
+}
+
+/// A Redis or Valkey server, as far as rotating passwords on it needs.
+#[derive(Debug)]
+pub struct Redis {
+    tls: TlsSettings,
+    transport: TransportPolicy,
+}
+
+impl Redis {
+    /// Reads `TLS_CA_BUNDLE`, `TLS_SERVER_NAME`, `ALLOW_PLAINTEXT_FALLBACK` and
+    /// `ALLOW_WEAK_AUTHENTICATION`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
+    pub fn read(environment: &Environment) -> Result<Self, Error> {
+        let (tls, transport) =
+            (TlsSettings::read(environment)?, TransportPolicy::read(environment)?);
+        Ok(Self { tls, transport })
+    }
+}
+
+#[async_trait]
+impl Database for Redis {
+    type Session = Session;
+    type Prepared = Prepared;
+
+    fn dialect(&self) -> &Dialect {
+        &DIALECT
+    }
+
+    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
+        let connect = |transport| self.connect(login, transport, cx);
+        login.ssl.connect(self.transport, cx, connect).await?.log_in(login, cx).await
+    }
+
+    /// Whoever may run ACL SETUSER may give itself everything, so no application's user can.
+    async fn prepare_own(
+        &self,
+        _: &mut Session,
+        _: &Login,
+        _: &SecretString,
+        _: &Invocation,
+    ) -> Result<Prepared, Error> {
+        let what = "a user of Redis does not change its own password; an admin does";
+        Err(Error::new(ErrorKind::Unsupported, what))
+    }
+
+    fn locks(&self, _: &Prepared) -> Vec<String> {
+        Vec::new()
+    }
+
+    async fn begin(&self, _: &mut Session, _: &[String], cx: &Invocation) -> Result<(), Error> {
+        cx.enough_for_a_change()
+    }
+
+    async fn set(
+        &self,
+        session: &mut Session,
+        prepared: &Prepared,
+        _: &dyn Fence,
+        cx: &Invocation,
+    ) -> Result<Change, Error> {
+        session.change(prepared, cx).await
+    }
+
+    async fn end(&self, session: &mut Session, end: End, cx: &Invocation) -> Result<(), Error> {
+        match end {
+            End::Commit { .. } => session.save(cx).await,
+            End::Abandon => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Administered for Redis {
+    async fn prepare_admin(
+        &self,
+        session: &mut Session,
+        _: &Login,
+        cx: &Invocation,
+    ) -> Result<(), Error> {
+        session.ask_server(cx).await
+    }
+
+    async fn prepare_reset(
+        &self,
+        _: &mut AdminSession<Session>,
+        target: &Login,
+        _: &Invocation,
+    ) -> Result<Prepared, Error> {
+        let add = Some(hash(&target.password));
+        Ok(Prepared { user: target.username.clone(), add, demand: None, remove: Vec::new() })
+    }
+
+    async fn objections(
+        &self,
+        admin: &mut AdminSession<Session>,
+        user: &str,
+        cx: &Invocation,
+    ) -> Result<Vec<Error>, Error> {
+        admin.session.objections(&admin.login.username, user, cx).await
+    }
+}
+
+#[async_trait]
+impl PasswordSets for Redis {
+    async fn prepare_removal(
+        &self,
+        admin: &mut AdminSession<Session>,
+        user: &Login,
+        passwords: &[SecretString],
+        cx: &Invocation,
+    ) -> Result<Option<Prepared>, Error> {
+        let account = admin.session.account(&user.username, cx).await?;
+        let account = account.ok_or_else(|| absent(&user.username))?;
+        let stays = hash(&user.password);
+        if !account.has(&stays) {
+            return Ok(None);
+        }
+        let goes = passwords.iter().map(hash).filter(|one| account.has(one) && one != &stays);
+        let remove = goes.collect();
+        Ok(Some(Prepared { user: user.username.clone(), add: None, demand: Some(stays), remove }))
+    }
+}

@@ -1,0 +1,156 @@
+//! A connection: what is said before the login, the login, and commands behind it.
+//!
+//! This is a client of its own, for a login and a handful of commands: the crate `redis` logs in while it
+//! connects, so the password would be sent before it is known that the other side is a Redis that asks
+//! for one, and its errors repeat what the server says after that.
+
+use std::time::Duration;
+
+use fourstep::net::{Transport, connect_tcp, connect_time, handshake, within};
+use fourstep::users::{Attempt, Login, driver};
+use fourstep::{Error, ErrorKind, ExposeSecret, Invocation};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::Redis;
+use crate::errors;
+use crate::resp::{LONGEST, Reply, ServerError, command, parse};
+use crate::server::Server;
+
+/// What carries a connection.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Stream for S {}
+
+/// How a command failed.
+pub(crate) type Failure = driver::Failure<ServerError>;
+
+/// An open session of one user, whose password the server has checked. Dropping it closes the
+/// connection.
+pub struct Session {
+    channel: Channel,
+    /// What an admin's session knows of the server.
+    pub(crate) server: Server,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Session")
+    }
+}
+
+/// A connection on which nothing was sent but what TLS needed.
+pub(crate) struct Channel {
+    stream: Box<dyn Stream>,
+    /// What was received and not read yet.
+    received: Vec<u8>,
+}
+
+impl Redis {
+    pub(crate) async fn connect(
+        &self,
+        login: &Login,
+        transport: Transport,
+        cx: &Invocation,
+    ) -> Result<Channel, Error> {
+        let weak = self.transport.allow_weak_authentication;
+        if transport == Transport::Plaintext && !weak {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "without TLS the password would be sent in cleartext; let the server have a \
+                 tls-port, or allow it by ALLOW_WEAK_AUTHENTICATION of the function",
+            ));
+        }
+        let stream = connect_tcp(&login.host, login.port, cx).await?;
+        Ok(Channel::new(match transport {
+            Transport::Plaintext => Box::new(stream),
+            Transport::Tls => Box::new(handshake(stream, &login.host, &self.tls, cx).await?),
+        }))
+    }
+}
+
+impl Channel {
+    pub(crate) fn new(stream: Box<dyn Stream>) -> Self {
+        Self { stream, received: Vec::new() }
+    }
+
+    /// One command and its answer.
+    async fn ask(&mut self, words: &[&str]) -> Result<Reply, Error> {
+        let lost = |cause: std::io::Error| {
+            let what = "the connection to the server broke";
+            Error::new(ErrorKind::Unreachable, what).caused_by(cause.kind())
+        };
+        self.stream.write_all(&command(words)).await.map_err(lost)?;
+        self.stream.flush().await.map_err(lost)?;
+        loop {
+            if let Some((reply, length)) = parse(&self.received).map_err(|_| not_redis())? {
+                self.received.drain(..length);
+                return Ok(reply);
+            }
+            if self.received.len() > 2 * LONGEST {
+                return Err(not_redis());
+            }
+            let read = self.stream.read_buf(&mut self.received).await.map_err(lost)?;
+            if read == 0 {
+                let what = "the server closed the connection";
+                return Err(Error::new(ErrorKind::Unreachable, what));
+            }
+        }
+    }
+
+    /// Asks whether anybody is asked for a password here, and then with the password. So it is sent
+    /// only to what speaks Redis's protocol, and a login proves something.
+    pub(crate) async fn log_in(
+        mut self,
+        login: &Login,
+        cx: &Invocation,
+    ) -> Result<Attempt<Session>, Error> {
+        let greeting = within(cx, "a PING", connect_time(cx), self.ask(&["PING"])).await?;
+        let open = match greeting.map_err(|error| error.while_doing("before the login"))? {
+            Reply::Refused(refusal) if refusal.code == "NOAUTH" => false,
+            // The default user may be open to all, and not be allowed this.
+            Reply::Refused(refusal) if refusal.code == "NOPERM" => true,
+            Reply::Refused(refusal) => return Err(errors::of_greeting(&refusal)),
+            Reply::Text(_) => true,
+            _ => return Err(not_redis()),
+        };
+        if open && login.username == "default" {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "the user \"default\" has no password (nopass), so a login as it proves nothing; \
+                 give it one, or name another user in the secret",
+            ));
+        }
+        let words = ["AUTH", &login.username, login.password.expose_secret()];
+        match self.ask(&words).await? {
+            Reply::Text(ok) if ok == "OK" => {
+                Ok(Attempt::Accepted(Session { channel: self, server: Server::default() }))
+            }
+            Reply::Refused(refusal) => Ok(Attempt::Refused(errors::of_login(&refusal)?)),
+            _ => Err(not_redis()),
+        }
+    }
+}
+
+fn not_redis() -> Error {
+    Error::new(
+        ErrorKind::Unreachable,
+        "the other side does not speak Redis's protocol; correct \"host\" and \"port\", or set \
+         \"ssl\" to true if it is a port for TLS",
+    )
+}
+
+impl Session {
+    /// Runs one command. `what` names it in errors.
+    pub(crate) async fn run(
+        &mut self,
+        what: &str,
+        words: &[&str],
+        cx: &Invocation,
+    ) -> Result<Reply, Failure> {
+        let asked = cx.deadline().bound(what, Duration::MAX, self.channel.ask(words)).await;
+        match asked.map_err(Failure::Late)? {
+            Ok(Reply::Refused(refusal)) => Err(Failure::Refused(refusal)),
+            Ok(reply) => Ok(reply),
+            Err(error) => Err(Failure::Lost(error.while_doing(format!("no answer to {what}")))),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `fourstep replay --crash` with rotate-mongodb: killed at every point of a rotation.
+//!
+//! What finds a violation is shown to be able to in `tests/it/kills.rs`, with planted defects.
+
+use serde_json::{Value, json};
+
+use crate::support::mongodb::{Server, User, mongodb};
+use crate::support::program::{binary, fourstep, secret_file};
+
+async fn survives_kills(server: &Server, strategy: &str, before: &str) {
+    let user = server.user("killed").await;
+    let admin: User = server.admin().await;
+    // Without TLS, so that messages can be counted.
+    let document = |user: &User| {
+        let mut document = server.document(user);
+        document["ssl"] = json!(false);
+        document
+    };
+    let mut secret = document(&user);
+    if strategy != "single-user" {
+        secret["masterarn"] = json!("admin");
+    }
+    let (file, admin) =
+        (secret_file(&secret.to_string()), secret_file(&document(&admin).to_string()));
+    let function = binary("rotate-mongodb");
+    let [function, path, admin] =
+        [&function, &file.path, &admin.path].map(|path| path.to_str().unwrap().to_owned());
+    let strategy = format!("--env=ROTATION_STRATEGY={strategy}");
+    let mut always = vec!["replay", "--json", "--rotator", &function, "--secret", &path, &strategy];
+    always.push("--env=ALLOW_WEAK_AUTHENTICATION=true");
+    if secret["masterarn"].is_string() {
+        always.extend(["--admin", &admin]);
+    }
+    let run = async |more: &[&str]| {
+        let output = fourstep(&[&always, more].concat()).await;
+        let text = String::from_utf8(output.stdout).unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{text}{errors}");
+        text + &errors
+    };
+    if before != "0" {
+        run(&["--rotations", before]).await;
+    }
+    let text = run(&["--crash", "all"]).await;
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let points: Vec<_> = lines.filter(|line| line["event"] == "point").collect();
+    for point in &points {
+        assert_eq!(
+            (&point["converged"], &point["violations"]),
+            (&json!(true), &json!([])),
+            "{point}"
+        );
+    }
+    // Two for each of 14 calls of Secrets Manager, and of the turns of three logins and a change.
+    assert!(points.len() >= 50, "{}", points.len());
+    eprintln!("{strategy}: {} points", points.len());
+    let found: Value = serde_json::from_str(&std::fs::read_to_string(&file.path).unwrap()).unwrap();
+    let field = |name: &str| found[name].as_str().unwrap();
+    assert!(server.logs_in(field("username"), field("password")).await);
+    assert!(!text.contains("canary") && !text.contains(field("password")), "{text}");
+}
+
+#[tokio::test]
+async fn the_real_function_survives_a_kill_at_every_point() {
+    let Some(server) = mongodb() else { return };
+    survives_kills(&server, "single-user", "0").await;
+}
+
+#[tokio::test]
+async fn the_real_function_survives_a_kill_at_every_point_by_an_admin() {
+    let Some(server) = mongodb() else { return };
+    survives_kills(&server, "single-user-by-admin", "0").await;
+}
+
+#[tokio::test]
+async fn the_real_function_survives_a_kill_at_every_point_with_two_users() {
+    let Some(server) = mongodb() else { return };
+    survives_kills(&server, "alternating-users", "0").await;
+    survives_kills(&server, "alternating-users", "2").await;
+}

@@ -1,0 +1,21 @@
+//! rotate-mongodb at a real MongoDB 3.6, by itself, as a replica set and behind mongos; and at an
+//! independent server of today's protocol. `parity_NN` are here the cases of AWS's MongoDB templates.
+
+mod alternating;
+mod by_admin;
+mod conformance;
+mod kills;
+mod leaks;
+mod single_user;
+mod topology;
+
+use fourstep::Step;
+use serde_json::Value;
+
+const CREATE_AND_SET: [Step; 2] = [Step::Create, Step::Set];
+
+fn with(document: &Value, field: &str, value: impl Into<Value>) -> Value {
+    let mut changed = document.clone();
+    changed[field] = value.into();
+    changed
+}

@@ -1,0 +1,331 @@
+//! Real Redis and Valkey servers: each test starts those that it needs and asks them by `redis-cli`.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use fourstep::Environment;
+use fourstep_local::NewSecret;
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+
+use super::skip;
+use super::stage::Stage;
+
+pub use super::postgres::User;
+
+/// A program that scripts/test found.
+#[derive(Clone)]
+pub struct Flavour {
+    /// `redis` or `valkey`, as secrets name it.
+    pub engine: &'static str,
+    /// Where its servers have their folders.
+    dir: PathBuf,
+    /// What it is entered by `chroot`, or nothing.
+    root: String,
+    server: String,
+}
+
+/// Whichever of Redis 7, Redis 8 and Valkey 9 there are.
+pub fn flavours() -> Vec<Flavour> {
+    [("redis", "REDIS"), ("redis", "REDIS8"), ("valkey", "VALKEY")]
+        .into_iter()
+        .filter_map(of)
+        .collect()
+}
+
+/// Redis 7, or None after skipping aloud.
+pub fn redis() -> Option<Flavour> {
+    of(("redis", "REDIS"))
+}
+
+fn of((engine, prefix): (&'static str, &str)) -> Option<Flavour> {
+    let variable = |name: &str| std::env::var(format!("FOURSTEP_TEST_{prefix}_{name}"));
+    let flavour = (|| {
+        let dir = variable("DIR").ok()?.into();
+        let root = variable("ROOT").unwrap_or_default();
+        Some(Flavour { engine, dir, root, server: variable("SERVER").ok()? })
+    })();
+    if flavour.is_none() {
+        skip(&format!("FOURSTEP_TEST_{prefix}_DIR and its companions"));
+    }
+    flavour
+}
+
+/// Where a server keeps its users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeping {
+    AclFile,
+    ConfigFile,
+    Nowhere,
+}
+
+/// What docs/redis.md says that an admin needs.
+pub const ADMIN_RIGHTS: &str =
+    "+acl|getuser +acl|setuser +acl|dryrun +acl|save +config|get +config|rewrite +info";
+
+/// A running server; it ends with this.
+pub struct Server {
+    pub flavour: Flavour,
+    keeping: Keeping,
+    child: Child,
+    dir: PathBuf,
+    /// With TLS.
+    pub port: u16,
+    pub plain_port: u16,
+    arranger: User,
+    pub admin: User,
+}
+
+static SERVERS: AtomicU32 = AtomicU32::new(0);
+static USERS: AtomicU32 = AtomicU32::new(0);
+
+fn free_port() -> u16 {
+    // Below the range from which the kernel hands out ports to clients.
+    loop {
+        let number = SERVERS.fetch_add(1, Ordering::Relaxed) + std::process::id() * 7;
+        let port = u16::try_from(15000 + number % 4500).unwrap();
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+impl Flavour {
+    /// A server with an admin, with these settings besides.
+    pub async fn start(&self, keeping: Keeping, settings: &[&str]) -> Server {
+        let number = SERVERS.fetch_add(1, Ordering::Relaxed);
+        let dir = self.dir.join(format!("{}-{number}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        let [arranger, admin] = ["arranger", "admin"].map(|name| User {
+            name: name.to_owned(),
+            password: format!("canary-{}", uuid::Uuid::new_v4()),
+        });
+        let [port, plain_port] = [free_port(), free_port()];
+        let users = format!(
+            "user default off\nuser arranger on >{} ~* &* +@all\nuser admin on >{} {ADMIN_RIGHTS}\n",
+            arranger.password, admin.password
+        );
+        let inside = dir.to_str().unwrap().strip_prefix(&self.root).unwrap().to_owned();
+        let tls = self.dir.to_str().unwrap().strip_prefix(&self.root).unwrap();
+        // TLS 1.2: its messages can be counted, and rotate-redis is killed at each of them.
+        let mut config = format!(
+            "bind 127.0.0.1\nport {plain_port}\ntls-port {port}\ndir {inside}\nsave \"\"\n\
+             pidfile {inside}/pid\ndaemonize no\nlogfile {inside}/log\nloglevel debug\n\
+             slowlog-log-slower-than 0\nslowlog-max-len 5000\ntls-auth-clients no\n\
+             tls-protocols TLSv1.2\n\
+             tls-ca-cert-file {tls}/tls/ca.pem\ntls-cert-file {tls}/tls/server.pem\n\
+             tls-key-file {tls}/tls/server.key\n"
+        );
+        for setting in settings {
+            config += setting;
+            config += "\n";
+        }
+        if keeping == Keeping::AclFile {
+            std::fs::write(dir.join("users.acl"), users).unwrap();
+            config += &format!("aclfile {inside}/users.acl\n");
+        } else {
+            config += &users;
+        }
+        std::fs::write(dir.join("redis.conf"), config).unwrap();
+        let child = self.spawn(&dir, keeping);
+        let flavour = self.clone();
+        let server = Server { flavour, keeping, child, dir, port, plain_port, arranger, admin };
+        server.is_up().await;
+        server
+    }
+
+    fn spawn(&self, dir: &std::path::Path, keeping: Keeping) -> Child {
+        let mut words = Vec::new();
+        if !self.root.is_empty() {
+            words.extend(["chroot", &self.root]);
+        }
+        words.push(&self.server);
+        let file = dir.join("redis.conf");
+        let inside = file.to_str().unwrap().strip_prefix(&self.root).unwrap().to_owned();
+        // From its standard input a server takes settings, and has no file then.
+        let nowhere = keeping == Keeping::Nowhere;
+        let argument = if nowhere { "-" } else { inside.as_str() };
+        let input =
+            if nowhere { std::fs::File::open(&file).unwrap().into() } else { Stdio::null() };
+        Command::new(words[0])
+            .args(&words[1..])
+            .arg(argument)
+            .stdin(input)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
+    }
+}
+
+impl Server {
+    async fn is_up(&self) {
+        for _ in 0..200 {
+            let Ok(up) = self.try_run(&self.arranger, &["PING"]).await else { break };
+            if up.contains("PONG") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("it does not start: {}", self.log());
+    }
+
+    /// Ends it, and starts it again as it was kept.
+    pub async fn restart(&mut self) {
+        self.child.kill().await.unwrap();
+        self.child = self.flavour.spawn(&self.dir, self.keeping);
+        self.is_up().await;
+    }
+
+    /// Ends it, with all that it has in memory.
+    pub async fn stop(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    async fn try_run(&self, user: &User, words: &[&str]) -> std::io::Result<String> {
+        let output = Command::new("redis-cli")
+            .args(["-h", "127.0.0.1", "-p", &self.plain_port.to_string(), "--user", &user.name])
+            .args(words)
+            .env("REDISCLI_AUTH", &user.password)
+            .output()
+            .await?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(text(&output.stdout) + &text(&output.stderr))
+    }
+
+    /// Runs a command as the administrator.
+    pub async fn arrange(&self, words: &[&str]) -> String {
+        let answer = self.try_run(&self.arranger, words).await.unwrap();
+        assert!(!answer.starts_with("ERR"), "{words:?}: {answer}");
+        answer
+    }
+
+    /// Sets rules of a user.
+    pub async fn set(&self, user: &str, rules: &[&str]) {
+        self.arrange(&[&["ACL", "SETUSER", user], rules].concat()).await;
+    }
+
+    /// Whether this user and password log in; any other failure than a wrong password is a panic.
+    pub async fn logs_in(&self, user: &str, password: &str) -> bool {
+        let user = User { name: user.to_owned(), password: password.to_owned() };
+        let answer = self.try_run(&user, &["PING"]).await.unwrap();
+        match answer.contains("WRONGPASS") {
+            true => false,
+            false if answer.contains("PONG") => true,
+            false => panic!("{answer}"),
+        }
+    }
+
+    /// A new user with this stem in its name and a password that holds the canary.
+    pub async fn user(&self, stem: &str) -> User {
+        self.user_with(stem, &format!("canary-{}", uuid::Uuid::new_v4())).await
+    }
+
+    /// A new user with this password.
+    pub async fn user_with(&self, stem: &str, password: &str) -> User {
+        let name = format!("{stem}{}", USERS.fetch_add(1, Ordering::Relaxed));
+        let rules = ["on", &format!(">{password}"), "~app:*", "+@read", "+@write", "+ping"];
+        self.set(&name, &rules).await;
+        // So that a restart knows it.
+        let save = match self.keeping {
+            Keeping::AclFile => &["ACL", "SAVE"],
+            _ => &["CONFIG", "REWRITE"],
+        };
+        if self.keeping != Keeping::Nowhere {
+            self.arrange(save).await;
+        }
+        User { name, password: password.to_owned() }
+    }
+
+    /// The hashes that the server keeps of a user's passwords.
+    pub async fn kept(&self, user: &str) -> Vec<String> {
+        let answer = self.arrange(&["ACL", "GETUSER", user]).await;
+        let is_hash = |line: &&str| line.len() == 64 && line.bytes().all(|b| b.is_ascii_hexdigit());
+        answer.lines().filter(is_hash).map(str::to_owned).collect()
+    }
+
+    /// The secret document of a user, over verified TLS.
+    pub fn document(&self, user: &User) -> Value {
+        json!({
+            "engine": self.flavour.engine,
+            "host": "localhost",
+            "port": self.port,
+            "username": user.name,
+            "password": user.password,
+            "ssl": true,
+            "masterarn": "admin",
+        })
+    }
+
+    /// The admin's.
+    pub fn admin_document(&self) -> Value {
+        let mut document = self.document(&self.admin);
+        document.as_object_mut().unwrap().remove("masterarn");
+        document
+    }
+
+    /// What a function needs to trust this server.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let ca = self.flavour.dir.join("tls/ca.pem");
+        vec![("TLS_CA_BUNDLE".to_owned(), ca.to_str().unwrap().to_owned())]
+    }
+
+    /// A stage for a secret with this document, with the admin's beside it, and rotate-redis with
+    /// these variables besides.
+    pub fn stage(&self, document: &Value, variables: &[(&str, &str)]) -> Stage {
+        let more = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        let environment: Environment = self.variables().into_iter().chain(more).collect();
+        let stage = Stage::of(rotate_redis::strategies, &document.to_string(), environment);
+        let value = Some(self.admin_document().to_string().as_str().into());
+        stage.store.create("admin", NewSecret { value, ..NewSecret::default() }).unwrap();
+        stage
+    }
+
+    /// What the server has logged.
+    pub fn log(&self) -> String {
+        let read = std::fs::read(self.dir.join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&read).into_owned()
+    }
+
+    /// A file in the server's folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// The setting by which a replica of this server logs in there.
+    pub fn arranger_password(&self) -> String {
+        format!("masterauth {}", self.arranger.password)
+    }
+
+    /// Waits until this server knows of a replica.
+    pub async fn has_a_replica(&self) {
+        for _ in 0..400 {
+            if self.arrange(&["INFO", "replication"]).await.contains("connected_slaves:1") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("no replica came: {}", self.log());
+    }
+
+    /// Everything that the server does from now on, until it is dropped.
+    pub fn monitor(&self) -> Child {
+        Command::new("redis-cli")
+            .args(["-h", "127.0.0.1", "-p", &self.plain_port.to_string(), "--user", "arranger"])
+            .arg("MONITOR")
+            .env("REDISCLI_AUTH", &self.arranger.password)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
