@@ -19,7 +19,8 @@ fuzz_target!(|script: &[u8]| {
     if script.windows(PASSWORD.len()).any(|bytes| bytes == PASSWORD.as_bytes()) {
         return;
     }
-    let session = session_against(script.to_vec(), &PASSWORD.into());
+    let password = PASSWORD.into();
+    let session = session_against(script.to_vec(), &password);
     let (outcome, heard) = RUNTIME.block_on(session);
     let told = heard.windows(PASSWORD.len()).any(|bytes| bytes == PASSWORD.as_bytes());
     let spoke = script.first().is_some_and(|kind| b"+-$".contains(kind));
