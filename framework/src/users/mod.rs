@@ -55,7 +55,7 @@ pub enum Change {
     /// The password is changed.
     Made,
     /// The server refused this very password, by its policy or its history, and changed nothing.
-    /// The error is [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) and says what to look
+    /// The error is [`ErrorKind::Unsupported`] and says what to look
     /// at.
     Refused(Error),
 }

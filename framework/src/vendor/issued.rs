@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 
 use super::retention::{Promotion, Retention};
-use super::{Caller, Issued, Issuer, Label, ListedKey, Ownership, admin, check, pauses, wait};
+use super::{Caller, Issuer, Label, ListedKey, Ownership, admin, check, pauses, wait};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{

@@ -42,7 +42,7 @@ pub const EXCLUDED_CHARACTERS: &str = "/@\"'\\";
 /// The function's rotator, as its environment variables describe it.
 ///
 /// # Errors
-/// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
+/// [`ErrorKind::Malformed`], naming the variable.
 pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
     let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
     let driver = Driver::read(environment, Redis::read(environment)?)?;
@@ -61,7 +61,7 @@ impl Redis {
     /// `ALLOW_WEAK_AUTHENTICATION`.
     ///
     /// # Errors
-    /// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
+    /// [`ErrorKind::Malformed`], naming the variable.
     pub fn read(environment: &Environment) -> Result<Self, Error> {
         let (tls, transport) =
             (TlsSettings::read(environment)?, TransportPolicy::read(environment)?);

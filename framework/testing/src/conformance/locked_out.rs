@@ -60,7 +60,7 @@ pub(super) async fn questions(simulation: &Simulation) -> bool {
             Ok(answer) => format!("{question:?}: {answer}"),
             Err(error) => format!("{question:?}: {}: {error}", error.kind()),
         });
-        ready |= answer.is_ok_and(|answer| answer["ready"] == true);
+        ready |= answer.is_ok_and(|answer| answer.get("ready") == Some(&true.into()));
     }
     ready
 }
