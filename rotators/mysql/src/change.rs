@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use fourstep::users::Change;
-use fourstep::{Error, ErrorKind, ExposeSecret, Fence, Invocation, SecretString};
+use fourstep::{Error, ErrorKind, Fence, Invocation, SecretString};
 
 use crate::Mysql;
 use crate::errors::{self, NoChange};
@@ -139,7 +139,7 @@ impl Mysql {
 /// The error of a password that cannot be written before the session is set up.
 fn backslash(password: &SecretString, session: &Session) -> Option<Error> {
     let passwords = [password, &session.terms.password];
-    let any = passwords.iter().any(|one| one.expose_secret().contains('\\'));
+    let any = passwords.into_iter().any(sql::has_backslash);
     (any && session.server.flavour == Flavour::Mysql)
         .then(|| errors::expired().caused_by(UNCHANGED))
 }

@@ -100,6 +100,11 @@ fn of_accounts(accounts: impl Iterator<Item = String>, unlock: bool) -> String {
 /// which is given a hash, has no limit.
 pub(crate) const LONGEST_PASSWORD: usize = 256;
 
+/// Whether a password can be written only where a backslash means itself.
+pub(crate) fn has_backslash(password: &SecretString) -> bool {
+    password.expose_secret().contains('\\')
+}
+
 /// A string, whatever is in it but NUL. Holds only where [`limits`] was run: without
 /// NO_BACKSLASH_ESCAPES a backslash would be taken for the beginning of something else.
 fn literal(password: &SecretString) -> String {

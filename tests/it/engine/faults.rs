@@ -141,9 +141,7 @@ async fn rule_03_the_fence_stops_a_container_that_lost_its_labels() {
         let (result, _) = scene.run(Step::Set).await;
         let error = result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
-        assert!(
-            error.to_string().contains(label) && error.to_string().contains("nothing was changed")
-        );
+        assert!(error.to_string().contains(label) && error.to_string().contains("was not made"));
         assert_eq!(scene.rotator.live.lock().unwrap().expose().unwrap(), "v");
     }
 }
@@ -290,7 +288,7 @@ async fn beyond_12_no_change_is_begun_when_too_little_time_is_left() {
     let (result, effects) = scene.run(Step::Set).await;
     let error = result.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutOfTime);
-    assert!(error.to_string().contains("nothing was changed"), "{error}");
+    assert!(error.to_string().contains("did not begin the change"), "{error}");
     assert!(!effects.iter().any(|effect| effect == "apply"));
     assert_eq!(scene.rotator.live.lock().unwrap().expose().unwrap(), "v");
 }

@@ -86,7 +86,8 @@ pub async fn log_in<S: Database>(
     cx: &Invocation,
 ) -> Result<Attempt<S::Session>, Error> {
     // A little more than any part of it may take, so that the part is named.
-    let most = (cx.deadline().remaining() * 7 / 10).max(LEAST_PATIENCE);
+    let most = cx.deadline().remaining() * 7 / 10;
+    let most = most.max(LEAST_PATIENCE + Duration::from_secs(1));
     let attempt = within(cx, "the login", most, server.log_in(login, cx)).await;
     let paused = "if the database was paused, a longer timeout of the function lets it resume";
     let attempt = attempt.map_err(|error| error.caused_by(paused)).flatten();
