@@ -68,9 +68,11 @@ pooler_start() {
     POOLER_DIR=$dir
     pooler_find || die "no pgbouncer was found"
     mkdir -m 0700 "$dir"
-    # The pooler's own user. The server's log, which the tests read, is not to have its password.
+    # The pooler's own users. The server's log and statistics, which the tests read, are not to have their
+    # password.
     postgres_sql <<-SQL
 		SET log_statement = none;
+		SET pg_stat_statements.track_utility = off;
 		SET log_min_duration_statement = -1;
 		CREATE ROLE pooled LOGIN PASSWORD '$1';
 		CREATE ROLE kept LOGIN PASSWORD '$1';
