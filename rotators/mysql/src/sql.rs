@@ -204,8 +204,8 @@ mod tests {
             ALTER USER CURRENT_USER() IDENTIFIED BY 'n\e"w' REPLACE 'o''ld' RETAIN CURRENT PASSWORD
             SET PASSWORD = '*0EB0849E594F7976DB8001E4F10843B3E54914AE'
             SET PASSWORD = PASSWORD('o''ld')
-            SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', wait_timeout = 30, lock_wait_timeout = 1
-            SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', wait_timeout = 900, lock_wait_timeout = 26, max_statement_time = 900, old_passwords = 0
+            SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', time_zone = '+00:00', sql_select_limit = 18446744073709551615, wait_timeout = 30, lock_wait_timeout = 1, transaction_read_only = 0
+            SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', time_zone = '+00:00', sql_select_limit = 18446744073709551615, wait_timeout = 900, lock_wait_timeout = 26, max_statement_time = 900, old_passwords = 0, tx_read_only = 0
             SELECT GET_LOCK('fourstep:564817E20F0104A83AF74845082AAB62', 26)
             SELECT IS_USED_LOCK('fourstep:564817E20F0104A83AF74845082AAB62')
         "#]]
