@@ -141,7 +141,10 @@ async fn rule_03_the_fence_stops_a_container_that_lost_its_labels() {
         let (result, _) = scene.run(Step::Set).await;
         let error = result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
-        assert!(error.to_string().contains(label) && error.to_string().contains("was not made"));
+        assert!(
+            error.to_string().contains(label)
+                && error.to_string().contains("the change was not made")
+        );
         assert_eq!(scene.rotator.live.lock().unwrap().expose().unwrap(), "v");
     }
 }
