@@ -8,6 +8,7 @@ mod assessment;
 mod failure;
 mod own;
 mod pair;
+mod password_sets;
 mod traits;
 
 use std::time::Duration;
@@ -22,7 +23,8 @@ pub use admin::open_admin;
 pub(crate) use assessment::MOST_LISTED;
 pub use assessment::{Assessment, OpenSessions, Part, Step, check_length, lacks_rights, listed};
 pub use failure::{Failure, Refusal, ServerMessage, sqlstate};
-pub use traits::{Administered, Alternates, Database, DualPasswords, PasswordSets};
+pub use password_sets::PasswordSets;
+pub use traits::{Administered, Alternates, Database, DualPasswords};
 
 /// How long the end of a session may hold up a step.
 const CLOSING_TIME: Duration = Duration::from_secs(1);
