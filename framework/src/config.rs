@@ -163,7 +163,11 @@ pub(crate) fn parse_flag(text: &str) -> Option<bool> {
 /// for another, changes at most two of the counts, each by one.
 fn count_letters(name: &str) -> [usize; 32] {
     let mut counts = [0; 32];
-    name.chars().for_each(|letter| counts[letter as usize % 32] += 1);
+    for letter in name.chars() {
+        if let Some(count) = counts.get_mut(letter as usize % 32) {
+            *count += 1;
+        }
+    }
     counts
 }
 

@@ -15,6 +15,9 @@ MYSQL_DIRS=() # of every MySQL that was started
 MARIADB_DIR=
 MARIADB_PORT=
 MARIADB_CLIENT=mariadb
+MARIADB_STRICT_DIR=
+MARIADB_STRICT_PORT=
+MARIADB_STRICT_CLIENT=mariadb
 
 # Each server's folder holds tls/ca.pem, tls/other-ca.pem, general.log, slow.log and error.log.
 
@@ -57,17 +60,20 @@ mysql_initialize() {
     cp -a "$kept" "$dir/data"
 }
 
-# mariadb_start DIR PASSWORD
+# mariadb_start NAME DIR PASSWORD OPTION...: sets the variables that begin with NAME.
 mariadb_start() {
-    MARIADB_DIR=$1
-    mkdir -m 0700 "$MARIADB_DIR"
-    mysql_certificates "$MARIADB_DIR"
-    mariadb-install-db --no-defaults --user="$(id -un)" --datadir="$MARIADB_DIR/data" --skip-test-db \
-        --skip-name-resolve --auth-root-authentication-method=normal >"$MARIADB_DIR/init.log" 2>&1 ||
-        die "MariaDB does not initialize:"$'\n'"$(tail -n 20 "$MARIADB_DIR/init.log")"
-    mysql_launch MARIADB_PORT "$MARIADB_DIR" "$MARIADB_DIR" mariadbd --no-defaults --skip-log-bin \
-        --innodb-log-file-size=8M
-    mysql_arrange "$MARIADB_DIR" "$MARIADB_DIR" "$2" mariadb
+    local -n at=$1_DIR
+    local name=$1 password=$3
+    at=$2
+    shift 3
+    mkdir -m 0700 "$at"
+    mysql_certificates "$at"
+    mariadb-install-db --no-defaults --user="$(id -un)" --datadir="$at/data" --skip-test-db \
+        --skip-name-resolve --auth-root-authentication-method=normal >"$at/init.log" 2>&1 ||
+        die "MariaDB does not initialize:"$'\n'"$(tail -n 20 "$at/init.log")"
+    mysql_launch "${name}_PORT" "$at" "$at" mariadbd --no-defaults --skip-log-bin \
+        --innodb-log-file-size=8M "$@"
+    mysql_arrange "$at" "$at" "$password" mariadb
 }
 
 mysql_certificates() {
@@ -156,7 +162,10 @@ mysql_stop() {
     MYSQL_DIRS=()
 }
 
-mariadb_stop() { mysql_stop_in "$MARIADB_DIR"; }
+mariadb_stop() {
+    mysql_stop_in "$MARIADB_DIR"
+    mysql_stop_in "$MARIADB_STRICT_DIR"
+}
 
 mysql_stop_in() {
     local pid wait

@@ -61,19 +61,23 @@ replica_stop() {
 
 # pooler_start PASSWORD: PgBouncer, without TLS. PASSWORD is the arranger's. The database `mapped` is
 # entered as a user of the pooler's own whoever comes, `transaction` is the database postgres with its
-# transactions pooled in place of its sessions, and behind `gone` there is no server.
+# transactions pooled in place of its sessions, and behind `gone` there is no server. It asks the server
+# for passwords, but for those that it keeps itself: PASSWORD is `kept`'s too.
 pooler_start() {
     local dir=$POSTGRES_DIR.pooler
     POOLER_DIR=$dir
     pooler_find || die "no pgbouncer was found"
     mkdir -m 0700 "$dir"
-    # The pooler's own user. The server's log, which the tests read, is not to have its password.
+    # The pooler's own users. The server's log and statistics, which the tests read, are not to have their
+    # password.
     postgres_sql <<-SQL
 		SET log_statement = none;
+		SET pg_stat_statements.track_utility = off;
 		SET log_min_duration_statement = -1;
 		CREATE ROLE pooled LOGIN PASSWORD '$1';
+		CREATE ROLE kept LOGIN PASSWORD '$1';
 	SQL
-    (umask 077 && printf '"%s" "%s"\n' "$POSTGRES_ARRANGER" "$1" pooled "$1" >"$dir/users")
+    (umask 077 && printf '"%s" "%s"\n' "$POSTGRES_ARRANGER" "$1" pooled "$1" kept "$1" >"$dir/users")
     POOLER_PORT=$((20000 + RANDOM % 12000))
     while (exec 3<>"/dev/tcp/127.0.0.1/$POOLER_PORT") 2>/dev/null; do
         POOLER_PORT=$((20000 + RANDOM % 12000))

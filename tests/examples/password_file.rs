@@ -36,6 +36,7 @@ const DIALECT: Dialect = Dialect {
     engines: &["password-file"],
     default_port: 1,
     default_dbname: None,
+    longest_name: 63,
     most_older_logins: 8,
 };
 

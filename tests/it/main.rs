@@ -16,6 +16,7 @@ mod function;
 mod kills;
 mod leaks;
 mod local;
+mod middle_men;
 mod mongodb;
 mod mysql;
 mod pairs;

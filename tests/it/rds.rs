@@ -26,6 +26,7 @@ const DIALECT: Dialect = Dialect {
     engines: &["postgres", "aurora-postgresql"],
     default_port: 5432,
     default_dbname: None,
+    longest_name: 63,
     most_older_logins: 0,
 };
 

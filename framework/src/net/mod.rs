@@ -20,9 +20,15 @@ use crate::invocation::Invocation;
 pub use tcp::connect_tcp;
 pub use tls::{TlsSettings, handshake};
 
-/// The longest wait for one name, one address or one handshake. AWS's rotation templates use the
-/// same figure for a whole connection.
-pub const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// How long an answer is waited for in any case, as far as there is time.
+pub(crate) const LEAST_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The longest wait for one name, one address or one handshake: two thirds of what is left, because a
+/// database that was paused takes its time to resume, and what follows needs some too. Where little is
+/// left, all of it.
+pub fn connect_time(cx: &Invocation) -> Duration {
+    (cx.deadline().remaining() * 2 / 3).max(LEAST_PATIENCE)
+}
 
 /// What the function's owner allows on the wire beyond verified TLS.
 ///

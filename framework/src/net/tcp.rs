@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
 
-use super::{CONNECT_TIME, within};
+use super::{connect_time, within};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 
 /// Connects to the first address of `host` that answers, and counts the connection.
 ///
-/// Each address is given [`CONNECT_TIME`] at most, and never more than the invocation has left.
+/// Of [`connect_time`] each address that is left is given its share.
 /// `TCP_NODELAY` is set, because what follows are short questions and answers.
 ///
 /// # Errors
@@ -20,14 +20,15 @@ use crate::invocation::Invocation;
 /// then the message lists what each address did. [`ErrorKind::OutOfTime`] if the invocation's time ended.
 pub async fn connect_tcp(host: &str, port: u16, cx: &Invocation) -> Result<TcpStream, Error> {
     let addresses = resolve(host, port, cx).await?;
-    let mut failures = Vec::new();
+    let (mut failures, count) = (Vec::new(), addresses.len());
     for address in addresses {
         let left = cx.deadline().remaining();
         if left.is_zero() {
             return Err(failed(ErrorKind::OutOfTime, host, port, &failures)
                 .caused_by("the function's time is used up"));
         }
-        let most = left.min(CONNECT_TIME);
+        let others = u32::try_from(count - failures.len()).unwrap_or(1).max(1);
+        let most = (connect_time(cx) / others).min(left);
         match tokio::time::timeout(most, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 cx.count_connection();
@@ -44,7 +45,7 @@ pub async fn connect_tcp(host: &str, port: u16, cx: &Invocation) -> Result<TcpSt
 
 async fn resolve(host: &str, port: u16, cx: &Invocation) -> Result<Vec<SocketAddr>, Error> {
     let attempted = || format!("cannot resolve host {host:?}");
-    let looked_up = within(cx, "a name lookup", CONNECT_TIME, lookup_host((host, port)))
+    let looked_up = within(cx, "a name lookup", connect_time(cx), lookup_host((host, port)))
         .await
         .map_err(|error| error.while_doing(attempted()))?;
     // The resolver's own text names no address and differs between systems: it is kept as the

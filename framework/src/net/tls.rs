@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::{CONNECT_TIME, roots, within};
+use super::{connect_time, roots, within};
 use crate::config::{Environment, refused};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
@@ -86,7 +86,7 @@ pub async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
     let name = settings.expected_name(host)?;
     let expected = name.to_str().into_owned();
     let connector = TlsConnector::from(settings.client()?);
-    within(cx, "the TLS handshake", CONNECT_TIME, connector.connect(name, stream))
+    within(cx, "the TLS handshake", connect_time(cx), connector.connect(name, stream))
         .await?
         .map_err(|cause| classify(&cause, &expected))
 }
@@ -129,6 +129,12 @@ fn explain_certificate(reason: &CertificateError, expected: &str) -> String {
             "the server's certificate is not for {expected:?}; set TLS_SERVER_NAME to a name it \
              carries"
         ),
+        // webpki reads no name but those of the subjectAltName.
+        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+            "the server's certificate carries no name (no subjectAltName), so no setting makes it fit; \
+             give the server one that carries its name (`openssl req -addext subjectAltName=DNS:NAME`)"
+                .into()
+        }
         CertificateError::NotValidForNameContext { presented, .. } => format!(
             "the server's certificate is not for {expected:?} but for {}; set TLS_SERVER_NAME to \
              a name it carries",
@@ -159,8 +165,7 @@ fn explain_certificate(reason: &CertificateError, expected: &str) -> String {
 /// The first few names of a certificate. rustls gives a DNS name as `DnsName("db.example")`.
 fn list(presented: &[String]) -> String {
     let bare = |name: &String| name.split('"').nth(1).unwrap_or(name).escape_debug().to_string();
-    let names: Vec<_> = presented.iter().take(5).map(bare).collect();
-    if names.is_empty() { "no name at all".into() } else { names.join(", ") }
+    presented.iter().take(5).map(bare).collect::<Vec<_>>().join(", ")
 }
 
 fn days(earlier: UnixTime, later: UnixTime) -> u64 {

@@ -70,6 +70,7 @@ fn policy() -> impl Strategy<Value = PasswordPolicy> {
     let policy = (4_usize..10, "[ -~]{0,12}", flags).prop_map(|(length, exclude, flags)| {
         let [numbers, punctuation, uppercase, lowercase, required] = flags;
         PasswordPolicy {
+            longest: LONGEST,
             length,
             exclude_characters: exclude,
             exclude_numbers: numbers,

@@ -19,7 +19,9 @@ use crate::users::admin::Admins;
 use crate::users::driver::{MOST_LISTED, listed};
 use crate::users::login_attempts::{LoginAttempts, Older};
 use crate::users::pair::PairSettings;
-use crate::users::{Alternates, Attempt, Change, Driver, Login, Ownership, Pair, Proof, common};
+use crate::users::{
+    Alternates, Attempt, Change, Driver, Login, Ownership, Pair, Proof, common, copies,
+};
 
 use pair_admin::{Next, PairAdmin};
 
@@ -216,7 +218,9 @@ impl<S: Alternates> Rotator for Alternating<S> {
         let next = next?;
         next.unopposed()?;
         self.confirmed(&next, &known.recorded(), &current, cx).await?;
-        Ok(common::with_new_password(&self.policy, known, cx)?.with("username", &next.user).into())
+        Ok(common::with_new_password(&self.policy, known, &current, cx)?
+            .with("username", &next.user)
+            .into())
     }
 
     /// Current must log in, or be made to; then the other user gets its rights and the pending
@@ -318,6 +322,7 @@ impl<S: Alternates> Rotator for Alternating<S> {
             Err(error) => findings.push(Finding::Fails(error)),
         }
         findings.extend(common::policy_finding(&self.policy, subject.description));
+        findings.extend(copies::remark(secret, &current).map(Finding::Warns));
         Ok(findings)
     }
 

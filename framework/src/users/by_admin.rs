@@ -16,7 +16,7 @@ use crate::secret::{Current, Document, Secret};
 use crate::users::admin::{Admin, Admins};
 use crate::users::login_attempts::LoginAttempts;
 use crate::users::pair::words;
-use crate::users::{Administered, Attempt, Change, Driver, Login, common};
+use crate::users::{Administered, Attempt, Change, Driver, Login, common, copies};
 
 /// The strategy single-user-by-admin over any [`Administered`] database: the admin of the secret
 /// that the field `masterarn` names sets the user's password.
@@ -76,9 +76,9 @@ impl<S: Administered> Rotator for ByAdmin<S> {
     }
 
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
-        common::current(known.current.secret(), self.database.dialect())?;
+        let current = common::current(known.current.secret(), self.database.dialect())?;
         common::admin_named(known.current)?;
-        Ok(common::with_new_password(&self.policy, known, cx)?.into())
+        Ok(common::with_new_password(&self.policy, known, &current, cx)?.into())
     }
 
     /// One of the recorded passwords must log in, as proof that the account is the secret's; then
@@ -169,6 +169,7 @@ impl<S: Administered> Rotator for ByAdmin<S> {
             Err(error) => findings.push(Finding::Fails(error)),
         }
         findings.extend(common::policy_finding(&self.policy, subject.description));
+        findings.extend(copies::remark(secret, &login).map(Finding::Warns));
         Ok(findings)
     }
 }

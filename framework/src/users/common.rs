@@ -9,7 +9,7 @@ use crate::rotator::{CreateContext, Finding, SetContext, Verdict};
 use crate::secret::{Current, Document, Secret};
 use crate::store::SecretDescription;
 use crate::users::admin::Admins;
-use crate::users::{Attempt, Database, Dialect, Driver, Login};
+use crate::users::{Attempt, Database, Dialect, Driver, Login, copies};
 
 /// The login of AWSCURRENT.
 pub(super) fn current(secret: &Secret, dialect: &Dialect) -> Result<Login, Error> {
@@ -78,10 +78,12 @@ pub(super) fn check_unedited(versions: &SetContext<'_>, but: &[&str]) -> Result<
 pub(super) fn with_new_password(
     policy: &PasswordPolicy,
     known: &CreateContext<'_>,
+    current: &Login,
     cx: &Invocation,
 ) -> Result<Document, Error> {
     let policy = policy.with_tags(&known.description.tags)?;
-    policy.weakness().into_iter().for_each(|weakness| cx.warn(weakness));
+    let copies = copies::remark(known.current.secret(), current);
+    policy.weakness().into_iter().chain(copies).for_each(|remark| cx.warn(remark));
     let password: SecretString = policy.generate()?;
     Ok(known.current.secret().document()?.with("password", password.expose_secret()))
 }
@@ -94,7 +96,11 @@ pub(super) async fn verify<S: Database>(
 ) -> Result<Verdict, Error> {
     let login = Login::read(secret, database.dialect())?;
     match database.log_in(&login, cx).await? {
-        Attempt::Accepted(_) => Ok(Verdict::Accepted),
+        Attempt::Accepted(session) => {
+            let usable = database.server().usable(&session);
+            usable.map_err(|error| error.while_doing(format!("cannot use {}", login.account())))?;
+            Ok(Verdict::Accepted)
+        }
         Attempt::Refused(why) => Ok(Verdict::Rejected(format!("{}: {why}", login.account()))),
     }
 }

@@ -18,7 +18,7 @@ use crate::rotator::{
 };
 use crate::secret::{Previous, Secret};
 use crate::users::login_attempts::{LoginAttempts, Open};
-use crate::users::{Attempt, Driver, DualPasswords, Login, common};
+use crate::users::{Attempt, Driver, DualPasswords, Login, common, copies};
 
 /// A change of the primary password.
 #[derive(Clone, Copy)]
@@ -105,8 +105,8 @@ impl<S: DualPasswords> Rotator for DualPassword<S> {
     }
 
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
-        common::current(known.current.secret(), self.database.dialect())?;
-        Ok(common::with_new_password(&self.policy, known, cx)?.into())
+        let current = common::current(known.current.secret(), self.database.dialect())?;
+        Ok(common::with_new_password(&self.policy, known, &current, cx)?.into())
     }
 
     async fn apply(
@@ -156,6 +156,7 @@ impl<S: DualPasswords> Rotator for DualPassword<S> {
             Attempt::Refused(why) => vec![common::current_refused(why)],
         };
         findings.extend(common::policy_finding(&self.policy, subject.description));
+        findings.extend(copies::remark(subject.current.secret(), &login).map(Finding::Warns));
         findings.extend(common::unused_admin(subject.current, "dual-password"));
         Ok(findings)
     }

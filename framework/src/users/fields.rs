@@ -93,6 +93,15 @@ pub(super) fn check_engine(engine: &str, dialect: &Dialect) -> Result<(), Error>
     })
 }
 
+/// A name is no longer than the server takes.
+pub(super) fn check_name(field: &str, name: &str, longest: usize) -> Result<(), Error> {
+    if name.len() <= longest {
+        return Ok(());
+    }
+    let why = format!("it has {} bytes and no more than {longest} are taken", name.len());
+    Err(malformed(field, "is too long").caused_by(why))
+}
+
 /// A host is a name or an address and nothing more.
 pub(super) fn check_host(host: &str) -> Result<(), Error> {
     match unlike_a_host(host) {
@@ -212,6 +221,7 @@ mod tests {
             engines: &["postgres", "aurora-postgresql"],
             default_port: 5432,
             default_dbname: None,
+            longest_name: 63,
             most_older_logins: 8,
         };
         for (engine, why) in [

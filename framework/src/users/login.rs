@@ -21,6 +21,9 @@ pub struct Dialect {
     pub default_port: u16,
     /// Used when `dbname` is absent.
     pub default_dbname: Option<&'static str>,
+    /// The longest name of a user or a database, in bytes: a server may cut off what is longer, and
+    /// so take it for another's.
+    pub longest_name: usize,
     /// How many older passwords a step may try when current, pending and previous were refused.
     /// Low where refused logins lock accounts.
     pub most_older_logins: usize,
@@ -82,6 +85,10 @@ impl Login {
             }
         }
         fields::check_host(host)?;
+        let database = login.dbname.as_deref().unwrap_or_default();
+        for (field, name) in [("username", login.username.as_str()), ("dbname", database)] {
+            fields::check_name(field, name, dialect.longest_name)?;
+        }
         Ok(login)
     }
 
@@ -148,6 +155,7 @@ mod tests {
         engines: &["postgres", "aurora-postgresql"],
         default_port: 5432,
         default_dbname: Some("postgres"),
+        longest_name: 63,
         most_older_logins: 8,
     };
 

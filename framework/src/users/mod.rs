@@ -8,6 +8,7 @@ mod admin;
 mod alternating;
 mod by_admin;
 mod common;
+mod copies;
 pub mod driver;
 mod dual_password;
 mod fields;

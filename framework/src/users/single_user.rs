@@ -12,7 +12,7 @@ use crate::rotator::{
 };
 use crate::secret::Secret;
 use crate::users::login_attempts::{LoginAttempts, Open};
-use crate::users::{Attempt, Change, Database, Driver, Login, common};
+use crate::users::{Attempt, Change, Database, Driver, Login, common, copies};
 
 /// The single-user strategy over any [`Database`].
 ///
@@ -38,11 +38,11 @@ impl<S: Database> Rotator for SingleUser<S> {
     }
 
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
-        let login = common::current(known.current.secret(), self.database.dialect())?;
+        let current = common::current(known.current.secret(), self.database.dialect())?;
         if S::ASKS_BEFORE_PROPOSING {
-            self.ask_whether_it_may(&login, cx).await?;
+            self.ask_whether_it_may(&current, cx).await?;
         }
-        Ok(common::with_new_password(&self.policy, known, cx)?.into())
+        Ok(common::with_new_password(&self.policy, known, &current, cx)?.into())
     }
 
     /// Current first, because it works in every healthy rotation, then pending, which works if an
@@ -97,11 +97,16 @@ impl<S: Database> Rotator for SingleUser<S> {
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         let login = common::current(subject.current.secret(), self.database.dialect())?;
+        let tags = &subject.description.tags;
+        let sample = self.policy.with_tags(tags).and_then(|policy| policy.generate()).ok();
         let mut findings = match self.database.log_in(&login, cx).await? {
-            Attempt::Accepted(session) => self.database.preflight(session, &login, cx).await?,
+            Attempt::Accepted(session) => {
+                self.database.preflight(session, &login, sample.as_ref(), cx).await?
+            }
             Attempt::Refused(why) => vec![common::current_refused(why)],
         };
         findings.extend(common::policy_finding(&self.policy, subject.description));
+        findings.extend(copies::remark(subject.current.secret(), &login).map(Finding::Warns));
         findings.extend(common::unused_admin(subject.current, "single-user"));
         Ok(findings)
     }
@@ -114,7 +119,7 @@ impl<S: Database> SingleUser<S> {
         let Attempt::Accepted(session) = self.database.log_in(login, cx).await? else {
             return Ok(());
         };
-        common::no_failure(self.database.preflight(session, login, cx).await?)
+        common::no_failure(self.database.preflight(session, login, None, cx).await?)
     }
 
     /// The server refused the value. Only if the login that worked still does was nothing applied:

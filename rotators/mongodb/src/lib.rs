@@ -33,6 +33,8 @@ const DIALECT: Dialect = Dialect {
     default_port: 27017,
     // The database in which the user is, and not one that it works in.
     default_dbname: Some("admin"),
+    // It has no limit of its own.
+    longest_name: 512,
     most_older_logins: 8,
 };
 

@@ -121,6 +121,7 @@ impl Administered for Mysql {
         _: &Login,
         cx: &Invocation,
     ) -> Result<(), Error> {
+        session.server.usable()?;
         session.listen_longer();
         let what = "the session's settings";
         session.run(what, sql::READING, cx).await.map_err(|failure| failure.of(what))?;

@@ -3,6 +3,8 @@
 //! MySQL and MariaDB commit such a statement by itself. So whatever is to be checked is checked
 //! before it, and there is nothing to roll back.
 
+use std::time::Duration;
+
 use fourstep::users::Change;
 use fourstep::{Error, ErrorKind, Fence, Invocation, SecretString};
 
@@ -12,13 +14,16 @@ use crate::password::PasswordFormat;
 use crate::preflight::other_methods;
 use crate::server::Flavour;
 use crate::session::{Failure, Session};
-use crate::sql::{self, Statement};
+use crate::sql::{self, LONGEST_PASSWORD, Statement};
 
 /// What is added to an error from before the statement.
 pub(crate) const UNCHANGED: &str = "nothing was changed";
 
 /// ER_SPECIFIC_ACCESS_DENIED_ERROR.
 const NO_PRIVILEGE: u16 = 1227;
+
+/// ER_SUBQUERY_NO_1_ROW.
+const NOT_ONE_ROW: u16 = 1242;
 
 /// A change of one user's password, made ready.
 pub enum Prepared {
@@ -50,7 +55,9 @@ impl Mysql {
         let weak = self.transport.allow_weak_authentication;
         let obstacle = session.server.obstacle().or_else(|| self.format.obstacle(session, weak));
         let obstacle = match (obstacle, session.server.flavour) {
-            (None, Flavour::Mariadb) => other_methods(session, cx).await.unwrap_or_else(Some),
+            (None, Flavour::Mariadb) if !session.server.expired => {
+                other_methods(session, cx).await.unwrap_or_else(Some)
+            }
             (obstacle, _) => obstacle,
         };
         obstacle.map_or(Ok(()), |error| Err(error.caused_by(UNCHANGED)))
@@ -92,6 +99,9 @@ impl Mysql {
         fence: &dyn Fence,
         cx: &Invocation,
     ) -> Result<(), NoChange> {
+        if session.server.expired {
+            backslash(password, session).map_or(Ok(()), |error| Err(NoChange::Failed(error)))?;
+        }
         if session.server.flavour == Flavour::Mariadb {
             if self.format == PasswordFormat::Plaintext {
                 cx.warn(
@@ -105,6 +115,13 @@ impl Mysql {
         let opened_with = session.terms.password.clone();
         let swap = Statement::alter_user(password, Some(&opened_with), false);
         let two = match exchange(session, &swap, cx).await {
+            // Without a lock nobody knows by whom it was changed.
+            Err(NoChange::NotPrimary) if session.server.expired => {
+                return Err(NoChange::Failed(Error::new(
+                    ErrorKind::Conflict,
+                    "another session changed the password at the same moment; retry",
+                )));
+            }
             // The session was opened by the secondary password of two.
             Err(NoChange::NotPrimary) => {
                 let set = Statement::alter_user(password, None, false);
@@ -119,6 +136,24 @@ impl Mysql {
     }
 }
 
+/// The error of a password that cannot be written before the session is set up.
+fn backslash(password: &SecretString, session: &Session) -> Option<Error> {
+    let passwords = [password, &session.terms.password];
+    let any = passwords.into_iter().any(sql::has_backslash);
+    (any && session.server.flavour == Flavour::Mysql)
+        .then(|| errors::expired().caused_by(UNCHANGED))
+}
+
+/// The lock of a user of MariaDB's who may do nothing but change its own password.
+async fn lock_unasked(session: &mut Session, wait: Duration, cx: &Invocation) -> Result<(), Error> {
+    let what = "the account's lock";
+    match session.run(what, &sql::lock_unasked(wait), cx).await {
+        Ok(_) => Ok(()),
+        Err(Failure::Refused(refusal)) if refusal.number == NOT_ONE_ROW => Err(lock_held()),
+        Err(failure) => Err(failure.of(what).caused_by(UNCHANGED)),
+    }
+}
+
 /// Sets the session's limits and takes the locks of these accounts.
 pub(crate) async fn begin(
     session: &mut Session,
@@ -127,9 +162,18 @@ pub(crate) async fn begin(
 ) -> Result<(), Error> {
     let [left, wait] = cx.time_for_a_change()?;
     let unchanged = |what| move |failure: Failure| failure.of(what).caused_by(UNCHANGED);
+    let expired = session.server.expired;
+    if expired && session.server.flavour == Flavour::Mysql {
+        // It allows no statement but the change, for which REPLACE stands for the lock: it is compared
+        // with the password that logged in.
+        return Ok(());
+    }
     let what = "the session's limits";
     let limits = sql::limits(session.server.flavour, left, wait);
     session.run(what, &limits, cx).await.map_err(unchanged(what))?;
+    if expired && !accounts.is_empty() {
+        return lock_unasked(session, wait, cx).await;
+    }
     for account in accounts {
         let [taken] = session
             .ask("the account's lock", &sql::lock(account, wait), cx)
@@ -145,10 +189,7 @@ pub(crate) async fn begin(
 /// The error of a lock that another session has. Whoever logs in at the server can take it and keep
 /// it, so its holder is named.
 async fn held(session: &mut Session, account: &str, cx: &Invocation) -> Error {
-    let error = Error::new(
-        ErrorKind::Conflict,
-        "another rotation of this account holds the lock; nothing was changed, retry",
-    );
+    let error = lock_held();
     let holder = session.ask("the lock's holder", &sql::lock_holder(account), cx).await;
     // Only a number is repeated: the server was sent the password.
     let holder = holder.ok().and_then(|[holder]| holder?.parse::<u64>().ok());
@@ -162,15 +203,32 @@ async fn held(session: &mut Session, account: &str, cx: &Invocation) -> Error {
     }
 }
 
+fn lock_held() -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "another rotation of this account holds the lock; nothing was changed, retry",
+    )
+}
+
 /// Sends the statement that changes a password: the only place that does.
 pub(crate) async fn exchange(
     session: &mut Session,
     statement: &Statement,
     cx: &Invocation,
 ) -> Result<(), NoChange> {
+    if let Some(bytes) = statement.too_long() {
+        let what = format!(
+            "the new password has {bytes} bytes, and MySQL takes no more than {LONGEST_PASSWORD}; \
+             nothing was changed"
+        );
+        return Err(NoChange::Value(Error::new(ErrorKind::Unsupported, what)));
+    }
     match session.run("the change of the password", statement.expose(), cx).await {
         Ok(_) => Ok(()),
-        Err(Failure::Refused(refusal)) => Err(errors::of_password_change(&refusal)),
+        Err(Failure::Refused(refusal)) => {
+            let refusal = session.look_behind(refusal, cx).await;
+            Err(errors::of_password_change(&refusal))
+        }
         Err(Failure::Lost(cause) | Failure::Late(cause)) => Err(NoChange::Failed(
             Error::new(
                 ErrorKind::Unreachable,

@@ -26,6 +26,7 @@ impl DualPasswords for Mysql {
         if let Some(error) = one_password(session) {
             return Err(error.caused_by("nothing was changed"));
         }
+        session.server.usable()?;
         self.changeable(session, cx).await?;
         change::begin(session, &[session.server.account(login)], cx).await
     }
@@ -54,6 +55,9 @@ impl DualPasswords for Mysql {
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         if let Some(error) = one_password(session) {
+            return Ok(vec![Finding::Fails(error)]);
+        }
+        if let Err(error) = session.server.usable() {
             return Ok(vec![Finding::Fails(error)]);
         }
         let what = "a look at the user's privileges";

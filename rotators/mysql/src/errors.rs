@@ -9,8 +9,22 @@ use fourstep::{Error, ErrorKind};
 
 use crate::wire::Parts;
 
+/// ER_MUST_CHANGE_PASSWORD: the password was right.
+pub(crate) const MUST_CHANGE: u16 = 1820;
+
+/// ER_CANNOT_USER.
+pub(crate) const CANNOT_USER: u16 = 1396;
+
+/// ER_CANT_CREATE_USER_WITH_GRANT, which MariaDB says of an account that is not there.
+pub(crate) const NO_SUCH_USER: u16 = 1410;
+
 const EXPIRED: &str = "the password has expired (PASSWORD EXPIRE), and the server lets nobody work \
                        with it; an administrator must set one";
+
+/// The error of a password that is right, with which nobody can work.
+pub(crate) fn expired() -> Error {
+    Error::new(ErrorKind::Forbidden, EXPIRED)
+}
 
 /// An ERR packet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,6 +53,11 @@ impl ServerError {
             state: text(state),
             message: ServerMessage::new(text(message)),
         }
+    }
+
+    /// An error of which only the number is known.
+    pub(crate) fn of_number(number: u16) -> Self {
+        Self { number, ..Self::default() }
     }
 
     /// What the server said, shortened and with control characters escaped. Only of the login:
@@ -186,6 +205,11 @@ pub(crate) fn of_password_change(refusal: &ServerError) -> NoChange {
     match refusal.number {
         3891 => NoChange::NotPrimary,
         3892 => NoChange::CurrentRequired,
+        4165 => NoChange::Value(error(
+            ErrorKind::Unsupported,
+            "the new password has too many characters of the old one \
+             (validate_password.changed_characters_percentage); the next rotation draws another",
+        )),
         1819 => NoChange::Value(error(
             ErrorKind::Unsupported,
             "the server refused the new password by its password policy (validate_password, or \
@@ -201,6 +225,12 @@ pub(crate) fn of_password_change(refusal: &ServerError) -> NoChange {
             ErrorKind::Unsupported,
             "the server takes no hash of a password (strict_password_validation) or has become \
              read-only; set MARIADB_PASSWORD_FORMAT to plaintext, or look at read_only",
+        )),
+        // What it does not like about an account, of which it does not say more.
+        CANNOT_USER => NoChange::Failed(error(
+            ErrorKind::Conflict,
+            "the server could not change the account, which may have been dropped or changed \
+             meanwhile; nothing was changed, retry",
         )),
         // Seen on MariaDB 10.11: it says so of the first of two plugins, and changes the second's.
         1699 => NoChange::Failed(error(
@@ -228,7 +258,13 @@ fn of_change(refusal: &ServerError) -> Option<(ErrorKind, &'static str)> {
             "the server is read-only; point the secret's \"host\" at the writer",
         ),
         // MariaDB lets such a user in, to do nothing but change it.
-        1820 => (ErrorKind::Forbidden, EXPIRED),
+        MUST_CHANGE => (ErrorKind::Forbidden, EXPIRED),
+        // It follows the login, and says nothing about the password.
+        1184 => (
+            ErrorKind::Forbidden,
+            "the server ends the sessions of this user at once, as it does where init_connect fails \
+             for it; correct init_connect, or grant what it needs",
+        ),
         1205 => (
             ErrorKind::Conflict,
             "another session holds a lock on the server's accounts (a backup, FLUSH TABLES WITH \

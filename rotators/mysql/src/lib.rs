@@ -39,6 +39,8 @@ const DIALECT: Dialect = Dialect {
     engines: &["mysql", "aurora-mysql", "mariadb"],
     default_port: 3306,
     default_dbname: None,
+    // 128 characters of MariaDB's users; a server's own limit is its own to say.
+    longest_name: 512,
     // FAILED_LOGIN_ATTEMPTS locks accounts: with current, pending and previous these are five
     // refused logins at most in one delivery.
     most_older_logins: 2,
@@ -58,6 +60,7 @@ const LONGEST_USERNAME: usize = 128;
 /// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
 pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
     let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
+    let policy = policy.no_longer_than(sql::LONGEST_PASSWORD)?;
     let driver = Driver::read(environment, Mysql::read(environment)?)?;
     Strategies::of_two_passwords(environment, driver, policy)
 }
@@ -112,6 +115,10 @@ impl Database for Mysql {
 
     async fn close(&self, session: Session) {
         session.close().await;
+    }
+
+    fn usable(&self, session: &Session) -> Result<(), Error> {
+        session.server.usable()
     }
 
     async fn prepare_own(

@@ -23,16 +23,42 @@ impl Mysql {
         let weak = self.transport.allow_weak_authentication;
         let obstacles = [session.server.obstacle(), self.format.obstacle(session, weak)];
         let mut findings: Vec<_> = obstacles.into_iter().flatten().map(Finding::Fails).collect();
+        if session.server.expired {
+            findings.push(Finding::Warns(format!(
+                "the password of {} has expired, and the rotation sets another",
+                login.account()
+            )));
+            return Ok(findings);
+        }
         match session.server.flavour {
             Flavour::Mysql => findings.extend(lock_out(session, login, cx).await?),
             Flavour::Mariadb => {
                 let other = other_methods(session, cx).await?;
                 findings.extend(other.map(Finding::Fails));
                 findings.extend(self.hash_refused(session, cx).await?);
+                findings.extend(blocked_early(session, login, cx).await?);
             }
         }
         Ok(findings)
     }
+}
+
+/// Whether MariaDB blocks a user after fewer refused logins than one step may have.
+async fn blocked_early(
+    session: &mut Session,
+    login: &Login,
+    cx: &Invocation,
+) -> Result<Option<Finding>, Error> {
+    let query = "SELECT @@global.max_password_errors";
+    let [most] = session.ask("a look at the limit of refused logins", query, cx).await?;
+    let most = most.and_then(|most| most.parse::<u32>().ok());
+    Ok(most.filter(|most| (1..=MOST_REFUSED).contains(most)).map(|most| {
+        Finding::Warns(format!(
+            "max_password_errors is {most}: a step that has to try older passwords may have \
+             {MOST_REFUSED} refused and have {} blocked; more than {MOST_REFUSED} for each retry is safe",
+            login.account()
+        ))
+    }))
 }
 
 /// How many plugins of MariaDB check passwords, and refuse a hash because they cannot.

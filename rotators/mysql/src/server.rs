@@ -3,10 +3,12 @@
 use fourstep::users::Login;
 use fourstep::{Error, ErrorKind};
 
+use crate::errors;
+
 /// One row, readable by every user. On Aurora's readers `innodb_read_only` is on and `read_only`
 /// may be too (Aurora User Guide, "Aurora MySQL configuration parameters").
-pub(crate) const FACTS: &str =
-    "SELECT CURRENT_USER(), VERSION(), @@global.read_only, @@global.innodb_read_only";
+pub(crate) const FACTS: &str = "SELECT CURRENT_USER(), VERSION(), @@global.read_only, \
+                                @@global.innodb_read_only, CONNECTION_ID()";
 
 /// The family that a server belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,6 +17,13 @@ pub(crate) enum Flavour {
     #[default]
     Mysql,
     Mariadb,
+}
+
+impl Flavour {
+    fn of(version: &str) -> Self {
+        let mariadb = version.to_ascii_lowercase().contains("mariadb");
+        if mariadb { Self::Mariadb } else { Self::Mysql }
+    }
 }
 
 /// What a session's server is and says of the session.
@@ -26,15 +35,29 @@ pub(crate) struct Server {
     /// The account's host pattern, as in `'app'@'10.%'`.
     host: String,
     read_only: bool,
+    /// Whether the server lets the user do nothing until it has changed its password.
+    pub(crate) expired: bool,
 }
 
 impl Server {
+    /// What is known of it by its greeting. MariaDB calls itself 5.5.5 first, for old replicas.
+    pub(crate) fn greeted(version: &str, login: &Login) -> Self {
+        let version = version.strip_prefix("5.5.5-").unwrap_or(version);
+        let user = login.username.clone();
+        Self {
+            flavour: Flavour::of(version),
+            version: read_version(version),
+            user,
+            ..Self::default()
+        }
+    }
+
     /// Reads the answer to [`FACTS`].
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] if the session is not that of the secret's user.
-    pub(crate) fn read(facts: &[Option<String>; 4], login: &Login) -> Result<Self, Error> {
-        let [account, version, read_only, innodb] =
+    pub(crate) fn read(facts: &[Option<String>; 5], login: &Login) -> Result<Self, Error> {
+        let [account, version, read_only, innodb, _] =
             facts.each_ref().map(|fact| fact.as_deref().unwrap_or_default());
         // A host pattern holds no @, a user's name may.
         let host = match account.rsplit_once('@') {
@@ -42,13 +65,13 @@ impl Server {
             // Not whose: what a server says must not be printed, it may have heard the password.
             _ => return Err(other_account(login)),
         };
-        let mariadb = version.to_ascii_lowercase().contains("mariadb");
         Ok(Self {
-            flavour: if mariadb { Flavour::Mariadb } else { Flavour::Mysql },
+            flavour: Flavour::of(version),
             version: read_version(version),
             user: login.username.clone(),
             host: host.to_owned(),
             read_only: [read_only, innodb].iter().any(|one| !matches!(*one, "0" | "OFF")),
+            expired: false,
         })
     }
 
@@ -70,6 +93,11 @@ impl Server {
     /// Its version: major, minor, patch.
     pub(crate) fn version(&self) -> [u32; 3] {
         self.version
+    }
+
+    /// Refuses a session in which nothing can be done but to change its own password.
+    pub(crate) fn usable(&self) -> Result<(), Error> {
+        if self.expired { Err(errors::expired()) } else { Ok(()) }
     }
 
     /// The error of a server that keeps no attributes of users, which MySQL does since 8.0.21.
@@ -108,6 +136,14 @@ impl Server {
     }
 }
 
+/// The error of somebody who numbers connections by himself, as a proxy that logs users in does.
+pub(crate) fn not_the_server() -> Error {
+    unsupported(
+        "what let the user in is not the server itself, but somebody between who answers for it, and \
+         who may know other passwords; let the secret's \"host\" and \"port\" lead to the server",
+    )
+}
+
 /// The leading numbers of a version. One that cannot be read is older than any.
 fn read_version(text: &str) -> [u32; 3] {
     let mut version = [0; 3];
@@ -139,7 +175,8 @@ mod tests {
     }
 
     fn read(facts: [&str; 4]) -> Result<Server, Error> {
-        Server::read(&facts.map(|fact| Some(fact.to_owned())), &login())
+        let [user, version, read_only, innodb] = facts.map(|fact| Some(fact.to_owned()));
+        Server::read(&[user, version, read_only, innodb, None], &login())
     }
 
     #[test]

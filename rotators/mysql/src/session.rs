@@ -8,8 +8,9 @@ use fourstep::users::{Login, driver};
 use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
 use crate::alternate::Own;
-use crate::errors::ServerError;
-use crate::server::{FACTS, Server};
+use crate::errors::{self, ServerError};
+use crate::server::{FACTS, Server, not_the_server};
+use crate::sql;
 use crate::wire::{Answer, Channel, Plugin, QUIT, Wire, query};
 
 /// How long the end of a session that is dropped may take.
@@ -48,10 +49,12 @@ impl std::fmt::Debug for Session {
 pub(crate) type Failure = driver::Failure<ServerError>;
 
 impl Session {
-    /// Makes a session of a wire on which `login` was let in, and asks whose it is.
+    /// Makes a session of a wire on which `login` was let in, and asks whose it is. Of who has an
+    /// expired password nobody is asked: the server answers nothing until it is changed.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] if the session is not the user's: then a login proves nothing.
+    /// [`ErrorKind::Unsupported`] if the session is not the user's, or somebody else than the server
+    /// let it in: then a login proves nothing.
     pub(crate) async fn open(
         wire: Wire,
         plugin: Plugin,
@@ -60,11 +63,29 @@ impl Session {
     ) -> Result<Self, Error> {
         let terms =
             ChannelSecurity { plugin, transport: wire.transport, password: login.password.clone() };
-        let (channel, busy, server) = (Some(wire.channel), false, Server::default());
-        let mut session = Self { channel, busy, server, own: None, terms };
-        let facts = session.ask("the question who and where this is", FACTS, cx).await?;
+        let greeting = wire.greeting;
+        let (channel, server) = (Some(wire.channel), Server::greeted(&greeting.version, login));
+        let mut session = Self { channel, busy: false, server, own: None, terms };
+        let what = "the question who and where this is";
+        let asked = async {
+            session.run(what, sql::NAMES, cx).await?;
+            session.run(what, FACTS, cx).await
+        };
+        let facts = match asked.await {
+            Err(Failure::Refused(refusal)) if refusal.number == errors::MUST_CHANGE => {
+                session.server.expired = true;
+                return Ok(session);
+            }
+            facts => one_row(what, facts.map_err(|failure| failure.of(what))?)?,
+        };
         session.server = Server::read(&facts, login)?;
-        Ok(session)
+        let [.., number] = &facts;
+        // It may have become a longer one, of which the lowest part was said.
+        let number = number.as_deref().and_then(|number| number.parse::<u64>().ok());
+        match number.is_some_and(|number| number & 0xffff_ffff == u64::from(greeting.number)) {
+            true => Ok(session),
+            false => Err(not_the_server()),
+        }
     }
 
     /// Lets the server say as much as an admin may ask.
@@ -116,11 +137,26 @@ impl Session {
         query: &str,
         cx: &Invocation,
     ) -> Result<[Option<String>; N], Error> {
-        let rows = self.run(what, query, cx).await.map_err(|fail| fail.of(what))?;
-        let row = rows.into_iter().next().and_then(|row| row.try_into().ok());
-        row.ok_or_else(|| {
-            Error::new(ErrorKind::Unreachable, format!("{what} got no usable answer"))
-        })
+        one_row(what, self.run(what, query, cx).await.map_err(|fail| fail.of(what))?)
+    }
+
+    /// What is behind a refusal: MariaDB says of all that it does not like about an account that the
+    /// operation failed, and why only if it is asked.
+    pub(crate) async fn look_behind(
+        &mut self,
+        refusal: ServerError,
+        cx: &Invocation,
+    ) -> ServerError {
+        if refusal.number != errors::CANNOT_USER {
+            return refusal;
+        }
+        let rows =
+            self.run("a look at the warnings", "SHOW WARNINGS", cx).await.unwrap_or_default();
+        let number = |row: Vec<Option<String>>| row.into_iter().nth(1)??.parse().ok();
+        let mut numbers = rows.into_iter().filter_map(number);
+        let other =
+            numbers.find(|number| ![errors::CANNOT_USER, errors::NO_SUCH_USER].contains(number));
+        other.map_or(refusal, ServerError::of_number)
     }
 
     /// Says goodbye, and waits until the server has closed the connection.
@@ -129,6 +165,15 @@ impl Session {
             say_goodbye(channel).await;
         }
     }
+}
+
+/// The first row.
+fn one_row<const N: usize>(
+    what: &str,
+    rows: Vec<Vec<Option<String>>>,
+) -> Result<[Option<String>; N], Error> {
+    let row = rows.into_iter().next().and_then(|row| row.try_into().ok());
+    row.ok_or_else(|| Error::new(ErrorKind::Unreachable, format!("{what} got no usable answer")))
 }
 
 /// Says so and waits until the server has closed the connection, having given the lock back.

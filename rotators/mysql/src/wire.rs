@@ -13,7 +13,7 @@ mod packet;
 mod plugin;
 mod query;
 
-use fourstep::net::{CONNECT_TIME, Stream, Transport, connect_tcp, handshake, within};
+use fourstep::net::{Stream, Transport, connect_tcp, connect_time, handshake, within};
 use fourstep::users::Login;
 use fourstep::{Error, ErrorKind, Invocation};
 
@@ -41,7 +41,7 @@ impl Mysql {
     ) -> Result<Wire, Error> {
         let stream = connect_tcp(&login.host, login.port, cx).await?;
         let mut channel = Channel::new(stream);
-        let greeting = within(cx, "the server's greeting", CONNECT_TIME, channel.receive());
+        let greeting = within(cx, "the server's greeting", connect_time(cx), channel.receive());
         let greeting = Greeting::parse(&greeting.await??)?;
         if transport == Transport::Plaintext {
             let channel = channel.over(async |stream| Ok(Box::new(stream) as _)).await?;
@@ -66,6 +66,10 @@ impl Mysql {
 /// HandshakeV10, reduced to what is used. Of a server without TLS nobody has vouched for it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Greeting {
+    /// What the server calls its version.
+    pub(crate) version: String,
+    /// The number of the connection, of which the lowest 32 bits are said.
+    pub(crate) number: u32,
     capabilities: u32,
     challenge: Vec<u8>,
     plugin: Vec<u8>,
@@ -86,8 +90,8 @@ impl Greeting {
         if parts.byte()? != 10 {
             return None;
         }
-        parts.until_nul();
-        parts.bytes(4)?;
+        let version = String::from_utf8_lossy(parts.until_nul()).into_owned();
+        let number = u32::try_from(parts.number(4)?).ok()?;
         let first = parts.bytes(8)?;
         parts.bytes(1)?;
         let low = parts.number(2)?;
@@ -99,6 +103,8 @@ impl Greeting {
         let second = parts.bytes(length.saturating_sub(8).max(13))?;
         let second = second.strip_suffix(&[0]).unwrap_or(second);
         Some(Self {
+            version,
+            number,
             capabilities: u32::try_from(high << 16 | low).ok()?,
             challenge: [first, second].concat(),
             plugin: parts.until_nul().to_vec(),
@@ -122,6 +128,7 @@ mod tests {
     #[test]
     fn a_greeting_is_read() {
         let greeting = Greeting::parse(GREETING).unwrap();
+        assert_eq!((greeting.version.as_str(), greeting.number), ("5.5.5-10.11.19-MariaDB", 7));
         assert_eq!(greeting.challenge, b"abcdefghijklmnopqrst");
         assert_eq!(greeting.plugin, b"mysql_native_password");
         assert_eq!(greeting.capabilities, 0x81ff_f7fe);

@@ -1,10 +1,11 @@
 //! The change of a password: whose it is, and what sets it.
 
-use fourstep::users::Login;
+use fourstep::users::{Change, Login};
 use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
+use crate::errors;
 use crate::password::{Literal, PasswordFormat};
-use crate::session::Session;
+use crate::session::{Failure, Session};
 use crate::sql;
 
 /// What is added to an error from before the statement.
@@ -78,4 +79,17 @@ pub(crate) fn prepare(
         );
     }
     Ok(Prepared { user: user.to_owned(), literal: format.literal(user, password), lets_in })
+}
+
+/// Sends the statement that holds the password. The only place that does.
+pub(crate) async fn alter(
+    session: &mut Session,
+    Prepared { user, literal, lets_in }: &Prepared,
+    cx: &Invocation,
+) -> Result<Change, Error> {
+    match session.run("ALTER ROLE", sql::set_password(user, literal, *lets_in), cx).await {
+        Ok(()) => Ok(Change::Made),
+        Err(Failure::Refused(refusal)) => errors::of_alter(&refusal).map(Change::Refused),
+        Err(failure) => Err(failure.of("ALTER ROLE").caused_by("nothing was committed")),
+    }
 }

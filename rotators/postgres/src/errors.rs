@@ -59,15 +59,25 @@ impl ServerError {
     }
 }
 
-/// Sorts an error that ended a login. `answered` says whether the server had asked for the
-/// password: without that, no code says anything about the password.
+/// When an error came: a code means one thing before a login is through and another behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// Nothing was asked yet.
+    Before,
+    /// The server had asked for the password, and got an answer.
+    Answered,
+    /// It had found the password right: no code says anything about it any more.
+    LetIn,
+}
+
+/// Sorts an error that ended a login.
 ///
 /// # Errors
 /// Everything but a refused password, for which the reason is returned.
-pub(crate) fn of_login(refusal: &ServerError, answered: bool) -> Result<String, Error> {
+pub(crate) fn of_login(refusal: &ServerError, moment: Moment) -> Result<String, Error> {
     let code = refusal.code.as_str();
     let (kind, what) = match code {
-        "28P01" if answered => {
+        "28P01" if moment == Moment::Answered => {
             return Ok(
                 "refused with SQLSTATE 28P01 (a wrong password, one past VALID UNTIL, or no \
                        such user)"
@@ -87,14 +97,16 @@ pub(crate) fn of_login(refusal: &ServerError, answered: bool) -> Result<String, 
             ErrorKind::Forbidden,
             "the server does not check this user's password itself (LDAP, PAM or IAM)",
         ),
-        "28P01" => {
+        "28P01" if moment == Moment::Before => {
             (ErrorKind::Forbidden, "the server refused the login without asking for the password")
         }
         "3D000" => (
             ErrorKind::NotFound,
             "the database that \"dbname\" names does not exist; create it or correct the name",
         ),
-        "42501" => (ErrorKind::Forbidden, "the user may not CONNECT to this database; grant it"),
+        "42501" if moment != Moment::LetIn || refusal.routine == "CheckMyDatabase" => {
+            (ErrorKind::Forbidden, "the user may not CONNECT to this database; grant it")
+        }
         "53300" => (
             ErrorKind::Throttled,
             "too many connections, to the server, database or role; close some or raise the limit",
@@ -108,6 +120,11 @@ pub(crate) fn of_login(refusal: &ServerError, answered: bool) -> Result<String, 
             "the login was broken off, as by a pooler that does not reach its server",
         ),
         "0A000" | "25006" => (ErrorKind::Unsupported, "the server cannot do what was asked"),
+        _ if moment == Moment::LetIn => (
+            classify(code),
+            "the server found the password right and ended the session all the same, as by an event \
+             trigger on logins; look at what it says",
+        ),
         _ => (classify(code), "the server refused the login"),
     };
     Err(Error::new(kind, what).caused_by(refusal.quote()))

@@ -12,10 +12,12 @@ mod change;
 mod errors;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod lock;
 mod password;
 mod preflight;
 mod session;
 mod sql;
+mod who_answers;
 mod wire;
 
 use std::time::Duration;
@@ -41,6 +43,7 @@ const DIALECT: Dialect = Dialect {
     engines: &["postgres", "aurora-postgresql"],
     default_port: 5432,
     default_dbname: Some("postgres"),
+    longest_name: sql::LONGEST_NAME,
     // PostgreSQL locks no account for refused logins.
     most_older_logins: 8,
 };
@@ -104,11 +107,15 @@ impl Database for Postgres {
         let connect = |transport| self.connect(login, transport, cx);
         let mut wire = login.ssl.connect(self.transport, cx, connect).await?;
         Ok(match wire::log_in(&mut wire, login).await? {
-            Attempt::Accepted(LoggedIn { method, messages }) => {
+            Attempt::Accepted(LoggedIn { method, salt, process, messages }) => {
                 let channel =
                     ChannelSecurity { method, weak_authentication: wire.weak_authentication };
                 let (connection, passing) = wire::driver_bridge(wire.stream, &messages).await?;
-                Attempt::Accepted(Session { connection, passing, channel, version: 0 })
+                let mut session =
+                    Session { connection, passing, channel, version: 0, unlocked: false };
+                let said = (process, salt.as_deref());
+                self.answered_by_server(&mut session, login, said, cx).await?;
+                Attempt::Accepted(session)
             }
             Attempt::Refused(why) => Attempt::Refused(why),
         })
@@ -145,26 +152,27 @@ impl Database for Postgres {
         let [left, wait] = cx.time_for_a_change()?;
         let what = "the beginning of a transaction";
         session.run(what, sql::begin(left, wait), cx).await.map_err(unchanged(what))?;
-        let what = "the account's lock";
+        session.unlocked = false;
         for user in locks {
-            session.run(what, sql::lock(user), cx).await.map_err(unchanged(what))?;
+            lock::take(session, user, cx).await.map_err(|error| error.caused_by(UNCHANGED))?;
         }
         Ok(())
     }
 
-    /// The only place that sends the statement with the password.
+    /// Where a stranger holds the account's lock, the role's row, which the statement locks, stands for
+    /// it: so the fence is passed again behind it.
     async fn set(
         &self,
         session: &mut Session,
-        Prepared { user, literal, lets_in }: &Prepared,
-        _: &dyn Fence,
+        prepared: &Prepared,
+        fence: &dyn Fence,
         cx: &Invocation,
     ) -> Result<Change, Error> {
-        match session.run("ALTER ROLE", sql::set_password(user, literal, *lets_in), cx).await {
-            Ok(()) => Ok(Change::Made),
-            Err(Failure::Refused(refusal)) => errors::of_alter(&refusal).map(Change::Refused),
-            Err(failure) => Err(failure.of("ALTER ROLE").caused_by("nothing was committed")),
+        let made = change::alter(session, prepared, cx).await?;
+        if made == Change::Made && session.unlocked {
+            fence.pass().await?;
         }
+        Ok(made)
     }
 
     /// Commits, or rolls back if no time is left to hear how that ended.
@@ -195,7 +203,30 @@ impl Database for Postgres {
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         let facts = session.ask("a look at the account", preflight::FACTS, cx).await?;
-        Ok(preflight::judge(login, facts))
+        let mut findings = preflight::judge(login, facts);
+        findings.extend(preflight::banned_early(session, login, cx).await?);
+        Ok(findings)
+    }
+
+    async fn rehearse(
+        &self,
+        session: &mut Session,
+        login: &Login,
+        password: &SecretString,
+        cx: &Invocation,
+    ) -> Result<(), Error> {
+        let prepared = self.prepare_own(session, login, password, cx).await?;
+        self.begin(session, &[], cx).await?;
+        let what = "the beginning of a rehearsal";
+        let made = match session.run(what, sql::BRIEFLY, cx).await {
+            Ok(()) => change::alter(session, &prepared, cx).await,
+            Err(failure) => Err(failure.of(what)),
+        };
+        self.end(session, End::Abandon, cx).await?;
+        match made? {
+            Change::Made => Ok(()),
+            Change::Refused(why) => Err(why),
+        }
     }
 
     async fn ask_probe(

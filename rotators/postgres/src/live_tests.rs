@@ -213,7 +213,7 @@ async fn preflight_finds_what_would_fail() {
     let postgres = driver();
     let look = async |login: Login| {
         let session = place.open(&place.login).await.unwrap();
-        postgres.preflight(session, &login, &place.cx).await.unwrap()
+        postgres.preflight(session, &login, None, &place.cx).await.unwrap()
     };
     assert_eq!(look(place.login.clone()).await, []);
     place.as_admin("ALTER ROLE flown VALID UNTIL 'infinity'".into()).await;

@@ -3,6 +3,7 @@
 use fourstep::users::Login;
 use fourstep::{Error, ErrorKind, Finding, Invocation};
 
+use crate::DIALECT;
 use crate::change::obstacles;
 use crate::session::Session;
 
@@ -19,6 +20,31 @@ pub(crate) const FACTS: &str = "\
     (pg_catalog.now() OPERATOR(pg_catalog.+) '24 hours'::pg_catalog.interval) THEN 'soon' \
     END::pg_catalog.text \
     FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_roles AS own ON own.rolname OPERATOR(pg_catalog.=) session_user";
+
+/// After how many refused logins the extension credcheck bans a user; absent where it is not there.
+const MOST_FAILURES: &str = "SELECT pg_catalog.current_setting('credcheck.max_auth_failure', true)";
+
+/// The most logins that one delivery of setSecret can have refused: AWSCURRENT, AWSPENDING, AWSPREVIOUS
+/// and the older versions. A healthy rotation has none refused.
+const MOST_REFUSED: usize = 3 + DIALECT.most_older_logins;
+
+/// Whether the server bans a user after fewer refused logins than one step may have.
+pub(crate) async fn banned_early(
+    session: &mut Session,
+    login: &Login,
+    cx: &Invocation,
+) -> Result<Option<Finding>, Error> {
+    let what = "a look at the limit of refused logins";
+    let (most,): (Option<String>,) = session.ask(what, MOST_FAILURES, cx).await?;
+    let most = most.and_then(|most| most.parse::<usize>().ok());
+    Ok(most.filter(|most| (1..=MOST_REFUSED).contains(most)).map(|most| {
+        Finding::Warns(format!(
+            "credcheck.max_auth_failure is {most}: a step that has to try older passwords may have \
+             {MOST_REFUSED} refused and have {} banned; more than {MOST_REFUSED} for each retry is safe",
+            login.account()
+        ))
+    }))
+}
 
 /// The columns of [`FACTS`].
 pub(crate) type Facts = (String, bool, i32, Option<String>, Option<bool>, Option<String>);

@@ -13,6 +13,10 @@ use tokio::task::JoinHandle;
 use crate::errors::ServerError;
 use crate::wire::{Method, without_panic};
 
+/// The most that is kept of an answer's rows, in bytes beside their texts, which the session's own limit
+/// bounds: a hostile server must not fill the memory with very many empty ones.
+const MOST_KEPT: usize = 2 * 1024 * 1024;
+
 /// An open session of one user, whose password the server has checked.
 ///
 /// Dropping it closes the connection; an open transaction is rolled back by that.
@@ -23,6 +27,8 @@ pub struct Session {
     pub(crate) channel: ChannelSecurity,
     /// As `server_version_num` has it; 0 until it was asked.
     pub(crate) version: i32,
+    /// Whether an account's lock was not taken, because a stranger holds it.
+    pub(crate) unlocked: bool,
 }
 
 impl std::fmt::Debug for Session {
@@ -95,6 +101,11 @@ impl Session {
         let answer = async {
             let mut read = Vec::new();
             while let Some(row) = rows.try_next().await? {
+                if read.len() * size_of::<T>() > MOST_KEPT {
+                    return Err(
+                        std::io::Error::other("it sends more rows than there can be").into()
+                    );
+                }
                 read.push(T::from_row(&row)?);
             }
             Ok(read)

@@ -77,6 +77,30 @@ pub(crate) fn begin(left: Duration, lock: Duration) -> String {
     )
 }
 
+/// How long a rehearsal may wait for others, and keep them waiting.
+pub(crate) const BRIEFLY: &str = "SET LOCAL lock_timeout = '300ms'";
+
+/// Takes the account's lock if nobody has it.
+pub(crate) fn try_lock(username: &str) -> String {
+    format!("SELECT pg_catalog.pg_try_advisory_xact_lock({LOCK_CLASS}, {})", lock_key(username))
+}
+
+/// Who has it: the process, its user, and whether that user could change the account's password. The
+/// same key may be another account's, whose rotation changes nothing of this one. Inside a transaction.
+pub(crate) fn lock_holder(username: &str) -> String {
+    format!(
+        "SELECT held.pid, who.usename::text, \
+         own.rolsuper OR own.rolcreaterole OR who.usename = {} \
+         FROM pg_locks AS held JOIN pg_stat_activity AS who ON who.pid = held.pid \
+         JOIN pg_roles AS own ON own.oid = who.usesysid \
+         WHERE held.locktype = 'advisory' AND held.objsubid = 2 AND held.granted \
+         AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+         AND held.classid = {LOCK_CLASS} AND held.objid = {}",
+        quote(username),
+        lock_key(username).cast_unsigned()
+    )
+}
+
 /// Begins a transaction that may only read and in which the user's own settings hold.
 pub(crate) fn begin_probe(limit: Duration) -> String {
     let limit = limit.as_millis().max(1);

@@ -13,7 +13,7 @@ mod login;
 mod message;
 
 use bytes::BytesMut;
-use fourstep::net::{CONNECT_TIME, Stream, Transport, broken, connect_tcp, handshake, within};
+use fourstep::net::{Stream, Transport, broken, connect_tcp, connect_time, handshake, within};
 use fourstep::users::Login;
 use fourstep::{Error, ErrorKind, Invocation};
 use postgres_protocol::message::frontend;
@@ -45,7 +45,7 @@ impl Postgres {
             let weak_authentication = self.transport.allow_weak_authentication;
             return Ok(Wire { stream: Box::new(stream), weak_authentication });
         }
-        within(cx, "the request for TLS", CONNECT_TIME, request_tls(&mut stream)).await??;
+        within(cx, "the request for TLS", connect_time(cx), request_tls(&mut stream)).await??;
         let stream = handshake(stream, &login.host, &self.tls, cx).await?;
         Ok(Wire { stream: Box::new(stream), weak_authentication: true })
     }

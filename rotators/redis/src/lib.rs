@@ -29,6 +29,8 @@ const DIALECT: Dialect = Dialect {
     engines: &["redis", "valkey"],
     default_port: 6379,
     default_dbname: None,
+    // It has no limit of its own.
+    longest_name: 512,
     // Refused logins lock nothing.
     most_older_logins: 8,
 };

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use fourstep::net::{CONNECT_TIME, Stream, Transport, open, within};
+use fourstep::net::{Stream, Transport, connect_time, open, within};
 use fourstep::users::{Attempt, Login, driver};
 use fourstep::{Error, ErrorKind, ExposeSecret, Invocation};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -97,7 +97,7 @@ impl Channel {
         login: &Login,
         cx: &Invocation,
     ) -> Result<Attempt<Session>, Error> {
-        let greeting = within(cx, "a PING", CONNECT_TIME, self.ask(&["PING"])).await?;
+        let greeting = within(cx, "a PING", connect_time(cx), self.ask(&["PING"])).await?;
         let open = match greeting.map_err(|error| error.while_doing("before the login"))? {
             Reply::Refused(refusal) if refusal.code == "NOAUTH" => false,
             // The default user may be open to all, and not be allowed this.

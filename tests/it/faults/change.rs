@@ -57,7 +57,7 @@ const BROKEN: [Broken; 9] = [
     Broken {
         name: "a server that dies before the account's lock is given",
         cause: "",
-        at: b"pg_advisory_xact_lock",
+        at: b"advisory_xact_lock",
         moment: Moment::Before,
         then: Then::Reset,
         kind: ErrorKind::Unreachable,

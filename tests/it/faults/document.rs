@@ -132,7 +132,7 @@ async fn a_user_name_too_long_for_the_server(ground: Arc<Ground>) -> Row {
     let mut case =
         Case::new(&ground, name, &[], |document| document["username"] = json!("u".repeat(64)))
             .await;
-    case.ends(Step::Set, ErrorKind::Malformed, Share::AtOnce, Left::Unchanged).await;
+    case.ends(Step::Create, ErrorKind::Malformed, Share::AtOnce, Left::Unchanged).await;
     case.correct();
     case.converges().await
 }

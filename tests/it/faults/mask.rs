@@ -55,7 +55,8 @@ fn mask_number(before: &str, word: &str, after: &str) -> String {
     let counted = after.starts_with('s') || ["days", "bytes", "characters,"].contains(&after);
     match before {
         "port" if number => format!("PORT{rest}"),
-        "connection" | "KILL" if number => format!("N{rest}"),
+        _ if number && front == "pg_terminate_backend(" => format!("{front}N{rest}"),
+        "connection" | "process" | "KILL" if number => format!("N{rest}"),
         _ if number && counted => format!("N{rest}"),
         _ => word.to_owned(),
     }

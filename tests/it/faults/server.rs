@@ -17,7 +17,7 @@ pub fn all(ground: &Arc<Ground>) -> Vec<Playing> {
     });
     let mut all: Vec<Playing> = refusals.collect();
     all.extend(play!(ground; a_user_that_does_not_exist, a_missing_database, a_read_only_replica, no_entry_in_pg_hba,
-        a_pooler_that_maps_users, a_pooler_without_its_server,
+        a_pooler_that_maps_users, a_pooler_that_keeps_passwords, a_pooler_without_its_server,
         a_server_that_wants_the_password_in_cleartext));
     all
 }
@@ -207,6 +207,20 @@ async fn a_pooler_that_maps_users(ground: Arc<Ground>) -> Row {
     })
     .await;
     case.ends(Step::Set, ErrorKind::Mismatch, Share::AtOnce, Left::Unchanged).await;
+    case.correct();
+    case.converges().await
+}
+
+async fn a_pooler_that_keeps_passwords(ground: Arc<Ground>) -> Row {
+    let name = "a pooler that keeps passwords of its own";
+    let mut case = Case::new(&ground, name, &[], |document| {
+        document["port"] = json!(ground.server.pooler);
+        // scripts/lib/neighbours.sh makes it.
+        document["username"] = json!("kept");
+        document["password"] = json!(ground.server.arrangers_password());
+    })
+    .await;
+    case.ends(Step::Set, ErrorKind::Unsupported, Share::AtOnce, Left::Unchanged).await;
     case.correct();
     case.converges().await
 }

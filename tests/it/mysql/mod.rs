@@ -5,7 +5,9 @@ mod conformance;
 mod dual_password;
 mod kills;
 mod leaks;
+mod policies;
 mod recovery;
+mod sessions;
 mod single_user;
 mod transport;
 

@@ -3,6 +3,7 @@
 mod formats;
 mod hostile;
 mod logins;
+mod moments;
 mod recovery;
 mod steps;
 

@@ -8,7 +8,7 @@ use fourstep::Environment;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::skip;
 use super::stage::Stage;
@@ -76,6 +76,15 @@ pub fn server(engine: &'static str, prefix: &str) -> Option<Server> {
         skip(&format!("FOURSTEP_TEST_{prefix}_HOST and its companions"));
     }
     server
+}
+
+/// Held by whoever uses a twin, or restarts it.
+static TWINS: Mutex<()> = Mutex::const_new(());
+
+/// A server that nobody else uses meanwhile, by its name in scripts/test, or None after skipping aloud.
+pub async fn twin(name: &str) -> Option<(Server, MutexGuard<'static, ()>)> {
+    let turn = TWINS.lock().await;
+    Some((server("mysql", name)?, turn))
 }
 
 pub use super::postgres::User;

@@ -173,6 +173,11 @@ impl Server {
         User { name, password: password.to_owned() }
     }
 
+    /// The password of the superuser, which the pooler's own users have too.
+    pub fn arrangers_password(&self) -> String {
+        self.password.clone()
+    }
+
     /// The secret document of a user, in plaintext mode.
     pub fn document(&self, user: &User) -> Value {
         json!({

@@ -143,6 +143,12 @@ impl Stage {
         token
     }
 
+    /// TagResource.
+    pub fn set_tag(&self, name: &str, value: &str) {
+        let tags = [(name.to_owned(), value.to_owned())].into();
+        self.store.tag(&self.secret, tags).unwrap();
+    }
+
     /// Fills the pending version of a rotation by hand.
     pub fn put_pending(&self, token: &VersionId, document: &Value) {
         let value = NewValue::labelled(token, document.to_string().as_str(), &[AWSPENDING]);

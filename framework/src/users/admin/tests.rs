@@ -16,6 +16,7 @@ const DIALECT: Dialect = Dialect {
     engines: &["postgres", "aurora-postgresql"],
     default_port: 5432,
     default_dbname: Some("postgres"),
+    longest_name: 63,
     most_older_logins: 8,
 };
 

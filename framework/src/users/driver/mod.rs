@@ -8,6 +8,7 @@ mod assessment;
 mod failure;
 mod own;
 mod pair;
+mod password_sets;
 mod traits;
 
 use std::time::Duration;
@@ -15,17 +16,15 @@ use std::time::Duration;
 use crate::config::Environment;
 use crate::error::Error;
 use crate::invocation::Invocation;
-use crate::net::within;
+use crate::net::{LEAST_PATIENCE, within};
 use crate::users::{Attempt, Change, Login};
 
 pub use admin::open_admin;
 pub(crate) use assessment::MOST_LISTED;
 pub use assessment::{Assessment, OpenSessions, Part, Step, check_length, lacks_rights, listed};
 pub use failure::{Failure, Refusal, ServerMessage, sqlstate};
-pub use traits::{Administered, Alternates, Database, DualPasswords, PasswordSets};
-
-/// The most that one login may take, from the look-up of the name to the open session.
-const LOGIN_TIME: Duration = Duration::from_secs(10);
+pub use password_sets::PasswordSets;
+pub use traits::{Administered, Alternates, Database, DualPasswords};
 
 /// How long the end of a session may hold up a step.
 const CLOSING_TIME: Duration = Duration::from_secs(1);
@@ -88,7 +87,12 @@ pub async fn log_in<S: Database>(
     login: &Login,
     cx: &Invocation,
 ) -> Result<Attempt<S::Session>, Error> {
-    let attempt = within(cx, "the login", LOGIN_TIME, server.log_in(login, cx)).await.flatten();
+    // A little more than any part of it may take, so that the part is named.
+    let most = cx.deadline().remaining() * 7 / 10;
+    let most = most.max(LEAST_PATIENCE + Duration::from_secs(1));
+    let attempt = within(cx, "the login", most, server.log_in(login, cx)).await;
+    let paused = "if the database was paused, a longer timeout of the function lets it resume";
+    let attempt = attempt.map_err(|error| error.caused_by(paused)).flatten();
     if let Ok(Attempt::Refused(_)) = attempt {
         cx.count_rejected_login();
     }

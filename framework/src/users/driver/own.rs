@@ -78,7 +78,8 @@ impl<S: Database> Driver<S> {
         self.end(session, made, (PASSWORD_UNKNOWN, is_made), cx).await
     }
 
-    /// Finds what would make a change of the session user's own password fail.
+    /// Finds what would make a change of the session user's own password fail. The change is rehearsed
+    /// with `sample`, where there is one and nothing is known to speak against it.
     ///
     /// # Errors
     /// Whatever kept it from being found.
@@ -86,11 +87,27 @@ impl<S: Database> Driver<S> {
         &self,
         mut session: S::Session,
         login: &Login,
+        sample: Option<&SecretString>,
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        let found = self.server.preflight(&mut session, login, cx).await;
+        let found = async {
+            let mut findings = self.server.preflight(&mut session, login, cx).await?;
+            let fails = findings.iter().any(|finding| matches!(finding, Finding::Fails(_)));
+            if let (Some(sample), false) = (sample, fails) {
+                let rehearsed = self.server.rehearse(&mut session, login, sample, cx).await;
+                findings.extend(rehearsed.err().map(|error| match error.kind() {
+                    // It passes.
+                    ErrorKind::Conflict => Finding::Warns(error.to_string()),
+                    _ => Finding::Fails(error),
+                }));
+            }
+            Ok(findings)
+        }
+        .await;
         self.close(session, cx).await;
-        found.map_err(|error| error.while_doing(format!("cannot look at {}", login.account())))
+        found.map_err(|error: Error| {
+            error.while_doing(format!("cannot look at {}", login.account()))
+        })
     }
 
     /// Asks as this user what the function's owner wants asked before the user is promoted. The
@@ -129,7 +146,7 @@ impl<S: DualPasswords> Driver<S> {
     ) -> Result<Vec<Finding>, Error> {
         match self.server.preflight_two(&mut session, cx).await {
             Ok(mut findings) => {
-                findings.extend(self.preflight(session, login, cx).await?);
+                findings.extend(self.preflight(session, login, None, cx).await?);
                 Ok(findings)
             }
             Err(error) => {

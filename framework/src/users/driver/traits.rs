@@ -50,6 +50,15 @@ pub trait Database: Send + Sync {
         drop(session);
     }
 
+    /// Refuses a session with which nobody can work, although the password was right: one that has
+    /// expired. It proves whose the account is, but is nothing to be promoted. The default refuses none.
+    ///
+    /// # Errors
+    /// What keeps it from working.
+    fn usable(&self, _session: &Self::Session) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Makes a change of the session user's own password ready, or refuses it: the session is
     /// somebody else's, the server is read-only or too old, the account logs in otherwise.
     ///
@@ -117,6 +126,22 @@ pub trait Database: Send + Sync {
         _turn: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         Ok(Vec::new())
+    }
+
+    /// Makes the change of the session user's own password to `password`, and undoes it, so that
+    /// whatever the server has against it is known beforehand. Nobody is kept waiting. The default does
+    /// nothing: a server where nothing can be undone.
+    ///
+    /// # Errors
+    /// Those that the change would meet.
+    async fn rehearse(
+        &self,
+        _session: &mut Self::Session,
+        _login: &Login,
+        _password: &SecretString,
+        _cx: &Invocation,
+    ) -> Result<(), Error> {
+        Ok(())
     }
 
     /// Asks the function owner's question (`PROBE_QUERY`) in a transaction that may only read.
@@ -309,24 +334,4 @@ pub trait DualPasswords: Database {
         session: &mut Self::Session,
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error>;
-}
-
-/// A server whose users may have any number of passwords, each of which logs in: for the strategies
-/// dual-password and single-user-by-admin there. What [`Administered::prepare_reset`] makes ready *adds*
-/// the password and takes none away; twice is as once.
-#[async_trait]
-pub trait PasswordSets: Administered {
-    /// Makes ready to take these away from `user`, those of them that it has. [`Database::set`] changes
-    /// nothing where one of them is gone by then. None, and nothing is to be taken away, where the
-    /// password of `user` itself is not among those that it has.
-    ///
-    /// # Errors
-    /// Nothing was changed.
-    async fn prepare_removal(
-        &self,
-        admin: &mut AdminSession<Self::Session>,
-        user: &Login,
-        passwords: &[SecretString],
-        cx: &Invocation,
-    ) -> Result<Option<Self::Prepared>, Error>;
 }

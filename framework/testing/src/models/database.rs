@@ -19,6 +19,7 @@ impl ModelDatabase {
             engines: &["model"],
             default_port: 1,
             default_dbname: None,
+            longest_name: 63,
             most_older_logins,
         };
         Self { server: server.clone(), dialect }

@@ -18,8 +18,13 @@ use serde_json::json;
 use super::{assert_caught_in, assert_safe};
 use crate::{Effort, Overlap, Remote, Testbed, Wire, conformance};
 
-const DIALECT: Dialect =
-    Dialect { engines: &["model"], default_port: 1, default_dbname: None, most_older_logins: 8 };
+const DIALECT: Dialect = Dialect {
+    engines: &["model"],
+    default_port: 1,
+    default_dbname: None,
+    longest_name: 63,
+    most_older_logins: 8,
+};
 
 /// Every user's passwords.
 type Sets = BTreeMap<String, BTreeSet<String>>;

@@ -9,7 +9,7 @@ mod scram;
 
 use bson::raw::{RawDocument, RawDocumentBuf};
 use bson::rawdoc;
-use fourstep::net::{CONNECT_TIME, Transport, open, within};
+use fourstep::net::{Transport, connect_time, open, within};
 use fourstep::users::Login;
 use fourstep::users::driver::Refusal;
 use fourstep::{Error, ErrorKind, Invocation};
@@ -65,7 +65,7 @@ impl Mongodb {
     ) -> Result<Wire, Error> {
         let mut channel = Channel::new(open((host, port), transport, &self.tls, cx).await?);
         let question = question(login);
-        let hello = within(cx, "the first question", CONNECT_TIME, channel.exchange(&question));
+        let hello = within(cx, "the first question", connect_time(cx), channel.exchange(&question));
         let hello = hello.await?.map_err(|error| match transport {
             Transport::Tls => error,
             Transport::Plaintext => error.caused_by(

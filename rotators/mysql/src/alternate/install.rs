@@ -83,7 +83,10 @@ pub(crate) async fn run(
     match session.run(what, statement, cx).await {
         // What RANDOM PASSWORD made is dropped unread.
         Ok(_) => Ok(()),
-        Err(Failure::Refused(refusal)) => Err(going_on(errors::of_step(statement, &refusal))),
+        Err(Failure::Refused(refusal)) => {
+            let refusal = session.look_behind(refusal, cx).await;
+            Err(going_on(errors::of_step(statement, &refusal)))
+        }
         Err(failure) => Err(going_on(failure.of(what))),
     }
 }

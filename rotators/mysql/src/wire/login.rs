@@ -14,6 +14,8 @@ const CLIENT_CONNECT_WITH_DB: u32 = 0x0008;
 const CLIENT_PROTOCOL_41: u32 = 0x0200;
 const CLIENT_SECURE_CONNECTION: u32 = 0x8000;
 const CLIENT_PLUGIN_AUTH: u32 = 0x0008_0000;
+/// Without it MySQL ends the login of who has an expired password, which was right.
+const CLIENT_CAN_HANDLE_EXPIRED_PASSWORDS: u32 = 0x0040_0000;
 
 /// Without these the login below means nothing to a server. Every one since 5.6 has them.
 const NEEDED: u32 = CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION | CLIENT_PLUGIN_AUTH;
@@ -78,6 +80,7 @@ fn capabilities(secure: bool, database: bool) -> u32 {
     let also = |condition, capability| if condition { capability } else { 0 };
     NEEDED
         | CLIENT_LONG_PASSWORD
+        | CLIENT_CAN_HANDLE_EXPIRED_PASSWORDS
         | also(secure, CLIENT_SSL)
         | also(database, CLIENT_CONNECT_WITH_DB)
 }

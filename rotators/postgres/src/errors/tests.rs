@@ -25,27 +25,41 @@ fn an_error_response_is_read_by_its_fields() {
 
 #[test]
 fn only_a_password_that_was_asked_for_is_refused() {
-    assert!(of_login(&error("28P01", "auth_failed"), true).unwrap().contains("VALID UNTIL"));
-    for (code, routine, answered, kind) in [
-        ("28P01", "auth_failed", false, ErrorKind::Forbidden),
-        ("28000", "ClientAuthentication", false, ErrorKind::Forbidden),
-        ("28000", "InitializeSessionUserId", true, ErrorKind::Forbidden),
-        ("28000", "auth_failed", true, ErrorKind::Forbidden),
-        ("28000", "", true, ErrorKind::Forbidden),
-        ("3D000", "", true, ErrorKind::NotFound),
-        ("42501", "", true, ErrorKind::Forbidden),
-        ("53300", "", false, ErrorKind::Throttled),
-        ("53400", "", true, ErrorKind::Throttled),
-        ("57P03", "", false, ErrorKind::Unreachable),
-        ("55000", "", true, ErrorKind::Unreachable),
-        ("25006", "", true, ErrorKind::Unsupported),
-        ("08P01", "", true, ErrorKind::Unreachable),
-        ("99999", "", true, ErrorKind::Unsupported),
-        ("é", "", true, ErrorKind::Unsupported),
-        ("", "", true, ErrorKind::Unsupported),
+    assert!(
+        of_login(&error("28P01", "auth_failed"), Moment::Answered).unwrap().contains("VALID UNTIL")
+    );
+    let (before, answered, let_in) = (Moment::Before, Moment::Answered, Moment::LetIn);
+    for (code, routine, moment, kind) in [
+        ("28P01", "auth_failed", before, ErrorKind::Forbidden),
+        ("28000", "ClientAuthentication", before, ErrorKind::Forbidden),
+        ("28000", "InitializeSessionUserId", answered, ErrorKind::Forbidden),
+        ("28000", "auth_failed", answered, ErrorKind::Forbidden),
+        ("28000", "", answered, ErrorKind::Forbidden),
+        ("3D000", "", answered, ErrorKind::NotFound),
+        ("42501", "", answered, ErrorKind::Forbidden),
+        ("53300", "", before, ErrorKind::Throttled),
+        ("53400", "", answered, ErrorKind::Throttled),
+        ("57P03", "", before, ErrorKind::Unreachable),
+        ("55000", "", answered, ErrorKind::Unreachable),
+        ("25006", "", answered, ErrorKind::Unsupported),
+        ("08P01", "", answered, ErrorKind::Unreachable),
+        ("99999", "", answered, ErrorKind::Unsupported),
+        ("é", "", answered, ErrorKind::Unsupported),
+        ("", "", answered, ErrorKind::Unsupported),
+        ("28P01", "exec_stmt_raise", let_in, ErrorKind::Forbidden),
+        ("P0001", "exec_stmt_raise", let_in, ErrorKind::Unsupported),
     ] {
-        let sorted = of_login(&error(code, routine), answered).unwrap_err();
+        let sorted = of_login(&error(code, routine), moment).unwrap_err();
         assert_eq!(sorted.kind(), kind, "{code} {routine}: {sorted}");
+    }
+}
+
+#[test]
+fn what_comes_after_the_password_was_right_is_no_error_of_the_login() {
+    for (routine, connect) in [("CheckMyDatabase", true), ("exec_stmt_raise", false)] {
+        let text = of_login(&error("42501", routine), Moment::LetIn).unwrap_err().to_string();
+        assert_eq!(text.contains("may not CONNECT"), connect, "{text}");
+        assert_eq!(text.contains("found the password right"), !connect, "{text}");
     }
 }
 

@@ -9,7 +9,7 @@ use postgres_protocol::message::frontend;
 
 use super::Wire;
 use super::message::{Exchange, Message, not_postgres, startup};
-use crate::errors::{self, ServerError};
+use crate::errors::{self, Moment, ServerError};
 use crate::session::Failure;
 
 /// Logs in, and returns what the server said from AuthenticationOk to ReadyForQuery, for the
@@ -24,6 +24,8 @@ pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<Log
         login,
         weak_authentication: wire.weak_authentication,
         method: None,
+        salt: None,
+        moment: Moment::Before,
     };
     match conversation.run().await {
         Ok(greeting) => Ok(Attempt::Accepted(greeting)),
@@ -31,10 +33,14 @@ pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<Log
         Err(Failure::Refused(mut refusal)) => {
             let told = conversation.method == Some(Method::Cleartext);
             refusal.message.redact(&login.password, told);
-            errors::of_login(&refusal, conversation.method.is_some()).map(Attempt::Refused)
+            errors::of_login(&refusal, conversation.moment).map(Attempt::Refused)
         }
     }
 }
+
+/// The most rounds of SCRAM that a server may ask for, which has 4096 unless `scram_iterations` says
+/// more: nothing interrupts them, and a hostile one must not keep the function busy past its deadline.
+const MOST_ROUNDS: u32 = 1_000_000;
 
 /// How a server checked the password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +55,10 @@ pub(crate) enum Method {
 pub(crate) struct LoggedIn {
     /// How the server checked the password.
     pub(crate) method: Method,
+    /// The salt of the verifier by which it did, if it did so by SCRAM.
+    pub(crate) salt: Option<String>,
+    /// The number of the server's process, as it says itself.
+    pub(crate) process: Option<i32>,
     /// What it said from AuthenticationOk to ReadyForQuery.
     pub(crate) messages: Vec<u8>,
 }
@@ -59,6 +69,8 @@ struct Conversation<'a> {
     weak_authentication: bool,
     /// How the server asked for the password, once it got an answer.
     method: Option<Method>,
+    salt: Option<String>,
+    moment: Moment,
 }
 
 impl Conversation<'_> {
@@ -75,20 +87,31 @@ impl Conversation<'_> {
                 (_, Some(_)) => return Err(Failure::Lost(not_postgres())),
             }
         };
+        self.moment = Moment::LetIn;
+        let mut process = None;
         let mut messages = Vec::new();
         accepted.append_to(&mut messages);
         loop {
             let message = self.hear().await?;
             match message.kind {
-                b'S' | b'K' => message.append_to(&mut messages),
+                b'S' => message.append_to(&mut messages),
+                b'K' => {
+                    process = message.body.first_chunk().map(|number| i32::from_be_bytes(*number));
+                    message.append_to(&mut messages);
+                }
                 // Its one byte says that no transaction is open.
                 b'Z' if message.body == b"I" => {
                     message.append_to(&mut messages);
-                    return Ok(LoggedIn { method, messages });
+                    return Ok(LoggedIn { method, salt: self.salt.take(), process, messages });
                 }
                 _ => return Err(Failure::Lost(not_postgres())),
             }
         }
+    }
+
+    fn answered(&mut self, method: Method) {
+        self.method = Some(method);
+        self.moment = Moment::Answered;
     }
 
     /// The next message that is neither a notice nor an error.
@@ -111,14 +134,14 @@ impl Conversation<'_> {
             }
             Request::Cleartext => {
                 // Before it is sent: a server that was half told may repeat it too.
-                self.method = Some(Method::Cleartext);
+                self.answered(Method::Cleartext);
                 self.exchange.send(|bytes| frontend::password_message(password, bytes)).await?;
             }
             Request::Md5(salt) => {
                 let hash = md5_hash(self.login.username.as_bytes(), password, salt);
                 let hash = hash.as_bytes();
                 self.exchange.send(|bytes| frontend::password_message(hash, bytes)).await?;
-                self.method = Some(Method::Md5);
+                self.answered(Method::Md5);
             }
             Request::Sasl(mechanisms) => return self.answer_scram(mechanisms).await,
             Request::Ok | Request::Continue(_) | Request::Final(_) => {
@@ -153,12 +176,24 @@ impl Conversation<'_> {
         let Request::Continue(challenge) = Request::parse(&challenge)? else {
             return Err(Failure::Lost(not_postgres()));
         };
+        let challenged = std::str::from_utf8(challenge).unwrap_or_default();
+        let salt = challenged.split(',').find_map(|part| part.strip_prefix("s="));
+        self.salt = salt.map(str::to_owned);
+        let rounds = challenged.split(',').find_map(|part| part.strip_prefix("i="));
+        if rounds
+            .and_then(|rounds| rounds.parse().ok())
+            .is_some_and(|rounds: u32| rounds > MOST_ROUNDS)
+        {
+            return Err(Failure::Lost(unsupported(&format!(
+                "the server asks for more than {MOST_ROUNDS} rounds of SCRAM-SHA-256 (scram_iterations)"
+            ))));
+        }
         scram.update(challenge).map_err(|cause| {
             Error::new(ErrorKind::Unsupported, "cannot answer the server's SCRAM challenge")
                 .caused_by(cause)
         })?;
         self.exchange.send(|bytes| frontend::sasl_response(scram.message(), bytes)).await?;
-        self.method = Some(Method::ScramSha256);
+        self.answered(Method::ScramSha256);
 
         let outcome = self.hear().await?;
         let Request::Final(outcome) = Request::parse(&outcome)? else {

@@ -12,7 +12,7 @@ use crate::support::door::{Moment, Then, Way};
 
 pub fn all(ground: &Arc<Ground>) -> Vec<Playing> {
     let mut all = play!(ground; a_lock_held, a_session_killed, too_little_time,
-        a_pending_password_that_was_never_set);
+        a_pending_password_that_was_never_set, a_pending_password_that_has_expired);
     if !ground.server.is_mysql() {
         all.extend(BROKEN.iter().map(|broken| -> Playing {
             let ground = Arc::clone(ground);
@@ -182,6 +182,16 @@ async fn too_little_time(ground: Arc<Ground>) -> Row {
     case.reach(Step::Set).await;
     case.seconds = 4;
     case.ends(Step::Set, ErrorKind::OutOfTime, Share::Before, Left::Unchanged).await;
+    case.converges().await
+}
+
+async fn a_pending_password_that_has_expired(ground: Arc<Ground>) -> Row {
+    let name = "a password that has expired since setSecret";
+    let mut case = Case::new(&ground, name, &[], |_| ()).await;
+    case.reach(Step::Test).await;
+    arrange(&case, "ALTER USER <account> PASSWORD EXPIRE").await;
+    case.ends(Step::Test, ErrorKind::Forbidden, Share::AtOnce, Left::Unchanged).await;
+    arrange(&case, "ALTER USER <account> IDENTIFIED BY <password>").await;
     case.converges().await
 }
 

@@ -42,7 +42,7 @@ const PASSWORD: &str = "a password that the server refuses";
 
 const BACK: &str = "ALTER USER <account> IDENTIFIED BY <password>";
 
-const REFUSED: [Refused; 8] = [
+const REFUSED: [Refused; 7] = [
     Refused {
         name: "a wrong password",
         cause: PASSWORD,
@@ -74,14 +74,6 @@ const REFUSED: [Refused; 8] = [
         on: None,
         begin: "ALTER USER <account> ACCOUNT LOCK",
         end: "ALTER USER <account> ACCOUNT UNLOCK",
-    },
-    Refused {
-        name: "a password that has expired",
-        cause: "",
-        kind: ErrorKind::Forbidden,
-        on: None,
-        begin: "ALTER USER <account> PASSWORD EXPIRE",
-        end: BACK,
     },
     Refused {
         name: "an account that refused logins have blocked",

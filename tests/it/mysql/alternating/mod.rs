@@ -89,8 +89,17 @@ impl Shop {
 
     /// A shop whose user, named with this stem, has no rights yet.
     pub async fn bare(server: &Server, stem: &str, variables: &[(&str, &str)]) -> Self {
-        let (app, admin) = (server.user(stem).await, server.user("admin").await);
-        let unique = admin.name.trim_start_matches("admin").to_owned();
+        Self::bare_with(server, [stem, "admin"], variables).await
+    }
+
+    /// The same, with a stem for the admin's name too.
+    pub async fn bare_with(
+        server: &Server,
+        [stem, admins]: [&str; 2],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let (app, admin) = (server.user(stem).await, server.user(admins).await);
+        let unique = admin.name.trim_start_matches(admins).to_owned();
         let mut document = server.document(&app);
         document["masterarn"] = json!("admin");
         let always = [("ROTATION_STRATEGY", "alternating-users,single-user-by-admin")];

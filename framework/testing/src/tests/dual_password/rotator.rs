@@ -11,8 +11,13 @@ use fourstep::{
 
 use crate::models::{Identified, Refusal, Server, Session, Trouble};
 
-const DIALECT: Dialect =
-    Dialect { engines: &["mysql"], default_port: 3306, default_dbname: None, most_older_logins: 2 };
+const DIALECT: Dialect = Dialect {
+    engines: &["mysql"],
+    default_port: 3306,
+    default_dbname: None,
+    longest_name: 63,
+    most_older_logins: 2,
+};
 
 /// What is wrong with a rotator on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

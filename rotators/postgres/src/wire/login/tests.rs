@@ -105,11 +105,14 @@ async fn a_cleartext_or_md5_request_gets_nothing_on_plaintext() {
 #[tokio::test]
 async fn weak_authentication_is_possible_where_it_is_allowed() {
     let weak = || Environment::from([("ALLOW_WEAK_AUTHENTICATION", "true")]);
-    const ACCEPTS: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
-    let outcome = against(SslMode::Plaintext, weak(), 5, &[CLEARTEXT, ACCEPTS]).await;
+    // It is process 7, also when it is asked.
+    const ACCEPTS: &[u8] = b"R\0\0\0\x08\0\0\0\0K\0\0\0\x0c\0\0\0\x07\0\0\0\0Z\0\0\0\x05I";
+    const SEVEN: &[u8] = b"T\0\0\0\x1a\0\x01p\0\0\0\0\0\0\0\0\0\0\x17\0\x04\xff\xff\xff\xff\0\0\
+        D\0\0\0\x0b\0\x01\0\0\0\x017C\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I";
+    let outcome = against(SslMode::Plaintext, weak(), 5, &[CLEARTEXT, ACCEPTS, SEVEN]).await;
     assert!(outcome.heard.contains(PASSWORD));
     assert_reason(outcome, "accepted");
-    let outcome = against(SslMode::Plaintext, weak(), 5, &[MD5, ACCEPTS]).await;
+    let outcome = against(SslMode::Plaintext, weak(), 5, &[MD5, ACCEPTS, SEVEN]).await;
     assert!(outcome.heard.contains("\0\0\0(md5") && !outcome.heard.contains(PASSWORD));
     assert_reason(outcome, "accepted");
     // Ready, but of what: one byte says so.
@@ -165,6 +168,10 @@ async fn a_server_that_does_not_prove_itself_is_not_believed() {
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
         assert!(error.to_string().contains("SCRAM"), "{error}");
     }
+    // It would keep the function busy for hours.
+    let rounds = b"R\0\0\0\x23\0\0\0\x0br=x,s=c2FsdA==,i=2000000000";
+    let error = plain(&[SASL, rounds]).await.error();
+    assert!(error.to_string().contains("more than 1000000 rounds"), "{error}");
     let error = plain(&[b"R\0\0\0\x13\0\0\0\x0aOAUTHBEAR\0\0"]).await.error();
     assert!(error.to_string().contains("other than SCRAM-SHA-256"), "{error}");
     let error = plain(&[b"R\0\0\0\x08\0\0\0\x07"]).await.error();

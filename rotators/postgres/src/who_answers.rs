@@ -1,0 +1,53 @@
+//! Whether it is the server itself that let a user in, or somebody between, such as a pooler.
+//!
+//! Who keeps passwords of its own goes on taking the old one after a change, and never takes the new
+//! one. Who asks the server for its verifiers shows the same salt in every login, the server's; who has
+//! the password itself makes a salt anew for each. Source: PgBouncer's documentation of `auth_query` and
+//! `auth_file`, and its source, `build_adhoc_scram_secret`.
+
+use fourstep::users::{Attempt, Login};
+use fourstep::{Error, ErrorKind, Invocation};
+
+use crate::session::Session;
+use crate::{Postgres, wire};
+
+/// The process that serves this session, which the server tells in its greeting too.
+const PROCESS: &str = "SELECT pg_catalog.pg_backend_pid()";
+
+impl Postgres {
+    /// Refuses a login that somebody else than the server answered, unless they ask the server. `process`
+    /// and `salt` are what was said at the login.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`]: the login proves nothing.
+    pub(crate) async fn answered_by_server(
+        &self,
+        session: &mut Session,
+        login: &Login,
+        (process, salt): (Option<i32>, Option<&str>),
+        cx: &Invocation,
+    ) -> Result<(), Error> {
+        let what = "the question which process this is";
+        let (served,): (i32,) = session.ask(what, PROCESS, cx).await?;
+        if process == Some(served) {
+            return Ok(());
+        }
+        let connect = |transport| self.connect(login, transport, cx);
+        let mut wire = login.ssl.connect(self.transport, cx, connect).await?;
+        match wire::log_in(&mut wire, login).await? {
+            Attempt::Accepted(again) if again.salt.is_some() && again.salt.as_deref() == salt => {
+                Ok(())
+            }
+            _ => Err(not_the_server()),
+        }
+    }
+}
+
+fn not_the_server() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "what let the user in is not the server itself, but a pooler that keeps passwords of its own \
+         and would not learn of a new one; let the secret's \"host\" and \"port\" lead to the server, or \
+         have the pooler ask it (PgBouncer: auth_query in place of auth_file)",
+    )
+}
