@@ -57,7 +57,8 @@ const NOT_HERE: [(&str, &str); 2] = [
 /// [`ErrorKind::Malformed`], naming the variable.
 pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
     for (name, why) in NOT_HERE {
-        if environment.text(name)?.is_some() {
+        // A template sets what is for other functions to "" or "false".
+        if environment.text(name)?.is_some_and(|set| !set.eq_ignore_ascii_case("false")) {
             let what = format!("the environment variable {name} is not for this function: {why}");
             return Err(Error::new(ErrorKind::Malformed, what));
         }

@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 
 use resolve::template;
 
+const EVERY: (&str, &str) = ("Rotators", "postgres,mysql,mongodb,redis,api");
+
 const VPC: [(&str, &str); 2] =
     [("SubnetIds", "subnet-1,subnet-2"), ("SecurityGroupIds", "sg-1,sg-2")];
 
@@ -27,7 +29,7 @@ fn functions(resources: &Map<String, Value>) -> Vec<(&str, &Value)> {
 
 #[test]
 fn every_function_has_its_own_role_log_permission_and_output() {
-    let Some(template) = template(&[]) else { return };
+    let Some(template) = template(&[EVERY]) else { return };
     let resources = template.resources();
     for (id, function) in functions(&resources) {
         assert_eq!(function["Runtime"], "provided.al2023");
@@ -76,7 +78,7 @@ fn the_processor_can_be_chosen() {
 /// The variables are for those who set them; nobody else's function may change because of them.
 #[test]
 fn the_parameters_defaults_are_the_functions_own() {
-    let Some(template) = template(&[]) else { return };
+    let Some(template) = template(&[EVERY]) else { return };
     let resources = template.resources();
     for (id, function) in functions(&resources) {
         let variables = function["Environment"]["Variables"].as_object().unwrap();
@@ -108,6 +110,16 @@ fn settings(function: &str, environment: &Environment) -> (PasswordPolicy, [Stri
             rotate_mysql::EXCLUDED_CHARACTERS,
             rotate_mysql::strategies(environment),
             format!("{:?}", rotate_mysql::Mysql::read(environment).unwrap()),
+        ),
+        "RotateMongodb" => (
+            rotate_mongodb::EXCLUDED_CHARACTERS,
+            rotate_mongodb::strategies(environment),
+            format!("{:?}", rotate_mongodb::Mongodb::read(environment).unwrap()),
+        ),
+        "RotateRedis" => (
+            rotate_redis::EXCLUDED_CHARACTERS,
+            rotate_redis::strategies(environment),
+            format!("{:?}", rotate_redis::Redis::read(environment).unwrap()),
         ),
         other => panic!("which settings has {other}?"),
     };

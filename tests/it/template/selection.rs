@@ -3,15 +3,23 @@
 use super::resolve::template;
 
 /// The logical ids of a rotator's resources and outputs, without those of the others.
-const NAMES: [(&str, &str); 3] =
-    [("postgres", "RotatePostgres"), ("mysql", "RotateMysql"), ("api", "RotateApi")];
+const NAMES: [(&str, &str); 5] = [
+    ("postgres", "RotatePostgres"),
+    ("mysql", "RotateMysql"),
+    ("mongodb", "RotateMongodb"),
+    ("redis", "RotateRedis"),
+    ("api", "RotateApi"),
+];
+
+/// What the stack had before it could be chosen.
+const BEFORE: [&str; 3] = ["postgres", "mysql", "api"];
 
 /// Who never heard of the parameter has what was there before it.
 #[test]
 fn without_a_choice_every_function_is_made() {
     let Some(template) = template(&[]) else { return };
     let (resources, outputs) = (template.resources(), template.outputs());
-    for (_, id) in NAMES {
+    for (_, id) in NAMES.iter().filter(|(name, _)| BEFORE.contains(name)) {
         for part in ["", "Role", "Logs", "Permission", "Errors", "Slow"] {
             assert!(resources.contains_key(&format!("{id}{part}")), "{id}{part}");
         }
@@ -23,7 +31,7 @@ fn without_a_choice_every_function_is_made() {
 
 #[test]
 fn a_function_that_is_not_named_leaves_nothing_behind() {
-    for chosen in ["postgres", "mysql", "api", "api,mysql"] {
+    for chosen in ["postgres", "mysql", "mongodb", "redis", "api", "api,mysql"] {
         let Some(template) = template(&[("Rotators", chosen)]) else { return };
         let (resources, outputs) = (template.resources(), template.outputs());
         for (name, id) in NAMES {
