@@ -107,6 +107,14 @@ pub trait Remote: Send + Sync {
         false
     }
 
+    /// Whether the target has neither locks nor a change that compares, so that a statement takes effect
+    /// however late it comes. There a container that stands still between the fence and its statement,
+    /// until another rotation has ended, puts an older stored credential in the place of the newer one.
+    /// No rotator can prevent that, and the next rotation must repair it.
+    fn applies_late(&self) -> bool {
+        false
+    }
+
     /// Whether a credential begins to work by itself, some time after it was made, as at a vendor
     /// that is eventually consistent. Then nobody takes it for a change that setSecret made without
     /// asking for its labels again.

@@ -294,6 +294,12 @@ impl Simulation {
     pub(super) async fn wake(&mut self) -> Checked {
         let Some(mut frozen) = self.frozen.take() else { return Ok(()) };
         self.late = true;
+        if self.remote.applies_late() {
+            // What it may set is a stored credential, until the next rotation.
+            self.disturbed = true;
+            self.healed_by = Some(self.rotations + 1);
+            self.promise = Promise::Stored;
+        }
         if !std::mem::take(&mut self.awake) {
             self.wire.line().note(format!("{} wakes up", frozen.name));
         }

@@ -5,17 +5,13 @@ use std::time::Duration;
 use bson::raw::{RawArrayBuf, RawDocumentBuf, cstr};
 use bson::rawdoc;
 use fourstep::net::Transport;
-use fourstep::users::{Attempt, Change, driver};
+use fourstep::users::Change;
 use fourstep::{Error, ErrorKind, ExposeSecret, Invocation, SecretString};
 
 use crate::Mongodb;
 use crate::errors::{self, NoChange, ServerError};
 use crate::session::{Failure, Session, database};
 use crate::user::Privileges;
-
-/// How old a session may be when a change begins on it. A session that was opened with a password goes
-/// on after that password was changed, so an old one proves nothing any more.
-const OLDEST_SESSION: Duration = Duration::from_secs(2);
 
 /// The most that a majority of the members is waited for.
 const MAJORITY_TIME: Duration = Duration::from_secs(10);
@@ -127,26 +123,6 @@ impl Mongodb {
                  \"ssl\" to true, or set ALLOW_WEAK_AUTHENTICATION; nothing was changed",
             )
         })
-    }
-
-    /// Logs in anew where the session is not of this very moment.
-    pub(crate) async fn renew(&self, session: &mut Session, cx: &Invocation) -> Result<(), Error> {
-        if session.age() < OLDEST_SESSION {
-            return Ok(());
-        }
-        let login = session.login.clone();
-        let assessed = std::mem::take(&mut session.assessed);
-        match driver::log_in(self, &login, cx).await? {
-            Attempt::Accepted(anew) => *session = anew,
-            Attempt::Refused(why) => {
-                let what = "the password was changed by somebody else meanwhile; nothing was changed, \
-                            retry";
-                return Err(Error::new(ErrorKind::Conflict, what).caused_by(why));
-            }
-        }
-        session.assessed = assessed;
-        session.listen_longer();
-        Ok(())
     }
 }
 

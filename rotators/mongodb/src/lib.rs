@@ -16,6 +16,8 @@ mod session;
 mod user;
 mod wire;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy};
 use fourstep::users::{Attempt, Change, Database, Dialect, Driver, Login, Strategies};
@@ -131,19 +133,8 @@ impl Database for Mongodb {
         Ok(Prepared::new(session::database(login), &login.username, password))
     }
 
-    /// None: these servers have no lock that is named.
-    fn locks(&self, _: &Prepared) -> Vec<String> {
-        Vec::new()
-    }
-
-    async fn begin(
-        &self,
-        session: &mut Session,
-        _: &[String],
-        cx: &Invocation,
-    ) -> Result<(), Error> {
-        cx.enough_for_a_change()?;
-        self.renew(session, cx).await
+    fn age(&self, session: &Session) -> Option<Duration> {
+        Some(session.age())
     }
 
     async fn set(
@@ -166,8 +157,8 @@ impl Database for Mongodb {
         let mut findings: Vec<_> = obstacles.into_iter().map(Finding::Fails).collect();
         findings.push(Finding::Warns(
             "these servers have no lock and no change that compares, so that a function which was \
-             frozen may set an older password over a newer one; alternating-users does not change \
-             the password that is in use"
+             frozen may set an older password over a newer one, until the next rotation; with \
+             alternating-users that takes a rotation that was cancelled besides"
                 .to_owned(),
         ));
         Ok(findings)

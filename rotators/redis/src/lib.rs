@@ -95,14 +95,6 @@ impl Database for Redis {
         Err(Error::new(ErrorKind::Unsupported, what))
     }
 
-    fn locks(&self, _: &Prepared) -> Vec<String> {
-        Vec::new()
-    }
-
-    async fn begin(&self, _: &mut Session, _: &[String], cx: &Invocation) -> Result<(), Error> {
-        cx.enough_for_a_change()
-    }
-
     async fn set(
         &self,
         session: &mut Session,

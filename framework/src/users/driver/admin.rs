@@ -2,7 +2,9 @@
 
 use secrecy::SecretString;
 
-use super::{Administered, Driver, PASSWORD_UNKNOWN, PasswordSets, close, is_made, log_in, named};
+use super::{
+    Administered, Driver, PASSWORD_UNKNOWN, PasswordSets, close, is_made, is_old, log_in, named,
+};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding};
@@ -43,6 +45,19 @@ impl<S: Administered> Driver<S> {
         open_admin(&self.server, admin, cx).await
     }
 
+    /// Begins a change or a question, on a session that proves the admin's present password.
+    pub(super) async fn begin(
+        &self,
+        admin: &mut AdminSession<S::Session>,
+        locks: &[String],
+        cx: &Invocation,
+    ) -> Result<(), Error> {
+        if is_old(&self.server, &admin.session) {
+            *admin = self.open_admin(&admin.login, cx).await?;
+        }
+        self.server.begin(&mut admin.session, locks, cx).await
+    }
+
     /// Sets the password of `target`'s user to `target`'s, behind the account's lock, all that
     /// speaks against it and `fence`. Twice with the same password has the effect of once.
     ///
@@ -59,7 +74,7 @@ impl<S: Administered> Driver<S> {
         let outcome = async {
             let prepared = server.prepare_reset(admin, target, cx).await?;
             let made = async {
-                server.begin(&mut admin.session, &server.locks(&prepared), cx).await?;
+                self.begin(admin, &server.locks(&prepared), cx).await?;
                 let objections = server.objections(admin, &target.username, cx).await?;
                 objections.into_iter().next().map_or(Ok(()), Err)?;
                 fence.pass().await?;
@@ -84,7 +99,7 @@ impl<S: Administered> Driver<S> {
             let mut findings = Vec::new();
             let prepared = server.prepare_reset(admin, target, cx).await;
             findings.extend(prepared.err().map(Finding::Fails));
-            server.begin(&mut admin.session, &[], cx).await?;
+            self.begin(admin, &[], cx).await?;
             let objections = server.objections(admin, &target.username, cx).await?;
             findings.extend(objections.into_iter().map(Finding::Fails));
             findings.extend(server.remarks(admin, &target.username, None, cx).await?);
@@ -118,7 +133,7 @@ impl<S: PasswordSets> Driver<S> {
                 return Ok(());
             };
             let made = async {
-                server.begin(&mut admin.session, &server.locks(&prepared), cx).await?;
+                self.begin(admin, &server.locks(&prepared), cx).await?;
                 fence.pass().await?;
                 match server.set(&mut admin.session, &prepared, fence, cx).await? {
                     Change::Made => Ok(()),

@@ -14,7 +14,7 @@ mod traits;
 use std::time::Duration;
 
 use crate::config::Environment;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::net::{LEAST_PATIENCE, within};
 use crate::users::{Attempt, Change, Login};
@@ -31,6 +31,11 @@ const CLOSING_TIME: Duration = Duration::from_secs(1);
 
 /// How long what is rolled back may hold up a step. The end of the connection has the same effect.
 const ABANDON_TIME: Duration = Duration::from_secs(1);
+
+/// How old a session may be when a change begins on it, where [`Database::age`] is said. A session that
+/// was opened with a password goes on after that password was changed, so that an old one proves nothing
+/// any more.
+const OLDEST_SESSION: Duration = Duration::from_secs(2);
 
 /// How a transaction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +71,7 @@ impl<S: Database> Driver<S> {
     /// Drives this server. Reads `PROBE_QUERY`.
     ///
     /// # Errors
-    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the variable.
+    /// [`ErrorKind::Malformed`], naming the variable.
     pub fn read(environment: &Environment, server: S) -> Result<Self, Error> {
         let probe = environment.text("PROBE_QUERY")?.map(str::trim);
         Ok(Self { server, probe: probe.filter(|query| !query.is_empty()).map(str::to_owned) })
@@ -109,7 +114,27 @@ pub async fn close<S: Database>(server: &S, session: S::Session, cx: &Invocation
     }
 }
 
+fn is_old<S: Database>(server: &S, session: &S::Session) -> bool {
+    server.age(session).is_some_and(|age| age > OLDEST_SESSION)
+}
+
 impl<S: Database> Driver<S> {
+    /// Begins a change of the session user's own password, on a session that proves the present one.
+    async fn begin_own(
+        &self,
+        session: &mut S::Session,
+        login: &Login,
+        locks: &[String],
+        cx: &Invocation,
+    ) -> Result<(), Error> {
+        if is_old(&self.server, session) {
+            let what =
+                "the password was changed by somebody else meanwhile; nothing was changed, retry";
+            *session = self.log_in(login, cx).await?.accepted(ErrorKind::Conflict, what)?;
+        }
+        self.server.begin(session, locks, cx).await
+    }
+
     /// Ends what was begun: by a commit where the change was made, otherwise by giving it up.
     async fn end<T>(
         &self,

@@ -70,7 +70,7 @@ impl<S: Database> Driver<S> {
     ) -> Result<Change, Error> {
         let prepared = self.server.prepare_own(session, login, password, cx).await?;
         let made = async {
-            self.server.begin(session, &self.server.locks(&prepared), cx).await?;
+            self.begin_own(session, login, &self.server.locks(&prepared), cx).await?;
             fence.pass().await?;
             self.server.set(session, &prepared, fence, cx).await
         }

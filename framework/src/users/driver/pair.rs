@@ -60,9 +60,8 @@ impl<S: Alternates> Job<'_, S> {
         admin: &mut AdminSession<S::Session>,
         fence: &dyn Fence,
     ) -> Result<S::Found, Error> {
-        let server = &self.driver.server;
         let made = async {
-            server.begin(&mut admin.session, &self.locks(), self.cx).await?;
+            self.driver.begin(admin, &self.locks(), self.cx).await?;
             let found = self.assess(admin).await?;
             found.warnings.iter().for_each(|warning| self.cx.warn(warning));
             if let Some(objection) = found.first_objection() {
@@ -88,7 +87,7 @@ impl<S: Alternates> Job<'_, S> {
         let server = &self.driver.server;
         let mut admin = open_admin(server, &part.login, self.cx).await?;
         let made = async {
-            server.begin(&mut admin.session, &self.locks(), self.cx).await?;
+            self.driver.begin(&mut admin, &self.locks(), self.cx).await?;
             self.present(&mut admin).await?;
             self.run(&mut admin, &part.steps, fence).await
         }
@@ -150,7 +149,7 @@ impl<S: Alternates> Job<'_, S> {
         let Install { target, source, refuse_open_sessions, .. } = *self.install;
         let server = &self.driver.server;
         let made = async {
-            server.begin(&mut admin.session, &server.locks(prepared), self.cx).await?;
+            self.driver.begin(admin, &server.locks(prepared), self.cx).await?;
             self.present(admin).await?;
             if target != source && refuse_open_sessions {
                 let open = server.open_sessions(admin, target, self.cx).await?;
@@ -218,7 +217,7 @@ impl<S: Alternates> Driver<S> {
         cx: &Invocation,
     ) -> Result<Accounts, Error> {
         let found = async {
-            self.server.begin(&mut admin.session, &[], cx).await?;
+            self.begin(admin, &[], cx).await?;
             self.server.accounts(admin, usernames, secret, cx).await
         }
         .await;
@@ -262,7 +261,7 @@ impl<S: Alternates> Driver<S> {
     ) -> Result<Vec<Finding>, Error> {
         let job = Job { driver: self, install, cx };
         let assessed = async {
-            self.server.begin(&mut admin.session, &[], cx).await?;
+            self.begin(admin, &[], cx).await?;
             let remarks =
                 self.server.remarks(admin, install.target, Some(install.source), cx).await?;
             Ok::<_, Error>((remarks, job.assess(admin).await?))
@@ -287,7 +286,7 @@ impl<S: Alternates> Driver<S> {
     ) -> Result<Vec<String>, Error> {
         let job = Job { driver: self, install, cx };
         let assessed = async {
-            self.server.begin(&mut admin.session, &[], cx).await?;
+            self.begin(admin, &[], cx).await?;
             job.assess(admin).await
         }
         .await;

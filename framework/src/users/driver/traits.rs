@@ -72,22 +72,35 @@ pub trait Database: Send + Sync {
         cx: &Invocation,
     ) -> Result<Self::Prepared, Error>;
 
-    /// The names of the locks under which this change is made, in the order in which to take them.
-    fn locks(&self, prepared: &Self::Prepared) -> Vec<String>;
+    /// The names of the locks under which this change is made, in the order in which to take them. The
+    /// default has none: a server that knows no locks that are named.
+    fn locks(&self, _prepared: &Self::Prepared) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// How long ago a session was opened, at a server without locks and without a change that compares:
+    /// there the driver logs in anew before a change that would begin on a session of more than a
+    /// moment. `None`, the default, where locks or the change itself make that needless.
+    fn age(&self, _session: &Self::Session) -> Option<Duration> {
+        None
+    }
 
     /// Sets the limits that the server itself holds the session to, by the invocation's deadline; begins a
     /// transaction where the server has such; and takes these locks, of which there are none for a
-    /// question. Comes again in one session, after [`end`](Self::end).
+    /// question. Comes again in one session, after [`end`](Self::end). The default only asks whether
+    /// there is time.
     ///
     /// # Errors
     /// [`ErrorKind::OutOfTime`] where too little is left for a change, [`ErrorKind::Conflict`] where
     /// another session has a lock.
     async fn begin(
         &self,
-        session: &mut Self::Session,
-        locks: &[String],
+        _session: &mut Self::Session,
+        _locks: &[String],
         cx: &Invocation,
-    ) -> Result<(), Error>;
+    ) -> Result<(), Error> {
+        cx.enough_for_a_change()
+    }
 
     /// Sends the change, which twice must be as once. `fence` was passed immediately before; where a
     /// second statement must follow because the first one changed nothing, it is passed again.

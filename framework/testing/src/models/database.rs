@@ -1,5 +1,7 @@
 //! A modelled server as the strategies see it.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use fourstep::users::{self, Attempt, Change, Dialect, End, Login, NewPrimary, Swap};
 use fourstep::{Error, ErrorKind, ExposeSecret, Fence, Finding, Invocation, SecretString};
@@ -11,6 +13,8 @@ use super::{Identified, Refusal, Server, Session, Trouble};
 pub(crate) struct ModelDatabase {
     server: Server,
     dialect: Dialect,
+    /// Whether there are locks, and transactions.
+    locks: bool,
 }
 
 impl ModelDatabase {
@@ -22,7 +26,12 @@ impl ModelDatabase {
             longest_name: 63,
             most_older_logins,
         };
-        Self { server: server.clone(), dialect }
+        Self { server: server.clone(), dialect, locks: true }
+    }
+
+    /// A server without locks and transactions, where a statement takes effect whenever it comes.
+    pub(crate) fn without_locks(server: &Server) -> Self {
+        Self { locks: false, ..Self::new(server, 8) }
     }
 }
 
@@ -62,7 +71,11 @@ impl users::Database for ModelDatabase {
     }
 
     fn locks(&self, prepared: &Prepared) -> Vec<String> {
-        vec![prepared.user.clone()]
+        if self.locks { vec![prepared.user.clone()] } else { Vec::new() }
+    }
+
+    fn age(&self, session: &Session) -> Option<Duration> {
+        (!self.locks).then(|| session.age())
     }
 
     /// A question needs no limits: it holds nothing.
@@ -75,7 +88,9 @@ impl users::Database for ModelDatabase {
         if !locks.is_empty() {
             session.limit().await?;
         }
-        session.begin();
+        if self.locks {
+            session.begin();
+        }
         for lock in locks {
             session.lock(lock).await?;
         }
@@ -102,6 +117,7 @@ impl users::Database for ModelDatabase {
 
     async fn end(&self, session: &mut Session, end: End, _: &Invocation) -> Result<(), Error> {
         match end {
+            _ if !self.locks => {}
             End::Commit { .. } => session.commit().await?,
             End::Abandon => session.roll_back().await?,
         }

@@ -23,5 +23,5 @@ pub use rights::{Grant, Mark, Rights};
 pub use server::{Account, Accounts, Server, Trouble};
 pub use session::Session;
 pub use shared_server::SharedServer;
-pub use single_user::{OneUser, SinglePassword};
+pub use single_user::{OneUser, SinglePassword, WithoutLocks};
 pub use vendor::{IssuedKey, ListedKey, Terms, Vendor};

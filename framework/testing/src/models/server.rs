@@ -44,6 +44,8 @@ pub(super) struct State {
     pub(super) locks: BTreeMap<String, u64>,
     pub(super) sessions: BTreeMap<u64, Open>,
     opened: u64,
+    /// How many hours have passed.
+    pub(super) hours: u64,
 }
 
 /// An open session.
@@ -140,6 +142,7 @@ impl Server {
     /// Ends the sessions that stand still and have limits.
     pub fn hour_passes(&self) {
         let mut state = self.state();
+        state.hours += 1;
         let over: Vec<u64> =
             state.sessions.iter().filter(|(_, open)| open.limited).map(|(id, _)| *id).collect();
         for session in over {

@@ -1,6 +1,7 @@
 //! A session at a modelled server: transactions and locks.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::server::State;
 use super::{Accounts, Server, Trouble};
@@ -17,17 +18,25 @@ pub struct Session {
     database: Option<String>,
     /// What COMMIT would do, inside a transaction.
     transaction: Option<Vec<Change>>,
+    /// In which hour it was opened.
+    opened: u64,
 }
 
 impl Session {
     pub(super) fn new(server: &Server, id: u64, user: &str) -> Self {
         let (server, user) = (server.clone(), user.to_owned());
-        Self { server, id, user, database: None, transaction: None }
+        let opened = server.state().hours;
+        Self { server, id, user, database: None, transaction: None, opened }
     }
 
     /// Who logged in.
     pub fn user(&self) -> &str {
         &self.user
+    }
+
+    /// How long ago it was opened, in whole hours.
+    pub(crate) fn age(&self) -> Duration {
+        Duration::from_secs(3600 * (self.server.state().hours - self.opened))
     }
 
     /// This session in one database: its locks exclude those who are in there too, as PostgreSQL's

@@ -37,6 +37,7 @@ const PASSWORD: &str = "first-password";
 pub struct SharedServer<F> {
     overlap: Overlap,
     rotator: F,
+    applies_late: bool,
 }
 
 impl SharedServer<()> {
@@ -76,7 +77,14 @@ where
 {
     /// This server with a rotator that is made anew for every step.
     pub fn new(overlap: Overlap, rotator: F) -> Self {
-        Self { overlap, rotator }
+        Self { overlap, rotator, applies_late: false }
+    }
+
+    /// The same for a rotator that uses neither locks nor transactions, because its kind of server has
+    /// none: see [`Remote::applies_late`].
+    #[must_use]
+    pub fn without_locks(self) -> Self {
+        Self { applies_late: true, ..self }
     }
 
     /// The remote at a server that was arranged otherwise: all but the application's user are
@@ -89,6 +97,7 @@ where
             strangers,
             changes: AtomicU32::new(0),
             rotator: self.rotator.clone(),
+            applies_late: self.applies_late,
         })
     }
 }
@@ -118,6 +127,7 @@ struct Shared<F> {
     /// How often somebody changed the application's rights.
     changes: AtomicU32,
     rotator: F,
+    applies_late: bool,
 }
 
 impl<F> Shared<F> {
@@ -206,6 +216,10 @@ impl<F: Fn(&Server) -> Box<dyn Rotator> + Send + Sync> Remote for Shared<F> {
 
     fn replaces(&self) -> bool {
         true
+    }
+
+    fn applies_late(&self) -> bool {
+        self.applies_late
     }
 
     fn hour_passes(&self) {

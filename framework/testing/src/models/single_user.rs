@@ -36,8 +36,24 @@ impl Testbed for SinglePassword {
     }
 }
 
+/// The same at a server that has neither locks nor a change that compares, as MongoDB.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WithoutLocks;
+
+#[async_trait]
+impl Testbed for WithoutLocks {
+    fn overlap(&self) -> Overlap {
+        Overlap::None
+    }
+
+    async fn fresh(&self, wire: &Wire) -> Box<dyn Remote> {
+        Box::new(OneUser { locks: false, ..OneUser::new(wire, "app", "first-password") })
+    }
+}
+
 /// One user of a [`Server`] of its own.
 pub struct OneUser {
+    locks: bool,
     server: Server,
     user: String,
     password: String,
@@ -48,7 +64,7 @@ impl OneUser {
     pub fn new(wire: &Wire, user: &str, password: &str) -> Self {
         let accounts = [(user.to_owned(), Account::with_password(password))].into();
         let server = Server::new(wire, accounts);
-        Self { server, user: user.to_owned(), password: password.to_owned() }
+        Self { locks: true, server, user: user.to_owned(), password: password.to_owned() }
     }
 
     /// The server.
@@ -60,8 +76,16 @@ impl OneUser {
 #[async_trait]
 impl Remote for OneUser {
     fn rotator(&self) -> Box<dyn Rotator> {
-        let database = Arc::new(Driver::new(ModelDatabase::new(&self.server, 8)));
+        let database = match self.locks {
+            true => ModelDatabase::new(&self.server, 8),
+            false => ModelDatabase::without_locks(&self.server),
+        };
+        let database = Arc::new(Driver::new(database));
         Box::new(SingleUser::new(database, PasswordPolicy::default()))
+    }
+
+    fn applies_late(&self) -> bool {
+        !self.locks
     }
 
     fn secret(&self) -> String {

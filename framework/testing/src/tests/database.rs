@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::users::{
@@ -20,6 +21,8 @@ pub(super) enum Commit {
     PerDatabase,
     /// Every statement stands for itself, as in MySQL.
     PerStatement,
+    /// The same, without locks, as in MongoDB.
+    Unlocked,
 }
 
 /// What may be wrong with it.
@@ -177,7 +180,11 @@ impl users::Database for Model {
     }
 
     fn locks(&self, prepared: &Prepared) -> Vec<String> {
-        self.base.locks(prepared)
+        if self.commit == Commit::Unlocked { Vec::new() } else { self.base.locks(prepared) }
+    }
+
+    fn age(&self, session: &Session) -> Option<Duration> {
+        (self.commit == Commit::Unlocked).then(|| session.age())
     }
 
     async fn begin(
@@ -186,13 +193,15 @@ impl users::Database for Model {
         locks: &[String],
         _: &Invocation,
     ) -> Result<(), Error> {
-        if !locks.is_empty() && !self.has(Defect::NoLimits) {
+        let unlimited = self.has(Defect::NoLimits) || self.commit == Commit::Unlocked;
+        if !locks.is_empty() && !unlimited {
             session.limit().await?;
         }
         if self.transactions() {
             session.begin();
         }
-        for lock in locks {
+        // Of a pair they are named by the driver.
+        for lock in locks.iter().filter(|_| self.commit != Commit::Unlocked) {
             session.lock(lock).await?;
         }
         Ok(())

@@ -26,7 +26,7 @@ impl Model {
         accounts: &models::Accounts,
     ) -> Vec<Part> {
         let mark = self.mark_steps(install, standing);
-        if self.commit == Commit::PerStatement {
+        if self.commit != Commit::PerDatabase {
             let steps = mark.into_iter().chain(self.rights(install, accounts, None)).collect();
             return vec![Part { login: admin.clone(), steps }];
         }

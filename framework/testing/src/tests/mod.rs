@@ -17,6 +17,7 @@ mod single_user;
 mod stale_base;
 mod takeover;
 mod two_passwords;
+mod unlocked;
 mod vendor;
 mod vendor_grace;
 mod vendor_issuer;
