@@ -177,8 +177,9 @@ mongodb_new_launch() {
 mongodb_stop() {
     local pid
     for pid in "${MONGODB_PIDS[@]}"; do
-        kill -KILL "$pid" 2>/dev/null
-        wait "$pid" 2>/dev/null
+        kill -KILL "$pid" 2>/dev/null || true
+        # Its status is that it was killed.
+        wait "$pid" 2>/dev/null || true
     done
     MONGODB_PIDS=()
     if [[ -n $MONGODB_DIR ]]; then

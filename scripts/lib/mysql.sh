@@ -171,7 +171,7 @@ mysql_stop_in() {
     local pid wait
     if [[ -n $1 && -s $1/pid ]]; then
         pid=$(<"$1/pid")
-        kill -KILL "$pid" 2>/dev/null
+        kill -KILL "$pid" 2>/dev/null || true
         for ((wait = 0; wait < 50; wait++)); do
             kill -0 "$pid" 2>/dev/null || break
             sleep 0.1

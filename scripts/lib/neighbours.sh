@@ -118,6 +118,6 @@ pooler_start() {
 
 pooler_stop() {
     if [[ -n $POOLER_DIR && -e $POOLER_DIR/pid ]]; then
-        kill "$(<"$POOLER_DIR/pid")" 2>/dev/null
+        kill "$(<"$POOLER_DIR/pid")" 2>/dev/null || true
     fi
 }

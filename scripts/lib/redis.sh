@@ -40,7 +40,7 @@ redis_stop() {
     local dir pid
     for dir in "${REDIS_DIRS[@]}"; do
         for pid in "$dir"/*/pid; do
-            [[ -s $pid ]] && kill -KILL "$(<"$pid")" 2>/dev/null
+            [[ ! -s $pid ]] || kill -KILL "$(<"$pid")" 2>/dev/null || true
         done
         rm -rf -- "$dir"
     done
