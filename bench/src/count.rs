@@ -37,6 +37,12 @@ struct Arguments {
     /// The CA that signed that server's certificate.
     #[arg(long)]
     mysql_ca: Option<PathBuf>,
+    /// The binary rotate-mongodb, of which only the start is counted.
+    #[arg(long)]
+    mongodb: PathBuf,
+    /// The binary rotate-redis, the same.
+    #[arg(long)]
+    redis: PathBuf,
     /// The binary rotate-api.
     #[arg(long)]
     api: PathBuf,
@@ -103,6 +109,12 @@ async fn count(arguments: &Arguments) -> io::Result<Vec<Counted>> {
         }
         _ => valgrind.start("rotate-mysql", &Program::of(&arguments.mysql), &scene).await?,
     });
+
+    for (name, binary) in
+        [("rotate-mongodb", &arguments.mongodb), ("rotate-redis", &arguments.redis)]
+    {
+        counted.push(valgrind.start(name, &Program::of(binary), &scene).await?);
+    }
 
     let vendor = Vendor::start().await?;
     let specification = folder.path().join("vendor.toml");

@@ -9,7 +9,7 @@ use fourstep::users::Change;
 use fourstep::{Error, ErrorKind, ExposeSecret, Invocation, SecretString};
 
 use crate::Mongodb;
-use crate::errors::{self, NoChange, ServerError};
+use crate::errors::{self, ServerError};
 use crate::session::{Failure, Session, database};
 use crate::user::Privileges;
 
@@ -61,10 +61,7 @@ impl Prepared {
         }
         match exchange(session, command, cx).await {
             Ok(()) => Ok(Change::Made),
-            Err(Failure::Refused(refusal)) => match errors::of_password_change(refusal) {
-                NoChange::Value(why) => Ok(Change::Refused(why)),
-                NoChange::Failed(error) => Err(error),
-            },
+            Err(Failure::Refused(refusal)) => errors::of_password_change(refusal),
             Err(Failure::Lost(error) | Failure::Late(error)) => Err(error),
         }
     }

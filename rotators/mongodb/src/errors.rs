@@ -5,6 +5,7 @@
 //! same in every version, and Amazon DocumentDB uses them too.
 
 use bson::raw::RawDocument;
+use fourstep::users::Change;
 use fourstep::users::driver::Refusal;
 use fourstep::{Error, ErrorKind};
 
@@ -119,30 +120,32 @@ pub(crate) fn of_login(refusal: &ServerError, database: &str) -> Result<String, 
     }
 }
 
-/// What the server made of a change that it did not make.
-pub(crate) enum NoChange {
-    /// The server does not take this very password.
-    Value(Error),
-    Failed(Error),
-}
-
 /// Sorts an error of the command that changes a password.
-pub(crate) fn of_password_change(refusal: ServerError) -> NoChange {
+///
+/// # Errors
+/// All but that the server does not take this very password.
+pub(crate) fn of_password_change(refusal: ServerError) -> Result<Change, Error> {
     match refusal.code {
-        2 | 9 => NoChange::Value(
+        2 | 9 => Ok(Change::Refused(
             Error::new(
                 ErrorKind::Unsupported,
                 "the server refused the new password: Amazon DocumentDB takes 8 to 100 characters \
                  without / @ and \"; look at PASSWORD_LENGTH and the EXCLUDE_... variables",
             )
             .caused_by(refusal.cause()),
-        ),
-        _ => NoChange::Failed(of_change(refusal)),
+        )),
+        _ => Err(of_change(refusal)),
     }
 }
 
+/// The code of an answer that says the same as a writeConcernError: `WriteConcernFailed`.
+const NO_MAJORITY: i32 = 64;
+
 /// An error of a command that changes a user.
 pub(crate) fn of_change(refusal: ServerError) -> Error {
+    if refusal.code == NO_MAJORITY {
+        return no_majority(refusal);
+    }
     let error = refusal.of_statement("the change");
     if refusal.is_before_a_change() {
         return error.caused_by(UNCHANGED);
@@ -199,10 +202,12 @@ mod tests {
             let error = of_change(ServerError { code }).to_string();
             assert!(error.contains(UNCHANGED), "{error}");
         }
-        for code in [0, 50, 64, 91, 189, 11602, 4711] {
+        for code in [0, 50, 91, 189, 11602, 4711] {
             let error = of_change(ServerError { code }).to_string();
             assert!(error.contains("may or may not"), "{error}");
             assert!(!error.contains(UNCHANGED), "{error}");
         }
+        let error = of_change(ServerError { code: NO_MAJORITY }).to_string();
+        assert!(error.contains("majority") && !error.contains(UNCHANGED), "{error}");
     }
 }

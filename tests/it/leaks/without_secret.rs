@@ -32,6 +32,7 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
             "Refusal",
             "Terms",
             "SinglePassword",
+            "WithoutLocks",
             "TwoPasswords",
             "SharedServer",
             "Disturbance",

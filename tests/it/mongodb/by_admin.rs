@@ -13,7 +13,11 @@ const BY_ADMIN: (&str, &str) = ("ROTATION_STRATEGY", "single-user-by-admin");
 
 fn stage(server: &Server, user: &User, admin: &User) -> Stage {
     let document = with(&server.document(user), "masterarn", "admin");
-    let stage = server.stage(&document, &[BY_ADMIN]);
+    with_admin(server, server.stage(&document, &[BY_ADMIN]), admin)
+}
+
+/// This stage with the secret of an admin.
+pub fn with_admin(server: &Server, stage: Stage, admin: &User) -> Stage {
     let value = Some(server.document(admin).to_string().as_str().into());
     stage.store.create("admin", NewSecret { value, ..NewSecret::default() }).unwrap();
     stage

@@ -4,6 +4,7 @@
 mod alternating;
 mod by_admin;
 mod conformance;
+mod faults;
 mod kills;
 mod leaks;
 mod single_user;

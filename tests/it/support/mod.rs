@@ -1,6 +1,7 @@
 //! What every test needs: a real server to arrange, and a stage to rotate on.
 
 pub mod door;
+pub mod fault_table;
 pub mod hostile;
 pub mod mongodb;
 pub mod mysql;

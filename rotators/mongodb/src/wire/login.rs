@@ -9,36 +9,25 @@ use fourstep::{Error, ErrorKind};
 use super::scram::{Scram, unproven};
 use super::{Wire, not_mongodb};
 use crate::errors::{self, ServerError};
-use crate::session::{database, flag};
+use crate::session::{Failure, database, flag};
 
 /// Logs in to the user's authentication database.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] if the server does not show that it knows the password.
 pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<()>, Error> {
-    let logged_in = converse(wire, login).await;
-    match logged_in {
+    match converse(wire, login).await {
         Ok(()) => Ok(Attempt::Accepted(())),
-        Err(Halt::Failed(error)) => Err(error.while_doing("during the login")),
-        Err(Halt::Refused(refusal)) => {
+        Err(Failure::Refused(refusal)) => {
             errors::of_login(&refusal, database(login)).map(Attempt::Refused)
+        }
+        Err(Failure::Lost(error) | Failure::Late(error)) => {
+            Err(error.while_doing("during the login"))
         }
     }
 }
 
-/// Why a conversation ended early.
-enum Halt {
-    Refused(ServerError),
-    Failed(Error),
-}
-
-impl From<Error> for Halt {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-async fn converse(wire: &mut Wire, login: &Login) -> Result<(), Halt> {
+async fn converse(wire: &mut Wire, login: &Login) -> Result<(), Failure> {
     let mechanism = wire.hello.mechanism()?;
     let scram = Scram::new(mechanism, login)?;
     let begin = rawdoc! {
@@ -72,9 +61,9 @@ async fn converse(wire: &mut Wire, login: &Login) -> Result<(), Halt> {
     if flag(&last, "done") { Ok(()) } else { Err(unproven().into()) }
 }
 
-async fn ask(wire: &mut Wire, command: &RawDocument) -> Result<RawDocumentBuf, Halt> {
+async fn ask(wire: &mut Wire, command: &RawDocument) -> Result<RawDocumentBuf, Failure> {
     let answer = wire.channel.exchange(command).await?;
-    ServerError::of(&answer).map_or(Ok(answer), |refusal| Err(Halt::Refused(refusal)))
+    ServerError::of(&answer).map_or(Ok(answer), |refusal| Err(Failure::Refused(refusal)))
 }
 
 fn binary(text: String) -> Binary {
