@@ -41,8 +41,7 @@ const LONGEST: u64 = 1024;
 /// `ErrorKind::Malformed`, naming the variable.
 pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
     let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
-    let (tls, transport) =
-        (TlsSettings::read(environment)?, TransportPolicy::read(environment)?);
+    let (tls, transport) = (TlsSettings::read(environment)?, TransportPolicy::read(environment)?);
     let driver = Arc::new(Driver::read(environment, Server { tls, transport })?);
     Strategies::read(environment, |strategy| match strategy {
         Strategy::SingleUser => {
