@@ -4,14 +4,33 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use fourstep::Step;
 use fourstep_cli::replay::SecretArn;
 use fourstep_cli::replay::crash::{Disturbance, Plan, Reset};
 use fourstep_local::PendingLabel;
 
+const START: &str = "Start with a question, which changes nothing:
+  fourstep preflight --rotator target/debug/rotate-postgres --secret secret.json
+The exit status is 0 if all is well, 1 if something is not, 2 if the command could not run.
+Manual: docs/replay.md in the repository.";
+
+const REPLAY: &str = "For example, a test that changes nothing, then two rotations:
+  fourstep replay --rotator target/debug/rotate-postgres --secret secret.json --test-only
+  fourstep replay --rotator target/debug/rotate-postgres --secret secret.json --rotations 2";
+
+const SERVE: &str = "For example:
+  fourstep serve --rotator target/debug/rotate-postgres
+  AWS_ENDPOINT_URL=http://127.0.0.1:4566 aws secretsmanager create-secret --name app/db \\
+      --secret-string file://secret.json";
+
+const ASK: &str = "For example, of a secret in AWS, without a file:
+  aws secretsmanager get-secret-value --secret-id app/db --query SecretString --output text |
+      fourstep preflight --rotator target/debug/rotate-postgres --secret -";
+
 /// Rotate AWS Secrets Manager secrets on your own machine.
 #[derive(Parser)]
-#[command(name = "fourstep", version)]
+#[command(name = "fourstep", version, after_help = START)]
 pub(crate) struct Command {
     #[command(subcommand)]
     pub(crate) action: Action,
@@ -32,6 +51,38 @@ pub(crate) enum Action {
         #[command(subcommand)]
         action: SpecAction,
     },
+    New(NewArguments),
+    /// Print what completes this command in a shell.
+    #[command(after_help = "For example:
+  fourstep completions bash >~/.local/share/bash-completion/completions/fourstep")]
+    Completions {
+        /// The shell.
+        #[arg(value_name = "SHELL", value_enum)]
+        shell: Shell,
+    },
+    /// Write manual pages, one for each command.
+    #[command(after_help = "For example:
+  mkdir -p ~/.local/share/man/man1 && fourstep man ~/.local/share/man/man1 && man fourstep-replay")]
+    Man {
+        /// The folder to write them into.
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
+}
+
+/// Make a project for a rotator of your own, which compiles, proves and deploys as it is.
+///
+/// It rotates the users of a stand-in server. Replace what speaks to that by what speaks to yours.
+#[derive(Args)]
+#[command(after_help = "For example, beside a checkout of Fourstep:
+  fourstep new rotate-queue --framework fourstep && cd rotate-queue && cargo test")]
+pub(crate) struct NewArguments {
+    /// The name of the project, of its folder and of its function, such as rotate-queue.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// A checkout of Fourstep's repository: its crates are on no registry yet.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) framework: PathBuf,
 }
 
 #[derive(Subcommand)]
@@ -41,6 +92,17 @@ pub(crate) enum SpecAction {
         /// The specification, a TOML file.
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        /// Print one JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the specifications that are part of rotate-api, by the names that ROTATION_SPEC takes.
+    List,
+    /// Print a specification that is part of rotate-api, to read its secret's shape or to copy it.
+    Show {
+        /// Its name.
+        #[arg(value_name = "NAME")]
+        name: String,
     },
 }
 
@@ -52,6 +114,7 @@ pub(crate) enum SpecAction {
 /// With --rotator the target really gets new passwords, and this is the only place that has them:
 /// read them before you stop.
 #[derive(Args)]
+#[command(after_help = SERVE)]
 pub(crate) struct ServeArguments {
     /// Where to listen. Anyone who reaches this address can read every secret in it.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4566")]
@@ -65,6 +128,9 @@ pub(crate) struct ServeArguments {
     /// What becomes of AWSPENDING after a rotation. The service does either.
     #[arg(long, value_enum, default_value_t = Pending::Removed)]
     pub(crate) pending_label: Pending,
+    /// Say where it listens as one JSON object instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Play whole rotations against a real target, a fresh process for each step, as Lambda would.
@@ -74,6 +140,7 @@ pub(crate) struct ServeArguments {
 /// step that makes it live. To show whether each labelled version logs in, it logs in with each
 /// one before the first step and after every step, the refused ones included.
 #[derive(Args)]
+#[command(after_help = REPLAY)]
 pub(crate) struct ReplayArguments {
     #[command(flatten)]
     pub(crate) stage: StageArguments,
@@ -116,7 +183,8 @@ pub(crate) struct StageArguments {
     /// that is made for this run.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     pub(crate) listen: SocketAddr,
-    /// A file with the secret value, as it stands in Secrets Manager.
+    /// A file with the secret value, as it stands in Secrets Manager. What changes nothing reads a pipe
+    /// too, and standard input, which is -.
     #[arg(long, value_name = "FILE")]
     pub(crate) secret: PathBuf,
     /// FILE holds the bytes of a SecretBinary, and not the text of a SecretString.
@@ -127,8 +195,8 @@ pub(crate) struct StageArguments {
     /// AWS, and replay marks one that is not known there. Default: an ARN made of FILE's path.
     #[arg(long, value_name = "ARN", value_parser = SecretArn::parse)]
     pub(crate) arn: Option<SecretArn>,
-    /// A file with the value of the admin's secret, where the secret names one as "masterarn". It is
-    /// read and never changed.
+    /// A file, a pipe or - with the value of the admin's secret, where the secret names one as
+    /// "masterarn". It is read and never changed.
     #[arg(long, value_name = "FILE")]
     pub(crate) admin: Option<PathBuf>,
     #[command(flatten)]
@@ -143,6 +211,7 @@ pub(crate) struct StageArguments {
 /// The same questions can be asked of a deployed function: hand it the event
 /// {"Fourstep": "inspect", "SecretId": ...} by `aws lambda invoke`.
 #[derive(Args)]
+#[command(after_help = ASK)]
 pub(crate) struct AskArguments {
     #[command(flatten)]
     pub(crate) stage: StageArguments,

@@ -2,7 +2,9 @@
 
 pub mod events;
 pub mod function;
+pub mod new;
 pub mod player;
 pub mod replay;
 pub mod slips;
 pub mod spec;
+pub mod terminal;

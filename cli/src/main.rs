@@ -4,48 +4,86 @@ mod arguments;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
+use clap_complete::Shell;
 use fourstep::{Question, Step};
+use fourstep_cli::new::new;
 use fourstep_cli::player::Player;
 use fourstep_cli::replay::crash::disturb;
 use fourstep_cli::replay::{Format, Options, Report, Rotator, Stage, ask, replay};
-use fourstep_cli::{slips, spec};
+use fourstep_cli::{slips, spec, terminal};
 use fourstep_local::MemoryStore;
 use fourstep_local::serve;
+use serde_json::json;
 
 use arguments::{
-    Action, AskArguments, Command, ReplayArguments, ServeArguments, SpecAction, StageArguments,
+    Action, AskArguments, Command, NewArguments, ReplayArguments, ServeArguments, SpecAction,
+    StageArguments,
 };
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let ended = match Command::parse().action {
-        Action::Serve(arguments) => run_serve(arguments).await,
-        Action::Replay(arguments) => run_replay(arguments).await,
-        Action::Inspect(arguments) => run_ask(Question::Inspect, arguments).await,
-        Action::Preflight(arguments) => run_ask(Question::Preflight, arguments).await,
-        Action::Plan(arguments) => run_ask(Question::Plan, arguments).await,
-        Action::Spec { action: SpecAction::Check { file } } => {
-            spec::check(&file, &mut io::stdout())
+    let (json, ended) = match Command::parse().action {
+        Action::Serve(arguments) => (arguments.json, run_serve(arguments).await),
+        Action::Replay(arguments) => (arguments.json, run_replay(arguments).await),
+        Action::Inspect(arguments) => (arguments.json, run_ask(Question::Inspect, arguments).await),
+        Action::Preflight(arguments) => {
+            (arguments.json, run_ask(Question::Preflight, arguments).await)
+        }
+        Action::Plan(arguments) => (arguments.json, run_ask(Question::Plan, arguments).await),
+        Action::Spec { action: SpecAction::Check { file, json } } => {
+            (json, spec::check(&file, format(json), &mut io::stdout()))
+        }
+        Action::Spec { action: SpecAction::List } => (false, spec::list(&mut io::stdout())),
+        Action::Spec { action: SpecAction::Show { name } } => {
+            (false, spec::show(&name, &mut io::stdout()))
+        }
+        Action::New(NewArguments { name, framework }) => {
+            (false, new(&name, &framework, Path::new("."), &mut io::stdout()))
+        }
+        Action::Completions { shell } => (false, completions(shell)),
+        Action::Man { folder } => {
+            (false, clap_mangen::generate_to(Command::command(), folder).map(|()| true))
         }
     };
     match ended {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("fourstep: {error}");
+            if json {
+                let why = error.to_string();
+                let _ = writeln!(
+                    io::stdout(),
+                    "{}",
+                    json!({"event": "end", "ok": false, "error": why})
+                );
+            }
+            let _ = writeln!(io::stderr(), "fourstep: {error}");
             ExitCode::from(2)
         }
     }
 }
 
+fn completions(shell: Shell) -> io::Result<bool> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Command::command(), "fourstep", &mut script);
+    io::stdout().write_all(&script).map(|()| true)
+}
+
 async fn run_ask(question: Question, arguments: AskArguments) -> io::Result<bool> {
     let stage = stage(arguments.stage)?;
-    ask(&stage, question, format(arguments.json), &mut io::stdout()).await
+    let format = format(arguments.json);
+    let mut out: Box<dyn Write> = match (format, question) {
+        // Statements to be copied.
+        (Format::Json, _) | (_, Question::Plan) => Box::new(io::stdout()),
+        _ => terminal::stdout(),
+    };
+    ask(&stage, question, format, &mut out).await
 }
 
 fn format(json: bool) -> Format {
@@ -79,16 +117,15 @@ async fn run_replay(arguments: ReplayArguments) -> io::Result<bool> {
         pending_label: arguments.pending_label.into(),
     };
     let format = format(arguments.json);
-    let mut out = io::stdout();
+    let mut out = match format {
+        Format::Json => Box::new(io::stdout()),
+        Format::Table => terminal::stdout(),
+    };
     let mut report = Report::new(&mut out, format);
-    let ended = match plan {
+    match plan {
         Some(plan) => disturb(&options, &plan, &mut report).await,
         None => replay(&options, &mut report).await,
-    };
-    if let Err(error) = &ended {
-        report.broke_off(error)?;
     }
-    ended
 }
 
 /// Better said before the first step than by a function that reaches nothing.
@@ -106,7 +143,7 @@ fn reachable_from_a_container(listen: SocketAddr) -> io::Result<()> {
 }
 
 async fn run_serve(arguments: ServeArguments) -> io::Result<bool> {
-    let ServeArguments { listen, rotator, process, pending_label } = arguments;
+    let ServeArguments { listen, rotator, process, pending_label, json } = arguments;
     // Bound first, so that a function can be told the port even where the system chose it.
     let listener = serve::bind(listen).await?;
     let address = listener.local_addr()?;
@@ -131,11 +168,15 @@ async fn run_serve(arguments: ServeArguments) -> io::Result<bool> {
         ""
     };
     // Whoever reads this may stop reading at any time; that is no reason to stop serving.
-    let _ = writeln!(
-        io::stdout(),
-        "A local Secrets Manager listens on {url}. Its secrets are in memory only.\n\
-         Point a client at it: AWS_ENDPOINT_URL={url} with any access key.{loss}"
-    );
+    let said = if json {
+        json!({"event": "listening", "url": url}).to_string()
+    } else {
+        format!(
+            "A local Secrets Manager listens on {url}. Its secrets are in memory only.\n\
+             Point a client at it: AWS_ENDPOINT_URL={url} with any access key.{loss}"
+        )
+    };
+    let _ = writeln!(io::stdout(), "{said}");
     tokio::select! {
         ended = server.wait() => ended?,
         interrupted = tokio::signal::ctrl_c() => interrupted?,

@@ -3,7 +3,10 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use rotate_api::Specification;
+use rotate_api::{SHIPPED, Specification};
+use serde_json::{Value, json};
+
+use crate::replay::Format;
 
 /// What every specification sets, and hardly another file.
 const TELLING: [&str; 3] = ["base_url", "documents", "read_on"];
@@ -21,10 +24,13 @@ fn is_one(text: &str) -> bool {
 ///
 /// # Errors
 /// If the file cannot be read, naming it, or nothing can be written.
-pub fn check(file: &Path, out: &mut dyn Write) -> io::Result<bool> {
+pub fn check(file: &Path, format: Format, out: &mut dyn Write) -> io::Result<bool> {
     let text = std::fs::read_to_string(file).map_err(|error| {
         io::Error::new(error.kind(), format!("cannot read {}: {error}", file.display()))
     })?;
+    if format == Format::Json {
+        return as_json(&text, out);
+    }
     if !is_one(&text) {
         writeln!(
             out,
@@ -46,6 +52,11 @@ pub fn check(file: &Path, out: &mut dyn Write) -> io::Result<bool> {
                 false => "",
             };
             writeln!(out, "{}: {}: {shape}{admin}", file.display(), specification.name())?;
+            if specification.is_placeholder() {
+                let what =
+                    "base_url is a placeholder, which the function refuses: put your own there";
+                writeln!(out, "{}: {what}", file.display())?;
+            }
             return Ok(true);
         }
         Err(complaints) => complaints,
@@ -62,4 +73,45 @@ pub fn check(file: &Path, out: &mut dyn Write) -> io::Result<bool> {
     }
     writeln!(out, "{} to correct", complaints.len())?;
     Ok(false)
+}
+
+/// The same for a machine: `ok`, `name`, and `complaints`, each with `line` and `what`.
+fn as_json(text: &str, out: &mut dyn Write) -> io::Result<bool> {
+    let read = Specification::read(text);
+    let name = read.as_ref().map_or(Value::Null, |specification| specification.name().into());
+    let complaints = read.err().unwrap_or_default();
+    let ok = complaints.is_empty();
+    let row = |what: &str, line: Option<usize>| json!({"line": line, "what": what});
+    let rows: Vec<_> = match is_one(text) {
+        true => complaints.iter().map(|one| row(&one.what, one.line)).collect(),
+        // Nothing of it is quoted.
+        false => vec![row("this is no specification", None)],
+    };
+    writeln!(out, "{}", json!({"ok": ok, "name": name, "complaints": rows}))?;
+    Ok(ok)
+}
+
+/// The names of the shipped specifications, each with what it is about.
+///
+/// # Errors
+/// Those of writing.
+pub fn list(out: &mut dyn Write) -> io::Result<bool> {
+    for (name, text) in SHIPPED {
+        let about = Specification::read(text).map(|one| one.name().to_owned()).unwrap_or_default();
+        writeln!(out, "{name:<22} {about}")?;
+    }
+    Ok(true)
+}
+
+/// A shipped specification, whole.
+///
+/// # Errors
+/// If there is none of this name, naming those that there are.
+pub fn show(name: &str, out: &mut dyn Write) -> io::Result<bool> {
+    let Some((_, text)) = SHIPPED.iter().find(|(known, _)| *known == name) else {
+        let names = SHIPPED.map(|(known, _)| known).join(", ");
+        let what = format!("{name:?} is no shipped specification; there are {names}");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    };
+    out.write_all(text.as_bytes()).map(|()| true)
 }

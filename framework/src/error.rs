@@ -79,6 +79,15 @@ impl ErrorKind {
             Self::Internal => "Internal",
         }
     }
+
+    /// Where the manual says what to do, as a path in Fourstep's repository.
+    ///
+    /// ```
+    /// assert_eq!(fourstep::ErrorKind::OutOfTime.page(), "docs/errors.md#outoftime");
+    /// ```
+    pub fn page(self) -> String {
+        format!("docs/errors.md#{}", self.name().to_ascii_lowercase())
+    }
 }
 
 impl fmt::Display for ErrorKind {

@@ -94,7 +94,7 @@ impl Line<'_> {
         };
         let (outcome, why, error) = match &self.result {
             Ok(outcome) => (outcome.effect.name(), outcome.why.clone(), None),
-            Err(error) => ("failed", error.to_string(), Some(error.kind().name())),
+            Err(error) => ("failed", error.to_string(), Some(error.kind())),
         };
         put("timestamp", now().into());
         put("level", if error.is_some() { "ERROR" } else { "INFO" }.into());
@@ -115,7 +115,8 @@ impl Line<'_> {
         put("outcome", outcome.into());
         put("why", why.into());
         if let Some(kind) = error {
-            put("error_type", kind.into());
+            put("error_type", kind.name().into());
+            put("page", kind.page().into());
         }
         put("warnings", json!(self.stats.warnings));
         put("calls", json!(self.stats.calls));
@@ -169,6 +170,7 @@ pub(crate) fn refuse_start(rotator: &str, error: &Error) {
         "message": "the function's configuration is refused; every step will fail until it is corrected",
         "rotator": rotator,
         "error_type": error.kind().name(),
+        "page": error.kind().page(),
         "why": error.to_string(),
     }));
 }
@@ -282,7 +284,10 @@ mod tests {
         let error = Error::new(ErrorKind::Tls, "cannot trust the server");
         let line = compose(Err(&error));
         assert_eq!(line["level"], "ERROR");
-        assert_eq!(line["error_type"], "Tls");
+        assert_eq!(
+            (&line["error_type"], &line["page"]),
+            (&json!("Tls"), &json!("docs/errors.md#tls"))
+        );
         assert_eq!(line["outcome"], "failed");
         assert_eq!(line["why"], "cannot trust the server");
         assert_eq!(line["Failures"], 1);

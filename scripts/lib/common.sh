@@ -8,6 +8,14 @@ die() {
     exit 1
 }
 
+# A script's help is what stands at its head.
+case ${1:-} in
+    -h | --help)
+        sed -n '2,/^[^#]/s/^# \{0,1\}//p' "scripts/$(basename "$0")"
+        exit
+        ;;
+esac
+
 # Runs a command after showing it, so that a reader can repeat it by hand.
 show() {
     printf '%s\n' "+ $*"

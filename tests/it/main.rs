@@ -8,6 +8,7 @@ mod support;
 
 mod alternating;
 mod api;
+mod command;
 mod conformance;
 mod documents;
 mod engine;
@@ -19,6 +20,7 @@ mod local;
 mod middle_men;
 mod mongodb;
 mod mysql;
+mod new;
 mod pairs;
 mod password_file;
 mod questions;

@@ -143,3 +143,56 @@ async fn a_backend_by_the_recipe_answers_preflight_plan_and_inspect() {
     }
     assert_eq!(file.users(), before, "questions change nothing");
 }
+
+/// Asks about a secret of the file, whose user's password is changed to `password` first.
+async fn preflight(file: &File, password: &str, admin: Option<&str>) -> String {
+    let mut document = file.document("app");
+    document["password"] = json!(password);
+    let (secret, function) = (secret_file(&document.to_string()), binary("examples/password_file"));
+    let strategy = format!("ROTATION_STRATEGY={}", file.strategy);
+    let (rotator, secret) = (function.to_str().unwrap(), secret.path.to_str().unwrap());
+    let mut arguments = vec!["preflight", "--env", &strategy, "--rotator", rotator];
+    arguments.extend(["--secret", secret]);
+    arguments.extend(admin.into_iter().flat_map(|admin| ["--admin", admin]));
+    String::from_utf8(fourstep(&arguments).await.stdout).unwrap()
+}
+
+/// The first question is no less helpful than the error of the rotation.
+#[tokio::test]
+async fn preflight_names_the_way_out_of_a_lost_password() {
+    let file = File::new("single-user-by-admin", "app", "first-password");
+    let admin = secret_file(&file.document("boss").to_string());
+    let said = preflight(&file, "lost", admin.path.to_str()).await;
+    for words in ["fails  Rejected:", "in REPAIR_USERS", "What to do: docs/errors.md#rejected"] {
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_on_this_machine_only_is_said_in_its_words() {
+    let file = File::new("alternating-users", "app", "first-password");
+    let said = preflight(&file, "first-password", None).await;
+    assert!(
+        said.contains("On this machine: here the admin's secret is what --admin FILE"),
+        "{said}"
+    );
+
+    // A pair that was marked for a file of another path.
+    let admin = secret_file(&file.document("boss").to_string());
+    let (secret, function) = (secret_file(&file.secret()), binary("examples/password_file"));
+    let output = fourstep(&[
+        "replay",
+        "--env",
+        "ROTATION_STRATEGY=alternating-users",
+        "--rotator",
+        function.to_str().unwrap(),
+        "--admin",
+        admin.path.to_str().unwrap(),
+        "--secret",
+        secret.path.to_str().unwrap(),
+    ])
+    .await;
+    assert!(output.status.success(), "{output:?}");
+    let said = preflight(&file, "first-password", admin.path.to_str()).await;
+    assert!(said.contains("made of the path of another --secret file"), "{said}");
+}

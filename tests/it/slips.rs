@@ -105,3 +105,36 @@ async fn spec_check_of_another_file_shows_no_line_of_it() {
         assert!(!shown.contains("canary") && !shown.contains("engine"), "{shown}");
     }
 }
+
+#[tokio::test]
+async fn a_shipped_specification_is_found_by_its_name() {
+    let folder = folder();
+    let listed = fourstep_in(folder.path(), &["spec", "list"]).await;
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    for (name, text) in rotate_api::SHIPPED {
+        assert!(listed.lines().any(|line| line.starts_with(name)), "{listed}");
+        let shown = fourstep_in(folder.path(), &["spec", "show", name]).await;
+        assert_eq!(String::from_utf8(shown.stdout).unwrap(), text);
+    }
+    let said = refused(&fourstep_in(folder.path(), &["spec", "show", "sendgird"]).await);
+    assert!(said.contains("there are cloudflare, "), "{said}");
+
+    let rotator = binary("rotate-api");
+    let asked = ["preflight", "--rotator", rotator.to_str().unwrap(), "--secret", "secret.json"];
+    let asked = [&asked[..], &["--env", "ROTATION_SPEC=sendgird"]].concat();
+    let output = fourstep_in(folder.path(), &asked).await;
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("shipped are cloudflare, "), "{said}");
+
+    let okta = fourstep_in(folder.path(), &["spec", "show", "okta-client-secret"]).await.stdout;
+    std::fs::write(folder.path().join("okta.toml"), okta).unwrap();
+    let output = fourstep_in(folder.path(), &["spec", "check", "okta.toml"]).await;
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && said.contains("base_url is a placeholder"), "{said}");
+    let json = fourstep_in(folder.path(), &["spec", "check", "okta.toml", "--json"]).await.stdout;
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!((&json["ok"], &json["complaints"]), (&true.into(), &serde_json::json!([])));
+    let json = fourstep_in(folder.path(), &["spec", "check", "secret.json", "--json"]).await;
+    assert_eq!(json.status.code(), Some(1));
+    assert!(!format!("{json:?}").contains("canary-of-the-slips"));
+}

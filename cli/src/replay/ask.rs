@@ -5,16 +5,17 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use fourstep::Question;
+use fourstep::store::AWSCURRENT;
 use serde_json::Value;
 
-use super::local::LocalSecret;
-use super::report::versions_table;
+use super::local::{Access, LocalSecret, Version, versions};
+use super::report::{failed, reasons, versions_table, what_to_do};
 use super::{Format, Report, Stage, invoke};
 use crate::events::{self, text as field};
 use crate::function::Invocation;
 
-/// Asks the function and shows its answer. True unless it failed, or found what would fail a
-/// rotation.
+/// Asks the function and shows its answer. True if the answer is good: AWSCURRENT logs in, a rotation
+/// would succeed, there is a plan.
 ///
 /// # Errors
 /// If the secret file, the local Secrets Manager or the function cannot be used.
@@ -31,7 +32,7 @@ pub async fn ask(
             Format::Table => &mut *out,
             Format::Json => &mut unheard,
         };
-        LocalSecret::open(stage, |_| Ok(()), &mut Report::new(heard, format)).await?
+        LocalSecret::open(stage, Access::Reads, |_| Ok(()), &mut Report::new(heard, format)).await?
     };
     let function = stage.function(&secret);
     let asked = invoke(&function, &events::question(question, secret.arn())).await?;
@@ -39,13 +40,18 @@ pub async fn ask(
     let text = match format {
         Format::Json => json_line(&asked),
         Format::Table => match question {
-            Question::Inspect => versions_table(&asked, &mut Vec::new()),
+            Question::Inspect => versions_table(&asked, &mut Vec::new()) + &reasons(&asked),
             Question::Preflight => findings(&asked),
             Question::Plan => plan(&asked),
         },
     };
     out.write_all(text.as_bytes())?;
-    Ok(asked.answer.is_ok_and(|answer| answer.get("ready") != Some(&Value::Bool(false))))
+    let current = |version: &Version| version.has(AWSCURRENT) && version.accepted;
+    Ok(match (&asked.answer, question) {
+        (Err(_), _) => false,
+        (Ok(_), Question::Inspect) => versions(&asked).iter().any(current),
+        (Ok(answer), _) => answer.get("ready") != Some(&Value::Bool(false)),
+    })
 }
 
 fn json_line(asked: &Invocation) -> String {
@@ -54,10 +60,6 @@ fn json_line(asked: &Invocation) -> String {
         Err((kind, message)) => serde_json::json!({"error_type": kind, "error": message}),
     };
     format!("{answer}\n")
-}
-
-fn failed(kind: &str, message: &str) -> String {
-    format!("the function could not look: {message}\n  error type: {kind}\n")
 }
 
 /// What would fail first, then what is only to be known.
@@ -71,7 +73,7 @@ fn findings(asked: &Invocation) -> String {
         let (severity, finding) = (field(row, "severity"), field(row, "finding"));
         let _ = match field(row, "kind") {
             "" => writeln!(text, "{severity}  {finding}"),
-            kind => writeln!(text, "{severity}  {kind}: {finding}"),
+            kind => writeln!(text, "{severity}  {kind}: {finding}{}", what_to_do(kind, finding)),
         };
     }
     text.push_str(match answer.get("ready") {

@@ -28,9 +28,19 @@ pub struct SecretFile {
     journal: PathBuf,
     /// Whether it holds a SecretBinary.
     binary: bool,
-    /// An empty file beside it. It stays behind, because removing it would let two replays lock
-    /// two files of that name.
-    _locked: File,
+    held: Held,
+}
+
+/// What is kept of a file that is used.
+#[derive(Debug)]
+enum Held {
+    /// An empty file beside it, locked. It stays behind, because removing it would let two replays
+    /// lock two files of that name.
+    Lock { _file: File },
+    /// Nothing: it is only read.
+    Nothing,
+    /// What came through a pipe, which is read once.
+    Value(SecretValue),
 }
 
 impl SecretFile {
@@ -40,27 +50,59 @@ impl SecretFile {
     /// # Errors
     /// If there is no such file, or another replay uses it.
     pub fn open(path: &Path, binary: bool) -> io::Result<Self> {
-        let path =
-            fs::canonicalize(path).map_err(|error| slips::secret("--secret", path, &error))?;
-        let beside = |ending: &str| {
-            let mut name = path.as_os_str().to_owned();
-            name.push(ending);
-            PathBuf::from(name)
-        };
-        let (journal, lock) = (beside(".journal"), beside(".lock"));
+        if slips::is_pipe(path) {
+            let what = "--secret: a rotation writes the new password back, and there is no file to \
+                        write it to. Put the value into one, `... | (umask 077 && cat \
+                        >secret.json)`, and name that; what changes nothing reads a pipe: \
+                        preflight, plan, inspect and replay --test-only";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+        let mut file = Self::look(path, binary)?;
+        let lock = beside(&file.path, ".lock");
         let locked = OpenOptions::new().create(true).append(true).mode(0o600).open(&lock);
-        let locked = locked.map_err(|error| named(&lock, &error))?;
-        locked.try_lock().map_err(|_| {
-            io::Error::other(format!("{}: another replay uses this file", path.display()))
+        let locked = locked.map_err(|error| {
+            let what = format!(
+                "no file can be made in the folder of --secret, and a replay keeps a lock and new \
+                 passwords beside it: {error}"
+            );
+            named(&lock, &io::Error::new(error.kind(), what))
         })?;
-        Ok(Self { path, journal, binary, _locked: locked })
+        locked.try_lock().map_err(|_| {
+            io::Error::other(format!("{}: another replay uses this file", file.path.display()))
+        })?;
+        file.held = Held::Lock { _file: locked };
+        Ok(file)
+    }
+
+    /// The same to be read only, which needs no right to write and no lock: a file, a pipe, or standard
+    /// input, which `-` names.
+    ///
+    /// # Errors
+    /// If there is no such file, or what comes through the pipe is no secret's value.
+    pub fn look(path: &Path, binary: bool) -> io::Result<Self> {
+        let path = match slips::is_pipe(path) {
+            true => path.to_owned(),
+            false => {
+                fs::canonicalize(path).map_err(|error| slips::secret("--secret", path, &error))?
+            }
+        };
+        let journal = beside(&path, ".journal");
+        let mut file = Self { path, journal, binary, held: Held::Nothing };
+        if slips::is_pipe(&file.path) {
+            file.held = Held::Value(file.value(slips::read("--secret", &file.path)?)?);
+        }
+        Ok(file)
     }
 
     /// Six letters, the same for this file every time: the end of its secret's ARN, which a rotator
     /// may write at the target and must find again.
     pub fn letters(&self) -> String {
         // FNV-1a, 64 bits.
-        let bytes = self.path.as_os_str().as_bytes().iter();
+        let path = match &self.held {
+            Held::Value(_) => Path::new(slips::STANDARD_INPUT),
+            _ => &self.path,
+        };
+        let bytes = path.as_os_str().as_bytes().iter();
         let mut hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
@@ -83,7 +125,13 @@ impl SecretFile {
     /// # Errors
     /// If the file cannot be read, is empty, or holds no text and was not said to be bytes.
     pub fn read(&self) -> io::Result<SecretValue> {
-        let bytes = fs::read(&self.path).map_err(|error| named(&self.path, &error))?;
+        match &self.held {
+            Held::Value(value) => Ok(value.clone()),
+            _ => self.value(fs::read(&self.path).map_err(|error| named(&self.path, &error))?),
+        }
+    }
+
+    fn value(&self, bytes: Vec<u8>) -> io::Result<SecretValue> {
         let invalid =
             |what| Err(named(&self.path, &io::Error::new(io::ErrorKind::InvalidData, what)));
         if self.binary && !bytes.is_empty() {
@@ -105,6 +153,9 @@ impl SecretFile {
     /// # Errors
     /// If there is a journal and it cannot be read.
     pub fn proposed(&self) -> io::Result<Vec<SecretValue>> {
+        if matches!(self.held, Held::Value(_)) {
+            return Ok(Vec::new());
+        }
         let bytes = match fs::read(&self.journal) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             bytes => bytes.map_err(|error| named(&self.journal, &error))?,
@@ -190,6 +241,12 @@ impl SecretFile {
     }
 }
 
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
 /// A value as a line of the journal: a text as JSON's string, bytes in an object.
 fn line_of(value: &SecretValue) -> String {
     match value {
@@ -220,82 +277,4 @@ pub(super) fn named(path: &Path, error: &io::Error) -> io::Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_value_is_safe_before_it_lives_and_the_file_is_replaced_whole() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("secret.json");
-        fs::write(&path, "{\"password\":\"old\"}\n").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        let file = SecretFile::open(&path, false).unwrap();
-        assert!(SecretFile::open(&path, false).unwrap_err().to_string().contains("another replay"));
-        assert_eq!(file.read().unwrap().expose_bytes(), b"{\"password\":\"old\"}");
-        file.note(&"line\nbreak".into()).unwrap();
-        file.note(&"second".into()).unwrap();
-        file.note(&"second".into()).unwrap();
-        // A crash in the middle of a line leaves the earlier ones readable.
-        let mut journal = OpenOptions::new().append(true).open(file.journal()).unwrap();
-        journal.write_all(b"\n\"cut sho\xc3").unwrap();
-        let mode = fs::metadata(file.journal()).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        let proposed = file.proposed().unwrap();
-        let texts: Vec<&[u8]> = proposed.iter().map(SecretValue::expose_bytes).collect();
-        assert_eq!(texts, [&b"line\nbreak"[..], b"second"]);
-        file.replace(&"new".into(), &["second".into()]).unwrap();
-        assert_eq!(file.proposed().unwrap().len(), 1, "one is kept");
-        file.note(&"new".into()).unwrap();
-        assert_eq!(file.proposed().unwrap().len(), 1, "the file holds it already");
-        file.replace(&"new".into(), &[]).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "new\n");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(file.proposed().unwrap().is_empty());
-        drop(file);
-        // Only the lock is left beside it, and a link to it is followed, not replaced.
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
-        let link = folder.path().join("link.json");
-        std::os::unix::fs::symlink(&path, &link).unwrap();
-        SecretFile::open(&link, false).unwrap().replace(&"newer".into(), &[]).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "newer\n");
-        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-    }
-
-    #[test]
-    fn bytes_survive_to_the_letter_and_are_never_taken_for_a_text() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("keytab");
-        let (old, next) = (b"\x05\x02\xff\n\r\n".to_vec(), b"text too\n".to_vec());
-        fs::write(&path, &old).unwrap();
-        let error = SecretFile::open(&path, false).unwrap().read().unwrap_err();
-        assert!(error.to_string().contains("add --binary"), "{error}");
-        let file = SecretFile::open(&path, true).unwrap();
-        assert_eq!(file.read().unwrap().expose_bytes(), old);
-        let next = SecretValue::Binary(next.into());
-        file.note(&next).unwrap();
-        file.note(&next).unwrap();
-        assert_eq!(file.proposed().unwrap().len(), 1);
-        assert!(file.proposed().unwrap().iter().all(|noted| noted.same_as(&next)));
-        file.replace(&"a text".into(), &[]).unwrap_err();
-        file.replace(&next, &[]).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), next.expose_bytes());
-        assert!(file.proposed().unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_journal_that_somebody_else_put_there_is_made_private_or_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("secret.json");
-        fs::write(&path, "old").unwrap();
-        let file = SecretFile::open(&path, false).unwrap();
-        fs::write(file.journal(), "").unwrap();
-        fs::set_permissions(file.journal(), fs::Permissions::from_mode(0o644)).unwrap();
-        file.note(&"next".into()).unwrap();
-        let mode = fs::metadata(file.journal()).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        fs::remove_file(file.journal()).unwrap();
-        std::os::unix::fs::symlink(folder.path().join("elsewhere"), file.journal()).unwrap();
-        file.note(&"next".into()).unwrap_err();
-        assert!(!folder.path().join("elsewhere").exists());
-    }
-}
+mod tests;

@@ -1,6 +1,5 @@
 //! The secret of a replay: in a local Secrets Manager, and in step with its file.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,6 +21,15 @@ const ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:";
 const PROPOSED: &str = "proposed-";
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:replayed";
 
+/// What is done with the secret's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// It is kept up to date with what a rotation makes.
+    Writes,
+    /// It is read, and nothing is written beside it either.
+    Reads,
+}
+
 /// A secret in a local Secrets Manager of its own. What becomes of its values is written to the
 /// file that it came from.
 pub(super) struct LocalSecret {
@@ -38,10 +46,14 @@ impl LocalSecret {
     /// anything is done with it.
     pub(super) async fn open(
         stage: &Stage,
+        access: Access,
         usable: impl FnOnce(&SecretValue) -> io::Result<()>,
         report: &mut Report<'_>,
     ) -> io::Result<Self> {
-        let file = SecretFile::open(&stage.secret, stage.binary)?;
+        let file = match access {
+            Access::Writes => SecretFile::open(&stage.secret, stage.binary)?,
+            Access::Reads => SecretFile::look(&stage.secret, stage.binary)?,
+        };
         usable(&file.read()?)?;
         let store = Arc::new(MemoryStore::new());
         let secret = seed(&store, &file, stage.arn.as_ref(), report)?;
@@ -229,7 +241,9 @@ fn seed_admin(store: &MemoryStore, secret: &SecretValue, file: &Path) -> io::Res
         Some((_, name)) => (name, Some(id.to_owned())),
         None => (id, None),
     };
-    let text = fs::read_to_string(file).map_err(|error| slips::secret("--admin", file, &error))?;
+    let Ok(text) = String::from_utf8(slips::read("--admin", file)?) else {
+        return refused("--admin: what it names holds no text");
+    };
     let value = Some(SecretValue::Text(text.trim_end_matches(['\r', '\n']).into()));
     let new = NewSecret { value, arn, ..NewSecret::default() };
     store.create(name, new).map(drop).map_err(io::Error::other)

@@ -25,7 +25,7 @@ pub use arn::SecretArn;
 pub use ask::ask;
 pub use keep::SecretFile;
 use keep::named;
-use local::LocalSecret;
+use local::{Access, LocalSecret};
 pub use report::{Format, Report};
 
 /// The function to replay with.
@@ -90,7 +90,8 @@ pub struct Options {
 /// If the secret file, the local Secrets Manager or the function binary cannot be used. What a
 /// step reports is no error here but in the report.
 pub async fn replay(options: &Options, report: &mut Report<'_>) -> io::Result<bool> {
-    let secret = LocalSecret::open(&options.stage, |_| Ok(()), report).await?;
+    let access = if options.test_only { Access::Reads } else { Access::Writes };
+    let secret = LocalSecret::open(&options.stage, access, |_| Ok(()), report).await?;
     let function = options.stage.function(&secret);
     let replay = Replay { options, secret: &secret, function: &function };
     let succeeded = replay.all(report).await?;

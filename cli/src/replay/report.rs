@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
 
-use fourstep::Step;
 use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS};
+use fourstep::{ErrorKind, Step};
 use serde_json::{Value, json};
 
 use crate::events::{labels, text as field};
 use crate::function::Invocation;
 use crate::replay::Options;
+use crate::slips::here;
 
 /// How a replay is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +97,7 @@ impl<'a> Report<'a> {
             format!("  {:<13} {outcome:<13} {milliseconds:>7.1} ms  {shown}\n", step.name());
         if let Value::String(kind) = &kind {
             let _ = writeln!(text, "  {:<13} error type: {kind}", "");
-            self.cause = Some(format!("{kind}: {why}"));
+            self.cause = Some(format!("{kind}: {why}{}", what_to_do(kind, why)));
         }
         let _ = writeln!(text, "  {:<13} {}", "", effects(&line));
         for warning in line.get("warnings").and_then(Value::as_array).into_iter().flatten() {
@@ -205,20 +206,6 @@ impl<'a> Report<'a> {
             said => said,
         }
     }
-
-    /// Ends a report that an error cut short.
-    ///
-    /// # Errors
-    /// Those of writing.
-    pub fn broke_off(&mut self, error: &io::Error) -> io::Result<()> {
-        match self.format {
-            Format::Table => Ok(()),
-            Format::Json => {
-                let error = error.to_string();
-                self.say("", &json!({"event": "end", "ok": false, "error": error}))
-            }
-        }
-    }
 }
 
 /// `DescribeSecret 1, GetSecretValue 2; connections 1, refused logins 0`
@@ -261,10 +248,32 @@ fn versions(inspection: &Invocation) -> Value {
     }
 }
 
+/// A question that the function could not answer: the same words wherever one is asked.
+pub(super) fn failed(kind: &str, message: &str) -> String {
+    format!("the function could not look: {kind}: {message}{}\n", what_to_do(kind, message))
+}
+
+/// Lines below an error: what it means on this machine, and the page about its kind. Lambda's own
+/// kinds have none.
+pub(super) fn what_to_do(kind: &str, message: &str) -> String {
+    let known = ErrorKind::ALL.into_iter().find(|known| known.name() == kind);
+    let page = known.map(|known| format!("\nWhat to do: {}", known.page()));
+    here(message) + &page.unwrap_or_default()
+}
+
+/// Why versions do not log in, a line for each: in an inspection, which has no room for it in its table.
+pub(super) fn reasons(inspection: &Invocation) -> String {
+    let versions = versions(inspection);
+    let rejected = versions.as_array().into_iter().flatten();
+    let rejected = rejected.filter(|row| field(row, "verdict") == "rejected");
+    let line = |row: &Value| format!("{}: {}\n", labels(row).join(" "), field(row, "why"));
+    rejected.map(line).collect()
+}
+
 pub(super) fn versions_table(inspection: &Invocation, told: &mut Vec<String>) -> String {
     let mut rows = match &inspection.answer {
         Ok(answer) => answer.get("versions").and_then(Value::as_array).cloned().unwrap_or_default(),
-        Err((kind, message)) => return format!("    cannot inspect: {kind}: {message}\n"),
+        Err((kind, message)) => return failed(kind, message),
     };
     // In the order in which people think of them, not of their random ids.
     rows.sort_by_key(|row| {

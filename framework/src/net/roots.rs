@@ -35,8 +35,10 @@ pub(crate) fn of_bundle(
     variable: &str,
 ) -> Result<Option<Vec<TrustAnchor<'static>>>, Error> {
     let Some(path) = environment.text(variable)? else { return Ok(None) };
-    let text = fs::read(path)
-        .map_err(|cause| refused(variable, "names a file that cannot be read").caused_by(cause))?;
+    let text = fs::read(path).map_err(|cause| {
+        refused(variable, "names a file that cannot be read")
+            .caused_by(format!("{path:?}: {cause}"))
+    })?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<_, _>>()
         .map_err(|_| refused(variable, "names a file that is not in PEM format"))?;
@@ -103,7 +105,7 @@ mod tests {
         }
         let absent = Environment::from([("BUNDLE", "/nowhere/bundle.pem")]);
         let error = of_bundle(&absent, "BUNDLE").unwrap_err().to_string();
-        assert!(error.contains("BUNDLE names a file that cannot be read"), "{error}");
+        assert!(error.contains("BUNDLE names a file that cannot be read: \"/"), "{error}");
         assert_eq!(of_bundle(&Environment::default(), "BUNDLE").unwrap(), None);
     }
 

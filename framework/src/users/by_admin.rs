@@ -18,6 +18,10 @@ use crate::users::login_attempts::LoginAttempts;
 use crate::users::pair::words;
 use crate::users::{Administered, Attempt, Change, Driver, Login, common, copies};
 
+/// Why an account is not reset of which no password is known, and the way out.
+const UNPROVEN: &str = "nothing proves that this account is the secret's; store its password, or, if \
+                        it is lost, list the user in REPAIR_USERS of the function";
+
 /// The strategy single-user-by-admin over any [`Administered`] database: the admin of the secret
 /// that the field `masterarn` names sets the user's password.
 ///
@@ -105,10 +109,7 @@ impl<S: Administered> Rotator for ByAdmin<S> {
         let proof = open.map(|open| (open.name, open.login));
         if proof.is_none() && !self.repairs(&pending.username) {
             let error = tries.exhausted(format!("cannot have the password of {account} reset"));
-            return Err(error.caused_by(
-                "nothing proves that this account is the secret's; store its password, or, if it \
-                 is lost, list the user in REPAIR_USERS of the function",
-            ));
+            return Err(error.caused_by(UNPROVEN));
         }
         let document = versions.current().secret().document()?;
         let admin = self.admin(&pending, document, &versions.other_secrets(), cx).await?;
@@ -160,7 +161,9 @@ impl<S: Administered> Rotator for ByAdmin<S> {
                 let what = "AWSCURRENT does not log in, which the rotation would repair";
                 findings.push(Finding::Warns(format!("{what}: {why}")));
             }
-            Ok(Attempt::Refused(why)) => findings.push(common::current_refused(why)),
+            Ok(Attempt::Refused(why)) => {
+                findings.push(common::current_refused(format!("{why}: {UNPROVEN}")));
+            }
             Err(error) => findings.push(Finding::Fails(error)),
         }
         let others = subject.other_secrets();

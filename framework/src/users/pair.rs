@@ -261,8 +261,9 @@ impl<'a> Pair<'a> {
             Some(mark) => unproven(user).caused_by(format!(
                 "it carries the mark of {}; where that is another secret in use, choose another in \
                  USER_PAIRS, as {partner}=OTHER; if it is gone, as after this secret was made anew \
-                 or a snapshot was restored, remove the mark as the guide of the server says, and \
-                 list it in ADOPT_USERS",
+                 or a snapshot was restored, remove the mark as the page of the server says \
+                 (docs/postgres-admin.md, docs/mysql-alternating.md, docs/mongodb.md), and list it \
+                 in ADOPT_USERS",
                 mark.secret
             )),
             None if self.is_claimed(accounts, user, partner) => unproven(user).caused_by(format!(

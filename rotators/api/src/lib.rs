@@ -43,6 +43,10 @@ pub const SHIPPED: [(&str, &str); 7] = [
     ("twilio", include_str!("../specs/twilio.toml")),
 ];
 
+fn is_placeholder(base_url: &str) -> bool {
+    base_url.trim_end_matches('/').ends_with(PLACEHOLDER)
+}
+
 fn shipped(name: &str) -> Option<&'static str> {
     SHIPPED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
@@ -60,8 +64,9 @@ pub fn rotator(environment: &Environment) -> Result<Box<dyn Rotator>, Error> {
     let text = match shipped(named) {
         Some(text) => text.to_owned(),
         None => std::fs::read_to_string(named).map_err(|cause| {
+            let names = SHIPPED.map(|(name, _)| name).join(", ");
             refused(SPEC, "names neither a shipped specification nor a file that can be read")
-                .caused_by(cause)
+                .caused_by(format!("{cause}; shipped are {names}"))
         })?,
     };
     let specification = Specification::read(&text).map_err(|complaints| {
@@ -69,7 +74,7 @@ pub fn rotator(environment: &Environment) -> Result<Box<dyn Rotator>, Error> {
         refused(SPEC, "names a specification that is wrong").caused_by(all.join("; "))
     })?;
     let document = specification.document;
-    if document.base_url.trim_end_matches('/').ends_with(PLACEHOLDER) {
+    if is_placeholder(&document.base_url) {
         return Err(refused(SPEC, "names a specification whose base_url is a placeholder")
             .caused_by("copy the file, put your own URL there, and name the copy's path"));
     }

@@ -110,7 +110,7 @@ pub(crate) fn of_login(refusal: &ServerError) -> Result<String, Error> {
     let (kind, what) = match refusal.number {
         1045 => {
             return Ok("refused with error 1045 (a wrong password, no such user, an account for \
-                       other addresses, or one that demands TLS)"
+                       other addresses, an anonymous one for this address, or one that demands TLS)"
                 .to_owned());
         }
         1044 => (ErrorKind::Forbidden, "the user may not use the database that \"dbname\" names"),

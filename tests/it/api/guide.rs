@@ -1,7 +1,10 @@
 //! docs/rotate-a-vendor-key.md, followed word by word.
 
+use std::process::Stdio;
+
 use fourstep_testing::Double;
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use super::hostile::plain;
@@ -52,6 +55,35 @@ async fn the_guide_works_word_by_word() {
     assert_eq!(now["note"], "kept");
     assert!(double.works(now["api_key"].as_str().unwrap()));
     assert_eq!(double.live().len(), 2);
+}
+
+/// Whoever has no vendor takes the example's word for it.
+#[tokio::test]
+async fn the_example_vendor_says_what_the_page_needs() {
+    let mut vendor = Command::new(binary("examples/vendor"))
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(vendor.stdout.take().unwrap()).lines();
+    let folder = tempfile::tempdir().unwrap();
+    let [spec] = blocks("toml")[..] else { panic!("the page has one specification") };
+    let base = lines.next_line().await.unwrap().unwrap();
+    let base = base.strip_prefix("vendor.toml: ").unwrap();
+    let spec = spec.replace("base_url = \"https://vendor.example\"", base);
+    let secret = lines.next_line().await.unwrap().unwrap();
+    let secret = secret.strip_prefix("secret.json: ").unwrap();
+    std::fs::write(folder.path().join("vendor.toml"), spec).unwrap();
+    std::fs::write(folder.path().join("secret.json"), secret).unwrap();
+    let output = Command::new(binary("fourstep"))
+        .args(["preflight", "--secret", "secret.json", "--env", "ROTATION_SPEC=vendor.toml"])
+        .args(["--rotator", binary("rotate-api").to_str().unwrap()])
+        .current_dir(folder.path())
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("A rotation would succeed."), "{output:?}");
 }
 
 #[test]

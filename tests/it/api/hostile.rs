@@ -3,10 +3,15 @@
 use std::time::{Duration, Instant};
 
 use fourstep::{Deadline, ErrorKind, Invocation, Step};
-use fourstep_testing::{Asked, Double, DoubleKeys, Fault, Told};
+use fourstep_testing::{Double, Fault, Told};
 use serde_json::{Value, json};
 
 use super::support::Place;
+
+#[path = "../../examples/vendor.rs"]
+mod vendor;
+
+pub use vendor::plain;
 
 /// The plainest vendor: keys with a name, shown as Bearer, by themselves.
 pub const SPEC: &str = r#"
@@ -50,33 +55,6 @@ path = "/keys/{id}"
 ok = [204]
 gone = [404]
 "#;
-
-pub fn plain(keys: &mut DoubleKeys, asked: &Asked) -> Told {
-    let Some(id) = keys.lets_in(asked.bearer()) else { return Told::json(401, "{}") };
-    match (asked.method.as_str(), asked.segments().as_slice()) {
-        ("GET", ["me"]) => Told::json(200, json!({"id": id}).to_string()),
-        ("POST", ["keys"]) => match keys.issue(asked.json()["name"].as_str()) {
-            Some(key) => Told::json(201, json!({"key": key.value, "id": key.id}).to_string()),
-            None => Told::json(409, "{}"),
-        },
-        ("GET", ["keys"]) => {
-            let seconds = |key: &fourstep_testing::DoubleKey| {
-                key.created.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64()
-            };
-            let all: Vec<Value> = keys
-                .list()
-                .iter()
-                .map(|key| json!({"id": key.id, "name": key.name, "made": seconds(key)}))
-                .collect();
-            Told::json(200, json!({"keys": all, "next": null}).to_string())
-        }
-        ("DELETE", ["keys", id]) => match keys.revoke(id) {
-            true => Told::new(204, ""),
-            false => Told::json(404, "{}"),
-        },
-        other => panic!("there is no {other:?}"),
-    }
-}
 
 /// A double, and a secret whose key works there.
 async fn place_with(spec: &str, change: impl Fn(&mut Value)) -> (Double, Place) {

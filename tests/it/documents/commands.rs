@@ -1,5 +1,5 @@
-//! README's commands: each block says by whom it is run, or that it needs AWS. Those that this file is
-//! named for are run here; and so are docs/operate.md's that move labels.
+//! The pages' commands: each block says by whom it is run, or why it is not. Those that this file is
+//! named for are run here.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -9,10 +9,12 @@ use std::sync::Arc;
 use fourstep::SecretId;
 use fourstep_local::serve;
 use fourstep_local::{MemoryStore, NewRotation, NewSecret, NewValue};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-use super::{Block, files, page, parts};
-use crate::support::postgres::server;
+use super::{Block, Page, files, page, pages, parts, root};
+use crate::support::postgres::{Server, server};
 use crate::support::program::binary;
 use crate::support::skip;
 use crate::support::stage::{FUNCTION, new_token};
@@ -26,9 +28,14 @@ fn commands(path: &str) -> Vec<Block> {
     blocks.into_iter().filter(|block| block.language == "sh").collect()
 }
 
-/// Who runs a block, by the line above it.
+/// Who runs a block, by the line above it: a file, perhaps with others' files in place of the block's.
 fn runner(block: &Block) -> Option<&str> {
-    block.above.strip_prefix("<!-- Run by ")?.strip_suffix(". -->")
+    let above = block.above.trim();
+    if let Some(script) = above.strip_prefix("<!-- scripts/test-sam: ") {
+        return script.ends_with(" -->").then_some("scripts/test-sam");
+    }
+    let by = above.strip_prefix("<!-- Run by ")?.strip_suffix(". -->")?;
+    by.split(',').next()
 }
 
 /// Runs a block as somebody would who types it, in this folder.
@@ -44,6 +51,26 @@ async fn run(script: &str, folder: &Path, variables: &[(&str, &str)]) -> String 
     let said = [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap()).concat();
     assert!(output.status.success(), "{script}\n{said}");
     said
+}
+
+/// A reader knows of each command whether anybody has ever run it.
+#[test]
+fn every_block_of_commands_says_who_runs_it_or_why_nobody_does() {
+    let (files, mut blocks) = (files(), 0);
+    for Page { path, .. } in pages() {
+        for block in commands(&path) {
+            blocks += 1;
+            match runner(&block) {
+                Some(by) => assert!(files.iter().any(|file| file == by), "{path}: {by}"),
+                None => {
+                    let why = block.above.trim().strip_prefix("<!-- Not run: ");
+                    let given = why.is_some_and(|why| why.ends_with(". -->"));
+                    assert!(given, "{path}: nothing above says who runs:\n{}", block.text);
+                }
+            }
+        }
+    }
+    assert!(blocks > 30, "only {blocks} blocks were found");
 }
 
 #[test]
@@ -149,4 +176,171 @@ async fn the_commands_that_move_labels_work_as_they_stand() {
     run(&go_back, folder.path(), &variables).await;
     assert_eq!(labelled("AWSCURRENT"), Some(zero));
     assert_eq!(store.describe(&secret).unwrap().rotation_enabled, Some(false));
+}
+
+/// Whoever asks a script what it does does not start it.
+#[tokio::test]
+async fn each_script_explains_itself() {
+    for script in files().iter().filter(|file| file.starts_with("scripts/")) {
+        if script.starts_with("scripts/lib/") {
+            continue;
+        }
+        let text = std::fs::read_to_string(root().join(script)).unwrap();
+        let first = text.lines().nth(1).unwrap().trim_start_matches("# ").to_owned();
+        let said = run(&format!("{script} --help"), root(), &[]).await;
+        assert!(said.starts_with(&first) && said.lines().count() < 20, "{script}: {said}");
+    }
+}
+
+/// A folder in which somebody follows a page: with `fourstep` and the functions in target/debug, and
+/// users and a database of its own in place of the page's.
+struct Reader {
+    folder: tempfile::TempDir,
+    server: Server,
+    arranger: String,
+    password: String,
+    path: String,
+}
+
+impl Reader {
+    fn new(server: Server) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("target")).unwrap();
+        let built = binary("fourstep");
+        symlink(built.parent().unwrap(), folder.path().join("target/debug")).unwrap();
+        if let Ok(aws) = std::env::var("FOURSTEP_TEST_AWS") {
+            symlink(aws, folder.path().join("aws")).unwrap();
+        }
+        let arranger = std::env::var("FOURSTEP_TEST_POSTGRES_ARRANGER").unwrap();
+        let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+        Self { arranger, password: server.arrangers_password(), folder, server, path }
+    }
+
+    /// A block as this reader types it. `tag` keeps two pages' users apart.
+    async fn types(&self, block: &str, tag: &str) -> String {
+        let id = std::process::id();
+        let block = block
+            .replace("sudo -u postgres psql", "psql --quiet postgres")
+            .replace("app", &format!("{tag}_app_{id}"))
+            .replace("boss", &format!("{tag}_boss_{id}"))
+            .replace("shop", &format!("{tag}_shop_{id}"))
+            .replace("5432", &self.server.port.to_string());
+        let port = self.server.port.to_string();
+        let variables = [
+            ("PATH", self.path.as_str()),
+            ("PGHOST", "localhost"),
+            ("PGPORT", port.as_str()),
+            ("PGUSER", self.arranger.as_str()),
+            ("PGPASSWORD", self.password.as_str()),
+            ("AWS_PAGER", ""),
+        ];
+        run(&block, self.folder.path(), &variables).await
+    }
+
+    fn secret(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("secret.json")).unwrap()
+    }
+}
+
+fn mine(path: &str) -> Vec<String> {
+    let mine = commands(path).into_iter().filter(|block| runner(block) == Some(HERE));
+    mine.map(|block| block.text).collect()
+}
+
+#[tokio::test]
+async fn two_users_take_turns_on_ones_own_machine_as_the_page_says() {
+    let Some(server) = server() else { return };
+    let [arrange, rotate] = &mine("docs/postgres-admin.md")[..] else { panic!("other blocks") };
+    let reader = Reader::new(server);
+    reader.types(arrange, "pair").await;
+    let said = reader.types(rotate, "pair").await;
+    assert!(said.contains("CREATE ROLE") && said.contains("A rotation would succeed."), "{said}");
+    assert!(said.contains("_clone"), "{said}");
+    let user = format!("\"pair_app_{}\"", std::process::id());
+    assert!(reader.secret().contains(&user), "the second turn is the first user's");
+    assert!(!reader.secret().contains("first-password"));
+}
+
+#[tokio::test]
+async fn a_password_is_rotated_on_ones_own_machine_as_the_page_says() {
+    let Some(server) = server() else { return };
+    if std::env::var_os("FOURSTEP_TEST_AWS").is_none() {
+        return skip("FOURSTEP_TEST_AWS");
+    }
+    let [arrange, rotate, ask, serve, ask_service, keep] = &mine("docs/replay.md")[..] else {
+        panic!("other blocks")
+    };
+    let reader = Reader::new(server);
+    reader.types(arrange, "own").await;
+    let said = reader.types(rotate, "own").await;
+    assert!(said.contains("1 rotation played; the secret file holds what is current"), "{said}");
+    let said = reader.types(ask, "own").await;
+    assert!(said.contains("A rotation would succeed."), "{said}");
+
+    // On any free port.
+    let mut words = serve.split_whitespace();
+    let mut service = Command::new(reader.folder.path().join(words.next().unwrap()))
+        .args(words)
+        .args(["--listen", "127.0.0.1:0", "--json"])
+        .current_dir(reader.folder.path())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(service.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
+    let listening: Value = serde_json::from_str(&line).unwrap();
+    let url = listening["url"].as_str().unwrap();
+    // Each block is a shell of its own here; a reader's keeps its variables.
+    let of_service = |block: &str| block.replace("http://127.0.0.1:4566", url);
+    let (variables, _) = ask_service.split_once("aws secretsmanager").unwrap();
+    let before = reader.secret();
+    let said = reader.types(&of_service(ask_service), "own").await;
+    assert!(said.contains("AWSPREVIOUS"), "{said}");
+    reader.types(&of_service(&format!("{variables}{keep}")), "own").await;
+    assert_ne!(reader.secret(), before);
+    let said = reader.types(ask, "own").await;
+    assert!(said.contains("A rotation would succeed."), "what was kept logs in: {said}");
+}
+
+/// At a server that speaks TLS, and then nothing that a rotator knows.
+#[tokio::test]
+async fn a_test_server_s_certificate_is_trusted_as_the_page_makes_it() {
+    let [certificates] = &mine("docs/settings.md")[..] else { panic!("other blocks") };
+    let folder = tempfile::tempdir().unwrap();
+    run(certificates, folder.path(), &[]).await;
+    let mut server = Command::new("openssl")
+        .args(["s_server", "-accept", "localhost:0", "-cert", "server.pem", "-key", "server.key"])
+        .arg("-rev")
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let port = loop {
+        let line = lines.next_line().await.unwrap().unwrap();
+        if line.starts_with("ACCEPT") {
+            break line.rsplit(':').next().unwrap().to_owned();
+        }
+    };
+    let secret = format!(
+        r#"{{"engine": "redis", "host": "localhost", "port": {port}, "username": "app",
+            "password": "a-password", "ssl": true, "masterarn": "admin"}}"#
+    );
+    std::fs::write(folder.path().join("secret.json"), secret).unwrap();
+    for (bundle, what) in [("ca.pem", "does not speak Redis's protocol"), ("", "fails  Tls: ")] {
+        let output = Command::new(binary("fourstep"))
+            .args(["preflight", "--secret", "secret.json", "--rotator"])
+            .arg(binary("rotate-redis"))
+            .args(["--env", &format!("TLS_CA_BUNDLE={bundle}")])
+            .current_dir(folder.path())
+            .output()
+            .await
+            .unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains(what), "{bundle}: {said}");
+    }
 }

@@ -48,6 +48,12 @@ fn quotes(quote: &str, message: &str) -> bool {
 fn the_guide_has_every_kind_in_order_and_says_what_to_do() {
     let titles: Vec<&str> = sections().iter().map(|(title, _)| *title).collect();
     assert_eq!(titles, ErrorKind::ALL.map(ErrorKind::name));
+    // Where each error's message leads.
+    let anchor = |title: &str| format!("docs/errors.md#{}", title.to_lowercase());
+    assert_eq!(
+        titles.into_iter().map(anchor).collect::<Vec<_>>(),
+        ErrorKind::ALL.map(ErrorKind::page).to_vec()
+    );
     for (title, text) in sections() {
         assert_eq!(text.matches("\n*Do:* ").count(), 1, "{title}");
     }

@@ -29,7 +29,7 @@ pub use reset::Reset;
 use self::address::Target;
 use self::points::{Point, numbered};
 use super::local::versions;
-use super::{LocalSecret, Options, Report, Rotator, inspect};
+use super::{Access, LocalSecret, Options, Report, Rotator, inspect};
 use crate::function::Function;
 
 /// What is done to the function, and where.
@@ -81,7 +81,7 @@ pub async fn disturb(options: &Options, plan: &Plan, report: &mut Report<'_>) ->
     };
     let mut target = None;
     let read_target = |value: &_| Target::of(value).map(|found| target = found);
-    let secret = LocalSecret::open(&options.stage, read_target, report).await?;
+    let secret = LocalSecret::open(&options.stage, Access::Writes, read_target, report).await?;
     let function = options.stage.function(&secret);
     let reset = plan.reset.as_ref();
     let sweep = Sweep { options, binary, secret: &secret, function: &function, target, reset };

@@ -72,6 +72,11 @@ impl Specification {
         &self.document.name
     }
 
+    /// Whether its `base_url` is one that nobody has, to be replaced in a copy.
+    pub fn is_placeholder(&self) -> bool {
+        crate::is_placeholder(&self.document.base_url)
+    }
+
     /// Whether the vendor makes keys, and else takes a value.
     pub fn issues(&self) -> bool {
         self.document.issue.is_some()

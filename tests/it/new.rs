@@ -1,0 +1,160 @@
+//! `fourstep new`: what it makes compiles, proves and rotates as it is, outside of this workspace.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use crate::support::program::{binary, fourstep};
+use crate::support::skip;
+
+/// Makes a project, with the binaries' folder of this build beside them for its dependencies, so that
+/// only the first run compiles these.
+async fn made(folder: &Path, name: &str) -> PathBuf {
+    let framework = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let output = Command::new(binary("fourstep"))
+        .args(["new", name, "--framework"])
+        .arg(framework)
+        .current_dir(folder)
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let debug = binary("fourstep").parent().unwrap().to_owned();
+    let target = debug.parent().unwrap().join("new");
+    std::fs::create_dir_all(&target).unwrap();
+    std::os::unix::fs::symlink(target, folder.join(name).join("target")).unwrap();
+    folder.join(name)
+}
+
+/// Runs a script in the project, as somebody would who has `fourstep` on the search path.
+async fn run(project: &Path, script: &str) -> String {
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", binary("fourstep").parent().unwrap().display());
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", script])
+        .current_dir(project)
+        .env("PATH", path)
+        .env("CARGO_NET_OFFLINE", "true")
+        .env("CARGO_INCREMENTAL", "0")
+        .env("CARGO_PROFILE_DEV_DEBUG", "none")
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    let said = [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap()).concat();
+    assert!(output.status.success(), "{script}\n{said}");
+    said
+}
+
+/// The commands of a page, block by block.
+fn blocks(page: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(page).unwrap();
+    let parts: Vec<_> = text.split("```").collect();
+    let shell = |part: &&str| part.strip_prefix("sh\n").map(str::to_owned);
+    parts.iter().skip(1).step_by(2).filter_map(shell).collect()
+}
+
+#[tokio::test]
+async fn a_new_rotator_compiles_proves_and_rotates_by_its_own_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = made(folder.path(), "rotate-queue").await;
+    let [prove, serve, rotate, _deploy] = &blocks(&project.join("README.md"))[..] else {
+        panic!("README.md has other blocks")
+    };
+
+    // What goes to production needs no kit.
+    let needed = run(&project, "cargo tree --edges normal").await;
+    assert!(needed.contains("fourstep v"), "{needed}");
+    assert!(!needed.contains("fourstep-testing") && !needed.contains("test-util"), "{needed}");
+
+    let said = run(&project, prove).await;
+    assert!(said.contains("it_locks_nobody_out ... ok"), "{said}");
+
+    assert_eq!(serve, "cargo run --example server 7000\n");
+    let mut server = Command::new(project.join("target/debug/examples/server"))
+        .arg("0")
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
+    let port = line.trim().rsplit(':').next().unwrap();
+    let secret = project.join("secret.json");
+    let before = std::fs::read_to_string(&secret).unwrap();
+    std::fs::write(&secret, before.replace("7000", port)).unwrap();
+
+    let said = run(&project, rotate).await;
+    assert!(said.contains("A rotation would succeed."), "{said}");
+    assert!(said.contains("2 rotations played"), "{said}");
+    assert!(said.contains(" points played, 0 violations"), "{said}");
+    assert!(!std::fs::read_to_string(&secret).unwrap().contains("first-password"));
+}
+
+/// As the linter of CloudFormation and SAM sees it.
+#[tokio::test]
+async fn the_template_of_a_new_rotator_is_sound() {
+    let Ok(lint) = std::env::var("FOURSTEP_TEST_CFN_LINT") else {
+        return skip("FOURSTEP_TEST_CFN_LINT");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let template = made(folder.path(), "rotate-queue").await.join("template.yaml");
+    let text = std::fs::read_to_string(&template).unwrap();
+    assert!(text.contains("RotateQueue:") && !text.contains("xample"), "{text}");
+    let output = Command::new(lint).arg(&template).output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[tokio::test]
+async fn a_project_is_made_once_and_of_a_checkout() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = made(folder.path(), "rotate-queue").await;
+    let framework = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_str().unwrap();
+    let name = project.to_str().unwrap();
+    for (arguments, what) in [
+        (["new", "Queue", "--framework", framework], "write small letters"),
+        (
+            ["new", "rotate-queue2", "--framework", "/nowhere"],
+            "--framework: /nowhere is no checkout",
+        ),
+        (["new", name, "--framework", framework], "write small letters"),
+    ] {
+        let output = fourstep(&arguments).await;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(what), "{said}");
+    }
+    assert!(!Path::new("rotate-queue2").exists());
+    let again = Command::new(binary("fourstep"))
+        .args(["new", "rotate-queue", "--framework", framework])
+        .current_dir(folder.path())
+        .output()
+        .await
+        .unwrap();
+    assert!(String::from_utf8_lossy(&again.stderr).contains("exists"), "{again:?}");
+}
+
+/// The page for authors: its code, put into a project as it says.
+#[tokio::test]
+async fn the_rotator_of_the_authors_page_compiles_without_the_kit_and_is_proven_with_it() {
+    let page = include_str!("../../docs/write-a-rotator.md");
+    let code = |start: &str, language: &str| {
+        let (_, block) = page.split_once(start).unwrap().1.split_once(language).unwrap();
+        block.split("\n```").next().unwrap().to_owned()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let project = made(folder.path(), "rotate-ledger").await;
+    for file in ["src/main.rs", "examples/server.rs", "tests/conformance.rs"] {
+        std::fs::remove_file(project.join(file)).unwrap();
+    }
+    let library = code("`src/lib.rs`, which goes to production", "```rust\n");
+    assert!(!library.contains("fourstep_testing"));
+    std::fs::write(project.join("src/lib.rs"), library).unwrap();
+    let proof = code("`tests/proof.rs`, with the kit", "```rust,ignore\n");
+    std::fs::write(project.join("tests/proof.rs"), proof).unwrap();
+    run(&project, "cargo build").await;
+    let said = run(&project, "cargo test --test proof").await;
+    assert!(said.contains("it_locks_nobody_out ... ok"), "{said}");
+}
