@@ -108,7 +108,8 @@ impl Users {
         }
         if matches!(ownership, Ownership::Absent | Ownership::Adopted) {
             let role = quote_literal(&marker_role(target, &mark));
-            composed.steps.push(Step::of_users(format!("CREATE ROLE IF NOT EXISTS {role}")));
+            // In the place of one that somebody else made.
+            composed.steps.push(Step::of_users(format!("CREATE OR REPLACE ROLE {role}")));
         }
         let (mut give, mut take) = (Vec::new(), Vec::new());
         for (host, wanted) in &self.source {
