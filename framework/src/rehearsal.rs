@@ -43,10 +43,12 @@ async fn preflight(
     cx: &Invocation,
 ) -> Result<Value, Error> {
     let calls = engine.calls(secret, cx);
+    // A step has no more time than this.
+    let mut obstacles = Vec::from_iter(cx.enough_for_a_change().err());
     let (description, current) = looked(&calls).await?;
     let subject = InspectContext { calls: &calls, current: &current, description: &description };
     let found = engine.rotator().preflight(&subject, cx).await;
-    let (mut obstacles, mut warnings) = (Vec::new(), Vec::new());
+    let mut warnings = Vec::new();
     for finding in found.unwrap_or_else(|error| vec![Finding::Fails(error)]) {
         match finding {
             Finding::Fails(error) => obstacles.push(error),

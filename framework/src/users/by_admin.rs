@@ -16,7 +16,7 @@ use crate::secret::{Current, Document, Secret};
 use crate::users::admin::{Admin, Admins};
 use crate::users::login_attempts::LoginAttempts;
 use crate::users::pair::words;
-use crate::users::{Administered, Attempt, Change, Driver, Login, common, copies};
+use crate::users::{Administered, Attempt, Change, Driver, Login, common};
 
 /// The strategy single-user-by-admin over any [`Administered`] database: the admin of the secret
 /// that the field `masterarn` names sets the user's password.
@@ -168,8 +168,8 @@ impl<S: Administered> Rotator for ByAdmin<S> {
             Ok(found) => findings.extend(found),
             Err(error) => findings.push(Finding::Fails(error)),
         }
-        findings.extend(common::policy_finding(&self.policy, subject.description));
-        findings.extend(copies::remark(secret, &login).map(Finding::Warns));
+        let with = (&*self.database, &self.policy);
+        common::add_findings(&mut findings, with, subject, &login, cx).await;
         Ok(findings)
     }
 }

@@ -86,8 +86,9 @@ impl Mysql {
         }
         if settings.locked {
             let account = name.sql();
-            let what = format!("account {account} is locked; ALTER USER {account} ACCOUNT UNLOCK");
-            return Err(Error::new(ErrorKind::Forbidden, what));
+            let what = format!("account {account} is locked");
+            let way = format!("have this run: ALTER USER {account} ACCOUNT UNLOCK");
+            return Err(Error::new(ErrorKind::Forbidden, what).caused_by(way));
         }
         let plugin = plugin(&name, &settings)?;
         let weak = self.transport.allow_weak_authentication;
