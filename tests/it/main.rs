@@ -8,6 +8,7 @@ mod support;
 
 mod alternating;
 mod api;
+mod asleep;
 mod conformance;
 mod documents;
 mod engine;
