@@ -79,6 +79,9 @@ impl<S: Site> Case<S> {
             Ok(answer) => {
                 let findings = answer["findings"].to_string();
                 self.ground.planted.lock().await.assert_absent(name, &findings);
+                // Whoever became a member of such a user would log in as it does.
+                let otherwise = findings.contains("is not what it logs in with");
+                assert!(!(otherwise && findings.contains("GRANT ")), "{name}: {findings}");
                 Ahead::Refused
             }
             Err(_) => Ahead::Refused,

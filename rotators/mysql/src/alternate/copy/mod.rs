@@ -3,6 +3,7 @@
 
 pub(crate) mod compare;
 pub(crate) mod compose;
+pub(crate) mod identity;
 pub(crate) mod needs;
 pub(crate) mod plan;
 pub(crate) mod read;
