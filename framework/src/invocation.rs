@@ -167,12 +167,16 @@ impl Invocation {
     }
 
     /// Notes something that an operator should know although the step goes on.
-    /// The text must not hold a secret value.
+    /// The text must not hold a secret value. Of one that is longer than 4,000 bytes the beginning is
+    /// kept, and of more than 30 the first: a log line has a limit (CloudWatch's is 256 KB).
     pub fn warn(&self, warning: impl Into<String>) {
-        let warning = warning.into();
+        let warning = shortened(warning.into(), LONGEST_WARNING);
         let mut stats = self.lock();
-        if !stats.warnings.contains(&warning) {
-            stats.warnings.push(warning);
+        match stats.warnings.len() {
+            _ if stats.warnings.contains(&warning) => {}
+            MOST_WARNINGS => stats.warnings.push("and more, which are left out".to_owned()),
+            ..MOST_WARNINGS => stats.warnings.push(warning),
+            _ => {}
         }
     }
 
@@ -180,6 +184,23 @@ impl Invocation {
         // A tally is never left half-written, so a poisoned one is as good as any.
         self.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The most warnings of one invocation.
+const MOST_WARNINGS: usize = 30;
+
+/// The longest of them, in bytes.
+const LONGEST_WARNING: usize = 4_000;
+
+/// A text of at most so many bytes, and how many are left out.
+pub(crate) fn shortened(mut text: String, most: usize) -> String {
+    let length = text.len();
+    if length > most {
+        text.truncate(text.floor_char_boundary(most));
+        let left_out = length - text.len();
+        text.push_str(&format!("... and {left_out} bytes more"));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -202,5 +223,17 @@ mod tests {
         cx.warn("ssl is unreadable");
         cx.warn("ssl is unreadable");
         assert_eq!(cx.stats().warnings, ["ssl is unreadable"]);
+    }
+
+    #[test]
+    fn warnings_are_bounded_in_number_and_length() {
+        let cx = Invocation::new(Deadline::after(Duration::from_secs(1)));
+        for number in 0..1_000 {
+            cx.warn(format!("{number}: {}", "\u{e9}".repeat(5_000)));
+        }
+        let warnings = cx.stats().warnings;
+        assert_eq!(warnings.len(), MOST_WARNINGS + 1);
+        assert!(warnings.iter().map(String::len).sum::<usize>() < 130_000);
+        assert!(warnings[0].ends_with("bytes more") && warnings[30].starts_with("and more"));
     }
 }

@@ -18,7 +18,7 @@ use crate::config::Environment;
 use crate::engine::Outcome;
 use crate::error::Error;
 use crate::event::{Request, RotationEvent};
-use crate::invocation::InvocationStats;
+use crate::invocation::{InvocationStats, shortened};
 
 /// Where the last panic happened. The message is not kept: it may quote anything.
 static PANIC_PLACE: Mutex<Option<String>> = Mutex::new(None);
@@ -67,6 +67,10 @@ pub(crate) fn panic_place() -> String {
     last.unwrap_or_else(|| "an unknown place".to_owned())
 }
 
+/// The most of a reason that a line says, in bytes: with its warnings it stays below 170 KB, of
+/// CloudWatch's 256.
+const LONGEST_WHY: usize = 32_000;
+
 /// Everything one line says.
 pub(crate) struct Line<'a> {
     pub(crate) rotator: &'a str,
@@ -96,6 +100,7 @@ impl Line<'_> {
             Ok(outcome) => (outcome.effect.name(), outcome.why.clone(), None),
             Err(error) => ("failed", error.to_string(), Some(error.kind())),
         };
+        let why = shortened(why, LONGEST_WHY);
         put("timestamp", now().into());
         put("level", if error.is_some() { "ERROR" } else { "INFO" }.into());
         put("message", format!("{step}: {outcome}").into());

@@ -8,10 +8,17 @@ use crate::error::Error;
 use crate::event::Question;
 use crate::ids::SecretId;
 use crate::inspect::inspect;
-use crate::invocation::Invocation;
+use crate::invocation::{Invocation, shortened};
 use crate::rotator::{Finding, InspectContext};
 use crate::secret::Current;
 use crate::store::{SecretClient, SecretDescription};
+
+/// The most findings of an answer, which Lambda bounds at 6 MB, and the longest of them in bytes.
+const MOST_FINDINGS: usize = 200;
+const LONGEST_FINDING: usize = 20_000;
+
+/// The most bytes of a plan: some are escaped.
+const LONGEST_PLAN: usize = 4 << 20;
 
 impl Engine<'_> {
     /// Answers a question about a secret: inspect, preflight or plan. Reads only, and shows no
@@ -43,10 +50,12 @@ async fn preflight(
     cx: &Invocation,
 ) -> Result<Value, Error> {
     let calls = engine.calls(secret, cx);
+    // A step has no more time than this.
+    let mut obstacles = Vec::from_iter(cx.enough_for_a_change().err());
     let (description, current) = looked(&calls).await?;
     let subject = InspectContext { calls: &calls, current: &current, description: &description };
     let found = engine.rotator().preflight(&subject, cx).await;
-    let (mut obstacles, mut warnings) = (Vec::new(), Vec::new());
+    let mut warnings = Vec::new();
     for finding in found.unwrap_or_else(|error| vec![Finding::Fails(error)]) {
         match finding {
             Finding::Fails(error) => obstacles.push(error),
@@ -56,11 +65,37 @@ async fn preflight(
     warnings.extend(cx.stats().warnings);
     let ready = obstacles.is_empty();
     let fails = obstacles.iter().map(|error| {
-        json!({"severity": "fails", "kind": error.kind().name(), "finding": error.to_string()})
+        let finding = shortened(error.to_string(), LONGEST_FINDING);
+        json!({"severity": "fails", "kind": error.kind().name(), "finding": finding})
     });
-    let warns = warnings.iter().map(|text| json!({"severity": "warns", "finding": text}));
-    let findings: Vec<Value> = fails.chain(warns).collect();
+    let warns = warnings
+        .into_iter()
+        .map(|text| json!({"severity": "warns", "finding": shortened(text, LONGEST_FINDING)}));
+    let mut findings: Vec<Value> = fails.chain(warns).collect();
+    let left_out = findings.len().saturating_sub(MOST_FINDINGS);
+    if left_out > 0 {
+        findings.truncate(MOST_FINDINGS);
+        let more = format!("and {left_out} more findings, which are left out");
+        findings.push(json!({"severity": "warns", "finding": more}));
+    }
     Ok(json!({"secret": description.arn, "ready": ready, "findings": findings}))
+}
+
+/// The lines that fit into an answer, and how many do not.
+fn bounded(mut lines: Vec<String>) -> Vec<String> {
+    let mut bytes = 0;
+    let fit = lines.iter().take_while(|line| {
+        bytes += line.len() + 8;
+        bytes <= LONGEST_PLAN
+    });
+    let fit = fit.count();
+    if fit < lines.len() {
+        let more =
+            format!("-- and {} more lines, for which the answer has no room", lines.len() - fit);
+        lines.truncate(fit);
+        lines.push(more);
+    }
+    lines
 }
 
 /// Answers a plan event.
@@ -71,11 +106,26 @@ async fn plan(engine: &Engine<'_>, secret: &SecretId, cx: &Invocation) -> Result
     let calls = engine.calls(secret, cx);
     let (description, current) = looked(&calls).await?;
     let subject = InspectContext { calls: &calls, current: &current, description: &description };
-    let lines = engine.rotator().plan(&subject, cx).await?;
+    let lines = bounded(engine.rotator().plan(&subject, cx).await?);
     Ok(json!({"secret": description.arn, "plan": lines}))
 }
 
 async fn looked(calls: &SecretClient<'_>) -> Result<(SecretDescription, Current), Error> {
     let (description, current) = futures_util::join!(calls.describe(), calls.current());
     Ok((description?, current?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_fits_into_an_answer() {
+        let line = "GRANT SELECT ON orders TO app_clone;".to_owned();
+        assert_eq!(bounded(vec![line.clone(); 3]).len(), 3);
+        let many = bounded(vec![line; 500_000]);
+        assert!(json!(many).to_string().len() < 5 << 20, "{}", many.len());
+        let more = format!("-- and {} more lines", 500_001 - many.len());
+        assert!(many.last().unwrap().starts_with(&more));
+    }
 }

@@ -8,6 +8,7 @@ mod support;
 
 mod alternating;
 mod api;
+mod asleep;
 mod command;
 mod conformance;
 mod documents;

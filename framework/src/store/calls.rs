@@ -11,6 +11,7 @@ use crate::store::{
     AWSCURRENT, AWSPENDING, AWSPREVIOUS, NO_WAY, SecretDescription, SecretStore, Select,
     StoreError, StoredVersion, VersionSummary,
 };
+use crate::value::SecretValue;
 
 /// How long a pending value that cannot be found yet is waited for: three pauses, 700 ms in all.
 /// Reads after a write are only eventually consistent (aws-sdk-js-v3 issue 7701).
@@ -22,6 +23,22 @@ const MOST_OTHERS: usize = 20;
 
 /// The longest value, in bytes. Source: API Reference, PutSecretValue, SecretString.
 const LONGEST_VALUE: usize = 65_536;
+
+/// Refuses a value that the service would: its own refusal would be withheld, because it may quote it.
+///
+/// # Errors
+/// [`ErrorKind::Malformed`].
+pub(crate) fn check_length(value: &SecretValue) -> Result<(), Error> {
+    let length = value.expose_bytes().len();
+    if length <= LONGEST_VALUE {
+        return Ok(());
+    }
+    let what = format!(
+        "with the new password the secret would be {length} bytes long, and Secrets Manager takes \
+         {LONGEST_VALUE}; take something out of it"
+    );
+    Err(Error::new(ErrorKind::Malformed, what))
+}
 
 /// One secret in a store, as one invocation asks for it.
 pub struct SecretClient<'a> {
@@ -205,17 +222,7 @@ impl<'a> SecretClient<'a> {
         rotation_token: Option<&RotationToken>,
     ) -> Result<Result<(), StoreError>, Error> {
         let value = secret.encode();
-        let length = value.expose_bytes().len();
-        if length > LONGEST_VALUE {
-            // The service's own refusal would be withheld, because it may quote the value.
-            return Err(Error::new(
-                ErrorKind::Malformed,
-                format!(
-                    "with the new password the secret would be {length} bytes long, and Secrets \
-                     Manager takes {LONGEST_VALUE}; take something out of it"
-                ),
-            ));
-        }
+        check_length(&value)?;
         let work = self.store.put_pending(self.secret, token, &value, rotation_token);
         self.counted("PutSecretValue", work).await
     }

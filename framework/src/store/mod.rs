@@ -17,6 +17,7 @@ use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::value::SecretValue;
 
 pub use calls::SecretClient;
+pub(crate) use calls::check_length;
 
 /// The label of the version applications use.
 pub const AWSCURRENT: &str = "AWSCURRENT";

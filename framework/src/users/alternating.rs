@@ -19,9 +19,7 @@ use crate::users::admin::Admins;
 use crate::users::driver::{MOST_LISTED, listed};
 use crate::users::login_attempts::{LoginAttempts, Older};
 use crate::users::pair::PairSettings;
-use crate::users::{
-    Alternates, Attempt, Change, Driver, Login, Ownership, Pair, Proof, common, copies,
-};
+use crate::users::{Alternates, Attempt, Change, Driver, Login, Ownership, Pair, Proof, common};
 
 use pair_admin::{Next, PairAdmin};
 
@@ -321,8 +319,8 @@ impl<S: Alternates> Rotator for Alternating<S> {
             Ok(found) => findings.extend(found),
             Err(error) => findings.push(Finding::Fails(error)),
         }
-        findings.extend(common::policy_finding(&self.policy, subject.description));
-        findings.extend(copies::remark(secret, &current).map(Finding::Warns));
+        let with = (&*self.database, &self.policy);
+        common::add_findings(&mut findings, with, subject, &current, cx).await;
         Ok(findings)
     }
 

@@ -16,7 +16,7 @@ use crate::secret::{Current, Document, Secret};
 use crate::users::admin::{Admin, Admins};
 use crate::users::login_attempts::LoginAttempts;
 use crate::users::pair::words;
-use crate::users::{Administered, Attempt, Change, Driver, Login, common, copies};
+use crate::users::{Administered, Attempt, Change, Driver, Login, common};
 
 /// Why an account is not reset of which no password is known, and the way out.
 const UNPROVEN: &str = "nothing proves that this account is the secret's; store its password, or, if \
@@ -171,8 +171,8 @@ impl<S: Administered> Rotator for ByAdmin<S> {
             Ok(found) => findings.extend(found),
             Err(error) => findings.push(Finding::Fails(error)),
         }
-        findings.extend(common::policy_finding(&self.policy, subject.description));
-        findings.extend(copies::remark(secret, &login).map(Finding::Warns));
+        let with = (&*self.database, &self.policy);
+        common::add_findings(&mut findings, with, subject, &login, cx).await;
         Ok(findings)
     }
 }

@@ -5,9 +5,9 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
-use crate::rotator::{CreateContext, Finding, SetContext, Verdict};
+use crate::rotator::{CreateContext, Finding, InspectContext, SetContext, Verdict};
 use crate::secret::{Current, Document, Secret};
-use crate::store::SecretDescription;
+use crate::store::check_length;
 use crate::users::admin::Admins;
 use crate::users::{Attempt, Database, Dialect, Driver, Login, copies};
 
@@ -130,16 +130,33 @@ pub(super) fn unused_admin(current: &Current, strategy: &str) -> Option<Finding>
     })
 }
 
-/// What a preflight finds if the secret's tags ask for passwords that are not made, or if those that
-/// are made can be guessed.
-pub(super) fn policy_finding(
-    policy: &PasswordPolicy,
-    description: &SecretDescription,
-) -> Option<Finding> {
-    let policy = match policy.with_tags(&description.tags) {
-        Ok(policy) => policy,
-        Err(error) => return Some(Finding::Fails(error)),
+/// Adds what a preflight of every strategy finds beside the change itself: of passwords that are not
+/// made, that can be guessed or that make the secret too long; of copies of the password; and of what the
+/// function's owner asks (`PROBE_QUERY`), which the user in use can answer as well as the next one.
+pub(super) async fn add_findings<S: Database>(
+    findings: &mut Vec<Finding>,
+    (database, policy): (&Driver<S>, &PasswordPolicy),
+    subject: &InspectContext<'_>,
+    login: &Login,
+    cx: &Invocation,
+) {
+    if !findings.iter().any(|finding| matches!(finding, Finding::Fails(_))) {
+        findings.extend(database.probe(login, cx).await.err().map(Finding::Fails));
+    }
+    findings.extend(policy_finding(policy, subject));
+    findings.extend(copies::remark(subject.current.secret(), login).map(Finding::Warns));
+}
+
+fn policy_finding(policy: &PasswordPolicy, subject: &InspectContext<'_>) -> Option<Finding> {
+    let next = || {
+        let policy = policy.with_tags(&subject.description.tags)?;
+        let password: SecretString = policy.generate()?;
+        let document = subject.current.secret().document()?;
+        let next = Secret::from(document.with("password", password.expose_secret()));
+        check_length(&next.encode()).map(|()| policy)
     };
-    let failed = policy.generate().err().map(Finding::Fails);
-    failed.or_else(|| policy.weakness().map(Finding::Warns))
+    match next() {
+        Ok(policy) => policy.weakness().map(Finding::Warns),
+        Err(error) => Some(Finding::Fails(error)),
+    }
 }

@@ -18,7 +18,7 @@ use crate::rotator::{
 };
 use crate::secret::{Previous, Secret};
 use crate::users::login_attempts::{LoginAttempts, Open};
-use crate::users::{Attempt, Driver, DualPasswords, Login, common, copies};
+use crate::users::{Attempt, Driver, DualPasswords, Login, common};
 
 /// A change of the primary password.
 #[derive(Clone, Copy)]
@@ -155,8 +155,8 @@ impl<S: DualPasswords> Rotator for DualPassword<S> {
             Attempt::Accepted(session) => self.database.preflight_two(session, &login, cx).await?,
             Attempt::Refused(why) => vec![common::current_refused(why)],
         };
-        findings.extend(common::policy_finding(&self.policy, subject.description));
-        findings.extend(copies::remark(subject.current.secret(), &login).map(Finding::Warns));
+        let with = (&*self.database, &self.policy);
+        common::add_findings(&mut findings, with, subject, &login, cx).await;
         findings.extend(common::unused_admin(subject.current, "dual-password"));
         Ok(findings)
     }

@@ -12,7 +12,7 @@ use crate::rotator::{
 };
 use crate::secret::Secret;
 use crate::users::login_attempts::{LoginAttempts, Open};
-use crate::users::{Attempt, Change, Database, Driver, Login, common, copies};
+use crate::users::{Attempt, Change, Database, Driver, Login, common};
 
 /// The single-user strategy over any [`Database`].
 ///
@@ -105,8 +105,8 @@ impl<S: Database> Rotator for SingleUser<S> {
             }
             Attempt::Refused(why) => vec![common::current_refused(why)],
         };
-        findings.extend(common::policy_finding(&self.policy, subject.description));
-        findings.extend(copies::remark(subject.current.secret(), &login).map(Finding::Warns));
+        let with = (&*self.database, &self.policy);
+        common::add_findings(&mut findings, with, subject, &login, cx).await;
         findings.extend(common::unused_admin(subject.current, "single-user"));
         Ok(findings)
     }

@@ -7,9 +7,9 @@
 use async_trait::async_trait;
 use fourstep::users::driver::lacks_rights;
 use fourstep::users::{AdminSession, Administered, Login};
-use fourstep::{Error, ErrorKind, Invocation, SecretString};
+use fourstep::{Error, ErrorKind, Finding, Invocation, SecretString};
 
-use crate::alternate::{AccountName, Own, look, plugin, power, settings_of};
+use crate::alternate::{AccountName, Own, look, mentions, plugin, power, settings_of};
 use crate::change::{Prepared, UNCHANGED};
 use crate::password::PasswordFormat;
 use crate::server::Flavour;
@@ -86,8 +86,9 @@ impl Mysql {
         }
         if settings.locked {
             let account = name.sql();
-            let what = format!("account {account} is locked; ALTER USER {account} ACCOUNT UNLOCK");
-            return Err(Error::new(ErrorKind::Forbidden, what));
+            let what = format!("account {account} is locked");
+            let way = format!("have this run: ALTER USER {account} ACCOUNT UNLOCK");
+            return Err(Error::new(ErrorKind::Forbidden, what).caused_by(way));
         }
         let plugin = plugin(&name, &settings)?;
         let weak = self.transport.allow_weak_authentication;
@@ -156,5 +157,26 @@ impl Administered for Mysql {
     ) -> Result<Vec<Error>, Error> {
         let lacks = Own::read(&mut admin.session, cx).await?.lacks_users();
         Ok(lacks.iter().map(|statement| lacks_rights([statement.as_str()])).collect())
+    }
+
+    async fn remarks(
+        &self,
+        admin: &mut AdminSession<Session>,
+        _: &str,
+        partner: Option<&str>,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
+        // On MySQL an admin without further rights reads no routine.
+        let Some(user) = partner.filter(|_| admin.session.server.flavour == Flavour::Mariadb)
+        else {
+            return Ok(Vec::new());
+        };
+        match mentions(&mut admin.session, user, cx).await {
+            Ok(found) => Ok(found.into_iter().collect()),
+            Err(error) if error.kind() == ErrorKind::Forbidden => {
+                Ok(vec![Finding::Warns(error.to_string())])
+            }
+            Err(error) => Err(error),
+        }
     }
 }

@@ -8,7 +8,7 @@ use fourstep::users::{DualPasswords, Login, NewPrimary, Swap};
 use fourstep::{Error, ErrorKind, Fence, Finding, Invocation};
 
 use crate::Mysql;
-use crate::alternate::gives_everywhere;
+use crate::alternate::{AccountName, gives_everywhere};
 use crate::change::{self, exchange};
 use crate::errors::NoChange;
 use crate::server::Flavour;
@@ -45,6 +45,9 @@ impl DualPasswords for Mysql {
             Err(NoChange::NotPrimary) => Ok(Swap::NotPrimary),
             Err(NoChange::CurrentRequired) => Ok(Swap::CurrentRequired),
             Err(NoChange::Value(why)) => Ok(Swap::Refused(why)),
+            Err(NoChange::Failed(error)) if new.retain && error.kind() == ErrorKind::Forbidden => {
+                Err(error.caused_by(way_to_retain(session)))
+            }
             Err(NoChange::Failed(error)) => Err(error),
         }
     }
@@ -66,7 +69,7 @@ impl DualPasswords for Mysql {
         let enough = |row: &[_]| row.iter().flatten().any(lets_retain);
         let grants = session.find(what, "SHOW GRANTS", enough, cx).await;
         let none = grants.map_err(|fail| fail.of(what))?.is_empty();
-        Ok(none.then(|| Finding::Fails(not_privileged())).into_iter().collect())
+        Ok(none.then(|| Finding::Fails(not_privileged(session))).into_iter().collect())
     }
 }
 
@@ -84,10 +87,13 @@ fn one_password(session: &Session) -> Option<Error> {
 /// What lets a user keep two passwords.
 const RETAINING: [&str; 2] = ["APPLICATION_PASSWORD_ADMIN", "CREATE USER"];
 
-fn not_privileged() -> Error {
-    Error::new(
-        ErrorKind::Forbidden,
-        "the user may not keep its old password beside the new one; run GRANT \
-         APPLICATION_PASSWORD_ADMIN ON *.* TO it",
-    )
+fn not_privileged(session: &Session) -> Error {
+    let what = "the user may not keep its old password beside the new one";
+    Error::new(ErrorKind::Forbidden, what).caused_by(way_to_retain(session))
+}
+
+/// What lets the session's user keep two passwords, and nothing else.
+fn way_to_retain(session: &Session) -> String {
+    let account = AccountName::new(session.server.user(), session.server.host());
+    format!("have this run: GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO {}", account.sql())
 }

@@ -248,7 +248,7 @@ fn of_change(refusal: &ServerError) -> Option<(ErrorKind, &'static str)> {
         1227 => (
             ErrorKind::Forbidden,
             "a privilege is missing: to keep the old password beside the new one the user needs \
-             APPLICATION_PASSWORD_ADMIN; GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO it",
+             APPLICATION_PASSWORD_ADMIN",
         ),
         1044 | 1142 | 1143 | 1370 | 1410 => {
             (ErrorKind::Forbidden, "the user may not change its password")

@@ -20,6 +20,9 @@ const POWERFUL: &str = "'rds_superuser', 'pg_execute_server_program', 'pg_read_s
 /// authentication with Amazon RDS for PostgreSQL".
 const OTHER_LOGIN: &str = "'rds_iam', 'rds_ad'";
 
+/// Of a role that may not change its own password either.
+pub(crate) const BY_SUPERUSER: &str = "only a superuser changes its password";
+
 /// Who besides the admin can act as a role or give it away, but for who has the whole server anyway. A
 /// role's comment can be written by whoever has ADMIN on it (by any maker of roles before PostgreSQL
 /// 16), who from version 16 on is made a member of what it makes. Source: PostgreSQL 18 documentation,
@@ -61,8 +64,9 @@ pub(crate) async fn read(
          CASE WHEN one.rolname = session_user THEN 'it is the admin itself' \
          WHEN one.rolsuper THEN 'it is a superuser' \
          WHEN one.rolcreaterole THEN 'it may create roles' \
-         WHEN one.rolreplication THEN 'it may copy the whole server (REPLICATION; \
-         before PostgreSQL 16 only a superuser changes its password)' \
+         WHEN one.rolreplication THEN 'it may copy the whole server (REPLICATION)' || \
+         CASE WHEN current_setting('server_version_num')::int < {ADMIN_OPTION} \
+         THEN ', and before PostgreSQL 16 {BY_SUPERUSER}' ELSE '' END \
          WHEN left(one.rolname::text, 3) = 'pg_' THEN 'it is a role of the server''s own' \
          WHEN EXISTS (SELECT FROM pg_roles AS other \
          WHERE pg_has_role(one.oid, other.oid, 'MEMBER') AND (other.rolsuper OR \

@@ -33,9 +33,13 @@ async fn guard(session: &mut Session, user: &str, cx: &Invocation) -> Result<(),
     }
 }
 
-pub(crate) fn protected(user: &str, why: &str) -> Error {
+fn protected(user: &str, why: &str) -> Error {
+    let way = match why.contains(accounts::BY_SUPERUSER) {
+        true => "rotate a user without that attribute",
+        false => "let it change its own password (ROTATION_STRATEGY=single-user)",
+    };
     Error::new(ErrorKind::Unsupported, format!("user {user:?} is never changed by an admin"))
-        .caused_by(format!("{why}; let it change its own password (ROTATION_STRATEGY=single-user)"))
+        .caused_by(format!("{why}; {way}"))
 }
 
 /// What the session's user lacks to alter these users and to make them members of each other: the
@@ -147,9 +151,12 @@ impl Administered for Postgres {
         user: &str,
         cx: &Invocation,
     ) -> Result<Vec<Error>, Error> {
-        let guarded = guard(&mut admin.session, user, cx).await;
-        let obstacles = obstacles(&mut admin.session, user, cx).await?;
-        Ok(guarded.err().into_iter().chain(obstacles).collect())
+        // What gives the admin a hand in a user that is never changed is not advised: membership in one
+        // that logs in otherwise would make the admin log in so, too.
+        match guard(&mut admin.session, user, cx).await {
+            Err(error) => Ok(vec![error]),
+            Ok(()) => obstacles(&mut admin.session, user, cx).await,
+        }
     }
 
     async fn remarks(

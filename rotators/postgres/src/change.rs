@@ -6,7 +6,7 @@ use fourstep::{Error, ErrorKind, Invocation, SecretString};
 use crate::errors;
 use crate::password::{Literal, PasswordFormat};
 use crate::session::{Failure, Session};
-use crate::sql;
+use crate::{sql, verifier};
 
 /// What is added to an error from before the statement.
 pub(crate) const UNCHANGED: &str = "nothing was changed";
@@ -27,11 +27,14 @@ pub(crate) async fn own_account(
     cx: &Invocation,
 ) -> Result<(), Error> {
     let query = "SELECT session_user::pg_catalog.text, pg_catalog.pg_is_in_recovery(), \
-         pg_catalog.current_setting('server_version_num')::pg_catalog.int4";
+         pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \
+         (SELECT setting FROM pg_catalog.pg_settings \
+         WHERE name OPERATOR(pg_catalog.=) 'scram_iterations')";
     let asked = session.ask("the question who and where this is", query, cx).await;
-    let (user, replica, version): (String, bool, i32) =
+    let (user, replica, version, rounds): (String, bool, i32, Option<String>) =
         asked.map_err(|error| error.caused_by(UNCHANGED))?;
     session.version = version;
+    session.rounds = verifier::rounds(rounds.as_deref());
     obstacles(login, (&user, replica, version)).into_iter().next().map_or(Ok(()), Err)
 }
 
@@ -60,10 +63,10 @@ pub(crate) fn obstacles(login: &Login, (user, replica, version): (&str, bool, i3
 }
 
 /// Makes ready the statement that sets a user's password and, if so, lets it in. To be done before
-/// the transaction: the 4096 rounds of SCRAM take a while on a small function.
+/// the transaction: the rounds of SCRAM take a while on a small function.
 ///
 /// # Errors
-/// Those of [`PasswordFormat::check`].
+/// Those of [`PasswordFormat::check`] and [`PasswordFormat::literal`].
 pub(crate) fn prepare(
     session: &Session,
     (user, lets_in): (&str, bool),
@@ -78,7 +81,8 @@ pub(crate) fn prepare(
              password",
         );
     }
-    Ok(Prepared { user: user.to_owned(), literal: format.literal(user, password), lets_in })
+    let literal = format.literal(user, password, session.rounds)?;
+    Ok(Prepared { user: user.to_owned(), literal, lets_in })
 }
 
 /// Sends the statement that holds the password. The only place that does.

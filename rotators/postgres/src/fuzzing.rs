@@ -21,7 +21,8 @@ pub struct Change(Literal);
 impl Change {
     /// A change to this password.
     pub fn to(password: &SecretString) -> Self {
-        Self(PasswordFormat::ScramSha256.literal("app", password))
+        let rounds = crate::verifier::ROUNDS;
+        Self(PasswordFormat::ScramSha256.literal("app", password, rounds).expect("random bytes"))
     }
 
     /// The statement that makes it.

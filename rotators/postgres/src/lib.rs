@@ -17,6 +17,7 @@ mod password;
 mod preflight;
 mod session;
 mod sql;
+mod verifier;
 mod who_answers;
 mod wire;
 
@@ -111,8 +112,14 @@ impl Database for Postgres {
                 let channel =
                     ChannelSecurity { method, weak_authentication: wire.weak_authentication };
                 let (connection, passing) = wire::driver_bridge(wire.stream, &messages).await?;
-                let mut session =
-                    Session { connection, passing, channel, version: 0, unlocked: false };
+                let mut session = Session {
+                    connection,
+                    passing,
+                    channel,
+                    version: 0,
+                    rounds: verifier::ROUNDS,
+                    unlocked: false,
+                };
                 let said = (process, salt.as_deref());
                 self.answered_by_server(&mut session, login, said, cx).await?;
                 Attempt::Accepted(session)

@@ -56,7 +56,7 @@ impl Place {
         place
             .as_admin(sql::set_password(
                 username,
-                &PasswordFormat::ScramSha256.literal(username, verifier),
+                &PasswordFormat::ScramSha256.literal(username, verifier, 4096).unwrap(),
                 false,
             ))
             .await;

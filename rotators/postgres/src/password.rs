@@ -2,9 +2,10 @@
 
 use fourstep::{Environment, Error, ErrorKind, ExposeSecret, SecretString};
 use postgres_protocol::escape::escape_literal;
-use postgres_protocol::password::{md5, scram_sha_256};
+use postgres_protocol::password::md5;
 
 use crate::session::ChannelSecurity;
+use crate::verifier;
 use crate::wire::Method;
 
 /// `POSTGRES_PASSWORD_FORMAT`: what stands in the statement that changes a password.
@@ -58,15 +59,22 @@ impl PasswordFormat {
         }
     }
 
-    /// The password as a literal of SQL.
-    pub(crate) fn literal(self, username: &str, password: &SecretString) -> Literal {
-        let bytes = password.expose_secret().as_bytes();
+    /// The password as a literal of SQL. `rounds` are those of a verifier.
+    ///
+    /// # Errors
+    /// Those of [`verifier::of`].
+    pub(crate) fn literal(
+        self,
+        username: &str,
+        password: &SecretString,
+        rounds: u32,
+    ) -> Result<Literal, Error> {
         // A verifier consists of letters, digits and `$:+/=-`, and so needs no quoting.
-        Literal(match self {
-            Self::ScramSha256 => format!("'{}'", scram_sha_256(bytes)),
-            Self::Md5 => format!("'{}'", md5(bytes, username)),
+        Ok(Literal(match self {
+            Self::ScramSha256 => format!("'{}'", verifier::of(password, rounds)?),
+            Self::Md5 => format!("'{}'", md5(password.expose_secret().as_bytes(), username)),
             Self::Plaintext => escape_literal(password.expose_secret()),
-        })
+        }))
     }
 }
 
@@ -92,16 +100,13 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        // Few cases: 4096 rounds take a while in a debug build.
-        #![proptest_config(ProptestConfig::with_cases(16))]
-
         #[test]
         fn a_verifier_is_plain_whatever_the_password(password in ".{1,40}") {
             let password = password.into();
             for (format, begin) in
                 [(PasswordFormat::ScramSha256, "'SCRAM-SHA-256$4096:"), (PasswordFormat::Md5, "'md5")]
             {
-                let literal = format.literal("app", &password);
+                let literal = format.literal("app", &password, verifier::ROUNDS).unwrap();
                 let inner = literal.expose().trim_matches('\'');
                 prop_assert!(literal.expose().starts_with(begin));
                 let plain = |c: char| c.is_ascii_alphanumeric() || "$:+/=-".contains(c);

@@ -27,6 +27,8 @@ pub struct Session {
     pub(crate) channel: ChannelSecurity,
     /// As `server_version_num` has it; 0 until it was asked.
     pub(crate) version: i32,
+    /// How many rounds a verifier gets that is made for this session's statements.
+    pub(crate) rounds: u32,
     /// Whether an account's lock was not taken, because a stranger holds it.
     pub(crate) unlocked: bool,
 }

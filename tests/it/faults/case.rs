@@ -1,6 +1,7 @@
 //! One fault: a user, a secret and a rotation of its own, the step that fails, and the retry.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use fourstep::store::aws::AwsStore;
@@ -16,6 +17,8 @@ use crate::support::door::{Door, Way};
 use crate::support::postgres::{self, User};
 use crate::support::stage::{Ended, Stage};
 
+use super::advice::{Led, Remedy};
+use super::ahead::Ahead;
 use super::site::Site;
 
 /// What all faults stand on: a server of one kind.
@@ -23,6 +26,14 @@ pub struct Ground<S = postgres::Server> {
     pub server: S,
     /// Every password that was used, to be looked for in the end.
     pub planted: Mutex<Planted>,
+    /// Which of the ways out that a message prints is followed.
+    pub choice: AtomicUsize,
+}
+
+impl<S> Ground<S> {
+    pub fn new(server: S) -> Arc<Self> {
+        Arc::new(Self { server, planted: Mutex::default(), choice: AtomicUsize::default() })
+    }
 }
 
 /// The most that a step may take of its deadline.
@@ -54,6 +65,12 @@ pub struct Row {
     pub kind: ErrorKind,
     pub share: Share,
     pub left: Left,
+    /// What a preflight said before it.
+    pub ahead: Ahead,
+    /// How many ways out the message prints that can be followed literally.
+    pub ways: usize,
+    /// Those that were, and where they led.
+    pub led: Vec<(Remedy, Led)>,
     /// With names, ports, ids and times masked.
     pub message: String,
 }
@@ -70,11 +87,15 @@ pub struct Case<S = postgres::Server> {
     pub seconds: u64,
     name: &'static str,
     cause: &'static str,
-    seen: Arc<dyn SecretStore>,
+    pub seen: Arc<dyn SecretStore>,
     service: Option<serve::Server>,
     /// How many steps have succeeded.
     done: usize,
-    row: Option<Row>,
+    /// The function's variables.
+    pub variables: Vec<(String, String)>,
+    /// Whether a way out that the message prints has led out. Then a play's own changes nothing more.
+    pub followed: bool,
+    pub row: Option<Row>,
 }
 
 /// What a secret's admin is named by.
@@ -110,6 +131,8 @@ impl<S: Site> Case<S> {
             seen,
             service: None,
             done: 0,
+            variables: owned(variables),
+            followed: false,
             row: None,
         };
         case.plant().await;
@@ -149,12 +172,18 @@ impl<S: Site> Case<S> {
 
     /// Another function with these variables.
     pub fn configure(&mut self, variables: &[(&str, &str)]) {
+        if self.followed {
+            return;
+        }
+        self.variables = owned(variables);
         let document = self.stage.document(AWSCURRENT);
         self.stage.rotator = self.ground.server.stage(&document, variables).rotator;
     }
 
     pub async fn arrange(&self, sql: &str) {
-        self.ground.server.arrange(&sql.replace("USER", &self.user.name)).await;
+        if !self.followed {
+            self.ground.server.arrange(&sql.replace("USER", &self.user.name)).await;
+        }
     }
 
     async fn deliver(&self, step: Step, time: Duration) -> Ended {
@@ -183,6 +212,7 @@ impl<S: Site> Case<S> {
     /// Does this step, which fails in this way.
     pub async fn ends(&mut self, step: Step, kind: ErrorKind, share: Share, left: Left) {
         self.reach(step).await;
+        let ahead = self.ask_ahead(self.name).await;
         let before = self.verifier().await;
         let started = Instant::now();
         let time = Duration::from_secs(self.seconds);
@@ -201,7 +231,9 @@ impl<S: Site> Case<S> {
         self.ground.planted.lock().await.assert_absent(self.name, &error.to_string());
         let message = self.masked(&error.to_string());
         let (name, cause) = (self.name, self.cause);
-        self.row = Some(Row { name, cause, step, kind, share, left, message });
+        let (ways, led) = (0, Vec::new());
+        self.row = Some(Row { name, cause, step, kind, share, left, ahead, ways, led, message });
+        self.follow_what_was_said(&error.to_string()).await;
     }
 
     /// Edits the secret, and begins anew.
@@ -221,6 +253,9 @@ impl<S: Site> Case<S> {
     }
 
     fn store(&mut self, document: &Value) {
+        if self.followed {
+            return;
+        }
         self.stage.put_current(document);
         self.discard();
         self.begin();
@@ -228,6 +263,9 @@ impl<S: Site> Case<S> {
 
     /// Takes AWSPENDING off, as errors tell operators to.
     pub fn discard(&self) {
+        if self.followed {
+            return;
+        }
         if let Some(pending) = &self.stage.labels()[1] {
             let (store, secret) = (&self.stage.store, &self.stage.secret);
             store.update_stage(secret, AWSPENDING, None, Some(pending)).unwrap();
@@ -240,16 +278,17 @@ impl<S: Site> Case<S> {
 
     /// RotateSecret, with a token of its own.
     pub fn begin(&mut self) {
+        if self.followed {
+            return;
+        }
         self.token = self.stage.begin();
         self.done = 0;
     }
 
     /// With the fault gone, the rotation is played again from its beginning, as the service does.
     pub async fn converges(self) -> Row {
-        self.stage.store.clear_faults();
-        for step in Step::ALL {
-            let ended = self.deliver(step, Duration::from_secs(30)).await;
-            assert!(ended.result.is_ok(), "{}, the retry: {}", self.name, ended.error());
+        if let Err(error) = self.rotate_again().await {
+            panic!("{}, the retry: {error}", self.name);
         }
         assert_eq!(self.stage.labels()[0].as_ref(), Some(&self.token), "{}", self.name);
         let current = self.stage.document(AWSCURRENT);
@@ -258,11 +297,26 @@ impl<S: Site> Case<S> {
         self.row.expect("a fault that was played")
     }
 
+    /// The whole rotation, and what it stops at.
+    pub async fn rotate_again(&self) -> Result<(), String> {
+        self.stage.store.clear_faults();
+        for step in Step::ALL {
+            let ended = self.deliver(step, Duration::from_secs(30)).await;
+            ended.result.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
     /// What the server keeps of the passwords: something else after every change.
     async fn verifier(&self) -> String {
+        self.ground.server.kept(&self.names()).await
+    }
+
+    /// The users of this fault.
+    pub fn names(&self) -> Vec<String> {
         let mut users = vec![self.user.name.clone(), self.second()];
         users.extend(self.admin.iter().map(|admin| admin.name.clone()));
-        self.ground.server.kept(&users).await
+        users
     }
 
     /// The user that alternates with the secret's.
@@ -287,12 +341,6 @@ impl<S: Site> Case<S> {
     }
 }
 
-impl Case {
-    /// Has the secret ask for TLS, and the function trust the server.
-    pub fn with_tls(mut self) -> Self {
-        let ca = self.ground.server.ca.clone();
-        self.configure(&[("TLS_CA_BUNDLE", &ca)]);
-        self.edit(|document| document["ssl"] = true.into());
-        self
-    }
+fn owned(variables: &[(&str, &str)]) -> Vec<(String, String)> {
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }

@@ -3,6 +3,8 @@
 //! deadline it takes, what it leaves at the server; and that the retry succeeds once it is gone.
 
 mod admin;
+mod advice;
+mod ahead;
 mod case;
 mod change;
 mod document;
@@ -20,6 +22,7 @@ use std::fmt::Write as _;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use expect_test::expect_file;
 use tokio::sync::{Mutex, OnceCell, Semaphore};
@@ -67,24 +70,49 @@ async fn played(server: &Server) -> &'static Played {
 
 async fn play_all(server: &Server) -> Played {
     let log_length = server.log_length();
-    let ground = Arc::new(Ground { server: server.clone(), planted: Mutex::default() });
-    let sections = [
-        server::all(&ground),
-        change::all(&ground),
-        network::all(&ground),
-        tls::all(&ground),
-        store::all(&ground),
-        document::all(&ground),
-        admin::postgres::all(&ground),
-    ];
-    let (rows, failed) = play_each(AT_ONCE, sections.into_iter().flatten()).await;
+    let ground = Ground::new(server.clone());
+    let faults = |ground: &_| {
+        let sections = [
+            server::all(ground),
+            change::all(ground),
+            network::all(ground),
+            tls::all(ground),
+            store::all(ground),
+            document::all(ground),
+            admin::postgres::all(ground),
+        ];
+        sections.into_iter().flatten().collect()
+    };
+    let (rows, failed) = play_each(AT_ONCE, &ground, faults).await;
     let planted = std::mem::take(&mut *ground.planted.lock().await);
     Played { rows, failed, planted, log_length }
 }
 
-/// Plays these faults, so many at once; how each ended, in their order, and how many did not end as
-/// they should.
-async fn play_each(at_once: usize, faults: impl IntoIterator<Item = Playing>) -> (Vec<Row>, usize) {
+/// Plays these faults, so many at once, and those that print several ways out once for each: how each
+/// ended, in their order, and how many did not end as they should.
+async fn play_each<S>(
+    at_once: usize,
+    ground: &Arc<Ground<S>>,
+    faults: impl Fn(&Arc<Ground<S>>) -> Vec<Playing>,
+) -> (Vec<Row>, usize) {
+    let (mut rows, mut failed) = play_once(at_once, faults(ground)).await;
+    let most = rows.iter().map(|row| row.ways).max().unwrap_or_default();
+    for choice in 1..most {
+        if failed > 0 {
+            break;
+        }
+        ground.choice.store(choice, Ordering::Relaxed);
+        let again = faults(ground).into_iter().zip(&rows).filter(|(_, row)| row.ways > choice);
+        let (more, wrong) = play_once(at_once, again.map(|(fault, _)| fault)).await;
+        failed += wrong;
+        for other in more {
+            rows.iter_mut().find(|row| row.name == other.name).unwrap().led.extend(other.led);
+        }
+    }
+    (rows, failed)
+}
+
+async fn play_once(at_once: usize, faults: impl IntoIterator<Item = Playing>) -> (Vec<Row>, usize) {
     let places = Arc::new(Semaphore::new(at_once));
     let tasks: Vec<_> = faults
         .into_iter()
@@ -128,7 +156,20 @@ fn table(rows: &[Row]) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_fault_ends_in_a_class_of_its_own_and_the_retry_succeeds() {
     let Some(server) = server_with_neighbours() else { return };
-    expect_file!["table.txt"].assert_eq(&table(&played(&server).await.rows));
+    let rows = &played(&server).await.rows;
+    expect_file!["table.txt"].assert_eq(&table(rows));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rule_21_what_preflight_calls_ready_rotates() {
+    let Some(server) = server_with_neighbours() else { return };
+    ahead::assert_honest("PostgreSQL 15", &played(&server).await.rows);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rule_20_every_way_out_is_followed_literally() {
+    let Some(server) = server_with_neighbours() else { return };
+    advice::assert_followed("PostgreSQL 15", &played(&server).await.rows);
 }
 
 /// What an admin meets at PostgreSQL 18, where it is not what it meets at 15.
@@ -137,12 +178,16 @@ async fn every_fault_of_an_admin_ends_alike_at_the_newest_postgresql() {
     let [_, newest] = &both_versions()[..] else { return };
     let _turn = TURN.lock().await;
     let log_length = newest.log_length();
-    let ground = Arc::new(Ground { server: newest.clone(), planted: Mutex::default() });
-    let faults =
-        admin::postgres::all(&ground).into_iter().chain(admin::postgres::since_16(&ground));
-    let (rows, failed) = play_each(AT_ONCE / 2, faults).await;
+    let ground = Ground::new(newest.clone());
+    let faults = |ground: &_| {
+        let all = admin::postgres::all(ground).into_iter();
+        all.chain(admin::postgres::since_16(ground)).collect()
+    };
+    let (rows, failed) = play_each(AT_ONCE / 2, &ground, faults).await;
     assert_eq!(failed, 0, "faults did not end as they should: see the panics above");
     assert_causes_differ(&rows);
+    ahead::assert_honest("PostgreSQL 18", &rows);
+    advice::assert_followed("PostgreSQL 18", &rows);
     ground.planted.lock().await.assert_absent("the server's log", &newest.log_since(log_length));
     let known = include_str!("table.txt");
     let table = table(&rows);

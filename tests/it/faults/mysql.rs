@@ -6,13 +6,10 @@ mod change;
 mod network;
 mod server;
 
-use std::sync::Arc;
-
 use expect_test::{ExpectFile, expect_file};
-use tokio::sync::Mutex;
 
 use super::case::Ground as GroundOf;
-use super::{TURN, admin, assert_causes_differ, play_each, table};
+use super::{TURN, admin, advice, ahead, assert_causes_differ, play_each, table};
 use crate::support::mysql::{Server, User, mariadb, mysql};
 
 type Ground = GroundOf<Server>;
@@ -20,6 +17,9 @@ type Case = super::case::Case<Server>;
 
 /// Runs SQL about a case's user, whom `<user>`, `<account>` and `<password>` stand for.
 async fn arrange(case: &Case, sql: &str) {
+    if case.followed {
+        return;
+    }
     let User { name, password } = &case.user;
     let sql = sql
         .replace("<account>", &format!("'{name}'@'127.%'"))
@@ -33,15 +33,22 @@ const AT_ONCE: usize = 8;
 
 async fn assert_table(server: Server, expected: ExpectFile) {
     let _turn = TURN.lock().await;
-    let ground = Arc::new(Ground { server: server.clone(), planted: Mutex::default() });
-    let mut faults = server::all(&ground);
-    faults.extend(change::all(&ground));
-    faults.extend(network::all(&ground));
-    faults.extend(admin::mysql::all(&ground));
-    let (rows, failed) = play_each(AT_ONCE, faults).await;
+    let ground = Ground::new(server.clone());
+    let faults = |ground: &_| {
+        let lists = [
+            server::all(ground),
+            change::all(ground),
+            network::all(ground),
+            admin::mysql::all(ground),
+        ];
+        lists.into_iter().flatten().collect()
+    };
+    let (rows, failed) = play_each(AT_ONCE, &ground, faults).await;
     assert_eq!(failed, 0, "faults did not end as they should: see the panics above");
     expected.assert_eq(&table(&rows));
     assert_causes_differ(&rows);
+    ahead::assert_honest(server.engine, &rows);
+    advice::assert_followed(server.engine, &rows);
     ground.planted.lock().await.assert_absent("the server's logs", &server.logs());
 }
 

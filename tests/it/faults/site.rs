@@ -35,6 +35,10 @@ pub trait Site: Clone + Send + Sync + 'static {
     /// change of a password, and for every other user.
     async fn kept(&self, users: &[String]) -> String;
 
+    /// How these users may log in, and as whom they can act: a line for each, which begins with two
+    /// names, as they stand in statements.
+    async fn standing(&self, users: &[String]) -> String;
+
     async fn logs_in(&self, user: &str, password: &str) -> bool;
 }
 
@@ -83,6 +87,19 @@ impl Site for postgres::Server {
         let query = "SELECT COALESCE(string_agg(concat_ws(' ', rolname, rolpassword, rolcanlogin, \
                      shobj_description(oid, 'pg_authid')), ', ' ORDER BY rolname), '') \
                      FROM pg_authid WHERE rolname = ANY ($1)";
+        let row = sqlx::query(query).bind(users).fetch_one(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        row.get(0)
+    }
+
+    async fn standing(&self, users: &[String]) -> String {
+        let mut connection = self.superuser().await;
+        let query = "SELECT COALESCE(string_agg(line, E'\\n'), '') FROM ( \
+                     SELECT concat_ws(E'\\t', rolname, rolname, rolcanlogin, rolsuper, rolcreaterole, \
+                     rolvaliduntil) AS line FROM pg_roles WHERE rolname = ANY ($1) UNION ALL \
+                     SELECT concat_ws(E'\\t', one.rolname, other.rolname) FROM pg_roles AS one, \
+                     pg_roles AS other WHERE one.rolname = ANY ($1) AND NOT one.rolsuper \
+                     AND one.oid <> other.oid AND pg_has_role(one.oid, other.oid, 'MEMBER')) AS lines";
         let row = sqlx::query(query).bind(users).fetch_one(&mut connection).await.unwrap();
         connection.close().await.unwrap();
         row.get(0)
@@ -143,6 +160,25 @@ impl Site for mysql::Server {
         let users: Vec<_> = users.iter().map(|user| format!("'{user}'")).collect();
         let of = format!("FROM mysql.user WHERE user IN ({}) ORDER BY 1, 2", users.join(", "));
         self.arrange(&format!("SELECT {columns} {of}")).await
+    }
+
+    async fn standing(&self, users: &[String]) -> String {
+        let users: Vec<_> = users.iter().map(|user| format!("'{user}'")).collect();
+        let users = users.join(", ");
+        let (standing, roles) = match self.is_mysql() {
+            true => (
+                "user, host, plugin, account_locked, create_user_priv, super_priv, grant_priv \
+                 FROM mysql.user",
+                "SELECT to_user, from_user FROM mysql.role_edges WHERE to_user",
+            ),
+            false => (
+                "user, host, JSON_VALUE(priv, '$.plugin'), JSON_VALUE(priv, '$.account_locked'), \
+                 JSON_VALUE(priv, '$.access') FROM mysql.global_priv",
+                "SELECT user, role FROM mysql.roles_mapping WHERE user",
+            ),
+        };
+        self.arrange(&format!("SELECT {standing} WHERE user IN ({users}); {roles} IN ({users})"))
+            .await
     }
 
     async fn logs_in(&self, user: &str, password: &str) -> bool {

@@ -54,3 +54,13 @@ async fn no_tls_at_all(ground: Arc<Ground>) -> Row {
     door.set(Way::To(ground.server.port));
     case.converges().await
 }
+
+impl Case {
+    /// Has the secret ask for TLS, and the function trust the server.
+    pub fn with_tls(mut self) -> Self {
+        let ca = self.ground.server.ca.clone();
+        self.configure(&[("TLS_CA_BUNDLE", &ca)]);
+        self.edit(|document| document["ssl"] = true.into());
+        self
+    }
+}

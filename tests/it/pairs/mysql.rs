@@ -81,11 +81,15 @@ impl Shop {
         stage.store.create("admin", NewSecret { value, ..NewSecret::default() }).unwrap();
         let shop =
             Self { server: server.clone(), stage, app, admin, unique, works: AtomicU32::new(0) };
-        shop.arrange(
-            "CREATE DATABASE $schema; GRANT CREATE USER, ROLE_ADMIN ON *.* TO $admin;
-             GRANT SELECT ON mysql.* TO $admin;",
-        )
-        .await;
+        let admins = match server.is_mysql() {
+            true => "GRANT CREATE USER, ROLE_ADMIN ON *.* TO $admin;",
+            false => {
+                "GRANT CREATE USER ON *.* TO $admin;
+                 GRANT ALL PRIVILEGES ON $schema.* TO $admin WITH GRANT OPTION;"
+            }
+        };
+        shop.arrange("CREATE DATABASE $schema; GRANT SELECT ON mysql.* TO $admin;").await;
+        shop.arrange(admins).await;
         shop
     }
 

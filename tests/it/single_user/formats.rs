@@ -6,7 +6,7 @@ use fourstep_local::Fault;
 use serde_json::Value;
 
 use super::with;
-use crate::support::postgres::{Server, User, server};
+use crate::support::postgres::{Server, User, both_versions, server};
 use crate::support::stage::Stage;
 
 const FORMAT: &str = "POSTGRES_PASSWORD_FORMAT";
@@ -133,4 +133,25 @@ async fn md5_rotates_an_account_that_the_server_checks_with_md5() {
     stage.play(&Step::ALL).await;
     assert!(server.verifier(&user).await.starts_with("SCRAM-SHA-256$"));
     assert!(server.logs_in(&user.name, &stage.password(AWSCURRENT)).await);
+}
+
+/// A verifier is what the server would have made of the password, within a bound.
+#[tokio::test]
+async fn a_verifier_has_the_rounds_that_the_server_says() {
+    for server in both_versions() {
+        let knows = server.version().await >= 16;
+        for (set, expected) in [("4096", 4096), ("50000", 50_000), ("200000", 100_000)] {
+            let user = server.user("rounds").await;
+            if knows {
+                let sql = format!("ALTER ROLE \"{}\" SET scram_iterations = {set}", user.name);
+                server.arrange(&sql).await;
+            }
+            let stage = Stage::new(&server.document(&user), &[]);
+            stage.play(&Step::ALL).await;
+            let expected = if knows { expected } else { 4096 };
+            let verifier = server.verifier(&user).await;
+            assert!(verifier.starts_with(&format!("SCRAM-SHA-256${expected}:")), "{verifier}");
+            assert!(server.logs_in(&user.name, &stage.password(AWSCURRENT)).await);
+        }
+    }
 }

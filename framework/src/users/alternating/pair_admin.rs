@@ -112,6 +112,9 @@ impl<'a, S: Alternates> PairAdmin<'a, S> {
         let proof = unconfirmed.as_ref().map(|_| Proof::Older);
         let password = self.pair.uses_password(&accounts, &next);
         let name = self.database.server().check_username(&next);
+        let name = name.map_err(|error| {
+            error.caused_by(format!("name a shorter one in USER_PAIRS, as {user}=OTHER"))
+        });
         // Rights on what is not ours are not asked for.
         let lacks = may_change(&accounts, [user, if ours.is_ok() { &next } else { user }]);
         let checks = [self.not_admin(&next, user), name, password, ours, lacks];

@@ -74,14 +74,12 @@ pub fn lacks_rights<'a>(statements: impl IntoIterator<Item = &'a str>) -> Error 
 /// limit it is.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`], naming the way out.
+/// [`ErrorKind::Unsupported`].
 pub fn check_length(name: &str, length: usize, most: usize, unit: &str) -> Result<(), Error> {
     if length <= most {
         return Ok(());
     }
-    let what = format!("user name {name:?} has {length} {unit}");
-    let error = Error::new(ErrorKind::Unsupported, what);
-    Err(error.caused_by("name a shorter one in USER_PAIRS, as USER=OTHER"))
+    Err(Error::new(ErrorKind::Unsupported, format!("user name {name:?} has {length} {unit}")))
 }
 
 /// The first `most` of these, and how many more there are.

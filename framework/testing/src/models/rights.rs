@@ -38,6 +38,8 @@ pub struct Rights {
     pub grants: BTreeSet<Grant>,
     /// Who made it, if a rotator did.
     pub mark: Option<Mark>,
+    /// What its own user wrote there, as a user of MySQL's can.
+    pub claim: Option<Mark>,
     /// Whether it may not log in whatever the password.
     pub locked: bool,
     /// Whether it may do everything.

@@ -32,6 +32,8 @@ pub(super) enum Defect {
     RevokeAll,
     /// A user is taken to be marked because of its name.
     NameProves,
+    /// What a user wrote on itself is taken for a mark.
+    ClaimProves,
     /// A user that is made is not marked.
     NoMark,
     /// A container that stands still keeps its lock.
@@ -71,7 +73,15 @@ impl Model {
         commit: Commit,
         defect: Option<Defect>,
     ) -> Arc<Driver<Self>> {
-        Self { defect, ..Self::at(server, commit) }.driven()
+        Arc::new(Self::undriven(server, commit, defect))
+    }
+
+    pub(super) fn undriven(
+        server: &models::Server,
+        commit: Commit,
+        defect: Option<Defect>,
+    ) -> Driver<Self> {
+        Driver::new(Self { defect, ..Self::at(server, commit) })
     }
 
     /// A model without a defect whose server has this policy.
@@ -80,16 +90,12 @@ impl Model {
         commit: Commit,
         policy: Policy,
     ) -> Arc<Driver<Self>> {
-        Self { policy, ..Self::at(server, commit) }.driven()
+        Arc::new(Driver::new(Self { policy, ..Self::at(server, commit) }))
     }
 
     fn at(server: &models::Server, commit: Commit) -> Self {
         let (base, server) = (ModelDatabase::new(server, 8), server.clone());
         Self { base, server, commit, defect: None, policy: Policy::Any, deeds: Mutex::default() }
-    }
-
-    fn driven(self) -> Arc<Driver<Self>> {
-        Arc::new(Driver::new(self))
     }
 
     /// Whether the policy refuses the password.
@@ -123,11 +129,17 @@ impl Model {
             let rights = &account.rights;
             let account = Account {
                 mark: self.mark(name, rights, secret),
+                claim: rights
+                    .claim
+                    .as_ref()
+                    .filter(|_| !self.has(Defect::ClaimProves))
+                    .map(of_model),
                 protected: protected(name, rights, admin),
                 usable: !rights.locked || self.has(Defect::HalfMade),
                 ..Account::default()
             };
-            let marked = account.mark.as_ref().is_some_and(|mark| mark.secret == secret);
+            let named = account.mark.as_ref().or(account.claim.as_ref());
+            let marked = named.is_some_and(|mark| mark.secret == secret);
             (marked || users.contains(&name.as_str())).then(|| (name.clone(), account))
         });
         seen.collect()
@@ -136,10 +148,16 @@ impl Model {
     fn mark(&self, name: &str, rights: &Rights, secret: &str) -> Option<Mark> {
         let base = name.strip_suffix("_clone").filter(|_| self.has(Defect::NameProves));
         let believed = base.map(|base| (base, secret));
-        let written = rights.mark.as_ref().map(|mark| (mark.partner.as_str(), &*mark.secret));
+        let claimed = rights.claim.as_ref().filter(|_| self.has(Defect::ClaimProves));
+        let written = rights.mark.as_ref().or(claimed);
+        let written = written.map(|mark| (mark.partner.as_str(), &*mark.secret));
         let (partner, secret) = believed.or(written)?;
         Some(Mark { partner: partner.to_owned(), secret: secret.to_owned() })
     }
+}
+
+fn of_model(mark: &models::Mark) -> Mark {
+    Mark { partner: mark.partner.clone(), secret: mark.secret.clone() }
 }
 
 /// Why this account is never touched: whoever may write the secret could otherwise have it reset to

@@ -1,6 +1,7 @@
 //! The kit, tried on what is known to be safe and on what is known to be broken.
 
 mod admin_secret;
+mod adversary;
 mod alternation;
 mod broken_engine;
 mod broken_rotator;

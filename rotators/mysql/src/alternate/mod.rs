@@ -34,6 +34,7 @@ use compose::Found;
 
 pub(crate) use accounts::power;
 pub(crate) use compose::plugin;
+pub(crate) use copy::identity::mentions;
 pub(crate) use own::{Own, gives_everywhere};
 pub(crate) use pattern::is_like;
 pub(crate) use quoting::AccountName;

@@ -30,11 +30,21 @@ pub fn since_16(ground: &Arc<Ground>) -> Vec<Playing> {
     all
 }
 
-const SINCE_16: [Arranged; 3] = [
+const SINCE_16: [Arranged; 4] = [
     Arranged {
         name: "an admin without ADMIN OPTION on the user",
         begin: &["REVOKE ADMIN OPTION FOR \"{user}\" FROM \"{admin}\""],
         end: &["GRANT \"{user}\" TO \"{admin}\" WITH ADMIN OPTION"],
+        ..ARRANGED
+    },
+    Arranged {
+        name: "a user to be reset whose password is not used, and an admin without ADMIN OPTION on it",
+        kind: ErrorKind::Unsupported,
+        begin: &[
+            "DO $$ BEGIN CREATE ROLE rds_iam; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$",
+            "GRANT rds_iam TO \"{user}\"; REVOKE ADMIN OPTION FOR \"{user}\" FROM \"{admin}\"",
+        ],
+        end: &["REVOKE rds_iam FROM \"{user}\"; GRANT \"{user}\" TO \"{admin}\" WITH ADMIN OPTION"],
         ..ARRANGED
     },
     Arranged {

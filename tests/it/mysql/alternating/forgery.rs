@@ -1,12 +1,14 @@
 //! A user that writes on itself what only an admin should be able to say (rule 18): whose a pair is,
 //! the server's edge says, which no user without rights can make.
 
-use fourstep::Step;
 use fourstep::store::{AWSCURRENT, AWSPENDING};
+use fourstep::{SecretId, Step};
+use fourstep_local::NewValue;
 use serde_json::{Value, json};
 
-use super::Shop;
-use crate::support::mysql::{User, mysqls};
+use super::{COPIER, Shop};
+use crate::support::mysql::{User, mariadb, mysqls};
+use crate::support::stage::new_token;
 
 /// The ARN of a shop's secret, which its own user can read where a pair is marked.
 fn arn(shop: &Shop) -> String {
@@ -191,4 +193,87 @@ async fn rule_18_a_claim_of_another_secret_keeps_this_one_away_and_a_pair_goes_o
         let marked = marked.replacen("{}", &shop.clone_name(), 1).replacen("{}", &arn(&shop), 1);
         assert_eq!(server.arrange(&marked).await.trim(), "1", "it is written again");
     }
+}
+
+/// What names the role that marks a user of MariaDB's, as SQL.
+fn marker(user: &str, partner: &str, secret: &str) -> String {
+    let marked = json!([user, partner, secret]);
+    format!("CONCAT('fourstep:', UPPER(LEFT(SHA2('{marked}', 256), 32)), ':', LEFT('{user}', 40))")
+}
+
+/// INSERT on *.*, as many an application has it, lets its holder make roles, and write into the tables in
+/// which the server keeps who made which.
+#[tokio::test]
+async fn rule_18_a_role_that_the_admin_did_not_make_marks_nobody() {
+    let Some(server) = mariadb() else { return };
+    for by_table in [false, true] {
+        for on_victim in [false, true] {
+            let shop = Shop::bare(&server, "app", &[]).await;
+            let victim = victim(&shop, "ledger").await;
+            let forger = server.user("forger").await;
+            let rights = "GRANT SELECT, INSERT ON *.* TO '{}'@'127.%'";
+            shop.arrange(&rights.replace("{}", &forger.name)).await;
+            let [user, partner] = match on_victim {
+                true => [&victim.0.name, &shop.app.name],
+                false => [&shop.app.name, &victim.0.name],
+            };
+            let role = marker(user, partner, &arn(&shop));
+            let forged = match by_table {
+                true => format!(
+                    "INSERT INTO mysql.global_priv \
+                     VALUES ('', {role}, '{{\"access\":0,\"is_role\":true}}'); \
+                     INSERT INTO mysql.roles_mapping VALUES ('127.%', '{}', {role}, 'Y');",
+                    shop.admin.name
+                ),
+                false => format!("EXECUTE IMMEDIATE CONCAT('CREATE ROLE ', QUOTE({role}));"),
+            };
+            server.run(&forger.name, &forger.password, &forged).await.unwrap();
+            try_to_rotate(&shop).await;
+            assert_untouched(&shop, &victim).await;
+            assert_ne!(shop.stage.document(AWSCURRENT)["username"], json!(victim.0.name));
+        }
+    }
+}
+
+#[tokio::test]
+async fn rule_18_a_user_without_rights_makes_no_role() {
+    let Some(server) = mariadb() else { return };
+    let shop = Shop::bare(&server, "app", &[]).await;
+    shop.rotate().await;
+    let role = marker(&shop.clone_name(), &shop.app.name, &arn(&shop));
+    let role = server.arrange(&format!("SELECT {role}")).await.trim().to_owned();
+    for sql in [
+        "CREATE ROLE forged".to_owned(),
+        format!("CREATE OR REPLACE ROLE '{role}'"),
+        format!("DROP ROLE '{role}'"),
+        format!("GRANT '{role}' TO CURRENT_USER()"),
+        format!("SET ROLE '{role}'"),
+        format!("INSERT INTO mysql.roles_mapping VALUES ('127.%', 'x', '{role}', 'Y')"),
+        "INSERT INTO mysql.global_priv VALUES ('', 'forged', '{}')".to_owned(),
+    ] {
+        let tried = server.run(&shop.app.name, &shop.app.password, &sql).await;
+        assert!(tried.is_err_and(|why| why.contains("ERROR")), "{sql}");
+    }
+}
+
+/// Its roles are the old admin's, so that they only claim: a recorded password confirms it, and they are
+/// made anew.
+#[tokio::test]
+async fn a_pair_whose_admin_is_another_one_now_goes_on() {
+    let Some(server) = mariadb() else { return };
+    let mut shop = Shop::bare(&server, "app", &[]).await;
+    shop.rotate().await;
+    shop.rotate().await;
+    shop.admin = server.user("admin").await;
+    shop.arrange(COPIER).await;
+    let document = server.document(&shop.admin).to_string();
+    let new = NewValue::current(&new_token(), document.as_str());
+    shop.stage.store.put(&SecretId::parse("admin").unwrap(), new).unwrap();
+    for _ in 0..3 {
+        shop.rotate().await;
+    }
+    let role = marker(&shop.clone_name(), &shop.app.name, &arn(&shop));
+    let made = "SELECT COUNT(*) FROM mysql.roles_mapping WHERE User = '{}' AND Role = ";
+    let made = server.arrange(&(made.replace("{}", &shop.admin.name) + &role)).await;
+    assert_eq!(made.trim(), "1");
 }

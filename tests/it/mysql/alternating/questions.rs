@@ -4,7 +4,7 @@ use fourstep::Question;
 use fourstep::store::AWSCURRENT;
 
 use super::Shop;
-use crate::support::mysql::{mysqls, servers};
+use crate::support::mysql::{mariadb, mysqls, servers};
 
 #[tokio::test]
 async fn preflight_finds_nothing_wrong_with_a_good_pair_and_names_what_the_admin_lacks() {
@@ -106,4 +106,23 @@ async fn roles_that_sessions_choose_are_said_to_be_in_force_all_the_time() {
         shop.arrange("SET DEFAULT ROLE $reader TO $app").await;
         assert!(!said().await.contains("SET ROLE"), "{}", said().await);
     }
+}
+
+/// Each half of a pair is another user: what is kept or filtered by the user's name changes with them.
+#[tokio::test]
+async fn what_asks_a_mariadb_who_is_logged_in_is_named_by_a_preflight() {
+    let Some(server) = mariadb() else { return };
+    let shop = Shop::open(&server, &[]).await;
+    shop.arrange(
+        "CREATE VIEW $schema.mine AS SELECT * FROM $audit WHERE who = SESSION_USER();
+         CREATE FUNCTION $schema.who() RETURNS text DETERMINISTIC RETURN CURRENT_USER;
+         CREATE PROCEDURE $schema.calm() SELECT 1 AS `user`;
+         GRANT SHOW VIEW ON $schema.* TO $admin;",
+    )
+    .await;
+    let answer = shop.stage.ask(Question::Preflight).await.to_string();
+    for named in ["sees two names", "view Sa`les", ".mine", "function Sa`les", ".who"] {
+        assert!(answer.contains(named), "{named}: {answer}");
+    }
+    assert!(!answer.contains(".calm"), "{answer}");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fourstep::users::{Install, Ownership};
+use fourstep::users::Install;
 use fourstep::{Error, Invocation};
 
 use crate::alternate::compose::{lone, plugin};
@@ -83,14 +83,15 @@ impl Users {
         Ok(stale)
     }
 
-    /// What has to be done, before anything is known of the admin.
+    /// What has to be done, before anything is known of the admin's rights. `mark_for` is its account,
+    /// where the target has no mark of its making yet.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for accounts of which there cannot be two alike.
     pub(crate) fn compose(
         &self,
         install: &Install<'_>,
-        ownership: Ownership,
+        mark_for: Option<&str>,
     ) -> Result<Copied, Error> {
         let Install { source, target, .. } = *install;
         let mut composed = Copied::default();
@@ -106,9 +107,12 @@ impl Users {
         if let Some(host) = self.target.keys().find(|host| !self.source.contains_key(*host)) {
             return Err(lone(&AccountName::new(target, host), &AccountName::new(source, host)));
         }
-        if matches!(ownership, Ownership::Absent | Ownership::Adopted) {
+        if let Some(admin) = mark_for {
             let role = quote_literal(&marker_role(target, &mark));
-            composed.steps.push(Step::of_users(format!("CREATE ROLE IF NOT EXISTS {role}")));
+            // In the place of one that somebody else made. Whoever runs the plan by hand makes it for
+            // the admin.
+            let mark = format!("CREATE OR REPLACE ROLE {role} WITH ADMIN {admin}");
+            composed.steps.push(Step::of_users(mark));
         }
         let (mut give, mut take) = (Vec::new(), Vec::new());
         for (host, wanted) in &self.source {

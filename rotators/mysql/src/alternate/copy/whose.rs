@@ -1,8 +1,14 @@
 //! Whose users are on MariaDB.
 //!
-//! It keeps no attributes of users. A role that nobody is granted stands for a mark: its name is a hash
-//! of the user, its partner and the secret. It is made before the user is, and whoever drops the user
-//! must drop it too.
+//! It keeps no attributes of users. A role without rights stands for a mark: its name is a hash of the
+//! user, its partner and the secret. It is made before the user is, and whoever drops the user must drop
+//! it too.
+//!
+//! Who can make such a role, as tried on MariaDB 10.11: whoever has CREATE USER, and whoever has INSERT on
+//! the server's own tables, which INSERT on *.* gives to many an application. The server notes who made a
+//! role, gives that account ADMIN OPTION on it, and lets nobody without SUPER or SET USER name another. So
+//! a mark counts where the admin itself has ADMIN OPTION on the role. The server is asked for what it goes
+//! by, and not for its table, into which INSERT writes too. Any other is a claim.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,6 +38,8 @@ struct Row {
     /// Whether others may be granted it.
     role: bool,
     mark: Option<Mark>,
+    /// A mark that somebody else than the admin made.
+    claim: Option<Mark>,
 }
 
 /// The name of the role that marks `user` on MariaDB. Of the user's own name it holds the beginning,
@@ -56,11 +64,11 @@ pub(crate) async fn read(
     }
     let mut accounts = Accounts::new();
     for (user, rows) in users {
-        let marks: Vec<_> = rows.iter().filter_map(|row| row.mark.as_ref()).collect();
-        // The secret names a user and not its hosts: one account's mark is the user's.
-        let mark = marks.first().filter(|one| marks.iter().all(|mark| mark == *one)).copied();
-        let marked = mark.is_some_and(|mark| mark.secret == secret);
-        if !marked && !usernames.contains(&user.as_str()) {
+        // The secret names a user and not its hosts: each account has the user's mark.
+        let first = rows.first();
+        let mark = first.and_then(|row| row.mark.clone());
+        let claim = first.and_then(|row| row.claim.clone());
+        if mark.is_none() && claim.is_none() && !usernames.contains(&user.as_str()) {
             continue;
         }
         let protected = match () {
@@ -72,8 +80,7 @@ pub(crate) async fn read(
             }
         };
         let usable = rows.iter().any(|row| !row.locked);
-        let mark = mark.cloned();
-        accounts.insert(user, Account { mark, protected, usable, ..Account::default() });
+        accounts.insert(user, Account { mark, claim, protected, usable, ..Account::default() });
     }
     Ok(accounts)
 }
@@ -91,16 +98,28 @@ async fn rows(
         let [user, host, locked, role] = row.try_into().ok()?;
         let role = is_true(&role);
         let name = AccountName { user: user?, host: host.filter(|_| !role) };
-        Some(Row { name, locked: is_true(&locked), role, mark: None })
+        Some(Row { name, locked: is_true(&locked), role, mark: None, claim: None })
     };
     let mut rows: Vec<_> = look(session, query, cx).await?.into_iter().filter_map(row).collect();
-    mark_by_roles(&mut rows, usernames, secret);
+    let made = made_by_admin(session, cx).await?;
+    mark_by_roles(&mut rows, &made, usernames, secret);
     Ok(rows)
 }
 
+/// The marker roles on which the admin has ADMIN OPTION.
+async fn made_by_admin(session: &mut Session, cx: &Invocation) -> Result<BTreeSet<String>, Error> {
+    let query = format!(
+        "SELECT ROLE_NAME FROM information_schema.APPLICABLE_ROLES \
+         WHERE IS_GRANTABLE = 'YES' AND LEFT(ROLE_NAME, {}) = '{ROLE}'",
+        ROLE.len()
+    );
+    Ok(look(session, &query, cx).await?.into_iter().flatten().flatten().collect())
+}
+
 /// Finds the marks that roles stand for: of each user, whether a role is named after it and a
-/// partner. One of the two is a user that was asked about.
-fn mark_by_roles(rows: &mut [Row], usernames: &[&str], secret: &str) {
+/// partner. One of the two is a user that was asked about. Those that were not `made` by the admin are
+/// claims.
+fn mark_by_roles(rows: &mut [Row], made: &BTreeSet<String>, usernames: &[&str], secret: &str) {
     let marks = |row: &&Row| row.role && row.name.user.starts_with(ROLE);
     let roles: BTreeSet<String> =
         rows.iter().filter(marks).map(|row| row.name.user.clone()).collect();
@@ -115,11 +134,11 @@ fn mark_by_roles(rows: &mut [Row], usernames: &[&str], secret: &str) {
         let user = row.name.user.as_str();
         let mark = |partner: &String| Mark { partner: partner.clone(), secret: secret.to_owned() };
         let partners = if asked.contains(user) { &all } else { &asked };
-        row.mark = partners
-            .iter()
-            .filter(|partner| partner.as_str() != user)
-            .map(mark)
-            .find(|mark| roles.contains(&marker_role(user, mark)));
+        let marks = partners.iter().filter(|partner| partner.as_str() != user).map(mark);
+        let there = marks.filter(|mark| roles.contains(&marker_role(user, mark)));
+        let (ours, others): (Vec<_>, Vec<_>) =
+            there.partition(|mark| made.contains(&marker_role(user, mark)));
+        (row.mark, row.claim) = (ours.into_iter().next(), others.into_iter().next());
     }
 }
 

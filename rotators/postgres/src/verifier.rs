@@ -1,0 +1,99 @@
+//! What PostgreSQL keeps of a password: a SCRAM-SHA-256 verifier, as the server itself would make it.
+//!
+//! Sources: RFC 5803, section 2; PostgreSQL documentation, `pg_authid` and `scram_iterations`.
+
+use std::num::NonZeroU32;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
+use fourstep::{Error, ErrorKind, ExposeSecret, SecretString};
+use ring::rand::{SecureRandom, SystemRandom};
+use ring::{digest, hmac, pbkdf2};
+
+/// The rounds of a server that does not say otherwise.
+pub(crate) const ROUNDS: u32 = 4096;
+
+/// The most that are made, whatever the server's setting is. Every login of an application makes them
+/// again; at 128 MB these take the function some five seconds.
+const MOST_ROUNDS: u32 = 100_000;
+
+/// As many rounds as the session's `scram_iterations` says, which came with PostgreSQL 16: by the
+/// server's configuration, or by `ALTER ROLE ... SET`.
+pub(crate) fn rounds(setting: Option<&str>) -> u32 {
+    let set = setting.and_then(|text| text.parse().ok()).filter(|rounds| *rounds > 0);
+    set.unwrap_or(ROUNDS).min(MOST_ROUNDS)
+}
+
+/// The verifier of this password.
+///
+/// # Errors
+/// [`ErrorKind::Internal`] where the system gives no random bytes.
+pub(crate) fn of(password: &SecretString, rounds: u32) -> Result<String, Error> {
+    let mut salt = [0; 16];
+    SystemRandom::new()
+        .fill(&mut salt)
+        .map_err(|_| Error::new(ErrorKind::Internal, "the system gives no random bytes"))?;
+    Ok(salted(password, &salt, rounds))
+}
+
+fn salted(password: &SecretString, salt: &[u8; 16], rounds: u32) -> String {
+    let password = password.expose_secret();
+    // As the server does: what SASLprep forbids is taken as it is.
+    let prepared = stringprep::saslprep(password).unwrap_or(password.into());
+    let mut key = [0; digest::SHA256_OUTPUT_LEN];
+    let at_least_one = NonZeroU32::new(rounds).unwrap_or(NonZeroU32::MIN);
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, at_least_one, salt, prepared.as_bytes(), &mut key);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+    let stored = digest::digest(&digest::SHA256, hmac::sign(&key, b"Client Key").as_ref());
+    let [salt, stored, server] =
+        [&salt[..], stored.as_ref(), hmac::sign(&key, b"Server Key").as_ref()]
+            .map(|bytes| BASE64.encode(bytes));
+    format!("SCRAM-SHA-256${rounds}:{salt}${stored}:{server}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Computed with the hashlib of Python. SASLprep replaces characters of the second password.
+    const KEPT: [(&str, &str); 2] = [
+        (
+            "pencil",
+            "SCRAM-SHA-256$4096:AAECAwQFBgcICQoLDA0ODw==$\
+             zHCdol2044/ZyWzPLi7oxApCkamKw9Z+E4U/QApd/5Y=:\
+             dd5peBOitVnLNFu7VmwP+HiDaaw4OUCv396eVCWhYiE=",
+        ),
+        (
+            "soft\u{ad}hyphen\u{2168}",
+            "SCRAM-SHA-256$50000:AAECAwQFBgcICQoLDA0ODw==$\
+             JQC1vIzNdrLB0tE+03ljozVuIG/uoX0JqYjyNB6U5p0=:\
+             82ztLOpsjZgS2af+SnnzlE++6eQHkgqLsWLw/g+G6Pw=",
+        ),
+    ];
+
+    #[test]
+    fn a_verifier_is_what_the_server_makes() {
+        for (password, kept) in KEPT {
+            let (rounds, rest) =
+                kept.strip_prefix("SCRAM-SHA-256$").unwrap().split_once(':').unwrap();
+            let salt = BASE64.decode(rest.split_once('$').unwrap().0).unwrap();
+            let made = salted(&password.into(), &salt.try_into().unwrap(), rounds.parse().unwrap());
+            assert_eq!(made, kept);
+        }
+    }
+
+    #[test]
+    fn the_rounds_are_the_server_s_within_a_bound() {
+        for (setting, expected) in [
+            (None, 4096),
+            (Some("4096"), 4096),
+            (Some("1"), 1),
+            (Some("50000"), 50_000),
+            (Some("2147483647"), 100_000),
+            (Some("0"), 4096),
+            (Some("many"), 4096),
+        ] {
+            assert_eq!(rounds(setting), expected, "{setting:?}");
+        }
+    }
+}
