@@ -47,6 +47,18 @@ fn each_refusal_says_what_to_do() {
              other; set TLS_SERVER_NAME to a name it carries"
         ],
     );
+    // As MySQL makes them for itself: no name that TLS_SERVER_NAME says would fit.
+    check(
+        CertificateError::NotValidForNameContext {
+            expected: ServerName::try_from("db.example").unwrap(),
+            presented: Vec::new(),
+        },
+        expect![
+            "cannot set up verified TLS: the server's certificate carries no name (no subjectAltName), so \
+             no setting makes it fit; give the server one that carries its name (`openssl req -addext \
+             subjectAltName=DNS:NAME`)"
+        ],
+    );
     check(
         CertificateError::ExpiredContext { time: at(200_000), not_after: at(1) },
         expect![
