@@ -7,7 +7,8 @@ use crate::event::RotationEvent;
 use crate::ids::{SecretId, VersionId};
 use crate::invocation::Invocation;
 use crate::rotator::{
-    Applied, CreateContext, Finding, InspectContext, RetireContext, Rotator, SetContext, Verdict,
+    Applied, CreateContext, Finding, InspectContext, RetireContext, Rotator, SecretReader,
+    SetContext, Verdict,
 };
 use crate::secret::{Current, Pending, Secret};
 use crate::staging::{Decision, decide};
@@ -54,8 +55,7 @@ fn nothing(why: impl Into<String>) -> Outcome {
 
 /// Drives a rotator through the steps over a store.
 ///
-/// It holds no state between steps: they may land on different containers, run twice, arrive late
-/// or race.
+/// It holds no state between steps, which may run twice, late, or side by side.
 pub struct Engine<'a> {
     store: &'a dyn SecretStore,
     rotator: &'a dyn Rotator,
@@ -186,8 +186,7 @@ impl Work<'_> {
         })
     }
 
-    /// Takes AWSPENDING off a value that the target refuses, so that the next rotation proposes
-    /// another one and does not meet this one for ever.
+    /// Takes AWSPENDING off a value that the target refuses: the next rotation proposes another.
     async fn abandoned(&self, why: Error) -> Error {
         let RotationEvent { secret, token, .. } = self.event;
         let why =
@@ -274,16 +273,18 @@ impl Work<'_> {
         Ok(outcome)
     }
 
-    /// Moves AWSCURRENT, and says which labels are where now: by what was moved, not by reading
-    /// them again, which may show them as they were.
+    /// Moves AWSCURRENT, and says which labels are where now: reading them may show them as they were.
     async fn promote(
         &self,
         description: SecretDescription,
         read: Result<Option<Pending>, Error>,
     ) -> Result<(Outcome, SecretDescription), Error> {
         let token = &self.event.token;
-        let stored = self.calls.to_promote(token, read).await;
-        stored.map_err(|error| self.clearing(error))?;
+        let pending = self.calls.to_promote(token, read).await;
+        let pending = pending.map_err(|error| self.clearing(error))?;
+        let secrets = SecretReader::new(self.calls);
+        let confirmed = self.rotator.confirm(&pending, &secrets, self.cx).await;
+        confirmed.map_err(|error| self.clearing(error))?;
         let from = description.holder(AWSCURRENT).ok_or_else(no_current)?;
         match self.calls.move_current(token, from).await? {
             Ok(()) => Ok((done("moved AWSCURRENT to this version"), description.promoted(token))),
@@ -331,8 +332,7 @@ fn discard_command(secret: &SecretId, token: &VersionId) -> String {
     )
 }
 
-/// The current secret, if it is the one DescribeSecret calls current. A stale base would revert
-/// an operator's edit or, with two users, change the live one.
+/// The current secret, if DescribeSecret calls it so: a stale base would revert an operator's edit.
 fn fresh(description: &SecretDescription, current: Current) -> Result<Current, Error> {
     let holder: &VersionId = description.holder(AWSCURRENT).ok_or_else(no_current)?;
     if holder == current.version() {

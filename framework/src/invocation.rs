@@ -37,6 +37,11 @@ impl Deadline {
         Self(SystemTime::now() + duration)
     }
 
+    /// The moment itself.
+    pub fn moment(&self) -> SystemTime {
+        self.0
+    }
+
     /// Time left for work, less what is kept for reporting. Zero once it is over.
     pub fn remaining(&self) -> Duration {
         self.0.duration_since(SystemTime::now()).unwrap_or_default().saturating_sub(REPORTING_TIME)

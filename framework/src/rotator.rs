@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::error::Error;
 use crate::invocation::Invocation;
-use crate::secret::Secret;
+use crate::secret::{Pending, Secret};
 
 pub(crate) use context::Recorded;
 pub use context::{CreateContext, Fence, InspectContext, RetireContext, SecretReader, SetContext};
@@ -67,6 +67,20 @@ pub trait Rotator: Send + Sync {
     /// # Errors
     /// What they differ in; the pending secret is not promoted then.
     async fn compare(&self, _versions: &SetContext<'_>, _turn: &Invocation) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Asks the last time before AWSCURRENT moves: testSecret may be long ago, and what is promoted
+    /// cannot be taken back. Called by finishSecret only. The default has nothing to ask.
+    ///
+    /// # Errors
+    /// What speaks against the pending secret; AWSCURRENT stays where it is then.
+    async fn confirm(
+        &self,
+        _pending: &Pending,
+        _secrets: &SecretReader<'_>,
+        _turn: &Invocation,
+    ) -> Result<(), Error> {
         Ok(())
     }
 

@@ -139,16 +139,21 @@ impl Issuer for AccessKeys {
         }
     }
 
-    async fn list(&self, caller: &Caller<'_>, cx: &Invocation) -> Result<Vec<ListedKey>, Error> {
+    async fn list(
+        &self,
+        each: &mut (dyn FnMut(ListedKey) + Send),
+        caller: &Caller<'_>,
+        cx: &Invocation,
+    ) -> Result<(), Error> {
         let what = "ListAccessKeys";
         let work = self.iam(caller.own)?.list_access_keys().send();
         let answer = asked(what, cx, work).await?.map_err(|code| refused(what, &code))?;
         let keys = answer.access_key_metadata().iter().filter_map(|key| {
-            let created = SystemTime::try_from(*key.create_date()?).ok()?;
-            let age = SystemTime::now().duration_since(created).unwrap_or_default();
-            Some(ListedKey { id: key.access_key_id()?.to_owned(), label: None, age: Some(age) })
+            let created = SystemTime::try_from(*key.create_date()?).ok();
+            Some(ListedKey { id: key.access_key_id()?.to_owned(), label: None, created })
         });
-        Ok(keys.collect())
+        keys.for_each(each);
+        Ok(())
     }
 
     async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {

@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 
 use super::{
-    Applied, CreateContext, Fence, Finding, InspectContext, RetireContext, Rotator, SetContext,
-    Verdict,
+    Applied, CreateContext, Fence, Finding, InspectContext, RetireContext, Rotator, SecretReader,
+    SetContext, Verdict,
 };
 use crate::error::Error;
 use crate::invocation::Invocation;
-use crate::secret::Secret;
+use crate::secret::{Pending, Secret};
 
 #[async_trait]
 impl<R: Rotator + ?Sized> Rotator for Box<R> {
@@ -44,6 +44,15 @@ impl<R: Rotator + ?Sized> Rotator for Box<R> {
 
     async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
         R::compare(self, versions, cx).await
+    }
+
+    async fn confirm(
+        &self,
+        pending: &Pending,
+        secrets: &SecretReader<'_>,
+        cx: &Invocation,
+    ) -> Result<(), Error> {
+        R::confirm(self, pending, secrets, cx).await
     }
 
     async fn retire(&self, keep: &RetireContext<'_>, cx: &Invocation) -> Result<(), Error> {

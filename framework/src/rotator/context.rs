@@ -298,7 +298,12 @@ pub struct SecretReader<'a> {
     calls: &'a SecretClient<'a>,
 }
 
-impl SecretReader<'_> {
+impl<'a> SecretReader<'a> {
+    /// As [`CreateContext::new`].
+    pub fn new(client: &'a SecretClient<'a>) -> Self {
+        Self { calls: client }
+    }
+
     /// The AWSCURRENT value of another secret.
     ///
     /// # Errors

@@ -1,8 +1,7 @@
 //! A new key, and room for it at a vendor's limit: which key of ours may go first.
 
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::issued::Key;
 use super::{Caller, Issued, IssuedKeys, Issuer, LONGEST_RUN};
@@ -11,15 +10,15 @@ use crate::ids::VersionId;
 use crate::invocation::Invocation;
 use crate::rotator::{CreateContext, Fence};
 use crate::secret::{Previous, Secret};
-use crate::store::AWSPREVIOUS;
+use crate::store::{AWSCURRENT, AWSPREVIOUS};
 
 /// What is known before a key may go.
 pub(super) struct Snapshot<'a> {
     /// Who asks, by a key in use.
     pub(super) caller: &'a Caller<'a>,
-    /// Every key, and the age of the one in use.
+    /// Every key, and the moment of the one in use.
     pub(super) keys: &'a [Key],
-    pub(super) age: Duration,
+    pub(super) issued: SystemTime,
     /// What the secret ever held.
     pub(super) stored: &'a [Previous],
 }
@@ -33,12 +32,16 @@ impl<V: Issuer> IssuedKeys<V> {
         cx: &Invocation,
     ) -> Result<Secret, Error> {
         let cap = self.vendor.terms().cap;
-        let keys = match (&caller.admin, cap) {
-            (Some(_), _) => self.keys_with(&self.vendor.id(caller.own)?, caller, cx).await?.0,
-            (None, Some(_)) => self.keys(caller, cx).await?,
-            (None, None) => Vec::new(),
+        let any = BTreeSet::new();
+        let count = match (&caller.admin, cap) {
+            (Some(_), _) => {
+                let own = self.vendor.id(caller.own)?;
+                self.keys_with(&own, &any, caller, cx).await?.0.count()
+            }
+            (None, Some(_)) => self.keys(&any, caller, cx).await?.count(),
+            (None, None) => 0,
         };
-        let full = cap.is_some_and(|cap| keys.len() >= cap);
+        let full = cap.is_some_and(|cap| count >= cap);
         if !full && let Issued::Key(secret) = self.mint(known, caller, cx).await? {
             return Ok(secret);
         }
@@ -69,9 +72,10 @@ impl<V: Issuer> IssuedKeys<V> {
         caller: &Caller<'_>,
         cx: &Invocation,
     ) -> Result<(), Error> {
-        let (keys, age) = self.proven(caller.own, caller, cx).await?;
         let stored = known.stored().await?;
-        let snapshot = Snapshot { caller, keys: &keys, age, stored: &stored };
+        let recorded = self.ids(stored.iter());
+        let (listing, issued) = self.proven(caller.own, AWSCURRENT, &recorded, caller, cx).await?;
+        let snapshot = Snapshot { caller, keys: &listing.keys, issued, stored: &stored };
         let candidates = self.candidates(known, &snapshot)?;
         match self.eviction_candidate(known, &snapshot, candidates, cx).await? {
             Some(eviction_candidate) => {
@@ -126,14 +130,14 @@ impl<V: Issuer> IssuedKeys<V> {
         known: &CreateContext<'_>,
         snapshot: &Snapshot<'_>,
     ) -> Result<Vec<Key>, Error> {
-        let Snapshot { keys, age: own, stored, .. } = *snapshot;
+        let Snapshot { keys, issued: own, stored, .. } = *snapshot;
         let mut candidates = self.idle(known, snapshot)?;
         if candidates.is_empty() {
             return Err(none());
         }
         // One issued after the key in use may be about to be recorded, or to be promoted: the
         // labels do not stop a run that was cancelled in its last call.
-        candidates.retain(|key| key.age > LONGEST_RUN || key.age > own);
+        candidates.retain(|key| key.age > LONGEST_RUN || key.issued < own);
         if candidates.is_empty() {
             return Err(too_young());
         }
@@ -145,7 +149,7 @@ impl<V: Issuer> IssuedKeys<V> {
         if candidates.is_empty() {
             return Err(in_grace(self.vendor.terms().grace));
         }
-        candidates.sort_by_key(|key| Reverse((!previous.contains(&key.id), key.age)));
+        candidates.sort_by_key(|key| (previous.contains(&key.id), key.issued));
         Ok(candidates)
     }
 
@@ -171,7 +175,7 @@ impl<V: Issuer> IssuedKeys<V> {
     /// next after it is younger than the grace period, or there is none.
     pub(super) fn in_grace(&self, key: &Key, keys: &[Key], recorded: &BTreeSet<String>) -> bool {
         let grace = self.vendor.terms().grace;
-        let later = keys.iter().filter(|one| one.age < key.age && recorded.contains(&one.id));
+        let later = keys.iter().filter(|one| one.issued > key.issued && recorded.contains(&one.id));
         !grace.is_zero() && later.map(|one| one.age).max().is_none_or(|age| age < grace)
     }
 }

@@ -8,15 +8,16 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
+use super::listing::Listing;
 use super::retention::{Promotion, Retention};
-use super::{Caller, Issuer, Label, ListedKey, Ownership, admin, check, pauses, wait};
+use super::{Caller, Issuer, Label, Ownership, admin, check, control, pauses, wait};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{
-    Applied, CreateContext, Fence, Finding, InspectContext, RetireContext, Rotator, SetContext,
-    Verdict,
+    Applied, CreateContext, Fence, Finding, InspectContext, RetireContext, Rotator, SecretReader,
+    SetContext, Verdict,
 };
-use crate::secret::Secret;
+use crate::secret::{Pending, Secret};
 
 /// The longest that testSecret waits for a key which setSecret saw working: another part of the
 /// vendor may answer it.
@@ -29,7 +30,7 @@ pub(super) const TEST_TIME: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct IssuedKeys<V> {
     pub(super) vendor: V,
-    clock: fn(&V) -> SystemTime,
+    pub(super) clock: fn(&V) -> SystemTime,
 }
 
 /// A key with what is to be known before it may be revoked.
@@ -37,6 +38,9 @@ pub struct IssuedKeys<V> {
 pub(super) struct Key {
     pub(super) id: String,
     pub(super) label: Option<Label>,
+    /// By the clock of whoever issued it: compared with that of other keys only.
+    pub(super) issued: SystemTime,
+    /// By our clock: nothing if it is later, as another clock may say.
     pub(super) age: Duration,
 }
 
@@ -55,58 +59,6 @@ impl<V: Issuer> IssuedKeys<V> {
 
     pub(super) fn label(&self, arn: &str, version: &crate::VersionId) -> Label {
         Label::new(arn, version, (self.clock)(&self.vendor))
-    }
-
-    /// Every key, each with its age: the vendor's word, or the moment in the label.
-    pub(super) async fn keys(
-        &self,
-        caller: &Caller<'_>,
-        cx: &Invocation,
-    ) -> Result<Vec<Key>, Error> {
-        // Before it: a key that is made while others are read must not be older than these.
-        let now = (self.clock)(&self.vendor);
-        let mut listed = self.vendor.list(caller, cx).await?;
-        // Pages shift while they are read, and a limit counts a key once.
-        let mut seen = BTreeSet::new();
-        listed.retain(|key| seen.insert(key.id.clone()));
-        listed.into_iter().map(|key| self.dated(key, now)).collect()
-    }
-
-    fn dated(&self, key: ListedKey, now: SystemTime) -> Result<Key, Error> {
-        let label = key.label.as_deref().and_then(Label::read);
-        let age = key.age.or_else(|| Some(label.as_ref()?.age(now)));
-        let age = match (age, self.vendor.terms().ownership) {
-            (Some(age), _) => age,
-            // Whatever we issue carries a label with its moment: this one was there before.
-            (None, Ownership::Labels) => Duration::MAX,
-            (None, _) => {
-                let what = format!("the vendor does not say when key {:?} was issued", key.id);
-                return Err(Error::new(ErrorKind::Unsupported, what)
-                    .caused_by("without labels nothing else tells older keys from newer ones"));
-            }
-        };
-        Ok(Key { id: key.id, label, age })
-    }
-
-    /// Every key, once the secret's own is among them, and the age of that.
-    pub(super) async fn keys_with(
-        &self,
-        own: &str,
-        caller: &Caller<'_>,
-        cx: &Invocation,
-    ) -> Result<(Vec<Key>, Duration), Error> {
-        let mut pauses = pauses(self.vendor.terms().propagation);
-        loop {
-            let keys = self.keys(caller, cx).await?;
-            if let Some(age) = keys.iter().find(|key| key.id == own).map(|key| key.age) {
-                return Ok((keys, age));
-            }
-            let Some(pause) = pauses.next() else { break };
-            if !wait(pause, cx).await {
-                break;
-            }
-        }
-        Err(not_listed(own))
     }
 
     /// Asks about a secret until it is let in, or until the vendor should have learnt of it.
@@ -141,7 +93,12 @@ impl<V: Issuer> IssuedKeys<V> {
 #[async_trait]
 impl<V: Issuer> Rotator for IssuedKeys<V> {
     fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
-        check(self.vendor.fields(), versions)
+        check(self.vendor.fields(), versions)?;
+        let (current, pending) = (versions.current().secret(), versions.pending().secret());
+        match current != pending && self.same_key(current, pending) {
+            true => Err(Error::new(ErrorKind::Mismatch, "AWSPENDING holds the key of AWSCURRENT")),
+            false => Ok(()),
+        }
     }
 
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
@@ -155,7 +112,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
             true => current.clone(),
             false => self.working_version(known, admin, cx).await?,
         };
-        match self.minted(known, &Caller { own: &own, admin }, cx).await {
+        let minted = match self.minted(known, &Caller { own: &own, admin }, cx).await {
             Err(refused) if refused.kind() == ErrorKind::Rejected && admin.is_none() => {
                 let own = self.working_version(known, admin, cx).await?;
                 // A key that works was refused for another reason.
@@ -165,7 +122,14 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
                 self.minted(known, &Caller { own: &own, admin }, cx).await
             }
             ended => ended,
+        }?;
+        if [current, &own].iter().any(|one| self.same_key(one, &minted)) {
+            let what =
+                format!("the key that the vendor made is {:?}, in use", self.vendor.id(&own)?);
+            return Err(Error::new(ErrorKind::Unsupported, what)
+                .caused_by("it made none, or its answer was read at the wrong place"));
         }
+        Ok(minted)
     }
 
     async fn discard(
@@ -205,6 +169,22 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         self.ask(secret, TEST_TIME, cx).await
     }
 
+    /// A key that is another one than its id names, that was revoked meanwhile, or that nobody lists,
+    /// is not promoted: every rotation after it would fail, or leave a key behind.
+    async fn confirm(
+        &self,
+        pending: &Pending,
+        secrets: &SecretReader<'_>,
+        cx: &Invocation,
+    ) -> Result<(), Error> {
+        let own = pending.secret();
+        let admin = admin(self.vendor.admin(own), secrets).await?;
+        let caller = Caller { own, admin: admin.as_ref() };
+        let kept = "AWSCURRENT stays where it is";
+        let proven = self.proven(own, "AWSPENDING", &BTreeSet::new(), &caller, cx).await;
+        proven.map(drop).map_err(|error| error.while_doing("AWSPENDING").caused_by(kept))
+    }
+
     /// Revokes every key of ours that no labelled version holds and that was issued before the
     /// promoted one: a later one may be about to be recorded. Only under the promoted token
     /// itself nothing can be recorded any more.
@@ -216,14 +196,16 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         let admin = admin(self.vendor.admin(promoted), &keep.other_secrets()).await?;
         let caller = Caller { own: promoted, admin: admin.as_ref() };
         let kept = self.kept(versions.iter())?;
+        let labelled = self.ids(versions.iter());
         // The token of a version that somebody wrote by hand may be rotated to: then nobody has
         // tested it.
-        let (all, age) = match caller.admin {
-            Some(_) => self.proven(promoted, &caller, cx).await?,
-            None => self.keys_with(&self.vendor.id(promoted)?, &caller, cx).await?,
+        let (Listing { mut keys, left_out }, issued) = match caller.admin {
+            Some(_) => self.proven(promoted, "AWSCURRENT", &labelled, &caller, cx).await?,
+            None => self.keys_with(&self.vendor.id(promoted)?, &labelled, &caller, cx).await?,
         };
         let own = self.label(&keep.description().arn, keep.promoted());
-        let promotion = Promotion { label: &own, age: Some(age), kept: &kept, keys: &all };
+        let issued = Some(issued);
+        let promotion = Promotion { label: &own, issued, kept: &kept, keys: &keys };
         // Asked only where it is needed: for a key without our mark, as the first one of a secret,
         // or for one that may be in use.
         let asks = |key: &Key| match self.retention(key, &promotion, &BTreeSet::new()) {
@@ -231,17 +213,21 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
             Retention::Goes => !self.vendor.terms().grace.is_zero(),
             _ => false,
         };
-        let stored = match all.iter().any(asks) {
+        let stored = match left_out > 0 || keys.iter().any(asks) {
             true => keep.stored().await?,
             false => Vec::new(),
         };
         let recorded = self.ids(stored.iter());
-        let mut going = Vec::new();
-        for key in &all {
+        if left_out > 0 {
+            keys = self.keys(&recorded, &caller, cx).await?.keys;
+        }
+        let promotion = Promotion { label: &own, issued, kept: &kept, keys: &keys };
+        let mut going = BTreeSet::new();
+        for key in &keys {
             match self.retention(key, &promotion, &recorded) {
-                Retention::Goes => going.push(key),
+                Retention::Goes => drop(going.insert(key.id.as_str())),
                 Retention::Unproven if self.held(&key.id, &stored, &caller, cx).await? => {
-                    going.push(key);
+                    going.insert(&key.id);
                 }
                 _ => {}
             }
@@ -249,15 +235,18 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         if going.is_empty() {
             return Ok(());
         }
-        let others = (all.as_slice(), &caller);
+        let others = (keys.as_slice(), &caller);
         if let Some(error) = self.disagreement(versions.iter(), promoted, others, cx).await? {
             cx.warn(format!("no key is revoked: {error}"));
             return Ok(());
         }
-        for key in going {
-            self.revoke(&key.id, &caller, cx).await?;
+        for id in &going {
+            self.revoke(id, &caller, cx).await?;
         }
-        Ok(())
+        match self.still_listed(&going, self.vendor.terms().propagation, &caller, cx).await? {
+            None => Ok(()),
+            Some(id) => Err(not_gone(&id)),
+        }
     }
 
     async fn preflight(
@@ -268,6 +257,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         let secret = subject.current.secret();
         let id = self.vendor.id(secret)?;
         let mut findings = Vec::new();
+        findings.extend(control(self.vendor.negative_control(secret, cx).await));
         match self.ask(secret, TEST_TIME, cx).await {
             Ok(Verdict::Accepted) => {}
             Ok(Verdict::Rejected(why)) => {
@@ -281,14 +271,14 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         }
         let admin = admin(self.vendor.admin(secret), &subject.other_secrets()).await?;
         let caller = Caller { own: secret, admin: admin.as_ref() };
-        let keys = match self.keys(&caller, cx).await {
-            Ok(keys) => keys,
+        let listing = match self.keys(&[id.clone()].into(), &caller, cx).await {
+            Ok(listing) => listing,
             Err(error) => {
                 findings.push(Finding::Fails(error));
                 return Ok(findings);
             }
         };
-        if !keys.iter().any(|key| key.id == id) {
+        if listing.issued(&id).is_none() {
             let error = Error::new(
                 ErrorKind::NotFound,
                 format!("the vendor does not list AWSCURRENT's key {id:?}"),
@@ -304,11 +294,14 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
             ))),
             Err(error) => findings.push(Finding::Fails(error)),
         }
-        if self.vendor.terms().cap.is_some_and(|cap| keys.len() > cap) {
+        if self.vendor.terms().cap.is_some_and(|cap| listing.count() > cap) {
             findings.push(Finding::Warns(format!(
                 "the vendor lists {} keys, which is more than the limit it is said to have",
-                keys.len()
+                listing.count()
             )));
+        }
+        if let Err(error) = self.vendor.may_revoke(&caller, cx).await {
+            findings.push(Finding::Fails(error.while_doing("no key could be revoked")));
         }
         Ok(findings)
     }
@@ -319,6 +312,14 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
     ) -> Result<Vec<String>, Error> {
         self.planned(subject, cx).await
     }
+}
+
+fn not_gone(id: &str) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        format!("the vendor lists key {id:?}, which it says is revoked"),
+    )
+    .caused_by("AWSCURRENT was moved; if it stays so, revoke that key by hand")
 }
 
 pub(super) fn not_listed(id: &str) -> Error {

@@ -8,25 +8,29 @@
 mod capacity;
 mod issued;
 mod label;
+mod listing;
+mod pauses;
 mod plan;
 mod proof;
 mod retention;
 mod updated;
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind};
 use crate::ids::SecretId;
 use crate::invocation::Invocation;
-use crate::rotator::{SecretReader, SetContext, Verdict};
+use crate::rotator::{Finding, SecretReader, SetContext, Verdict};
 use crate::secret::Secret;
 
 pub use issued::IssuedKeys;
 pub use label::Label;
 pub use updated::UpdatedKey;
+
+use pauses::{pauses, spread, wait};
 
 /// The longest that AWS lets a function run, which is 15 minutes (AWS Lambda Developer Guide,
 /// "Lambda quotas"), and five more for a vendor whose clock differs. Until then a key that nobody
@@ -78,8 +82,14 @@ pub trait Issuer: Send + Sync {
         cx: &Invocation,
     ) -> Result<Issued, Error>;
 
-    /// Every key of the account, or as many as the vendor shows. Never a value.
-    async fn list(&self, caller: &Caller<'_>, cx: &Invocation) -> Result<Vec<ListedKey>, Error>;
+    /// Shows `each` key of the account, or as many as the vendor shows, as they are read: an account
+    /// may have more than fit into memory. Never a value.
+    async fn list(
+        &self,
+        each: &mut (dyn FnMut(ListedKey) + Send),
+        caller: &Caller<'_>,
+        cx: &Invocation,
+    ) -> Result<(), Error>;
 
     /// Asks once whether a secret's key works; see [`Rotator::verify`](crate::Rotator::verify).
     ///
@@ -104,6 +114,24 @@ pub trait Issuer: Send + Sync {
 
     /// Revokes a key. One that is gone already is no error.
     async fn revoke(&self, id: &str, caller: &Caller<'_>, cx: &Invocation) -> Result<(), Error>;
+
+    /// Asks about a key that is wrong and looks like the one that a secret holds: whoever lets that
+    /// in proves nothing by letting in another. `None` where that cannot be asked.
+    async fn negative_control(
+        &self,
+        _secret: &Secret,
+        _turn: &Invocation,
+    ) -> Result<Option<Verdict>, Error> {
+        Ok(None)
+    }
+
+    /// Asks whether a key may be revoked, revoking none, where the vendor has a request for that.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Forbidden`] where none may be.
+    async fn may_revoke(&self, _caller: &Caller<'_>, _turn: &Invocation) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// A vendor, or a service of one's own, that takes a new value for a credential it has: the old one
@@ -158,6 +186,15 @@ pub trait Updater: Send + Sync {
 
     /// Asks once whether a secret works; see [`Rotator::verify`](crate::Rotator::verify).
     async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error>;
+
+    /// As [`Issuer::negative_control`].
+    async fn negative_control(
+        &self,
+        _secret: &Secret,
+        _turn: &Invocation,
+    ) -> Result<Option<Verdict>, Error> {
+        Ok(None)
+    }
 }
 
 /// What a vendor of keys offers.
@@ -222,8 +259,8 @@ pub struct ListedKey {
     pub id: String,
     /// The label it was issued with, where the vendor keeps labels.
     pub label: Option<String>,
-    /// How long ago it was issued, where the vendor says so.
-    pub age: Option<Duration>,
+    /// When it was issued by the vendor's clock, where the vendor says so.
+    pub created: Option<SystemTime>,
 }
 
 /// How an update ended.
@@ -261,6 +298,21 @@ fn check(fields: &[String], versions: &SetContext<'_>) -> Result<(), Error> {
     }
 }
 
+/// What speaks against a vendor's proof, by its answer about a wrong key.
+fn control(asked: Result<Option<Verdict>, Error>) -> Option<Finding> {
+    match asked {
+        Ok(Some(Verdict::Accepted)) => Some(Finding::Fails(
+            Error::new(ErrorKind::Unsupported, "the vendor lets in a key that is wrong")
+                .caused_by("so nothing proves that a new one works: verify by another request"),
+        )),
+        Ok(Some(Verdict::Rejected(_)) | None) => None,
+        Err(error) => Some(Finding::Warns(format!(
+            "the vendor does not refuse a key that is wrong as it should, so a key that was revoked \
+             is not known to be: {error}"
+        ))),
+    }
+}
+
 /// The admin's secret, read where there is one.
 async fn admin(
     secret: Result<Option<SecretId>, Error>,
@@ -270,64 +322,5 @@ async fn admin(
     match secrets.current(&secret).await {
         Ok(value) => Ok(Some(value)),
         Err(error) => Err(error.while_doing(format!("cannot read the admin secret {secret}"))),
-    }
-}
-
-/// The pauses in which a vendor is asked again, for no longer than it may take to learn.
-fn pauses(propagation: Duration) -> impl Iterator<Item = Duration> {
-    const FIRST: Duration = Duration::from_millis(100);
-    const LONGEST: Duration = Duration::from_secs(5);
-    let mut waited = Duration::ZERO;
-    let mut next = FIRST;
-    std::iter::from_fn(move || {
-        let pause = next.min(propagation.saturating_sub(waited));
-        (waited, next) = (waited + pause, (next * 2).min(LONGEST));
-        (!pause.is_zero()).then_some(pause)
-    })
-}
-
-/// The pauses between so many questions at most, which last as long as a vendor may take to learn:
-/// each is twice the one before.
-fn spread(propagation: Duration, questions: usize) -> impl Iterator<Item = Duration> {
-    let pauses = u32::try_from(questions.saturating_sub(1)).unwrap_or(u32::MAX).min(8);
-    let parts = (1_u32 << pauses) - 1;
-    let pause = move |number: u32| propagation * (1 << number) / parts.max(1);
-    (0..pauses).map(pause).filter(|pause| !pause.is_zero())
-}
-
-/// Waits one such pause; false if there is no time for it, or if nobody is to wait.
-async fn wait(pause: Duration, cx: &Invocation) -> bool {
-    let worth = cx.waits() && cx.deadline().remaining() > pause + crate::CHANGE_TIME;
-    if worth {
-        tokio::time::sleep(pause).await;
-    }
-    worth
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_vendor_is_asked_again_for_as_long_as_it_may_take_and_no_longer() {
-        let all = |seconds| pauses(Duration::from_secs(seconds)).collect::<Vec<_>>();
-        assert!(all(0).is_empty());
-        for seconds in [1, 7, 60] {
-            let pauses = all(seconds);
-            assert_eq!(pauses.iter().sum::<Duration>(), Duration::from_secs(seconds));
-            assert!(pauses.len() < 25, "{pauses:?}");
-        }
-    }
-
-    #[test]
-    fn few_questions_are_spread_over_the_whole_time() {
-        let all = |seconds, questions| {
-            spread(Duration::from_secs(seconds), questions).collect::<Vec<_>>()
-        };
-        assert!(all(0, 6).is_empty() && all(9, 1).is_empty() && all(9, 0).is_empty());
-        let pauses = all(31, 6);
-        assert_eq!(pauses, [1, 2, 4, 8, 16].map(Duration::from_secs));
-        assert_eq!(all(9, 2), [Duration::from_secs(9)]);
-        assert!(all(60, usize::MAX).len() == 8);
     }
 }

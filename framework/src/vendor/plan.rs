@@ -3,6 +3,7 @@
 
 use super::capacity::{self, Snapshot};
 use super::issued::{Key, not_listed};
+use super::listing::Listing;
 use super::retention::{Promotion, Retention};
 use super::{Caller, IssuedKeys, Issuer, Ownership, Updater, admin};
 use crate::error::{Error, ErrorKind};
@@ -16,13 +17,14 @@ use crate::store::{AWSPENDING, SecretDescription};
 const NEXT: &str = "of the next rotation";
 
 /// What the vendor lists, and by which secret it was asked.
-struct Listing {
+struct Asked {
     own: Secret,
     admin: Option<Secret>,
     keys: Vec<Key>,
+    left_out: usize,
 }
 
-impl Listing {
+impl Asked {
     fn caller(&self) -> Caller<'_> {
         Caller { own: &self.own, admin: self.admin.as_ref() }
     }
@@ -48,21 +50,21 @@ impl<V: Issuer> IssuedKeys<V> {
         let pending = description.holder(AWSPENDING).filter(|one| *one != current.version());
         let token = pending.unwrap_or(&next);
         let known = CreateContext { calls: subject.calls, current, token, description };
-        let listing = self.listing(&known, cx).await?;
         let stored = known.stored().await?;
+        let listing = self.listing(&known, &stored, cx).await?;
         let waiting = stored.iter().find(|one| Some(one.version()) == pending);
         let mut lines = Vec::new();
         let mut keys = listing.keys.clone();
         if let Some(version) = waiting {
             let id = self.vendor.id(version.secret())?;
-            let Some(age) = keys.iter().find(|key| key.id == id).map(|key| key.age) else {
+            let Some(issued) = keys.iter().find(|key| key.id == id).map(|key| key.issued) else {
                 return Ok(vec![fails("finishSecret", &not_listed(&id))]);
             };
             lines.push(format!(
                 "createSecret issues nothing: version {} is AWSPENDING and holds key {id:?}",
                 version.version()
             ));
-            lines.extend(self.retired(&known, &listing, &keys, &stored, Some(age), cx).await?);
+            lines.extend(self.retired(&known, &listing, &keys, &stored, Some(issued), cx).await?);
             return Ok(lines);
         }
         let revoked = match self.capacity(&known, &listing, &stored, cx).await? {
@@ -89,26 +91,36 @@ impl<V: Issuer> IssuedKeys<V> {
     }
 
     /// Every key, asked for as a rotation would.
-    async fn listing(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Listing, Error> {
+    async fn listing(
+        &self,
+        known: &CreateContext<'_>,
+        stored: &[Previous],
+        cx: &Invocation,
+    ) -> Result<Asked, Error> {
+        let recorded = self.ids(stored.iter());
         let current = known.current.secret();
         let admin = admin(self.vendor.admin(current), &known.other_secrets()).await?;
         let caller = Caller { own: current, admin: admin.as_ref() };
         if self.speaks_for_itself(&caller, cx).await {
-            match self.keys(&caller, cx).await {
+            match self.keys(&recorded, &caller, cx).await {
                 Err(refused) if refused.kind() == ErrorKind::Rejected => {}
-                listed => return Ok(Listing { own: current.clone(), admin, keys: listed? }),
+                listed => {
+                    let Listing { keys, left_out } = listed?;
+                    return Ok(Asked { own: current.clone(), admin, keys, left_out });
+                }
             }
         }
         let own = self.working_version(known, admin.as_ref(), cx).await?;
-        let keys = self.keys(&Caller { own: &own, admin: admin.as_ref() }, cx).await?;
-        Ok(Listing { own, admin, keys })
+        let caller = Caller { own: &own, admin: admin.as_ref() };
+        let Listing { keys, left_out } = self.keys(&recorded, &caller, cx).await?;
+        Ok(Asked { own, admin, keys, left_out })
     }
 
     /// What makes room for another key, and the key that goes for it; or why there is none.
     async fn capacity(
         &self,
         known: &CreateContext<'_>,
-        listing: &Listing,
+        listing: &Asked,
         stored: &[Previous],
         cx: &Invocation,
     ) -> Result<Result<(Option<String>, Option<String>), Error>, Error> {
@@ -116,7 +128,7 @@ impl<V: Issuer> IssuedKeys<V> {
         let cap = self.vendor.terms().cap;
         let full = cap.filter(|cap| keys.len() >= *cap);
         let id = self.vendor.id(caller.own)?;
-        let Some(age) = keys.iter().find(|key| key.id == id).map(|key| key.age) else {
+        let Some(issued) = keys.iter().find(|key| key.id == id).map(|key| key.issued) else {
             return Ok(match full.is_some() || caller.admin.is_some() {
                 true => Err(not_listed(&id)),
                 false => Ok((None, None)),
@@ -125,7 +137,7 @@ impl<V: Issuer> IssuedKeys<V> {
         if cap.is_some() && full.is_none() {
             return Ok(Ok((None, None)));
         }
-        let snapshot = Snapshot { caller: &caller, keys, age, stored };
+        let snapshot = Snapshot { caller: &caller, keys, issued, stored };
         let first = match self.candidates(known, &snapshot) {
             Ok(candidates) => {
                 match self.eviction_candidate(known, &snapshot, candidates, cx).await? {
@@ -159,15 +171,15 @@ impl<V: Issuer> IssuedKeys<V> {
         })
     }
 
-    /// What finishSecret does to each of these keys. `age` is that of the key to be promoted, if it
+    /// What finishSecret does to each of these keys. `issued` is when the key to be promoted was, if it
     /// has been issued.
     async fn retired(
         &self,
         known: &CreateContext<'_>,
-        listing: &Listing,
+        listing: &Asked,
         keys: &[Key],
         stored: &[Previous],
-        age: Option<std::time::Duration>,
+        issued: Option<std::time::SystemTime>,
         cx: &Invocation,
     ) -> Result<Vec<String>, Error> {
         let after = known.description.clone().promoted(known.token);
@@ -175,12 +187,12 @@ impl<V: Issuer> IssuedKeys<V> {
         let versions: Vec<Previous> = stored.iter().filter(labelled).cloned().collect();
         let kept = self.kept(versions.iter())?;
         let label = self.label(&after.arn, known.token);
-        let promotion = Promotion { label: &label, age, kept: &kept, keys };
+        let promotion = Promotion { label: &label, issued, kept: &kept, keys };
         let recorded = self.ids(stored.iter());
         let caller = listing.caller();
         let others = (keys, &caller);
         let unclear = self.disagreement(versions.iter(), &listing.own, others, cx).await?;
-        let (mut lines, mut strangers) = (Vec::new(), 0);
+        let (mut lines, mut strangers) = (Vec::new(), listing.left_out);
         for key in keys {
             let id = &key.id;
             let revokes = match &unclear {

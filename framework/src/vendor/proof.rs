@@ -1,22 +1,23 @@
 //! What must be proven before an admin acts for a secret, and before a key without our mark goes.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::issued::{Key, TEST_TIME};
+use super::listing::Listing;
 use super::{Caller, IssuedKeys, Issuer, Ownership};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{CreateContext, Verdict};
 use crate::secret::{Previous, Secret};
-use crate::store::AWSPREVIOUS;
+use crate::store::{AWSCURRENT, AWSPREVIOUS};
 
 /// How many versions are asked about at most, AWSCURRENT's among them: some vendors lock whoever shows
 /// wrong keys.
 const MOST_ASKED: usize = 6;
 
 impl<V: Issuer> IssuedKeys<V> {
-    /// Every key and the age of this secret's, once it is proven that the secret's key works, that
+    /// Every key and the moment of this secret's, once it is proven that the secret's key works, that
     /// its id belongs to it, and that it is one of those listed.
     ///
     /// An admin lists, makes and revokes the keys of whatever account the secret names, so whoever
@@ -24,12 +25,14 @@ impl<V: Issuer> IssuedKeys<V> {
     pub(super) async fn proven(
         &self,
         secret: &Secret,
+        label: &str,
+        wanted: &BTreeSet<String>,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<(Vec<Key>, Duration), Error> {
+    ) -> Result<(Listing, SystemTime), Error> {
         let id = self.vendor.id(secret)?;
-        match self.refusal(secret, TEST_TIME, caller, cx).await? {
-            None => self.keys_with(&id, caller, cx).await,
+        match self.refusal(secret, label, TEST_TIME, caller, cx).await? {
+            None => self.keys_with(&id, wanted, caller, cx).await,
             Some(refusal) => Err(refusal),
         }
     }
@@ -38,13 +41,14 @@ impl<V: Issuer> IssuedKeys<V> {
     async fn refusal(
         &self,
         secret: &Secret,
+        label: &str,
         most: Duration,
         caller: &Caller<'_>,
         cx: &Invocation,
     ) -> Result<Option<Error>, Error> {
         let id = self.vendor.id(secret)?;
         if let Verdict::Rejected(why) = self.ask(secret, most, cx).await? {
-            let what = format!("the vendor refuses AWSCURRENT's key {id:?}");
+            let what = format!("the vendor refuses {label}'s key {id:?}");
             return Ok(Some(Error::new(ErrorKind::Rejected, what).caused_by(format!(
                 "{why}; nothing is made or revoked without proof, so store a key that works first"
             ))));
@@ -147,7 +151,7 @@ impl<V: Issuer> IssuedKeys<V> {
     ) -> Result<Secret, Error> {
         let current = known.current.secret();
         let caller = Caller { own: current, admin };
-        let refusal = match self.refusal(current, TEST_TIME, &caller, cx).await {
+        let refusal = match self.refusal(current, AWSCURRENT, TEST_TIME, &caller, cx).await {
             Ok(None) => return Ok(current.clone()),
             Ok(Some(refusal)) if refusal.kind() == ErrorKind::Rejected => refusal,
             Ok(Some(error)) | Err(error) => return Err(error.while_doing("AWSCURRENT")),
@@ -159,7 +163,8 @@ impl<V: Issuer> IssuedKeys<V> {
         for version in others.take(MOST_ASKED - 1) {
             let own = version.secret();
             let caller = Caller { own, admin };
-            let refused = match self.refusal(own, Duration::ZERO, &caller, cx).await {
+            let refused = match self.refusal(own, "the version", Duration::ZERO, &caller, cx).await
+            {
                 // Its key works under another id, so it proves nothing.
                 Err(error) if error.kind() == ErrorKind::Mismatch => continue,
                 refused => refused?,
@@ -179,6 +184,12 @@ impl<V: Issuer> IssuedKeys<V> {
             }
         }
         Err(refusal)
+    }
+
+    /// Whether two secrets hold one key: by its id, or under two.
+    pub(super) fn same_key(&self, one: &Secret, other: &Secret) -> bool {
+        let ids = (self.vendor.id(one), self.vendor.id(other));
+        matches!(ids, (Ok(one), Ok(other)) if one == other) || self.differ_in_id_only(one, other)
     }
 
     /// Whether two secrets hold one key under two ids, of which one was mistyped.
@@ -290,8 +301,8 @@ impl<V: Issuer> IssuedKeys<V> {
         if [OutOfTime, Throttled, Tls, Unreachable].contains(&error.kind()) {
             return Err(error);
         }
-        match self.vendor.list(caller, cx).await {
-            Ok(listed) if listed.iter().all(|key| key.id != id) => Ok(()),
+        match self.still_listed(&[id].into(), Duration::ZERO, caller, cx).await {
+            Ok(None) => Ok(()),
             _ => Err(error),
         }
     }

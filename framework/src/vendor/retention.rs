@@ -2,7 +2,7 @@
 //! does it, and for a plan, which says it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::SystemTime;
 
 use super::issued::Key;
 use super::{IssuedKeys, Issuer, Label};
@@ -28,8 +28,8 @@ pub(super) enum Retention {
 pub(super) struct Promotion<'a> {
     /// The label of its key.
     pub(super) label: &'a Label,
-    /// The age of its key; none if that is still to be issued.
-    pub(super) age: Option<Duration>,
+    /// When its key was issued; none if that is still to be.
+    pub(super) issued: Option<SystemTime>,
     /// The keys that labelled versions hold by then.
     pub(super) kept: &'a BTreeSet<String>,
     /// Every key of the account.
@@ -44,10 +44,10 @@ impl<V: Issuer> IssuedKeys<V> {
         promotion: &Promotion<'_>,
         recorded: &BTreeSet<String>,
     ) -> Retention {
-        let Promotion { label, age, kept, keys } = *promotion;
+        let Promotion { label, issued, kept, keys } = *promotion;
         // Under the promoted token itself nothing can be recorded any more.
         let of_own = key.label.as_ref().is_some_and(|one| one.same_version(label));
-        let older = age.is_none_or(|age| key.age > age);
+        let older = issued.is_none_or(|issued| key.issued < issued);
         match (recorded.contains(&key.id), self.marked(key, label)) {
             _ if kept.contains(&key.id) => Retention::Held,
             _ if !older && !of_own => Retention::Newer,

@@ -2,13 +2,14 @@
 
 use async_trait::async_trait;
 
-use super::{Caller, Update, Updater, admin, check, spread, wait};
+use super::{Caller, Update, Updater, admin, check, control, spread, wait};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{
-    Applied, CreateContext, Fence, Finding, InspectContext, Rotator, SetContext, Verdict,
+    Applied, CreateContext, Fence, Finding, InspectContext, Rotator, SecretReader, SetContext,
+    Verdict,
 };
-use crate::secret::Secret;
+use crate::secret::{Pending, Secret};
 
 /// Rotates the credential of any [`Updater`].
 ///
@@ -172,6 +173,22 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
         self.again(secret, asked, self.vendor.attempts(), cx).await
     }
 
+    /// A value that somebody set over meanwhile is not promoted.
+    async fn confirm(
+        &self,
+        pending: &Pending,
+        _secrets: &SecretReader<'_>,
+        cx: &Invocation,
+    ) -> Result<(), Error> {
+        match self.verify(pending.secret(), cx).await? {
+            Verdict::Accepted => Ok(()),
+            Verdict::Rejected(why) => {
+                let what = "the vendor refuses AWSPENDING, which worked in testSecret";
+                Err(Error::new(ErrorKind::Rejected, what).caused_by(why))
+            }
+        }
+    }
+
     async fn preflight(
         &self,
         subject: &InspectContext<'_>,
@@ -179,6 +196,7 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
     ) -> Result<Vec<Finding>, Error> {
         let mut findings = Vec::new();
         let current = subject.current.secret();
+        findings.extend(control(self.vendor.negative_control(current, cx).await));
         self.vendor.propose(current)?;
         admin(self.vendor.admin(current), &subject.other_secrets()).await?;
         if let Verdict::Rejected(why) = self.vendor.verify(current, cx).await? {

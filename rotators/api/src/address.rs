@@ -41,6 +41,21 @@ impl Address {
         Ok(Self { tls, host, port, path })
     }
 
+    /// A URL's path and query, if it is one of this scheme, host and port; else what it is.
+    pub(crate) fn same_origin<'u>(&self, url: &'u str) -> &'u str {
+        let scheme = if self.tls { "https://" } else { "http://" };
+        let begins = |text: &'u str, with: &str| {
+            let (first, rest) = text.split_at_checked(with.len())?;
+            first.eq_ignore_ascii_case(with).then_some(rest)
+        };
+        let Some(rest) = begins(url, scheme) else { return url };
+        let port = format!(":{}", self.port);
+        let plain = self.authority();
+        let full = if plain.ends_with(&port) { plain.clone() } else { format!("{plain}{port}") };
+        let path = [full, plain].iter().find_map(|host| begins(rest, host));
+        path.filter(|path| path.starts_with('/')).unwrap_or(url)
+    }
+
     /// As it stands in a Host header: without the port where that is the scheme's own.
     pub(crate) fn authority(&self) -> String {
         let host = match self.host.contains(':') {
@@ -65,6 +80,23 @@ mod tests {
         assert_eq!(good.authority(), "api.example.com");
         assert_eq!(Address::read("http://127.0.0.1:81").unwrap().authority(), "127.0.0.1:81");
         assert_eq!(Address::read("http://[::1]:81/a").unwrap().authority(), "[::1]:81");
+        for (url, path) in [
+            ("https://api.example.com/v2/keys?page=2", "/v2/keys?page=2"),
+            ("https://API.example.com:443/v2/keys", "/v2/keys"),
+            ("/v2/keys", "/v2/keys"),
+        ] {
+            assert_eq!(good.same_origin(url), path);
+        }
+        for other in [
+            "http://api.example.com/v2/keys",
+            "https://api.example.com.evil.example/v2/keys",
+            "https://api.example.com@evil.example/v2/keys",
+            "https://api.example.com:444/v2/keys",
+            "https://evil.example/v2/keys",
+            "https://api.example.com",
+        ] {
+            assert_eq!(good.same_origin(other), other);
+        }
         for wrong in [
             "http://api.example.com",
             "http://localhost",

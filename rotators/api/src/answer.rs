@@ -1,6 +1,6 @@
 //! What an answer means: its status, and what stands where in its body. Nothing of a body is shown.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fourstep::{Error, ErrorKind};
 use serde_json::Value;
@@ -20,7 +20,7 @@ pub(crate) fn expect(answer: &Answer, parts: &Parts<'_>, others: &[u16]) -> Resu
         return Ok(());
     }
     status(answer, parts.ok)?;
-    if parts.expect.is_empty() {
+    if parts.expect.is_empty() && parts.absent.is_empty() {
         return Ok(());
     }
     let reading = Reading::of(answer)?;
@@ -31,7 +31,17 @@ pub(crate) fn expect(answer: &Answer, parts: &Parts<'_>, others: &[u16]) -> Resu
             )));
         }
     }
-    Ok(())
+    let stands = |pointer: &&String| match reading.0.pointer(pointer) {
+        None | Some(Value::Null | Value::Bool(false)) => false,
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(Value::Array(list)) => !list.is_empty(),
+        Some(Value::Object(fields)) => !fields.is_empty(),
+        Some(_) => true,
+    };
+    match parts.absent.iter().find(stands) {
+        None => Ok(()),
+        Some(pointer) => Err(strange(format!("{pointer:?} in the answer says that it failed"))),
+    }
 }
 
 /// Refuses any status but these.
@@ -100,17 +110,16 @@ pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> Result<&'a str, Error
     }
 }
 
-/// How long before `now` that was; nothing if it is later, as another clock may say. `None` if the
-/// vendor says no moment, as for keys older than its records.
+/// The moment at a pointer, by the vendor's clock. `None` if the vendor says none, as for keys older
+/// than its records.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`], naming the pointer.
-pub(crate) fn age(
+pub(crate) fn moment(
     item: &Value,
     pointer: &str,
     format: TimeFormat,
-    now: OffsetDateTime,
-) -> Result<Option<Duration>, Error> {
+) -> Result<Option<SystemTime>, Error> {
     if item.pointer(pointer).is_none_or(Value::is_null) {
         return Ok(None);
     }
@@ -119,13 +128,18 @@ pub(crate) fn age(
     let seconds = match format {
         TimeFormat::Rfc3339 => OffsetDateTime::parse(written, &Rfc3339).ok().map(since_1970),
         TimeFormat::Rfc2822 => OffsetDateTime::parse(written, &Rfc2822).ok().map(since_1970),
+        TimeFormat::Date => {
+            let midnight = format!("{written}T00:00:00Z");
+            OffsetDateTime::parse(&midnight, &Rfc3339).ok().map(since_1970)
+        }
         TimeFormat::Unix => number(written),
         TimeFormat::UnixMilliseconds => number(written).map(|number| number / 1000.0),
     };
-    let Some(seconds) = seconds else {
-        return Err(strange(format!("{pointer:?} in the answer is no moment as it should be")));
-    };
-    Ok(Some(Duration::try_from_secs_f64(since_1970(now) - seconds).unwrap_or_default()))
+    let since = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    match since.and_then(|since| UNIX_EPOCH.checked_add(since)) {
+        Some(moment) => Ok(Some(moment)),
+        None => Err(strange(format!("{pointer:?} in the answer is no moment as it should be"))),
+    }
 }
 
 fn since_1970(moment: OffsetDateTime) -> f64 {

@@ -4,15 +4,16 @@
 mod build;
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use fourstep::net::TlsSettings;
-use fourstep::{CHANGE_TIME, Error, ErrorKind, Invocation, Secret};
+use fourstep::{CHANGE_TIME, Error, ErrorKind, ExposeSecret, Invocation, Secret, SecretString};
 use serde_json::Value;
 
 use crate::address::Address;
 use crate::answer::{self, Reading};
 use crate::exchange::{Answer, exchange};
+use crate::items::Items;
 use crate::spec::{Caller, ClientCredentials, Document, Parts, Presentation, Template, Values};
 use build::Draft;
 
@@ -22,12 +23,26 @@ const MOST_TRIES: u32 = 3;
 /// The wait where the vendor does not say how long.
 const USUAL_WAIT: Duration = Duration::from_secs(1);
 
+/// How many seconds a token lives where the vendor does not say.
+const USUAL_TOKEN: u64 = 60;
+
 /// What makes the requests of one specification.
 pub(crate) struct Client {
     pub(crate) document: Document,
     tls: TlsSettings,
     /// When the last request was made, for the vendor's rate.
     last: Mutex<Option<Instant>>,
+    /// The tokens that this step was given. They are for its own requests: whether a credential
+    /// works is asked anew.
+    tokens: Mutex<Vec<Token>>,
+}
+
+/// A token, and the step and the request that it was given for.
+struct Token {
+    step: SystemTime,
+    request: Draft,
+    until: Instant,
+    value: SecretString,
 }
 
 /// How a request ended.
@@ -40,7 +55,7 @@ pub(crate) enum Sent {
 
 impl Client {
     pub(crate) fn new(document: Document, tls: TlsSettings) -> Self {
-        Self { document, tls, last: Mutex::default() }
+        Self { document, tls, last: Mutex::default(), tokens: Mutex::default() }
     }
 
     /// The vendor's name for the key that a secret holds, whether or not the key is there.
@@ -96,6 +111,22 @@ impl Client {
         self.expected(name, sent, parts, others)
     }
 
+    /// The same for a list, whose items are read as they come.
+    ///
+    /// # Errors
+    /// As for [`call`](Self::call), and those of reading items.
+    pub(crate) async fn page(
+        &self,
+        parts: &Parts<'_>,
+        items: &mut Items<'_>,
+        values: &Values<'_>,
+        cx: &Invocation,
+    ) -> Result<Answer, Error> {
+        let sent = self.attempt(parts, Some(items), values, cx).await;
+        let sent = sent.map_err(|error| error.while_doing(self.told("list", parts)))?;
+        self.expected("list", sent, parts, &[])
+    }
+
     /// Refuses what is not expected.
     ///
     /// # Errors
@@ -142,7 +173,7 @@ impl Client {
         cx: &Invocation,
     ) -> Result<Sent, Error> {
         let told = || self.told(name, parts);
-        let sent = self.attempt(parts, values, cx).await;
+        let sent = self.attempt(parts, None, values, cx).await;
         sent.map_err(|error| error.while_doing(told()))
     }
 
@@ -155,6 +186,7 @@ impl Client {
     async fn attempt(
         &self,
         parts: &Parts<'_>,
+        items: Option<&mut Items<'_>>,
         values: &Values<'_>,
         cx: &Invocation,
     ) -> Result<Sent, Error> {
@@ -168,14 +200,14 @@ impl Client {
         match presentation {
             None => {}
             Some(Presentation::ClientCredentials(client)) => {
-                match self.token(client, values, parts.fenced, cx).await? {
-                    Some(token) => draft.bearer(&token)?,
+                match self.token(client, values, parts, cx).await? {
+                    Some(token) => draft.bearer(token.expose_secret())?,
                     None => return Ok(Sent::Refused),
                 }
             }
             Some(other) => draft.present(other, values)?,
         }
-        self.repeat(&address, &draft, parts.fenced, cx).await.map(Sent::Answered)
+        self.repeat(&address, &draft, items, parts.fenced, cx).await.map(Sent::Answered)
     }
 
     /// Asks for a token; `None` if the vendor refuses the credential.
@@ -183,21 +215,44 @@ impl Client {
         &self,
         client: &ClientCredentials,
         values: &Values<'_>,
-        fenced: bool,
+        parts: &Parts<'_>,
         cx: &Invocation,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Option<SecretString>, Error> {
         let address = self.address(client.base_url.as_deref())?;
         let draft = Draft::of_token(&address, client, values)?;
+        if !parts.proves
+            && let Some(known) = self.known_token(&draft, cx)
+        {
+            return Ok(Some(known));
+        }
         let asked = async {
-            let answer = self.repeat(&address, &draft, fenced, cx).await?;
+            let answer = self.repeat(&address, &draft, None, parts.fenced, cx).await?;
             if client.rejected.contains(&answer.status) {
                 return Ok(None);
             }
             answer::status(&answer, &[200])?;
-            Ok(Some(Reading::of(&answer)?.text("/access_token")?.to_owned()))
+            let reading = Reading::of(&answer)?;
+            let value = SecretString::from(reading.text("/access_token")?);
+            let lives = reading.0.pointer("/expires_in").and_then(Value::as_u64);
+            Ok(Some((value, Duration::from_secs(lives.unwrap_or(USUAL_TOKEN).min(3600)))))
         };
-        let token: Result<_, Error> = asked.await;
-        token.map_err(|error| error.while_doing("cannot get a token"))
+        let token: Result<Option<(SecretString, Duration)>, Error> = asked.await;
+        let token = token.map_err(|error| error.while_doing("cannot get a token"))?;
+        let Some((value, lives)) = token else { return Ok(None) };
+        // Half its life: what is asked with it takes its time as well.
+        let (step, until) = (cx.deadline().moment(), Instant::now() + lives / 2);
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.retain(|token| token.step == step && token.request != draft);
+        tokens.push(Token { step, request: draft, until, value: value.clone() });
+        Ok(Some(value))
+    }
+
+    /// The token that the same request was given in this step.
+    fn known_token(&self, draft: &Draft, cx: &Invocation) -> Option<SecretString> {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.retain(|token| token.step == cx.deadline().moment());
+        let known = tokens.iter().find(|token| token.request == *draft)?;
+        (known.until > Instant::now()).then(|| known.value.clone())
     }
 
     /// Sends until the vendor says anything but that there were too many requests. Behind the fence
@@ -206,13 +261,15 @@ impl Client {
         &self,
         address: &Address,
         draft: &Draft,
+        mut items: Option<&mut Items<'_>>,
         fenced: bool,
         cx: &Invocation,
     ) -> Result<Answer, Error> {
         let most = if fenced { 1 } else { MOST_TRIES };
         for tries in 1.. {
             self.keep_to_the_rate().await;
-            let answer = exchange(address, &self.tls, draft.request()?, cx).await?;
+            let answer =
+                exchange(address, &self.tls, draft.request()?, items.as_deref_mut(), cx).await?;
             if answer.status != 429 {
                 return Ok(answer);
             }

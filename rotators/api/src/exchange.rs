@@ -5,14 +5,15 @@ use std::time::Duration;
 use fourstep::net::{TlsSettings, connect_tcp, handshake, within};
 use fourstep::{Error, ErrorKind, Invocation};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{CONTENT_TYPE, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, LINK, RETRY_AFTER};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::address::Address;
+use crate::items::Items;
 
 /// The longest wait for one answer.
 const ANSWER_TIME: Duration = Duration::from_secs(20);
@@ -28,6 +29,8 @@ pub(crate) struct Answer {
     pub(crate) content_type: Option<String>,
     /// How long to wait, as the vendor says it.
     pub(crate) retry_after: Option<Duration>,
+    /// The URL of the next page, by a `Link` header (RFC 8288).
+    pub(crate) next: Option<String>,
 }
 
 /// Sends a request and reads the answer. Redirects are answers: nobody follows them.
@@ -39,19 +42,24 @@ pub(crate) async fn exchange(
     address: &Address,
     tls: &TlsSettings,
     request: Request<Full<Bytes>>,
+    items: Option<&mut Items<'_>>,
     cx: &Invocation,
 ) -> Result<Answer, Error> {
     let stream = connect_tcp(&address.host, address.port, cx).await?;
     let what = format!("a request to {}", address.authority());
     if address.tls {
         let stream = handshake(stream, &address.host, tls, cx).await?;
-        within(cx, &what, ANSWER_TIME, converse(stream, request)).await.flatten()
+        within(cx, &what, ANSWER_TIME, converse(stream, request, items)).await.flatten()
     } else {
-        within(cx, &what, ANSWER_TIME, converse(stream, request)).await.flatten()
+        within(cx, &what, ANSWER_TIME, converse(stream, request, items)).await.flatten()
     }
 }
 
-async fn converse<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Answer, Error>
+async fn converse<S>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+    items: Option<&mut Items<'_>>,
+) -> Result<Answer, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -60,7 +68,7 @@ where
     let mut connection = std::pin::pin!(connection);
     let talk = async move {
         let response = sender.send_request(request).await.map_err(|cause| broken(&cause))?;
-        read(response).await
+        read(response, items).await
     };
     let mut talk = std::pin::pin!(talk);
     // The connection has to be driven for the talk to go on; it may end first, as after
@@ -72,7 +80,10 @@ where
     }
 }
 
-async fn read(response: Response<hyper::body::Incoming>) -> Result<Answer, Error> {
+async fn read(
+    response: Response<Incoming>,
+    items: Option<&mut Items<'_>>,
+) -> Result<Answer, Error> {
     let status = response.status();
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let content_type = header(CONTENT_TYPE).and_then(plain_type);
@@ -80,24 +91,56 @@ async fn read(response: Response<hyper::body::Incoming>) -> Result<Answer, Error
         StatusCode::TOO_MANY_REQUESTS => header(RETRY_AFTER).and_then(|text| text.parse().ok()),
         _ => None,
     };
-    let body = match Limited::new(response.into_body(), LONGEST_ANSWER).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(cause) if cause.is::<http_body_util::LengthLimitError>() => {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!("the answer is longer than {LONGEST_ANSWER} bytes, which is not read"),
-            ));
-        }
-        Err(_) => {
-            return Err(Error::new(ErrorKind::Unreachable, "the connection broke in the answer"));
-        }
+    let links = response.headers().get_all(LINK).iter();
+    let next = links.filter_map(|value| value.to_str().ok()).find_map(next_link);
+    let body = match items {
+        Some(items) if status.is_success() => in_pieces(response.into_body(), items).await?,
+        _ => whole(response.into_body()).await?,
     };
     Ok(Answer {
+        next,
         status: status.as_u16(),
         body,
         content_type,
         retry_after: retry_after.map(Duration::from_secs),
     })
+}
+
+fn broke() -> Error {
+    Error::new(ErrorKind::Unreachable, "the connection broke in the answer")
+}
+
+async fn whole(body: Incoming) -> Result<Bytes, Error> {
+    match Limited::new(body, LONGEST_ANSWER).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(cause) if cause.is::<http_body_util::LengthLimitError>() => Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("the answer is longer than {LONGEST_ANSWER} bytes, which is not read"),
+        )),
+        Err(_) => Err(broke()),
+    }
+}
+
+async fn in_pieces(mut body: Incoming, items: &mut Items<'_>) -> Result<Bytes, Error> {
+    while let Some(frame) = body.frame().await {
+        if let Ok(bytes) = frame.map_err(|_| broke())?.into_data() {
+            items.feed(&bytes)?;
+        }
+    }
+    Ok(items.rest().into())
+}
+
+/// The URL that a `Link` header calls `next`, if it does: `<URL>; rel="next"`.
+fn next_link(header: &str) -> Option<String> {
+    let mut links = header.split('<').skip(1).filter_map(|one| one.split_once('>'));
+    let is_next = |parameters: &str| {
+        let mut all = parameters.trim_end_matches([',', ' ']).split(';').map(str::trim);
+        let rel = all.find_map(|one| one.strip_prefix("rel="));
+        // Okta and Sentry say so of a page that is empty: `results="false"`.
+        let none = parameters.contains("results=\"false\"");
+        !none && rel.is_some_and(|rel| rel.trim_matches('"').split(' ').any(|one| one == "next"))
+    };
+    links.find(|(_, parameters)| is_next(parameters)).map(|(url, _)| url.to_owned())
 }
 
 /// A content type as it may stand in an error: a server that was sent a key may put it anywhere.
@@ -122,4 +165,27 @@ fn broken(cause: &hyper::Error) -> Error {
         _ => "it was closed or reset",
     };
     Error::new(ErrorKind::Unreachable, "the connection broke").caused_by(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next_link;
+
+    #[test]
+    fn the_next_page_is_found_among_the_links() {
+        let page = "https://api.example/keys?page=2";
+        for (header, next) in [
+            (
+                format!("<https://api.example/keys?page=1>; rel=\"prev\", <{page}>; rel=\"next\""),
+                true,
+            ),
+            (format!("<{page}>;rel=next"), true),
+            (format!("<{page}>; title=\"x\"; rel=\"last next\""), true),
+            (format!("<{page}>; rel=\"next\"; results=\"false\"; cursor=\"0:1:0\""), false),
+            (format!("<{page}>; rel=\"self\""), false),
+            ("next".to_owned(), false),
+        ] {
+            assert_eq!(next_link(&header).as_deref(), Some(page).filter(|_| next), "{header}");
+        }
+    }
 }

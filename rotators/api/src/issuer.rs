@@ -6,21 +6,20 @@ use async_trait::async_trait;
 use fourstep::vendor::{Caller, Issued, Issuer, Label, ListedKey, Terms};
 use fourstep::{Error, ErrorKind, Invocation, Secret, SecretId, Verdict};
 use serde_json::Value;
-use time::OffsetDateTime;
 
 use crate::admin::Admin;
 use crate::answer::{self, Reading, strange};
 use crate::client::{Client, Sent, values};
+use crate::items::Items;
 use crate::pages::Way;
 use crate::spec::{Issue, List, Parts, Values};
-use crate::verify::verify;
+use crate::verify::{negative_control, verify};
 
 /// The most pages of keys that are read.
-const MOST_PAGES: usize = 50;
+const MOST_PAGES: usize = 1_000;
 
-/// The most keys that are read: no vendor is known to allow as many to one account, and a function
-/// may have 128 MB.
-const MOST_KEYS: usize = 10_000;
+/// The longest id: some keys are kept in memory.
+const LONGEST_ID: usize = 2_048;
 
 /// A vendor that makes keys.
 pub(crate) struct ApiIssuer {
@@ -33,9 +32,12 @@ pub(crate) struct ApiIssuer {
 }
 
 impl ApiIssuer {
-    /// One key of a page.
-    fn listed(&self, item: &Value, own: &Secret, now: OffsetDateTime) -> Result<ListedKey, Error> {
+    /// One key of a page; none if it is dead.
+    fn listed(&self, item: &Value, own: &Secret) -> Result<Option<ListedKey>, Error> {
         let list = &self.list;
+        if list.only.iter().any(|(pointer, value)| item.pointer(pointer) != Some(value)) {
+            return Ok(None);
+        }
         let label = match &list.label {
             // A key that people made may have no name, and what they wrote is not kept.
             Some(pointer) => {
@@ -44,12 +46,18 @@ impl ApiIssuer {
             }
             None => None,
         };
-        let age = match &list.created {
-            Some(pointer) => answer::age(item, pointer, list.created_as, now)?,
-            None => None,
+        let read = || -> Result<ListedKey, Error> {
+            let created = match &list.created {
+                Some(pointer) => answer::moment(item, pointer, list.created_as)?,
+                None => None,
+            };
+            let id = answer::text(item, &list.id)?;
+            if id.len() > LONGEST_ID {
+                return Err(strange(format!("{:?} in an item is too long for an id", list.id)));
+            }
+            Ok(ListedKey { id: self.client.shown(id.to_owned(), own)?, label, created })
         };
-        let id = answer::text(item, &list.id)?.to_owned();
-        Ok(ListedKey { id: self.client.shown(id, own)?, label, age })
+        read().map(Some).map_err(|error| error.while_doing("list"))
     }
 
     /// What the vendor says of the key that a secret names, where the specification asks.
@@ -127,32 +135,36 @@ impl Issuer for ApiIssuer {
         })
     }
 
-    async fn list(&self, caller: &Caller<'_>, cx: &Invocation) -> Result<Vec<ListedKey>, Error> {
+    async fn list(
+        &self,
+        each: &mut (dyn FnMut(ListedKey) + Send),
+        caller: &Caller<'_>,
+        cx: &Invocation,
+    ) -> Result<(), Error> {
         let placed = values(caller.own, caller.admin);
         let base = self.client.address(self.list.base_url.as_deref())?;
-        let mut way = Way::first(self.list.parts(), self.list.pages.as_ref(), &base.path);
-        // One moment for all pages: a key that is made while they are read is no older than another.
-        let now = OffsetDateTime::now_utc();
-        let mut keys = Vec::new();
+        let mut way = Way::first(self.list.parts(), self.list.pages.as_ref(), &base);
+        let mut seen = 0;
         for _ in 0..MOST_PAGES {
             let parts = way.parts();
-            let answer = self.client.call("list", &parts, &[], &placed, cx).await?;
+            let mut one = |item: Value| {
+                if let Some(key) = self.listed(&item, caller.own)? {
+                    each(key);
+                }
+                Ok(())
+            };
+            let mut items = Items::new(&self.list.items, &mut one);
+            let answer = self.client.page(&parts, &mut items, &placed, cx).await?;
+            let (lists, count) = (items.lists, items.count);
             let reading = Reading::of(&answer)?;
-            let items = reading.0.pointer(&self.list.items).and_then(Value::as_array);
-            let items = items.ok_or_else(|| {
-                strange(format!("list: {:?} in the answer is no list", self.list.items))
-            })?;
-            if keys.len() + items.len() > MOST_KEYS {
-                return Err(Error::new(ErrorKind::Unsupported, "list: there are too many keys")
-                    .caused_by(format!("at most {MOST_KEYS} are read; nothing was changed")));
+            if lists == 0 {
+                let what = format!("list: {:?} in the answer is no list", self.list.items);
+                return Err(strange(what));
             }
-            for item in items {
-                let key = self.listed(item, caller.own, now);
-                keys.push(key.map_err(|error| error.while_doing("list"))?);
-            }
-            match way.next(&reading, items.len(), keys.len())? {
+            seen += count;
+            match way.next(&reading, answer.next.as_deref(), count, seen)? {
                 Some(next) => way = next,
-                None => return Ok(keys),
+                None => return Ok(()),
             }
         }
         Err(Error::new(ErrorKind::Unsupported, "list: the pages of keys do not end")
@@ -161,6 +173,30 @@ impl Issuer for ApiIssuer {
 
     async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
         verify(&self.client, secret, cx).await
+    }
+
+    async fn negative_control(
+        &self,
+        secret: &Secret,
+        cx: &Invocation,
+    ) -> Result<Option<Verdict>, Error> {
+        negative_control(&self.client, secret, cx).await
+    }
+
+    async fn may_revoke(&self, caller: &Caller<'_>, cx: &Invocation) -> Result<(), Error> {
+        for revoke in &self.client.document.revoke {
+            let Some(probe) = &revoke.probe else { continue };
+            let placed = Values { id: Some(probe), ..values(caller.own, caller.admin) };
+            let sent = self.client.send("revoke", &revoke.parts(), &placed, cx).await?;
+            let ended = self.client.expected("revoke", sent, &revoke.parts(), &revoke.gone);
+            // Whatever else is said of no key says nothing of one.
+            if let Err(error) = ended
+                && [ErrorKind::Forbidden, ErrorKind::Rejected].contains(&error.kind())
+            {
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     async fn belongs(

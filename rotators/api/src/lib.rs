@@ -10,6 +10,7 @@ mod answer;
 mod client;
 mod exchange;
 mod issuer;
+mod items;
 mod pages;
 pub mod spec;
 mod updater;
@@ -33,11 +34,17 @@ const SPEC: &str = "ROTATION_SPEC";
 const PLACEHOLDER: &str = ".invalid";
 
 /// The specifications that are part of the function, by name.
-pub const SHIPPED: [(&str, &str); 7] = [
+pub const SHIPPED: [(&str, &str); 13] = [
     ("cloudflare", include_str!("../specs/cloudflare.toml")),
+    ("cloudflare-account", include_str!("../specs/cloudflare-account.toml")),
+    ("elasticsearch-api-key", include_str!("../specs/elasticsearch-api-key.toml")),
     ("entra-client-secret", include_str!("../specs/entra-client-secret.toml")),
+    ("gitlab-group-token", include_str!("../specs/gitlab-group-token.toml")),
+    ("gitlab-project-token", include_str!("../specs/gitlab-project-token.toml")),
     ("grafana-password", include_str!("../specs/grafana-password.toml")),
     ("influxdb", include_str!("../specs/influxdb.toml")),
+    ("launchdarkly", include_str!("../specs/launchdarkly.toml")),
+    ("neon", include_str!("../specs/neon.toml")),
     ("okta-client-secret", include_str!("../specs/okta-client-secret.toml")),
     ("sendgrid", include_str!("../specs/sendgrid.toml")),
     ("twilio", include_str!("../specs/twilio.toml")),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use fourstep::Error;
 use serde_json::Value;
 
+use crate::address::Address;
 use crate::answer::{Reading, strange};
 use crate::spec::{Pages, Parts};
 
@@ -12,8 +13,8 @@ use crate::spec::{Pages, Parts};
 pub(crate) struct Way<'a> {
     first: Parts<'a>,
     pages: Option<&'a Pages>,
-    /// What every path at this vendor begins with, by the specification's URL.
-    base: &'a str,
+    /// What every page's URL begins with, by the specification's.
+    base: &'a Address,
     path: String,
     query: BTreeMap<String, String>,
     number: u64,
@@ -21,7 +22,7 @@ pub(crate) struct Way<'a> {
 
 impl<'a> Way<'a> {
     /// The first page.
-    pub(crate) fn first(first: Parts<'a>, pages: Option<&'a Pages>, base: &'a str) -> Self {
+    pub(crate) fn first(first: Parts<'a>, pages: Option<&'a Pages>, base: &'a Address) -> Self {
         let mut query = first.query.clone();
         let mut number = 0;
         if let Some(Pages::Number { query: name, first }) = pages {
@@ -43,6 +44,7 @@ impl<'a> Way<'a> {
     pub(crate) fn next(
         &self,
         reading: &Reading,
+        header: Option<&str>,
         items: usize,
         seen: usize,
     ) -> Result<Option<Self>, Error> {
@@ -66,12 +68,18 @@ impl<'a> Way<'a> {
                     return Err(strange(format!("list: {next:?} leads to the same page again")));
                 }
             }
-            Pages::Link { next } => {
-                let Some(link) = told(reading, next)? else { return Ok(None) };
+            Pages::Link { .. } | Pages::Header => {
+                let (link, next) = match pages {
+                    Pages::Link { next } => (told(reading, next)?, next.as_str()),
+                    _ => (header, "Link"),
+                };
+                let Some(link) = link else { return Ok(None) };
+                let link = self.base.same_origin(link);
                 let (to, pairs) = link.split_once('?').unwrap_or((link, ""));
-                let below = to.strip_prefix(self.base).filter(|rest| rest.starts_with('/'));
+                let below =
+                    to.strip_prefix(self.base.path.as_str()).filter(|rest| rest.starts_with('/'));
                 let Some(below) = below.filter(|_| !to.starts_with("//")) else {
-                    let what = format!("list: {next:?} in the answer is no path below base_url");
+                    let what = format!("list: {next:?} in the answer is no page below base_url");
                     return Err(strange(what));
                 };
                 path = escaped(below);

@@ -11,7 +11,7 @@ use fourstep::{
 use crate::admin::Admin;
 use crate::client::{Client, Sent, values};
 use crate::spec::{Caller as By, Parts, Update, Values};
-use crate::verify::verify;
+use crate::verify::{negative_control, verify};
 
 /// A vendor that takes a value.
 pub(crate) struct ApiUpdater {
@@ -93,5 +93,13 @@ impl Updater for ApiUpdater {
 
     async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
         verify(&self.client, secret, cx).await
+    }
+
+    async fn negative_control(
+        &self,
+        secret: &Secret,
+        cx: &Invocation,
+    ) -> Result<Option<Verdict>, Error> {
+        negative_control(&self.client, secret, cx).await
     }
 }

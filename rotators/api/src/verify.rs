@@ -4,7 +4,7 @@ use fourstep::{Error, ErrorKind, Invocation, Secret, Verdict};
 
 use crate::answer::{Reading, expect};
 use crate::client::{Client, Sent};
-use crate::spec::Values;
+use crate::spec::{Parts, Values};
 
 /// Ids longer than this are not quoted: a vendor may say anything.
 const LONGEST_ID: usize = 200;
@@ -19,12 +19,50 @@ pub(crate) async fn verify(
     secret: &Secret,
     cx: &Invocation,
 ) -> Result<Verdict, Error> {
-    let verify = &client.document.verify;
-    let parts = verify.parts();
-    let refused = |why: String| {
+    let verdict = ask(client, secret, cx).await?;
+    if let Verdict::Rejected(_) = verdict {
         cx.count_rejected_login();
-        Ok(Verdict::Rejected(why))
+    }
+    Ok(verdict)
+}
+
+/// Asks about a key that is wrong: the last third of its letters and digits is another.
+///
+/// # Errors
+/// As for [`verify`].
+pub(crate) async fn negative_control(
+    client: &Client,
+    secret: &Secret,
+    cx: &Invocation,
+) -> Result<Option<Verdict>, Error> {
+    let shape = &client.document.secret;
+    let wrong = match shape.plain_text {
+        true => Secret::decode(&mangled(&secret.expose()?).into()),
+        false => {
+            let document = secret.document()?;
+            document.with(&shape.key, &mangled(document.required(&shape.key)?)).into()
+        }
     };
+    ask(client, &wrong, cx).await.map(Some)
+}
+
+fn mangled(key: &str) -> String {
+    let from = key.chars().count() * 2 / 3;
+    let other = |(at, one): (usize, char)| match one {
+        _ if at < from => one,
+        'z' => 'a',
+        'Z' => 'A',
+        '9' => '0',
+        'a'..='y' | 'A'..='Y' | '0'..='8' => char::from_u32(u32::from(one) + 1).unwrap_or(one),
+        _ => one,
+    };
+    key.chars().enumerate().map(other).collect()
+}
+
+async fn ask(client: &Client, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+    let verify = &client.document.verify;
+    let parts = Parts { proves: true, ..verify.parts() };
+    let refused = |why: String| Ok(Verdict::Rejected(why));
     let answer = match client.send("verify", &parts, &Values::of(secret), cx).await? {
         Sent::Refused => return refused("the token endpoint refused the credential".to_owned()),
         Sent::Answered(answer) => answer,

@@ -9,20 +9,26 @@ use time::format_description::well_known::{Rfc2822, Rfc3339};
 
 use super::support::{ADMIN, basic};
 
-fn told(status: u16, body: Value) -> Told {
+pub(super) fn told(status: u16, body: Value) -> Told {
     Told::json(status, body.to_string())
 }
 
-fn moment(created: SystemTime) -> String {
+pub(super) fn moment(created: SystemTime) -> String {
     OffsetDateTime::from(created).format(&Rfc3339).unwrap()
 }
 
-fn name(key: &DoubleKey) -> Value {
+pub(super) fn name(key: &DoubleKey) -> Value {
     key.name.clone().map_or(Value::Null, Value::String)
 }
 
+/// What a key may do.
+pub(super) fn rights(keys: &DoubleKeys, id: &str, usual: Value) -> Value {
+    let key = keys.all().find(|key| key.id == id);
+    key.and_then(|key| serde_json::from_str(&key.rights).ok()).unwrap_or(usual)
+}
+
 /// A limit that nobody is told of would be a defect of the test.
-fn issued(keys: &mut DoubleKeys, name: Option<&str>) -> DoubleKey {
+pub(super) fn issued(keys: &mut DoubleKeys, name: Option<&str>) -> DoubleKey {
     keys.issue(name).expect("these doubles have no limit")
 }
 
@@ -39,11 +45,11 @@ pub fn sendgrid(keys: &mut DoubleKeys, asked: &Asked) -> Told {
         (_, ["v3", "api_keys", ..]) if asked.bearer() != ADMIN => refused(),
         ("POST", ["v3", "api_keys"]) => {
             let body = asked.json();
-            assert_eq!(body["scopes"], json!(["mail.send"]));
             let Some(key) = keys.issue(body["name"].as_str()) else {
                 return told(403, json!({"errors": [{"message": "maximum number of keys"}]}));
             };
             let scopes = &body["scopes"];
+            keys.grant(&key.id, scopes.to_string());
             told(
                 201,
                 json!({"api_key": format!("SG.{}.{}", key.id, key.value), "api_key_id": key.id, "name": key.name,
@@ -56,7 +62,7 @@ pub fn sendgrid(keys: &mut DoubleKeys, asked: &Asked) -> Told {
             told(200, json!({"result": all.collect::<Vec<_>>()}))
         }
         ("GET", ["v3", "api_keys", id]) if keys.all().any(|key| key.id == *id) => {
-            told(200, json!({"api_key_id": id, "scopes": ["mail.send"]}))
+            told(200, json!({"api_key_id": id, "scopes": rights(keys, id, json!(["mail.send"]))}))
         }
         ("DELETE", ["v3", "api_keys", id]) => match keys.revoke(id) {
             true => Told::new(204, ""),
@@ -81,13 +87,15 @@ pub fn cloudflare(keys: &mut DoubleKeys, asked: &Asked) -> Told {
             None => said(401, Value::Null),
         },
         _ if asked.bearer() != ADMIN => said(403, Value::Null),
-        ("POST", [.., "user", "tokens"]) => {
+        ("POST", [.., "tokens"]) => {
             let body = asked.json();
-            assert_eq!(body["policies"][0]["effect"], "allow");
             let key = issued(keys, body["name"].as_str());
+            let mut granted = body.clone();
+            granted.as_object_mut().unwrap().remove("name");
+            keys.grant(&key.id, granted.to_string());
             said(200, json!({"id": key.id, "value": key.value, "status": "active"}))
         }
-        ("GET", [.., "user", "tokens"]) => {
+        ("GET", [.., "tokens"]) => {
             let page: usize = asked.query["page"].parse().unwrap();
             let all = keys.list();
             let page = all.chunks(2).nth(page - 1).unwrap_or_default().iter().map(
@@ -96,7 +104,9 @@ pub fn cloudflare(keys: &mut DoubleKeys, asked: &Asked) -> Told {
             said(200, page.collect::<Vec<_>>().into())
         }
         ("GET", [.., "tokens", id]) if keys.all().any(|key| key.id == *id) => {
-            said(200, json!({"id": id, "policies": [{"effect": "allow"}]}))
+            let mut token = rights(keys, id, json!({"policies": [{"effect": "allow"}]}));
+            token["id"] = json!(id);
+            said(200, token)
         }
         ("DELETE", [.., "tokens", id]) => match keys.revoke(id) {
             true => said(200, json!({"id": id})),
@@ -245,11 +255,10 @@ pub fn influxdb(keys: &mut DoubleKeys, asked: &Asked) -> Told {
         _ if token != ADMIN => refused(),
         ("POST", ["authorizations"]) => {
             let body = asked.json();
-            assert_eq!(
-                (&body["orgID"], &body["permissions"][0]["action"]),
-                (&"org".into(), &"read".into())
-            );
-            told(201, shown(&issued(keys, body["description"].as_str())))
+            assert_eq!(body["orgID"], "org");
+            let key = issued(keys, body["description"].as_str());
+            keys.grant(&key.id, body["permissions"].to_string());
+            told(201, shown(&key))
         }
         ("GET", ["authorizations"]) => {
             assert_eq!(asked.query["orgID"], "org");
@@ -260,7 +269,7 @@ pub fn influxdb(keys: &mut DoubleKeys, asked: &Asked) -> Told {
             Some(key) => {
                 let mut body = shown(key);
                 body["orgID"] = "org".into();
-                body["permissions"] = json!([{"action": "read"}]);
+                body["permissions"] = rights(keys, id, json!([{"action": "read"}]));
                 told(200, body)
             }
             None => told(404, json!({"code": "not found"})),

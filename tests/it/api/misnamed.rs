@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use fourstep::store::{AWSCURRENT, AWSPENDING, Select};
+use fourstep::store::{AWSCURRENT, Select};
 use fourstep::{ErrorKind, ExposeSecret, SecretValue, Step, VersionId};
-use fourstep_local::{Fault as StoreFault, NewValue};
+use fourstep_local::NewValue;
 use fourstep_testing::{Asked, Double, DoubleKeys, Fault, Manner, Told};
 use serde_json::{Value, json};
 
@@ -155,21 +155,21 @@ async fn rule_25_a_wrong_id_in_awsprevious_keeps_every_key() {
 }
 
 #[tokio::test]
-async fn rule_25_a_proposal_that_names_the_key_in_use_is_not_discarded() {
+async fn rule_25_a_new_key_that_is_the_one_in_use_is_neither_stored_nor_revoked() {
     let vendor = named("");
-    let (double, place) = rotated(&vendor).await;
-    let (_, document) = current(&place);
-    let told = json!({"key": "canary-of-another", "id": document["key_id"]}).to_string();
-    double.plan("POST", "/keys", Fault::Answer(Told::json(201, told)), 1);
-    let (token, secret) = (place.begin(2), place.secret.clone());
-    let theirs = token.clone();
-    place.store.set_faults(move |store, call| {
-        if call.operation == "PutSecretValue" {
-            let value = NewValue::labelled(&theirs, "theirs", &[AWSPENDING]);
-            store.put(&secret, value).unwrap();
-        }
-        StoreFault::Proceed
-    });
-    place.step(Step::Create, &token).await.unwrap();
-    assert!(double.works(document["key"].as_str().unwrap()));
+    for same_id in [true, false] {
+        let (double, place) = rotated(&vendor).await;
+        let (_, document) = current(&place);
+        let told = match same_id {
+            true => json!({"key": "canary-of-another", "id": document["key_id"]}),
+            false => json!({"key": document["key"], "id": "another"}),
+        };
+        double.plan("POST", "/keys", Fault::Answer(Told::json(201, told.to_string())), 1);
+        let token = place.begin(2);
+        let error = place.step(Step::Create, &token).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.to_string().contains("the key that the vendor made is \"id"), "{error}");
+        assert!(place.store.get(&place.secret, Select::Version(&token)).is_err());
+        assert!(double.works(document["key"].as_str().unwrap()));
+    }
 }

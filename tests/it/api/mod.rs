@@ -2,7 +2,9 @@
 
 mod accounts;
 mod conformance;
+mod control;
 mod doubles;
+mod doubles_more;
 mod faults;
 mod guide;
 mod hostile;
@@ -13,6 +15,7 @@ mod pages;
 mod plan;
 mod proof;
 mod schema;
+mod shipped;
 mod stand_in;
 mod support;
 mod updater;

@@ -9,8 +9,8 @@ use fourstep_testing::{Double, DoubleKey, Fault, Manner};
 use rotate_api::Specification;
 use serde_json::{Value, json};
 
-use super::doubles;
 use super::support::{ADMIN, Files, redirected, shipped, specification};
+use super::{doubles, doubles_more};
 use crate::support::program::fourstep;
 
 /// A shipped specification and its vendor's double.
@@ -26,6 +26,8 @@ pub struct Vendor {
     /// The admin's secret.
     pub admin: fn() -> Value,
     cap: Option<usize>,
+    /// What the first key may do, as the vendor writes it.
+    pub rights: &'static str,
     /// Whether the vendor says that a key is the one that the id beside it names.
     pub proves_ids: bool,
 }
@@ -41,18 +43,36 @@ pub struct Account {
 }
 
 impl Vendor {
+    /// Whether the vendor makes keys, and does not set the value of one.
+    pub fn issues(&self) -> bool {
+        specification(self.file).contains("\n[issue]")
+    }
+
+    /// Whether two keys are all that may be: the previous one goes before the next is made.
+    pub fn is_narrow(&self) -> bool {
+        self.cap == Some(2)
+    }
+
+    /// One whose keys are made a second apart: some vendors date them to the second.
     pub async fn account(&self) -> Account {
+        let account = self.quick_account().await;
+        let slow = Fault::Slow(Duration::from_millis(1100));
+        let path = issue_path(&specification(self.file));
+        account.double.plan("POST", &path, slow, u32::MAX);
+        account
+    }
+
+    pub async fn quick_account(&self) -> Account {
         let double = Double::start(self.manner).await.unwrap();
         double.limits(self.cap, 0);
         let first = double.arrange(None);
+        double.grant(&first.id, self.rights);
         let mut secret = (self.secret)(&first);
         if secret[self.key].is_null() {
             secret[self.key] = first.value.as_str().into();
         }
         let text = specification(self.file);
         let issues = Specification::read(&text).unwrap().issues();
-        let slow = Fault::Slow(Duration::from_millis(1100));
-        double.plan("POST", &issue_path(&text), slow, u32::MAX);
         let text = redirected(&text, &double);
         Account { double, secret, text, issues }
     }
@@ -67,11 +87,12 @@ const USUAL: Vendor = Vendor {
     fields: &[],
     admin: || Value::Null,
     cap: None,
+    rights: "",
     proves_ids: true,
 };
 
 /// To add a vendor: its specification (named in `SHIPPED`), how its double answers, and a row here.
-pub const VENDORS: [Vendor; 7] = [
+pub const VENDORS: [Vendor; 13] = [
     Vendor {
         file: "sendgrid.toml",
         manner: doubles::sendgrid,
@@ -83,6 +104,7 @@ pub const VENDORS: [Vendor; 7] = [
         fields: &["api_key_id", "api_key"],
         admin: || json!({"api_key": ADMIN}),
         cap: Some(100),
+        rights: r#"["mail.send"]"#,
         ..USUAL
     },
     Vendor {
@@ -92,6 +114,7 @@ pub const VENDORS: [Vendor; 7] = [
         key: "token",
         fields: &["token_id", "token"],
         admin: || json!({"token": ADMIN}),
+        rights: r#"{"condition":{"request_ip":{"in":["192.0.2.0/24"]}},"expires_on":"2030-01-01T00:00:00Z","policies":[{"effect":"allow"}]}"#,
         ..USUAL
     },
     Vendor {
@@ -131,6 +154,7 @@ pub const VENDORS: [Vendor; 7] = [
         key: "token",
         fields: &["authorization_id", "token"],
         admin: || json!({"token": ADMIN}),
+        rights: r#"[{"action":"read"}]"#,
         ..USUAL
     },
     Vendor {
@@ -140,6 +164,65 @@ pub const VENDORS: [Vendor; 7] = [
         key: "secret",
         fields: &["sid", "secret"],
         admin: || json!({"sid": "SKmain", "secret": ADMIN}),
+        ..USUAL
+    },
+    Vendor {
+        file: "cloudflare-account.toml",
+        manner: doubles::cloudflare,
+        secret: |key| json!({"masterarn": "admin", "account_id": "acc", "token_id": key.id}),
+        key: "token",
+        fields: &["token_id", "token"],
+        admin: || json!({"token": ADMIN}),
+        rights: r#"{"condition":{"request_ip":{"in":["192.0.2.0/24"]}},"policies":[{"effect":"allow"}]}"#,
+        ..USUAL
+    },
+    Vendor {
+        file: "elasticsearch-api-key.toml",
+        manner: doubles_more::elasticsearch,
+        secret: |key| json!({"masterarn": "admin", "id": key.id}),
+        key: "encoded",
+        fields: &["id", "encoded"],
+        admin: || json!({"username": "rotator", "password": ADMIN}),
+        rights: r#"{"r":{"cluster":["monitor"]}}"#,
+        ..USUAL
+    },
+    Vendor {
+        file: "gitlab-group-token.toml",
+        manner: doubles_more::gitlab,
+        secret: |key| json!({"masterarn": "admin", "group_id": "7", "token_id": key.id}),
+        key: "token",
+        fields: &["token_id", "token"],
+        admin: || json!({"token": ADMIN}),
+        rights: r#"{"access_level":20,"scopes":["read_api"]}"#,
+        ..USUAL
+    },
+    Vendor {
+        file: "gitlab-project-token.toml",
+        manner: doubles_more::gitlab,
+        secret: |key| json!({"masterarn": "admin", "project_id": "7", "token_id": key.id}),
+        key: "token",
+        fields: &["token_id", "token"],
+        admin: || json!({"token": ADMIN}),
+        rights: r#"{"access_level":20,"scopes":["read_api"]}"#,
+        ..USUAL
+    },
+    Vendor {
+        file: "launchdarkly.toml",
+        manner: doubles_more::launchdarkly,
+        secret: |key| json!({"masterarn": "admin", "token_id": key.id}),
+        key: "token",
+        fields: &["token_id", "token"],
+        admin: || json!({"token": ADMIN}),
+        rights: r#"{"inlineRole":[{"effect":"allow"}],"serviceToken":true}"#,
+        ..USUAL
+    },
+    Vendor {
+        file: "neon.toml",
+        manner: doubles_more::neon,
+        secret: |key| json!({"key_id": key.id}),
+        key: "key",
+        fields: &["key_id", "key"],
+        proves_ids: false,
         ..USUAL
     },
 ];
@@ -161,26 +244,6 @@ async fn every_shipped_specification_is_here_and_passes_its_check() {
         let text = specification(&file);
         assert!(text.contains("read_on = \"20") && text.contains("Not run against the live"));
     }
-}
-
-#[tokio::test]
-async fn spec_check_shows_the_file_the_line_and_what_stands_there() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("wrong.toml");
-    let text = specification("twilio.toml").replace("/Keys/{id}.json", "/Keys/{name}.json");
-    std::fs::write(&file, &text).unwrap();
-    let output = fourstep(&["spec", "check", file.to_str().unwrap()]).await;
-    assert_eq!(output.status.code(), Some(1));
-    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
-    let at = text.lines().position(|line| line.contains("{name}")).unwrap() + 1;
-    assert!(shown.contains(&format!("wrong.toml:{at}: {{name}} is no placeholder")), "{shown}");
-    assert!(
-        shown.contains("    path = \"/Accounts/{secret.account_sid}/Keys/{name}.json\""),
-        "{shown}"
-    );
-    let nowhere = fourstep(&["spec", "check", "nowhere.toml"]).await;
-    assert_eq!(nowhere.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("cannot read nowhere.toml"));
 }
 
 /// What a client saw that uses what is current, again and again.

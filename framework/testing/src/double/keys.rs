@@ -18,6 +18,8 @@ pub struct DoubleKey {
     pub created: SystemTime,
     /// Whether it is switched on, where a vendor has such a thing.
     pub active: bool,
+    /// What it may do, as the vendor writes it.
+    pub rights: String,
     asked: u32,
     listed: u32,
 }
@@ -47,7 +49,16 @@ impl DoubleKeys {
         let value = format!("value-{}-{:016x}", self.issued, random());
         let created = SystemTime::now();
         let name = name.map(str::to_owned);
-        DoubleKey { id, value, name, created, active: true, asked: 0, listed: 0 }
+        DoubleKey {
+            id,
+            value,
+            name,
+            created,
+            active: true,
+            rights: String::new(),
+            asked: 0,
+            listed: 0,
+        }
     }
 
     /// Makes a key; `None` at the limit.
@@ -93,6 +104,13 @@ impl DoubleKeys {
     /// Every key.
     pub fn all(&self) -> impl Iterator<Item = &DoubleKey> {
         self.keys.iter()
+    }
+
+    /// Gives a key other rights.
+    pub fn grant(&mut self, id: &str, rights: impl Into<String>) {
+        if let Some(key) = self.keys.iter_mut().find(|key| key.id == id) {
+            key.rights = rights.into();
+        }
     }
 
     /// Switches a key off; false if there is none.

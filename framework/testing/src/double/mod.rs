@@ -124,6 +124,16 @@ impl Double {
         self.lock().keys.all().map(|key| key.id.clone()).collect()
     }
 
+    /// Gives a key other rights, as whoever made it.
+    pub fn grant(&self, id: &str, rights: &str) {
+        self.lock().keys.grant(id, rights);
+    }
+
+    /// What each key may do, oldest first.
+    pub fn rights(&self) -> Vec<String> {
+        self.lock().keys.all().map(|key| key.rights.clone()).collect()
+    }
+
     /// Revokes a key, as a person may by hand.
     pub fn revoke(&self, id: &str) {
         self.lock().keys.revoke(id);

@@ -133,10 +133,23 @@ impl Vendor {
     /// # Errors
     /// [`Lost`]: a key may have been made, whose value nobody knows.
     pub async fn issue(&self, label: Option<&str>) -> Result<Option<IssuedKey>, Lost> {
+        self.issue_while(|| true, label).await
+    }
+
+    /// The same for a caller who is let in or not when the request comes; `None` then too.
+    ///
+    /// # Errors
+    /// As for [`issue`](Self::issue).
+    pub async fn issue_while(
+        &self,
+        let_in: impl Fn() -> bool + Send,
+        label: Option<&str>,
+    ) -> Result<Option<IssuedKey>, Lost> {
         self.wire
             .call("issue a key", || {
+                let let_in = let_in();
                 let mut state = self.state();
-                let room = self.terms.cap.is_none_or(|cap| state.keys.len() < cap);
+                let room = let_in && self.terms.cap.is_none_or(|cap| state.keys.len() < cap);
                 room.then(|| state.issue(label.filter(|_| self.terms.labels), false, 0))
             })
             .await

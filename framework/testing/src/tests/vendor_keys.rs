@@ -103,8 +103,11 @@ impl Issuer for Keys {
         caller: &Caller<'_>,
         _: &Invocation,
     ) -> Result<Issued, Error> {
+        // Whoever stood still may show a key that was revoked meanwhile.
+        let let_in = || self.lets_act(caller).is_ok();
+        let issued = self.vendor.issue_while(let_in, Some(&label.to_string())).await?;
         self.lets_act(caller)?;
-        let Some(issued) = self.vendor.issue(Some(&label.to_string())).await? else {
+        let Some(issued) = issued else {
             return Ok(Issued::Full);
         };
         let IssuedKey { id, value } = issued;
@@ -112,13 +115,18 @@ impl Issuer for Keys {
         Ok(Issued::Key(next.into()))
     }
 
-    async fn list(&self, caller: &Caller<'_>, _: &Invocation) -> Result<Vec<ListedKey>, Error> {
+    async fn list(
+        &self,
+        each: &mut (dyn FnMut(ListedKey) + Send),
+        caller: &Caller<'_>,
+        _: &Invocation,
+    ) -> Result<(), Error> {
         self.lets_act(caller)?;
-        let listed = self.vendor.list().await?.into_iter();
-        let told = |age| Some(age).filter(|_| self.manner.ages);
-        Ok(listed
-            .map(|key| ListedKey { id: key.id, label: key.label, age: told(key.age) })
-            .collect())
+        for key in self.vendor.list().await? {
+            let created = Some(self.vendor.clock() - key.age).filter(|_| self.manner.ages);
+            each(ListedKey { id: key.id, label: key.label, created });
+        }
+        Ok(())
     }
 
     async fn verify(&self, secret: &Secret, _: &Invocation) -> Result<Verdict, Error> {

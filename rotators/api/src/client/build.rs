@@ -21,6 +21,7 @@ use crate::spec::{ClientCredentials, Parts, Presentation, Values};
 const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A request that can be sent more than once.
+#[derive(PartialEq, Eq)]
 pub(super) struct Draft {
     method: Method,
     path: String,
@@ -56,14 +57,15 @@ impl Draft {
             draft.header(name, &template(text)?.render(values, str::to_owned)?)?;
         }
         if let Some(body) = parts.json {
-            draft.body(CONTENT_TYPE_JSON, Value::Object(object(body, values)?).to_string());
+            let kind = parts.content_type.unwrap_or(CONTENT_TYPE_JSON);
+            draft.body(kind, Value::Object(object(body, values)?).to_string())?;
         } else if let Some(form) = parts.form {
             let mut rendered = Vec::new();
             for (name, text) in form {
                 rendered.push((name.as_str(), template(text)?.render(values, str::to_owned)?));
             }
             let form = pairs(rendered.iter().map(|(name, value)| (*name, value.as_str())));
-            draft.body(CONTENT_TYPE_FORM, form);
+            draft.body(CONTENT_TYPE_FORM, form)?;
         }
         Ok(draft)
     }
@@ -83,13 +85,16 @@ impl Draft {
         let scope = client.scope.as_deref().map(rendered).transpose()?;
         let mut form = vec![("grant_type", "client_credentials")];
         form.extend(scope.as_deref().map(|scope| ("scope", scope)));
+        let more = client.fields.iter().map(|(name, text)| Ok((name.as_str(), rendered(text)?)));
+        let more = more.collect::<Result<Vec<_>, Error>>()?;
+        form.extend(more.iter().map(|(name, value)| (*name, value.as_str())));
         if client.in_form {
             form.extend([("client_id", id.as_str()), ("client_secret", secret.as_str())]);
         } else {
             // Here, other than in plain Basic authentication, both are encoded first.
             draft.basic(&encoded(&id), &encoded(&secret))?;
         }
-        draft.body(CONTENT_TYPE_FORM, pairs(form.into_iter()));
+        draft.body(CONTENT_TYPE_FORM, pairs(form.into_iter()))?;
         Ok(draft)
     }
 
@@ -159,9 +164,12 @@ impl Draft {
         Ok(())
     }
 
-    fn body(&mut self, content_type: &'static str, body: String) {
-        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    fn body(&mut self, content_type: &str, body: String) -> Result<(), Error> {
+        let kind = HeaderValue::from_str(content_type);
+        let kind = kind.map_err(|_| malformed("the content_type cannot be sent"))?;
+        self.headers.insert(CONTENT_TYPE, kind);
         self.body = body.into();
+        Ok(())
     }
 
     /// Goes to the page that the vendor's answer names instead.
@@ -199,7 +207,16 @@ fn path(text: &str, values: &Values<'_>) -> Result<String, Error> {
 }
 
 fn object(body: &Map<String, Value>, values: &Values<'_>) -> Result<Map<String, Value>, Error> {
-    body.iter().map(|(name, value)| Ok((name.clone(), json(value, values)?))).collect()
+    let mut all = Map::new();
+    for (name, value) in body {
+        let placed = json(value, values)?;
+        let optional =
+            || value.as_str().is_some_and(|text| template(text).is_ok_and(|one| one.is_optional()));
+        if !placed.is_null() || !optional() {
+            all.insert(name.clone(), placed);
+        }
+    }
+    Ok(all)
 }
 
 fn json(value: &Value, values: &Values<'_>) -> Result<Value, Error> {

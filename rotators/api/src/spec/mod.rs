@@ -2,6 +2,7 @@
 //! what their answers mean.
 
 mod check;
+mod later;
 mod place;
 mod presentation;
 mod request;

@@ -3,6 +3,7 @@
 use fourstep::{Error, ErrorKind, Secret};
 use serde_json::Value;
 
+use super::later::{self, Form};
 use crate::answer::strange;
 
 /// What a placeholder stands for. `None` is the whole of a plain text.
@@ -20,6 +21,10 @@ pub(crate) enum Hole {
     Id,
     /// What stands at a JSON Pointer in what the vendor says of the current key.
     Described(String),
+    /// The same, or nothing: the member is left out whose value it is.
+    Optional(String),
+    /// A moment so many days from now.
+    Later(u16, Form),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,10 +68,20 @@ impl<'a> Values<'a> {
             }
             Hole::Label => text(self.label),
             Hole::Id => text(self.id),
+            Hole::Optional(pointer) => {
+                self.described.map(|all| all.pointer(pointer).cloned().unwrap_or_default())
+            }
+            Hole::Later(days, format) => Some(later::written(*days, *format)),
             Hole::Described(pointer) => {
                 let missing = || strange(format!("describe: the answer has no {pointer:?}"));
                 let found = self.described.map(|all| all.pointer(pointer).ok_or_else(missing));
-                found.transpose()?.cloned()
+                let found = found.transpose()?;
+                // Some vendors give a key that asks for no right all that its maker has.
+                if found.is_some_and(is_empty) {
+                    let what = format!("describe: {pointer:?} in the answer is empty");
+                    return Err(strange(what));
+                }
+                found.cloned()
             }
         };
         // Which placeholder may stand where is checked when the specification is read.
@@ -106,8 +121,22 @@ fn text(value: Value, hole: &Hole) -> Result<String, Error> {
     }
 }
 
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 impl Hole {
     fn read(name: &str) -> Option<Self> {
+        if name.starts_with("now") {
+            let (days, form) = later::read(name)?;
+            return Some(Self::Later(days, form));
+        }
         let field = |field: &str| (!field.is_empty()).then(|| Some(field.to_owned()));
         Some(match name.split_once('.') {
             None => match name {
@@ -121,20 +150,30 @@ impl Hole {
             Some(("secret", name)) => Self::Secret(field(name)?),
             Some(("new", name)) => Self::New(field(name)?),
             Some(("admin", name)) => Self::Admin(field(name)?),
-            Some(("described", name)) if name.starts_with('/') => Self::Described(name.to_owned()),
+            Some(("described", name)) if name.starts_with('/') => match name.strip_suffix('?') {
+                Some(name) => Self::Optional(name.to_owned()),
+                None => Self::Described(name.to_owned()),
+            },
             Some(_) => return None,
         })
     }
 
     /// As it stands between the braces.
     pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Later(days, _) => return format!("now+{days}d"),
+            Self::Optional(pointer) => return format!("described.{pointer}?"),
+            _ => {}
+        }
         let (whose, field) = match self {
             Self::Secret(field) => ("secret", field.as_deref()),
             Self::New(field) => ("new", field.as_deref()),
             Self::Admin(field) => ("admin", field.as_deref()),
             Self::Label => ("label", None),
-            Self::Id => ("id", None),
-            Self::Described(pointer) => ("described", Some(pointer.as_str())),
+            Self::Id | Self::Later(..) => ("id", None),
+            Self::Optional(pointer) | Self::Described(pointer) => {
+                ("described", Some(pointer.as_str()))
+            }
         };
         field.map_or_else(|| whose.to_owned(), |field| format!("{whose}.{field}"))
     }
@@ -163,8 +202,8 @@ impl Template {
                     let hole = Hole::read(&name).ok_or_else(|| {
                         format!(
                             "{{{name}}} is no placeholder; there are {{secret.FIELD}}, \
-                             {{new.FIELD}}, {{admin.FIELD}}, {{described./POINTER}}, {{label}} and \
-                             {{id}}, and {{{{ is a brace"
+                             {{new.FIELD}}, {{admin.FIELD}}, {{described./POINTER}}, {{now+90d}}, \
+                             {{label}} and {{id}}, and {{{{ is a brace"
                         )
                     })?;
                     if !literal.is_empty() {
@@ -188,6 +227,11 @@ impl Template {
             Piece::Hole(hole) => Some(hole),
             Piece::Text(_) => None,
         })
+    }
+
+    /// Whether it is one value that may be missing, so that its member is left out.
+    pub(crate) fn is_optional(&self) -> bool {
+        matches!(self.0.as_slice(), [Piece::Hole(Hole::Optional(_))])
     }
 
     /// The text between the placeholders.

@@ -1,5 +1,7 @@
 //! How a credential is shown to a vendor.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 /// One of `bearer`, `basic`, `header`, `query` and `client_credentials`.
@@ -57,6 +59,9 @@ pub struct ClientCredentials {
     pub client_secret: String,
     /// The scope asked for, if one is needed.
     pub scope: Option<String>,
+    /// Further fields of the form, such as `audience` or `resource`.
+    #[serde(default)]
+    pub fields: BTreeMap<String, String>,
     /// Whether id and secret stand in the form instead of in a Basic header.
     #[serde(default)]
     pub in_form: bool,
@@ -81,6 +86,7 @@ impl Presentation {
                 [client.path.as_str(), &client.client_id, &client.client_secret]
                     .into_iter()
                     .chain(scope)
+                    .chain(client.fields.values().map(String::as_str))
                     .collect()
             }
         }

@@ -26,7 +26,8 @@ macro_rules! requests {
         $(#[$meaning])*
         ///
         /// Placeholders stand in braces: `{secret.FIELD}`, `{admin.FIELD}`, `{label}`, `{id}`, in
-        /// an update `{new.FIELD}`, in `[issue]` `{described.POINTER}`; `{secret}` and `{new}` where the secret is a plain text. `{{`
+        /// an update `{new.FIELD}`, in `[issue]` `{described.POINTER}`, `{described.POINTER?}` and
+        /// `{now+90d}`; `{secret}` and `{new}` where the secret is a plain text. `{{`
         /// and `}}` are braces. A value stays a value where it is placed: it cannot add a segment,
         /// a pair, a header or a field.
         #[derive(Debug, Clone, Deserialize)]
@@ -52,6 +53,8 @@ macro_rules! requests {
             /// A JSON body. A string that is one placeholder and nothing else takes the field's
             /// value as it is, whatever its type.
             pub json: Option<Body>,
+            /// The type of the JSON body, if it is not application/json: application/vnd.api+json.
+            pub content_type: Option<String>,
             /// A form, as in application/x-www-form-urlencoded.
             pub form: Option<BTreeMap<String, String>>,
             /// The statuses that mean success.
@@ -61,6 +64,10 @@ macro_rules! requests {
             /// else is an error.
             #[serde(default)]
             pub expect: BTreeMap<String, Value>,
+            /// What must not stand in a successful answer, but for null, false and what is empty:
+            /// JSON Pointers. Some vendors answer 200 and say that it failed.
+            #[serde(default)]
+            pub absent: Vec<String>,
             $($extra)*
         }
 
@@ -76,10 +83,13 @@ macro_rules! requests {
                     query: &self.query,
                     headers: &self.headers,
                     json: self.json.as_ref(),
+                    content_type: self.content_type.as_deref(),
                     form: self.form.as_ref(),
                     ok: &self.ok,
                     expect: &self.expect,
+                    absent: &self.absent,
                     fenced: false,
+                    proves: false,
                 }
             }
         }
@@ -98,11 +108,15 @@ pub(crate) struct Parts<'a> {
     pub(crate) query: &'a BTreeMap<String, String>,
     pub(crate) headers: &'a BTreeMap<String, String>,
     pub(crate) json: Option<&'a Body>,
+    pub(crate) content_type: Option<&'a str>,
     pub(crate) form: Option<&'a BTreeMap<String, String>>,
     pub(crate) ok: &'a [u16],
     pub(crate) expect: &'a BTreeMap<String, Value>,
+    pub(crate) absent: &'a [String],
     /// Whether it is made behind the fence, where nothing is waited for.
     pub(crate) fenced: bool,
+    /// Whether it asks whether a credential works, which no token says that was given before.
+    pub(crate) proves: bool,
 }
 
 /// A JSON body: a table whose strings may hold placeholders.
@@ -163,6 +177,9 @@ requests! {
         /// How that is written.
         #[serde(default)]
         pub created_as: TimeFormat,
+        /// What must stand in an item, or it is none that lives: JSON Pointers and their values.
+        #[serde(default)]
+        pub only: BTreeMap<String, Value>,
         /// How the next page is asked for.
         pub pages: Option<Pages>,
     }
@@ -188,6 +205,9 @@ requests! {
         /// The statuses that mean that the key is gone already.
         #[serde(default)]
         pub gone: Vec<u16>,
+        /// An id that no key has, of the form that the vendor's ids have: preflight asks to revoke
+        /// it, and is told in time if none may be revoked. Only where that is known to do nothing.
+        pub probe: Option<String>,
     }
 }
 
@@ -226,6 +246,8 @@ pub enum TimeFormat {
     Rfc3339,
     /// Sun, 22 Nov 2026 08:00:00 +0000.
     Rfc2822,
+    /// 2026-11-22, by UTC.
+    Date,
     /// Seconds since 1970.
     Unix,
     /// Milliseconds since 1970.
@@ -256,9 +278,11 @@ pub enum Pages {
         /// The JSON Pointer to the next cursor.
         next: String,
     },
-    /// By the path of the next page, below `base_url`, until there is none.
+    /// By the URL of the next page, of the same origin and below `base_url`, until there is none.
     Link {
         /// The JSON Pointer to it.
         next: String,
     },
+    /// The same by the `Link` header, whose `rel` is `next` (RFC 8288).
+    Header,
 }

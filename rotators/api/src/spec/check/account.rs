@@ -45,12 +45,14 @@ fn taken(table: &str, parts: &Parts<'_>, document: &Document, check: &mut Check<
         let what = match table == "issue" && !read(parts.path).contains(&hole) {
             true => format!(
                 "{told} lets whoever may write the secret decide what the admin makes; copy it \
-                 from the current key ({{described./POINTER}}), or list the field in trusted_fields"
+                 from the current key ({{described./POINTER}}), take it from the admin's secret \
+                 ({{admin.{field}}}), or else list the field in trusted_fields"
             ),
             false => format!(
                 "{told} lets whoever may write the secret choose the account that the admin \
                  changes: nothing proves that it is the credential's; place it in [credential] or \
-                 in the path or query of [verify], or list the field in trusted_fields"
+                 in the path or query of [verify]; or take it from the admin's secret \
+                 ({{admin.{field}}}), or else list the field in trusted_fields"
             ),
         };
         check.complain(table, &told, what);
@@ -94,10 +96,10 @@ fn copied(parts: &Parts<'_>, document: &Document, check: &mut Check<'_>) {
     for hole in holes(parts) {
         let told = format!("{{{}}}", hole.name());
         match &hole {
-            Hole::Described(_) if document.describe.is_none() => {
+            Hole::Described(_) | Hole::Optional(_) if document.describe.is_none() => {
                 check.complain("issue", &told, format!("{told} needs [describe]"));
             }
-            Hole::Described(_) if !document.binds() => {
+            Hole::Described(_) | Hole::Optional(_) if !document.binds() => {
                 let what = format!(
                     "{told} takes the rights of whatever key the secret names; prove that it is the \
                      key beside it: id in [verify], key in [describe] or key_begins in [secret]"

@@ -129,7 +129,7 @@ fn what_is_no_specification_is_refused_with_its_line() {
         line 1: string values must be quoted, expected literal string
         line 11: invalid basic string, expected `"`
         line 11: duplicate key
-        line 11: unknown field `pth`, expected one of `method`, `base_url`, `path`, `by`, `query`, `headers`, `json`, `form`, `ok`, `expect`, `rejected`, `rejected_when`, `id`
+        line 11: unknown field `pth`, expected one of `method`, `base_url`, `path`, `by`, `query`, `headers`, `json`, `content_type`, `form`, `ok`, `expect`, `absent`, `rejected`, `rejected_when`, `id`
         line 1: missing field `base_url`
         line 7: invalid type: integer `7`, expected a string
         line 7: unknown variant `digest`, expected one of `bearer`, `basic`, `header`, `query`, `client_credentials`
@@ -197,8 +197,9 @@ fn what_cannot_be_right_is_refused_with_its_line() {
         line 12: by = "admin" needs [admin], which says how it is shown
         line 12: [verify] is made by nobody and does not place {secret.key}, so it proves nothing
         line 11: the path "/me?a=b" begins with a slash and holds no query: see query
+        line 9: a status cannot say both, that a key works and that it does not
         line 12: rejected lists statuses between 400 and 499, without 429
-        line 12: ok lists statuses between 200 and 299
+        line 12: ok lists statuses between 200 and 299; in [verify] also 400, 403, 404, 405, 422
         line 12: "Host" is no header that can be set here
         line 12: "x y" is no header that can be set here
         line 10: the method is GET, POST, PUT, PATCH or DELETE
@@ -216,7 +217,7 @@ fn what_cannot_be_right_is_refused_with_its_line() {
         line 24: no request at all is allowed by that
         line 16: 403 may mean other things than that there is no room, and a key is revoked then; set keys in [terms] instead
         line 16: by = "admin" needs [admin], which says how it is shown
-        line 17: {secret.scope} lets whoever may write the secret decide what the admin makes; copy it from the current key ({described./POINTER}), or list the field in trusted_fields
+        line 17: {secret.scope} lets whoever may write the secret decide what the admin makes; copy it from the current key ({described./POINTER}), take it from the admin's secret ({admin.scope}), or else list the field in trusted_fields
         line 16: {described./of} needs [describe]
         line 22: [describe] does not place {id}: which key?
         line 23: key_begins does not place {id}, so it proves nothing

@@ -1,0 +1,130 @@
+//! The keys of an account, as far as they are looked at: those of strangers may be any number.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use super::issued::{Key, not_listed};
+use super::{Caller, IssuedKeys, Issuer, Label, ListedKey, Ownership, pauses, wait};
+use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
+
+/// How many keys are kept that nothing is known of: an account may have more than fit into memory.
+const MOST_KEPT: usize = 1_000;
+
+/// What an account has.
+#[derive(Debug, Clone)]
+pub(super) struct Listing {
+    /// Its keys.
+    pub(super) keys: Vec<Key>,
+    /// How many more there are: neither wanted nor with a label of ours.
+    pub(super) left_out: usize,
+}
+
+impl Listing {
+    /// How many keys there are.
+    pub(super) fn count(&self) -> usize {
+        self.keys.len() + self.left_out
+    }
+
+    /// When a key was issued, if it is listed.
+    pub(super) fn issued(&self, id: &str) -> Option<SystemTime> {
+        self.keys.iter().find(|key| key.id == id).map(|key| key.issued)
+    }
+}
+
+impl<V: Issuer> IssuedKeys<V> {
+    /// Every key, each with its moment: the vendor's word, or that in the label. Those with a
+    /// label and those that are wanted are among them however many there are.
+    pub(super) async fn keys(
+        &self,
+        wanted: &BTreeSet<String>,
+        caller: &Caller<'_>,
+        cx: &Invocation,
+    ) -> Result<Listing, Error> {
+        // Before it: a key that is made while others are read must not be older than these.
+        let now = (self.clock)(&self.vendor);
+        let terms = self.vendor.terms();
+        let all = terms.cap.is_some() || terms.ownership == Ownership::Account;
+        // Pages shift while they are read, and a limit counts a key once.
+        let (mut seen, mut listed, mut left_out) = (BTreeSet::new(), Vec::new(), 0);
+        let mut each = |key: ListedKey| {
+            let label = key.label.as_deref().and_then(Label::read);
+            let kept = all || label.is_some() || wanted.contains(&key.id) || seen.len() < MOST_KEPT;
+            match kept {
+                true if seen.insert(key.id.clone()) => listed.push((key, label)),
+                true => {}
+                false => left_out += 1,
+            }
+        };
+        self.vendor.list(&mut each, caller, cx).await?;
+        let keys = listed.into_iter().map(|(key, label)| self.dated(key, label, now));
+        Ok(Listing { keys: keys.collect::<Result<_, _>>()?, left_out })
+    }
+
+    fn dated(&self, key: ListedKey, label: Option<Label>, now: SystemTime) -> Result<Key, Error> {
+        let issued = key.created.or_else(|| Some(label.as_ref()?.issued()));
+        let issued = match (issued, self.vendor.terms().ownership) {
+            (Some(issued), _) => issued,
+            // Whatever we issue carries a label with its moment: this one was there before.
+            (None, Ownership::Labels) => SystemTime::UNIX_EPOCH,
+            (None, _) => {
+                let what = format!("the vendor does not say when key {:?} was issued", key.id);
+                return Err(Error::new(ErrorKind::Unsupported, what)
+                    .caused_by("without labels nothing else tells older keys from newer ones"));
+            }
+        };
+        Ok(Key { id: key.id, label, issued, age: now.duration_since(issued).unwrap_or_default() })
+    }
+
+    /// Every key, once the secret's own is among them, and the moment of that.
+    pub(super) async fn keys_with(
+        &self,
+        own: &str,
+        wanted: &BTreeSet<String>,
+        caller: &Caller<'_>,
+        cx: &Invocation,
+    ) -> Result<(Listing, SystemTime), Error> {
+        let mut wanted = wanted.clone();
+        wanted.insert(own.to_owned());
+        let mut pauses = pauses(self.vendor.terms().propagation);
+        loop {
+            let listing = self.keys(&wanted, caller, cx).await?;
+            if let Some(issued) = listing.issued(own) {
+                return Ok((listing, issued));
+            }
+            let Some(pause) = pauses.next() else { break };
+            if !wait(pause, cx).await {
+                break;
+            }
+        }
+        Err(not_listed(own))
+    }
+
+    /// Whether one of these keys is listed; the first of them. Whoever answers that a key is revoked
+    /// may not have done it, or later.
+    pub(super) async fn still_listed(
+        &self,
+        ids: &BTreeSet<&str>,
+        most: Duration,
+        caller: &Caller<'_>,
+        cx: &Invocation,
+    ) -> Result<Option<String>, Error> {
+        let mut pauses = pauses(most);
+        loop {
+            let mut left = None;
+            let mut each = |key: ListedKey| {
+                if ids.contains(key.id.as_str()) {
+                    left = Some(key.id);
+                }
+            };
+            self.vendor.list(&mut each, caller, cx).await?;
+            if left.is_none() {
+                return Ok(None);
+            }
+            match pauses.next() {
+                Some(pause) if wait(pause, cx).await => {}
+                _ => return Ok(left),
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What preflight asks that no rotation would find out in time: whether a wrong key is refused, and
+//! whether a key may be revoked. And how often a step asks for a token.
+
+use fourstep::store::{AWSCURRENT, Select};
+use fourstep::{Deadline, Invocation, SecretValue, Step, VersionId};
+use fourstep_local::NewValue;
+use fourstep_testing::{Asked, Double, DoubleKeys, Fault, Manner, Told};
+use serde_json::json;
+
+use super::doubles;
+use super::hostile::{SPEC, plain};
+use super::support::{Place, redirected, specification};
+
+async fn place(spec: &str, manner: Manner) -> (Double, Place) {
+    let double = Double::start(manner).await.unwrap();
+    let key = double.arrange(Some("made by hand"));
+    let secret = json!({"key": key.value, "key_id": key.id});
+    let spec = spec.replace("https://plain.example", &double.url());
+    (double, Place::new(&spec, &secret.to_string()))
+}
+
+/// What testSecret says of a copy of AWSCURRENT, as when a schedule is set: preflight. The error, if
+/// there is one, and the warnings.
+async fn preflight(place: &Place) -> String {
+    let token = VersionId::from_store(format!("{:032}", 77));
+    let read = place.store.get(&place.secret, Select::Label(AWSCURRENT)).unwrap();
+    let SecretValue::Text(text) = read.value else { panic!("a text was stored") };
+    let text = fourstep::ExposeSecret::expose_secret(&text).to_owned();
+    place
+        .store
+        .put(&place.secret, NewValue::labelled(&token, text.as_str(), &["AWSPENDING"]))
+        .unwrap();
+    let cx = Invocation::new(Deadline::after(std::time::Duration::from_secs(30)));
+    let ended = place.step_in(Step::Test, &token, &cx).await;
+    let error = ended.err().map(|error| error.to_string()).unwrap_or_default();
+    format!("{error}|{}", cx.stats().warnings.join("; "))
+}
+
+/// Who asks is not looked at.
+fn open(keys: &mut DoubleKeys, asked: &Asked) -> Told {
+    match asked.path.as_str() {
+        "/me" => Told::json(200, "{}"),
+        _ => plain(keys, asked),
+    }
+}
+
+#[tokio::test]
+async fn a_verify_that_lets_anybody_in_is_found() {
+    let (_double, good) = place(SPEC, plain).await;
+    assert!(!preflight(&good).await.contains("that is wrong"));
+    let (_double, bad) = place(SPEC, open).await;
+    let said = preflight(&bad).await;
+    assert!(said.contains("the vendor lets in a key that is wrong"), "{said}");
+}
+
+#[tokio::test]
+async fn a_wrong_key_that_is_not_refused_as_the_file_says_is_told() {
+    let (_double, place) = place(
+        &SPEC.replace("path = \"/me\"\nok = [200]", "path = \"/me\"\nok = [200]\nrejected = [403]"),
+        plain,
+    )
+    .await;
+    let said = preflight(&place).await;
+    assert!(
+        said.starts_with('|') && said.contains("does not refuse a key that is wrong"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn whoever_may_not_revoke_is_found_before_a_rotation() {
+    let spec = SPEC.replace("gone = [404]", "gone = [404]\nprobe = \"none\"");
+    let (double, place) = place(&spec, plain).await;
+    let said = preflight(&place).await;
+    assert!(said.starts_with('|'), "{said}");
+    double.plan("DELETE", "/keys/none", Fault::Answer(Told::json(403, "{}")), 1);
+    let said = preflight(&place).await;
+    assert!(said.contains("no key could be revoked") && said.contains("403"), "{said}");
+    assert_eq!(double.live().len(), 1);
+}
+
+#[tokio::test]
+async fn a_step_asks_for_one_token() {
+    let double = Double::start(doubles::entra).await.unwrap();
+    let key = double.arrange(None);
+    let secret = json!({"tenant_id": "tenant", "object_id": "object", "client_id": "app",
+        "key_id": key.id, "client_secret": key.value});
+    let text = redirected(&specification("entra-client-secret.toml"), &double);
+    let place = Place::new(&text, &secret.to_string());
+    place.rotate(1).await.unwrap();
+    let token = place.begin(2);
+    for step in Step::ALL {
+        let before = double.asked().len();
+        place.step(step, &token).await.unwrap();
+        let asked = double.asked().split_off(before);
+        let tokens = asked.iter().filter(|one| one.ends_with("/token")).count();
+        assert_eq!(tokens, 1, "{step:?}: {asked:?}");
+    }
+}
