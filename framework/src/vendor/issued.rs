@@ -141,7 +141,14 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         let current = known.current.secret();
         let admin = admin(self.vendor.admin(current), &known.other_secrets()).await?;
         let caller = Caller { own: current, admin: admin.as_ref() };
-        self.give_up(proposed, &caller, cx).await
+        match self.give_up(proposed, current, &caller, cx).await {
+            // AWSCURRENT's key is gone meanwhile, and the one that was made is let in.
+            Err(refused) if refused.kind() == ErrorKind::Rejected && admin.is_none() => {
+                let caller = Caller { own: proposed, admin: None };
+                self.give_up(proposed, current, &caller, cx).await
+            }
+            ended => ended,
+        }
     }
 
     /// A key works from the moment it is issued. Whether it still does is asked, because a pending

@@ -271,15 +271,16 @@ impl<V: Issuer> IssuedKeys<V> {
     }
 
     /// Revokes a key that was made and will not be recorded. An answer that was read wrongly may name
-    /// any key, the caller's among them.
+    /// any key, AWSCURRENT's among them.
     pub(super) async fn give_up(
         &self,
         proposed: &Secret,
+        current: &Secret,
         caller: &Caller<'_>,
         cx: &Invocation,
     ) -> Result<(), Error> {
         let id = self.vendor.id(proposed)?;
-        if self.vendor.id(caller.own).is_ok_and(|own| own == id) {
+        if self.vendor.id(current).is_ok_and(|own| own == id) {
             return Err(self.not_its_id(&id));
         }
         match self.misnamed(proposed, None, caller, cx).await? {
