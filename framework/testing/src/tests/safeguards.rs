@@ -4,7 +4,9 @@ use super::assert_caught;
 use super::broken_engine::{Safeguard, Without};
 use super::vendor::{CAPPED, Issuing, LABELS, Updating};
 use super::vendor_issuer::Defect;
+use crate::Effort;
 use crate::models::SinglePassword;
+use crate::sweep::only;
 
 const NEVER_CONVERGES: &str = "repeating the rotation never succeeds";
 
@@ -36,8 +38,18 @@ fn a_pending_value_that_is_not_looked_up_is_caught() {
 fn a_promotion_of_a_version_without_a_value_is_caught() {
     let name = "AWSCURRENT does not log in";
     assert_caught(&Without(Safeguard::PromotedValue, SinglePassword), name);
-    assert_caught(&Without(Safeguard::PromotedValue, Updating(None)), name);
-    assert_caught(&Without(Safeguard::PromotedValue, Issuing::at(LABELS)), name);
+}
+
+/// They ask their vendor for what they promote.
+#[test]
+fn keys_that_are_confirmed_need_no_look_at_the_value_that_is_promoted() {
+    let early = "steps before createSecret";
+    let updating = Without(Safeguard::PromotedValue, Updating(None));
+    let issuing = Without(Safeguard::PromotedValue, Issuing::at(LABELS));
+    for section in [only(&updating, Effort::Short, early), only(&issuing, Effort::Short, early)] {
+        let section = section.unwrap();
+        assert!(section.runs > 10 && section.violations.is_empty(), "{section:?}");
+    }
 }
 
 #[test]
