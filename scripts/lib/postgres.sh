@@ -140,6 +140,8 @@ postgres_settings() {
     # It keeps statements' text too, if the system's package brought it.
     if [[ -e $("$POSTGRES_BIN/pg_config" --pkglibdir)/pg_stat_statements.so ]]; then
         printf "shared_preload_libraries = 'pg_stat_statements'\n"
+        # All tests together make more statements than it keeps by itself.
+        printf "pg_stat_statements.max = 50000\n"
     fi
 }
 
