@@ -1,6 +1,7 @@
 //! Copies of the password in other fields of a secret, such as a connection URL: they are not changed,
 //! so after a rotation they hold a password that works no more.
 
+use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
@@ -45,8 +46,8 @@ fn contains(value: &Value, password: &str) -> bool {
     match value {
         Value::String(text) => {
             text.contains(password) || {
-                let (decoded, password) = (decoded(text), password.as_bytes());
-                decoded.windows(password.len()).any(|part| part == password)
+                let decoded: Vec<u8> = percent_decode_str(text).collect();
+                decoded.windows(password.len()).any(|part| part == password.as_bytes())
             }
         }
         Value::Array(values) => values.iter().any(|value| contains(value, password)),
@@ -55,38 +56,13 @@ fn contains(value: &Value, password: &str) -> bool {
     }
 }
 
-/// What a percent-encoded text stands for.
-fn decoded(text: &str) -> Vec<u8> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        let code = text.get(text.len() - bytes.len()..text.len() - bytes.len() + 2);
-        match code.and_then(|code| u8::from_str_radix(code, 16).ok()).filter(|_| byte == b'%') {
-            Some(meant) => {
-                bytes.nth(1);
-                decoded.push(meant);
-            }
-            None => decoded.push(byte),
-        }
-    }
-    decoded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::users::SslMode;
     use serde_json::json;
 
     fn found(password: &str, fields: &Value) -> Option<String> {
-        let login = Login {
-            host: "db.example".into(),
-            port: 5432,
-            username: "app".into(),
-            password: password.into(),
-            dbname: None,
-            ssl: SslMode::Absent,
-        };
+        let login = Login::new("db.example", 5432, "app", password);
         let mut document = fields.clone();
         document["password"] = json!(password);
         remark(&Secret::decode(&document.to_string().into()), &login)
