@@ -5,7 +5,7 @@ mod context;
 
 use async_trait::async_trait;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::secret::{Pending, Secret};
 
@@ -139,4 +139,19 @@ pub enum Finding {
     Fails(Error),
     /// A real rotation would succeed, but an operator should know this.
     Warns(String),
+}
+
+impl Finding {
+    /// Whether a real rotation would fail.
+    pub(crate) fn fails(&self) -> bool {
+        matches!(self, Self::Fails(_))
+    }
+
+    /// What a rehearsal met. A conflict with another session passes.
+    pub(crate) fn of_rehearsal(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::Conflict => Self::Warns(error.to_string()),
+            _ => Self::Fails(error),
+        }
+    }
 }

@@ -140,7 +140,7 @@ pub(super) async fn add_findings<S: Database>(
     login: &Login,
     cx: &Invocation,
 ) {
-    if !findings.iter().any(|finding| matches!(finding, Finding::Fails(_))) {
+    if !findings.iter().any(Finding::fails) {
         findings.extend(database.probe(login, cx).await.err().map(Finding::Fails));
     }
     findings.extend(policy_finding(policy, subject));

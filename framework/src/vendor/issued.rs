@@ -72,10 +72,8 @@ impl<V: Issuer> IssuedKeys<V> {
         loop {
             match self.vendor.verify(secret, cx).await? {
                 Verdict::Accepted => return Ok(Verdict::Accepted),
-                Verdict::Rejected(why) => match pauses.next() {
-                    Some(pause) if wait(pause, cx).await => {}
-                    _ => return Ok(Verdict::Rejected(why)),
-                },
+                Verdict::Rejected(_) if wait(&mut pauses, cx).await => {}
+                rejected @ Verdict::Rejected(_) => return Ok(rejected),
             }
         }
     }

@@ -92,12 +92,10 @@ impl<V: Issuer> IssuedKeys<V> {
             if let Some(issued) = listing.issued(own) {
                 return Ok((listing, issued));
             }
-            let Some(pause) = pauses.next() else { break };
-            if !wait(pause, cx).await {
-                break;
+            if !wait(&mut pauses, cx).await {
+                return Err(not_listed(own));
             }
         }
-        Err(not_listed(own))
     }
 
     /// Whether one of these keys is listed; the first of them. Whoever answers that a key is revoked
@@ -118,12 +116,8 @@ impl<V: Issuer> IssuedKeys<V> {
                 }
             };
             self.vendor.list(&mut each, caller, cx).await?;
-            if left.is_none() {
-                return Ok(None);
-            }
-            match pauses.next() {
-                Some(pause) if wait(pause, cx).await => {}
-                _ => return Ok(left),
+            if left.is_none() || !wait(&mut pauses, cx).await {
+                return Ok(left);
             }
         }
     }

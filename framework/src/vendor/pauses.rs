@@ -26,8 +26,9 @@ pub(super) fn spread(propagation: Duration, questions: usize) -> impl Iterator<I
     (0..pauses).map(pause).filter(|pause| !pause.is_zero())
 }
 
-/// Waits one such pause; false if there is no time for it, or if nobody is to wait.
-pub(super) async fn wait(pause: Duration, cx: &Invocation) -> bool {
+/// Waits the next of these pauses; false if there is none, or no time for it, or if nobody is to wait.
+pub(super) async fn wait(pauses: &mut impl Iterator<Item = Duration>, cx: &Invocation) -> bool {
+    let Some(pause) = pauses.next() else { return false };
     let worth = cx.waits() && cx.deadline().remaining() > pause + crate::CHANGE_TIME;
     if worth {
         tokio::time::sleep(pause).await;

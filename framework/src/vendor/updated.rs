@@ -51,10 +51,7 @@ impl<V: Updater> UpdatedKey<V> {
         cx: &Invocation,
     ) -> Result<Verdict, Error> {
         let mut pauses = spread(self.vendor.propagation(), questions);
-        while verdict != Verdict::Accepted
-            && let Some(pause) = pauses.next()
-            && wait(pause, cx).await
-        {
+        while verdict != Verdict::Accepted && wait(&mut pauses, cx).await {
             verdict = self.vendor.verify(secret, cx).await?;
         }
         Ok(verdict)

@@ -92,14 +92,9 @@ impl<S: Database> Driver<S> {
     ) -> Result<Vec<Finding>, Error> {
         let found = async {
             let mut findings = self.server.preflight(&mut session, login, cx).await?;
-            let fails = findings.iter().any(|finding| matches!(finding, Finding::Fails(_)));
-            if let (Some(sample), false) = (sample, fails) {
+            if let (Some(sample), false) = (sample, findings.iter().any(Finding::fails)) {
                 let rehearsed = self.server.rehearse(&mut session, login, sample, cx).await;
-                findings.extend(rehearsed.err().map(|error| match error.kind() {
-                    // It passes.
-                    ErrorKind::Conflict => Finding::Warns(error.to_string()),
-                    _ => Finding::Fails(error),
-                }));
+                findings.extend(rehearsed.err().map(Finding::of_rehearsal));
             }
             Ok(findings)
         }

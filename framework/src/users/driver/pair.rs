@@ -183,11 +183,7 @@ impl<S: Alternates> Job<'_, S> {
                     Err(error) => Err(error),
                 }
             };
-            findings.extend(played.err().map(|error| match error.kind() {
-                // It passes.
-                ErrorKind::Conflict => Finding::Warns(error.to_string()),
-                _ => Finding::Fails(error),
-            }));
+            findings.extend(played.err().map(Finding::of_rehearsal));
         }
         Ok(findings)
     }
