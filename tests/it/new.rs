@@ -6,7 +6,7 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-use crate::support::program::{binary, fourstep};
+use crate::support::program::{binary, fourstep, shell};
 use crate::support::skip;
 
 /// Makes a project, with the binaries' folder of this build beside them for its dependencies, so that
@@ -32,20 +32,13 @@ async fn made(folder: &Path, name: &str) -> PathBuf {
 async fn run(project: &Path, script: &str) -> String {
     let path = std::env::var("PATH").unwrap();
     let path = format!("{}:{path}", binary("fourstep").parent().unwrap().display());
-    let output = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", script])
-        .current_dir(project)
-        .env("PATH", path)
-        .env("CARGO_NET_OFFLINE", "true")
-        .env("CARGO_INCREMENTAL", "0")
-        .env("CARGO_PROFILE_DEV_DEBUG", "none")
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .unwrap();
-    let said = [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap()).concat();
-    assert!(output.status.success(), "{script}\n{said}");
-    said
+    let variables = [
+        ("PATH", path.as_str()),
+        ("CARGO_NET_OFFLINE", "true"),
+        ("CARGO_INCREMENTAL", "0"),
+        ("CARGO_PROFILE_DEV_DEBUG", "none"),
+    ];
+    shell(script, project, &variables).await
 }
 
 /// The commands of a page, block by block.

@@ -4,20 +4,11 @@
 use fourstep::store::{AWSCURRENT, Select};
 use fourstep::{Deadline, Invocation, SecretValue, Step, VersionId};
 use fourstep_local::NewValue;
-use fourstep_testing::{Asked, Double, DoubleKeys, Fault, Manner, Told};
-use serde_json::json;
+use fourstep_testing::{Asked, DoubleKeys, Fault, Told};
 
-use super::doubles;
-use super::hostile::{SPEC, plain};
-use super::support::{Place, redirected, specification};
-
-async fn place(spec: &str, manner: Manner) -> (Double, Place) {
-    let double = Double::start(manner).await.unwrap();
-    let key = double.arrange(Some("made by hand"));
-    let secret = json!({"key": key.value, "key_id": key.id});
-    let spec = spec.replace("https://plain.example", &double.url());
-    (double, Place::new(&spec, &secret.to_string()))
-}
+use super::faults;
+use super::hostile::{SPEC, place_at, plain};
+use super::support::Place;
 
 /// What testSecret says of a copy of AWSCURRENT, as when a schedule is set: preflight. The error, if
 /// there is one, and the warnings.
@@ -46,16 +37,16 @@ fn open(keys: &mut DoubleKeys, asked: &Asked) -> Told {
 
 #[tokio::test]
 async fn a_verify_that_lets_anybody_in_is_found() {
-    let (_double, good) = place(SPEC, plain).await;
+    let (_double, good) = place_at(SPEC, plain).await;
     assert!(!preflight(&good).await.contains("that is wrong"));
-    let (_double, bad) = place(SPEC, open).await;
+    let (_double, bad) = place_at(SPEC, open).await;
     let said = preflight(&bad).await;
     assert!(said.contains("the vendor lets in a key that is wrong"), "{said}");
 }
 
 #[tokio::test]
 async fn a_wrong_key_that_is_not_refused_as_the_file_says_is_told() {
-    let (_double, place) = place(
+    let (_double, place) = place_at(
         &SPEC.replace("path = \"/me\"\nok = [200]", "path = \"/me\"\nok = [200]\nrejected = [403]"),
         plain,
     )
@@ -70,7 +61,7 @@ async fn a_wrong_key_that_is_not_refused_as_the_file_says_is_told() {
 #[tokio::test]
 async fn whoever_may_not_revoke_is_found_before_a_rotation() {
     let spec = SPEC.replace("gone = [404]", "gone = [404]\nprobe = \"none\"");
-    let (double, place) = place(&spec, plain).await;
+    let (double, place) = place_at(&spec, plain).await;
     let said = preflight(&place).await;
     assert!(said.starts_with('|'), "{said}");
     double.plan("DELETE", "/keys/none", Fault::Answer(Told::json(403, "{}")), 1);
@@ -81,12 +72,7 @@ async fn whoever_may_not_revoke_is_found_before_a_rotation() {
 
 #[tokio::test]
 async fn a_step_asks_for_one_token() {
-    let double = Double::start(doubles::entra).await.unwrap();
-    let key = double.arrange(None);
-    let secret = json!({"tenant_id": "tenant", "object_id": "object", "client_id": "app",
-        "key_id": key.id, "client_secret": key.value});
-    let text = redirected(&specification("entra-client-secret.toml"), &double);
-    let place = Place::new(&text, &secret.to_string());
+    let (double, place) = faults::place().await;
     place.rotate(1).await.unwrap();
     let token = place.begin(2);
     for step in Step::ALL {

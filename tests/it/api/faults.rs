@@ -10,7 +10,7 @@ use super::doubles;
 use super::support::{Place, redirected, specification};
 
 /// Entra ID, because there the key itself makes every request.
-async fn place() -> (Double, Place) {
+pub async fn place() -> (Double, Place) {
     let double = Double::start(doubles::entra).await.unwrap();
     let key = double.arrange(None);
     let secret = json!({"tenant_id": "tenant", "object_id": "object", "client_id": "app",

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fourstep::{Deadline, ErrorKind, Invocation, Step};
-use fourstep_testing::{Double, Fault, Told};
+use fourstep_testing::{Double, Fault, Manner, Told};
 use serde_json::{Value, json};
 
 use super::support::Place;
@@ -57,8 +57,8 @@ gone = [404]
 "#;
 
 /// A double, and a secret whose key works there.
-async fn place_with(spec: &str, change: impl Fn(&mut Value)) -> (Double, Place) {
-    let double = Double::start(plain).await.unwrap();
+async fn place_with(spec: &str, manner: Manner, change: impl Fn(&mut Value)) -> (Double, Place) {
+    let double = Double::start(manner).await.unwrap();
     let key = double.arrange(Some("made by hand"));
     let mut secret = json!({"key": key.value, "key_id": key.id});
     change(&mut secret);
@@ -67,8 +67,13 @@ async fn place_with(spec: &str, change: impl Fn(&mut Value)) -> (Double, Place) 
     (double, place)
 }
 
+/// The same for a specification and a vendor of its own.
+pub async fn place_at(spec: &str, manner: Manner) -> (Double, Place) {
+    place_with(spec, manner, |_| {}).await
+}
+
 async fn place() -> (Double, Place) {
-    place_with(SPEC, |_| {}).await
+    place_at(SPEC, plain).await
 }
 
 /// What a server says that was sent a key: it repeats it wherever it can.
@@ -187,7 +192,7 @@ async fn endless_pages_end_and_retire_nothing() {
         "pages = { cursor = { query = \"after\", next = \"/next\" } }",
         "pages = { number = { query = \"page\", first = 1 } }",
     );
-    let (double, place) = place_with(&by_number, |_| {}).await;
+    let (double, place) = place_at(&by_number, plain).await;
     let token = place.begin(1);
     for step in [Step::Create, Step::Set, Step::Test] {
         place.step(step, &token).await.unwrap();
@@ -206,7 +211,7 @@ async fn a_page_on_another_host_is_not_asked_for() {
         "{ link = { next = \"/next\" } }",
     );
     for link in ["https://elsewhere.example/keys", "//elsewhere.example/keys", "keys"] {
-        let (double, place) = place_with(&by_link, |_| {}).await;
+        let (double, place) = place_at(&by_link, plain).await;
         let token = place.begin(1);
         for step in [Step::Create, Step::Set, Step::Test] {
             place.step(step, &token).await.unwrap();
@@ -231,7 +236,7 @@ async fn a_secret_cannot_add_a_header_a_segment_a_pair_or_a_field() {
         ("red&admin=yes#?/../", true),
         ("{label}", true),
     ] {
-        let (double, place) = place_with(&spec, |secret| secret["team"] = team.into()).await;
+        let (double, place) = place_with(&spec, plain, |secret| secret["team"] = team.into()).await;
         let token = place.begin(1);
         let created = place.step(Step::Create, &token).await;
         assert_eq!(created.is_ok(), reaches, "{team:?}: {created:?}");
@@ -248,7 +253,7 @@ async fn a_secret_cannot_add_a_header_a_segment_a_pair_or_a_field() {
     // A segment that would lead elsewhere.
     let spec = SPEC.replace("path = \"/me\"", "path = \"/{secret.team}\"");
     for (team, path) in [("../keys", Some("GET /..%2Fkeys")), ("..", None), ("", None)] {
-        let (double, place) = place_with(&spec, |secret| secret["team"] = team.into()).await;
+        let (double, place) = place_with(&spec, plain, |secret| secret["team"] = team.into()).await;
         let token = place.begin(1);
         place.step(Step::Create, &token).await.unwrap();
         double.plan("GET", "/", Fault::Answer(Told::json(200, "{}")), 1);
@@ -269,7 +274,7 @@ async fn a_secret_without_a_field_or_of_another_shape_is_refused_before_anything
         (json!({"key": 7, "key_id": "i"}), "\"key\" is not a string"),
         (json!("text"), "is not a JSON object"),
     ] {
-        let (double, place) = place_with(SPEC, |secret| *secret = value.clone()).await;
+        let (double, place) = place_with(SPEC, plain, |secret| *secret = value.clone()).await;
         let error = place.rotate(1).await.unwrap_err();
         assert_eq!((error.kind(), error.step()), (ErrorKind::Malformed, Some(Step::Create)));
         assert!(error.to_string().contains(says), "{error}");

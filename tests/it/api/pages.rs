@@ -3,23 +3,14 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use fourstep::{ErrorKind, Step};
-use fourstep_testing::{Asked, Double, DoubleKey, DoubleKeys, Fault, Manner, Told};
+use fourstep_testing::{Asked, Double, DoubleKey, DoubleKeys, Fault, Told};
 use serde_json::{Value, json};
 
-use super::hostile::{SPEC, plain};
+use super::hostile::{SPEC, place_at, plain};
 use super::support::Place;
 
 const BY_CURSOR: &str = "{ cursor = { query = \"after\", next = \"/next\" } }";
 const BY_NUMBER: &str = "{ number = { query = \"page\", first = 1 } }";
-
-/// The plain vendor and one key.
-async fn place(spec: &str, manner: Manner) -> (Double, Place) {
-    let double = Double::start(manner).await.unwrap();
-    let key = double.arrange(Some("made by hand"));
-    let secret = json!({"key": key.value, "key_id": key.id});
-    let spec = spec.replace("https://plain.example", &double.url());
-    (double, Place::new(&spec, &secret.to_string()))
-}
 
 fn listed(key: &DoubleKey) -> Value {
     let made = key.created.duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
@@ -52,7 +43,7 @@ fn busy(keys: &mut DoubleKeys, asked: &Asked) -> Told {
 
 #[tokio::test]
 async fn a_key_that_is_made_while_pages_are_read_is_no_older_than_one_before_it() {
-    let (double, place) = place(&SPEC.replace(BY_CURSOR, BY_NUMBER), busy).await;
+    let (double, place) = place_at(&SPEC.replace(BY_CURSOR, BY_NUMBER), busy).await;
     place.rotate(1).await.unwrap();
     // Each listing is of three pages, and a key is made on one of them.
     let pages = double.asked().iter().filter(|asked| *asked == "GET /keys").count();
@@ -72,7 +63,7 @@ fn numbered(keys: &mut DoubleKeys, asked: &Asked) -> Told {
 
 #[tokio::test]
 async fn a_number_leads_to_the_next_page_as_text_does() {
-    let (double, place) = place(SPEC, numbered).await;
+    let (double, place) = place_at(SPEC, numbered).await;
     for number in 1..4 {
         place.rotate(number).await.unwrap();
     }
@@ -82,7 +73,7 @@ async fn a_number_leads_to_the_next_page_as_text_does() {
 
 /// Up to finishSecret, which lists.
 async fn tested(spec: &str) -> (Double, Place, fourstep::VersionId) {
-    let (double, place) = place(spec, plain).await;
+    let (double, place) = place_at(spec, plain).await;
     let token = place.begin(1);
     for step in [Step::Create, Step::Set, Step::Test] {
         place.step(step, &token).await.unwrap();
@@ -133,7 +124,7 @@ fn crowded(keys: &mut DoubleKeys, asked: &Asked) -> Told {
 #[tokio::test]
 async fn fifty_thousand_keys_of_others_are_in_nobodys_way() {
     let spec = SPEC.replace(BY_CURSOR, BY_NUMBER).replace("[issue]\n", "id = \"/id\"\n\n[issue]\n");
-    let (double, place) = place(&spec, crowded).await;
+    let (double, place) = place_at(&spec, crowded).await;
     for number in 1..4 {
         place.rotate(number).await.unwrap();
     }
@@ -152,7 +143,7 @@ fn long(keys: &mut DoubleKeys, asked: &Asked) -> Told {
 
 #[tokio::test]
 async fn an_answer_of_any_length_is_read_item_by_item() {
-    let (double, place) = place(SPEC, long).await;
+    let (double, place) = place_at(SPEC, long).await;
     for number in 1..4 {
         place.rotate(number).await.unwrap();
     }
@@ -178,7 +169,7 @@ fn linked(keys: &mut DoubleKeys, asked: &Asked) -> Told {
 #[tokio::test]
 async fn a_whole_url_of_the_same_origin_leads_to_the_next_page() {
     for pages in ["{ link = { next = \"/next\" } }", "\"header\""] {
-        let (double, place) = place(&SPEC.replace(BY_CURSOR, pages), linked).await;
+        let (double, place) = place_at(&SPEC.replace(BY_CURSOR, pages), linked).await;
         for number in 1..4 {
             place.rotate(number).await.unwrap();
         }
@@ -212,7 +203,7 @@ fn ahead(keys: &mut DoubleKeys, asked: &Asked) -> Told {
 
 #[tokio::test]
 async fn a_vendors_clock_that_is_ahead_delays_no_revocation() {
-    let (double, place) = place(SPEC, ahead).await;
+    let (double, place) = place_at(SPEC, ahead).await;
     for number in 1..4 {
         place.rotate(number).await.unwrap();
     }

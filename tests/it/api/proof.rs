@@ -6,7 +6,7 @@ use fourstep_testing::{Asked, Double, DoubleKey, DoubleKeys, Fault, Told};
 use serde_json::{Value, json};
 
 use super::doubles;
-use super::hostile::{SPEC, plain};
+use super::hostile::{SPEC, place_at, plain};
 use super::support::{ADMIN, Place, redirected, specification};
 
 /// Two keys at a vendor: this secret's, and a victim's.
@@ -91,21 +91,12 @@ async fn rule_14_an_id_that_a_person_pasted_beside_another_key_is_never_revoked(
 async fn a_key_that_has_no_label_goes_once_the_vendor_says_whose_id_it_is() {
     for (bound, live) in [(true, 2), (false, 3)] {
         let spec = if bound { SPEC.replace(BOUND.0, BOUND.1) } else { SPEC.to_owned() };
-        let (double, place) = place(&spec, plain).await;
+        let (double, place) = place_at(&spec, plain).await;
         for number in 1..4 {
             place.rotate(number).await.unwrap();
         }
         assert_eq!(double.live().len(), live, "{bound}");
     }
-}
-
-/// The plain vendor and one key, for a specification of its own.
-async fn place(spec: &str, manner: fourstep_testing::Manner) -> (Double, Place) {
-    let double = Double::start(manner).await.unwrap();
-    let key = double.arrange(Some("made by hand"));
-    let secret = json!({"key": key.value, "key_id": key.id});
-    let spec = spec.replace("https://plain.example", &double.url());
-    (double, Place::new(&spec, &secret.to_string()))
 }
 
 /// What is added at the end of `[verify]`.
@@ -119,7 +110,7 @@ fn grudging(keys: &mut DoubleKeys, asked: &Asked) -> Told {
 
 #[tokio::test]
 async fn a_key_that_is_listed_no_more_is_gone_whatever_the_vendor_answered() {
-    let (double, place) = place(&SPEC.replace(BOUND.0, BOUND.1), grudging).await;
+    let (double, place) = place_at(&SPEC.replace(BOUND.0, BOUND.1), grudging).await;
     place.rotate(1).await.unwrap();
     place.rotate(2).await.unwrap();
     assert_eq!(double.live().len(), 2);
@@ -148,7 +139,7 @@ fn shifting(keys: &mut DoubleKeys, asked: &Asked) -> Told {
 #[tokio::test]
 async fn keys_that_are_listed_twice_or_without_a_moment_are_counted_and_dated_once() {
     let spec = SPEC.replace(BOUND.0, BOUND.1);
-    let (double, place) = place(&format!("{spec}\n[terms]\nkeys = 3\n"), shifting).await;
+    let (double, place) = place_at(&format!("{spec}\n[terms]\nkeys = 3\n"), shifting).await;
     place.rotate(1).await.unwrap();
     // Two live, and listed twice they would be four: the previous one would have to go.
     let token = place.begin(2);
@@ -168,13 +159,13 @@ async fn rule_13_a_labelled_version_keeps_its_key_though_only_the_id_can_be_read
         let value = NewValue::labelled(&token, value.to_string().as_str(), &["KEEP"]);
         place.store.put(&place.secret, value).unwrap();
     };
-    let (double, place_with_id) = place(&spec, plain).await;
+    let (double, place_with_id) = place_at(&spec, plain).await;
     let kept = double.arrange(None);
     keep(&place_with_id, json!({"key_id": kept.id}));
     place_with_id.rotate(1).await.unwrap();
     assert!(double.works(&kept.value));
 
-    let (double, place_without) = place(&spec, plain).await;
+    let (double, place_without) = place_at(&spec, plain).await;
     let kept = double.arrange(None);
     keep(&place_without, json!({"key": kept.value}));
     let error = place_without.rotate(1).await.unwrap_err();
@@ -282,7 +273,7 @@ async fn rule_03_nothing_is_waited_for_behind_the_fence() {
 
 #[tokio::test]
 async fn a_wait_of_all_time_is_reported() {
-    let (double, place) = place(SPEC, plain).await;
+    let (double, place) = place_at(SPEC, plain).await;
     double.plan("POST", "/keys", Fault::TooMany(u64::MAX), 1);
     let error = place.rotate(1).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Throttled, "{error}");

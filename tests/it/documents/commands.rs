@@ -2,7 +2,6 @@
 //! named for are run here.
 
 use std::os::unix::fs::symlink;
-use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use tokio::process::Command;
 
 use super::{Block, Page, files, page, pages, parts, root};
 use crate::support::postgres::{Server, server};
-use crate::support::program::binary;
+use crate::support::program::{binary, shell};
 use crate::support::skip;
 use crate::support::stage::{FUNCTION, new_token};
 
@@ -36,21 +35,6 @@ fn runner(block: &Block) -> Option<&str> {
     }
     let by = above.strip_prefix("<!-- Run by ")?.strip_suffix(". -->")?;
     by.split(',').next()
-}
-
-/// Runs a block as somebody would who types it, in this folder.
-async fn run(script: &str, folder: &Path, variables: &[(&str, &str)]) -> String {
-    let output = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", script])
-        .current_dir(folder)
-        .envs(variables.iter().copied())
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .unwrap();
-    let said = [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap()).concat();
-    assert!(output.status.success(), "{script}\n{said}");
-    said
 }
 
 /// A reader knows of each command whether anybody has ever run it.
@@ -112,7 +96,7 @@ async fn the_readme_s_first_look_at_a_secret_works_and_changes_nothing() {
     let mine: Vec<_> =
         commands("README.md").into_iter().filter(|block| runner(block) == Some(HERE)).collect();
     let [block] = &mine[..] else { panic!("{} blocks", mine.len()) };
-    let said = run(&block.text, folder.path(), &[]).await;
+    let said = shell(&block.text, folder.path(), &[]).await;
     assert!(said.contains("A rotation would succeed. Nothing was changed."), "{said}");
     assert!(said.contains("the current secret logs in and a rotation would succeed"), "{said}");
     assert_eq!(std::fs::read_to_string(secret).unwrap(), before);
@@ -159,7 +143,7 @@ async fn the_commands_that_move_labels_work_as_they_stand() {
     };
 
     // The pending version is gone, and another rotation has begun.
-    run(&discard.replace("PENDING_VERSION", first.as_str()), folder.path(), &variables).await;
+    shell(&discard.replace("PENDING_VERSION", first.as_str()), folder.path(), &variables).await;
     let second = labelled("AWSPENDING").unwrap();
     assert_ne!(second, first);
     assert_eq!(labelled("AWSCURRENT"), Some(zero.clone()));
@@ -167,13 +151,13 @@ async fn the_commands_that_move_labels_work_as_they_stand() {
     store.put(&secret, NewValue::labelled(&second, "one", &["AWSPENDING"])).unwrap();
     let promote = promote.replace("PENDING_VERSION", second.as_str());
     let promote = promote.replace("CURRENT_VERSION", zero.as_str());
-    run(&promote, folder.path(), &variables).await;
+    shell(&promote, folder.path(), &variables).await;
     assert_eq!(labelled("AWSCURRENT"), Some(second.clone()));
     assert_eq!(labelled("AWSPREVIOUS"), Some(zero.clone()));
 
     let go_back = go_back.replace("PREVIOUS_VERSION", zero.as_str());
     let go_back = go_back.replace("CURRENT_VERSION", second.as_str());
-    run(&go_back, folder.path(), &variables).await;
+    shell(&go_back, folder.path(), &variables).await;
     assert_eq!(labelled("AWSCURRENT"), Some(zero));
     assert_eq!(store.describe(&secret).unwrap().rotation_enabled, Some(false));
 }
@@ -187,7 +171,7 @@ async fn each_script_explains_itself() {
         }
         let text = std::fs::read_to_string(root().join(script)).unwrap();
         let first = text.lines().nth(1).unwrap().trim_start_matches("# ").to_owned();
-        let said = run(&format!("{script} --help"), root(), &[]).await;
+        let said = shell(&format!("{script} --help"), root(), &[]).await;
         assert!(said.starts_with(&first) && said.lines().count() < 20, "{script}: {said}");
     }
 }
@@ -234,7 +218,7 @@ impl Reader {
             ("PGPASSWORD", self.password.as_str()),
             ("AWS_PAGER", ""),
         ];
-        run(&block, self.folder.path(), &variables).await
+        shell(&block, self.folder.path(), &variables).await
     }
 
     fn secret(&self) -> String {
@@ -308,7 +292,7 @@ async fn a_password_is_rotated_on_ones_own_machine_as_the_page_says() {
 async fn a_test_server_s_certificate_is_trusted_as_the_page_makes_it() {
     let [certificates] = &mine("docs/settings.md")[..] else { panic!("other blocks") };
     let folder = tempfile::tempdir().unwrap();
-    run(certificates, folder.path(), &[]).await;
+    shell(certificates, folder.path(), &[]).await;
     let mut server = Command::new("openssl")
         .args(["s_server", "-accept", "localhost:0", "-cert", "server.pem", "-key", "server.key"])
         .arg("-rev")

@@ -1,7 +1,7 @@
 //! The real binaries, as `cargo build` makes them, and the files they are given.
 
-use std::path::PathBuf;
-use std::process::Output;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
 
 use tokio::process::Command;
 
@@ -23,6 +23,22 @@ pub fn both_outputs(name: &str) -> (PathBuf, (&'static str, String)) {
 /// Runs `fourstep` with these arguments.
 pub async fn fourstep(arguments: &[&str]) -> Output {
     Command::new(binary("fourstep")).args(arguments).output().await.unwrap()
+}
+
+/// Runs a script in this folder, as somebody would who types it: the first command that fails ends it,
+/// and the test. What it said, on both its outputs.
+pub async fn shell(script: &str, folder: &Path, variables: &[(&str, &str)]) -> String {
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", script])
+        .current_dir(folder)
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    let said = [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap()).concat();
+    assert!(output.status.success(), "{script}\n{said}");
+    said
 }
 
 /// A file in a folder of its own that goes with it.
