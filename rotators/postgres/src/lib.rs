@@ -249,6 +249,3 @@ impl Database for Postgres {
         asked.map_err(|failure| failure.sorted(errors::of_probe))
     }
 }
-
-#[cfg(test)]
-mod live_tests;

@@ -179,3 +179,6 @@ mod tests {
         assert!(error.to_string().contains("\"username\""), "{error}");
     }
 }
+
+#[cfg(test)]
+mod quoting;

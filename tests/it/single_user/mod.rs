@@ -1,10 +1,12 @@
 //! Single user on a real PostgreSQL.
 
+mod driver;
 mod formats;
 mod hostile;
 mod logins;
 mod moments;
 mod recovery;
+mod scripted;
 mod steps;
 
 use fourstep::Step;

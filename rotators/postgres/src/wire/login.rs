@@ -256,6 +256,3 @@ fn too_weak(request: &Request<'_>) -> Error {
 fn unproven() -> Error {
     unsupported("the server did not prove that it knows the password; it may be an impostor")
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,10 +5,9 @@ use std::time::Duration;
 use fourstep::users::{Attempt, Login, SslMode, driver};
 use fourstep::{Deadline, Environment, Error, ErrorKind, Invocation, InvocationStats};
 use fourstep_testing::Canary;
+use rotate_postgres::Postgres;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-
-use crate::Postgres;
 
 const PASSWORD: &str = "canary-password";
 const OK: &[u8] = b"R\0\0\0\x08\0\0\0\0";
