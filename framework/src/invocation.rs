@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -80,6 +80,9 @@ impl Deadline {
     }
 }
 
+/// Days between two rotations where a secret does not say: the console's own proposal.
+const USUAL_DAYS: u32 = 30;
+
 /// How long an invocation may take, and a count of what it did: for the log line, the metrics and
 /// the tests' assertions.
 #[derive(Debug)]
@@ -87,6 +90,7 @@ pub struct Invocation {
     deadline: Deadline,
     stats: Mutex<InvocationStats>,
     hurried: AtomicBool,
+    days: AtomicU32,
 }
 
 /// What an invocation did.
@@ -106,7 +110,18 @@ pub struct InvocationStats {
 impl Invocation {
     /// An invocation that ends at `deadline`, with nothing done yet.
     pub fn new(deadline: Deadline) -> Self {
-        Self { deadline, stats: Mutex::default(), hurried: AtomicBool::default() }
+        let days = AtomicU32::new(USUAL_DAYS);
+        Self { deadline, stats: Mutex::default(), hurried: AtomicBool::default(), days }
+    }
+
+    /// Notes how often the secret is rotated, where that is known.
+    pub(crate) fn rotates_every(&self, days: Option<u32>) {
+        self.days.store(days.unwrap_or(USUAL_DAYS).max(1), Ordering::Relaxed);
+    }
+
+    /// How many days may pass until the next rotation: what ends before that, a preflight warns of.
+    pub fn days_to_next_rotation(&self) -> u32 {
+        self.days.load(Ordering::Relaxed)
     }
 
     /// From now on no vendor is waited for: each credential is tried once, because an inspection shows

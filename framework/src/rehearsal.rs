@@ -53,6 +53,7 @@ async fn preflight(
     // A step has no more time than this.
     let mut obstacles = Vec::from_iter(cx.enough_for_a_change().err());
     let (description, current) = looked(&calls).await?;
+    cx.rotates_every(description.rotates_every_days);
     let subject = InspectContext { calls: &calls, current: &current, description: &description };
     let found = engine.rotator().preflight(&subject, cx).await;
     let mut warnings = Vec::new();

@@ -131,6 +131,9 @@ pub struct SecretDescription {
     pub arn: String,
     /// Absent when rotation was never configured.
     pub rotation_enabled: Option<bool>,
+    /// `RotationRules.AutomaticallyAfterDays`, which Secrets Manager computes from a schedule's
+    /// expression, too. Absent when rotation was never configured.
+    pub rotates_every_days: Option<u32>,
     /// The labels of every labelled version, empty ones included.
     pub labels: BTreeMap<VersionId, Vec<String>>,
     /// The secret's tags.

@@ -209,8 +209,9 @@ impl Database for Postgres {
         login: &Login,
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        let facts = session.ask("a look at the account", preflight::FACTS, cx).await?;
-        let mut findings = preflight::judge(login, facts);
+        let days = cx.days_to_next_rotation();
+        let facts = session.ask("a look at the account", preflight::facts(days), cx).await?;
+        let mut findings = preflight::judge(login, facts, days);
         findings.extend(preflight::banned_early(session, login, cx).await?);
         Ok(findings)
     }

@@ -8,18 +8,22 @@ use crate::change::obstacles;
 use crate::session::Session;
 
 /// One row, readable by every role, on replicas as well. `rds_password` and its setting exist on
-/// Amazon RDS only (RDS User Guide, "Restricting password management").
-pub(crate) const FACTS: &str = "\
-    SELECT session_user::pg_catalog.text, pg_catalog.pg_is_in_recovery(), \
+/// Amazon RDS only (RDS User Guide, "Restricting password management"). An end is soon that comes within
+/// so many days.
+pub(crate) fn facts(days: u32) -> String {
+    format!(
+        "SELECT session_user::pg_catalog.text, pg_catalog.pg_is_in_recovery(), \
     pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \
     pg_catalog.current_setting('rds.restrict_password_commands', true), \
     (SELECT pg_catalog.bool_or(pg_catalog.pg_has_role(session_user, oid, 'MEMBER')) \
      FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) 'rds_password'), \
     CASE WHEN own.rolvaliduntil OPERATOR(pg_catalog.<) pg_catalog.now() THEN 'past' \
     WHEN own.rolvaliduntil OPERATOR(pg_catalog.<) \
-    (pg_catalog.now() OPERATOR(pg_catalog.+) '24 hours'::pg_catalog.interval) THEN 'soon' \
+    (pg_catalog.now() OPERATOR(pg_catalog.+) '{days} days'::pg_catalog.interval) THEN 'soon' \
     END::pg_catalog.text \
-    FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_roles AS own ON own.rolname OPERATOR(pg_catalog.=) session_user";
+    FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_roles AS own ON own.rolname OPERATOR(pg_catalog.=) session_user"
+    )
+}
 
 /// After how many refused logins the extension credcheck bans a user; absent where it is not there.
 const MOST_FAILURES: &str = "SELECT pg_catalog.current_setting('credcheck.max_auth_failure', true)";
@@ -46,18 +50,19 @@ pub(crate) async fn banned_early(
     }))
 }
 
-/// The columns of [`FACTS`].
+/// The columns of [`facts`].
 pub(crate) type Facts = (String, bool, i32, Option<String>, Option<bool>, Option<String>);
 
 /// What the facts mean.
 pub(crate) fn judge(
     login: &Login,
     (user, replica, version, restricted, member, expiry): Facts,
+    days: u32,
 ) -> Vec<Finding> {
     let obstacles = obstacles(login, (&user, replica, version));
     let mut findings: Vec<_> = obstacles.into_iter().map(Finding::Fails).collect();
     findings.extend(password_restricted(restricted, member));
-    findings.extend(expires(&login.account(), expiry));
+    findings.extend(expires(&login.account(), expiry, days));
     findings
 }
 
@@ -72,14 +77,15 @@ fn password_restricted(setting: Option<String>, member: Option<bool>) -> Option<
     })
 }
 
-fn expires(account: &str, expiry: Option<String>) -> Option<Finding> {
+fn expires(account: &str, expiry: Option<String>, days: u32) -> Option<Finding> {
     Some(Finding::Warns(match expiry?.as_str() {
         "past" => format!(
             "VALID UNTIL of {account} has passed: the server refuses every password of it, and a \
              rotation does not change that"
         ),
         _ => format!(
-            "VALID UNTIL of {account} is less than 24 hours away, and a rotation does not move it"
+            "VALID UNTIL of {account} comes within the {days} days to the next rotation, and a rotation \
+             does not move it: the server will refuse every password of it; set a time to come"
         ),
     }))
 }
@@ -91,12 +97,13 @@ pub(crate) async fn of_role(
     user: &str,
     cx: &Invocation,
 ) -> Result<Vec<Finding>, Error> {
+    let days = cx.days_to_next_rotation();
     let query = format!(
         "SELECT current_setting('rds.restrict_password_commands', true), \
          (SELECT bool_or(pg_has_role(session_user, oid, 'MEMBER')) FROM pg_roles \
          WHERE rolname = 'rds_password'), rolcanlogin, \
          CASE WHEN rolvaliduntil < now() THEN 'past' \
-         WHEN rolvaliduntil < now() + interval '24 hours' THEN 'soon' END, \
+         WHEN rolvaliduntil < now() + interval '{days} days' THEN 'soon' END, \
          rolconnlimit >= 0 AND rolconnlimit <= (SELECT count(*) FROM pg_stat_activity \
          WHERE usename = rolname) FROM pg_roles WHERE rolname = {}",
         crate::sql::quote(user)
@@ -108,7 +115,7 @@ pub(crate) async fn of_role(
     };
     let mut findings = Vec::new();
     findings.extend(password_restricted(restricted, member));
-    findings.extend(expires(&format!("user {user:?}"), expiry));
+    findings.extend(expires(&format!("user {user:?}"), expiry, days));
     if !usable {
         findings.push(Finding::Warns(format!("user {user:?} is NOLOGIN")));
     }
@@ -129,7 +136,7 @@ mod tests {
     fn each_fact_has_its_finding() {
         let login = Login::new("db.example", 5432, "app", "canary");
         let judged = |facts: Facts| {
-            let findings = judge(&login, facts);
+            let findings = judge(&login, facts, 30);
             findings
                 .into_iter()
                 .map(|finding| match finding {

@@ -2,11 +2,12 @@
 
 use fourstep::store::{AWSCURRENT, AWSPENDING};
 use fourstep::{ErrorKind, Question, Step};
+use fourstep_local::{NewRotation, RotationRules};
 use serde_json::json;
 use sqlx::{ConnectOptions, Connection};
 
 use crate::support::postgres::{User, both_versions, server};
-use crate::support::stage::Stage;
+use crate::support::stage::{Stage, new_token};
 
 /// The key of an account's lock, which anybody can compute: FNV-1a of its name.
 fn lock(user: &str) -> String {
@@ -162,5 +163,33 @@ async fn rule_21_a_preflight_finds_what_the_change_would_meet() {
             assert!(answer.to_string().contains("PASSWORD_LENGTH"), "{answer}");
         }
         assert_eq!(stage.document(AWSCURRENT)["username"], json!(user.name));
+    }
+}
+
+#[tokio::test]
+async fn an_end_of_the_password_before_the_next_rotation_is_warned_of() {
+    let Some(server) = server() else { return };
+    let user = server.user("ends").await;
+    let mut session = server.superuser().await;
+    let end = format!(
+        "DO $$ BEGIN EXECUTE format('ALTER ROLE \"{}\" VALID UNTIL %L', now() + interval '20 days'); \
+         END $$",
+        user.name
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(end)).execute(&mut session).await.unwrap();
+    // A secret that does not say is taken for one that is rotated every 30 days.
+    for (days, warns) in [(None, true), (Some(7), false), (Some(90), true)] {
+        let stage = Stage::new(&server.document(&user), &[]);
+        if days.is_some() {
+            let mut rotation =
+                NewRotation::now(&new_token(), "arn:aws:lambda:us-east-1:1:function:f");
+            let automatically_after_days = days;
+            rotation.rules =
+                Some(RotationRules { automatically_after_days, ..RotationRules::default() });
+            stage.store.rotate(&stage.secret, &rotation).unwrap();
+        }
+        let answer = stage.ask(Question::Preflight).await;
+        assert_eq!(answer["ready"], json!(true), "{answer}");
+        assert_eq!(answer.to_string().contains("VALID UNTIL"), warns, "{days:?}: {answer}");
     }
 }

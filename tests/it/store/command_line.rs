@@ -122,6 +122,7 @@ impl SecretStore for CommandLine {
         Ok(SecretDescription {
             arn: text(&answer["ARN"]),
             rotation_enabled: answer["RotationEnabled"].as_bool(),
+            rotates_every_days: None,
             labels: stages.iter().map(|(id, on)| (VersionId::from_store(id), labels(on))).collect(),
             tags: tags.iter().map(|tag| (text(&tag["Key"]), text(&tag["Value"]))).collect(),
         })

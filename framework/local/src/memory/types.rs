@@ -8,7 +8,7 @@ use fourstep::{RotationToken, VersionId};
 
 use fourstep::SecretValue;
 
-/// What CreateSecret takes besides the name.
+/// What CreateSecret takes besides the name, and UpdateSecret of a secret that is there.
 #[derive(Debug, Clone, Default)]
 pub struct NewSecret {
     /// The first version's value; without one the secret has no version.
@@ -19,6 +19,8 @@ pub struct NewSecret {
     pub tags: BTreeMap<String, String>,
     /// A description for people.
     pub description: Option<String>,
+    /// `KmsKeyId`, which is kept and shown. Nothing is encrypted.
+    pub key: Option<String>,
     /// The ARN that it has elsewhere; without one, it gets one that ends in random letters.
     pub arn: Option<String>,
 }
@@ -100,6 +102,8 @@ pub struct SecretDetail {
     pub name: String,
     /// A description for people.
     pub description: Option<String>,
+    /// `KmsKeyId`.
+    pub key: Option<String>,
     /// Absent when rotation was never configured.
     pub rotation_enabled: Option<bool>,
     /// The rotation function.
@@ -122,8 +126,9 @@ pub struct SecretDetail {
 
 impl From<SecretDetail> for SecretDescription {
     fn from(detail: SecretDetail) -> Self {
-        let SecretDetail { arn, rotation_enabled, labels, tags, .. } = detail;
-        Self { arn, rotation_enabled, labels, tags }
+        let SecretDetail { arn, rotation_enabled, rotation_rules, labels, tags, .. } = detail;
+        let rotates_every_days = rotation_rules.and_then(|rules| rules.automatically_after_days);
+        Self { arn, rotation_enabled, rotates_every_days, labels, tags }
     }
 }
 

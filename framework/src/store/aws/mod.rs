@@ -61,9 +61,11 @@ impl SecretStore for AwsStore {
         let answer = request.send().await.map_err(|error| store_error(&error))?;
         let labels = answer.version_ids_to_stages.unwrap_or_default();
         let tags = answer.tags.unwrap_or_default();
+        let days = answer.rotation_rules.and_then(|rules| rules.automatically_after_days);
         Ok(SecretDescription {
             arn: answer.arn.unwrap_or_default(),
             rotation_enabled: answer.rotation_enabled,
+            rotates_every_days: days.and_then(|days| days.try_into().ok()),
             labels: labels.into_iter().map(|(id, on)| (VersionId::from_store(id), on)).collect(),
             tags: tags.into_iter().filter_map(|tag| Some((tag.key?, tag.value?))).collect(),
         })
