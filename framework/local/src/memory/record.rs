@@ -146,6 +146,10 @@ impl State {
         self.secrets.remove(name);
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = &Record> {
+        self.secrets.values().map(|entry| &entry.now)
+    }
+
     pub(super) fn named(&self, name: &str) -> Option<&Record> {
         self.secrets.get(name).map(|entry| &entry.now)
     }

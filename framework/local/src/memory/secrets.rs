@@ -55,6 +55,64 @@ impl MemoryStore {
         })
     }
 
+    /// UntagResource: takes these tags off, those that are not there included.
+    ///
+    /// # Errors
+    /// As [`tag`](Self::tag).
+    pub fn untag(&self, secret: &SecretId, keys: &[String]) -> Result<(), StoreError> {
+        self.write(Call::of("UntagResource", secret), secret, |record, clock| {
+            record.alive()?;
+            record.detail.tags.retain(|key, _| !keys.contains(key));
+            record.detail.last_changed = Some(clock.tick());
+            Ok(())
+        })
+    }
+
+    /// UpdateSecret: a new description, a new key and a new value, each where one is given. The value
+    /// becomes AWSCURRENT, as [`put`](Self::put) without labels has it.
+    ///
+    /// # Errors
+    /// Those of [`put`](Self::put).
+    pub fn update(&self, secret: &SecretId, new: NewSecret) -> Result<Written, StoreError> {
+        let call = Call::of("UpdateSecret", secret).on(new.token.as_ref(), None);
+        let token = new.token.clone();
+        self.write(call, secret, |record, clock| {
+            record.alive()?;
+            let detail = &mut record.detail;
+            detail.description = new.description.or(detail.description.take());
+            detail.key = new.key.or(detail.key.take());
+            detail.last_changed = Some(clock.tick());
+            let Some(value) = new.value else { return Ok(Written::about(record, None)) };
+            let token = token.map_or_else(random_version, Ok)?;
+            versions::put(record, clock, NewValue::current(&token, value))
+        })
+    }
+
+    /// RestoreSecret: takes back a deletion that has not come yet.
+    ///
+    /// # Errors
+    /// NotFound.
+    pub fn restore(&self, secret: &SecretId) -> Result<Written, StoreError> {
+        self.write(Call::of("RestoreSecret", secret), secret, |record, clock| {
+            record.detail.deleted = None;
+            record.detail.last_changed = Some(clock.tick());
+            Ok(Written::about(record, None))
+        })
+    }
+
+    /// ListSecrets, in one page, sorted by name; without those that wait for their deletion, unless
+    /// they are asked for.
+    ///
+    /// # Errors
+    /// Those of a fault.
+    pub fn secrets(&self, deleted_too: bool) -> Result<Vec<SecretDetail>, StoreError> {
+        self.served(Call::named("ListSecrets", ""), |_| {
+            let state = self.state();
+            let all = state.all().map(Record::described);
+            Ok(all.filter(|detail| deleted_too || detail.deleted.is_none()).collect())
+        })
+    }
+
     /// DeleteSecret. Answers when the secret will be, or was, gone for good.
     ///
     /// # Errors
@@ -101,6 +159,7 @@ fn create(state: &mut State, name: &str, new: NewSecret) -> Result<Written, Stor
     };
     let mut record = Record::new(name, arn, new.tags);
     record.detail.description = new.description;
+    record.detail.key = new.key;
     record.detail.created = Some(state.clock.tick());
     record.detail.last_changed = record.detail.created;
     let written = match new.value {

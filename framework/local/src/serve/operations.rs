@@ -4,6 +4,8 @@ use fourstep::store::{AWSCURRENT, Select, VersionSummary};
 use fourstep::{ExposeSecret, SecretValue};
 use serde_json::{Map, Value, json};
 
+mod catalogue;
+
 use super::refusal::Refusal;
 use super::wire::{Input, encoded, missing, seconds};
 use crate::{
@@ -19,7 +21,7 @@ pub(super) struct Answer {
 }
 
 /// The operations that are served, by AWS's names.
-pub(super) const OPERATIONS: [&str; 10] = [
+pub(super) const OPERATIONS: [&str; 17] = [
     "CreateSecret",
     "DescribeSecret",
     "GetSecretValue",
@@ -30,6 +32,13 @@ pub(super) const OPERATIONS: [&str; 10] = [
     "CancelRotateSecret",
     "DeleteSecret",
     "TagResource",
+    "UntagResource",
+    "UpdateSecret",
+    "RestoreSecret",
+    "ListSecrets",
+    "BatchGetSecretValue",
+    "GetRandomPassword",
+    "GetResourcePolicy",
 ];
 
 pub(super) fn answer(
@@ -39,7 +48,7 @@ pub(super) fn answer(
 ) -> Result<Answer, Refusal> {
     let body = match operation {
         "CreateSecret" => create(store, input)?,
-        "DescribeSecret" => described(store.describe(&input.secret()?)?),
+        "DescribeSecret" => described(store.describe(&input.secret()?)?, "VersionIdsToStages"),
         "GetSecretValue" => get(store, input)?,
         "PutSecretValue" => put(store, input)?,
         "UpdateSecretVersionStage" => update_stage(store, input)?,
@@ -50,6 +59,20 @@ pub(super) fn answer(
             store.tag(&input.secret()?, input.tags()?)?;
             json!({})
         }
+        "UntagResource" => {
+            store.untag(&input.secret()?, &input.texts("TagKeys")?)?;
+            json!({})
+        }
+        "UpdateSecret" => written(store.update(&input.secret()?, new_secret(input)?)?, false),
+        "RestoreSecret" => written(store.restore(&input.secret()?)?, false),
+        "ListSecrets" => catalogue::list(store, input)?,
+        "BatchGetSecretValue" => catalogue::batch(store, input)?,
+        "GetRandomPassword" => catalogue::password(input)?,
+        // None can be given here.
+        "GetResourcePolicy" => {
+            let detail = store.describe(&input.secret()?)?;
+            Body::new(&detail.arn, &detail.name).done()
+        }
         "RotateSecret" => return rotate(store, input),
         _ => return Err(Refusal::unknown_operation()),
     };
@@ -57,14 +80,21 @@ pub(super) fn answer(
 }
 
 fn create(store: &MemoryStore, input: &Input) -> Result<Value, Refusal> {
-    let new = NewSecret {
+    if input.is_given("AddReplicaRegions") {
+        return Err(Refusal::parameter("This local Secrets Manager is in one Region only."));
+    }
+    Ok(written(store.create(input.name()?, new_secret(input)?)?, false))
+}
+
+fn new_secret(input: &Input) -> Result<NewSecret, Refusal> {
+    Ok(NewSecret {
         value: input.value()?,
         token: input.version("ClientRequestToken")?,
         tags: input.tags()?,
         description: input.description()?.map(str::to_owned),
+        key: input.text("KmsKeyId")?.map(str::to_owned),
         arn: None,
-    };
-    Ok(written(store.create(input.name()?, new)?, false))
+    })
 }
 
 fn get(store: &MemoryStore, input: &Input) -> Result<Value, Refusal> {
@@ -75,8 +105,11 @@ fn get(store: &MemoryStore, input: &Input) -> Result<Value, Refusal> {
         (Some(version), None) => Select::Version(version),
         (Some(version), Some(label)) => Select::VersionWithLabel(version, label),
     };
-    let ReadValue { arn, name, version, value, labels, created } =
-        store.get(&input.secret()?, select)?;
+    Ok(read(store.get(&input.secret()?, select)?))
+}
+
+fn read(read: ReadValue) -> Value {
+    let ReadValue { arn, name, version, value, labels, created } = read;
     let mut body = Body::new(&arn, &name).with("VersionId", version.as_str());
     body = match value {
         SecretValue::Text(text) => body.with("SecretString", text.expose_secret()),
@@ -85,7 +118,7 @@ fn get(store: &MemoryStore, input: &Input) -> Result<Value, Refusal> {
     if !labels.is_empty() {
         body = body.with("VersionStages", labels);
     }
-    Ok(body.with("CreatedDate", seconds(created)).done())
+    body.with("CreatedDate", seconds(created)).done()
 }
 
 fn put(store: &MemoryStore, input: &Input) -> Result<Value, Refusal> {
@@ -159,7 +192,8 @@ fn written(written: Written, with_labels: bool) -> Value {
     if with_labels { body.with("VersionStages", labels).done() } else { body.done() }
 }
 
-fn described(detail: SecretDetail) -> Value {
+/// As DescribeSecret shows a secret; ListSecrets has another name for its versions.
+fn described(detail: SecretDetail, versions: &str) -> Value {
     let tag = |(key, value): (String, String)| json!({"Key": key, "Value": value});
     let tags: Vec<_> = detail.tags.into_iter().map(tag).collect();
     let labels: Map<_, _> = detail
@@ -169,6 +203,7 @@ fn described(detail: SecretDetail) -> Value {
         .collect();
     Body::new(&detail.arn, &detail.name)
         .with_some("Description", detail.description)
+        .with_some("KmsKeyId", detail.key)
         .with_some("RotationEnabled", detail.rotation_enabled)
         .with_some("RotationLambdaARN", detail.rotation_lambda_arn)
         .with_some("RotationRules", detail.rotation_rules.map(rules))
@@ -176,7 +211,7 @@ fn described(detail: SecretDetail) -> Value {
         .with_some("LastChangedDate", detail.last_changed.map(seconds))
         .with_some("DeletedDate", detail.deleted.map(seconds))
         .with("Tags", tags)
-        .with("VersionIdsToStages", labels)
+        .with(versions, labels)
         .with_some("CreatedDate", detail.created.map(seconds))
         .done()
 }

@@ -45,7 +45,11 @@ impl Refusal {
     }
 
     pub(super) fn unknown_operation() -> Self {
-        Self::new("UnknownOperationException", "")
+        let message = format!(
+            "This local Secrets Manager does not have that operation; it has: {}.",
+            super::operations::OPERATIONS.join(", ")
+        );
+        Self::new("UnknownOperationException", message)
     }
 
     pub(super) fn too_large() -> Self {

@@ -194,7 +194,7 @@ async fn what_is_no_request_is_refused() {
     let server = created().await;
     let put = "secretsmanager.PutSecretValue";
     for (target, body, status, name) in [
-        ("secretsmanager.ListSecrets", "{}", 400, "UnknownOperationException"),
+        ("secretsmanager.StopReplicationToReplica", "{}", 400, "UnknownOperationException"),
         ("DescribeSecret", "{}", 400, "UnknownOperationException"),
         (put, "{\"SecretString\": canary-value", 400, "SerializationException"),
         (put, "[]", 400, "SerializationException"),
@@ -273,4 +273,62 @@ async fn a_stopped_server_listens_no_more() {
     let _idle = TcpStream::connect(address).await.unwrap();
     tokio::time::timeout(Duration::from_secs(5), server.stop()).await.unwrap().unwrap();
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn what_scripts_and_other_tools_ask_besides_a_rotation() {
+    let server = created().await;
+    let named = |body: &Value| body["SecretList"][0]["Name"].clone();
+    let update = json!({"SecretId": "app/db", "SecretString": "two", "ClientRequestToken": TWO,
+                        "Description": "orders", "KmsKeyId": "alias/app"});
+    assert_eq!(call(&server, "UpdateSecret", update).await.body["VersionId"], TWO);
+    let detail = call(&server, "DescribeSecret", json!({"SecretId": "app/db"})).await.body;
+    assert_eq!(
+        (&detail["KmsKeyId"], &detail["Description"]),
+        (&json!("alias/app"), &json!("orders"))
+    );
+    assert_eq!(detail["VersionIdsToStages"], json!({ONE: ["AWSPREVIOUS"], TWO: ["AWSCURRENT"]}));
+    for (filter, found) in [
+        (json!([]), true),
+        (json!([{"Key": "name", "Values": ["APP/"]}]), true),
+        (json!([{"Key": "name", "Values": ["!app/"]}]), false),
+        (
+            json!([{"Key": "tag-key", "Values": ["te"]}, {"Key": "all", "Values": ["b", "ord"]}]),
+            true,
+        ),
+        (json!([{"Key": "tag-value", "Values": ["z"]}]), false),
+    ] {
+        let listed = call(&server, "ListSecrets", json!({"Filters": filter})).await.body;
+        assert_eq!(named(&listed) == "app/db", found, "{filter}: {listed}");
+    }
+    let several = json!({"SecretIdList": ["app/db", "app/none"]});
+    let several = call(&server, "BatchGetSecretValue", several).await.body;
+    assert_eq!(several["SecretValues"][0]["SecretString"], "two");
+    assert_eq!(several["Errors"][0]["ErrorCode"], "ResourceNotFoundException");
+    let untag = json!({"SecretId": "app/db", "TagKeys": ["team", "none"]});
+    call(&server, "UntagResource", untag).await;
+    let detail = call(&server, "DescribeSecret", json!({"SecretId": "app/db"})).await.body;
+    assert_eq!(detail["Tags"], json!([]));
+    let policy = call(&server, "GetResourcePolicy", json!({"SecretId": "app/db"})).await.body;
+    assert_eq!((&policy["Name"], policy.get("ResourcePolicy")), (&json!("app/db"), None));
+    call(&server, "DeleteSecret", json!({"SecretId": "app/db"})).await;
+    assert_eq!(call(&server, "ListSecrets", json!({})).await.body["SecretList"], json!([]));
+    call(&server, "RestoreSecret", json!({"SecretId": "app/db"})).await;
+    assert_eq!(named(&call(&server, "ListSecrets", json!({})).await.body), "app/db");
+}
+
+#[tokio::test]
+async fn a_random_password_is_as_it_was_asked_for() {
+    let server = started(None).await;
+    let asked =
+        json!({"PasswordLength": 40, "ExcludePunctuation": true, "ExcludeCharacters": "abc"});
+    let made = call(&server, "GetRandomPassword", asked).await.body;
+    let made = made["RandomPassword"].as_str().unwrap();
+    assert_eq!(made.len(), 40);
+    assert!(made.chars().all(|one| one.is_ascii_alphanumeric() && !"abc".contains(one)), "{made}");
+    let (name, _) = refused(&server, "GetRandomPassword", json!({"IncludeSpace": true})).await;
+    assert_eq!(name, "InvalidParameterException");
+    let (name, message) = refused(&server, "StopReplicationToReplica", json!({})).await;
+    assert_eq!(name, "UnknownOperationException");
+    assert!(message.contains("ListSecrets, BatchGetSecretValue"), "{message}");
 }

@@ -80,6 +80,24 @@ impl Input {
         }
     }
 
+    pub(super) fn is_given(&self, name: &str) -> bool {
+        self.field(name).is_some()
+    }
+
+    /// A list of texts; none where it is absent.
+    pub(super) fn texts(&self, name: &str) -> Result<Vec<String>, Refusal> {
+        let text = |item: &Value| item.as_str().map(str::to_owned);
+        let texts = self.list(name)?.iter().map(text);
+        texts.collect::<Option<_>>().ok_or_else(|| wrong_type(name, "a list of strings"))
+    }
+
+    /// The objects of a list.
+    pub(super) fn objects(&self, name: &str) -> Result<Vec<Self>, Refusal> {
+        let object = |item: &Value| item.as_object().cloned().map(Self);
+        let objects = self.list(name)?.iter().map(object);
+        objects.collect::<Option<_>>().ok_or_else(|| wrong_type(name, "a list of objects"))
+    }
+
     pub(super) fn secret(&self) -> Result<SecretId, Refusal> {
         let id = self.bounded("SecretId", 1, 2048)?.ok_or_else(|| missing("SecretId"))?;
         SecretId::parse(id).map_err(|_| Refusal::new("ValidationException", BAD_NAME))

@@ -8,7 +8,7 @@ use crate::serve::hostile::{Reply as Ended, Service};
 use crate::serve::operations::OPERATIONS;
 
 /// Every field that any operation reads.
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 25] = [
     "Name",
     "SecretId",
     "SecretString",
@@ -28,6 +28,12 @@ const FIELDS: [&str; 19] = [
     "RecoveryWindowInDays",
     "Tags",
     "Description",
+    "KmsKeyId",
+    "TagKeys",
+    "Filters",
+    "SecretIdList",
+    "PasswordLength",
+    "ExcludeNumbers",
 ];
 
 /// A value that some field takes, or that none does.
