@@ -227,8 +227,13 @@ impl Reader {
 }
 
 fn mine(path: &str) -> Vec<String> {
-    let mine = commands(path).into_iter().filter(|block| runner(block) == Some(HERE));
-    mine.map(|block| block.text).collect()
+    run_by(HERE, path)
+}
+
+/// A page's blocks that this file runs.
+pub(super) fn run_by(file: &str, path: &str) -> Vec<String> {
+    let its = commands(path).into_iter().filter(|block| runner(block) == Some(file));
+    its.map(|block| block.text).collect()
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod commands;
 mod links;
+mod mysql_pair;
 mod names;
 mod searches;
 mod tables;
