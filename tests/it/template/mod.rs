@@ -5,6 +5,7 @@ mod permissions;
 mod resolve;
 mod rule;
 mod selection;
+mod terraform;
 
 use fourstep::{Environment, PasswordPolicy};
 use serde_json::{Map, Value, json};
