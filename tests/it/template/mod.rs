@@ -4,6 +4,7 @@ mod aws_shape;
 mod permissions;
 mod resolve;
 mod rule;
+mod security;
 mod selection;
 mod terraform;
 
