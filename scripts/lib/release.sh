@@ -7,19 +7,17 @@ RELEASE_ROTATORS=(postgres mysql mongodb redis api)
 
 # Pinned: the same sources should be described by the same words.
 CYCLONEDX_VERSION=0.5.9
-ABOUT_VERSION=0.9.3
 
 release_version() {
     sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml
 }
 
-# release_plugin TOOLS NAME VERSION [ARGUMENT...]: a plugin of cargo, built once.
+# release_plugin TOOLS NAME VERSION: a plugin of cargo, built once.
 release_plugin() {
     local tools=$1 name=$2 version=$3
-    shift 3
     if ! grep -qF "\"$name $version " "$tools/.crates.toml" 2>/dev/null; then
         say "building $name into $tools, once (some minutes)"
-        show cargo install "$name" --locked --version "$version" "$@" --root "$tools"
+        show cargo install "$name" --locked --version "$version" --root "$tools"
     fi
 }
 
@@ -37,6 +35,13 @@ release_flags() {
     # RUSTFLAGS is split at spaces.
     ! printf '%s\n' "${from[@]}" | grep -q " " || die "a folder of this build has a space in its name"
     printf -- '--remap-path-prefix=%s ' "${from[@]}"
+}
+
+# Both processors' executables are made of the same crates.
+release_licences() {
+    cargo metadata --format-version 1 --locked --filter-platform x86_64-unknown-linux-gnu |
+        python3 scripts/lib/licences.py "${RELEASE_ROTATORS[@]/#/rotate-}" fourstep-cli >"$RELEASE_LICENCES"
+    head -n 1 "$RELEASE_LICENCES"
 }
 
 # release_target ARCHITECTURE: Rust's name for it.
@@ -70,7 +75,7 @@ release_build() {
 # release_zip OUT NAME=FILE...: with the licences.
 release_zip() {
     python3 scripts/lib/archive.py "$@" "LICENSE-APACHE=LICENSE-APACHE" "LICENSE-MIT=LICENSE-MIT" \
-        "LICENSES-THIRD-PARTY.html=$RELEASE_LICENCES"
+        "LICENSES-THIRD-PARTY.txt=$RELEASE_LICENCES"
     say "$(basename "$1"): $(stat -c %s "$1") bytes"
 }
 
@@ -106,7 +111,8 @@ release_notes() {
 	TEXT
 }
 
-# release_sboms FOLDER VERSION: a CycloneDX file for each executable. The plugin writes beside each
+# release_sboms FOLDER VERSION: a CycloneDX file for each executable, whose crates are the same on both
+# processors. The plugin writes beside each
 # Cargo.toml, so it works on a copy.
 release_sboms() {
     local copy=$SCRATCH/sources package
@@ -117,7 +123,8 @@ release_sboms() {
         # The time of the sources, so that the files are the same tomorrow.
         SOURCE_DATE_EPOCH=$(git -C "$OLDPWD" log -1 --format=%ct 2>/dev/null || printf '315532800')
         export SOURCE_DATE_EPOCH
-        show cargo cyclonedx --quiet --format json --describe binaries --target all --all
+        show cargo cyclonedx --quiet --format json --spec-version 1.5 \
+            --describe binaries --target x86_64-unknown-linux-gnu --all
     )
     for package in "${RELEASE_ROTATORS[@]/#/rotate-}" fourstep; do
         local file
