@@ -67,6 +67,9 @@ pub(crate) fn panic_place() -> String {
     last.unwrap_or_else(|| "an unknown place".to_owned())
 }
 
+/// The framework's version, which is the release's. (`version` is a secret's.)
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// The most of a reason that a line says, in bytes: with its warnings it stays below 170 KB, of
 /// CloudWatch's 256.
 const LONGEST_WHY: usize = 32_000;
@@ -105,6 +108,7 @@ impl Line<'_> {
         put("level", if error.is_some() { "ERROR" } else { "INFO" }.into());
         put("message", format!("{step}: {outcome}").into());
         put("rotator", self.rotator.into());
+        put("fourstep", VERSION.into());
         match self.request {
             Ok(Request::Rotate(RotationEvent { secret, token, .. })) => {
                 put("secret", secret.as_str().into());
@@ -174,6 +178,7 @@ pub(crate) fn refuse_start(rotator: &str, error: &Error) {
         "level": "ERROR",
         "message": "the function's configuration is refused; every step will fail until it is corrected",
         "rotator": rotator,
+        "fourstep": VERSION,
         "error_type": error.kind().name(),
         "page": error.kind().page(),
         "why": error.to_string(),
@@ -236,6 +241,7 @@ mod tests {
             ("outcome", json!("done")),
             ("why", json!("changed it")),
             ("secret", json!("arn:x")),
+            ("fourstep", json!(env!("CARGO_PKG_VERSION"))),
             ("version", json!("t".repeat(32))),
             ("warnings", json!(["something"])),
             ("calls", json!({"DescribeSecret": 2, "GetSecretValue": 1})),

@@ -12,9 +12,9 @@ sam_find() {
     install_python "$1/sam" "${SAM_PACKAGES[@]}"
 }
 
-# sam_transform FILE: the template as CloudFormation sees it, as JSON.
+# sam_transform TEMPLATE FILE: the template as CloudFormation sees it, as JSON.
 sam_transform() {
-    "$SAM_BIN/python" scripts/lib/transform.py template.yaml >"$1"
+    "$SAM_BIN/python" scripts/lib/transform.py "$1" >"$2"
 }
 
 # The SAM CLI, with the folder of its companions on PATH; it sends no usage data from here.

@@ -1,4 +1,4 @@
-"""Prints template.yaml as JSON, transformed as CloudFormation does it: `transform.py TEMPLATE`.
+"""Prints a template as JSON, transformed as CloudFormation does it: `transform.py TEMPLATE`.
 
 Parameters, conditions and functions stay in it; the tests resolve them.
 """
@@ -31,7 +31,9 @@ def main(template):
     for resource in document["Resources"].values():
         # `sam deploy` uploads the artifact and writes its address here.
         if resource["Type"] == "AWS::Serverless::Function":
-            resource["Properties"]["CodeUri"] = "s3://artifacts/function.zip"
+            code = resource["Properties"]["CodeUri"]
+            if not code.startswith("s3://"):
+                resource["Properties"]["CodeUri"] = "s3://artifacts/function.zip"
     # It complains at its end about metrics that nobody collected.
     logging.disable(logging.WARNING)
     print(json.dumps(transform(document, parameters, NoManagedPolicies()), indent=2))

@@ -18,7 +18,8 @@ struct Page {
 }
 
 /// Folders that hold what others wrote or what tools made.
-const SKIPPED: [&str; 5] = ["target", ".git", ".aws-sam", ".fourstep", "tools"];
+const SKIPPED: [&str; 7] =
+    ["target", ".git", ".aws-sam", ".fourstep", "tools", "node_modules", "dist"];
 
 /// Bytes; a KB is 1000 of them here.
 const LONGEST: usize = 20_000;

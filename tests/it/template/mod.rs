@@ -1,9 +1,12 @@
 //! template.yaml, transformed: what a deployment makes, for each choice a person has.
 
+mod aws_shape;
 mod permissions;
 mod resolve;
 mod rule;
+mod security;
 mod selection;
+mod terraform;
 
 use fourstep::{Environment, PasswordPolicy};
 use serde_json::{Map, Value, json};

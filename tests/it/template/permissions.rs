@@ -21,7 +21,7 @@ const KMS: [(&str, &[&str]); 2] = [
 ];
 
 /// The statements of a function's own policies and of the managed ones that are attached to it.
-fn statements<'a>(resources: &'a Map<String, Value>, function: &str) -> Vec<&'a Value> {
+pub fn statements<'a>(resources: &'a Map<String, Value>, function: &str) -> Vec<&'a Value> {
     let role = &resources[&format!("{function}Role")]["Properties"];
     let attached = role["ManagedPolicyArns"].as_array().unwrap().iter();
     let attached = attached.map(|id| &resources[id.as_str().unwrap()]["Properties"]);
@@ -30,6 +30,30 @@ fn statements<'a>(resources: &'a Map<String, Value>, function: &str) -> Vec<&'a 
         .chain(attached)
         .flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap())
         .collect()
+}
+
+/// Statements of two templates as they can be compared: each in one form, without the names of the
+/// function and of its log, which are each template's own.
+pub fn comparable(statements: Vec<&Value>) -> Vec<Value> {
+    let mut all: Vec<Value> = statements.into_iter().cloned().collect();
+    for statement in &mut all {
+        for name in [
+            "StringEquals/secretsmanager:resource~1AllowRotationLambdaArn",
+            "ArnLike/lambda:SourceFunctionArn",
+        ] {
+            if let Some(function) = statement.pointer_mut(&format!("/Condition/{name}")) {
+                *function = json!("the function");
+            }
+        }
+        for field in ["Action", "Resource"] {
+            statement[field] = json!(listed(&statement[field]));
+        }
+        if statement["Action"].to_string().contains("logs:") {
+            statement["Resource"] = json!("its log");
+        }
+    }
+    all.sort_by_key(ToString::to_string);
+    all
 }
 
 fn listed(value: &Value) -> Vec<&str> {

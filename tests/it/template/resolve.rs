@@ -26,8 +26,13 @@ pub struct Template {
 /// The template that scripts/test transforms, with its defaults but for these parameters; or None
 /// after skipping aloud.
 pub fn template(changed: &[(&str, &str)]) -> Option<Template> {
-    let Ok(path) = std::env::var("FOURSTEP_TEST_TEMPLATE") else {
-        skip("FOURSTEP_TEST_TEMPLATE");
+    read("FOURSTEP_TEST_TEMPLATE", changed)
+}
+
+/// The same of the transformed template that a variable names.
+pub fn read(variable: &str, changed: &[(&str, &str)]) -> Option<Template> {
+    let Ok(path) = std::env::var(variable) else {
+        skip(variable);
         return None;
     };
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -113,6 +118,7 @@ impl Template {
             "Condition" => self.holds(argument.as_str().unwrap()),
             "Fn::Equals" => self.resolved(&parts()[0]) == self.resolved(&parts()[1]),
             "Fn::Not" => !self.truth(&parts()[0]),
+            "Fn::Or" => parts().iter().any(|part| self.truth(part)),
             "Fn::And" => parts().iter().all(|part| self.truth(part)),
             other => panic!("{other} is not known here"),
         }

@@ -120,6 +120,7 @@ fn the_rule_matches_failures_and_nothing_else() {
         .as_array()
         .unwrap()
         .iter()
+        .filter(|statement| statement["Effect"] == "Allow")
         .map(|statement| statement["Principal"]["Service"].as_str().unwrap())
         .collect();
     who.sort_unstable();

@@ -1,0 +1,216 @@
+import { ArnFormat, Duration, Stack } from 'aws-cdk-lib';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as kms from 'aws-cdk-lib/aws-kms';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import * as sns from 'aws-cdk-lib/aws-sns';
+import { Construct } from 'constructs';
+
+/** What a function rotates. */
+export type Target = 'postgres' | 'mysql' | 'mongodb' | 'redis' | 'api';
+
+/** What makes a {@link FourstepRotator}. */
+export interface FourstepRotatorProps {
+  /** What it rotates. */
+  readonly target: Target;
+  /** The archive of a release: a path, or where it is in S3 (`lambda.Code.fromBucket`). */
+  readonly archive: string | lambda.Code;
+  /** The processor that the archive is for. @default ARM_64 */
+  readonly architecture?: lambda.Architecture;
+  /** ROTATION_STRATEGY, as docs/settings.md has it. @default the rotator's own */
+  readonly strategy?: string;
+  /** More of the variables of docs/settings.md. No secret belongs there. */
+  readonly environment?: { [name: string]: string };
+  /** The VPC to run in. @default none */
+  readonly vpc?: ec2.IVpc;
+  /** Which of its subnets. @default private ones */
+  readonly vpcSubnets?: ec2.SubnetSelection;
+  /** The groups to run in. @default one is made */
+  readonly securityGroups?: ec2.ISecurityGroup[];
+  /** The function's name. @default CloudFormation's */
+  readonly functionName?: string;
+  /** How long logs are kept. @default three months */
+  readonly logRetention?: logs.RetentionDays;
+  /** A key for the log; its policy must let CloudWatch Logs use it. */
+  readonly logKey?: kms.IKey;
+  /** A key for the variables. */
+  readonly environmentKey?: kms.IKey;
+  /** How many steps may run at a time. @default no reservation; too few throttle rotations */
+  readonly reservedConcurrentExecutions?: number;
+  /** What the archive must be signed by. */
+  readonly codeSigningConfig?: lambda.ICodeSigningConfig;
+  /** Layers, such as one with the file of TLS_CA_BUNDLE. */
+  readonly layers?: lambda.ILayerVersion[];
+  /** Who is told of failed and slow steps. @default alarms without an action */
+  readonly alarmTopic?: sns.ITopic;
+}
+
+/** How one secret is rotated. */
+export interface RotateOptions {
+  /** When, in UTC. @default Sundays at three */
+  readonly schedule?: string;
+  /** How long after that a rotation may begin. @default three hours */
+  readonly window?: Duration;
+  /** The secret of the database's admin, which the rotated secret names as masterarn. */
+  readonly admin?: secretsmanager.ISecret;
+  /** The database, to let the function in by its default port. */
+  readonly database?: ec2.IConnectable;
+  /** Rotate when the schedule is deployed, rather than test only. @default false */
+  readonly rotateImmediately?: boolean;
+}
+
+/** Three quarters of this is slow. */
+const TIMEOUT = Duration.seconds(60);
+
+/**
+ * A rotation function: one for each kind of target, for any number of secrets. Its role reaches the
+ * secrets that it is given to `rotate`, and no others.
+ */
+export class FourstepRotator extends Construct implements ec2.IConnectable, iam.IGrantable {
+  /** The function. */
+  public readonly function: lambda.Function;
+  /** A step failed. */
+  public readonly errors: cloudwatch.Alarm;
+  /** A step took most of its time. */
+  public readonly slow: cloudwatch.Alarm;
+  private readonly inVpc: boolean;
+
+  constructor(scope: Construct, id: string, props: FourstepRotatorProps) {
+    super(scope, id);
+    this.inVpc = props.vpc !== undefined;
+    const strategy: Record<string, string> = props.strategy ? { ROTATION_STRATEGY: props.strategy } : {};
+    this.function = new lambda.Function(this, 'Function', {
+      functionName: props.functionName,
+      description: `Fourstep: rotates secrets of ${props.target}`,
+      code: typeof props.archive === 'string' ? lambda.Code.fromAsset(props.archive) : props.archive,
+      handler: 'bootstrap',
+      runtime: lambda.Runtime.PROVIDED_AL2023,
+      architecture: props.architecture ?? lambda.Architecture.ARM_64,
+      memorySize: 128,
+      timeout: TIMEOUT,
+      environment: { ...strategy, ...props.environment },
+      environmentEncryption: props.environmentKey,
+      vpc: props.vpc,
+      vpcSubnets: props.vpcSubnets,
+      securityGroups: props.securityGroups,
+      reservedConcurrentExecutions: props.reservedConcurrentExecutions,
+      codeSigningConfig: props.codeSigningConfig,
+      layers: props.layers,
+      loggingFormat: lambda.LoggingFormat.JSON,
+      role: this.role(props),
+      logGroup: new logs.LogGroup(this, 'Logs', {
+        retention: props.logRetention ?? logs.RetentionDays.THREE_MONTHS,
+        encryptionKey: props.logKey,
+      }),
+    });
+    this.function.addToRolePolicy(new iam.PolicyStatement({
+      actions: ['logs:CreateLogStream', 'logs:PutLogEvents'],
+      resources: [this.function.logGroup.logGroupArn],
+    }));
+    // No source ARN: that would tie the function to one secret.
+    this.function.addPermission('SecretsManager', {
+      principal: new iam.ServicePrincipal('secretsmanager.amazonaws.com'),
+      sourceAccount: Stack.of(this).account,
+    });
+    this.errors = this.alarm('Errors', 'A rotation step failed', 1, this.function.metricErrors());
+    const slow = TIMEOUT.toMilliseconds() * 0.75;
+    const duration = this.function.metricDuration({ statistic: cloudwatch.Stats.MAXIMUM });
+    this.slow = this.alarm('Slow', 'A rotation step took most of its 60 seconds', slow, duration);
+    if (props.alarmTopic) {
+      this.errors.addAlarmAction(new SnsAction(props.alarmTopic));
+      this.slow.addAlarmAction(new SnsAction(props.alarmTopic));
+    }
+  }
+
+  /** What databases let in. */
+  public get connections(): ec2.Connections {
+    return this.function.connections;
+  }
+
+  /** What keys and other accounts' roles are granted to. */
+  public get grantPrincipal(): iam.IPrincipal {
+    return this.function.grantPrincipal;
+  }
+
+  /** Rotates a secret: permissions, its key, the network and the schedule. */
+  public rotate(secret: secretsmanager.ISecret, options: RotateOptions = {}): secretsmanager.CfnRotationSchedule {
+    const name = secret.node.path.replace(/\//g, '-');
+    // Apart from the function's own policy, so that the schedule can wait for it alone.
+    const policy = new iam.Policy(this, `Rotate-${name}`, {
+      roles: [this.function.role!],
+      statements: [
+        new iam.PolicyStatement({
+          actions: [
+            'secretsmanager:DescribeSecret',
+            'secretsmanager:GetSecretValue',
+            'secretsmanager:ListSecretVersionIds',
+            'secretsmanager:PutSecretValue',
+            'secretsmanager:UpdateSecretVersionStage',
+          ],
+          resources: [secret.secretFullArn ?? secret.secretArn],
+        }),
+      ],
+    });
+    const service = `secretsmanager.${Stack.of(this).region}.${Stack.of(this).urlSuffix}`;
+    secret.encryptionKey?.grantEncryptDecrypt(new kms.ViaServicePrincipal(service, this.grantPrincipal));
+    if (options.admin) {
+      options.admin.grantRead(this);
+      // The tags of a secret that RDS manages say which database it is of.
+      this.allow(['secretsmanager:DescribeSecret'], [options.admin.secretArn]);
+      this.allow(['rds:DescribeDBClusters', 'rds:DescribeDBInstances'], ['cluster', 'db'].map((resource) =>
+        Stack.of(this).formatArn({ service: 'rds', resource, resourceName: '*', arnFormat: ArnFormat.COLON_RESOURCE_NAME })));
+    }
+    if (options.database) {
+      if (!this.inVpc) {
+        throw new Error('a rotator without a vpc cannot be let in by a database');
+      }
+      options.database.connections.allowDefaultPortFrom(this, 'The rotation function');
+    }
+    // As SecretRotation does: a secret that is rotated is not deleted in passing.
+    secret.denyAccountRootDelete();
+    const window = options.window ?? Duration.hours(3);
+    const schedule = new secretsmanager.CfnRotationSchedule(this, `Schedule-${name}`, {
+      secretId: secret.secretArn,
+      rotationLambdaArn: this.function.functionArn,
+      rotateImmediatelyOnUpdate: options.rotateImmediately ?? false,
+      rotationRules: {
+        scheduleExpression: options.schedule ?? 'cron(0 3 ? * SUN *)',
+        duration: `${window.toHours()}h`,
+      },
+    });
+    // Before these, no rotation could succeed, and a first one that fails blocks later changes.
+    schedule.node.addDependency(policy, this.function);
+    if (options.database) {
+      schedule.node.addDependency(...options.database.connections.securityGroups);
+    }
+    return schedule;
+  }
+
+  /** A role without the managed policy for logs, which allows every log group. */
+  private role(props: FourstepRotatorProps): iam.Role {
+    const network = iam.ManagedPolicy.fromAwsManagedPolicyName('service-role/AWSLambdaVPCAccessExecutionRole');
+    return new iam.Role(this, 'Role', {
+      assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
+      managedPolicies: props.vpc ? [network] : [],
+    });
+  }
+
+  private allow(actions: string[], resources: string[]): void {
+    this.function.addToRolePolicy(new iam.PolicyStatement({ actions, resources }));
+  }
+
+  private alarm(id: string, says: string, threshold: number, metric: cloudwatch.Metric): cloudwatch.Alarm {
+    return new cloudwatch.Alarm(this, id, {
+      alarmDescription: `${says} in ${this.node.path}`,
+      metric: metric.with({ period: Duration.minutes(5) }),
+      threshold,
+      evaluationPeriods: 1,
+      comparisonOperator: cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+      treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
+    });
+  }
+}

@@ -1,0 +1,73 @@
+//! deploy/terraform beside template.yaml: what its function and its role are.
+
+use serde_json::{Value, json};
+
+use super::permissions::{comparable, statements};
+use super::resolve::template;
+use super::{VPC, functions};
+
+const KEY: &str = "arn:aws:kms:us-east-1:111122223333:key/one";
+const ADMIN: &str = "arn:aws:secretsmanager:us-east-1:111122223333:secret:admin-AbCdEf";
+
+fn file(name: &str) -> String {
+    let path = format!("{}/../deploy/terraform/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The statements of a policy, with what Terraform's `templatefile` puts into it.
+fn policy(name: &str) -> Vec<Value> {
+    let mut text = file(&format!("policies/{name}.json"));
+    for (variable, value) in [
+        ("partition", "aws"),
+        ("region", "us-east-1"),
+        ("account", "111122223333"),
+        ("dns_suffix", "amazonaws.com"),
+        ("function", "fourstep"),
+        ("log_group", "arn:aws:logs:us-east-1:111122223333:log-group:/aws/lambda/fourstep"),
+        ("jsonencode(keys)", &json!([KEY]).to_string()),
+        ("jsonencode(secrets)", &json!([ADMIN]).to_string()),
+    ] {
+        text = text.replace(&format!("${{{variable}}}"), value);
+    }
+    let policy: Value =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    policy["Statement"].as_array().unwrap().clone()
+}
+
+#[test]
+fn the_module_s_roles_may_do_what_those_of_template_yaml_may() {
+    for (function, admin, parameter) in [
+        ("RotatePostgres", "admin", "AdminSecretArns"),
+        ("RotateApi", "api-admin", "ApiAdminSecretArns"),
+    ] {
+        let changed = [VPC[0], VPC[1], ("KmsKeyArns", KEY), (parameter, ADMIN)];
+        let Some(template) = template(&changed) else { return };
+        let resources = template.resources();
+        let module = ["rotate", "vpc", "kms", admin].map(policy).concat();
+        let module = comparable(module.iter().collect());
+        assert_eq!(module, comparable(statements(&resources, function)), "{function}");
+    }
+}
+
+/// What a function needs to work at all, by both ways in.
+#[test]
+fn the_module_s_function_is_that_of_template_yaml() {
+    let Some(template) = template(&[]) else { return };
+    let resources = template.resources();
+    let main = file("main.tf");
+    let argument = |name: &str| {
+        let line = main.lines().find(|line| line.trim_start().starts_with(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("no {name}")).split("= ").nth(1).unwrap().trim_matches('"')
+    };
+    for (_, function) in functions(&resources) {
+        assert_eq!(function["Runtime"], argument("runtime"));
+        assert_eq!(function["Handler"], argument("handler"));
+        assert_eq!(function["MemorySize"].to_string(), argument("memory_size"));
+        assert_eq!(function["Timeout"].to_string(), argument("timeout"));
+        assert_eq!(function["LoggingConfig"]["LogFormat"], argument("log_format"));
+    }
+    let (permission, rest) = main.split_once("resource \"aws_lambda_permission\"").unwrap();
+    assert!(!permission.contains("source_account"));
+    let permission = rest.split_once("\n}").unwrap().0;
+    assert!(permission.contains("source_account") && !permission.contains("source_arn  "));
+}
