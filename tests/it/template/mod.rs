@@ -1,6 +1,7 @@
 //! template.yaml, transformed: what a deployment makes, for each choice a person has.
 
 mod aws_shape;
+mod consumers;
 mod permissions;
 mod resolve;
 mod rule;
