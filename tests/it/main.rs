@@ -27,6 +27,7 @@ mod password_file;
 mod questions;
 mod races;
 mod rds;
+mod rds_roots;
 mod redis;
 mod replay;
 mod single_user;
