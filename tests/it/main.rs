@@ -6,6 +6,7 @@
 
 mod support;
 
+mod accounts;
 mod alternating;
 mod api;
 mod asleep;
@@ -21,6 +22,7 @@ mod local;
 mod middle_men;
 mod mongodb;
 mod mysql;
+mod networks;
 mod new;
 mod pairs;
 mod password_file;

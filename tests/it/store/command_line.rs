@@ -124,6 +124,7 @@ impl SecretStore for CommandLine {
             rotation_enabled: answer["RotationEnabled"].as_bool(),
             labels: stages.iter().map(|(id, on)| (VersionId::from_store(id), labels(on))).collect(),
             tags: tags.iter().map(|tag| (text(&tag["Key"]), text(&tag["Value"]))).collect(),
+            ..SecretDescription::default()
         })
     }
 

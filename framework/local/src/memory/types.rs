@@ -123,7 +123,7 @@ pub struct SecretDetail {
 impl From<SecretDetail> for SecretDescription {
     fn from(detail: SecretDetail) -> Self {
         let SecretDetail { arn, rotation_enabled, labels, tags, .. } = detail;
-        Self { arn, rotation_enabled, labels, tags }
+        Self { arn, rotation_enabled, labels, tags, ..Self::default() }
     }
 }
 
