@@ -30,10 +30,16 @@ const ASK: &str = "For example, of a secret in AWS, without a file:
 
 /// Rotate AWS Secrets Manager secrets on your own machine.
 #[derive(Parser)]
-#[command(name = "fourstep", version, after_help = START)]
+#[command(name = "fourstep", version, long_version = long_version(), after_help = START)]
 pub(crate) struct Command {
     #[command(subcommand)]
     pub(crate) action: Action,
+}
+
+/// Which Regions' databases are trusted without a setting belongs to what a build is.
+fn long_version() -> String {
+    let regions = fourstep::net::rds_regions().join(", ");
+    format!("{}\nAmazon RDS roots of the Regions: {regions}", env!("CARGO_PKG_VERSION"))
 }
 
 #[derive(Subcommand)]

@@ -30,6 +30,7 @@ pub mod net;
 mod password;
 pub mod rds;
 mod rehearsal;
+mod replicas;
 mod rotator;
 mod run;
 mod secret;

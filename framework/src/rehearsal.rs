@@ -9,6 +9,7 @@ use crate::event::Question;
 use crate::ids::SecretId;
 use crate::inspect::inspect;
 use crate::invocation::{Invocation, shortened};
+use crate::replicas;
 use crate::rotator::{Finding, InspectContext};
 use crate::secret::Current;
 use crate::store::{SecretClient, SecretDescription};
@@ -57,7 +58,8 @@ async fn preflight(
     let subject = InspectContext { calls: &calls, current: &current, description: &description };
     let found = engine.rotator().preflight(&subject, cx).await;
     let mut warnings = Vec::new();
-    for finding in found.unwrap_or_else(|error| vec![Finding::Fails(error)]) {
+    let found = found.unwrap_or_else(|error| vec![Finding::Fails(error)]);
+    for finding in replicas::findings(&description).chain(found) {
         match finding {
             Finding::Fails(error) => obstacles.push(error),
             Finding::Warns(warning) => warnings.push(warning),

@@ -5,6 +5,7 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::ids::VersionId;
+use crate::replicas::only_the_primary;
 use crate::store::{AWSCURRENT, AWSPENDING, SecretDescription};
 
 /// Whether a step has anything to do.
@@ -21,6 +22,7 @@ pub enum Decision {
 /// # Errors
 /// [`ErrorKind::NotStaged`] if rotation is turned off (an absent setting counts as on), if the
 /// token has no label, or if it carries neither AWSCURRENT nor AWSPENDING.
+/// [`ErrorKind::Unsupported`] if the secret is a replica.
 pub fn decide(secret: &SecretDescription, token: &VersionId) -> Result<Decision, Error> {
     if secret.rotation_enabled == Some(false) {
         return Err(not_staged("rotation is not enabled for this secret".to_owned()));
@@ -34,6 +36,7 @@ pub fn decide(secret: &SecretDescription, token: &VersionId) -> Result<Decision,
     if !secret.has(token, AWSPENDING) {
         return Err(not_staged(format!("version {token} is not labelled AWSPENDING")));
     }
+    only_the_primary(secret)?;
     Ok(Decision::Proceed)
 }
 
@@ -92,6 +95,18 @@ mod tests {
     fn parity_07_a_token_with_another_label_only_is_refused() {
         check(Some(true), &["AWSPREVIOUS"], &expect!["version t is not labelled AWSPENDING"]);
         check(Some(true), &["mine"], &expect!["version t is not labelled AWSPENDING"]);
+    }
+
+    #[test]
+    fn a_replica_is_refused_before_anything_is_stored() {
+        let token = VersionId::from_store("t");
+        let secret = SecretDescription {
+            arn: "arn:aws:secretsmanager:eu-west-1:111122223333:secret:app/db-AbCdEf".to_owned(),
+            primary_region: Some("us-east-1".to_owned()),
+            labels: [(token.clone(), vec![AWSPENDING.to_owned()])].into_iter().collect(),
+            ..SecretDescription::default()
+        };
+        assert_eq!(decide(&secret, &token).unwrap_err().kind(), ErrorKind::Unsupported);
     }
 
     #[test]

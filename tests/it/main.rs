@@ -6,6 +6,7 @@
 
 mod support;
 
+mod accounts;
 mod alternating;
 mod api;
 mod asleep;
@@ -21,12 +22,14 @@ mod local;
 mod middle_men;
 mod mongodb;
 mod mysql;
+mod networks;
 mod new;
 mod pairs;
 mod password_file;
 mod questions;
 mod races;
 mod rds;
+mod rds_roots;
 mod redis;
 mod replay;
 mod single_user;

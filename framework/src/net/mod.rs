@@ -17,6 +17,7 @@ use crate::config::Environment;
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 
+pub use roots::rds_regions;
 pub use tcp::connect_tcp;
 pub use tls::{TlsSettings, handshake};
 

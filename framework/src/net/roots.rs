@@ -11,9 +11,34 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::config::{Environment, refused};
 use crate::error::{Error, ErrorKind};
 
-/// Amazon RDS's root certificates for all Regions, from AWS's trust store
-/// (`rds-ca/global-bundle.pem`), without those that run out before 2028. See build.rs.
+/// Amazon RDS's root certificates, from AWS's trust store of each partition (`rds-ca/`). See build.rs.
 static RDS: &[TrustAnchor<'static>] = include!(concat!(env!("OUT_DIR"), "/rds_roots.rs"));
+
+/// The Regions whose roots these are, sorted.
+static REGIONS: &[&str] = include!(concat!(env!("OUT_DIR"), "/rds_regions.rs"));
+
+/// The Regions of AWS whose RDS roots this build trusts, sorted.
+pub fn rds_regions() -> &'static [&'static str] {
+    REGIONS
+}
+
+/// The Region of a host by AWS's own name of a database, if this build has no roots for it.
+///
+/// Names end in `.REGION.rds.amazonaws.com`; in China, the other way round, in
+/// `.rds.REGION.amazonaws.com.cn`. DocumentDB's have `docdb` in place of `rds`, and presents what
+/// RDS's authorities signed. A global cluster's name has no Region.
+pub(super) fn uncovered_region(host: &str) -> Option<String> {
+    let host = host.to_ascii_lowercase();
+    let host = host.strip_suffix('.').unwrap_or(&host);
+    let host = host.strip_suffix(".cn").unwrap_or(host).strip_suffix(".amazonaws.com")?;
+    let mut labels = host.rsplit('.');
+    let (last, before) = (labels.next()?, labels.next()?);
+    let region = match (before, last) {
+        (region, "rds" | "docdb") | ("rds" | "docdb", region) => region,
+        _ => return None,
+    };
+    (region != "global" && !REGIONS.contains(&region)).then(|| region.to_owned())
+}
 
 /// Amazon RDS's.
 pub(super) fn of_rds() -> impl Iterator<Item = TrustAnchor<'static>> {
@@ -111,9 +136,49 @@ mod tests {
 
     #[test]
     fn what_was_made_of_rds_roots_at_build_time_is_what_their_certificates_say() {
-        let parsed = read(include_bytes!("../../rds-ca/global-bundle.pem")).unwrap().unwrap();
-        assert_eq!(parsed.len(), 87);
+        let mut parsed = Vec::new();
+        for partition in ["aws", "aws-us-gov", "aws-cn"] {
+            let path = format!("{}/rds-ca/{partition}.pem", env!("CARGO_MANIFEST_DIR"));
+            let Ok(bundle) = fs::read(path) else { continue };
+            parsed.extend(read(&bundle).unwrap().unwrap());
+        }
+        assert!(parsed.len() >= 87, "{}", parsed.len());
         assert_eq!(of_rds().collect::<Vec<_>>(), parsed);
+    }
+
+    /// The Regions of which the first bundle had roots: an update may add to them only.
+    #[test]
+    fn every_region_that_was_ever_covered_is() {
+        for region in ["af-south-1", "ap-southeast-4", "eu-central-2", "me-central-1", "us-west-2"]
+        {
+            assert!(rds_regions().contains(&region), "{region}");
+        }
+        assert!(rds_regions().len() >= 27 && rds_regions().is_sorted(), "{:?}", rds_regions());
+    }
+
+    #[test]
+    fn a_region_without_roots_is_known_by_every_form_of_a_host_s_name() {
+        for (host, region) in [
+            ("db.c1a2b3.xx-north-9.rds.amazonaws.com", Some("xx-north-9")),
+            ("DB.cluster-ro-c1a2b3.XX-North-9.RDS.amazonaws.com.", Some("xx-north-9")),
+            (
+                "reports.proxy-read-c1.endpoint.proxy-c1.xx-north-9.rds.amazonaws.com",
+                Some("xx-north-9"),
+            ),
+            ("docs.cluster-c1a2b3.xx-north-9.docdb.amazonaws.com", Some("xx-north-9")),
+            ("db.c1a2b3.rds.cn-north-9.amazonaws.com.cn", Some("cn-north-9")),
+            ("docs.cluster-c1a2b3.docdb.cn-north-9.amazonaws.com.cn", Some("cn-north-9")),
+            ("db.c1a2b3.cn-north-9.rds.amazonaws.com.cn", Some("cn-north-9")),
+            ("db.c1a2b3.us-east-1.rds.amazonaws.com", None),
+            ("world.global-c1a2b3.global.rds.amazonaws.com", None),
+            ("db.example", None),
+            ("rds.amazonaws.com", None),
+            ("secretsmanager.xx-north-9.amazonaws.com", None),
+            ("db.xx-north-9.rds.amazonaws.com.example", None),
+            ("10.0.0.1", None),
+        ] {
+            assert_eq!(uncovered_region(host).as_deref(), region, "{host}");
+        }
     }
 
     /// Source: Amazon Trust Services, "Certification authorities" (the repository's page).

@@ -120,11 +120,7 @@ fn explain(refusal: &rustls::Error, expected: &str) -> String {
 
 fn explain_certificate(reason: &CertificateError, expected: &str) -> String {
     match reason {
-        CertificateError::UnknownIssuer => {
-            "the server's certificate is signed by an authority that is not trusted; name a PEM \
-             file with that authority's certificate in TLS_CA_BUNDLE"
-                .into()
-        }
+        CertificateError::UnknownIssuer => unknown_issuer(expected),
         CertificateError::NotValidForName => format!(
             "the server's certificate is not for {expected:?}; set TLS_SERVER_NAME to a name it \
              carries"
@@ -159,6 +155,19 @@ fn explain_certificate(reason: &CertificateError, expected: &str) -> String {
                 .into()
         }
         other => rustls::Error::InvalidCertificate(other.clone()).to_string(),
+    }
+}
+
+fn unknown_issuer(expected: &str) -> String {
+    let signed = "the server's certificate is signed by an authority that is not trusted; ";
+    match roots::uncovered_region(expected) {
+        Some(region) => format!(
+            "{signed}this build has no Amazon RDS roots of the Region {region}: name AWS's bundle for \
+             that Region in TLS_CA_BUNDLE, or run scripts/update-rds-roots, build and deploy again"
+        ),
+        None => {
+            format!("{signed}name a PEM file with that authority's certificate in TLS_CA_BUNDLE")
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where secrets are stored: the five calls the engine makes, and what they answer.
 
+mod advice;
 pub mod aws;
 mod calls;
 #[cfg(test)]
@@ -12,10 +13,11 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::ErrorKind;
 use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::value::SecretValue;
 
+pub(crate) use advice::{ASSUME_ROLE, NO_WAY};
 pub use calls::SecretClient;
 pub(crate) use calls::check_length;
 
@@ -138,6 +140,22 @@ pub struct SecretDescription {
     pub labels: BTreeMap<VersionId, Vec<String>>,
     /// The secret's tags.
     pub tags: BTreeMap<String, String>,
+    /// Where the secret is that this one is a replica of, or this one's own Region; absent if it was
+    /// never replicated.
+    pub primary_region: Option<String>,
+    /// Its replicas in other Regions.
+    pub replicas: Vec<Replica>,
+}
+
+/// A replica of a secret in another Region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// The Region.
+    pub region: String,
+    /// `InSync`, `InProgress` or `Failed`.
+    pub status: String,
+    /// The service's own words about it.
+    pub message: Option<String>,
 }
 
 impl SecretDescription {
@@ -298,45 +316,5 @@ impl StoreErrorCode {
             Self::LimitExceeded | Self::Throttled => ErrorKind::Throttled,
             Self::Internal | Self::Unreachable | Self::Other => ErrorKind::Unreachable,
         }
-    }
-}
-
-/// What to look at where Secrets Manager cannot be reached.
-pub(crate) const NO_WAY: &str = "look at the function's way to Secrets Manager (VPC endpoint or NAT \
-                                 gateway, security groups, DNS)";
-
-impl StoreError {
-    /// The engine's error for this store error, naming the call.
-    pub(crate) fn during(&self, operation: &str) -> Error {
-        let error = Error::new(self.code.kind(), format!("{operation} failed")).caused_by(self);
-        match self.advice() {
-            Some(advice) => error.caused_by(advice),
-            None => error,
-        }
-    }
-
-    /// What an operator does about it, where the service's own words do not say so.
-    fn advice(&self) -> Option<&'static str> {
-        Some(match self.code {
-            StoreErrorCode::AccessDenied if self.message.contains("KMS") => {
-                "let the function's role use the secret's KMS key (kms:Decrypt and \
-                 kms:GenerateDataKey, in the role's and in the key's policy)"
-            }
-            StoreErrorCode::AccessDenied => {
-                "look at the policies of the function's role and of the secret"
-            }
-            StoreErrorCode::DecryptionFailure | StoreErrorCode::EncryptionFailure => {
-                "look at the secret's KMS key: whether it is enabled, and its policy"
-            }
-            StoreErrorCode::Throttled => "retry later",
-            StoreErrorCode::LimitExceeded => "look at the quotas of Secrets Manager",
-            StoreErrorCode::Internal => "retry, and look at AWS's service health",
-            StoreErrorCode::Unreachable => NO_WAY,
-            StoreErrorCode::NotFound
-            | StoreErrorCode::AlreadyExists
-            | StoreErrorCode::InvalidParameter
-            | StoreErrorCode::InvalidRequest
-            | StoreErrorCode::Other => return None,
-        })
     }
 }

@@ -95,7 +95,8 @@ pub(crate) fn of_login(refusal: &ServerError, moment: Moment) -> Result<String, 
         ),
         "28000" if refusal.routine == "auth_failed" => (
             ErrorKind::Forbidden,
-            "the server does not check this user's password itself (LDAP, PAM or IAM)",
+            "the server does not check this user's password itself (LDAP, PAM or IAM); stop rotating it, \
+             or, if it is IAM, take it out of rds_iam and of each role that is a member of that",
         ),
         "28P01" if moment == Moment::Before => {
             (ErrorKind::Forbidden, "the server refused the login without asking for the password")

@@ -131,7 +131,8 @@ fn no_page_names_an_account_of_anybody_s() {
     let account = Regex::new(r":([0-9]{12}):").unwrap();
     for Page { path, text } in pages() {
         for found in account.captures_iter(&text) {
-            assert!(["000000000000", "111122223333"].contains(&&found[1]), "{path}: {}", &found[1]);
+            let ours = ["000000000000", "111122223333", "444455556666"];
+            assert!(ours.contains(&&found[1]), "{path}: {}", &found[1]);
         }
     }
 }

@@ -55,16 +55,16 @@ impl Scene {
         token
     }
 
-    async fn step(&self, step: Step, token: &VersionId) -> Invocation {
+    pub async fn step(&self, step: Step, token: &VersionId) -> Invocation {
         self.function.invoke(&events::step(step, &self.arn, token.as_str())).await.unwrap()
     }
 
-    fn document(&self, label: &str) -> Value {
+    pub fn document(&self, label: &str) -> Value {
         serde_json::from_str(&read(self.server.store(), &self.secret, label)).unwrap()
     }
 }
 
-fn function(endpoint: &str, variables: &[(&str, &str)], seconds: u64) -> Function {
+pub fn function(endpoint: &str, variables: &[(&str, &str)], seconds: u64) -> Function {
     function_of(&binary("rotate-postgres"), endpoint, variables, seconds)
 }
 
@@ -80,11 +80,11 @@ fn function_of(
 }
 
 /// A document that no test connects with.
-fn unused() -> Value {
+pub fn unused() -> Value {
     json!({"engine": "postgres", "host": "localhost", "port": 1, "username": "canary-user", "password": "canary"})
 }
 
-fn error(invocation: &Invocation) -> (&str, &str) {
+pub fn error(invocation: &Invocation) -> (&str, &str) {
     let (kind, message) = invocation.answer.as_ref().unwrap_err();
     (kind, message)
 }

@@ -54,6 +54,7 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
             "SecretArn",
             "VersionId",
             "Select",
+            "Replica",
             "SecretDescription",
             "VersionSummary",
             "Written",

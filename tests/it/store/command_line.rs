@@ -125,6 +125,7 @@ impl SecretStore for CommandLine {
             rotates_every_days: None,
             labels: stages.iter().map(|(id, on)| (VersionId::from_store(id), labels(on))).collect(),
             tags: tags.iter().map(|tag| (text(&tag["Key"]), text(&tag["Value"]))).collect(),
+            ..SecretDescription::default()
         })
     }
 

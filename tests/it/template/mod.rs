@@ -2,6 +2,7 @@
 
 mod aws_shape;
 mod consumers;
+mod partitions;
 mod permissions;
 mod resolve;
 mod rule;

@@ -157,10 +157,12 @@ fn a_permission_is_there_only_if_its_parameter_is() {
     let Some(plain) = with(&[]) else { return };
     let admin = "arn:aws:secretsmanager:us-east-1:111122223333:secret:admin-AbCdEf";
     let key = "arn:aws:kms:us-east-1:111122223333:key/one";
+    let role = "arn:aws:iam::444455556666:role/rotation";
     for (changed, action, resource) in [
         (&[("AdminSecretArns", admin)][..], "secretsmanager:GetSecretValue", json!([admin])),
         (&[("ApiAdminSecretArns", admin)][..], "secretsmanager:GetSecretValue", json!([admin])),
         (&[("KmsKeyArns", key)][..], "kms:Decrypt", json!([key])),
+        (&[("SecretsRoleArn", role)][..], "sts:AssumeRole", json!(role)),
         (&VPC[..], "ec2:CreateNetworkInterface", json!("*")),
     ] {
         let resources = with(changed).unwrap();
@@ -191,4 +193,22 @@ fn a_permission_is_there_only_if_its_parameter_is() {
         policy["PolicyDocument"]["Statement"][0]["Condition"],
         json!({"StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}})
     );
+}
+
+/// The role's account is whose Secrets Manager calls, and nobody else's may.
+#[test]
+fn the_secrets_of_another_account_come_with_its_secrets_manager() {
+    let role = "arn:aws:iam::444455556666:role/rotation";
+    let changed = [("SecretsRoleArn", role), ("SecretsRoleExternalId", "shop")];
+    let Some(resources) = with(&changed) else { return };
+    for (id, function) in functions(&resources) {
+        let permission = &resources[&format!("{id}Permission")]["Properties"];
+        assert_eq!(permission["SourceAccount"], "444455556666");
+        let variables = &function["Environment"]["Variables"];
+        assert_eq!(variables["SECRETS_ROLE_ARN"], role);
+        assert_eq!(variables["SECRETS_ROLE_EXTERNAL_ID"], "shop");
+    }
+    let broken = template(&changed[1..]).unwrap();
+    assert_eq!(broken.broken_rules(), ["ExternalIdHasRole"]);
+    assert!(template(&changed).unwrap().broken_rules().is_empty());
 }

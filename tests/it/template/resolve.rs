@@ -8,18 +8,15 @@ use serde_json::{Map, Value, json};
 
 use crate::support::skip;
 
-/// The stack that the resolved templates are of.
-const PSEUDO_PARAMETERS: [(&str, &str); 5] = [
-    ("AWS::AccountId", "111122223333"),
-    ("AWS::Partition", "aws"),
-    ("AWS::Region", "us-east-1"),
-    ("AWS::StackName", "fourstep"),
-    ("AWS::URLSuffix", "amazonaws.com"),
-];
+/// Where a stack is: `AWS::Partition`, `AWS::Region` and `AWS::URLSuffix`.
+pub type Place = [&'static str; 3];
+
+const COMMERCIAL: Place = ["aws", "us-east-1", "amazonaws.com"];
 
 /// The transformed template, and the values of its parameters.
 pub struct Template {
     document: Value,
+    place: Place,
     parameters: Map<String, Value>,
 }
 
@@ -51,10 +48,16 @@ pub fn read(variable: &str, changed: &[(&str, &str)]) -> Option<Template> {
         };
         (name.clone(), value)
     });
-    Some(Template { parameters: parameters.collect(), document: document.clone() })
+    let place = COMMERCIAL;
+    Some(Template { parameters: parameters.collect(), place, document: document.clone() })
 }
 
 impl Template {
+    /// The same stack elsewhere.
+    pub fn at(self, place: Place) -> Self {
+        Self { place, ..self }
+    }
+
     /// Every resource whose condition holds, by its logical id.
     pub fn resources(&self) -> Map<String, Value> {
         self.existing("Resources")
@@ -184,9 +187,17 @@ impl Template {
 
     /// A parameter's value; a resource's logical id.
     fn named(&self, name: &str) -> Value {
-        let pseudo = PSEUDO_PARAMETERS.iter().find(|(pseudo, _)| *pseudo == name);
+        let [partition, region, suffix] = self.place;
+        let pseudo = match name {
+            "AWS::AccountId" => Some("111122223333"),
+            "AWS::Partition" => Some(partition),
+            "AWS::Region" => Some(region),
+            "AWS::StackName" => Some("fourstep"),
+            "AWS::URLSuffix" => Some(suffix),
+            _ => None,
+        };
         match (pseudo, self.parameters.get(name)) {
-            (Some((_, value)), _) => json!(value),
+            (Some(value), _) => json!(value),
             (None, Some(value)) => value.clone(),
             (None, None) => {
                 assert!(self.document["Resources"][name].is_object(), "nothing is named {name}");

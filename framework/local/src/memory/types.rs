@@ -128,7 +128,7 @@ impl From<SecretDetail> for SecretDescription {
     fn from(detail: SecretDetail) -> Self {
         let SecretDetail { arn, rotation_enabled, rotation_rules, labels, tags, .. } = detail;
         let rotates_every_days = rotation_rules.and_then(|rules| rules.automatically_after_days);
-        Self { arn, rotation_enabled, rotates_every_days, labels, tags }
+        Self { arn, rotation_enabled, rotates_every_days, labels, tags, ..Self::default() }
     }
 }
 

@@ -79,6 +79,19 @@ fn each_refusal_says_what_to_do() {
     );
 }
 
+/// The host's own name says which roots are wanting, and there are two ways to get them.
+#[test]
+fn a_region_whose_roots_are_not_built_in_is_named() {
+    let refusal = rustls::Error::from(CertificateError::UnknownIssuer);
+    let error = classify(&io::Error::other(refusal), "db.c1a2.xx-north-9.rds.amazonaws.com");
+    expect![
+        "cannot set up verified TLS: the server's certificate is signed by an authority that is not \
+         trusted; this build has no Amazon RDS roots of the Region xx-north-9: name AWS's bundle for \
+         that Region in TLS_CA_BUNDLE, or run scripts/update-rds-roots, build and deploy again"
+    ]
+    .assert_eq(&error.to_string());
+}
+
 #[tokio::test]
 async fn a_broken_connection_is_no_tls_failure_and_an_answer_that_is_not_tls_is() {
     for (answer, kind) in [(&b""[..], ErrorKind::Unreachable), (b"HTTP/1.1 400", ErrorKind::Tls)] {

@@ -45,6 +45,10 @@ where
     let mut cause: &(dyn std::error::Error + 'static) = error;
     let mut code = StoreErrorCode::Unreachable;
     while let Some(nearer) = cause.source() {
+        // Those of a role, which somebody else has to give.
+        if let Some(refused) = nearer.downcast_ref::<StoreError>() {
+            return refused.clone();
+        }
         if nearer.is::<CredentialsError>() {
             code = StoreErrorCode::AccessDenied;
         }

@@ -2,6 +2,7 @@
 
 mod errors;
 mod http;
+mod role;
 mod settings;
 
 use std::time::SystemTime;
@@ -16,8 +17,8 @@ use crate::config::Environment;
 use crate::error::Error;
 use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::store::{
-    AWSCURRENT, AWSPENDING, SecretDescription, SecretStore, Select, StoreError, StoreErrorCode,
-    StoredVersion, VersionSummary,
+    AWSCURRENT, AWSPENDING, Replica, SecretDescription, SecretStore, Select, StoreError,
+    StoreErrorCode, StoredVersion, VersionSummary,
 };
 use crate::value::SecretValue;
 
@@ -43,13 +44,15 @@ impl AwsStore {
     /// Prepares a client from the environment: Region and credentials from the variables that Lambda
     /// sets, the endpoint from `SECRETS_MANAGER_ENDPOINT` where it is set (as AWS's templates have
     /// it), else from `AWS_ENDPOINT_URL_SECRETS_MANAGER` or `AWS_ENDPOINT_URL`, else the Region's
-    /// own. Nothing is connected to yet.
+    /// own. With `SECRETS_ROLE_ARN` the calls are made as that role, for whose credentials STS is asked
+    /// before the first of them. Nothing is connected to yet.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Malformed`], naming a variable that cannot be read.
     pub async fn connect(environment: &Environment) -> Result<Self, Error> {
         let endpoint = settings::endpoint(environment, &ENDPOINTS)?;
         let shared = settings::shared(environment, endpoint).await?;
+        let shared = role::assumed(environment, shared)?;
         Ok(Self { client: Client::new(&shared) })
     }
 }
@@ -68,6 +71,16 @@ impl SecretStore for AwsStore {
             rotates_every_days: days.and_then(|days| days.try_into().ok()),
             labels: labels.into_iter().map(|(id, on)| (VersionId::from_store(id), on)).collect(),
             tags: tags.into_iter().filter_map(|tag| Some((tag.key?, tag.value?))).collect(),
+            primary_region: answer.primary_region,
+            replicas: answer
+                .replication_status
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|one| {
+                    let status = one.status.map(|status| status.as_str().to_owned())?;
+                    Some(Replica { region: one.region?, status, message: one.status_message })
+                })
+                .collect(),
         })
     }
 

@@ -25,18 +25,26 @@ pub struct Found {
     pub(crate) changed: bool,
 }
 
+/// Source: Amazon RDS User Guide, "Creating a database account using IAM authentication".
+const IAM: &str = "AWSAuthenticationPlugin";
+
 /// How an account's password is checked, if it has one and nothing else.
 pub(crate) fn plugin(name: &AccountName, settings: &Settings) -> Result<Plugin, Error> {
     let plugin = Plugin::named(settings.plugin.as_bytes()).filter(|_| !settings.other_factors);
     plugin.ok_or_else(|| {
-        Error::new(
-            ErrorKind::Unsupported,
-            format!(
+        let what = match settings.plugin.as_str() {
+            IAM => format!(
+                "account {} logs in by IAM ({IAM}) and not by a password; use caching_sha2_password \
+                 for it, or stop rotating it",
+                name.sql()
+            ),
+            _ => format!(
                 "account {} does not log in by one password that is known here; use \
                  caching_sha2_password or mysql_native_password for it, or drop it",
                 name.sql()
             ),
-        )
+        };
+        Error::new(ErrorKind::Unsupported, what)
     })
 }
 

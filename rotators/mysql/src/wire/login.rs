@@ -211,7 +211,8 @@ fn other_plugin(name: &[u8]) -> Error {
         Ok("") => ("mysql_old_password", "it is too weak to be answered"),
         Ok("mysql_clear_password") => (
             "mysql_clear_password",
-            "it would show the password to whatever the server asks (PAM, LDAP or IAM)",
+            "it would show the password to whatever the server asks (PAM, LDAP, or IAM as \
+             AWSAuthenticationPlugin does); stop rotating it, or give it a password of its own",
         ),
         Ok("sha256_password") => ("sha256_password", "it is deprecated; use caching_sha2_password"),
         Ok(name) if name.len() <= 64 && name.bytes().all(|byte| real(&byte)) => {

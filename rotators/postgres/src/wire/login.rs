@@ -149,8 +149,9 @@ impl Conversation<'_> {
             }
             Request::Other(code) => {
                 return Err(Failure::Lost(unsupported(&format!(
-                    "the server asks for authentication method {code} (GSSAPI, SSPI or the like), \
-                     which does not check a password"
+                    "the server asks for authentication method {code} (GSSAPI, SSPI or the like, as of \
+                     members of rds_ad), which does not check a password; stop rotating this user, or \
+                     take it out of rds_ad and of each role that is a member of that"
                 ))));
             }
         }

@@ -1,0 +1,120 @@
+//! Secrets that are replicated to other Regions: only the primary rotates, and its replicas follow.
+
+use crate::error::{Error, ErrorKind};
+use crate::invocation::shortened;
+use crate::rotator::Finding;
+use crate::store::{Replica, SecretDescription};
+
+/// The most bytes of what the service says about one replica.
+const LONGEST_MESSAGE: usize = 500;
+
+/// Refuses a secret that is a replica: nothing can be stored in it, and its password is the primary's.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`], naming both Regions.
+pub(crate) fn only_the_primary(secret: &SecretDescription) -> Result<(), Error> {
+    // arn:PARTITION:secretsmanager:REGION:ACCOUNT:secret:NAME
+    let here = secret.arn.split(':').nth(3).unwrap_or_default();
+    let Some(primary) = secret.primary_region.as_deref().filter(|primary| *primary != here) else {
+        return Ok(());
+    };
+    let what = format!(
+        "this secret is a replica in {here} of the one in {primary}, and only the primary rotates"
+    );
+    Err(Error::new(ErrorKind::Unsupported, what).caused_by(format!(
+        "rotate it in {primary}; or, if {here} is to go on without {primary}, make it a secret of its \
+         own with `aws secretsmanager stop-replication-to-replica --region {here} --secret-id {}`, \
+         and see to it that its \"host\" takes writes",
+        secret.arn
+    )))
+}
+
+/// What preflight says of a secret's replicas. None keeps the primary from rotating.
+pub(crate) fn findings(secret: &SecretDescription) -> impl Iterator<Item = Finding> {
+    only_the_primary(secret)
+        .err()
+        .map(Finding::Fails)
+        .into_iter()
+        .chain(secret.replicas.iter().filter_map(|one| behind(&secret.arn, one)))
+}
+
+/// A replica that does not have what the primary has.
+fn behind(arn: &str, replica: &Replica) -> Option<Finding> {
+    let Replica { region, status, message } = replica;
+    let message = message.as_deref().map(|text| shortened(text.to_owned(), LONGEST_MESSAGE));
+    let said = message.map(|text| format!(": {text}")).unwrap_or_default();
+    match status.as_str() {
+        "InSync" => None,
+        "InProgress" => Some(Finding::Warns(format!(
+            "the replica in {region} is not in sync yet (InProgress{said}): readers there have an \
+             older password"
+        ))),
+        _ => Some(Finding::Warns(format!(
+            "the replica in {region} is not in sync ({status}{said}): it does not get the new password; \
+             correct what is named, then repeat `aws secretsmanager replicate-secret-to-regions \
+             --secret-id {arn} --add-replica-regions Region={region}`"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    const ARN: &str = "arn:aws:secretsmanager:us-east-1:111122223333:secret:app/db-AbCdEf";
+
+    fn secret(primary: Option<&str>, replicas: &[(&str, &str, Option<&str>)]) -> SecretDescription {
+        let replica = |(region, status, message): &(&str, &str, Option<&str>)| Replica {
+            region: (*region).to_owned(),
+            status: (*status).to_owned(),
+            message: message.map(str::to_owned),
+        };
+        SecretDescription {
+            arn: ARN.to_owned(),
+            primary_region: primary.map(str::to_owned),
+            replicas: replicas.iter().map(replica).collect(),
+            ..SecretDescription::default()
+        }
+    }
+
+    #[test]
+    fn a_replica_is_refused_and_a_primary_is_not() {
+        for primary in [None, Some("us-east-1")] {
+            only_the_primary(&secret(primary, &[])).unwrap();
+        }
+        let error = only_the_primary(&secret(Some("eu-west-1"), &[])).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        expect![
+            "this secret is a replica in us-east-1 of the one in eu-west-1, and only the primary rotates: \
+             rotate it in eu-west-1; or, if us-east-1 is to go on without eu-west-1, make it a secret of \
+             its own with `aws secretsmanager stop-replication-to-replica --region us-east-1 --secret-id \
+             arn:aws:secretsmanager:us-east-1:111122223333:secret:app/db-AbCdEf`, and see to it that its \
+             \"host\" takes writes"
+        ]
+        .assert_eq(&error.to_string());
+    }
+
+    #[test]
+    fn what_is_behind_is_told_and_stops_nothing() {
+        let replicas = [
+            ("eu-west-1", "InSync", None),
+            ("eu-west-2", "InProgress", None),
+            ("eu-west-3", "Failed", Some("Secret name app/db already exists in this region")),
+        ];
+        let secret = secret(Some("us-east-1"), &replicas);
+        let found = findings(&secret).map(|finding| match finding {
+            Finding::Warns(text) => text,
+            Finding::Fails(error) => panic!("{error}"),
+        });
+        expect![
+            "the replica in eu-west-2 is not in sync yet (InProgress): readers there have an older password\n\
+             the replica in eu-west-3 is not in sync (Failed: Secret name app/db already exists in this \
+             region): it does not get the new password; correct what is named, then repeat `aws \
+             secretsmanager replicate-secret-to-regions --secret-id \
+             arn:aws:secretsmanager:us-east-1:111122223333:secret:app/db-AbCdEf --add-replica-regions \
+             Region=eu-west-3`"
+        ]
+        .assert_eq(&found.collect::<Vec<_>>().join("\n"));
+    }
+}

@@ -1,0 +1,56 @@
+//! What a failed call to Secrets Manager means, and what an operator does about it.
+
+use super::{StoreError, StoreErrorCode};
+use crate::error::Error;
+
+/// What the message of a failure begins with that was met on the way to a role's credentials.
+pub(crate) const ASSUME_ROLE: &str = "AssumeRole";
+
+/// What to look at where Secrets Manager cannot be reached.
+pub(crate) const NO_WAY: &str = "look at the function's way to Secrets Manager (VPC endpoint or NAT \
+                                 gateway, security groups, DNS)";
+
+impl StoreError {
+    /// The engine's error for this store error, naming the call.
+    pub(crate) fn during(&self, operation: &str) -> Error {
+        let error = Error::new(self.code.kind(), format!("{operation} failed")).caused_by(self);
+        match self.advice() {
+            Some(advice) => error.caused_by(advice),
+            None => error,
+        }
+    }
+
+    /// What an operator does about it, where the service's own words do not say so.
+    fn advice(&self) -> Option<&'static str> {
+        let assuming = self.message.starts_with(ASSUME_ROLE);
+        Some(match self.code {
+            StoreErrorCode::AccessDenied if assuming => {
+                "let the trust policy of the role in SECRETS_ROLE_ARN name the function's role (and \
+                 SECRETS_ROLE_EXTERNAL_ID, if it asks for one), and let the function's role call \
+                 sts:AssumeRole on it"
+            }
+            StoreErrorCode::Unreachable if assuming => {
+                "look at the function's way to STS (VPC endpoint or NAT gateway, security groups, DNS)"
+            }
+            StoreErrorCode::AccessDenied if self.message.contains("KMS") => {
+                "let the function's role use the secret's KMS key (kms:Decrypt and \
+                 kms:GenerateDataKey, in the role's and in the key's policy)"
+            }
+            StoreErrorCode::AccessDenied => {
+                "look at the policies of the function's role and of the secret"
+            }
+            StoreErrorCode::DecryptionFailure | StoreErrorCode::EncryptionFailure => {
+                "look at the secret's KMS key: whether it is enabled, and its policy"
+            }
+            StoreErrorCode::Throttled => "retry later",
+            StoreErrorCode::LimitExceeded => "look at the quotas of Secrets Manager",
+            StoreErrorCode::Internal => "retry, and look at AWS's service health",
+            StoreErrorCode::Unreachable => NO_WAY,
+            StoreErrorCode::NotFound
+            | StoreErrorCode::AlreadyExists
+            | StoreErrorCode::InvalidParameter
+            | StoreErrorCode::InvalidRequest
+            | StoreErrorCode::Other => return None,
+        })
+    }
+}
