@@ -1,5 +1,6 @@
 //! template.yaml, transformed: what a deployment makes, for each choice a person has.
 
+mod consumers;
 mod permissions;
 mod resolve;
 mod rule;

@@ -37,7 +37,7 @@ fn alarms_are_there_unless_switched_off() {
 
 /// A service event in the shape that CloudTrail delivers: what was asked and answered is null,
 /// because nobody asked.
-fn event(name: &str, error: Option<&str>) -> Value {
+pub(super) fn event(name: &str, error: Option<&str>) -> Value {
     let secret = "arn:aws:secretsmanager:us-east-1:111122223333:secret:app/db-AbCdEf";
     let version = "11111111-1111-4111-8111-111111111111";
     let mut detail = json!({
@@ -78,7 +78,7 @@ fn event(name: &str, error: Option<&str>) -> Value {
 
 /// Matches as EventBridge does, for patterns of plain texts: every field of the pattern must be in
 /// the event with one of the values listed. Source: Amazon EventBridge User Guide, "Event patterns".
-fn matches(pattern: &Value, event: &Value) -> bool {
+pub(super) fn matches(pattern: &Value, event: &Value) -> bool {
     pattern.as_object().unwrap().iter().all(|(name, wanted)| match (wanted, &event[name]) {
         (Value::Object(_), inner) => inner.is_object() && matches(wanted, inner),
         (Value::Array(values), found) => {
