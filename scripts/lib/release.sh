@@ -21,8 +21,8 @@ release_plugin() {
     fi
 }
 
-# What a compiler would write of this machine's folders into an executable. Two machines then make the
-# same bytes, and nobody learns who built it where.
+# What a compiler would write of this machine's folders into an executable: it would keep two
+# machines from making the same bytes.
 release_flags() {
     local home=${CARGO_HOME:-$HOME/.cargo} sysroot commit source
     sysroot=$(rustc --print sysroot)
@@ -107,7 +107,7 @@ release_notes() {
     cat <<-TEXT
 
 		Built by $(rustc --version), ${SAM_PACKAGES[2]/==/ } and ${SAM_PACKAGES[3]/==/ } from commit $(git rev-parse HEAD 2>/dev/null || printf 'unknown').
-		\`scripts/release --version $1\` makes the same bytes. \`sha256sum --check SHA256SUMS\` compares them.
+		\`scripts/release --version $1\` makes them again; \`sha256sum --check SHA256SUMS\` compares.
 	TEXT
 }
 

@@ -70,7 +70,8 @@ fn whoever_has_aws_s_application_changes_its_location() {
 
 #[test]
 fn it_takes_what_aws_s_takes_and_needs_no_more() {
-    let Some(shape) = shape(&SOMETIMES) else { return };
+    let adopted = ("adoptUsers", "app_clone");
+    let Some(shape) = shape(&[&SOMETIMES[..], &[adopted]].concat()) else { return };
     for name in shape.parameters() {
         let has_default = shape.definition(name).get("Default").is_some();
         let always = ALWAYS.iter().any(|(passed, _)| *passed == name);
@@ -83,6 +84,8 @@ fn it_takes_what_aws_s_takes_and_needs_no_more() {
         json!({
             "SECRETS_MANAGER_ENDPOINT": ALWAYS[0].1,
             "EXCLUDE_CHARACTERS": "/@",
+            // The one thing that a pair of AWS's needs besides.
+            "ADOPT_USERS": "app_clone",
             "ROTATION_STRATEGY": "alternating-users",
         })
     );
