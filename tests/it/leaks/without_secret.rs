@@ -45,6 +45,15 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
             "Killable",
             "Instance",
             "Cluster",
+            "Advice",
+            "Counts",
+            "Doctor",
+            "Kind",
+            "Login",
+            "Logins",
+            "Replica",
+            "Row",
+            "Selection",
         ],
     ),
     (
@@ -66,6 +75,7 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
             "Mark",
             "Rights",
             "ListedKey",
+            "Account",
         ],
     ),
     (
@@ -89,6 +99,9 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
             "What",
             "Violation",
             "Section",
+            "CallError",
+            "Look",
+            "Stuck",
         ],
     ),
     (
