@@ -124,10 +124,10 @@ impl Account {
             let events = page.get("events").and_then(Value::as_array);
             let failures = events.into_iter().flatten().filter_map(|event| failure(event, secret));
             last = failures.chain(last).max_by_key(|failure| failure.at);
-            match page.get("nextToken").and_then(Value::as_str) {
-                Some(token) => request["nextToken"] = json!(token),
-                None => break,
-            }
+            match (page.get("nextToken").and_then(Value::as_str), request.as_object_mut()) {
+                (Some(token), Some(fields)) => fields.insert("nextToken".into(), json!(token)),
+                _ => break,
+            };
         }
         Ok(last)
     }
