@@ -1,5 +1,7 @@
 //! The command line: what may be asked, and what each word means.
 
+mod account;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -9,6 +11,8 @@ use fourstep::Step;
 use fourstep_cli::replay::SecretArn;
 use fourstep_cli::replay::crash::{Disturbance, Plan, Reset};
 use fourstep_local::PendingLabel;
+
+pub(crate) use account::{AskArguments, DoctorArguments};
 
 const START: &str = "Start with a question, which changes nothing:
   fourstep preflight --rotator target/debug/rotate-postgres --secret secret.json
@@ -23,10 +27,6 @@ const SERVE: &str = "For example:
   fourstep serve --rotator target/debug/rotate-postgres
   AWS_ENDPOINT_URL=http://127.0.0.1:4566 aws secretsmanager create-secret --name app/db \\
       --secret-string file://secret.json";
-
-const ASK: &str = "For example, of a secret in AWS, without a file:
-  aws secretsmanager get-secret-value --secret-id app/db --query SecretString --output text |
-      fourstep preflight --rotator target/debug/rotate-postgres --secret -";
 
 /// Rotate AWS Secrets Manager secrets on your own machine.
 #[derive(Parser)]
@@ -52,6 +52,7 @@ pub(crate) enum Action {
     Preflight(AskArguments),
     /// Ask a function what a rotation would do at the target, and what should be done before it.
     Plan(AskArguments),
+    Doctor(DoctorArguments),
     /// Work on a specification for rotate-api, which rotates the keys of third-party APIs.
     Spec {
         #[command(subcommand)]
@@ -191,8 +192,8 @@ pub(crate) struct StageArguments {
     pub(crate) listen: SocketAddr,
     /// A file with the secret value, as it stands in Secrets Manager. What changes nothing reads a pipe
     /// too, and standard input, which is -.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) secret: PathBuf,
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(crate) secret: Option<PathBuf>,
     /// FILE holds the bytes of a SecretBinary, and not the text of a SecretString.
     #[arg(long)]
     pub(crate) binary: bool,
@@ -210,20 +211,6 @@ pub(crate) struct StageArguments {
     /// What follows -- goes to `sam local invoke`, for example --skip-pull-image.
     #[arg(last = true, conflicts_with = "rotator", value_name = "SAM ARGUMENT")]
     pub(crate) sam_arguments: Vec<String>,
-}
-
-/// Ask a function about a secret. Nothing is changed, and no value is shown.
-///
-/// The same questions can be asked of a deployed function: hand it the event
-/// {"Fourstep": "inspect", "SecretId": ...} by `aws lambda invoke`.
-#[derive(Args)]
-#[command(after_help = ASK)]
-pub(crate) struct AskArguments {
-    #[command(flatten)]
-    pub(crate) stage: StageArguments,
-    /// Print the function's answer, one JSON object, instead of text.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Args)]

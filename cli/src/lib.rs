@@ -1,5 +1,6 @@
 //! The `fourstep` command as a library, so that tests can call its parts.
 
+pub mod account;
 pub mod events;
 pub mod function;
 pub mod new;

@@ -12,18 +12,21 @@ use std::time::Duration;
 use clap::{CommandFactory as _, Parser};
 use clap_complete::Shell;
 use fourstep::{Question, Step};
+use fourstep_cli::account;
+use fourstep_cli::account::aws::{Account, Selection};
+use fourstep_cli::account::doctor::{Counts, Doctor};
 use fourstep_cli::new::new;
 use fourstep_cli::player::Player;
 use fourstep_cli::replay::crash::disturb;
-use fourstep_cli::replay::{Format, Options, Report, Rotator, Stage, ask, replay};
+use fourstep_cli::replay::{Format, Options, Report, Rotator, Stage, ask, replay, show};
 use fourstep_cli::{slips, spec, terminal};
 use fourstep_local::MemoryStore;
 use fourstep_local::serve;
 use serde_json::json;
 
 use arguments::{
-    Action, AskArguments, Command, NewArguments, ReplayArguments, ServeArguments, SpecAction,
-    StageArguments,
+    Action, AskArguments, Command, DoctorArguments, NewArguments, ReplayArguments, ServeArguments,
+    SpecAction, StageArguments,
 };
 
 #[tokio::main]
@@ -36,6 +39,7 @@ async fn main() -> ExitCode {
             (arguments.json, run_ask(Question::Preflight, arguments).await)
         }
         Action::Plan(arguments) => (arguments.json, run_ask(Question::Plan, arguments).await),
+        Action::Doctor(arguments) => (arguments.json, run_doctor(arguments).await),
         Action::Spec { action: SpecAction::Check { file, json } } => {
             (json, spec::check(&file, format(json), &mut io::stdout()))
         }
@@ -76,14 +80,57 @@ fn completions(shell: Shell) -> io::Result<bool> {
 }
 
 async fn run_ask(question: Question, arguments: AskArguments) -> io::Result<bool> {
-    let stage = stage(arguments.stage)?;
     let format = format(arguments.json);
     let mut out: Box<dyn Write> = match (format, question) {
         // Statements to be copied.
         (Format::Json, _) | (_, Question::Plan) => Box::new(io::stdout()),
         _ => terminal::stdout(),
     };
-    ask(&stage, question, format, &mut out).await
+    let Some(secret) = arguments.name else {
+        return ask(&stage(arguments.stage)?, question, format, &mut out).await;
+    };
+    let [region] = match &arguments.reach.region[..] {
+        [] => [None],
+        [region] => [Some(region.as_str())],
+        _ => return Err(io::Error::other("one question is about one Region")),
+    };
+    let account = Account::connect(arguments.reach.profile.as_deref(), region).await?;
+    let asked = account::ask(&account, question, &secret).await?;
+    show(&asked, question, format, &mut out)
+}
+
+async fn run_doctor(arguments: DoctorArguments) -> io::Result<bool> {
+    let tag = arguments.tag.map(|tag| match tag.split_once('=') {
+        Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+        None => (tag, None),
+    });
+    let doctor = Doctor {
+        secrets: arguments.secrets,
+        selection: Selection { tag, function: arguments.function },
+        fix: arguments.fix,
+        yes: arguments.yes,
+        stuck_after: i64::from(arguments.stuck_after),
+        all: arguments.all,
+    };
+    let mut regions: Vec<_> = arguments.reach.region.iter().map(|one| Some(one.as_str())).collect();
+    if regions.is_empty() {
+        regions.push(None);
+    }
+    let (format, profile) = (format(arguments.json), arguments.reach.profile.as_deref());
+    let (mut out, mut fine, mut unseen) = (io::stdout(), true, 0);
+    for region in regions {
+        let account = Account::connect(profile, region).await?;
+        let Counts { seen, wrong, unseen: more } = doctor.run(&account, format, &mut out).await?;
+        (fine, unseen) = (fine && wrong == 0, unseen + more);
+        if format == Format::Table {
+            let region = account.region();
+            writeln!(out, "{region}: {seen} secrets looked at; something is wrong with {wrong}.")?;
+        }
+    }
+    if unseen > 0 {
+        return Err(io::Error::other(format!("{unseen} secrets could not be looked at")));
+    }
+    Ok(fine)
 }
 
 fn format(json: bool) -> Format {
@@ -100,6 +147,7 @@ fn stage(arguments: StageArguments) -> io::Result<Stage> {
         }
     };
     let timeout = Duration::from_secs(process.timeout);
+    let secret = secret.ok_or_else(|| io::Error::other("--secret is missing"))?;
     let environment = process.environment;
     let verbose = process.verbose;
     Ok(Stage { rotator, listen, secret, binary, arn, admin, environment, timeout, verbose })

@@ -134,6 +134,7 @@ async fn each_help_has_an_example_that_is_understood() {
         &["inspect"],
         &["preflight"],
         &["plan"],
+        &["doctor"],
         &["new"],
         &["completions"],
         &["man"],

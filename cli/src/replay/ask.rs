@@ -37,19 +37,32 @@ pub async fn ask(
     let function = stage.function(&secret);
     let asked = invoke(&function, &events::question(question, secret.arn())).await?;
     secret.close().await?;
+    show(&asked, question, format, out)
+}
+
+/// Shows what a function answered to a question, wherever it is. True if the answer is good.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn show(
+    asked: &Invocation,
+    question: Question,
+    format: Format,
+    out: &mut dyn Write,
+) -> io::Result<bool> {
     let text = match format {
-        Format::Json => json_line(&asked),
+        Format::Json => json_line(asked),
         Format::Table => match question {
-            Question::Inspect => versions_table(&asked, &mut Vec::new()) + &reasons(&asked),
-            Question::Preflight => findings(&asked),
-            Question::Plan => plan(&asked),
+            Question::Inspect => versions_table(asked, &mut Vec::new()) + &reasons(asked),
+            Question::Preflight => findings(asked),
+            Question::Plan => plan(asked),
         },
     };
     out.write_all(text.as_bytes())?;
     let current = |version: &Version| version.has(AWSCURRENT) && version.accepted;
     Ok(match (&asked.answer, question) {
         (Err(_), _) => false,
-        (Ok(_), Question::Inspect) => versions(&asked).iter().any(current),
+        (Ok(_), Question::Inspect) => versions(asked).iter().any(current),
         (Ok(answer), _) => answer.get("ready") != Some(&Value::Bool(false)),
     })
 }

@@ -22,7 +22,7 @@ use crate::events;
 use crate::function::{ACCESS_KEY_ID, Function, Invocation, Names, Sam};
 
 pub use arn::SecretArn;
-pub use ask::ask;
+pub use ask::{ask, show};
 pub use keep::SecretFile;
 use keep::named;
 use local::{Access, LocalSecret};

@@ -45,6 +45,15 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
             "Killable",
             "Instance",
             "Cluster",
+            "Advice",
+            "Counts",
+            "Doctor",
+            "Kind",
+            "Login",
+            "Logins",
+            "Replica",
+            "Row",
+            "Selection",
         ],
     ),
     (
@@ -67,6 +76,7 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
             "Mark",
             "Rights",
             "ListedKey",
+            "Account",
         ],
     ),
     (
@@ -90,6 +100,9 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
             "What",
             "Violation",
             "Section",
+            "CallError",
+            "Look",
+            "Stuck",
         ],
     ),
     (

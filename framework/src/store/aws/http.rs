@@ -61,12 +61,30 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// assert!(http_client(&nowhere).unwrap_err().to_string().contains("AWS_CA_BUNDLE"));
 /// ```
 pub fn http_client(environment: &Environment) -> Result<SharedHttpClient, Error> {
+    Ok(SharedHttpClient::new(Https { tls: tls(environment)?, pools: Mutex::default() }))
+}
+
+/// One pool of connections of the same client, for requests that are signed without an SDK's client:
+/// `connect` bounds name, address and TLS together, `read` a call until the first of its answer.
+///
+/// # Errors
+/// As for [`http_client`].
+pub fn http_connector(
+    environment: &Environment,
+    connect: Duration,
+    read: Duration,
+) -> Result<SharedHttpConnector, Error> {
+    let limits = Limits { connect: Some(connect), read: Some(read) };
+    Ok(SharedHttpConnector::new(Pool::new(tls(environment)?, limits)))
+}
+
+fn tls(environment: &Environment) -> Result<Arc<ClientConfig>, Error> {
     let mut tls = match roots::of_bundle(environment, CA_BUNDLE)? {
         Some(bundle) => roots::client(bundle),
         None => roots::client(roots::of_the_web()),
     }?;
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(SharedHttpClient::new(Https { tls: Arc::new(tls), pools: Mutex::default() }))
+    Ok(Arc::new(tls))
 }
 
 /// The limits of the SDK's client that asks.

@@ -23,7 +23,7 @@ use crate::store::{
 use crate::value::SecretValue;
 
 pub(crate) use self::errors::store_error;
-pub use self::http::http_client;
+pub use self::http::{http_client, http_connector};
 #[cfg(feature = "rds")]
 pub(crate) use self::settings::{endpoint, shared};
 

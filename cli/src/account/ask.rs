@@ -1,0 +1,40 @@
+//! `fourstep inspect`, `preflight` and `plan` of a secret in AWS: its function answers.
+
+use std::io;
+
+use fourstep::Question;
+
+use super::aws::Account;
+use crate::events;
+use crate::function::Invocation;
+
+/// Asks the function that the secret names.
+///
+/// # Errors
+/// If the secret or its function cannot be reached. What the function reports is its answer.
+pub async fn ask(account: &Account, question: Question, secret: &str) -> io::Result<Invocation> {
+    let found = account.describe(secret).await?;
+    let Some(function) = &found.function else {
+        return Err(io::Error::other(format!(
+            "the secret {} names no rotation function; attach one, or ask a function on this \
+             machine with --rotator and --secret",
+            super::text::clean(&found.name)
+        )));
+    };
+    invoked(account, question, &found.arn, function).await
+}
+
+/// Asks a function about a secret.
+///
+/// # Errors
+/// If Lambda cannot be reached, or refuses.
+pub async fn invoked(
+    account: &Account,
+    question: Question,
+    secret: &str,
+    function: &str,
+) -> io::Result<Invocation> {
+    let begun = std::time::Instant::now();
+    let answer = account.invoke(function, &events::question(question, secret)).await?;
+    Ok(Invocation { answer, lines: Vec::new(), duration: begun.elapsed() })
+}

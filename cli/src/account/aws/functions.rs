@@ -1,0 +1,169 @@
+//! Rotation functions in Lambda: what they are, what they answer, and what their logs say.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::signed::{Answer, Call, Service};
+use super::{Account, CallError};
+use crate::account::text::{clean, clean_answer};
+use crate::events::text as field;
+use crate::function::Answer as Answered;
+
+/// What stays as it is in a part of a path (RFC 3986, "unreserved").
+const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// The most pages of a log that are read for one secret.
+const MOST_PAGES: usize = 10;
+
+/// What Lambda says about a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function {
+    /// Whether it can be one of ours: they run a program of their own in `provided.*`.
+    pub ours: bool,
+    /// Handler and runtime, for people.
+    pub kind: String,
+    /// Its log group.
+    pub log_group: String,
+    /// Its own default for the strategy: the first of `ROTATION_STRATEGY`; empty if that is not set.
+    pub strategy: String,
+    /// Its program, by the variable or, failing that, the words of its name.
+    pub name: String,
+}
+
+/// The last failure that a function's log has for a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Seconds since 1970.
+    pub at: i64,
+    /// The step.
+    pub step: String,
+    /// The kind of error.
+    pub kind: String,
+    /// Why.
+    pub why: String,
+}
+
+impl Account {
+    /// GetFunctionConfiguration. `None` if there is no such function.
+    ///
+    /// # Errors
+    /// If Lambda refuses or does not answer.
+    pub async fn function(&self, arn: &str) -> Result<Option<Function>, CallError> {
+        let path = format!("/2015-03-31/functions/{}/configuration", part(arn));
+        let call = Call {
+            service: Service::Lambda,
+            operation: "lambda:GetFunctionConfiguration",
+            method: "GET",
+            path,
+            headers: &[],
+            body: String::new(),
+        };
+        match self.signed.call(&call).await {
+            Ok(Answer { body, .. }) => Ok(Some(described(&body))),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Invokes a function with an event and waits for its answer, or for the error that it reports.
+    ///
+    /// # Errors
+    /// If Lambda refuses or does not answer.
+    pub async fn invoke(&self, arn: &str, event: &Value) -> Result<Answered, CallError> {
+        let call = Call {
+            service: Service::Lambda,
+            operation: "lambda:InvokeFunction",
+            method: "POST",
+            path: format!("/2015-03-31/functions/{}/invocations", part(arn)),
+            headers: &[
+                ("content-type", "application/json"),
+                ("x-amz-invocation-type", "RequestResponse"),
+            ],
+            body: event.to_string(),
+        };
+        let Answer { body, failed } = self.signed.call(&call).await?;
+        if failed {
+            let kind = clean(field(&body, "errorType"));
+            return Ok(Err((kind, clean(field(&body, "errorMessage")))));
+        }
+        Ok(Ok(clean_answer(body)))
+    }
+
+    /// The last failed step of a secret in a function's log, since a moment in seconds since 1970.
+    ///
+    /// # Errors
+    /// If CloudWatch Logs refuses or does not answer. A log group that does not exist has no failure.
+    pub async fn last_failure(
+        &self,
+        log_group: &str,
+        secret: &str,
+        since: i64,
+    ) -> Result<Option<Failure>, CallError> {
+        let mut request = json!({
+            "logGroupName": log_group,
+            "startTime": since.max(0).saturating_mul(1000),
+            "filterPattern": format!("{{ ($.outcome = \"failed\") && ($.secret = {}) }}", json!(secret)),
+        });
+        let mut last = None;
+        for _ in 0..MOST_PAGES {
+            let call = Call {
+                service: Service::Logs,
+                operation: "logs:FilterLogEvents",
+                method: "POST",
+                path: "/".to_owned(),
+                headers: &[
+                    ("content-type", "application/x-amz-json-1.1"),
+                    ("x-amz-target", "Logs_20140328.FilterLogEvents"),
+                ],
+                body: request.to_string(),
+            };
+            let page = match self.signed.call(&call).await {
+                Err(error) if error.is_missing() => return Ok(None),
+                answered => answered?.body,
+            };
+            let events = page.get("events").and_then(Value::as_array);
+            let failures = events.into_iter().flatten().filter_map(|event| failure(event, secret));
+            last = failures.chain(last).max_by_key(|failure| failure.at);
+            match (page.get("nextToken").and_then(Value::as_str), request.as_object_mut()) {
+                (Some(token), Some(fields)) => fields.insert("nextToken".into(), json!(token)),
+                _ => break,
+            };
+        }
+        Ok(last)
+    }
+}
+
+fn part(text: &str) -> String {
+    utf8_percent_encode(text, PART).to_string()
+}
+
+fn described(answer: &Value) -> Function {
+    let at = |path: &str| answer.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let (runtime, handler) = (at("/Runtime"), at("/Handler"));
+    let name = at("/FunctionName");
+    let group = match at("/LoggingConfig/LogGroup") {
+        "" => format!("/aws/lambda/{name}"),
+        group => group.to_owned(),
+    };
+    let strategies = at("/Environment/Variables/ROTATION_STRATEGY");
+    Function {
+        ours: runtime.starts_with("provided") && handler == "bootstrap",
+        kind: clean(&format!("runtime {runtime}, handler {handler}")),
+        log_group: group,
+        strategy: strategies.split(',').next().unwrap_or_default().trim().to_owned(),
+        name: clean(name),
+    }
+}
+
+/// A line of the log as a failure of this secret; `None` for anything else.
+fn failure(event: &Value, secret: &str) -> Option<Failure> {
+    let at = event.get("timestamp")?.as_i64()? / 1000;
+    let line: Value = serde_json::from_str(field(event, "message")).ok()?;
+    let ours = field(&line, "outcome") == "failed" && field(&line, "secret") == secret;
+    ours.then(|| Failure {
+        at,
+        step: clean(field(&line, "step")),
+        kind: clean(field(&line, "error_type")),
+        why: clean(field(&line, "why")),
+    })
+}

@@ -1,0 +1,169 @@
+//! `fourstep doctor`: what is wrong with the secrets of an account, and what mends each.
+//!
+//! `look` asks, `table` decides, `fix` acts, `show` prints. Secrets are listed page by page and looked
+//! at a few at a time, so that memory does not grow with their number.
+
+mod fix;
+mod look;
+mod show;
+mod table;
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write};
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+
+pub use look::{Look, Stuck, Trouble};
+pub use table::{Advice, Kind, Login, Logins, Row};
+
+use super::aws::{Account, Selection};
+use super::text::{clean, now};
+use crate::replay::Format;
+
+/// How many secrets are looked at at the same time: each may log in at a database.
+const AT_ONCE: usize = 8;
+
+/// How often and how long it waits for a rotation that it began, before it says that it still runs.
+const LOOKS: u32 = 30;
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// What doctor is to do.
+#[derive(Debug, Clone, Default)]
+pub struct Doctor {
+    /// Names or ARNs; empty for every secret of the Region.
+    pub secrets: Vec<String>,
+    /// Which of them.
+    pub selection: Selection,
+    /// Whether to mend.
+    pub fix: bool,
+    /// Without asking.
+    pub yes: bool,
+    /// For how long a rotation may be under way, in seconds.
+    pub stuck_after: i64,
+    /// Whether those with which nothing is wrong are shown to people.
+    pub all: bool,
+}
+
+/// How many secrets were seen, and with how many something is wrong.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Secrets that were looked at.
+    pub seen: usize,
+    /// Those with which something is wrong, after mending.
+    pub wrong: usize,
+    /// Those that could not be looked at.
+    pub unseen: usize,
+}
+
+impl Doctor {
+    /// Looks at the secrets of one Region, shows and mends them.
+    ///
+    /// # Errors
+    /// If the secrets cannot be listed, or nothing can be written.
+    pub async fn run(
+        &self,
+        account: &Account,
+        format: Format,
+        out: &mut dyn Write,
+    ) -> io::Result<Counts> {
+        let mut counts = Counts::default();
+        let mut next = None;
+        let named = !self.secrets.is_empty();
+        loop {
+            let arns = if named {
+                self.secrets.clone()
+            } else {
+                let (arns, more) = account.list(&self.selection, next.take()).await?;
+                next = more;
+                arns
+            };
+            let looks = stream::iter(arns).map(|secret| async move {
+                let looked = look::look(account, &secret, now(), self.stuck_after).await;
+                (secret, looked)
+            });
+            let mut looks = std::pin::pin!(looks.buffered(AT_ONCE));
+            while let Some((secret, looked)) = looks.next().await {
+                self.one(account, &secret, looked, format, out, &mut counts).await?;
+            }
+            if next.is_none() {
+                return Ok(counts);
+            }
+        }
+    }
+
+    async fn one(
+        &self,
+        account: &Account,
+        secret: &str,
+        looked: io::Result<Look>,
+        format: Format,
+        out: &mut dyn Write,
+        counts: &mut Counts,
+    ) -> io::Result<()> {
+        let mut look = match looked {
+            Ok(look) if !self.selects(&look) => return Ok(()),
+            Ok(look) => look,
+            Err(error) => {
+                counts.unseen += 1;
+                return show::unseen(secret, &clean(&error.to_string()), format, out);
+            }
+        };
+        counts.seen += 1;
+        progress(counts);
+        show::look(account, &look, self.all, format, out)?;
+        if self.fix && self.may_mend(&look, out)? {
+            let ended = self.mended(account, &look).await;
+            show::mended(&look, &ended, format, out)?;
+            if let Ok(again) = ended {
+                look = again;
+            }
+        }
+        counts.wrong += usize::from(!look.troubles.is_empty());
+        Ok(())
+    }
+
+    /// AWS filters by tag only, so a function is asked for here.
+    fn selects(&self, look: &Look) -> bool {
+        let Some(wanted) = &self.selection.function else { return true };
+        let function = look.found.function.as_deref().unwrap_or_default();
+        function == wanted || function.split(':').nth(6) == Some(wanted)
+    }
+
+    /// Asks the person, on the terminal. Nobody there means no.
+    fn may_mend(&self, look: &Look, out: &mut dyn Write) -> io::Result<bool> {
+        let Some(advice) = look.stuck.as_ref().and_then(|stuck| stuck.advice) else {
+            return Ok(false);
+        };
+        if self.yes {
+            return Ok(true);
+        }
+        out.flush()?;
+        write!(io::stderr(), "{} {}? [y/N] ", advice.name(), clean(&look.found.name))?;
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer)?;
+        Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
+    }
+
+    /// Mends a secret, and looks again until the rotation that this began has ended.
+    async fn mended(&self, account: &Account, look: &Look) -> io::Result<Look> {
+        let Some(stuck) = &look.stuck else { return Ok(look.clone()) };
+        fix::mend(account, &look.found.arn, stuck).await?;
+        for _ in 1..LOOKS {
+            let again = account.describe(&look.found.arn).await?;
+            let moved = again.pending.as_deref() != Some(&stuck.pending);
+            if moved && again.pending.is_none() {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        look::look(account, &look.found.arn, now(), self.stuck_after).await
+    }
+}
+
+/// How far it is, on a terminal.
+fn progress(counts: &Counts) {
+    let err = io::stderr();
+    if counts.seen.is_multiple_of(100) && err.is_terminal() {
+        let _ = writeln!(err.lock(), "{} secrets looked at ...", counts.seen);
+    }
+}

@@ -1,0 +1,143 @@
+//! What doctor prints: blocks of lines for people, one JSON object a secret for machines.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::fix::commands;
+use super::look::{Look, Stuck};
+use crate::account::aws::Account;
+use crate::account::text::{clean, length, now};
+use crate::events::{labels, text as field};
+use crate::replay::Format;
+
+pub(super) fn look(
+    account: &Account,
+    look: &Look,
+    all: bool,
+    format: Format,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    match format {
+        Format::Json => writeln!(out, "{}", object(account, look)),
+        Format::Table if all || !look.troubles.is_empty() => people(account, look, out),
+        Format::Table => Ok(()),
+    }
+}
+
+pub(super) fn unseen(
+    secret: &str,
+    why: &str,
+    format: Format,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let secret = clean(secret);
+    match format {
+        Format::Json => writeln!(out, "{}", json!({"secret": secret, "error": why})),
+        Format::Table => writeln!(out, "{secret}\n  cannot be looked at: {why}"),
+    }
+}
+
+pub(super) fn mended(
+    look: &Look,
+    ended: &io::Result<Look>,
+    format: Format,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let (fine, text) = match ended {
+        Ok(again) if again.found.pending.is_none() => (true, "mended".to_owned()),
+        Ok(again) => {
+            let troubles = again.troubles.iter().map(|one| one.text()).collect::<Vec<_>>();
+            (false, format!("not ended yet; look again in some minutes {}", troubles.join("; ")))
+        }
+        Err(error) => (false, format!("not mended: {}", clean(&error.to_string()))),
+    };
+    match format {
+        Format::Json => {
+            let arn = clean(&look.found.arn);
+            writeln!(out, "{}", json!({"secret": arn, "mended": fine, "text": text}))
+        }
+        Format::Table => writeln!(out, "  {text}"),
+    }
+}
+
+/// `on, last rotated 3 days ago`
+fn rotation(look: &Look) -> String {
+    let state = match look.found.rotation {
+        Some(true) => "on",
+        Some(false) => "off",
+        None => "never set up",
+    };
+    let owner = look.found.owner.as_ref().map(|one| format!(", by {one}")).unwrap_or_default();
+    let ago = |at: i64| format!(", last rotated {} ago", length(now() - at));
+    let next = |at: i64| format!(", next in {}", length(at - now()));
+    let next = look.found.next.filter(|at| *at > now()).map(next).unwrap_or_default();
+    format!("{state}{owner}{}{next}", look.found.last.map(ago).unwrap_or_default())
+}
+
+fn people(account: &Account, look: &Look, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}\n  rotation {}", clean(&look.found.name), rotation(look))?;
+    if let Some(age) = look.under_way {
+        writeln!(out, "  a rotation is under way, for {}", length(age))?;
+    }
+    for trouble in &look.troubles {
+        writeln!(out, "  {}", trouble.text())?;
+    }
+    if let Some(failure) = &look.failure {
+        let ago = length(now() - failure.at);
+        let (step, kind, why) = (&failure.step, &failure.kind, &failure.why);
+        writeln!(out, "  last failure, {ago} ago: {step}: {kind}: {why}")?;
+    }
+    let Some(stuck) = &look.stuck else { return Ok(()) };
+    for row in versions(stuck) {
+        let (verdict, why) = (field(row, "verdict"), clean(field(row, "why")));
+        writeln!(out, "  {} {}: {why}", labels(row).join(" "), clean(verdict))?;
+    }
+    match stuck.advice {
+        None => writeln!(
+            out,
+            "  {}: nothing is safe to do from here; see docs/operate.md, \"A stuck rotation\"",
+            stuck.row.text()
+        ),
+        Some(advice) => {
+            writeln!(out, "  {}: {}:", stuck.row.text(), advice.name())?;
+            for command in commands(account, &look.found.arn, stuck) {
+                writeln!(out, "    {command}")?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn versions(stuck: &Stuck) -> impl Iterator<Item = &Value> {
+    stuck.inspection.get("versions").and_then(Value::as_array).into_iter().flatten()
+}
+
+fn object(account: &Account, look: &Look) -> Value {
+    let troubles = look.troubles.iter();
+    let troubles: Vec<_> =
+        troubles.map(|one| json!({"kind": one.name(), "text": one.text()})).collect();
+    let failure = look.failure.as_ref().map(|failure| {
+        let (step, kind, why) = (&failure.step, &failure.kind, &failure.why);
+        json!({"at": failure.at, "step": step, "error_type": kind, "why": why})
+    });
+    let stuck = look.stuck.as_ref();
+    let advice = stuck.and_then(|stuck| stuck.advice).map(|advice| advice.name());
+    json!({
+        "secret": clean(&look.found.arn),
+        "name": clean(&look.found.name),
+        "region": account.region(),
+        "rotation": look.found.rotation,
+        "function": look.found.function.as_deref().map(clean),
+        "owner": look.found.owner,
+        "last_rotated": look.found.last,
+        "next_rotation": look.found.next,
+        "under_way_seconds": look.under_way,
+        "troubles": troubles,
+        "last_failure": failure,
+        "inspection": stuck.map(|stuck| &stuck.inspection),
+        "row": stuck.map(|stuck| stuck.row.text()),
+        "advice": advice,
+        "commands": stuck.map(|stuck| commands(account, &look.found.arn, stuck)),
+    })
+}

@@ -1,0 +1,108 @@
+//! Text of others, made harmless before it is shown: answers of APIs, lines of logs, names.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+/// The most characters that are shown of one text.
+const LONGEST: usize = 2_000;
+
+/// A text in one line without anything that a terminal would act upon: control characters (escapes
+/// among them) and characters that turn the direction of writing are replaced. What is longer than
+/// 2,000 characters is cut.
+pub fn clean(text: &str) -> String {
+    let line = |c: char| if c == '\n' || c == '\t' { ' ' } else { harmless(c) };
+    let mut clean: String = text.chars().take(LONGEST).map(line).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        clean.push_str(" ...");
+    }
+    clean
+}
+
+/// What a terminal acts upon, by something that it does not.
+fn harmless(c: char) -> char {
+    match c {
+        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{061c}' => char::REPLACEMENT_CHARACTER,
+        c => c,
+    }
+}
+
+/// The same for every text of an answer, in full and with its lines.
+pub fn clean_answer(answer: Value) -> Value {
+    let line = |c: char| if c == '\n' { c } else { harmless(c) };
+    let clean = |text: &str| text.chars().map(line).collect::<String>();
+    match answer {
+        Value::String(text) => Value::String(clean(&text)),
+        Value::Array(items) => Value::Array(items.into_iter().map(clean_answer).collect()),
+        Value::Object(fields) => {
+            let fields = fields.into_iter();
+            Value::Object(fields.map(|(name, one)| (clean(&name), clean_answer(one))).collect())
+        }
+        other => other,
+    }
+}
+
+/// A text as one word of a shell's command: as it is where no character means anything to a shell, else
+/// in single quotes.
+pub fn word(text: &str) -> String {
+    let text = clean(text);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_/.:=@+,%".contains(c);
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Seconds since 1970, of now.
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// A length of time in its largest unit: `3 days`, `1 hour`.
+pub fn length(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    let (count, unit) = match seconds {
+        0..60 => (seconds, "second"),
+        60..3_600 => (seconds / 60, "minute"),
+        3_600..86_400 => (seconds / 3_600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_acts_upon_is_left() {
+        let hostile = "a\u{1b}[31mred\u{7}\r\nb\u{9b}2J\u{202e}c\u{0}\u{feff}";
+        let shown = clean(hostile);
+        assert!(shown.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{shown:?}");
+        assert!(shown.contains("red") && !shown.contains('\n'));
+        assert_eq!(clean(&"x".repeat(9_000)).len(), 2_004);
+    }
+
+    #[test]
+    fn a_name_is_one_word_of_a_command() {
+        assert_eq!(word("app/db"), "app/db");
+        assert_eq!(word("a b'; rm"), r"'a b'\''; rm'");
+        assert_eq!((word(""), word("-x")), ("''".into(), "'-x'".into()));
+    }
+
+    #[test]
+    fn lengths_of_time_are_in_their_largest_unit() {
+        let seen: Vec<_> =
+            [-5, 1, 59, 60, 3_600, 86_400, 200_000].iter().map(|one| length(*one)).collect();
+        assert_eq!(
+            seen,
+            ["0 seconds", "1 second", "59 seconds", "1 minute", "1 hour", "1 day", "2 days"]
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! What may be asked of secrets in an AWS account, and of one secret anywhere.
+
+use clap::{ArgGroup, Args};
+
+use super::StageArguments;
+
+const ASK: &str = "For example, of a secret in AWS, whose own function answers:
+  fourstep preflight app/db --profile production
+Of a value on this machine, by a function on this machine:
+  fourstep preflight --rotator target/debug/rotate-postgres --secret secret.json";
+
+const DOCTOR: &str = "For example, every secret of a Region, then one of them mended:
+  fourstep doctor --region eu-central-1
+  fourstep doctor app/db --fix
+The exit status is 0 if nothing is wrong, 1 if something is, 2 if it could not look.
+Manual: docs/doctor.md in the repository.";
+
+/// Which account and Region, as every AWS tool finds them.
+#[derive(Args)]
+pub(crate) struct ReachArguments {
+    /// A profile of the AWS configuration files. Default: AWS_PROFILE, or what the environment has.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// The Region. Default: AWS_REGION, or the profile's.
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Vec<String>,
+}
+
+/// Ask a function about a secret. Nothing is changed, and no value is shown.
+///
+/// With SECRET, the function that this secret in AWS names is asked, where it is deployed. Without, a
+/// function on this machine is asked about a value on this machine.
+#[derive(Args)]
+#[command(after_help = ASK)]
+#[command(group = ArgGroup::new("asked").required(true).multiple(true).args(["name", "rotator", "sam"]))]
+#[command(mut_group("function", |group| group.required(false)))]
+#[command(mut_arg("secret", |argument| argument.required(false).required_unless_present("name")))]
+pub(crate) struct AskArguments {
+    /// The name or ARN of a secret in AWS.
+    #[arg(value_name = "SECRET", conflicts_with_all = ["rotator", "sam", "secret", "arn", "admin", "binary"])]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) reach: ReachArguments,
+    #[command(flatten)]
+    pub(crate) stage: StageArguments,
+    /// Print the function's answer, one JSON object, instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Look at every secret of an account: which are stuck, why, and what to type. No value is read.
+///
+/// A secret is stuck if AWSPENDING is on a version that is not current, for longer than a rotation
+/// takes. Its function is then asked which version logs in, and the answer decides what is right
+/// (docs/operate.md, "A stuck rotation").
+#[derive(Args)]
+#[command(after_help = DOCTOR)]
+pub(crate) struct DoctorArguments {
+    /// Names or ARNs of secrets. Without any, every secret of the Region is looked at.
+    #[arg(value_name = "SECRET")]
+    pub(crate) secrets: Vec<String>,
+    #[command(flatten)]
+    pub(crate) reach: ReachArguments,
+    /// Only secrets with this tag, and with this value of it, if one is given.
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    pub(crate) tag: Option<String>,
+    /// Only secrets that this function rotates: its name or ARN.
+    #[arg(long, value_name = "FUNCTION")]
+    pub(crate) function: Option<String>,
+    /// Do what the table calls right and safe, after asking for each secret; then look again.
+    #[arg(long)]
+    pub(crate) fix: bool,
+    /// Do not ask: for scripts.
+    #[arg(long, requires = "fix")]
+    pub(crate) yes: bool,
+    /// For how long a rotation may be under way before it counts as stuck, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1200)]
+    pub(crate) stuck_after: u32,
+    /// Show the secrets that nothing is wrong with, too.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print one JSON object a line, for every secret, instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}

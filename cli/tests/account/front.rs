@@ -1,0 +1,232 @@
+//! An account as a test says: what Lambda and CloudWatch Logs answer, in front of Secrets Manager.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use fourstep::store::{AWSCURRENT, AWSPENDING};
+use fourstep::{SecretId, VersionId};
+use fourstep_local::{MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel, serve};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+
+const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:fourstep-postgres";
+
+/// In every value; nothing that is printed may hold it.
+pub const CANARY: &str = "canary-of-the-account";
+
+/// What a terminal would act upon, in what logs and functions say.
+pub const ESCAPE: &str = "\u{1b}[2J\u{9b}31m\u{202e}";
+
+/// What AWS is to the command, as a test says.
+#[derive(Default)]
+pub struct Scene {
+    pub store: Arc<MemoryStore>,
+    /// What inspect says of a version; of others, that they are accepted.
+    pub verdicts: Mutex<BTreeMap<String, String>>,
+    /// Lines of the function's log.
+    pub log: Mutex<Vec<String>>,
+    /// Every action, as IAM names it.
+    pub calls: Mutex<BTreeSet<String>>,
+    /// The strategy that the function's variable has.
+    pub strategy: Mutex<String>,
+    /// Functions that do not exist, and what else Lambda says of one.
+    pub runtime: Mutex<Option<String>>,
+    /// How many calls to Lambda are to be refused as too many.
+    pub busy: Mutex<u32>,
+}
+
+fn answered(body: Value) -> Response {
+    ([("content-type", "application/x-amz-json-1.1")], body.to_string()).into_response()
+}
+
+impl Scene {
+    /// A secret whose rotation is stuck: its versions log in as these say.
+    pub fn stuck(&self, name: &str, current: &str, pending: &str, previous: &str) -> [String; 2] {
+        let id = SecretId::parse(name).unwrap();
+        let value =
+            |text: &str| Some(format!("{{\"password\": \"{CANARY}-{text}\"}}").as_str().into());
+        let old =
+            self.store.create(name, NewSecret { value: value("old"), ..NewSecret::default() });
+        let old = old.unwrap().version.unwrap();
+        let new = |labels: &[&str], text: &str| NewValue {
+            token: VersionId::from_store(uuid::Uuid::new_v4().to_string()),
+            value: value(text).unwrap(),
+            labels: labels.iter().map(|one| (*one).to_owned()).collect(),
+            rotation_token: None,
+        };
+        let now = self.store.put(&id, new(&[AWSCURRENT], "now")).unwrap().version.unwrap();
+        let token = VersionId::from_store(uuid::Uuid::new_v4().to_string());
+        let rotation = NewRotation {
+            token: token.clone(),
+            lambda_arn: Some(FUNCTION.to_owned()),
+            rules: None,
+            immediately: true,
+        };
+        self.store.rotate(&id, &rotation).unwrap();
+        if pending != "empty" {
+            let value = NewValue { token: token.clone(), ..new(&[AWSPENDING], "next") };
+            self.store.put(&id, value).unwrap();
+        }
+        let mut verdicts = self.verdicts.lock().unwrap();
+        for (version, verdict) in [(&now, current), (&token, pending), (&old, previous)] {
+            verdicts.insert(version.as_str().to_owned(), verdict.to_owned());
+        }
+        [now.as_str().to_owned(), token.as_str().to_owned()]
+    }
+
+    pub fn labels(&self, name: &str) -> BTreeMap<String, String> {
+        let detail = self.store.describe(&SecretId::parse(name).unwrap()).unwrap();
+        let labels = detail.labels.into_iter();
+        let each = labels.flat_map(|(version, labels)| {
+            labels.into_iter().map(move |label| (label, version.as_str().to_owned()))
+        });
+        each.collect()
+    }
+
+    fn inspection(&self, secret: &str) -> Value {
+        let detail = self.store.describe(&SecretId::parse(secret).unwrap()).unwrap();
+        let verdicts = self.verdicts.lock().unwrap();
+        let rows = detail.labels.iter().map(|(version, labels)| {
+            let verdict = verdicts.get(version.as_str()).map_or("accepted", String::as_str);
+            let why = format!("because{ESCAPE}");
+            json!({"version": version.as_str(), "labels": labels, "verdict": verdict, "why": why})
+        });
+        json!({"secret": detail.arn, "versions": rows.collect::<Vec<_>>()})
+    }
+
+    fn lambda(&self, path: &str, body: &Value) -> Response {
+        let action = if path.ends_with("/configuration") {
+            "lambda:GetFunctionConfiguration"
+        } else {
+            "lambda:InvokeFunction"
+        };
+        self.calls.lock().unwrap().insert(action.to_owned());
+        let mut busy = self.busy.lock().unwrap();
+        if *busy > 0 {
+            *busy -= 1;
+            let headers = [("x-amzn-errortype", "TooManyRequestsException:http://x")];
+            return (StatusCode::TOO_MANY_REQUESTS, headers, "{}").into_response();
+        }
+        let runtime = self.runtime.lock().unwrap().clone();
+        let runtime = runtime.as_deref().unwrap_or("provided.al2023");
+        if runtime == "none" {
+            let headers = [("x-amzn-errortype", "ResourceNotFoundException")];
+            return (StatusCode::NOT_FOUND, headers, "{\"Message\": \"no\"}").into_response();
+        }
+        if action == "lambda:GetFunctionConfiguration" {
+            let strategy = self.strategy.lock().unwrap().clone();
+            return answered(json!({
+                "FunctionName": "fourstep-postgres", "Runtime": runtime, "Handler": "bootstrap",
+                "Environment": {"Variables": {"ROTATION_STRATEGY": strategy}},
+            }));
+        }
+        match body["Fourstep"].as_str().unwrap() {
+            "inspect" => answered(self.inspection(body["SecretId"].as_str().unwrap())),
+            "preflight" => answered(json!({"ready": true, "findings": []})),
+            _ => answered(json!({"plan": []})),
+        }
+    }
+
+    fn logs(&self, body: &Value) -> Response {
+        self.calls.lock().unwrap().insert("logs:FilterLogEvents".to_owned());
+        assert_eq!(body["logGroupName"], "/aws/lambda/fourstep-postgres");
+        let log = self.log.lock().unwrap();
+        let line = |(at, line): (usize, &String)| json!({"timestamp": at * 1000, "message": line});
+        answered(json!({"events": log.iter().enumerate().map(line).collect::<Vec<_>>()}))
+    }
+
+    fn listed(&self, secrets: &[&str]) -> Response {
+        self.calls.lock().unwrap().insert("secretsmanager:ListSecrets".to_owned());
+        let arn = |name: &&str| json!({"ARN": self.store.describe(&SecretId::parse(name).unwrap()).unwrap().arn});
+        answered(json!({"SecretList": secrets.iter().map(arn).collect::<Vec<_>>()}))
+    }
+
+    /// What the service and the function do with a rotation that is asked for: it succeeds.
+    fn rotated(&self, secret: &str) {
+        let id = SecretId::parse(secret).unwrap();
+        let labels = self.labels(secret);
+        let (current, pending) = (&labels[AWSCURRENT], &labels[AWSPENDING]);
+        let version = |id: &String| VersionId::from_store(id.clone());
+        let value = NewValue {
+            token: version(pending),
+            value: format!("{CANARY}-rotated").as_str().into(),
+            labels: vec![AWSPENDING.to_owned()],
+            rotation_token: None,
+        };
+        let _ = self.store.put(&id, value);
+        let (to, from) = (version(pending), version(current));
+        self.store.update_stage(&id, AWSCURRENT, Some(&to), Some(&from)).unwrap();
+        self.store.finish_rotation(&id, &to, PendingLabel::Removed).unwrap();
+        self.verdicts.lock().unwrap().insert(pending.clone(), "accepted".to_owned());
+    }
+}
+
+async fn front(
+    scene: Arc<Scene>,
+    secrets: &'static [&'static str],
+    request: Request,
+    next: Next,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    let fields: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let authorization = parts.headers["authorization"].to_str().unwrap();
+    assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKID/"), "{authorization}");
+    let target = parts.headers.get("x-amz-target").map(|one| one.to_str().unwrap().to_owned());
+    let Some(target) = target else {
+        assert!(authorization.contains("/us-east-1/lambda/aws4_request"), "{authorization}");
+        return scene.lambda(parts.uri.path(), &fields);
+    };
+    let operation = target.rsplit('.').next().unwrap();
+    match operation {
+        "FilterLogEvents" => return scene.logs(&fields),
+        "ListSecrets" => return scene.listed(secrets),
+        _ => scene.calls.lock().unwrap().insert(format!("secretsmanager:{operation}")),
+    };
+    let rotates = operation == "RotateSecret";
+    let answer = next.run(Request::from_parts(parts, Body::from(body))).await;
+    if rotates {
+        scene.rotated(fields["SecretId"].as_str().unwrap());
+    }
+    answer
+}
+
+/// The scene behind an address.
+pub async fn served(scene: &Arc<Scene>, secrets: &'static [&'static str]) -> String {
+    let of = Arc::clone(scene);
+    let layer = middleware::from_fn(move |request: Request, next: Next| {
+        front(Arc::clone(&of), secrets, request, next)
+    });
+    let router = serve::endpoint(&scene.store).layer(layer);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+pub async fn fourstep(url: &str, arguments: &[&str], input: &str) -> (String, Output) {
+    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_fourstep"))
+        .args(arguments)
+        .env_clear()
+        .envs([("AWS_ENDPOINT_URL", url), ("AWS_REGION", "us-east-1")])
+        .envs([("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "key")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes()).await;
+    let output = child.wait_with_output().await.unwrap();
+    let said =
+        [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said).into_owned());
+    let said = said.concat();
+    assert!(!said.contains(CANARY), "{said}");
+    assert!(said.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{said:?}");
+    (said, output)
+}
