@@ -181,4 +181,4 @@ mod tests {
 }
 
 #[cfg(test)]
-mod quoting;
+mod live_tests;

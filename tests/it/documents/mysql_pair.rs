@@ -16,6 +16,7 @@ async fn two_mysql_users_take_turns_on_ones_own_machine_as_the_page_says() {
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("target")).unwrap();
         symlink(binary("fourstep").parent().unwrap(), at("target/debug")).unwrap();
+        std::fs::copy(server.file("tls/ca.pem"), at("ca.pem")).unwrap();
         // The server's own client, as its administrator.
         let client = server.shell(Path::new("/dev/stdin"));
         std::fs::write(at("mysql"), format!("#!/bin/sh\n{client}\n")).unwrap();
