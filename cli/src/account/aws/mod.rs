@@ -2,7 +2,7 @@
 //! the command that names an SDK type.
 //!
 //! Secrets Manager is asked through its SDK, which the framework has anyway. Lambda and CloudWatch Logs
-//! are asked by requests that are signed here ([`signed`]): three calls are not worth two more SDKs.
+//! are asked by requests that are signed here (`signed.rs`): three calls are not worth two more SDKs.
 
 mod functions;
 mod secrets;
