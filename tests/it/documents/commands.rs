@@ -186,17 +186,23 @@ struct Reader {
     path: String,
 }
 
+/// A folder with the built programs where a page has them, and a `PATH` on which what lies in it comes
+/// first.
+pub(super) fn reading_folder() -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("target")).unwrap();
+    symlink(binary("fourstep").parent().unwrap(), folder.path().join("target/debug")).unwrap();
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    (folder, path)
+}
+
 impl Reader {
     fn new(server: Server) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("target")).unwrap();
-        let built = binary("fourstep");
-        symlink(built.parent().unwrap(), folder.path().join("target/debug")).unwrap();
+        let (folder, path) = reading_folder();
         if let Ok(aws) = std::env::var("FOURSTEP_TEST_AWS") {
             symlink(aws, folder.path().join("aws")).unwrap();
         }
         let arranger = std::env::var("FOURSTEP_TEST_POSTGRES_ARRANGER").unwrap();
-        let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
         Self { arranger, password: server.arrangers_password(), folder, server, path }
     }
 

@@ -1,27 +1,24 @@
 //! The commands of docs/mysql-alternating.md, at each MySQL, as a reader types them.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::commands::run_by;
+use super::commands::{reading_folder, run_by};
 use crate::support::mysql::mysqls;
-use crate::support::program::{binary, shell};
+use crate::support::program::shell;
 
 #[tokio::test]
 async fn two_mysql_users_take_turns_on_ones_own_machine_as_the_page_says() {
     let blocks = run_by("tests/it/documents/mysql_pair.rs", "docs/mysql-alternating.md");
     let [arrange, rotate] = &blocks[..] else { panic!("other blocks") };
     for server in mysqls() {
-        let folder = tempfile::tempdir().unwrap();
+        let (folder, path) = reading_folder();
         let at = |name: &str| folder.path().join(name);
-        std::fs::create_dir(at("target")).unwrap();
-        symlink(binary("fourstep").parent().unwrap(), at("target/debug")).unwrap();
         std::fs::copy(server.file("tls/ca.pem"), at("ca.pem")).unwrap();
         // The server's own client, as its administrator.
         let client = server.shell(Path::new("/dev/stdin"));
         std::fs::write(at("mysql"), format!("#!/bin/sh\n{client}\n")).unwrap();
         std::fs::set_permissions(at("mysql"), PermissionsExt::from_mode(0o700)).unwrap();
-        let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
         let id = std::process::id();
         let types = async |block: &str| {
             let block = block

@@ -1,5 +1,5 @@
-//! The calls to AWS, by the SDK's usual chain of profiles, SSO, roles and variables. The only folder of
-//! the command that names an SDK type.
+//! The calls to AWS, by the SDK's usual chain of variables, profiles and roles, without SSO (docs/doctor.md). The
+//! only folder of the command that names an SDK type.
 //!
 //! Secrets Manager is asked through its SDK, which the framework has anyway. Lambda and CloudWatch Logs
 //! are asked by requests that are signed here (`signed.rs`): three calls are not worth two more SDKs.
