@@ -1,4 +1,4 @@
-//! Numbers without bias from the operating system's random generator.
+//! Bytes, and numbers without bias, from the operating system's random generator.
 
 use std::fmt;
 
@@ -6,6 +6,19 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 
 use crate::error::{Error, ErrorKind};
+
+/// Bytes that nobody can guess, from the operating system's random generator.
+///
+/// # Errors
+/// [`ErrorKind::Internal`] where it gives none.
+pub fn random_bytes<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    SysRng.try_fill_bytes(&mut bytes).map_err(|error| {
+        Error::new(ErrorKind::Internal, "the operating system gave no random bytes")
+            .caused_by(error)
+    })?;
+    Ok(bytes)
+}
 
 /// Uniformly distributed numbers from the operating system's random generator.
 #[derive(Default)]
@@ -28,11 +41,7 @@ impl Uniform {
 
     fn next(&mut self) -> Result<u8, Error> {
         if self.bytes.is_empty() {
-            self.bytes = vec![0; 64];
-            SysRng.try_fill_bytes(&mut self.bytes).map_err(|error| {
-                Error::new(ErrorKind::Internal, "the operating system gave no random bytes")
-                    .caused_by(error)
-            })?;
+            self.bytes = random_bytes::<64>()?.to_vec();
         }
         // The bytes were filled just now, so there is one to take.
         Ok(self.bytes.pop().unwrap_or_default())

@@ -56,6 +56,19 @@ impl TransportPolicy {
             allow_weak_authentication: environment.flag("ALLOW_WEAK_AUTHENTICATION")?,
         })
     }
+
+    /// The error of a connection on which a password would be sent in cleartext, and that nobody
+    /// allowed.
+    pub fn shown(self, transport: Transport) -> Option<Error> {
+        let shown = transport == Transport::Plaintext && !self.allow_weak_authentication;
+        shown.then(|| {
+            Error::new(
+                ErrorKind::Unsupported,
+                "a connection without TLS would show the new password; set the secret's field \
+                 \"ssl\" to true, or set ALLOW_WEAK_AUTHENTICATION; nothing was changed",
+            )
+        })
+    }
 }
 
 /// Whether two names or addresses of hosts are the same: in any case, with or without a final dot.

@@ -20,12 +20,9 @@ pub(crate) fn lacks(own: &Privileges, admin: &str, needs: &[(&str, &str)]) -> BT
     let lacking = needs.iter().filter(|(action, here)| own.allow(action, here) == Some(false));
     let give = |here: &str| {
         let role = Role { database: here.to_owned(), name: "userAdmin".to_owned() };
+        let (admin, role) = (quoted(admin), role.shown());
         // An admin logs in to the database admin.
-        format!(
-            "db.getSiblingDB(\"admin\").grantRolesToUser({}, [{}])",
-            quoted(admin),
-            role.shown()
-        )
+        format!("db.getSiblingDB(\"admin\").grantRolesToUser({admin}, [{role}])")
     };
     lacking.map(|(_, here)| give(here)).collect()
 }
@@ -56,7 +53,7 @@ impl Administered for Mongodb {
         _: &Invocation,
     ) -> Result<(), Error> {
         session.listen_longer();
-        self.shown(session).map_or(Ok(()), Err)
+        self.transport.shown(session.transport).map_or(Ok(()), Err)
     }
 
     async fn prepare_reset(

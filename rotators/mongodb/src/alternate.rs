@@ -14,13 +14,12 @@ use fourstep::users::{
     Account, Accounts, AdminSession, Alternates, Assessment, Install, Login, Mark, Ownership, Part,
     Step, driver,
 };
-use fourstep::{Error, ErrorKind, Invocation, SecretString};
+use fourstep::{Error, ErrorKind, Invocation, SecretString, random_bytes};
 
 use crate::admin::{TO_RESET, find, lacks};
 use crate::change::{Prepared, exchange, quoted};
-use crate::session::{Failure, Session, database};
+use crate::session::{Session, database};
 use crate::user::{MARK, Privileges, Role, User, marked, named};
-use crate::wire::random;
 use crate::{Mongodb, errors};
 
 /// What else an admin needs in the database of a pair.
@@ -137,11 +136,8 @@ impl Commands<'_> {
 }
 
 fn array(roles: &BTreeSet<Role>) -> RawArrayBuf {
-    let mut array = RawArrayBuf::new();
-    for Role { name, database } in roles {
-        array.push(rawdoc! { "role": name.as_str(), "db": database.as_str() });
-    }
-    array
+    let role = |role: &Role| rawdoc! { "role": role.name.as_str(), "db": role.database.as_str() };
+    roles.iter().map(role).collect()
 }
 
 fn shown(roles: &BTreeSet<Role>) -> String {
@@ -151,7 +147,7 @@ fn shown(roles: &BTreeSet<Role>) -> String {
 
 /// A password that is kept nowhere: no user can be made without one.
 fn nobodys_password() -> Result<String, Error> {
-    Ok(random::<[u8; 32]>()?.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(random_bytes::<32>()?.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[async_trait]
@@ -181,14 +177,11 @@ impl Alternates for Mongodb {
         names.extend(usernames.iter().map(|name| (*name).to_owned()));
         let users = named(session, here, names.iter().map(String::as_str), cx).await?;
         let account = |user: &User| {
-            let (mark, claim) = match user.writes_marks(here) {
-                true => (None, user.mark()),
-                false => (user.mark(), None),
-            };
+            let writes = user.writes_marks(here);
             let lacks = lacks_for_pair(&own, login, std::iter::once(user)).into_iter().collect();
             Account {
-                mark,
-                claim,
+                mark: user.mark().filter(|_| !writes),
+                claim: user.mark().filter(|_| writes),
                 protected: user.power(),
                 lacks,
                 usable: true,
@@ -243,13 +236,9 @@ impl Alternates for Mongodb {
         let Some((_, command)) = assessed.cloned() else {
             return Err(Error::new(ErrorKind::Internal, "not a command of this assessment"));
         };
-        let sent = exchange(session, command, cx).await;
-        let going_on = "the user is not let in yet, and a retry goes on from here";
-        sent.map_err(|failure| match failure {
-            Failure::Refused(refusal) => {
-                errors::of_change(refusal).while_doing(statement.to_owned())
-            }
-            Failure::Lost(error) | Failure::Late(error) => error.caused_by(going_on),
+        exchange(session, command, cx).await.map_err(|failure| {
+            let error = failure.sorted(|refusal| errors::of_change(*refusal));
+            error.while_doing(statement.to_owned())
         })
     }
 
@@ -270,7 +259,9 @@ impl Alternates for Mongodb {
                  was made, which cannot log in, and use the strategy single-user-by-admin",
             ));
         }
-        Ok(Prepared::new(here, install.target, password).by(found.mechanisms))
+        let mut prepared = Prepared::new(here, install.target, password);
+        prepared.mechanisms = found.mechanisms;
+        Ok(prepared)
     }
 
     async fn differences(

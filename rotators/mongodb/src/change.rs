@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bson::raw::{RawArrayBuf, RawDocumentBuf, cstr};
 use bson::rawdoc;
-use fourstep::net::Transport;
 use fourstep::users::Change;
 use fourstep::{Error, ErrorKind, ExposeSecret, Invocation, SecretString};
 
@@ -25,7 +24,7 @@ pub struct Prepared {
     user: String,
     password: SecretString,
     /// How the password may be proven. Where it is not said, as it was.
-    mechanisms: Option<Vec<String>>,
+    pub(crate) mechanisms: Option<Vec<String>>,
 }
 
 impl Prepared {
@@ -36,10 +35,6 @@ impl Prepared {
             password: password.clone(),
             mechanisms: None,
         }
-    }
-
-    pub(crate) fn by(self, mechanisms: Option<Vec<String>>) -> Self {
-        Self { mechanisms, ..self }
     }
 
     /// Sends the change: the only place that does. Roles, customData and, where nothing is said of
@@ -55,9 +50,8 @@ impl Prepared {
             "$db": self.database.as_str(),
         };
         if let Some(mechanisms) = &self.mechanisms {
-            let mut array = RawArrayBuf::new();
-            mechanisms.iter().for_each(|name| array.push(name.as_str()));
-            command.append(cstr!("mechanisms"), array);
+            let mechanisms: RawArrayBuf = mechanisms.iter().map(String::as_str).collect();
+            command.append(cstr!("mechanisms"), mechanisms);
         }
         match exchange(session, command, cx).await {
             Ok(()) => Ok(Change::Made),
@@ -77,10 +71,8 @@ pub(crate) async fn exchange(
     let left = cx.deadline().remaining();
     let majority = left.saturating_sub(ANSWER_TIME).min(MAJORITY_TIME);
     let milliseconds = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
-    command.append(
-        cstr!("writeConcern"),
-        rawdoc! { "w": "majority", "wtimeout": milliseconds(majority) },
-    );
+    let concern = rawdoc! { "w": "majority", "wtimeout": milliseconds(majority) };
+    command.append(cstr!("writeConcern"), concern);
     command.append(cstr!("maxTimeMS"), milliseconds(left));
     let answer = session.run("the change", &command, cx).await;
     let answer = answer.map_err(|failure| match failure {
@@ -102,24 +94,12 @@ impl Mongodb {
     ) -> Result<Vec<Error>, Error> {
         let own = Privileges::own(session, cx).await?;
         let database = database(&session.login);
-        let mut obstacles: Vec<_> = self.shown(session).into_iter().collect();
+        let mut obstacles: Vec<_> = self.transport.shown(session.transport).into_iter().collect();
         let may = |action| own.allow(action, database) != Some(false);
         if !may("changeOwnPassword") && !may("changePassword") {
             obstacles.push(lacks_own_password(database, &session.login.username));
         }
         Ok(obstacles)
-    }
-
-    /// The error of a connection on which the new password would be shown.
-    pub(crate) fn shown(&self, session: &Session) -> Option<Error> {
-        let shown = session.transport == Transport::Plaintext;
-        (shown && !self.transport.allow_weak_authentication).then(|| {
-            Error::new(
-                ErrorKind::Unsupported,
-                "a connection without TLS would show the new password; set the secret's field \
-                 \"ssl\" to true, or set ALLOW_WEAK_AUTHENTICATION; nothing was changed",
-            )
-        })
     }
 }
 

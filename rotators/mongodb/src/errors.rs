@@ -4,7 +4,7 @@
 //! it was told a password. Source: MongoDB source code, `error_codes.yml`; numbers up to 11602 are the
 //! same in every version, and Amazon DocumentDB uses them too.
 
-use bson::raw::RawDocument;
+use bson::raw::{RawBsonRef, RawDocument};
 use fourstep::users::Change;
 use fourstep::users::driver::Refusal;
 use fourstep::{Error, ErrorKind};
@@ -17,20 +17,11 @@ pub(crate) struct ServerError {
     pub(crate) code: i32,
 }
 
-/// A number, of whichever type the server makes it.
-pub(crate) fn number(document: &RawDocument, name: &str) -> Option<f64> {
-    let value = document.get(name).ok()??;
-    let whole = || value.as_i32().map(f64::from);
-    // Exact up to 2^53, and what is read here is short.
-    #[allow(clippy::cast_precision_loss)]
-    let long = || value.as_i64().map(|long| long as f64);
-    value.as_f64().or_else(whole).or_else(long)
-}
-
 impl ServerError {
     /// The error that this answer is, if it is one.
     pub(crate) fn of(answer: &RawDocument) -> Option<Self> {
-        let fine = number(answer, "ok") == Some(1.0);
+        use RawBsonRef::{Double, Int32, Int64};
+        let fine = matches!(answer.get("ok"), Ok(Some(Double(1.0) | Int32(1) | Int64(1))));
         (!fine).then(|| Self { code: answer.get_i32("code").unwrap_or_default() })
     }
 

@@ -47,24 +47,11 @@ pub const EXCLUDED_CHARACTERS: &str = "/@\"'\\";
 /// The database of users that log in by a certificate, LDAP, Kerberos or IAM.
 const EXTERNAL: &str = "$external";
 
-/// What other functions take and this one would have to leave out unsaid.
-const NOT_HERE: [(&str, &str); 2] = [
-    ("PROBE_QUERY", "these servers take no queries in a language"),
-    ("REFUSE_OPEN_SESSIONS", "MongoDB 3.6 does not say whose the sessions are that do nothing"),
-];
-
 /// The function's rotator, as its environment variables describe it.
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`], naming the variable.
 pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
-    for (name, why) in NOT_HERE {
-        // A template sets what is for other functions to "" or "false".
-        if environment.text(name)?.is_some_and(|set| !set.eq_ignore_ascii_case("false")) {
-            let what = format!("the environment variable {name} is not for this function: {why}");
-            return Err(Error::new(ErrorKind::Malformed, what));
-        }
-    }
     let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
     let driver = Driver::read(environment, Mongodb::read(environment)?)?;
     Strategies::of_pairs(environment, driver, policy)
@@ -84,16 +71,19 @@ impl Mongodb {
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
     pub fn read(environment: &Environment) -> Result<Self, Error> {
-        Ok(Self {
-            tls: TlsSettings::read(environment)?,
-            transport: TransportPolicy::read(environment)?,
-        })
+        let (tls, transport) =
+            (TlsSettings::read(environment)?, TransportPolicy::read(environment)?);
+        Ok(Self { tls, transport })
     }
 }
 
 #[async_trait]
 impl Database for Mongodb {
     const ASKS_BEFORE_PROPOSING: bool = true;
+    const NOT_HERE: &[(&str, &str)] = &[
+        ("PROBE_QUERY", "these servers take no queries in a language"),
+        ("REFUSE_OPEN_SESSIONS", "MongoDB 3.6 does not say whose the sessions are that do nothing"),
+    ];
 
     type Session = Session;
     type Prepared = Prepared;
@@ -110,11 +100,8 @@ impl Database for Mongodb {
             ));
         }
         let connect = |transport| self.connect(login, transport, cx);
-        let mut wire = login.ssl.connect(self.transport, cx, connect).await?;
-        Ok(match wire::log_in(&mut wire, login).await? {
-            Attempt::Accepted(()) => Attempt::Accepted(Session::open(wire, login)),
-            Attempt::Refused(why) => Attempt::Refused(why),
-        })
+        let wire = login.ssl.connect(self.transport, cx, connect).await?;
+        wire::log_in(wire, login).await
     }
 
     async fn close(&self, session: Session) {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use bson::raw::{RawDocument, RawDocumentBuf};
+use bson::raw::{RawArray, RawDocument, RawDocumentBuf};
 use fourstep::net::Transport;
 use fourstep::users::{Login, driver};
 use fourstep::{Error, ErrorKind, Invocation};
@@ -42,6 +42,11 @@ pub(crate) fn database(login: &Login) -> &str {
 /// A text of a document.
 pub(crate) fn text<'a>(document: &'a RawDocument, name: &str) -> Option<&'a str> {
     document.get_str(name).ok()
+}
+
+/// The texts in an array.
+pub(crate) fn texts<T: FromIterator<String>>(array: &RawArray) -> T {
+    array.into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect()
 }
 
 /// Whether a document says that this is so.

@@ -8,7 +8,7 @@ use fourstep::users::Mark;
 use fourstep::{Error, Invocation};
 
 use crate::change::quoted;
-use crate::session::{Session, flag, text, unusable};
+use crate::session::{Session, flag, text, texts, unusable};
 
 /// The key in a user's customData under which its mark stands.
 pub(crate) const MARK: &str = "fourstep";
@@ -72,8 +72,7 @@ impl Privileges {
             if let (Ok(resource), Ok(actions)) =
                 (privilege.get_document("resource"), privilege.get_array("actions"))
             {
-                let actions = actions.into_iter().flatten();
-                let actions = actions.filter_map(|action| Some(action.as_str()?.to_owned()));
+                let actions = texts::<BTreeSet<_>>(actions);
                 found.entry(resource.as_bytes().to_vec()).or_default().extend(actions);
             }
         }
@@ -141,24 +140,15 @@ impl User {
     pub(crate) fn read(user: &RawDocument) -> Option<Self> {
         let array = |name| user.get_array(name).ok();
         let roles = roles(array("roles")?);
-        let mechanisms = array("mechanisms").map(|names| {
-            let names = names.into_iter().flatten();
-            names.filter_map(|name| Some(name.as_str()?.to_owned())).collect()
-        });
+        let data = user.get_document("customData");
         Some(Self {
             name: user.get_str("user").ok()?.to_owned(),
             privileges: Privileges::read(array("inheritedPrivileges"), !roles.is_empty()),
             inherited: array("inheritedRoles").map(self::roles).unwrap_or_default(),
-            custom_data: user
-                .get_document("customData")
-                .map(RawDocument::to_owned)
-                .unwrap_or_default(),
-            restrictions: array("authenticationRestrictions").map(|array| {
-                let mut kept = RawArrayBuf::new();
-                array.into_iter().flatten().for_each(|one| kept.push(one));
-                kept
-            }),
-            mechanisms,
+            custom_data: data.map(RawDocument::to_owned).unwrap_or_default(),
+            restrictions: array("authenticationRestrictions")
+                .map(|array| array.into_iter().flatten().collect()),
+            mechanisms: array("mechanisms").map(texts),
             roles,
         })
     }
@@ -189,13 +179,7 @@ impl User {
 
     /// What its owner keeps on it, without the mark.
     pub(crate) fn owners_data(&self) -> RawDocumentBuf {
-        let mut data = RawDocumentBuf::new();
-        for (key, value) in self.custom_data.iter().flatten() {
-            if key.as_str() != MARK {
-                data.append(key, value);
-            }
-        }
-        data
+        self.custom_data.iter().flatten().filter(|(key, _)| key.as_str() != MARK).collect()
     }
 
     /// The addresses from which it may log in; `None` where there is no limit.
@@ -218,11 +202,8 @@ impl User {
             (self.settings_differ(other), "customData or authenticationRestrictions"),
             (self.mechanisms != other.mechanisms, "mechanisms"),
         ];
-        differences
-            .into_iter()
-            .filter(|(is, _)| *is)
-            .map(|(_, what)| format!("their {what}"))
-            .collect()
+        let found = differences.into_iter().filter(|(is, _)| *is);
+        found.map(|(_, what)| format!("their {what}")).collect()
     }
 }
 
@@ -233,19 +214,16 @@ pub(crate) async fn named<'a>(
     names: impl IntoIterator<Item = &'a str>,
     cx: &Invocation,
 ) -> Result<BTreeMap<String, User>, Error> {
-    let mut users = RawArrayBuf::new();
-    names.into_iter().for_each(|name| users.push(rawdoc! { "user": name, "db": database }));
+    let users = names.into_iter().map(|name| rawdoc! { "user": name, "db": database });
+    let users: RawArrayBuf = users.collect();
     let command = rawdoc! {
         "usersInfo": users,
         "showPrivileges": true,
         "showAuthenticationRestrictions": true,
         "$db": database,
     };
-    Ok(ask(session, &command, cx)
-        .await?
-        .into_iter()
-        .map(|user| (user.name.clone(), user))
-        .collect())
+    let users = ask(session, &command, cx).await?;
+    Ok(users.into_iter().map(|user| (user.name.clone(), user)).collect())
 }
 
 /// The names of those users of a database whose mark names this secret.

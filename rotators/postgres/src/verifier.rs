@@ -6,8 +6,7 @@ use std::num::NonZeroU32;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
-use fourstep::{Error, ErrorKind, ExposeSecret, SecretString};
-use ring::rand::{SecureRandom, SystemRandom};
+use fourstep::{Error, ExposeSecret, SecretString, random_bytes};
 use ring::{digest, hmac, pbkdf2};
 
 /// The rounds of a server that does not say otherwise.
@@ -27,13 +26,9 @@ pub(crate) fn rounds(setting: Option<&str>) -> u32 {
 /// The verifier of this password.
 ///
 /// # Errors
-/// [`ErrorKind::Internal`] where the system gives no random bytes.
+/// [`Internal`](fourstep::ErrorKind::Internal) where the system gives no random bytes.
 pub(crate) fn of(password: &SecretString, rounds: u32) -> Result<String, Error> {
-    let mut salt = [0; 16];
-    SystemRandom::new()
-        .fill(&mut salt)
-        .map_err(|_| Error::new(ErrorKind::Internal, "the system gives no random bytes"))?;
-    Ok(salted(password, &salt, rounds))
+    Ok(salted(password, &random_bytes()?, rounds))
 }
 
 fn salted(password: &SecretString, salt: &[u8; 16], rounds: u32) -> String {

@@ -9,15 +9,15 @@ use super::{CREATE_AND_SET, with};
 use crate::support::mongodb::{SET, Server, User, mongodb, replica_set, secantus, servers};
 use crate::support::stage::Stage;
 
-struct Shop {
+pub struct Shop {
     server: Server,
-    stage: Stage,
-    app: User,
-    admin: User,
+    pub stage: Stage,
+    pub app: User,
+    pub admin: User,
 }
 
 impl Shop {
-    async fn open(server: &Server, variables: &[(&str, &str)]) -> Self {
+    pub async fn open(server: &Server, variables: &[(&str, &str)]) -> Self {
         let reader =
             json!([{"resource": {"db": "shop", "collection": "orders"}, "actions": ["find"]}]);
         server.role("shop", "reader", reader).await;
@@ -35,7 +35,7 @@ impl Shop {
         Self { server: server.clone(), stage, app, admin }
     }
 
-    fn second(&self) -> String {
+    pub fn second(&self) -> String {
         format!("{}_clone", self.app.name)
     }
 
@@ -71,13 +71,17 @@ impl Shop {
         assert_eq!(self.looks(&self.app.name).await, self.looks(&self.second()).await);
     }
 
+    pub async fn set_password(&self, user: &str, password: &str) {
+        self.change(json!({"updateUser": user, "pwd": password})).await;
+    }
+
     async fn change(&self, command: Value) {
         self.server.arrange(command).await;
     }
 }
 
 #[tokio::test]
-async fn parity_09_both_users_are_equal_in_turn_and_what_was_revoked_is_gone() {
+async fn parity_09_35_41_both_users_are_equal_in_turn_and_what_was_revoked_is_gone() {
     let _undisturbed = SET.read().await;
     for server in servers() {
         let shop = Shop::open(&server, &[]).await;

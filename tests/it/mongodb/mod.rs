@@ -1,8 +1,10 @@
 //! rotate-mongodb at a real MongoDB 3.6, by itself, as a replica set and behind mongos; and at an
-//! independent server of today's protocol. `parity_NN` are here the cases of AWS's MongoDB templates.
+//! independent server of today's protocol. `parity_NN` are here the cases of AWS's MongoDB templates
+//! but in `common.rs`, which has those of every engine.
 
 mod alternating;
 mod by_admin;
+mod common;
 mod conformance;
 mod faults;
 mod kills;

@@ -47,7 +47,7 @@ async fn a_user_that_was_given_the_privilege_as_advised_rotates() {
 }
 
 #[tokio::test]
-async fn parity_02_the_password_is_changed_and_the_old_one_refused() {
+async fn parity_02_18_34_the_password_is_changed_and_the_old_one_refused() {
     let _undisturbed = SET.read().await;
     for server in servers().into_iter().chain(secantus()) {
         let user = server.user("single").await;
@@ -119,7 +119,7 @@ async fn parity_10_every_word_for_the_engine_is_taken() {
 }
 
 #[tokio::test]
-async fn parity_11_any_password_arrives_as_it_is() {
+async fn parity_11_26_any_password_arrives_as_it_is() {
     let _undisturbed = SET.read().await;
     for server in servers().into_iter().chain(secantus()) {
         for password in

@@ -165,7 +165,15 @@ impl Server {
     /// Whether this user and password log in; any other failure than a refused login is a panic.
     pub async fn logs_in_at(&self, database: &str, user: &str, password: &str) -> bool {
         let user = User { name: user.to_owned(), password: password.to_owned() };
-        let answer = self.ask(&user, database, "admin", json!({"connectionStatus": 1})).await;
+        let mut answer = json!(null);
+        // A member that has just changed its part closes every connection.
+        for _ in 0..5 {
+            answer = self.ask(&user, database, "admin", json!({"connectionStatus": 1})).await;
+            if answer["error"] != 0 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        }
         assert!(answer["ok"].is_object() || answer["error"] == 18, "{answer}");
         answer["ok"].is_object()
     }
@@ -189,9 +197,14 @@ impl Server {
 
     /// A stage for a secret with this document, and rotate-mongodb with these variables besides.
     pub fn stage(&self, document: &Value, variables: &[(&str, &str)]) -> Stage {
+        self.stage_of_text(&document.to_string(), variables)
+    }
+
+    /// The same for a secret that holds this text.
+    pub fn stage_of_text(&self, text: &str, variables: &[(&str, &str)]) -> Stage {
         let more = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
         let environment: Environment = self.variables().into_iter().chain(more).collect();
-        Stage::of(rotate_mongodb::strategies, &document.to_string(), environment)
+        Stage::of(rotate_mongodb::strategies, text, environment)
     }
 
     /// A file in the servers' folder.

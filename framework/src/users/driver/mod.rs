@@ -68,11 +68,19 @@ impl<S: Database> Driver<S> {
         Self { server, probe: None }
     }
 
-    /// Drives this server. Reads `PROBE_QUERY`.
+    /// Drives this server. Reads `PROBE_QUERY`, and refuses what [`Database::NOT_HERE`] names.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
     pub fn read(environment: &Environment, server: S) -> Result<Self, Error> {
+        for (name, why) in S::NOT_HERE {
+            // A template sets what is for other functions to "" or "false".
+            if environment.text(name)?.is_some_and(|set| !set.eq_ignore_ascii_case("false")) {
+                let what =
+                    format!("the environment variable {name} is not for this function: {why}");
+                return Err(Error::new(ErrorKind::Malformed, what));
+            }
+        }
         let probe = environment.text("PROBE_QUERY")?.map(str::trim);
         Ok(Self { server, probe: probe.filter(|query| !query.is_empty()).map(str::to_owned) })
     }

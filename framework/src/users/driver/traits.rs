@@ -25,6 +25,10 @@ pub trait Database: Send + Sync {
     /// password is stored, at the price of a login: where an ordinary user may not change its own.
     const ASKS_BEFORE_PROPOSING: bool = false;
 
+    /// Variables of other functions that this one would have to ignore, each with why it has no use for
+    /// it. A function on which one is set does not start.
+    const NOT_HERE: &[(&str, &str)] = &[];
+
     /// An open session of one user. Dropping it closes the connection, gives back its locks and
     /// rolls back what was begun.
     type Session: Send;

@@ -9,15 +9,15 @@ use fourstep::{Error, ErrorKind};
 use super::scram::{Scram, unproven};
 use super::{Wire, not_mongodb};
 use crate::errors::{self, ServerError};
-use crate::session::{Failure, database, flag};
+use crate::session::{Failure, Session, database, flag};
 
 /// Logs in to the user's authentication database.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] if the server does not show that it knows the password.
-pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<()>, Error> {
-    match converse(wire, login).await {
-        Ok(()) => Ok(Attempt::Accepted(())),
+pub(crate) async fn log_in(mut wire: Wire, login: &Login) -> Result<Attempt<Session>, Error> {
+    match converse(&mut wire, login).await {
+        Ok(()) => Ok(Attempt::Accepted(Session::open(wire, login))),
         Err(Failure::Refused(refusal)) => {
             errors::of_login(&refusal, database(login)).map(Attempt::Refused)
         }

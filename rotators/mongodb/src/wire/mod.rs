@@ -16,13 +16,13 @@ use fourstep::{Error, ErrorKind, Invocation};
 
 use crate::Mongodb;
 use crate::errors::ServerError;
-use crate::session::database;
+use crate::session::{database, texts};
 
 pub(crate) use login::log_in;
 pub(crate) use message::{Channel, not_mongodb};
+pub(crate) use scram::Mechanism;
 #[cfg(feature = "fuzzing")]
 pub(crate) use scram::Scram;
-pub(crate) use scram::{Mechanism, random};
 
 /// The longest `host:port` that is followed.
 const LONGEST_ADDRESS: usize = 260;
@@ -113,9 +113,7 @@ impl Hello {
         let writable = flag("isWritablePrimary").or_else(|| flag("ismaster"));
         let writable = writable.ok_or_else(not_mongodb)?;
         let primary = answer.get_str("primary").ok().and_then(address);
-        let mechanisms = answer.get_array("saslSupportedMechs").ok().map(|names| {
-            names.into_iter().flatten().filter_map(|name| Some(name.as_str()?.to_owned())).collect()
-        });
+        let mechanisms = answer.get_array("saslSupportedMechs").ok().map(texts);
         Ok(Self { writable, primary, mechanisms })
     }
 

@@ -8,9 +8,9 @@ use std::num::NonZeroU32;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use fourstep::users::Login;
-use fourstep::{Error, ErrorKind, ExposeSecret};
+use fourstep::{Error, ErrorKind, ExposeSecret, random_bytes};
 use md5::{Digest as _, Md5};
-use ring::{digest, hmac, pbkdf2, rand};
+use ring::{digest, hmac, pbkdf2};
 
 /// Fewer rounds than this make the exchange easy to guess from. Source: RFC 7677, section 4.
 const FEWEST_ROUNDS: u32 = 4096;
@@ -48,10 +48,7 @@ impl Mechanism {
     }
 
     fn digest(self) -> &'static digest::Algorithm {
-        match self {
-            Self::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
-            Self::Sha256 => &digest::SHA256,
-        }
+        self.hmac().digest_algorithm()
     }
 
     /// What stands in the place of the password.
@@ -94,7 +91,7 @@ impl<'a> Scram<'a> {
     /// # Errors
     /// [`ErrorKind::Internal`] where the system gives no random bytes.
     pub(crate) fn new(mechanism: Mechanism, login: &'a Login) -> Result<Self, Error> {
-        Ok(Self { mechanism, login, nonce: BASE64.encode(random::<[u8; 24]>()?) })
+        Ok(Self { mechanism, login, nonce: BASE64.encode(random_bytes::<24>()?) })
     }
 
     /// The first message, without the words about channel binding.
@@ -156,14 +153,6 @@ impl Expected {
         });
         if known { Ok(()) } else { Err(unproven()) }
     }
-}
-
-/// # Errors
-/// [`ErrorKind::Internal`] where the system gives no random bytes.
-pub(crate) fn random<T: rand::RandomlyConstructable>() -> Result<T, Error> {
-    let random = rand::generate(&rand::SystemRandom::new());
-    let none = |_| Error::new(ErrorKind::Internal, "the system gives no random bytes");
-    Ok(random.map_err(none)?.expose())
 }
 
 fn strange() -> Error {
