@@ -52,7 +52,7 @@ impl Administered for Mongodb {
         _: &Login,
         _: &Invocation,
     ) -> Result<(), Error> {
-        session.listen_longer();
+        session.channel.listen_longer();
         self.transport.shown(session.transport).map_or(Ok(()), Err)
     }
 

@@ -168,8 +168,7 @@ impl Alternates for Mongodb {
         let AdminSession { login, session } = admin;
         let here = database(login);
         let own = Privileges::own(session, cx).await?;
-        let needs = TO_RESET.map(|action| (action, here));
-        let missing = lacks(&own, &login.username, &needs);
+        let missing = lacks(&own, &login.username, &TO_RESET.map(|action| (action, here)));
         if !missing.is_empty() {
             return Err(driver::lacks_rights(missing.iter().map(String::as_str)));
         }

@@ -47,6 +47,11 @@ pub const EXCLUDED_CHARACTERS: &str = "/@\"'\\";
 /// The database of users that log in by a certificate, LDAP, Kerberos or IAM.
 const EXTERNAL: &str = "$external";
 
+/// What preflight says of every user that has no partner.
+const LATE_CHANGE: &str = "these servers have no lock and no change that compares, so that a function \
+    which was frozen may set an older password over a newer one, until the next rotation; with \
+    alternating-users that takes a rotation that was cancelled besides";
+
 /// The function's rotator, as its environment variables describe it.
 ///
 /// # Errors
@@ -104,8 +109,8 @@ impl Database for Mongodb {
         wire::log_in(wire, login).await
     }
 
-    async fn close(&self, session: Session) {
-        session.close().await;
+    async fn close(&self, mut session: Session) {
+        session.channel.shut_down().await;
     }
 
     async fn prepare_own(
@@ -141,13 +146,7 @@ impl Database for Mongodb {
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         let obstacles = self.obstacles(session, cx).await?;
-        let mut findings: Vec<_> = obstacles.into_iter().map(Finding::Fails).collect();
-        findings.push(Finding::Warns(
-            "these servers have no lock and no change that compares, so that a function which was \
-             frozen may set an older password over a newer one, until the next rotation; with \
-             alternating-users that takes a rotation that was cancelled besides"
-                .to_owned(),
-        ));
-        Ok(findings)
+        let findings = obstacles.into_iter().map(Finding::Fails);
+        Ok(findings.chain([Finding::Warns(LATE_CHANGE.to_owned())]).collect())
     }
 }

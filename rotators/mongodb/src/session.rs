@@ -17,7 +17,7 @@ pub(crate) type Failure = driver::Failure<ServerError>;
 ///
 /// Dropping it closes the connection.
 pub struct Session {
-    channel: Channel,
+    pub(crate) channel: Channel,
     /// When it was opened, by the clock on the wall: a container may have been frozen since.
     opened: SystemTime,
     /// What opened it.
@@ -70,11 +70,6 @@ impl Session {
         self.opened.elapsed().unwrap_or(Duration::MAX)
     }
 
-    /// Lets the server say as much as an admin may ask.
-    pub(crate) fn listen_longer(&mut self) {
-        self.channel.listen_longer();
-    }
-
     /// Runs one command. `what` describes it in errors.
     pub(crate) async fn run(
         &mut self,
@@ -91,10 +86,6 @@ impl Session {
             },
             Err(error) => Err(Failure::Lost(error.while_doing(format!("no answer to {what}")))),
         }
-    }
-
-    pub(crate) async fn close(mut self) {
-        self.channel.shut_down().await;
     }
 }
 

@@ -33,6 +33,10 @@ const POWERS: [&str; 11] = [
 const POWERFUL_ROLES: [&str; 6] =
     ["__system", "dbOwner", "restore", "root", "userAdmin", "userAdminAnyDatabase"];
 
+/// The most that is kept of an answer, in bytes of the server's descriptions of users: some thousands of
+/// privileges. What is made of them takes several times as much.
+const MOST_KEPT: usize = 2 * 1024 * 1024;
+
 /// A role, and the database in which it is defined.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Role {
@@ -222,7 +226,7 @@ pub(crate) async fn named<'a>(
         "showAuthenticationRestrictions": true,
         "$db": database,
     };
-    let users = ask(session, &command, cx).await?;
+    let users = ask(session, &command, |_| true, cx).await?;
     Ok(users.into_iter().map(|user| (user.name.clone(), user)).collect())
 }
 
@@ -235,18 +239,30 @@ pub(crate) async fn marked(
 ) -> Result<Vec<String>, Error> {
     // Without a filter, which servers before 4.0 do not know.
     let command = rawdoc! { "usersInfo": 1, "$db": database };
-    let users = ask(session, &command, cx).await?;
     let ours = |user: &User| user.mark().is_some_and(|mark| mark.secret == secret);
-    Ok(users.into_iter().filter(ours).map(|user| user.name).collect())
+    let users = ask(session, &command, ours, cx).await?;
+    Ok(users.into_iter().map(|user| user.name).collect())
 }
 
 async fn ask(
     session: &mut Session,
     command: &RawDocument,
+    keep: impl Fn(&User) -> bool,
     cx: &Invocation,
 ) -> Result<Vec<User>, Error> {
     let what = "the look at the users";
     let answer = session.run(what, command, cx).await.map_err(|failure| failure.of(what))?;
     let users = answer.get_array("users").map_err(|_| unusable(what))?;
-    documents(users).map(|user| User::read(user).ok_or_else(|| unusable(what))).collect()
+    let (mut kept, mut left) = (Vec::new(), MOST_KEPT);
+    for user in documents(users) {
+        let rest = left.checked_sub(user.as_bytes().len()).ok_or_else(|| {
+            unusable(what).caused_by("users with more than 2 MiB of roles and privileges")
+        })?;
+        let user = User::read(user).ok_or_else(|| unusable(what))?;
+        if keep(&user) {
+            left = rest;
+            kept.push(user);
+        }
+    }
+    Ok(kept)
 }

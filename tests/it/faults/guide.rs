@@ -13,9 +13,9 @@ const TABLES: [&str; 6] = [
     include_str!("../redis/table.txt"),
 ];
 
-/// Kind and message of every row of the tables.
-fn rows() -> Vec<(&'static str, &'static str)> {
-    let blocks = TABLES.iter().flat_map(|table| table.split("\n\n"));
+/// Kind and message of every row of these tables.
+fn rows(tables: &[&'static str]) -> Vec<(&'static str, &'static str)> {
+    let blocks = tables.iter().flat_map(|table| table.split("\n\n"));
     let blocks = blocks.filter(|block| !block.trim().is_empty());
     blocks
         .map(|block| {
@@ -61,7 +61,7 @@ fn the_guide_has_every_kind_in_order_and_says_what_to_do() {
 
 #[test]
 fn every_message_in_the_guide_is_one_of_the_table_and_of_its_kind() {
-    let rows = rows();
+    let rows = rows(&TABLES);
     assert!(rows.len() > 70, "the table was not read");
     for (title, text) in sections() {
         let blocks = text.split("```text\n").skip(1).map(|rest| rest.split("```").next().unwrap());
@@ -76,10 +76,40 @@ fn every_message_in_the_guide_is_one_of_the_table_and_of_its_kind() {
     assert!(!rows.iter().any(|(_, row)| quotes("the server ... is on fire", row)));
 }
 
+/// The rows of a page's own table of failures: kind and quote.
+fn own_rows(page: &'static str) -> Vec<(&'static str, &'static str)> {
+    let (_, section) = page.split_once("\n## When a step fails\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
+    rows.map(|row| {
+        let mut cells = row.split('|').skip(1).map(str::trim);
+        (cells.next().unwrap(), cells.next().unwrap().trim_matches('`'))
+    })
+    .collect()
+}
+
+#[test]
+fn what_the_page_of_a_server_quotes_is_what_its_table_says_and_the_other_way_round() {
+    let pages = [(include_str!("../../../docs/mongodb.md"), include_str!("../mongodb/table.txt"))];
+    for (page, table) in pages {
+        let (own, rows) = (own_rows(page), rows(&[table]));
+        assert!(own.len() > 5 && rows.len() > 5);
+        let says = |(kind, quote): &(&str, &str), (of_row, message): &(&str, &str)| {
+            kind == of_row && quotes(quote, message)
+        };
+        for one in &own {
+            assert!(rows.iter().any(|row| says(one, row)), "nothing says: {one:?}");
+        }
+        for row in &rows {
+            assert!(own.iter().any(|one| says(one, row)), "not explained: {row:?}");
+        }
+    }
+}
+
 #[test]
 fn every_kind_of_the_table_s_rows_is_explained_and_the_operator_s_page_leads_there() {
     for kind in ErrorKind::ALL {
-        let shown = rows().iter().any(|(of_row, _)| *of_row == kind.name());
+        let shown = rows(&TABLES).iter().any(|(of_row, _)| *of_row == kind.name());
         assert_eq!(shown, kind != ErrorKind::Internal, "{kind}");
         let link = format!("[`{kind}`](errors.md#{})", kind.name().to_lowercase());
         assert!(OPERATE.contains(&link), "{link}");

@@ -3,6 +3,7 @@
 
 mod carry;
 mod client;
+mod liars;
 mod mysql;
 mod poolers;
 mod postgres;

@@ -27,28 +27,32 @@ fn many() -> u32 {
 }
 
 /// A function as a process of its own for each step.
-struct Measured<'a> {
+pub struct Measured<'a> {
     stage: &'a Stage,
     program: Program,
 }
 
 /// What a rotation cost.
 #[derive(Debug, Clone, Copy)]
-struct Cost {
+pub struct Cost {
     /// Of the function's users, at the server.
     statements: usize,
     /// Of all its processes.
-    peak_memory: u64,
+    pub peak_memory: u64,
     /// That setSecret took, as a debug build.
     set: Duration,
 }
 
 impl<'a> Measured<'a> {
-    fn new(stage: &'a Stage, function: &str, variables: Vec<(String, String)>) -> Self {
+    pub fn new(stage: &'a Stage, function: &str, variables: Vec<(String, String)>) -> Self {
         let strategy = ("ROTATION_STRATEGY".to_owned(), "alternating-users".to_owned());
         let environment = variables.into_iter().chain([strategy]).collect();
         let (command, folder) = (binary(function), PathBuf::from("/"));
         Self { stage, program: Program { command, arguments: Vec::new(), folder, environment } }
+    }
+
+    pub fn program(&self) -> &Program {
+        &self.program
     }
 
     /// A rotation; `statements` counts them afterwards.
@@ -72,7 +76,7 @@ impl<'a> Measured<'a> {
     }
 
     /// A rotation to the second user and one to the first.
-    async fn both(&self, statements: impl Fn() -> usize) -> [Cost; 2] {
+    pub async fn both(&self, statements: impl Fn() -> usize) -> [Cost; 2] {
         [self.rotate(&statements).await, self.rotate(&statements).await]
     }
 }

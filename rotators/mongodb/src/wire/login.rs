@@ -38,10 +38,8 @@ async fn converse(wire: &mut Wire, login: &Login) -> Result<(), Failure> {
         "$db": database(login),
     };
     let challenge = ask(wire, &begin).await?;
-    let conversation: RawBson = match challenge.get("conversationId") {
-        Ok(Some(id)) => id.into(),
-        _ => return Err(not_mongodb().into()),
-    };
+    let id = challenge.get("conversationId").ok().flatten().ok_or_else(not_mongodb)?;
+    let conversation: RawBson = id.into();
     let next = |answer: String| {
         rawdoc! {
             "saslContinue": 1,

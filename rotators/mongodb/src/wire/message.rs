@@ -13,7 +13,7 @@ const LONGEST_SESSION: usize = 512 * 1024;
 
 /// The same of an admin's session, which reads users: of 16 MiB is the longest document that a server
 /// sends.
-const LONGEST_ADMIN_SESSION: usize = 32 * 1024 * 1024;
+const LONGEST_ADMIN_SESSION: usize = 24 * 1024 * 1024;
 
 const OP_MSG: i32 = 2013;
 

@@ -9,8 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 const LONGEST_SESSION: usize = 256 * 1024;
 
 /// The same of an admin's session, which reads what users may do: a server may have thousands of
-/// users, and a user rights on thousands of tables.
-const LONGEST_ADMIN_SESSION: usize = 32 * 1024 * 1024;
+/// users, and a user rights on thousands of tables. What rows take beside their texts counts too.
+const LONGEST_ADMIN_SESSION: usize = 24 * 1024 * 1024;
 
 /// The longest payload that fits into one packet. What is sent here is bounded by the size of a
 /// secret, 64 KiB.
@@ -74,12 +74,18 @@ impl<S: Stream> Channel<S> {
             return Err(not_mysql());
         }
         self.sequence = self.sequence.wrapping_add(1);
-        self.left = self.left.checked_sub(length.saturating_add(4)).ok_or_else(|| {
-            not_mysql().caused_by("it sends more than any server does in such a session")
-        })?;
+        self.count(length.saturating_add(4))?;
         let mut payload = vec![0; length];
         self.stream.read_exact(&mut payload).await.map_err(broken)?;
         Ok(payload)
+    }
+
+    /// Counts bytes that are kept of what the server said.
+    pub(crate) fn count(&mut self, bytes: usize) -> Result<(), Error> {
+        self.left = self.left.checked_sub(bytes).ok_or_else(|| {
+            not_mysql().caused_by("it sends more than any server does in such a session")
+        })?;
+        Ok(())
     }
 
     /// Takes a payload that was read and is not kept out of the count.

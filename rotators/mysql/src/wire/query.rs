@@ -15,6 +15,10 @@ const QUERY: u8 = 0x03;
 /// The most columns that anything asked here has.
 const MOST_COLUMNS: u64 = 64;
 
+/// What a cell takes beside its text, and a row beside its cells, with the allocator's share: a hostile
+/// server must not fill the memory with very many empty ones.
+const CELL: usize = 48;
+
 /// How a server answered a statement.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
@@ -59,6 +63,7 @@ pub(crate) async fn query<S: Stream>(
             _ => {
                 let row = row(&payload, columns).ok_or_else(not_mysql)?;
                 if keep(&row) {
+                    channel.count(row.len().saturating_add(1).saturating_mul(CELL))?;
                     rows.push(row);
                 } else {
                     channel.forget(&payload);
