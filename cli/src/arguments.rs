@@ -12,7 +12,7 @@ use fourstep_cli::replay::SecretArn;
 use fourstep_cli::replay::crash::{Disturbance, Plan, Reset};
 use fourstep_local::PendingLabel;
 
-pub(crate) use account::{AskArguments, DoctorArguments};
+pub(crate) use account::{AskArguments, AttachArguments, DoctorArguments, ReachArguments};
 
 const START: &str = "Start with a question, which changes nothing:
   fourstep preflight --rotator target/debug/rotate-postgres --secret secret.json
@@ -53,6 +53,7 @@ pub(crate) enum Action {
     /// Ask a function what a rotation would do at the target, and what should be done before it.
     Plan(AskArguments),
     Doctor(DoctorArguments),
+    Attach(AttachArguments),
     /// Work on a specification for rotate-api, which rotates the keys of third-party APIs.
     Spec {
         #[command(subcommand)]

@@ -13,6 +13,7 @@ use clap::{CommandFactory as _, Parser};
 use clap_complete::Shell;
 use fourstep::{Question, Step};
 use fourstep_cli::account;
+use fourstep_cli::account::Attach;
 use fourstep_cli::account::aws::{Account, Selection};
 use fourstep_cli::account::doctor::{Counts, Doctor};
 use fourstep_cli::new::new;
@@ -25,8 +26,8 @@ use fourstep_local::serve;
 use serde_json::json;
 
 use arguments::{
-    Action, AskArguments, Command, DoctorArguments, NewArguments, ReplayArguments, ServeArguments,
-    SpecAction, StageArguments,
+    Action, AskArguments, AttachArguments, Command, DoctorArguments, NewArguments, ReachArguments,
+    ReplayArguments, ServeArguments, SpecAction, StageArguments,
 };
 
 #[tokio::main]
@@ -40,6 +41,7 @@ async fn main() -> ExitCode {
         }
         Action::Plan(arguments) => (arguments.json, run_ask(Question::Plan, arguments).await),
         Action::Doctor(arguments) => (arguments.json, run_doctor(arguments).await),
+        Action::Attach(arguments) => (arguments.json, run_attach(arguments).await),
         Action::Spec { action: SpecAction::Check { file, json } } => {
             (json, spec::check(&file, format(json), &mut io::stdout()))
         }
@@ -89,12 +91,7 @@ async fn run_ask(question: Question, arguments: AskArguments) -> io::Result<bool
     let Some(secret) = arguments.name else {
         return ask(&stage(arguments.stage)?, question, format, &mut out).await;
     };
-    let [region] = match &arguments.reach.region[..] {
-        [] => [None],
-        [region] => [Some(region.as_str())],
-        _ => return Err(io::Error::other("one question is about one Region")),
-    };
-    let account = Account::connect(arguments.reach.profile.as_deref(), region).await?;
+    let account = connect(&arguments.reach).await?;
     let asked = account::ask(&account, question, &secret).await?;
     show(&asked, question, format, &mut out)
 }
@@ -131,6 +128,28 @@ async fn run_doctor(arguments: DoctorArguments) -> io::Result<bool> {
         return Err(io::Error::other(format!("{unseen} secrets could not be looked at")));
     }
     Ok(fine)
+}
+
+async fn run_attach(arguments: AttachArguments) -> io::Result<bool> {
+    let account = connect(&arguments.reach).await?;
+    let attach = Attach {
+        secret: arguments.secret,
+        function: arguments.function,
+        schedule: arguments.schedule,
+        window: arguments.window,
+        patience: Duration::from_secs(arguments.wait),
+    };
+    attach.run(&account, format(arguments.json), &mut io::stdout()).await
+}
+
+/// The one Region of a command about one secret.
+async fn connect(reach: &ReachArguments) -> io::Result<Account> {
+    let region = match &reach.region[..] {
+        [] => None,
+        [region] => Some(region.as_str()),
+        _ => return Err(io::Error::other("this command is about one Region")),
+    };
+    Account::connect(reach.profile.as_deref(), region).await
 }
 
 fn format(json: bool) -> Format {

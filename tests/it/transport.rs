@@ -5,6 +5,7 @@ use fourstep::{ErrorKind, Step};
 use serde_json::{Value, json};
 
 use crate::support::postgres::{Server, User, server};
+use crate::support::redis::{Keeping, redis};
 use crate::support::stage::{Ended, Stage};
 
 fn document(server: &Server, user: &User, ssl: Option<Value>) -> Value {
@@ -237,4 +238,39 @@ async fn causes_of_a_failed_login_are_told_apart() {
     join(&server, &tls_only, "hba_tls_only").await;
     let stage = no_change("dbname", json!("postgres"), &tls_only);
     check(set(&stage).await, ErrorKind::Forbidden, "pg_hba");
+}
+
+/// As MySQL makes certificates for itself: signed by an authority, and without a name. At a real Redis,
+/// which takes the certificate that it is given.
+#[tokio::test]
+async fn b1_a_certificate_without_a_name_is_believed_only_where_the_function_says_so() {
+    let Some(redis) = redis() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let make = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=own -keyout ca.key -out ca.pem &&
+        openssl req -newkey rsa:2048 -nodes -subj /CN=Auto_Generated -keyout key.pem -out csr.pem &&
+        echo basicConstraints=CA:FALSE >ext &&
+        openssl x509 -req -days 2 -in csr.pem -extfile ext -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem";
+    let made = std::process::Command::new("sh").args(["-c", make]).current_dir(&folder).output();
+    assert!(made.unwrap().status.success());
+    let (cert, key) = (file("cert.pem"), file("key.pem"));
+    let settings = [format!("tls-cert-file {cert}"), format!("tls-key-file {key}")];
+    let settings = settings.each_ref().map(String::as_str);
+    let server = redis.start(Keeping::AclFile, &settings).await;
+    let user = server.user("unnamed").await;
+    let stage = |variables: &[(&str, &str)]| server.stage(&server.document(&user), variables);
+    let refusal = async |variables: &[(&str, &str)]| {
+        let stage = stage(variables);
+        let ended = stage.step(Step::Create, &stage.begin()).await;
+        assert_eq!(kind(&ended), ErrorKind::Tls);
+        ended.error()
+    };
+    let ca = file("ca.pem");
+    let (ca, any) = (("TLS_CA_BUNDLE", ca.as_str()), ("ALLOW_ANY_SERVER_NAME", "true"));
+    let error = refusal(&[ca]).await;
+    assert!(error.contains("ALLOW_ANY_SERVER_NAME"), "{error}");
+    stage(&[ca, any]).play(&Step::ALL).await;
+    // The authority of the other tests is none of this server's.
+    let error = refusal(&[any]).await;
+    assert!(error.contains("not trusted"), "{error}");
 }

@@ -15,6 +15,11 @@ const DOCTOR: &str = "For example, every secret of a Region, then one of them me
 The exit status is 0 if nothing is wrong, 1 if something is, 2 if it could not look.
 Manual: docs/doctor.md in the repository.";
 
+const ATTACH: &str = "For example:
+  fourstep attach app/db --function fourstep-postgres --schedule 'cron(0 3 ? * SUN *)' --window 3h
+The exit status is 0 if a rotation would succeed, 1 if not (then all is as before), 2 if it is not known.
+Manual: docs/doctor.md in the repository.";
+
 /// Which account and Region, as every AWS tool finds them.
 #[derive(Args)]
 pub(crate) struct ReachArguments {
@@ -80,6 +85,36 @@ pub(crate) struct DoctorArguments {
     #[arg(long)]
     pub(crate) all: bool,
     /// Print one JSON object a line, for every secret, instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Make a function the rotation function of a secret in AWS. Nothing rotates until its schedule says so.
+///
+/// The function is asked first (preflight). Then it is attached, Secrets Manager has it test the secret,
+/// and the outcome is waited for. If the test fails, the rotation function and the schedule are put back as
+/// they were.
+#[derive(Args)]
+#[command(after_help = ATTACH)]
+pub(crate) struct AttachArguments {
+    /// The name or ARN of a secret.
+    #[arg(value_name = "SECRET")]
+    pub(crate) secret: String,
+    /// The name or ARN of the function.
+    #[arg(long, value_name = "FUNCTION")]
+    pub(crate) function: String,
+    /// When it rotates: `rate(30 days)`, `cron(0 3 ? * SUN *)`. Default: as the secret says already.
+    #[arg(long, value_name = "EXPRESSION")]
+    pub(crate) schedule: Option<String>,
+    /// How long the window is in which a rotation may begin, in hours: `3h`.
+    #[arg(long, value_name = "HOURS", requires = "schedule")]
+    pub(crate) window: Option<String>,
+    #[command(flatten)]
+    pub(crate) reach: ReachArguments,
+    /// How long the outcome of the test is waited for, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(crate) wait: u64,
+    /// Print JSON objects, one a line, instead of text.
     #[arg(long)]
     pub(crate) json: bool,
 }

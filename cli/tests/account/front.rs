@@ -15,7 +15,7 @@ use fourstep_local::{MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
-const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:fourstep-postgres";
+pub const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:fourstep-postgres";
 
 /// In every value; nothing that is printed may hold it.
 pub const CANARY: &str = "canary-of-the-account";
@@ -39,6 +39,10 @@ pub struct Scene {
     pub runtime: Mutex<Option<String>>,
     /// How many calls to Lambda are to be refused as too many.
     pub busy: Mutex<u32>,
+    /// What preflight answers; none for a function that may not read the secret yet.
+    pub preflight: Mutex<Option<Value>>,
+    /// What the function's test of a schedule says; none if it says nothing.
+    pub test: Mutex<Option<(bool, &'static str)>>,
 }
 
 fn answered(body: Value) -> Response {
@@ -122,13 +126,19 @@ impl Scene {
         if action == "lambda:GetFunctionConfiguration" {
             let strategy = self.strategy.lock().unwrap().clone();
             return answered(json!({
-                "FunctionName": "fourstep-postgres", "Runtime": runtime, "Handler": "bootstrap",
+                "FunctionName": "fourstep-postgres", "FunctionArn": FUNCTION, "Runtime": runtime, "Handler": "bootstrap",
                 "Environment": {"Variables": {"ROTATION_STRATEGY": strategy}},
             }));
         }
         match body["Fourstep"].as_str().unwrap() {
             "inspect" => answered(self.inspection(body["SecretId"].as_str().unwrap())),
-            "preflight" => answered(json!({"ready": true, "findings": []})),
+            "preflight" => match self.preflight.lock().unwrap().clone() {
+                Some(answer) => answered(answer),
+                None => {
+                    let refusal = json!({"errorType": "Forbidden", "errorMessage": "no"});
+                    ([("x-amz-function-error", "Unhandled")], answered(refusal)).into_response()
+                }
+            },
             _ => answered(json!({"plan": []})),
         }
     }
@@ -167,6 +177,24 @@ impl Scene {
     }
 }
 
+impl Scene {
+    /// What the service and the function do with a schedule that is set without a rotation.
+    fn tested(&self, secret: &str) {
+        let id = SecretId::parse(secret).unwrap();
+        let labels = self.labels(secret);
+        let pending = VersionId::from_store(labels[AWSPENDING].clone());
+        let Some((fine, why)) = *self.test.lock().unwrap() else { return };
+        // A test that failed leaves its version, as AWS's documentation has it.
+        if fine {
+            self.store.end_test(&id, &pending).unwrap();
+        }
+        let arn = self.store.describe(&id).unwrap().arn;
+        let outcome = if fine { "done" } else { "failed" };
+        let line = json!({"step": "testSecret", "secret": arn, "outcome": outcome, "why": why});
+        self.log.lock().unwrap().push(line.to_string());
+    }
+}
+
 async fn front(
     scene: Arc<Scene>,
     secrets: &'static [&'static str],
@@ -191,7 +219,9 @@ async fn front(
     };
     let rotates = operation == "RotateSecret";
     let answer = next.run(Request::from_parts(parts, Body::from(body))).await;
-    if rotates {
+    if rotates && fields["RotateImmediately"] == false {
+        scene.tested(fields["SecretId"].as_str().unwrap());
+    } else if rotates {
         scene.rotated(fields["SecretId"].as_str().unwrap());
     }
     answer

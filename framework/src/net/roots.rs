@@ -89,8 +89,13 @@ pub(crate) fn client(
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|cause| Error::new(ErrorKind::Internal, "cannot set up TLS").caused_by(cause))?;
+        .map_err(|cause| cannot_set_up(&cause))?;
     Ok(builder.with_root_certificates(RootCertStore::from_iter(roots)).with_no_client_auth())
+}
+
+/// The error of TLS that cannot begin, whoever the server is.
+pub(crate) fn cannot_set_up(cause: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Internal, "cannot set up TLS").caused_by(cause)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! TLS with a verified server: which roots are trusted, which name is expected, and what a refusal
 //! means to an operator.
 
+mod any_name;
+
 use std::io;
 use std::sync::{Arc, OnceLock};
 
@@ -18,6 +20,7 @@ use crate::invocation::Invocation;
 
 const CA_BUNDLE: &str = "TLS_CA_BUNDLE";
 const SERVER_NAME: &str = "TLS_SERVER_NAME";
+const ANY_NAME: &str = "ALLOW_ANY_SERVER_NAME";
 
 /// Whom to trust, and under which name.
 ///
@@ -26,17 +29,22 @@ const SERVER_NAME: &str = "TLS_SERVER_NAME";
 pub struct TlsSettings {
     bundle: Vec<TrustAnchor<'static>>,
     server_name: Option<ServerName<'static>>,
+    /// The bundle's authorities only are trusted, and not asked for a name.
+    any_name: bool,
     /// Built at the first TLS connection: two of four steps open none.
     client: OnceLock<Result<Arc<ClientConfig>, Error>>,
 }
 
 impl TlsSettings {
-    /// Reads `TLS_CA_BUNDLE`, the path of a PEM file, and `TLS_SERVER_NAME`, the name or address
-    /// that the server's certificate must carry where it differs from the secret's host.
+    /// Reads `TLS_CA_BUNDLE`, the path of a PEM file; `TLS_SERVER_NAME`, the name or address that the
+    /// server's certificate must carry where it differs from the secret's host; and
+    /// `ALLOW_ANY_SERVER_NAME`, by which any certificate of an authority in the bundle will do, and of no
+    /// other: every server of the web has one of a public authority.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable, if the file cannot be read or holds no
-    /// certificate, or if the name is not one that a certificate can carry.
+    /// certificate, if the name is not one that a certificate can carry, or if any will do and there is
+    /// a name or no bundle.
     pub fn read(environment: &Environment) -> Result<Self, Error> {
         let bundle = roots::of_bundle(environment, CA_BUNDLE)?.unwrap_or_default();
         let server_name =
@@ -46,11 +54,18 @@ impl TlsSettings {
                 })?),
                 None => None,
             };
-        Ok(Self { bundle, server_name, client: OnceLock::new() })
+        let any_name = environment.flag(ANY_NAME)?;
+        if any_name && (bundle.is_empty() || server_name.is_some()) {
+            return Err(refused(
+                ANY_NAME,
+                "needs TLS_CA_BUNDLE with an authority of your own, and no TLS_SERVER_NAME",
+            ));
+        }
+        Ok(Self { bundle, server_name, any_name, client: OnceLock::new() })
     }
 
     fn client(&self) -> Result<Arc<ClientConfig>, Error> {
-        self.client.get_or_init(|| configure(&self.bundle)).clone()
+        self.client.get_or_init(|| configure(&self.bundle, self.any_name)).clone()
     }
 
     fn expected_name(&self, host: &str) -> Result<ServerName<'static>, Error> {
@@ -63,9 +78,12 @@ impl TlsSettings {
     }
 }
 
-fn configure(bundle: &[TrustAnchor<'static>]) -> Result<Arc<ClientConfig>, Error> {
+fn configure(bundle: &[TrustAnchor<'static>], any_name: bool) -> Result<Arc<ClientConfig>, Error> {
     let built_in = roots::of_the_web().chain(roots::of_rds());
-    let mut client = roots::client(built_in.chain(bundle.iter().cloned()))?;
+    let mut client = match any_name {
+        true => any_name::client(bundle)?,
+        false => roots::client(built_in.chain(bundle.iter().cloned()))?,
+    };
     // A resumed session is not verified again, and nothing may survive between invocations.
     client.resumption = Resumption::disabled();
     Ok(Arc::new(client))
@@ -127,8 +145,9 @@ fn explain_certificate(reason: &CertificateError, expected: &str) -> String {
         ),
         // webpki reads no name but those of the subjectAltName.
         CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
-            "the server's certificate carries no name (no subjectAltName), so no setting makes it fit; \
-             give the server one that carries its name (`openssl req -addext subjectAltName=DNS:NAME`)"
+            "the server's certificate carries no name (no subjectAltName); give the server one that \
+             carries its name (`openssl req -addext subjectAltName=DNS:NAME`), or set \
+             ALLOW_ANY_SERVER_NAME to believe any server of the authorities in TLS_CA_BUNDLE"
                 .into()
         }
         CertificateError::NotValidForNameContext { presented, .. } => format!(

@@ -24,6 +24,8 @@ pub struct Function {
     pub kind: String,
     /// Its log group.
     pub log_group: String,
+    /// Its ARN.
+    pub arn: String,
     /// Its own default for the strategy: the first of `ROTATION_STRATEGY`; empty if that is not set.
     pub strategy: String,
     /// Its program, by the variable or, failing that, the words of its name.
@@ -40,6 +42,15 @@ pub struct Failure {
     /// The kind of error.
     pub kind: String,
     /// Why.
+    pub why: String,
+}
+
+/// How a function's test of a secret ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tested {
+    /// Whether a rotation would fail.
+    pub failed: bool,
+    /// What the function says about it.
     pub why: String,
 }
 
@@ -99,12 +110,50 @@ impl Account {
         secret: &str,
         since: i64,
     ) -> Result<Option<Failure>, CallError> {
+        let pattern = ("outcome", "failed");
+        self.last_line(log_group, secret, since, pattern, |line, at| Failure {
+            at,
+            step: clean(field(line, "step")),
+            kind: clean(field(line, "error_type")),
+            why: clean(field(line, "why")),
+        })
+        .await
+    }
+
+    /// The last test of a secret in a function's log, since a moment in seconds since 1970.
+    ///
+    /// # Errors
+    /// If CloudWatch Logs refuses or does not answer. A log group that does not exist has no test.
+    pub async fn tested(
+        &self,
+        log_group: &str,
+        secret: &str,
+        since: i64,
+    ) -> Result<Option<Tested>, CallError> {
+        let pattern = ("step", "testSecret");
+        self.last_line(log_group, secret, since, pattern, |line, _| Tested {
+            failed: field(line, "outcome") == "failed",
+            why: clean(field(line, "why")),
+        })
+        .await
+    }
+
+    /// The last line about a secret in which a field has this value.
+    async fn last_line<T>(
+        &self,
+        log_group: &str,
+        secret: &str,
+        since: i64,
+        (name, value): (&str, &str),
+        read: impl Fn(&Value, i64) -> T,
+    ) -> Result<Option<T>, CallError> {
+        let secret_is = json!(secret);
         let mut request = json!({
             "logGroupName": log_group,
             "startTime": since.max(0).saturating_mul(1000),
-            "filterPattern": format!("{{ ($.outcome = \"failed\") && ($.secret = {}) }}", json!(secret)),
+            "filterPattern": format!("{{ ($.{name} = \"{value}\") && ($.secret = {secret_is}) }}"),
         });
-        let mut last = None;
+        let mut last: Option<(i64, T)> = None;
         for _ in 0..MOST_PAGES {
             let call = Call {
                 service: Service::Logs,
@@ -122,14 +171,18 @@ impl Account {
                 answered => answered?.body,
             };
             let events = page.get("events").and_then(Value::as_array);
-            let failures = events.into_iter().flatten().filter_map(|event| failure(event, secret));
-            last = failures.chain(last).max_by_key(|failure| failure.at);
+            let lines = events.into_iter().flatten().filter_map(|event| {
+                let (line, at) = line(event)?;
+                let ours = field(&line, name) == value && field(&line, "secret") == secret;
+                ours.then(|| (at, read(&line, at)))
+            });
+            last = last.into_iter().chain(lines).max_by_key(|(at, _)| *at);
             match (page.get("nextToken").and_then(Value::as_str), request.as_object_mut()) {
                 (Some(token), Some(fields)) => fields.insert("nextToken".into(), json!(token)),
                 _ => break,
             };
         }
-        Ok(last)
+        Ok(last.map(|(_, read)| read))
     }
 }
 
@@ -150,20 +203,14 @@ fn described(answer: &Value) -> Function {
         ours: runtime.starts_with("provided") && handler == "bootstrap",
         kind: clean(&format!("runtime {runtime}, handler {handler}")),
         log_group: group,
+        arn: at("/FunctionArn").to_owned(),
         strategy: strategies.split(',').next().unwrap_or_default().trim().to_owned(),
         name: clean(name),
     }
 }
 
-/// A line of the log as a failure of this secret; `None` for anything else.
-fn failure(event: &Value, secret: &str) -> Option<Failure> {
+/// A line of the log that is an object of ours, and when it was written, in seconds since 1970.
+fn line(event: &Value) -> Option<(Value, i64)> {
     let at = event.get("timestamp")?.as_i64()? / 1000;
-    let line: Value = serde_json::from_str(field(event, "message")).ok()?;
-    let ours = field(&line, "outcome") == "failed" && field(&line, "secret") == secret;
-    ours.then(|| Failure {
-        at,
-        step: clean(field(&line, "step")),
-        kind: clean(field(&line, "error_type")),
-        why: clean(field(&line, "why")),
-    })
+    Some((serde_json::from_str(field(event, "message")).ok()?, at))
 }

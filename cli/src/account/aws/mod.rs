@@ -17,8 +17,8 @@ use aws_sdk_secretsmanager::Client;
 use fourstep::Environment;
 use fourstep::store::aws::http_client;
 
-pub use functions::{Failure, Function};
-pub use secrets::{Found, Replica, Selection};
+pub use functions::{Failure, Function, Tested};
+pub use secrets::{Found, Replica, Rules, Selection};
 use signed::Signed;
 
 use super::text::clean;

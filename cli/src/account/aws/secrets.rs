@@ -2,7 +2,7 @@
 
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
-use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, StatusType};
+use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, RotationRulesType, StatusType};
 use fourstep::store::{AWSCURRENT, AWSPENDING};
 
 use super::signed::cause;
@@ -46,6 +46,21 @@ pub struct Found {
     pub strategy: Option<String>,
     /// Its copies in other Regions.
     pub replicas: Vec<Replica>,
+    /// The Region of the secret that this one is a copy of, or its own.
+    pub primary: Option<String>,
+    /// When it rotates.
+    pub rules: Option<Rules>,
+}
+
+/// When a secret rotates: by a schedule, or by a number of days.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// `rate(...)` or `cron(...)`.
+    pub schedule: Option<String>,
+    /// How long after a moment of the schedule a rotation may begin, such as `3h`.
+    pub window: Option<String>,
+    /// Days between rotations.
+    pub days: Option<i64>,
 }
 
 /// A copy of a secret in another Region.
@@ -132,6 +147,36 @@ impl Account {
         }
     }
 
+    /// RotateSecret with a function and rules, without a rotation: Secrets Manager has the function test
+    /// the secret.
+    ///
+    /// # Errors
+    /// If Secrets Manager refuses or does not answer.
+    pub async fn attach(
+        &self,
+        secret: &str,
+        function: &str,
+        rules: &Rules,
+    ) -> Result<(), CallError> {
+        let request = self.secrets.rotate_secret().secret_id(secret).rotation_lambda_arn(function);
+        let rules = RotationRulesType::builder()
+            .set_schedule_expression(rules.schedule.clone())
+            .set_duration(rules.window.clone())
+            .set_automatically_after_days(rules.days)
+            .build();
+        let sent = request.rotation_rules(rules).rotate_immediately(false).send().await;
+        sent.map(drop).map_err(|error| failed("RotateSecret", &error))
+    }
+
+    /// CancelRotateSecret: turns rotation off.
+    ///
+    /// # Errors
+    /// If Secrets Manager refuses or does not answer.
+    pub async fn cancel(&self, secret: &str) -> Result<(), CallError> {
+        let sent = self.secrets.cancel_rotate_secret().secret_id(secret).send().await;
+        sent.map(drop).map_err(|error| failed("CancelRotateSecret", &error))
+    }
+
     /// UpdateSecretVersionStage: takes AWSPENDING off a version. Refused if it is on another by now.
     ///
     /// # Errors
@@ -205,5 +250,12 @@ fn found(answer: DescribeSecretOutput) -> Found {
                 message: clean(&one.status_message.unwrap_or_default()),
             })
             .collect(),
+        primary: answer.primary_region,
+        rules: answer.rotation_rules.map(|rules| Rules {
+            // AWS gives the days beside a schedule too, and takes one of them.
+            days: rules.automatically_after_days.filter(|_| rules.schedule_expression.is_none()),
+            schedule: rules.schedule_expression,
+            window: rules.duration,
+        }),
     }
 }

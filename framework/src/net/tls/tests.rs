@@ -22,6 +22,23 @@ fn beyond_06_the_expected_name_is_the_configured_one_or_the_host() {
     assert!(error.to_string().contains(SERVER_NAME), "{error}");
 }
 
+/// Any server of the web has a certificate of a public authority.
+#[test]
+fn b1_no_name_is_checked_only_for_authorities_of_one_s_own() {
+    let bundle = concat!(env!("CARGO_MANIFEST_DIR"), "/rds-ca/aws.pem");
+    for (variables, fine) in [
+        (vec![(ANY_NAME, "true")], false),
+        (vec![(ANY_NAME, "true"), (CA_BUNDLE, bundle), (SERVER_NAME, "real.example")], false),
+        (vec![(ANY_NAME, "true"), (CA_BUNDLE, bundle)], true),
+        (vec![(ANY_NAME, "false")], true),
+    ] {
+        match TlsSettings::read(&Environment::from_iter(variables)) {
+            Ok(settings) => assert!(fine && settings.client().is_ok()),
+            Err(error) => assert!(!fine && error.to_string().contains(ANY_NAME), "{error}"),
+        }
+    }
+}
+
 #[test]
 fn each_refusal_says_what_to_do() {
     fn check(refusal: impl Into<rustls::Error>, expected: Expect) {
@@ -47,16 +64,17 @@ fn each_refusal_says_what_to_do() {
              other; set TLS_SERVER_NAME to a name it carries"
         ],
     );
-    // As MySQL makes them for itself: no name that TLS_SERVER_NAME says would fit.
+    // As MySQL makes them for itself.
     check(
         CertificateError::NotValidForNameContext {
             expected: ServerName::try_from("db.example").unwrap(),
             presented: Vec::new(),
         },
         expect![
-            "cannot set up verified TLS: the server's certificate carries no name (no subjectAltName), so \
-             no setting makes it fit; give the server one that carries its name (`openssl req -addext \
-             subjectAltName=DNS:NAME`)"
+            "cannot set up verified TLS: the server's certificate carries no name (no subjectAltName); \
+             give the server one that carries its name (`openssl req -addext \
+             subjectAltName=DNS:NAME`), or set ALLOW_ANY_SERVER_NAME to believe any server of the \
+             authorities in TLS_CA_BUNDLE"
         ],
     );
     check(
