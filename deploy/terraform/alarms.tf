@@ -7,7 +7,7 @@ locals {
   watched = var.alarms ? {
     errors = { metric = "Errors", statistic = "Sum", threshold = 1, says = "A rotation step failed" }
     # Milliseconds; three quarters of the timeout.
-    slow = { metric = "Duration", statistic = "Maximum", threshold = 45000, says = "A rotation step was slow" }
+    slow = { metric = "Duration", statistic = "Maximum", threshold = local.timeout * 750, says = "A rotation step was slow" }
   } : {}
 }
 

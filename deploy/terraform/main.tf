@@ -7,6 +7,8 @@ data "aws_region" "current" {}
 
 locals {
   in_vpc     = length(var.subnet_ids) > 0
+  # A change of a user of ElastiCache or MemoryDB takes minutes.
+  timeout    = length(var.managed_user_arns) > 0 ? 900 : 60
   make_group = local.in_vpc && var.vpc_id != null
 
   place = {
@@ -24,6 +26,9 @@ locals {
     local.in_vpc ? { vpc = templatefile("${path.module}/policies/vpc.json", local.place) } : {},
     length(var.kms_key_arns) == 0 ? {} : {
       kms = templatefile("${path.module}/policies/kms.json", merge(local.place, { keys = var.kms_key_arns }))
+    },
+    length(var.managed_user_arns) == 0 ? {} : {
+      managed-users = templatefile("${path.module}/policies/managed-users.json", { users = var.managed_user_arns })
     },
     length(var.admin_secret_arns) == 0 ? {} : {
       admin = templatefile(
@@ -48,7 +53,7 @@ resource "aws_lambda_function" "this" {
   runtime                        = "provided.al2023"
   architectures                  = [var.architecture]
   memory_size                    = 128
-  timeout                        = 60
+  timeout                        = local.timeout
   filename                       = var.archive
   source_code_hash               = var.archive == null ? null : filebase64sha256(var.archive)
   s3_bucket                      = try(var.archive_s3.bucket, null)

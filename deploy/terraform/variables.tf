@@ -79,6 +79,12 @@ variable "admin_secret_arns" {
   description = "Secrets of admins, which rotated secrets name as masterarn; for api, the secrets of the API's admins"
 }
 
+variable "managed_user_arns" {
+  type        = list(string)
+  default     = []
+  description = "Users of ElastiCache and MemoryDB whose passwords the function may change, by their ARNs; for redis"
+}
+
 variable "permissions_boundary" {
   type        = string
   default     = null

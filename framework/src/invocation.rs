@@ -130,8 +130,8 @@ impl Invocation {
         self.hurried.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a vendor may be waited for.
-    pub(crate) fn waits(&self) -> bool {
+    /// Whether a target that learns late may be waited for: an inspection shows the present state only.
+    pub fn waits(&self) -> bool {
         !self.hurried.load(Ordering::Relaxed)
     }
 

@@ -25,6 +25,8 @@ export interface FourstepRotatorProps {
   readonly strategy?: string;
   /** More of the variables of docs/settings.md. No secret belongs there. */
   readonly environment?: { [name: string]: string };
+  /** ARNs of users of ElastiCache and MemoryDB whose passwords it may change: for `redis`. @default none */
+  readonly managedUsers?: string[];
   /** The VPC to run in. @default none */
   readonly vpc?: ec2.IVpc;
   /** Which of its subnets. @default private ones */
@@ -63,8 +65,9 @@ export interface RotateOptions {
   readonly rotateImmediately?: boolean;
 }
 
-/** Three quarters of this is slow. */
+/** Three quarters of this is slow. A change of a managed user takes minutes. */
 const TIMEOUT = Duration.seconds(60);
+const MANAGED_TIMEOUT = Duration.seconds(900);
 
 /**
  * A rotation function: one for each kind of target, for any number of secrets. Its role reaches the
@@ -82,6 +85,8 @@ export class FourstepRotator extends Construct implements ec2.IConnectable, iam.
   constructor(scope: Construct, id: string, props: FourstepRotatorProps) {
     super(scope, id);
     this.inVpc = props.vpc !== undefined;
+    const managed = props.managedUsers ?? [];
+    const timeout = managed.length > 0 ? MANAGED_TIMEOUT : TIMEOUT;
     const strategy: Record<string, string> = props.strategy ? { ROTATION_STRATEGY: props.strategy } : {};
     this.function = new lambda.Function(this, 'Function', {
       functionName: props.functionName,
@@ -91,7 +96,7 @@ export class FourstepRotator extends Construct implements ec2.IConnectable, iam.
       runtime: lambda.Runtime.PROVIDED_AL2023,
       architecture: props.architecture ?? lambda.Architecture.ARM_64,
       memorySize: 128,
-      timeout: TIMEOUT,
+      timeout,
       environment: { ...strategy, ...props.environment },
       environmentEncryption: props.environmentKey,
       vpc: props.vpc,
@@ -111,15 +116,21 @@ export class FourstepRotator extends Construct implements ec2.IConnectable, iam.
       actions: ['logs:CreateLogStream', 'logs:PutLogEvents'],
       resources: [this.function.logGroup.logGroupArn],
     }));
+    if (managed.length > 0) {
+      this.allow(
+        ['elasticache:DescribeUsers', 'elasticache:ModifyUser', 'memorydb:DescribeUsers', 'memorydb:UpdateUser'],
+        managed,
+      );
+    }
     // No source ARN: that would tie the function to one secret.
     this.function.addPermission('SecretsManager', {
       principal: new iam.ServicePrincipal('secretsmanager.amazonaws.com'),
       sourceAccount: Stack.of(this).account,
     });
     this.errors = this.alarm('Errors', 'A rotation step failed', 1, this.function.metricErrors());
-    const slow = TIMEOUT.toMilliseconds() * 0.75;
+    const slow = timeout.toMilliseconds() * 0.75;
     const duration = this.function.metricDuration({ statistic: cloudwatch.Stats.MAXIMUM });
-    this.slow = this.alarm('Slow', 'A rotation step took most of its 60 seconds', slow, duration);
+    this.slow = this.alarm('Slow', `A rotation step took most of its ${timeout.toSeconds()} seconds`, slow, duration);
     if (props.alarmTopic) {
       this.errors.addAlarmAction(new SnsAction(props.alarmTopic));
       this.slow.addAlarmAction(new SnsAction(props.alarmTopic));

@@ -89,6 +89,19 @@ test('an admin is read, and nothing of it is written', () => {
   assert.deepEqual([...new Set(actions(of, 'secretsmanager'))], ['secretsmanager:DescribeSecret', 'secretsmanager:GetSecretValue']);
 });
 
+test('managed users are changed by their ARNs, in the time that a change takes', () => {
+  const user = 'arn:aws:elasticache:us-east-1:111122223333:user:app';
+  const policy = JSON.parse(readFileSync(join(repository, 'deploy/terraform/policies/managed-users.json'), 'utf8')
+    .replace('${jsonencode(users)}', JSON.stringify([user])));
+  const template = rotated({ target: 'redis', managedUsers: [user] });
+  const ours = statements(template).filter((one) => one.Resource === user);
+  for (const service of ['elasticache', 'memorydb']) {
+    assert.deepEqual(actions(ours, service), actions(policy.Statement, service));
+  }
+  template.hasResourceProperties('AWS::Lambda::Function', { Timeout: 900 });
+  template.hasResourceProperties('AWS::CloudWatch::Alarm', { Threshold: 675000 });
+});
+
 test('a key is used through Secrets Manager only', () => {
   const key = statements(rotated()).filter((one) => actions([one], 'kms').length > 0);
   assert.equal(key.length, 0, 'the grant stands in the policy of the key');

@@ -2,18 +2,16 @@
 
 use std::fmt::Debug;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_rds::Client;
-use aws_sdk_rds::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_rds::types::{DbCluster, DbInstance};
 
 use super::{Cluster, Instance, Rds};
 use crate::config::Environment;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::invocation::Invocation;
-use crate::store::aws::{endpoint, shared, store_error};
+use crate::store::aws::{AwsCall, check_endpoint, client_settings};
 
 /// As every AWS SDK names the endpoint of one service.
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_RDS";
@@ -30,7 +28,7 @@ impl AwsRds {
     /// needed.
     ///
     /// # Errors
-    /// [`ErrorKind::Malformed`], naming the variable.
+    /// [`crate::ErrorKind::Malformed`], naming the variable.
     ///
     /// ```
     /// use fourstep::Environment;
@@ -41,7 +39,7 @@ impl AwsRds {
     /// assert!(AwsRds::read(&nowhere).unwrap_err().to_string().contains("AWS_ENDPOINT_URL_RDS"));
     /// ```
     pub fn read(environment: &Environment) -> Result<Self, Error> {
-        endpoint(environment, &[ENDPOINT])?;
+        check_endpoint(environment, &[ENDPOINT])?;
         Ok(Self { environment: environment.clone(), client: OnceLock::new() })
     }
 
@@ -49,9 +47,8 @@ impl AwsRds {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let endpoint = endpoint(&self.environment, &[ENDPOINT])?;
-        let shared = shared(&self.environment, endpoint).await?;
-        Ok(self.client.get_or_init(|| Client::new(&shared)))
+        let settings = client_settings(&self.environment, &[ENDPOINT]).await?;
+        Ok(self.client.get_or_init(|| Client::new(&settings)))
     }
 }
 
@@ -65,50 +62,21 @@ impl Debug for AwsRds {
 impl Rds for AwsRds {
     async fn instance(&self, id: &str, cx: &Invocation) -> Result<Option<Instance>, Error> {
         let request = self.client().await?.describe_db_instances().db_instance_identifier(id);
-        let answer = answered("DescribeDBInstances", request.send(), cx).await?;
-        Ok(answer.and_then(|one| one.db_instances?.into_iter().next()).map(of_instance))
+        let answer = about("DescribeDBInstances").answer(request.send(), cx).await?;
+        Ok(answer.ok().and_then(|one| one.db_instances?.into_iter().next()).map(of_instance))
     }
 
     async fn cluster(&self, id: &str, cx: &Invocation) -> Result<Option<Cluster>, Error> {
         let request = self.client().await?.describe_db_clusters().db_cluster_identifier(id);
-        let answer = answered("DescribeDBClusters", request.send(), cx).await?;
-        Ok(answer.and_then(|one| one.db_clusters?.into_iter().next()).map(of_cluster))
+        let answer = about("DescribeDBClusters").answer(request.send(), cx).await?;
+        Ok(answer.ok().and_then(|one| one.db_clusters?.into_iter().next()).map(of_cluster))
     }
 }
 
-/// The answer to a call, counted and bounded by the deadline; `None` if there is no such database.
-async fn answered<T, E, R>(
-    operation: &'static str,
-    work: impl Future<Output = Result<T, SdkError<E, R>>>,
-    cx: &Invocation,
-) -> Result<Option<T>, Error>
-where
-    E: std::error::Error + ProvideErrorMetadata + 'static,
-    R: Debug + 'static,
-{
-    cx.count_call(operation);
-    let way = "look at the function's way to the RDS API (VPC endpoint or NAT gateway, security \
-               groups, DNS)";
-    let bounded = cx.deadline().bound(operation, Duration::MAX, work).await;
-    let error = match bounded.map_err(|error| error.caused_by(way))? {
-        Ok(answer) => return Ok(Some(answer)),
-        Err(error) => error,
-    };
-    // The API's two names for it, with and without the suffix of the SDK's type.
-    let code = error.code().unwrap_or_default();
-    if ["DBInstanceNotFound", "DBClusterNotFound"].contains(&code.trim_end_matches("Fault")) {
-        return Ok(None);
-    }
-    let cause = store_error(&error);
-    let kind = cause.code.kind();
-    let error = Error::new(kind, format!("{operation} failed")).caused_by(&cause);
-    Err(match kind {
-        ErrorKind::Forbidden => {
-            error.caused_by(format!("let the function's role call rds:{operation}"))
-        }
-        ErrorKind::Unreachable => error.caused_by(way),
-        _ => error,
-    })
+/// A question about one database, and how the API names that there is none.
+fn about(operation: &'static str) -> AwsCall {
+    let known = &["DBInstanceNotFound", "DBClusterNotFound"];
+    AwsCall { name: "RDS", service: "rds", operation, known, sends_secret: false }
 }
 
 fn of_instance(found: DbInstance) -> Instance {

@@ -1,11 +1,13 @@
 //! What each verb is given: the versions it may read, the fence it must pass, what it must keep.
 
+use std::time::{Duration, SystemTime};
+
 use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind};
 use crate::ids::{SecretId, VersionId};
 use crate::secret::{Current, Pending, Previous, Secret};
-use crate::store::{AWSCURRENT, AWSPENDING, SecretClient, SecretDescription};
+use crate::store::{AWSCURRENT, AWSPENDING, SecretClient, SecretDescription, Select};
 
 /// What [`Rotator::propose`](super::Rotator::propose) may build on.
 pub struct CreateContext<'a> {
@@ -47,6 +49,15 @@ impl<'a> CreateContext<'a> {
     /// What older versions hold.
     pub(crate) fn recorded(&self) -> Recorded<'_> {
         Recorded { calls: self.calls, description: self.description }
+    }
+
+    /// How long ago the current version was made, if the store says so.
+    ///
+    /// # Errors
+    /// Those of GetSecretValue.
+    pub async fn age(&self) -> Result<Option<Duration>, Error> {
+        let stored = self.calls.stored(Select::Version(self.current.version())).await?;
+        Ok(stored.created.map(|made| SystemTime::now().duration_since(made).unwrap_or_default()))
     }
 
     /// The fence to pass before a change at the target that cannot be taken back. A proposal
@@ -238,6 +249,17 @@ impl<'a> RetireContext<'a> {
     /// The version that was just promoted.
     pub fn promoted(&self) -> &VersionId {
         self.promoted
+    }
+
+    /// What the promoted version holds.
+    ///
+    /// # Errors
+    /// Those of GetSecretValue, not found included.
+    pub async fn value(&self) -> Result<Secret, Error> {
+        match self.calls.version(self.promoted).await? {
+            Some(promoted) => Ok(promoted.secret().clone()),
+            None => Err(Error::new(ErrorKind::NotFound, "the promoted version has no value")),
+        }
     }
 
     /// Every labelled version's secret, custom labels included, read by version id. Labels are

@@ -15,6 +15,7 @@ mod fields;
 mod install;
 mod login;
 mod login_attempts;
+mod managed;
 mod mark;
 mod pair;
 mod password_set;
@@ -33,6 +34,7 @@ pub use driver::{
 pub use dual_password::{DualPassword, NewPrimary, Swap};
 pub use install::{Install, Proof};
 pub use login::{Dialect, Login};
+pub use managed::{ManagedPasswords, ManagedUser, ManagedUsers, UserState, UserStatus};
 pub use mark::Mark;
 pub use pair::{Account, Accounts, Ownership, Pair};
 pub use password_set::PasswordSet;

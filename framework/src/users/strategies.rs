@@ -55,7 +55,17 @@ impl Strategy {
 ///
 /// `ROTATION_STRATEGY` lists them, separated by commas; absent means `single-user`. A secret
 /// follows the first, unless its tag `fourstep:strategy` names another of the list.
-pub struct Strategies(Vec<(Strategy, Box<dyn Rotator>)>);
+pub struct Strategies {
+    list: Vec<(Strategy, Box<dyn Rotator>)>,
+    other: Option<OtherForm>,
+}
+
+/// Secrets of a form of their own, which one rotator rotates, by one strategy.
+struct OtherForm {
+    is_theirs: fn(&Secret) -> bool,
+    strategy: Strategy,
+    rotator: Box<dyn Rotator>,
+}
 
 impl Strategies {
     /// Reads `ROTATION_STRATEGY`. `build` makes the rotator of a strategy that is listed, and
@@ -113,7 +123,7 @@ impl Strategies {
                 }
             }
         }
-        Ok(Self(strategies))
+        Ok(Self { list: strategies, other: None })
     }
 
     /// As [`read`](Self::read), for a database with one password for each user.
@@ -170,14 +180,47 @@ impl Strategies {
         })
     }
 
+    /// These strategies, but for the secrets that are told by `is_theirs`: `rotator` rotates those, where they
+    /// follow this strategy, and refuses the others by name.
+    #[must_use]
+    pub fn with_form(
+        self,
+        is_theirs: fn(&Secret) -> bool,
+        strategy: Strategy,
+        rotator: Box<dyn Rotator>,
+    ) -> Self {
+        Self { other: Some(OtherForm { is_theirs, strategy, rotator }), ..self }
+    }
+
+    fn other(&self, secret: &Secret) -> Option<&OtherForm> {
+        self.other.as_ref().filter(|other| (other.is_theirs)(secret))
+    }
+
     /// The rotator of the strategy that this secret follows.
-    fn of(&self, description: &SecretDescription) -> Result<&dyn Rotator, Error> {
+    fn of(&self, secret: &Secret, description: &SecretDescription) -> Result<&dyn Rotator, Error> {
+        let (strategy, rotator) = self.picked(description)?;
+        match self.other(secret) {
+            None => Ok(rotator),
+            Some(other) if other.strategy == strategy => Ok(&*other.rotator),
+            Some(other) => Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "the strategy {} is none for a secret of this form; choose {} in ROTATION_STRATEGY, \
+                     or by the secret's tag {TAG} where that lists it",
+                    strategy.name(),
+                    other.strategy.name()
+                ),
+            )),
+        }
+    }
+
+    fn picked(&self, description: &SecretDescription) -> Result<(Strategy, &dyn Rotator), Error> {
         let picked = match description.tags.get(TAG).map(|name| name.trim()) {
-            None | Some("") => self.0.first(),
-            Some(name) => self.0.iter().find(|(strategy, _)| strategy.name() == name),
+            None | Some("") => self.list.first(),
+            Some(name) => self.list.iter().find(|(strategy, _)| strategy.name() == name),
         };
-        picked.map(|(_, rotator)| &**rotator).ok_or_else(|| {
-            let offered: Vec<_> = self.0.iter().map(|(strategy, _)| strategy.name()).collect();
+        picked.map(|(strategy, rotator)| (*strategy, &**rotator)).ok_or_else(|| {
+            let offered: Vec<_> = self.list.iter().map(|(strategy, _)| strategy.name()).collect();
             Error::new(
                 ErrorKind::Malformed,
                 format!("the secret's tag {TAG} names no strategy of this function"),
@@ -209,18 +252,18 @@ fn one_password<S: Alternates + 'static>(
 
 impl std::fmt::Debug for Strategies {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_list().entries(self.0.iter().map(|(strategy, _)| strategy)).finish()
+        formatter.debug_list().entries(self.list.iter().map(|(strategy, _)| strategy)).finish()
     }
 }
 
 #[async_trait]
 impl Rotator for Strategies {
     fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
-        self.of(versions.description())?.check(versions)
+        self.of(versions.current().secret(), versions.description())?.check(versions)
     }
 
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
-        self.of(known.description)?.propose(known, cx).await
+        self.of(known.current.secret(), known.description)?.propose(known, cx).await
     }
 
     async fn discard(
@@ -229,7 +272,7 @@ impl Rotator for Strategies {
         known: &CreateContext<'_>,
         cx: &Invocation,
     ) -> Result<(), Error> {
-        self.of(known.description)?.discard(proposed, known, cx).await
+        self.of(proposed, known.description)?.discard(proposed, known, cx).await
     }
 
     async fn apply(
@@ -238,23 +281,32 @@ impl Rotator for Strategies {
         fence: &dyn Fence,
         cx: &Invocation,
     ) -> Result<Applied, Error> {
-        self.of(versions.description())?.apply(versions, fence, cx).await
+        self.of(versions.current().secret(), versions.description())?
+            .apply(versions, fence, cx)
+            .await
     }
 
     /// The same for all of them: a user logs in or does not.
     async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
-        match self.0.first() {
+        if let Some(other) = self.other(secret) {
+            return other.rotator.verify(secret, cx).await;
+        }
+        match self.list.first() {
             Some((_, rotator)) => rotator.verify(secret, cx).await,
             None => Err(Error::new(ErrorKind::Internal, "the function has no strategy")),
         }
     }
 
     async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
-        self.of(versions.description())?.compare(versions, cx).await
+        self.of(versions.current().secret(), versions.description())?.compare(versions, cx).await
     }
 
     async fn retire(&self, keep: &RetireContext<'_>, cx: &Invocation) -> Result<(), Error> {
-        self.of(keep.description())?.retire(keep, cx).await
+        let whose = match &self.other {
+            None => self.picked(keep.description())?.1,
+            Some(_) => self.of(&keep.value().await?, keep.description())?,
+        };
+        whose.retire(keep, cx).await
     }
 
     async fn preflight(
@@ -262,7 +314,7 @@ impl Rotator for Strategies {
         subject: &InspectContext<'_>,
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        self.of(subject.description)?.preflight(subject, cx).await
+        self.of(subject.current.secret(), subject.description)?.preflight(subject, cx).await
     }
 
     async fn plan(
@@ -270,7 +322,7 @@ impl Rotator for Strategies {
         subject: &InspectContext<'_>,
         cx: &Invocation,
     ) -> Result<Vec<String>, Error> {
-        self.of(subject.description)?.plan(subject, cx).await
+        self.of(subject.current.secret(), subject.description)?.plan(subject, cx).await
     }
 }
 

@@ -9,6 +9,7 @@ mod account;
 mod errors;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod managed;
 mod resp;
 mod server;
 mod session;
@@ -17,7 +18,7 @@ use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy};
 use fourstep::users::{
     AdminSession, Administered, Attempt, Change, Database, Dialect, Driver, End, Login,
-    PasswordSets, Strategies,
+    ManagedPasswords, PasswordSets, Strategies, Strategy,
 };
 use fourstep::{Environment, Error, ErrorKind, Fence, Invocation, PasswordPolicy, SecretString};
 
@@ -46,7 +47,10 @@ pub const EXCLUDED_CHARACTERS: &str = "/@\"'\\";
 pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
     let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
     let driver = Driver::read(environment, Redis::read(environment)?)?;
-    Strategies::of_password_sets(environment, driver, policy)
+    let servers = Strategies::of_password_sets(environment, driver, policy.clone())?;
+    let users = managed::Aws::of(environment)?;
+    let users = ManagedPasswords::read(environment, users, policy)?;
+    Ok(servers.with_form(managed::is_managed, Strategy::DualPassword, Box::new(users)))
 }
 
 /// A Redis or Valkey server, as far as rotating passwords on it needs.

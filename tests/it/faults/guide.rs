@@ -4,13 +4,14 @@ use fourstep::ErrorKind;
 
 const GUIDE: &str = include_str!("../../../docs/errors.md");
 const OPERATE: &str = include_str!("../../../docs/operate.md");
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 7] = [
     include_str!("table.txt"),
     include_str!("table-postgres18.txt"),
     include_str!("table-mysql.txt"),
     include_str!("table-mariadb.txt"),
     include_str!("../mongodb/table.txt"),
     include_str!("../redis/table.txt"),
+    include_str!("../redis/managed/table.txt"),
 ];
 
 /// Kind and message of every row of these tables.

@@ -10,8 +10,8 @@ use fourstep::rds::AwsRds;
 use fourstep::store::aws::AwsStore;
 use fourstep::store::{SecretStore, Select, StoredVersion};
 use fourstep::users::{
-    AdminSession, Assessment, Attempt, Database as _, Driver, Login, NewPrimary, Part, SingleUser,
-    driver,
+    AdminSession, Assessment, Attempt, Database as _, Driver, Login, ManagedUser, NewPrimary, Part,
+    SingleUser, driver,
 };
 use fourstep::vendor::{Caller, Issued, IssuedKeys, UpdatedKey};
 use fourstep::{
@@ -144,6 +144,9 @@ fn framework(source: &Source, printed: &mut Printed) {
     let driver = Driver::read(&environment, postgres).unwrap();
     printed.see("Driver", &driver);
     printed.see("SingleUser", &SingleUser::new(Arc::new(driver), policy));
+    let (name, password) = (login.username.clone(), Some(login.password.clone()));
+    let user = ManagedUser { arn: "a".into(), name, password, login: Some(login.clone()) };
+    printed.see("ManagedUser", &user);
     printed.see("AdminSession", &AdminSession { login: login.clone(), session: () });
     let part = || Part { login: login.clone(), steps: Vec::new() };
     printed.see("Part", &part());

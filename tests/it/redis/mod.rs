@@ -4,6 +4,7 @@ mod conformance;
 mod faults;
 mod kills;
 mod leaks;
+mod managed;
 mod rotations;
 
 use crate::support::redis::{Flavour, Keeping, Server, User};

@@ -8,7 +8,7 @@ use fourstep_local::PendingLabel;
 use serde_json::{Map, Value, json};
 
 use super::resolve::template;
-use super::{VPC, functions, of_type};
+use super::{EVERY, VPC, functions, of_type};
 use crate::support::postgres::server;
 use crate::support::stage::Stage;
 
@@ -154,18 +154,20 @@ async fn what_is_called_is_what_is_allowed() {
 /// What a parameter adds to the roles, and to what; nothing else changes.
 #[test]
 fn a_permission_is_there_only_if_its_parameter_is() {
-    let Some(plain) = with(&[]) else { return };
+    let Some(plain) = with(&[EVERY]) else { return };
     let admin = "arn:aws:secretsmanager:us-east-1:111122223333:secret:admin-AbCdEf";
     let key = "arn:aws:kms:us-east-1:111122223333:key/one";
+    let user = "arn:aws:elasticache:us-east-1:111122223333:user:app";
     let role = "arn:aws:iam::444455556666:role/rotation";
     for (changed, action, resource) in [
         (&[("AdminSecretArns", admin)][..], "secretsmanager:GetSecretValue", json!([admin])),
+        (&[("ManagedUserArns", user)][..], "elasticache:ModifyUser", json!([user])),
         (&[("ApiAdminSecretArns", admin)][..], "secretsmanager:GetSecretValue", json!([admin])),
         (&[("KmsKeyArns", key)][..], "kms:Decrypt", json!([key])),
         (&[("SecretsRoleArn", role)][..], "sts:AssumeRole", json!(role)),
         (&VPC[..], "ec2:CreateNetworkInterface", json!("*")),
     ] {
-        let resources = with(changed).unwrap();
+        let resources = with(&[changed, &[EVERY]].concat()).unwrap();
         assert_eq!(of_type(&resources, "AWS::IAM::ManagedPolicy").len(), 1, "{action}");
         for (id, _) in functions(&resources) {
             let own = statements(&plain, id);
@@ -175,6 +177,11 @@ fn a_permission_is_there_only_if_its_parameter_is() {
             let whose = changed[0].0;
             if whose.ends_with("AdminSecretArns") && whose.starts_with("Api") != (id == "RotateApi")
             {
+                assert!(added.is_empty(), "{id} {added:?}");
+                continue;
+            }
+            // Nobody else has users that an API manages.
+            if whose == "ManagedUserArns" && id != "RotateRedis" {
                 assert!(added.is_empty(), "{id} {added:?}");
                 continue;
             }

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::permissions::{comparable, statements};
 use super::resolve::template;
-use super::{VPC, functions};
+use super::{EVERY, VPC, functions};
 
 const KEY: &str = "arn:aws:kms:us-east-1:111122223333:key/one";
+const USER: &str = "arn:aws:elasticache:us-east-1:111122223333:user:app";
 const ADMIN: &str = "arn:aws:secretsmanager:us-east-1:111122223333:secret:admin-AbCdEf";
 
 fn file(name: &str) -> String {
@@ -26,6 +27,7 @@ fn policy(name: &str) -> Vec<Value> {
         ("log_group", "arn:aws:logs:us-east-1:111122223333:log-group:/aws/lambda/fourstep"),
         ("jsonencode(keys)", &json!([KEY]).to_string()),
         ("jsonencode(secrets)", &json!([ADMIN]).to_string()),
+        ("jsonencode(users)", &json!([USER]).to_string()),
     ] {
         text = text.replace(&format!("${{{variable}}}"), value);
     }
@@ -39,8 +41,10 @@ fn the_module_s_roles_may_do_what_those_of_template_yaml_may() {
     for (function, admin, parameter) in [
         ("RotatePostgres", "admin", "AdminSecretArns"),
         ("RotateApi", "api-admin", "ApiAdminSecretArns"),
+        ("RotateRedis", "managed-users", "ManagedUserArns"),
     ] {
-        let changed = [VPC[0], VPC[1], ("KmsKeyArns", KEY), (parameter, ADMIN)];
+        let value = if admin == "managed-users" { USER } else { ADMIN };
+        let changed = [EVERY, VPC[0], VPC[1], ("KmsKeyArns", KEY), (parameter, value)];
         let Some(template) = template(&changed) else { return };
         let resources = template.resources();
         let module = ["rotate", "vpc", "kms", admin].map(policy).concat();
@@ -63,7 +67,11 @@ fn the_module_s_function_is_that_of_template_yaml() {
         assert_eq!(function["Runtime"], argument("runtime"));
         assert_eq!(function["Handler"], argument("handler"));
         assert_eq!(function["MemorySize"].to_string(), argument("memory_size"));
-        assert_eq!(function["Timeout"].to_string(), argument("timeout"));
+        // The last word: it is longer where users are managed.
+        assert_eq!(
+            Some(&*function["Timeout"].to_string()),
+            argument("timeout").split(' ').next_back()
+        );
         assert_eq!(function["LoggingConfig"]["LogFormat"], argument("log_format"));
     }
     let (permission, rest) = main.split_once("resource \"aws_lambda_permission\"").unwrap();

@@ -1,5 +1,6 @@
 //! Secrets Manager through the AWS SDK. Only this folder and `rds/aws.rs` name an SDK type.
 
+mod call;
 mod errors;
 mod http;
 mod role;
@@ -12,7 +13,7 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::primitives::{Blob, DateTime};
 use secrecy::ExposeSecret;
 
-use self::errors::without_quote;
+use self::errors::{store_error, without_quote};
 use crate::config::Environment;
 use crate::error::Error;
 use crate::ids::{RotationToken, SecretId, VersionId};
@@ -22,10 +23,8 @@ use crate::store::{
 };
 use crate::value::SecretValue;
 
-pub(crate) use self::errors::store_error;
+pub use self::call::{AwsCall, check_endpoint, client_settings};
 pub use self::http::{http_client, http_connector};
-#[cfg(feature = "rds")]
-pub(crate) use self::settings::{endpoint, shared};
 
 /// What names the endpoint: AWS's templates, then every AWS SDK.
 const ENDPOINTS: [&str; 2] = ["SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL_SECRETS_MANAGER"];

@@ -67,8 +67,8 @@ fn a_tag_picks_one_of_the_list_and_nothing_else() {
     let with_tag = |name: Option<&str>| {
         let mut description = SecretDescription::default();
         description.tags.extend(name.map(|name| (TAG.to_owned(), name.to_owned())));
-        let picked = strategies.of(&description)?;
-        let place = strategies.0.iter().position(|(_, one)| std::ptr::eq(&**one, picked));
+        let picked = strategies.picked(&description)?.1;
+        let place = strategies.list.iter().position(|(_, one)| std::ptr::eq(&**one, picked));
         Ok::<_, Error>(place)
     };
     assert_eq!(with_tag(None).unwrap(), Some(0));
@@ -79,4 +79,21 @@ fn a_tag_picks_one_of_the_list_and_nothing_else() {
         assert_eq!(error.kind(), ErrorKind::Malformed);
         assert!(error.to_string().contains("fourstep:strategy"), "{error}");
     }
+}
+
+#[test]
+fn a_secret_of_another_form_is_its_own_rotator_s_and_follows_one_strategy_only() {
+    let is_theirs = |secret: &Secret| secret.document().is_ok_and(|one| one.field("arn").is_some());
+    let (strategy, rotator) = (Strategy::SingleUserByAdmin, Nothing(Strategy::DualPassword));
+    let strategies = read("single-user, single-user-by-admin").unwrap();
+    let strategies = strategies.with_form(is_theirs, strategy, Box::new(rotator));
+    let [ours, theirs] = ["{}", r#"{"arn": 1}"#].map(|text| Secret::decode(&text.into()));
+    let mut description = SecretDescription::default();
+    assert!(strategies.of(&ours, &description).is_ok());
+    let error = strategies.of(&theirs, &description).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("single-user is none"), "{error}");
+    description.tags.insert(TAG.to_owned(), strategy.name().to_owned());
+    let picked = strategies.of(&theirs, &description).unwrap();
+    assert!(std::ptr::addr_eq(picked, &*strategies.other.as_ref().unwrap().rotator));
 }

@@ -11,6 +11,7 @@ mod database;
 mod dual_password;
 mod install;
 mod leaky;
+mod managed;
 mod password_set;
 mod rehearsed;
 mod safeguards;
