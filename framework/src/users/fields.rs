@@ -31,7 +31,7 @@ const ENGINES: [(&str, &[&str]); 7] = [
     ("", &["oracle", "oracle-ee", "oracle-se2"]),
     ("", &["db2", "db2-se", "db2-ae", "redshift"]),
     ("rotate-mongodb", &["mongo", "mongodb", "documentdb", "docdb"]),
-    ("", &["redis", "valkey", "elasticache"]),
+    ("rotate-redis", &["redis", "valkey", "elasticache"]),
 ];
 
 /// What people call the fields that a database's secret must have.
