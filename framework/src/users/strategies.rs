@@ -9,8 +9,8 @@ use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
 use crate::rotator::{
-    Applied, CreateContext, Fence, Finding, InspectContext, RetireContext, Rotator, SetContext,
-    Verdict,
+    Applied, CreateContext, Fence, Finding, InspectContext, PromoteContext, RetireContext, Rotator,
+    SecretReader, SetContext, Verdict,
 };
 use crate::secret::Secret;
 use crate::store::SecretDescription;
@@ -170,6 +170,12 @@ impl Strategies {
         })
     }
 
+    /// One of them, for what they do alike.
+    fn any(&self) -> Result<&dyn Rotator, Error> {
+        let none = || Error::new(ErrorKind::Internal, "the function has no strategy");
+        self.0.first().map(|(_, rotator)| &**rotator).ok_or_else(none)
+    }
+
     /// The rotator of the strategy that this secret follows.
     fn of(&self, description: &SecretDescription) -> Result<&dyn Rotator, Error> {
         let picked = match description.tags.get(TAG).map(|name| name.trim()) {
@@ -243,14 +249,24 @@ impl Rotator for Strategies {
 
     /// The same for all of them: a user logs in or does not.
     async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
-        match self.0.first() {
-            Some((_, rotator)) => rotator.verify(secret, cx).await,
-            None => Err(Error::new(ErrorKind::Internal, "the function has no strategy")),
-        }
+        self.any()?.verify(secret, cx).await
+    }
+
+    async fn verify_everywhere(
+        &self,
+        secret: &Secret,
+        secrets: &SecretReader<'_>,
+        cx: &Invocation,
+    ) -> Result<Verdict, Error> {
+        self.any()?.verify_everywhere(secret, secrets, cx).await
     }
 
     async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
         self.of(versions.description())?.compare(versions, cx).await
+    }
+
+    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<(), Error> {
+        self.of(versions.description())?.confirm(versions, cx).await
     }
 
     async fn retire(&self, keep: &RetireContext<'_>, cx: &Invocation) -> Result<(), Error> {

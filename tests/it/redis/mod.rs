@@ -4,6 +4,8 @@ mod conformance;
 mod faults;
 mod kills;
 mod leaks;
+mod nodes;
+mod replication;
 mod rotations;
 
 use crate::support::redis::{Flavour, Keeping, Server, User};
