@@ -7,8 +7,8 @@ use crate::event::RotationEvent;
 use crate::ids::{SecretId, VersionId};
 use crate::invocation::Invocation;
 use crate::rotator::{
-    Applied, CreateContext, Finding, InspectContext, RetireContext, Rotator, SecretReader,
-    SetContext, Verdict,
+    Applied, CreateContext, Finding, InspectContext, PromoteContext, RetireContext, Rotator,
+    SecretReader, SetContext, Verdict,
 };
 use crate::secret::{Current, Pending, Secret};
 use crate::staging::{Decision, decide};
@@ -215,7 +215,8 @@ impl Work<'_> {
         }
         let pending = pending.map_err(|error| self.clearing(error))?;
         let rehearsal = current.as_ref().is_ok_and(|current| current.secret() == pending.secret());
-        let verdict = self.rotator.verify(pending.secret(), self.cx).await;
+        let (others, secret) = (SecretReader::new(self.calls), pending.secret());
+        let verdict = self.rotator.verify_everywhere(secret, &others, self.cx).await;
         let verdict = verdict.map_err(|error| match rehearsal {
             // What is wrong with a copy is wrong with AWSCURRENT: discarding it would not help.
             true => error,
@@ -282,10 +283,9 @@ impl Work<'_> {
         let token = &self.event.token;
         let pending = self.calls.to_promote(token, read).await;
         let pending = pending.map_err(|error| self.clearing(error))?;
-        let secrets = SecretReader::new(self.calls);
-        let confirmed = self.rotator.confirm(&pending, &secrets, self.cx).await;
-        confirmed.map_err(|error| self.clearing(error))?;
         let from = description.holder(AWSCURRENT).ok_or_else(no_current)?;
+        let versions = PromoteContext::new(self.calls, &description, &pending, from);
+        self.rotator.confirm(&versions, self.cx).await.map_err(|error| self.clearing(error))?;
         match self.calls.move_current(token, from).await? {
             Ok(()) => Ok((done("moved AWSCURRENT to this version"), description.promoted(token))),
             // The answer to an earlier attempt may have been lost, the SDK's own retry included.

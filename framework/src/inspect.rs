@@ -10,11 +10,12 @@ use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::ids::SecretId;
 use crate::invocation::Invocation;
-use crate::rotator::Verdict;
+use crate::rotator::{SecretReader, Verdict};
 use crate::secret::Secret;
 use crate::store::{Select, StoredVersion};
 
-/// Answers an inspect event. One login per labelled version that has a value.
+/// Answers an inspect event. One login per labelled version that has a value, at
+/// every place where it must work.
 ///
 /// # Errors
 /// Those of DescribeSecret. A version that cannot be read or asked about is reported in its row.
@@ -31,7 +32,7 @@ pub(crate) async fn inspect(
     let rows = description.labels.iter().map(async |(version, labels)| {
         let stored = calls.stored(Select::Version(version)).await;
         let age = stored.as_ref().ok().and_then(age_seconds);
-        let (verdict, why) = verdict(engine, stored, cx).await;
+        let (verdict, why) = verdict(engine, stored, &SecretReader::new(calls), cx).await;
         json!({
             "version": version.as_str(),
             "labels": labels,
@@ -52,6 +53,7 @@ pub(crate) async fn inspect(
 async fn verdict(
     engine: &Engine<'_>,
     stored: Result<StoredVersion, Error>,
+    secrets: &SecretReader<'_>,
     cx: &Invocation,
 ) -> (&'static str, Option<String>) {
     let value = match stored {
@@ -59,7 +61,8 @@ async fn verdict(
         Err(error) if error.kind() == ErrorKind::NotFound => return ("empty", None),
         Err(error) => return ("unknown", Some(error.to_string())),
     };
-    match engine.rotator().verify(&Secret::of_value(&value), cx).await {
+    let secret = Secret::of_value(&value);
+    match engine.rotator().verify_everywhere(&secret, secrets, cx).await {
         Ok(Verdict::Accepted) => ("accepted", None),
         Ok(Verdict::Rejected(why)) => ("rejected", Some(why)),
         Err(error) => ("unknown", Some(format!("{}: {error}", error.kind()))),

@@ -50,8 +50,8 @@ pub use ids::{RotationToken, SecretId, VersionId};
 pub use invocation::{CHANGE_TIME, Deadline, Invocation, InvocationStats};
 pub use password::PasswordPolicy;
 pub use rotator::{
-    Applied, CreateContext, Fence, Finding, InspectContext, RetireContext, Rotator, SecretReader,
-    SetContext, Verdict,
+    Applied, CreateContext, Fence, Finding, InspectContext, PromoteContext, RetireContext, Rotator,
+    SecretReader, SetContext, Verdict,
 };
 pub use run::run;
 pub use secret::{Current, Document, Pending, Previous, Secret};

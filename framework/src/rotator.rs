@@ -2,15 +2,19 @@
 
 mod boxed;
 mod context;
+mod fence;
 
 use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
-use crate::secret::{Pending, Secret};
+use crate::secret::Secret;
 
 pub(crate) use context::Recorded;
-pub use context::{CreateContext, Fence, InspectContext, RetireContext, SecretReader, SetContext};
+pub use context::{
+    CreateContext, InspectContext, PromoteContext, RetireContext, SecretReader, SetContext,
+};
+pub use fence::Fence;
 
 /// What a rotator does, in verbs; never in steps.
 ///
@@ -60,8 +64,22 @@ pub trait Rotator: Send + Sync {
     /// [`Verdict::Accepted`] only when it demanded and checked it. Anything else is an error.
     async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error>;
 
+    /// As [`verify`](Self::verify), at every place where the credential must work, which `secrets` may be
+    /// needed to find. [`Verdict::Rejected`] where one of them refuses it. The default asks at one.
+    ///
+    /// # Errors
+    /// A place that could not be found or asked.
+    async fn verify_everywhere(
+        &self,
+        secret: &Secret,
+        _secrets: &SecretReader<'_>,
+        cx: &Invocation,
+    ) -> Result<Verdict, Error> {
+        self.verify(secret, cx).await
+    }
+
     /// Compares what the pending secret may do with what the current one may, where the target has
-    /// such a thing. Called by testSecret only, once [`verify`](Self::verify) accepted. The current
+    /// such a thing. Called by testSecret only, once the target accepted it. The current
     /// version may be stale here. The default has nothing to compare.
     ///
     /// # Errors
@@ -71,14 +89,14 @@ pub trait Rotator: Send + Sync {
     }
 
     /// Asks the last time before AWSCURRENT moves: testSecret may be long ago, and what is promoted
-    /// cannot be taken back. Called by finishSecret only. The default has nothing to ask.
+    /// cannot be taken back. Makes the pending secret work, behind its fence, at a place that came since
+    /// then. Called by finishSecret only. The default has nothing to ask.
     ///
     /// # Errors
     /// What speaks against the pending secret; AWSCURRENT stays where it is then.
     async fn confirm(
         &self,
-        _pending: &Pending,
-        _secrets: &SecretReader<'_>,
+        _versions: &PromoteContext<'_>,
         _turn: &Invocation,
     ) -> Result<(), Error> {
         Ok(())

@@ -21,7 +21,8 @@ redis_prepare() {
     mkdir -m 0700 "$dir/tls"
     make_ca "$dir/tls" ca
     make_ca "$dir/tls" other-ca
-    make_server_certificate "$dir/tls" ca
+    # A node of a cluster is a client of the others.
+    make_server_certificate "$dir/tls" ca "serverAuth, clientAuth"
     REDIS_SERVERS+=("$1")
 }
 

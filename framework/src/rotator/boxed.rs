@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 
 use super::{
-    Applied, CreateContext, Fence, Finding, InspectContext, RetireContext, Rotator, SecretReader,
-    SetContext, Verdict,
+    Applied, CreateContext, Fence, Finding, InspectContext, PromoteContext, RetireContext, Rotator,
+    SecretReader, SetContext, Verdict,
 };
 use crate::error::Error;
 use crate::invocation::Invocation;
-use crate::secret::{Pending, Secret};
+use crate::secret::Secret;
 
 #[async_trait]
 impl<R: Rotator + ?Sized> Rotator for Box<R> {
@@ -42,17 +42,21 @@ impl<R: Rotator + ?Sized> Rotator for Box<R> {
         R::verify(self, secret, cx).await
     }
 
+    async fn verify_everywhere(
+        &self,
+        secret: &Secret,
+        secrets: &SecretReader<'_>,
+        cx: &Invocation,
+    ) -> Result<Verdict, Error> {
+        R::verify_everywhere(self, secret, secrets, cx).await
+    }
+
     async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
         R::compare(self, versions, cx).await
     }
 
-    async fn confirm(
-        &self,
-        pending: &Pending,
-        secrets: &SecretReader<'_>,
-        cx: &Invocation,
-    ) -> Result<(), Error> {
-        R::confirm(self, pending, secrets, cx).await
+    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<(), Error> {
+        R::confirm(self, versions, cx).await
     }
 
     async fn retire(&self, keep: &RetireContext<'_>, cx: &Invocation) -> Result<(), Error> {

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use async_trait::async_trait;
-
+use super::Fence;
+use super::fence::{LabelFence, PromotionFence};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{SecretId, VersionId};
 use crate::secret::{Current, Pending, Previous, Secret};
-use crate::store::{AWSCURRENT, AWSPENDING, SecretClient, SecretDescription, Select};
+use crate::store::{SecretClient, SecretDescription, Select};
 
 /// What [`Rotator::propose`](super::Rotator::propose) may build on.
 pub struct CreateContext<'a> {
@@ -155,62 +155,44 @@ impl Recorded<'_> {
     }
 }
 
-/// The check that stands between a rotator and an irreversible change.
-///
-/// A rotator takes its lock, passes the fence, then changes. A container that was frozen, or that
-/// lost a race against a newer rotation, is stopped here. A test may make a fence of its own.
-#[async_trait]
-pub trait Fence: Send + Sync {
-    /// Whether the change may be made still. The engine's fence asks DescribeSecret again: the token
-    /// must still carry AWSPENDING, AWSCURRENT must still be on the version that was read, and
-    /// [`CHANGE_TIME`](crate::CHANGE_TIME) must be left.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Conflict`] or [`ErrorKind::OutOfTime`]; nothing may be changed then.
-    async fn pass(&self) -> Result<(), Error>;
-}
-
-/// The engine's fence: the staging labels as they stand now.
-struct LabelFence<'a> {
+/// What [`Rotator::confirm`](super::Rotator::confirm) may use, before AWSCURRENT moves.
+pub struct PromoteContext<'a> {
     calls: &'a SecretClient<'a>,
-    token: &'a VersionId,
+    description: &'a SecretDescription,
+    pending: &'a Pending,
     current: &'a VersionId,
 }
 
-#[async_trait]
-impl Fence for LabelFence<'_> {
-    async fn pass(&self) -> Result<(), Error> {
-        self.calls.invocation().enough_for_a_change()?;
-        let description = self.calls.describe().await?;
-        if !description.has(self.token, AWSPENDING) {
-            return Err(conflict("AWSPENDING was taken from this version meanwhile"));
-        }
-        if description.holder(AWSCURRENT) != Some(self.current) {
-            return Err(conflict("AWSCURRENT moved to another version meanwhile"));
-        }
-        self.calls.invocation().enough_for_a_change()
+impl<'a> PromoteContext<'a> {
+    /// As [`CreateContext::new`]. `current` is the version that has AWSCURRENT.
+    pub fn new(
+        client: &'a SecretClient<'a>,
+        description: &'a SecretDescription,
+        pending: &'a Pending,
+        current: &'a VersionId,
+    ) -> Self {
+        Self { calls: client, description, pending, current }
     }
-}
 
-/// The fence of a version that is current.
-struct PromotionFence<'a> {
-    calls: &'a SecretClient<'a>,
-    promoted: &'a VersionId,
-}
-
-#[async_trait]
-impl Fence for PromotionFence<'_> {
-    async fn pass(&self) -> Result<(), Error> {
-        self.calls.invocation().enough_for_a_change()?;
-        if !self.calls.describe().await?.has(self.promoted, AWSCURRENT) {
-            return Err(conflict("AWSCURRENT moved to another version meanwhile"));
-        }
-        self.calls.invocation().enough_for_a_change()
+    /// The version that is about to be promoted.
+    pub fn pending(&self) -> &Pending {
+        self.pending
     }
-}
 
-fn conflict(what: &str) -> Error {
-    Error::new(ErrorKind::Conflict, format!("{what}; the change was not made"))
+    /// The secret's labels and tags.
+    pub fn description(&self) -> &SecretDescription {
+        self.description
+    }
+
+    /// Other secrets, such as an admin's.
+    pub fn other_secrets(&self) -> SecretReader<'_> {
+        SecretReader { calls: self.calls }
+    }
+
+    /// The fence to pass before a change, as that of [`Rotator::apply`](super::Rotator::apply).
+    pub(crate) fn fence(&self) -> impl Fence {
+        LabelFence { calls: self.calls, token: self.pending.version(), current: self.current }
+    }
 }
 
 /// What [`Rotator::retire`](super::Rotator::retire) must leave alone.

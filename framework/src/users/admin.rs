@@ -15,7 +15,8 @@ use crate::secret::{Document, Secret, malformed};
 use crate::users::pair::protected;
 use crate::users::{Dialect, Login};
 
-use hosts::{SAME_HOSTS, SameHosts};
+use hosts::SAME_HOSTS;
+pub use hosts::SameHosts;
 
 /// The field that names the admin's secret. Source: AWS Secrets Manager User Guide, "JSON structure
 /// of database secrets".
@@ -81,7 +82,8 @@ impl Admins {
         let secret = Self::named_by(document)?;
         let read = self.login(&secret, dialect, others, cx).await;
         let login = read.map_err(|error| error.while_doing(about(&secret)))?;
-        let login = Login { dbname: user.dbname.clone(), ..login };
+        let (dbname, sentinel) = (user.dbname.clone(), user.sentinel.clone());
+        let login = Login { dbname, sentinel, ..login };
         let admin = Admin { login, secret };
         if admin.is(&user.username) {
             let what = "let that field name another user's secret, or let it change its own \
@@ -90,6 +92,14 @@ impl Admins {
         }
         self.check_place(&admin, user, cx).await?;
         Ok(admin)
+    }
+
+    /// Whether the admin may log in at this server, of which another one has told.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`], naming the setting.
+    pub(super) fn may_go(&self, admin: &Admin, to: &Login) -> Result<(), Error> {
+        self.same_hosts.may_go(&admin.login, to)
     }
 
     /// An admin secret that RDS manages has a user and a password alone: its tags say the rest. It

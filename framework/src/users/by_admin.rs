@@ -13,6 +13,7 @@ use crate::rotator::{
     Verdict,
 };
 use crate::secret::{Current, Document, Secret};
+use crate::store::{AWSCURRENT, AWSPENDING};
 use crate::users::admin::{Admin, Admins};
 use crate::users::login_attempts::LoginAttempts;
 use crate::users::pair::words;
@@ -35,7 +36,7 @@ const UNPROVEN: &str = "nothing proves that this account is the secret's; store 
 pub struct ByAdmin<S> {
     database: Arc<Driver<S>>,
     policy: PasswordPolicy,
-    admins: Admins,
+    pub(super) admins: Admins,
     /// Users that are reset without proof.
     repair: Vec<String>,
 }
@@ -93,23 +94,13 @@ impl<S: Administered> Rotator for ByAdmin<S> {
         fence: &dyn Fence,
         cx: &Invocation,
     ) -> Result<Applied, Error> {
-        let dialect = self.database.dialect();
-        let current = common::current(versions.current().secret(), dialect)?;
-        let pending = common::pending(versions.pending().secret(), dialect)?;
+        let pending = common::pending(versions.pending().secret(), self.database.dialect())?;
         let account = pending.account();
-        let mut tries = LoginAttempts::new(&*self.database, cx);
-        let mut open = tries.open("AWSCURRENT", &current).await?;
-        if open.is_none() && tries.open("AWSPENDING", &pending).await?.is_some() {
+        let proof = self.prove(versions, &pending, cx).await?;
+        if let Some((name, _)) = &proof
+            && name == AWSPENDING
+        {
             return Ok(Applied::Already(format!("{account} has the pending password already")));
-        }
-        if open.is_none() {
-            open = tries.older(versions, &current).await?;
-        }
-        // The session is not needed: what counts is that it could be opened.
-        let proof = open.map(|open| (open.name, open.login));
-        if proof.is_none() && !self.repairs(&pending.username) {
-            let error = tries.exhausted(format!("cannot have the password of {account} reset"));
-            return Err(error.caused_by(UNPROVEN));
         }
         let document = versions.current().secret().document()?;
         let admin = self.admin(&pending, document, &versions.other_secrets(), cx).await?;
@@ -122,10 +113,7 @@ impl<S: Administered> Rotator for ByAdmin<S> {
             change
         }
         .await;
-        let why = match &proof {
-            Some((name, _)) => format!("which {name} proved"),
-            None => "which REPAIR_USERS names".to_owned(),
-        };
+        let why = proven(proof.as_ref());
         match change.map_err(|error| admin.explain(error))? {
             Change::Made => {
                 Ok(Applied::Changed(format!("the admin set the password of {account}, {why}")))
@@ -152,8 +140,61 @@ impl<S: Administered> Rotator for ByAdmin<S> {
         subject: &InspectContext<'_>,
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        let secret = subject.current.secret();
-        let login = common::current(secret, self.database.dialect())?;
+        let login = common::current(subject.current.secret(), self.database.dialect())?;
+        let others = subject.other_secrets();
+        self.preflight_with(self.look(&login, subject.current, &others, cx), subject, cx).await
+    }
+}
+
+/// Which version's password proved the account, by its name, and the login.
+pub(super) type Proven = (String, Login);
+
+/// How an account was proven, for messages.
+pub(super) fn proven(proof: Option<&Proven>) -> String {
+    match proof {
+        Some((name, _)) => format!("which {name} proved"),
+        None => "which REPAIR_USERS names".to_owned(),
+    }
+}
+
+impl<S: Administered> ByAdmin<S> {
+    /// One of the recorded passwords logs in: current, pending, or an older one. None where none does,
+    /// and REPAIR_USERS names the user.
+    ///
+    /// # Errors
+    /// Where none does.
+    pub(super) async fn prove(
+        &self,
+        versions: &SetContext<'_>,
+        pending: &Login,
+        cx: &Invocation,
+    ) -> Result<Option<Proven>, Error> {
+        let current = common::current(versions.current().secret(), self.database.dialect())?;
+        let mut tries = LoginAttempts::new(&*self.database, cx);
+        let mut open = tries.open(AWSCURRENT, &current).await?;
+        if open.is_none() {
+            open = tries.open(AWSPENDING, pending).await?;
+        }
+        if open.is_none() {
+            open = tries.older(versions, &current).await?;
+        }
+        if open.is_none() && !self.repairs(&pending.username) {
+            let account = pending.account();
+            let error = tries.exhausted(format!("cannot have the password of {account} reset"));
+            return Err(error.caused_by(UNPROVEN));
+        }
+        // The session is not needed: what counts is that it could be opened.
+        Ok(open.map(|open| (open.name, open.login)))
+    }
+
+    /// What a preflight finds, of which `look` is the part of the admin.
+    pub(super) async fn preflight_with(
+        &self,
+        look: impl Future<Output = Result<Vec<Finding>, Error>> + Send,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
+        let login = common::current(subject.current.secret(), self.database.dialect())?;
         let mut findings = Vec::new();
         match self.database.log_in(&login, cx).await {
             Ok(Attempt::Accepted(_)) => {}
@@ -166,8 +207,7 @@ impl<S: Administered> Rotator for ByAdmin<S> {
             }
             Err(error) => findings.push(Finding::Fails(error)),
         }
-        let others = subject.other_secrets();
-        match self.look(&login, subject.current, &others, cx).await {
+        match look.await {
             Ok(found) => findings.extend(found),
             Err(error) => findings.push(Finding::Fails(error)),
         }
@@ -175,9 +215,7 @@ impl<S: Administered> Rotator for ByAdmin<S> {
         common::add_findings(&mut findings, with, subject, &login, cx).await;
         Ok(findings)
     }
-}
 
-impl<S: Administered> ByAdmin<S> {
     /// The server refused the value. Only if it does not have it already was nothing applied: where
     /// passwords may not be used again, another container may have set this very one.
     async fn refused(
@@ -214,7 +252,7 @@ impl<S: Administered> ByAdmin<S> {
     }
 
     /// What would make the admin's change of this user's password fail.
-    pub(super) async fn look(
+    async fn look(
         &self,
         login: &Login,
         current: &Current,

@@ -42,6 +42,8 @@ pub struct Login {
     pub password: SecretString,
     /// `dbname`.
     pub dbname: Option<String>,
+    /// `sentinel`: the name of the primary that Redis's Sentinel at this host and port is asked for.
+    pub sentinel: Option<String>,
     /// `ssl`.
     pub ssl: SslMode,
 }
@@ -55,7 +57,8 @@ impl Login {
         password: impl Into<SecretString>,
     ) -> Self {
         let (host, username, password) = (host.into(), username.into(), password.into());
-        Self { host, port, username, password, dbname: None, ssl: SslMode::Absent }
+        let (dbname, sentinel, ssl) = (None, None, SslMode::Absent);
+        Self { host, port, username, password, dbname, sentinel, ssl }
     }
 
     /// Reads a secret document.
@@ -72,6 +75,7 @@ impl Login {
             username: fields::required(document, "username")?.to_owned(),
             password: fields::required(document, "password")?.into(),
             dbname: document.optional("dbname")?.or(dialect.default_dbname).map(str::to_owned),
+            sentinel: document.optional("sentinel")?.map(str::to_owned),
             ssl: SslMode::read(document.field("ssl")),
         };
         for (field, value) in [
@@ -79,6 +83,7 @@ impl Login {
             ("username", &login.username),
             ("password", login.password.expose_secret()),
             ("dbname", login.dbname.as_deref().unwrap_or_default()),
+            ("sentinel", login.sentinel.as_deref().unwrap_or_default()),
         ] {
             if value.contains('\0') {
                 return Err(malformed(field, "contains a NUL character"));
@@ -96,6 +101,12 @@ impl Login {
     #[must_use]
     pub fn with_password(&self, password: &SecretString) -> Self {
         Self { password: password.clone(), ..self.clone() }
+    }
+
+    /// This login at another server.
+    #[must_use]
+    pub fn at(&self, host: &str, port: u16) -> Self {
+        Self { host: host.to_owned(), port, sentinel: None, ..self.clone() }
     }
 
     /// This login in another database of the same server.

@@ -25,11 +25,12 @@ mod strategies;
 
 use crate::error::{Error, ErrorKind};
 
+pub use admin::SameHosts;
 pub use alternating::Alternating;
 pub use by_admin::ByAdmin;
 pub use driver::{
     Administered, Alternates, Assessment, Database, Driver, DualPasswords, End, OpenSessions, Part,
-    PasswordSets, Step,
+    PasswordSets, Peer, Peers, Step,
 };
 pub use dual_password::{DualPassword, NewPrimary, Swap};
 pub use install::{Install, Proof};

@@ -10,11 +10,13 @@ use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
 use crate::rotator::{
-    Applied, CreateContext, Fence, Finding, InspectContext, RetireContext, Rotator, SetContext,
-    Verdict,
+    Applied, CreateContext, Fence, Finding, InspectContext, PromoteContext, RetireContext, Rotator,
+    SecretReader, SetContext, Verdict,
 };
-use crate::secret::{Previous, Secret};
+use crate::secret::{Current, Document, Previous, Secret};
 use crate::store::AWSPREVIOUS;
+use crate::users::by_admin::proven;
+use crate::users::driver::{Addition, Place};
 use crate::users::{ByAdmin, Driver, Login, PasswordSets, common};
 
 /// The strategies dual-password and single-user-by-admin where a user may have any number of
@@ -25,6 +27,9 @@ use crate::users::{ByAdmin, Driver, Login, PasswordSets, common};
 /// needs no lock. finishSecret takes away what is no longer kept: with dual-password every recorded
 /// password without a label, so that the one before the promoted one stays; with single-user-by-admin
 /// AWSPREVIOUS's too. A password that no version holds is a person's, and stays.
+///
+/// Where several servers have the user, each by itself, all this is done at each of them: they are looked
+/// for anew in every step, and one that came in between is given the password before the promotion.
 #[derive(Debug)]
 pub struct PasswordSet<S> {
     by_admin: ByAdmin<S>,
@@ -76,31 +81,88 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
         self.by_admin.check(versions)
     }
 
-    /// The admin looks at the user first: nothing is stored for one that cannot be changed.
+    /// The admin looks at the user first: nothing is stored for one that cannot be changed everywhere.
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
         let proposed = self.by_admin.propose(known, cx).await?;
-        let login = common::current(known.current.secret(), self.database.dialect())?;
-        let others = known.other_secrets();
-        let found = self.by_admin.look(&login, known.current, &others, cx).await?;
+        let found = self.look(known.current, &known.other_secrets(), cx).await?;
         common::no_failure(found).map_err(|error| error.while_doing("nothing was stored"))?;
         Ok(proposed)
     }
 
+    /// A recorded password proves the account where the secret says that it is. Pending is added at every
+    /// server, also where it proved that: an earlier run may have ended half-way.
     async fn apply(
         &self,
         versions: &SetContext<'_>,
         fence: &dyn Fence,
         cx: &Invocation,
     ) -> Result<Applied, Error> {
-        self.by_admin.apply(versions, fence, cx).await
+        let dialect = self.database.dialect();
+        let current = common::current(versions.current().secret(), dialect)?;
+        let pending = common::pending(versions.pending().secret(), dialect)?;
+        let proof = self.by_admin.prove(versions, &pending, cx).await?;
+        let (document, others) =
+            (versions.current().secret().document()?, versions.other_secrets());
+        // Only a password that is proven to be the account's is given back to where it is missing.
+        let known = proof.as_ref().map(|_| &current.password);
+        let what = Addition { new: &pending.password, always: true, known };
+        let added = self.everywhere((&pending, document), &others, cx, async |places| {
+            self.database.add_everywhere(places, what, fence, cx).await
+        });
+        let (account, why, count) = (pending.account(), proven(proof.as_ref()), added.await?);
+        Ok(Applied::Changed(match count {
+            0 | 1 => format!("the admin set the password of {account}, {why}"),
+            _ => format!("the admin set the password of {account} at {count} servers, {why}"),
+        }))
     }
 
     async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
         self.by_admin.verify(secret, cx).await
     }
 
+    /// At the server that the secret names, and then at every other.
+    async fn verify_everywhere(
+        &self,
+        secret: &Secret,
+        secrets: &SecretReader<'_>,
+        cx: &Invocation,
+    ) -> Result<Verdict, Error> {
+        let verdict = self.verify(secret, cx).await?;
+        if verdict != Verdict::Accepted {
+            return Ok(verdict);
+        }
+        let login = Login::read(secret, self.database.dialect())?;
+        let document = secret.document()?;
+        let asked = self.everywhere((&login, document), secrets, cx, async |places| {
+            let others: Vec<Login> =
+                places.iter().skip(1).map(|place| place.user.clone()).collect();
+            self.database.verify_everywhere(&others, cx).await
+        });
+        asked.await
+    }
+
     async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
         self.by_admin.compare(versions, cx).await
+    }
+
+    /// A server that came since setSecret, or that came back with what it had kept, is given the password
+    /// before the version is promoted.
+    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<(), Error> {
+        let secret = versions.pending().secret();
+        let pending = common::pending(secret, self.database.dialect())?;
+        let what = Addition { new: &pending.password, always: false, known: None };
+        let (document, others, fence) =
+            (secret.document()?, versions.other_secrets(), versions.fence());
+        let added = self.everywhere((&pending, document), &others, cx, async |places| {
+            self.database.add_everywhere(places, what, &fence, cx).await
+        });
+        if added.await? > 0 {
+            cx.warn(format!(
+                "{} did not have the pending password at every server any more, and has it now",
+                pending.account()
+            ));
+        }
+        Ok(())
     }
 
     async fn retire(&self, keep: &RetireContext<'_>, cx: &Invocation) -> Result<(), Error> {
@@ -109,32 +171,16 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
         let gone = || Error::new(ErrorKind::NotFound, "the promoted version has no value");
         let promoted = promoted.ok_or_else(gone)?.secret();
         let login = common::current(promoted, self.database.dialect())?;
-        let kept: Vec<Login> = self.logins(&login, &stored, keep, true).collect();
-        // Several versions may hold one password.
-        let mut going: Vec<SecretString> = Vec::new();
-        for Login { password, .. } in self.logins(&login, &stored, keep, false) {
-            let mut others = kept.iter().map(|one| &one.password).chain(&going);
-            if !others.any(|other| other.expose_secret() == password.expose_secret()) {
-                going.push(password);
-            }
-        }
+        let going = self.going(&login, &stored, keep);
         if going.is_empty() {
             return Ok(());
         }
-        let (document, others) = (promoted.document()?, keep.other_secrets());
-        let admin = self.by_admin.admin(&login, document, &others, cx).await?;
-        let removed = async {
-            let mut session = self.database.open_admin(&admin.login, cx).await?;
-            let fence = keep.fence();
-            let removed =
-                self.database.remove_passwords(&mut session, &login, &going, &fence, cx).await;
-            self.database.close(session.session, cx).await;
-            removed
-        };
+        let (document, others, fence) = (promoted.document()?, keep.other_secrets(), keep.fence());
+        let removed = self.everywhere((&login, document), &others, cx, async |places| {
+            self.database.remove_everywhere(places, &going, &fence, cx).await
+        });
         removed.await.map_err(|error| {
-            admin
-                .explain(error)
-                .while_doing("the version is promoted, and works; old passwords do too")
+            error.while_doing("the version is promoted, and works; old passwords do too")
         })
     }
 
@@ -143,6 +189,78 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
         subject: &InspectContext<'_>,
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        self.by_admin.preflight(subject, cx).await
+        let others = subject.other_secrets();
+        let look = self.look(subject.current, &others, cx);
+        self.by_admin.preflight_with(look, subject, cx).await
+    }
+
+    async fn plan(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<String>, Error> {
+        let secret = subject.current.secret();
+        let login = common::current(secret, self.database.dialect())?;
+        let (document, others) = (secret.document()?, subject.other_secrets());
+        let planned = self.everywhere((&login, document), &others, cx, async |places| {
+            self.database.plan_everywhere(places, cx).await
+        });
+        planned.await
+    }
+}
+
+impl<S: PasswordSets> PasswordSet<S> {
+    /// Does something in sessions of the admin's at every server that has the user of `login`.
+    /// `document` names the admin.
+    async fn everywhere<T>(
+        &self,
+        (login, document): (&Login, &Document),
+        others: &SecretReader<'_>,
+        cx: &Invocation,
+        work: impl AsyncFnOnce(&mut [Place<S::Session>]) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let admin = self.by_admin.admin(login, document, others, cx).await?;
+        let may_go = |to: &Login| self.by_admin.admins.may_go(&admin, to);
+        let done = async {
+            let opened = self.database.open_everywhere(&admin.login, login, &may_go, cx).await;
+            let mut places = opened?;
+            let done = work(&mut places).await;
+            self.database.close_everywhere(places, cx).await;
+            done
+        };
+        done.await.map_err(|error| admin.explain(error))
+    }
+
+    /// What would make a change of the current user's password fail.
+    async fn look(
+        &self,
+        current: &Current,
+        others: &SecretReader<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
+        let login = common::current(current.secret(), self.database.dialect())?;
+        let document = current.secret().document()?;
+        let found = self.everywhere((&login, document), others, cx, async |places| {
+            self.database.preflight_everywhere(places, cx).await
+        });
+        found.await
+    }
+
+    /// The passwords to be taken away: each once, and none that a version holds which is kept.
+    fn going(
+        &self,
+        login: &Login,
+        stored: &[Previous],
+        keep: &RetireContext<'_>,
+    ) -> Vec<SecretString> {
+        let kept: Vec<Login> = self.logins(login, stored, keep, true).collect();
+        let mut going: Vec<SecretString> = Vec::new();
+        for Login { password, .. } in self.logins(login, stored, keep, false) {
+            let mut others = kept.iter().map(|one| &one.password).chain(&going);
+            if !others.any(|other| other.expose_secret() == password.expose_secret()) {
+                going.push(password);
+            }
+        }
+        going
     }
 }

@@ -9,8 +9,8 @@ use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
 use crate::rotator::{
-    Applied, CreateContext, Fence, Finding, InspectContext, RetireContext, Rotator, SetContext,
-    Verdict,
+    Applied, CreateContext, Fence, Finding, InspectContext, PromoteContext, RetireContext, Rotator,
+    SecretReader, SetContext, Verdict,
 };
 use crate::secret::Secret;
 use crate::store::SecretDescription;
@@ -196,6 +196,15 @@ impl Strategies {
         self.other.as_ref().filter(|other| (other.is_theirs)(secret))
     }
 
+    /// The rotator of this secret, for what all strategies do alike.
+    fn any(&self, secret: &Secret) -> Result<&dyn Rotator, Error> {
+        let none = || Error::new(ErrorKind::Internal, "the function has no strategy");
+        match self.other(secret) {
+            Some(other) => Ok(&*other.rotator),
+            None => self.list.first().map(|(_, rotator)| &**rotator).ok_or_else(none),
+        }
+    }
+
     /// The rotator of the strategy that this secret follows.
     fn of(&self, secret: &Secret, description: &SecretDescription) -> Result<&dyn Rotator, Error> {
         let (strategy, rotator) = self.picked(description)?;
@@ -288,17 +297,24 @@ impl Rotator for Strategies {
 
     /// The same for all of them: a user logs in or does not.
     async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
-        if let Some(other) = self.other(secret) {
-            return other.rotator.verify(secret, cx).await;
-        }
-        match self.list.first() {
-            Some((_, rotator)) => rotator.verify(secret, cx).await,
-            None => Err(Error::new(ErrorKind::Internal, "the function has no strategy")),
-        }
+        self.any(secret)?.verify(secret, cx).await
+    }
+
+    async fn verify_everywhere(
+        &self,
+        secret: &Secret,
+        secrets: &SecretReader<'_>,
+        cx: &Invocation,
+    ) -> Result<Verdict, Error> {
+        self.any(secret)?.verify_everywhere(secret, secrets, cx).await
     }
 
     async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
         self.of(versions.current().secret(), versions.description())?.compare(versions, cx).await
+    }
+
+    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<(), Error> {
+        self.of(versions.pending().secret(), versions.description())?.confirm(versions, cx).await
     }
 
     async fn retire(&self, keep: &RetireContext<'_>, cx: &Invocation) -> Result<(), Error> {

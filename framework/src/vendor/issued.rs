@@ -14,10 +14,10 @@ use super::{Caller, Issuer, Label, Ownership, admin, check, control, pauses, wai
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{
-    Applied, CreateContext, Fence, Finding, InspectContext, RetireContext, Rotator, SecretReader,
+    Applied, CreateContext, Fence, Finding, InspectContext, PromoteContext, RetireContext, Rotator,
     SetContext, Verdict,
 };
-use crate::secret::{Pending, Secret};
+use crate::secret::Secret;
 
 /// The longest that testSecret waits for a key which setSecret saw working: another part of the
 /// vendor may answer it.
@@ -176,14 +176,9 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
 
     /// A key that is another one than its id names, that was revoked meanwhile, or that nobody lists,
     /// is not promoted: every rotation after it would fail, or leave a key behind.
-    async fn confirm(
-        &self,
-        pending: &Pending,
-        secrets: &SecretReader<'_>,
-        cx: &Invocation,
-    ) -> Result<(), Error> {
-        let own = pending.secret();
-        let admin = admin(self.vendor.admin(own), secrets).await?;
+    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<(), Error> {
+        let own = versions.pending().secret();
+        let admin = admin(self.vendor.admin(own), &versions.other_secrets()).await?;
         let caller = Caller { own, admin: admin.as_ref() };
         let kept = "AWSCURRENT stays where it is";
         let proven = self.proven(own, "AWSPENDING", &BTreeSet::new(), &caller, cx).await;

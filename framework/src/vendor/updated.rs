@@ -6,10 +6,10 @@ use super::{Caller, Update, Updater, admin, check, control, spread, wait};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{
-    Applied, CreateContext, Fence, Finding, InspectContext, Rotator, SecretReader, SetContext,
+    Applied, CreateContext, Fence, Finding, InspectContext, PromoteContext, Rotator, SetContext,
     Verdict,
 };
-use crate::secret::{Pending, Secret};
+use crate::secret::Secret;
 
 /// Rotates the credential of any [`Updater`].
 ///
@@ -171,13 +171,8 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
     }
 
     /// A value that somebody set over meanwhile is not promoted.
-    async fn confirm(
-        &self,
-        pending: &Pending,
-        _secrets: &SecretReader<'_>,
-        cx: &Invocation,
-    ) -> Result<(), Error> {
-        match self.verify(pending.secret(), cx).await? {
+    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<(), Error> {
+        match self.verify(versions.pending().secret(), cx).await? {
             Verdict::Accepted => Ok(()),
             Verdict::Rejected(why) => {
                 let what = "the vendor refuses AWSPENDING, which worked in testSecret";

@@ -75,9 +75,6 @@ fn of_code(code: &str) -> Option<(ErrorKind, &'static str)> {
             ErrorKind::Unsupported,
             "the server is a replica; point the secret's \"host\" at the primary",
         ),
-        "MOVED" | "ASK" | "CROSSSLOT" => {
-            (ErrorKind::Unsupported, "the server is a node of a cluster, which is not supported")
-        }
         "CLUSTERDOWN" | "TRYAGAIN" => {
             (ErrorKind::Unreachable, "the cluster is not whole at the moment; retry")
         }

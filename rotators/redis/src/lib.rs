@@ -1,4 +1,5 @@
-//! Redis and Valkey for Fourstep: self-managed servers, Redis 7 and later, Valkey 7.2 and later.
+//! Redis and Valkey for Fourstep: self-managed servers, Redis 7 and later, Valkey 7.2 and later, one by
+//! itself, with replicas, behind Sentinels, or in a cluster.
 //!
 //! A user may have any number of passwords there. An admin adds the new one, by its hash, and takes
 //! the old ones away once a newer is current; the password itself never leaves the function but in a
@@ -10,6 +11,7 @@ mod errors;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod managed;
+mod nodes;
 mod resp;
 mod server;
 mod session;
@@ -18,7 +20,7 @@ use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy};
 use fourstep::users::{
     AdminSession, Administered, Attempt, Change, Database, Dialect, Driver, End, Login,
-    ManagedPasswords, PasswordSets, Strategies, Strategy,
+    ManagedPasswords, PasswordSets, Peers, SameHosts, Strategies, Strategy,
 };
 use fourstep::{Environment, Error, ErrorKind, Fence, Invocation, PasswordPolicy, SecretString};
 
@@ -58,18 +60,19 @@ pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
 pub struct Redis {
     tls: TlsSettings,
     transport: TransportPolicy,
+    hosts: SameHosts,
 }
 
 impl Redis {
-    /// Reads `TLS_CA_BUNDLE`, `TLS_SERVER_NAME`, `ALLOW_PLAINTEXT_FALLBACK` and
-    /// `ALLOW_WEAK_AUTHENTICATION`.
+    /// Reads `TLS_CA_BUNDLE`, `TLS_SERVER_NAME`, `ALLOW_PLAINTEXT_FALLBACK`,
+    /// `ALLOW_WEAK_AUTHENTICATION` and `SAME_DATABASE_HOSTS`.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
     pub fn read(environment: &Environment) -> Result<Self, Error> {
         let (tls, transport) =
             (TlsSettings::read(environment)?, TransportPolicy::read(environment)?);
-        Ok(Self { tls, transport })
+        Ok(Self { tls, transport, hosts: SameHosts::read(environment)? })
     }
 }
 
@@ -83,6 +86,7 @@ impl Database for Redis {
     }
 
     async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
+        let login = &self.place(login, cx).await?;
         let connect = |transport| self.connect(login, transport, cx);
         login.ssl.connect(self.transport, cx, connect).await?.log_in(login, cx).await
     }
@@ -150,6 +154,24 @@ impl Administered for Redis {
 
 #[async_trait]
 impl PasswordSets for Redis {
+    async fn peers(
+        &self,
+        admin: &mut AdminSession<Session>,
+        _: &Invocation,
+    ) -> Result<Peers, Error> {
+        Ok(std::mem::take(&mut admin.session.peers))
+    }
+
+    async fn has(
+        &self,
+        admin: &mut AdminSession<Session>,
+        user: &Login,
+        cx: &Invocation,
+    ) -> Result<bool, Error> {
+        let account = admin.session.account(&user.username, cx).await?;
+        Ok(account.is_some_and(|account| account.has(&hash(&user.password))))
+    }
+
     async fn prepare_removal(
         &self,
         admin: &mut AdminSession<Session>,

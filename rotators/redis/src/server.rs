@@ -27,12 +27,19 @@ impl Keeping {
 }
 
 impl Session {
-    /// Asks which server this is, and refuses one whose users are not all in one place.
+    /// Asks which server this is, where it keeps its users, and which others there are.
     pub(crate) async fn ask_server(&mut self, cx: &Invocation) -> Result<(), Error> {
         let info = self.run("INFO", &["INFO"], cx).await;
         let info = info.map_err(|failure| lacking(failure, "INFO", "+info"))?;
         let info = info.text().unwrap_or_default();
-        refuse_several(info)?;
+        if ["redis_mode", "server_mode"].iter().any(|name| field(info, name) == Some("sentinel")) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "this is a Sentinel, which has users of its own; add the name of the primary to the secret \
+                 as \"sentinel\", or let \"host\" and \"port\" name a server",
+            ));
+        }
+        self.peers = self.ask_peers(info, cx).await?;
         let has_file = !field(info, "config_file").unwrap_or_default().is_empty();
         let what = "CONFIG GET aclfile";
         let setting = self.run(what, &["CONFIG", "GET", "aclfile"], cx).await;
@@ -84,65 +91,8 @@ pub(crate) fn kept_nowhere() -> Error {
     )
 }
 
-fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+/// A field of the answer to INFO.
+pub(crate) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     let lines = info.lines().filter_map(|line| line.split_once(':'));
     lines.filter(|(one, _)| *one == name).map(|(_, value)| value.trim()).next()
-}
-
-/// Each node has users of its own, and only one is changed.
-fn refuse_several(info: &str) -> Result<(), Error> {
-    let is = |name, value| field(info, name) == Some(value);
-    let refused = |what: &str| Err(Error::new(ErrorKind::Unsupported, what));
-    if is("redis_mode", "sentinel") || is("server_mode", "sentinel") {
-        return refused(
-            "this is a Sentinel, which has users of its own; let the secret's \"host\" and \"port\" \
-             name a server",
-        );
-    }
-    if is("cluster_enabled", "1") {
-        return refused(
-            "the server is a node of a cluster, each of which has users of its own; only a single \
-             server is supported",
-        );
-    }
-    if is("role", "slave") {
-        return refused(
-            "the server is a replica; only a single server is supported, because each has users of \
-             its own",
-        );
-    }
-    if field(info, "connected_slaves").is_some_and(|count| count != "0") {
-        return refused(
-            "the server has replicas, which have users of their own and would go on refusing the new \
-             password; only a single server is supported",
-        );
-    }
-    match field(info, "role") {
-        Some(_) => Ok(()),
-        None => refused("INFO does not say whether the server is a replica"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_server_by_itself_is_changed_and_no_other() {
-        let alone = "# Server\r\nredis_mode:standalone\r\nconfig_file:\r\nrole:master\r\n\
-                     connected_slaves:0\r\ncluster_enabled:0\r\n";
-        assert_eq!(refuse_several(alone), Ok(()));
-        assert_eq!(field(alone, "config_file"), Some(""));
-        for (from, to, what) in [
-            ("standalone", "sentinel", "this is a Sentinel"),
-            ("cluster_enabled:0", "cluster_enabled:1", "a node of a cluster"),
-            ("role:master", "role:slave", "is a replica"),
-            ("slaves:0", "slaves:2", "has replicas"),
-            ("role:master", "", "does not say"),
-        ] {
-            let error = refuse_several(&alone.replace(from, to)).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Unsupported);
-            assert!(error.to_string().contains(what), "{error}");
-        }
-    }
 }

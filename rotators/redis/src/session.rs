@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use fourstep::net::{Stream, Transport, connect_time, open, within};
-use fourstep::users::{Attempt, Login, driver};
+use fourstep::users::{Attempt, Login, Peers, driver};
 use fourstep::{Error, ErrorKind, ExposeSecret, Invocation};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -26,6 +26,8 @@ pub struct Session {
     /// Where the server keeps its users, as far as an admin has asked: none where a restart would
     /// bring old passwords back.
     pub(crate) keeping: Option<Keeping>,
+    /// The other servers that this one knows, as far as an admin has asked.
+    pub(crate) peers: Peers,
 }
 
 impl std::fmt::Debug for Session {
@@ -67,7 +69,7 @@ impl Channel {
     }
 
     /// One command and its answer.
-    async fn ask(&mut self, words: &[&str]) -> Result<Reply, Error> {
+    pub(crate) async fn ask(&mut self, words: &[&str]) -> Result<Reply, Error> {
         let lost = |cause: std::io::Error| {
             let what = "the connection to the server broke";
             Error::new(ErrorKind::Unreachable, what).caused_by(cause.kind())
@@ -116,7 +118,8 @@ impl Channel {
         let words = ["AUTH", &login.username, login.password.expose_secret()];
         match self.ask(&words).await? {
             Reply::Text(ok) if ok == "OK" => {
-                Ok(Attempt::Accepted(Session { channel: self, keeping: None }))
+                let peers = Peers::default();
+                Ok(Attempt::Accepted(Session { channel: self, keeping: None, peers }))
             }
             Reply::Refused(refusal) => Ok(Attempt::Refused(errors::of_login(&refusal)?)),
             _ => Err(not_redis()),

@@ -303,6 +303,7 @@ fn these_have_no_debug() {
     <fourstep::InspectContext<'static> as Chosen<_>>::chosen();
     <fourstep::SecretReader<'static> as Chosen<_>>::chosen();
     <fourstep::RetireContext<'static> as Chosen<_>>::chosen();
+    <fourstep::PromoteContext<'static> as Chosen<_>>::chosen();
     <fourstep::Engine<'static> as Chosen<_>>::chosen();
     <fourstep::store::SecretClient<'static> as Chosen<_>>::chosen();
     <fourstep_cli::replay::Report<'static> as Chosen<_>>::chosen();

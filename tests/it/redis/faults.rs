@@ -64,8 +64,8 @@ async fn every_fault_ends_in_a_class_of_its_own() {
 
     for (name, keeping, settings) in [
         ("users are kept nowhere", Keeping::Nowhere, &[][..]),
-        ("a node of a cluster", Keeping::AclFile, &["cluster-enabled yes"]),
-        ("a replica", Keeping::AclFile, &["replicaof 127.0.0.1 1"]),
+        ("a replica without its primary", Keeping::AclFile, &["replicaof 127.0.0.1 1"]),
+        ("a primary elsewhere", Keeping::AclFile, &["replicaof 8.8.8.8 6379"]),
     ] {
         let server = flavour.start(keeping, settings).await;
         let user = server.user("app").await;
@@ -73,14 +73,14 @@ async fn every_fault_ends_in_a_class_of_its_own() {
         mask(&mut table, &server, &user);
         table.create(name, &stage).await;
     }
-    let (primary, user) = one(&flavour).await;
-    let of = format!("replicaof 127.0.0.1 {}", primary.plain_port);
-    let auth = [format!("masteruser {}", "arranger"), primary.arranger_password()];
-    let _replica = flavour.start(Keeping::AclFile, &[&of, &auth[0], &auth[1]]).await;
-    primary.has_a_replica().await;
-    let stage = primary.stage(&primary.document(&user), &DUAL);
-    mask(&mut table, &primary, &user);
-    table.create("a primary with a replica", &stage).await;
+    let cluster = flavour.start(Keeping::AclFile, &["cluster-enabled yes"]).await;
+    let user = cluster.user("app").await;
+    cluster.set("admin", &["-cluster|nodes"]).await;
+    let stage = cluster.stage(&cluster.document(&user), &DUAL);
+    mask(&mut table, &cluster, &user);
+    table.create("the admin lacks cluster|nodes", &stage).await;
+    let document = with(cluster.document(&user), "sentinel", json!("main"));
+    table.test("no Sentinel", &cluster.stage(&document, &DUAL)).await;
     expect_file!["table.txt"].assert_eq(&table.text);
 }
 

@@ -5,6 +5,8 @@ mod faults;
 mod kills;
 mod leaks;
 mod managed;
+mod nodes;
+mod replication;
 mod rotations;
 
 use crate::support::redis::{Flavour, Keeping, Server, User};

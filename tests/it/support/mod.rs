@@ -9,6 +9,8 @@ pub mod postgres;
 pub mod program;
 pub mod proxy;
 pub mod redis;
+mod redis_flavours;
+pub mod redis_nodes;
 pub mod stage;
 pub mod toy;
 

@@ -10,48 +10,10 @@ use fourstep_local::NewSecret;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use super::skip;
 use super::stage::Stage;
 
 pub use super::postgres::User;
-
-/// A program that scripts/test found.
-#[derive(Clone)]
-pub struct Flavour {
-    /// `redis` or `valkey`, as secrets name it.
-    pub engine: &'static str,
-    /// Where its servers have their folders.
-    dir: PathBuf,
-    /// What it is entered by `chroot`, or nothing.
-    root: String,
-    server: String,
-}
-
-/// Whichever of Redis 7, Redis 8 and Valkey 9 there are.
-pub fn flavours() -> Vec<Flavour> {
-    [("redis", "REDIS"), ("redis", "REDIS8"), ("valkey", "VALKEY")]
-        .into_iter()
-        .filter_map(of)
-        .collect()
-}
-
-/// Redis 7, or None after skipping aloud.
-pub fn redis() -> Option<Flavour> {
-    of(("redis", "REDIS"))
-}
-
-fn of((engine, prefix): (&'static str, &str)) -> Option<Flavour> {
-    let variable = |name: &str| std::env::var(format!("FOURSTEP_TEST_{prefix}_{name}"));
-    let flavour = (|| {
-        let dir = variable("DIR").ok()?.into();
-        let root = variable("ROOT").unwrap_or_default();
-        Some(Flavour { engine, dir, root, server: variable("SERVER").ok()? })
-    })();
-    if flavour.is_none() {
-        skip(&format!("FOURSTEP_TEST_{prefix}_DIR and its companions"));
-    }
-    flavour
-}
+pub use super::redis_flavours::{Flavour, flavours, redis};
 
 /// Where a server keeps its users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +24,7 @@ pub enum Keeping {
 }
 
 /// What docs/redis.md says that an admin needs.
-pub const ADMIN_RIGHTS: &str =
-    "+acl|getuser +acl|setuser +acl|dryrun +acl|save +config|get +config|rewrite +info";
+pub const ADMIN_RIGHTS: &str = "+acl|getuser +acl|setuser +acl|dryrun +acl|save +config|get +config|rewrite +info +cluster|nodes";
 
 /// A running server; it ends with this.
 pub struct Server {
@@ -74,14 +35,14 @@ pub struct Server {
     /// With TLS.
     pub port: u16,
     pub plain_port: u16,
-    arranger: User,
+    pub arranger: User,
     pub admin: User,
 }
 
 static SERVERS: AtomicU32 = AtomicU32::new(0);
 static USERS: AtomicU32 = AtomicU32::new(0);
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     // Below the range from which the kernel hands out ports to clients.
     loop {
         let number = SERVERS.fetch_add(1, Ordering::Relaxed) + std::process::id() * 7;
@@ -95,28 +56,34 @@ fn free_port() -> u16 {
 impl Flavour {
     /// A server with an admin, with these settings besides.
     pub async fn start(&self, keeping: Keeping, settings: &[&str]) -> Server {
+        let password = || format!("canary-{}", uuid::Uuid::new_v4());
+        let [arranger, admin] =
+            ["arranger", "admin"].map(|name| User { name: name.to_owned(), password: password() });
+        let server = self.begin(keeping, settings, [arranger, admin]);
+        server.is_up().await;
+        server
+    }
+
+    /// The same, which may be up only later.
+    fn begin(&self, keeping: Keeping, settings: &[&str], users: [User; 2]) -> Server {
+        let [arranger, admin] = users;
         let number = SERVERS.fetch_add(1, Ordering::Relaxed);
         let dir = self.dir.join(format!("{}-{number}", std::process::id()));
         std::fs::create_dir(&dir).unwrap();
-        let [arranger, admin] = ["arranger", "admin"].map(|name| User {
-            name: name.to_owned(),
-            password: format!("canary-{}", uuid::Uuid::new_v4()),
-        });
         let [port, plain_port] = [free_port(), free_port()];
         let users = format!(
             "user default off\nuser arranger on >{} ~* &* +@all\nuser admin on >{} {ADMIN_RIGHTS}\n",
             arranger.password, admin.password
         );
-        let inside = dir.to_str().unwrap().strip_prefix(&self.root).unwrap().to_owned();
-        let tls = self.dir.to_str().unwrap().strip_prefix(&self.root).unwrap();
+        let (inside, tls) = (self.inside(&dir), self.tls());
         // TLS 1.2: its messages can be counted, and rotate-redis is killed at each of them.
         let mut config = format!(
             "bind 127.0.0.1\nport {plain_port}\ntls-port {port}\ndir {inside}\nsave \"\"\n\
              pidfile {inside}/pid\ndaemonize no\nlogfile {inside}/log\nloglevel debug\n\
              slowlog-log-slower-than 0\nslowlog-max-len 5000\ntls-auth-clients no\n\
              tls-protocols TLSv1.2\n\
-             tls-ca-cert-file {tls}/tls/ca.pem\ntls-cert-file {tls}/tls/server.pem\n\
-             tls-key-file {tls}/tls/server.key\n"
+             tls-ca-cert-file {tls}/ca.pem\ntls-cert-file {tls}/server.pem\n\
+             tls-key-file {tls}/server.key\n"
         );
         for setting in settings {
             config += setting;
@@ -131,27 +98,22 @@ impl Flavour {
         std::fs::write(dir.join("redis.conf"), config).unwrap();
         let child = self.spawn(&dir, keeping);
         let flavour = self.clone();
-        let server = Server { flavour, keeping, child, dir, port, plain_port, arranger, admin };
-        server.is_up().await;
-        server
+        Server { flavour, keeping, child, dir, port, plain_port, arranger, admin }
     }
 
     fn spawn(&self, dir: &std::path::Path, keeping: Keeping) -> Child {
-        let mut words = Vec::new();
-        if !self.root.is_empty() {
-            words.extend(["chroot", &self.root]);
-        }
-        words.push(&self.server);
         let file = dir.join("redis.conf");
-        let inside = file.to_str().unwrap().strip_prefix(&self.root).unwrap().to_owned();
+        let mut words = self.words(&file);
         // From its standard input a server takes settings, and has no file then.
         let nowhere = keeping == Keeping::Nowhere;
-        let argument = if nowhere { "-" } else { inside.as_str() };
+        if nowhere {
+            words.pop();
+            words.push("-".to_owned());
+        }
         let input =
             if nowhere { std::fs::File::open(&file).unwrap().into() } else { Stdio::null() };
-        Command::new(words[0])
+        Command::new(&words[0])
             .args(&words[1..])
-            .arg(argument)
             .stdin(input)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -162,6 +124,14 @@ impl Flavour {
 }
 
 impl Server {
+    /// Another with the same administrators, which lets in what this one does.
+    pub async fn beside(&self, settings: &[&str]) -> Server {
+        let users = [self.arranger.clone(), self.admin.clone()];
+        let server = self.flavour.begin(self.keeping, settings, users);
+        server.is_up().await;
+        server
+    }
+
     async fn is_up(&self) {
         for _ in 0..200 {
             let Ok(up) = self.try_run(&self.arranger, &["PING"]).await else { break };
@@ -175,7 +145,12 @@ impl Server {
 
     /// Ends it, and starts it again as it was kept.
     pub async fn restart(&mut self) {
-        self.child.kill().await.unwrap();
+        self.stop().await;
+        self.start_again().await;
+    }
+
+    /// Starts it again after [`stop`](Self::stop).
+    pub async fn start_again(&mut self) {
         self.child = self.flavour.spawn(&self.dir, self.keeping);
         self.is_up().await;
     }
@@ -227,8 +202,16 @@ impl Server {
     /// A new user with this password.
     pub async fn user_with(&self, stem: &str, password: &str) -> User {
         let name = format!("{stem}{}", USERS.fetch_add(1, Ordering::Relaxed));
+        let user = User { name, password: password.to_owned() };
+        self.add(&user).await;
+        user
+    }
+
+    /// Makes this user here.
+    pub async fn add(&self, user: &User) {
+        let (name, password) = (&user.name, &user.password);
         let rules = ["on", &format!(">{password}"), "~app:*", "+@read", "+@write", "+ping"];
-        self.set(&name, &rules).await;
+        self.set(name, &rules).await;
         // So that a restart knows it.
         let save = match self.keeping {
             Keeping::AclFile => &["ACL", "SAVE"],
@@ -237,7 +220,6 @@ impl Server {
         if self.keeping != Keeping::Nowhere {
             self.arrange(save).await;
         }
-        User { name, password: password.to_owned() }
     }
 
     /// The hashes that the server keeps of a user's passwords.
@@ -295,20 +277,20 @@ impl Server {
         self.dir.join(name)
     }
 
-    /// The setting by which a replica of this server logs in there.
-    pub fn arranger_password(&self) -> String {
-        format!("masterauth {}", self.arranger.password)
+    /// The settings by which a replica of this server logs in there.
+    pub fn replicates(&self) -> [String; 2] {
+        ["masteruser arranger".to_owned(), format!("masterauth {}", self.arranger.password)]
     }
 
-    /// Waits until this server knows of a replica.
-    pub async fn has_a_replica(&self) {
+    /// Waits until a command's answer holds this text.
+    pub async fn says(&self, words: &[&str], text: &str) {
         for _ in 0..400 {
-            if self.arrange(&["INFO", "replication"]).await.contains("connected_slaves:1") {
+            if self.try_run(&self.arranger, words).await.unwrap().contains(text) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
-        panic!("no replica came: {}", self.log());
+        panic!("{words:?} never says {text}: {}", self.arrange(words).await);
     }
 
     /// Everything that the server does from now on, until it is dropped.

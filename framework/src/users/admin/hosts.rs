@@ -1,16 +1,19 @@
-//! `SAME_DATABASE_HOSTS`: several names of one database, as the function's owner lists them.
+//! `SAME_DATABASE_HOSTS`: several names of one database, as the function's owner lists them; and to which
+//! servers a password may be sent of which only another server has told.
+
+use std::net::{IpAddr, Ipv6Addr};
 
 use crate::config::{Environment, refused};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::net::same_host;
-use crate::users::Login;
 use crate::users::pair::words;
+use crate::users::{Login, fields};
 
-pub(super) const SAME_HOSTS: &str = "SAME_DATABASE_HOSTS";
+pub(in crate::users) const SAME_HOSTS: &str = "SAME_DATABASE_HOSTS";
 
-/// Databases that have several names.
-#[derive(Debug)]
-pub(super) struct SameHosts(Vec<Vec<Name>>);
+/// Databases that have several names, as the function's owner lists them in `SAME_DATABASE_HOSTS`.
+#[derive(Debug, Default)]
+pub struct SameHosts(Vec<Vec<Name>>);
 
 /// One name of a database.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ impl SameHosts {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the variable.
-    pub(super) fn read(environment: &Environment) -> Result<Self, Error> {
+    pub fn read(environment: &Environment) -> Result<Self, Error> {
         let mut groups: Vec<Vec<Name>> = Vec::new();
         for group in words(environment, SAME_HOSTS)? {
             let names: Option<Vec<Name>> = group.split('=').map(Name::parse).collect();
@@ -56,6 +59,74 @@ impl SameHosts {
     }
 }
 
+impl SameHosts {
+    /// Whether a password may be sent to the server `to` of which the one that `admin` names, a secret's,
+    /// has told. Whoever can make himself listed there must not be sent passwords, so it must be a
+    /// place that he cannot have a certificate for from a public authority (a private address, a name
+    /// without a dot), one in the domain of the secret's host, or one that the function's owner lists.
+    ///
+    /// Source: CA/Browser Forum, Baseline Requirements, 4.2.2: no certificates for reserved addresses and
+    /// internal names.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`], naming the setting.
+    pub fn may_go(&self, admin: &Login, to: &Login) -> Result<(), Error> {
+        if to.port == 0 || fields::check_host(&to.host).is_err() {
+            let what =
+                format!("{} lists a server that has the user, but not where it is", admin.server());
+            return Err(Error::new(ErrorKind::Unsupported, what).caused_by(
+                "let each server announce an address and a port, and have those forgotten that are gone",
+            ));
+        }
+        if same_host(&admin.host, &to.host)
+            || is_private(&to.host)
+            || in_the_domain_of(&admin.host, &to.host)
+            || self.join(admin, to)
+        {
+            return Ok(());
+        }
+        let (from, to) = (admin.server(), to.server());
+        let what = format!(
+            "{from} lists {to}, which is neither private nor in the domain of the secret's host"
+        );
+        Err(Error::new(ErrorKind::Unsupported, what).caused_by(format!(
+            "no password was sent there; if it is right, list it in {SAME_HOSTS}, as {from}={to}"
+        )))
+    }
+}
+
+/// Whether no public authority certifies this: an address of a private network, or a name without a dot.
+/// Source: RFC 1918, 6598, 3927, 4193, 4291.
+fn is_private(host: &str) -> bool {
+    let local = |address: Ipv6Addr| {
+        address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+    };
+    match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V4(address)) => {
+            let [first, second, ..] = address.octets();
+            let shared = first == 100 && (64..128).contains(&second);
+            address.is_private() || address.is_loopback() || address.is_link_local() || shared
+        }
+        Ok(IpAddr::V6(address)) => local(address),
+        // A number is an address too, by itself and in hexadecimal.
+        Err(_) => !host.contains('.') && host.starts_with(|c: char| c.is_ascii_alphabetic()),
+    }
+}
+
+/// Whether `host` is below `known`, or beside it: in the domain that is left of it without its first part,
+/// where that has two parts at least.
+fn in_the_domain_of(known: &str, host: &str) -> bool {
+    if known.parse::<IpAddr>().is_ok() || host.parse::<IpAddr>().is_ok() {
+        return false;
+    }
+    let bare = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
+    let (known, host) = (bare(known), bare(host));
+    let parent = known.split_once('.').map(|(_, parent)| parent);
+    let domains = [Some(known.as_str()), parent].into_iter().flatten();
+    let mut domains = domains.filter(|domain| domain.contains('.'));
+    domains.any(|domain| host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')))
+}
+
 impl Name {
     /// A host, `host:port`, an IPv6 address, or that in brackets with or without a port.
     fn parse(text: &str) -> Option<Self> {
@@ -79,5 +150,52 @@ impl Name {
 
     fn is(&self, other: &Self) -> bool {
         self.port == other.port && same_host(&self.host, &other.host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(known: &str, to: &str, listed: &str) -> Result<(), Error> {
+        let hosts = SameHosts::read(&Environment::from([(SAME_HOSTS, listed)])).unwrap();
+        let login = |host: &str| Login::new(host, 6379, "admin", "canary");
+        hosts.may_go(&login(known), &login(to))
+    }
+
+    #[test]
+    fn a_password_goes_to_no_stranger_that_a_server_lists() {
+        for (known, to) in [
+            ("cache.example.org", "cache.example.org"),
+            ("cache.example.org", "10.0.0.7"),
+            ("cache.example.org", "100.64.0.1"),
+            ("cache.example.org", "fd00::7"),
+            ("cache.example.org", "::ffff:192.168.0.1"),
+            ("cache.example.org", "node-1"),
+            ("cache.example.org", "node-1.Example.org."),
+            ("cache.example.org", "node-1.cache.example.org"),
+            ("10.0.0.6", "10.0.0.7"),
+        ] {
+            assert_eq!(asked(known, to, "a=b"), Ok(()), "{known} {to}");
+        }
+        for (known, to) in [
+            ("cache.example.org", "8.8.8.8"),
+            ("cache.example.org", "2001:4860::8888"),
+            ("cache.example.org", "evil.example"),
+            ("cache.example.org", "evilexample.org"),
+            ("cache.org", "evil.org"),
+            ("8.8.8.7", "8.8.8.8"),
+            ("8.8.8.8", "a.8.8.8"),
+            ("cache.example.org", "134744072"),
+            ("cache.example.org", "0x08080808"),
+        ] {
+            let error = asked(known, to, "a=b").unwrap_err().to_string();
+            assert!(error.contains("no password was sent there"), "{error}");
+            assert_eq!(asked(known, to, &format!("{known}={to}")), Ok(()));
+        }
+        for to in ["", "a b", "ca/nary"] {
+            let error = asked("cache.example.org", to, "a=b").unwrap_err().to_string();
+            assert!(error.contains("not where it is"), "{error}");
+        }
     }
 }

@@ -1,10 +1,6 @@
 //! What an admin does to one user.
 
-use secrecy::SecretString;
-
-use super::{
-    Administered, Driver, PASSWORD_UNKNOWN, PasswordSets, close, is_made, is_old, log_in, named,
-};
+use super::{Administered, Driver, PASSWORD_UNKNOWN, close, is_made, is_old, log_in, named};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding};
@@ -108,42 +104,5 @@ impl<S: Administered> Driver<S> {
         .await;
         self.abandon(&mut admin.session, cx).await;
         found
-    }
-}
-
-impl<S: PasswordSets> Driver<S> {
-    /// Takes these passwords away from `user`, whose own one stays, behind `fence`. Where that is not
-    /// among those that it has, nothing is taken away, with a warning.
-    pub(crate) async fn remove_passwords(
-        &self,
-        admin: &mut AdminSession<S::Session>,
-        user: &Login,
-        passwords: &[SecretString],
-        fence: &dyn Fence,
-        cx: &Invocation,
-    ) -> Result<(), Error> {
-        let server = &self.server;
-        let outcome = async {
-            let Some(prepared) = server.prepare_removal(admin, user, passwords, cx).await? else {
-                cx.warn(format!(
-                    "{} does not have the promoted password, so none was taken away; the server may \
-                     have been restored to an older state",
-                    user.account()
-                ));
-                return Ok(());
-            };
-            let made = async {
-                self.begin(admin, &server.locks(&prepared), cx).await?;
-                fence.pass().await?;
-                match server.set(&mut admin.session, &prepared, fence, cx).await? {
-                    Change::Made => Ok(()),
-                    Change::Refused(why) => Err(why),
-                }
-            }
-            .await;
-            self.end(&mut admin.session, made, (PASSWORD_UNKNOWN, |()| true), cx).await
-        };
-        let what = || format!("cannot take old passwords away from {}", user.account());
-        outcome.await.map_err(|error| error.while_doing(what()))
     }
 }

@@ -5,10 +5,12 @@
 
 mod admin;
 mod assessment;
+mod everywhere;
 mod failure;
 mod own;
 mod pair;
 mod password_sets;
+mod places;
 mod traits;
 
 use std::time::Duration;
@@ -22,8 +24,10 @@ use crate::users::{Attempt, Change, Login};
 pub use admin::open_admin;
 pub(crate) use assessment::MOST_LISTED;
 pub use assessment::{Assessment, OpenSessions, Part, Step, check_length, lacks_rights, listed};
+pub(crate) use everywhere::Addition;
 pub use failure::{Failure, Refusal, ServerMessage, sqlstate};
-pub use password_sets::PasswordSets;
+pub use password_sets::{PasswordSets, Peer, Peers};
+pub(crate) use places::Place;
 pub use traits::{Administered, Alternates, Database, DualPasswords};
 
 /// How long the end of a session may hold up a step.
