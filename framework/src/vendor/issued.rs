@@ -42,6 +42,8 @@ pub(super) struct Key {
     pub(super) issued: SystemTime,
     /// By our clock: nothing if it is later, as another clock may say.
     pub(super) age: Duration,
+    /// When it ends by itself, by the vendor's clock.
+    pub(super) expires: Option<SystemTime>,
 }
 
 impl<V> IssuedKeys<V> {
@@ -290,6 +292,9 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
             );
             findings.push(Finding::Fails(error.caused_by("look at the field that holds its id")));
         }
+        let now = (self.clock)(&self.vendor);
+        let early = listing.ends_early(&id, cx.days_to_next_rotation(), now);
+        findings.extend(early.map(Finding::Warns));
         match self.vendor.belongs(secret, &caller, cx).await {
             Ok(Some(true)) => {}
             Ok(Some(false)) => findings.push(Finding::Fails(self.not_its_id(&id))),

@@ -12,17 +12,19 @@ mod exchange;
 mod issuer;
 mod items;
 mod pages;
+mod roller;
 pub mod spec;
 mod updater;
 mod verify;
 
 use fourstep::net::TlsSettings;
-use fourstep::vendor::{IssuedKeys, UpdatedKey};
+use fourstep::vendor::{IssuedKeys, RolledKey, UpdatedKey};
 use fourstep::{Environment, Error, ErrorKind, PasswordPolicy, Rotator};
 
 use admin::Admin;
 use client::Client;
 use issuer::ApiIssuer;
+use roller::ApiRoller;
 use updater::ApiUpdater;
 
 pub use spec::{Complaint, Specification};
@@ -98,6 +100,17 @@ pub fn rotator(environment: &Environment) -> Result<Box<dyn Rotator>, Error> {
         let client = Client::new(document, tls);
         let issuer = ApiIssuer { client, issue, list, terms, fields, admin };
         return Ok(Box::new(IssuedKeys::new(issuer)));
+    }
+    if let (Some(roll), Some(describe)) = (document.roll.clone(), document.describe.clone()) {
+        let slots: Vec<String> = roll.slots.keys().cloned().collect();
+        let mut names = vec![shape.key.clone()];
+        if !slots.is_empty() {
+            names.insert(0, shape.id.clone());
+        }
+        let fields = fields(names);
+        let client = Client::new(document, tls);
+        let roller = ApiRoller { client, roll, describe, slots, fields, admin };
+        return Ok(Box::new(RolledKey::new(roller)));
     }
     let update = document.update.clone().ok_or_else(|| refused(SPEC, "makes no rotation"))?;
     let policy = PasswordPolicy::read(environment, &shape.exclude_characters)?;

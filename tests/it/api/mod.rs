@@ -14,6 +14,7 @@ mod misnamed;
 mod pages;
 mod plan;
 mod proof;
+mod rolled;
 mod schema;
 mod shipped;
 mod stand_in;
