@@ -332,7 +332,10 @@ fn not_gone(id: &str) -> Error {
     .caused_by("AWSCURRENT was moved; if it stays so, revoke that key by hand")
 }
 
-pub(super) fn not_listed(id: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("the vendor does not list key {id:?}"))
-        .caused_by("it is this secret's; nothing was revoked, so look at the field with its id")
+pub(super) fn not_listed(id: &str, field: Option<&str>) -> Error {
+    let field =
+        field.map_or_else(|| "the field".to_owned(), |field| format!("the field {field:?}"));
+    Error::new(ErrorKind::NotFound, format!("the vendor does not list key {id:?}")).caused_by(
+        format!("it is this secret's; nothing was revoked, so look at {field} with its id"),
+    )
 }

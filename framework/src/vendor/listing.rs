@@ -110,7 +110,7 @@ impl<V: Issuer> IssuedKeys<V> {
                 return Ok((listing, issued));
             }
             if !wait(&mut pauses, cx).await {
-                return Err(not_listed(own));
+                return Err(not_listed(own, self.vendor.id_field()));
             }
         }
     }

@@ -274,7 +274,7 @@ impl<V: Roller> Rotator for RolledKey<V> {
         let kept = "AWSCURRENT stays where it is";
         match self.unfit(pending.secret(), secrets, TEST_TIME, cx).await {
             Ok(None) => Ok(()),
-            Ok(Some(error)) | Err(error) => Err(error.caused_by(kept)),
+            Ok(Some(error)) | Err(error) => Err(error.while_doing(AWSPENDING).caused_by(kept)),
         }
     }
 

@@ -4,11 +4,10 @@ use async_trait::async_trait;
 use fourstep::{Environment, Rotator, Secret};
 use fourstep_testing::{Overlap, Remote, Testbed, Wire, conformance};
 use futures_util::future::join_all;
-use rotate_api::Specification;
 use tempfile::NamedTempFile;
 
-use super::support::specification;
-use super::vendors::{Account, VENDORS, Vendor, bare};
+use super::rows::VENDORS;
+use super::vendors::{Account, Shape, Vendor, bare};
 
 struct Doubled(&'static Vendor);
 
@@ -16,9 +15,9 @@ struct Doubled(&'static Vendor);
 impl Testbed for Doubled {
     fn overlap(&self) -> Overlap {
         // What is set in place cannot work beside what it replaces.
-        match Specification::read(&specification(self.0.file)).unwrap().issues() {
-            true => Overlap::Full,
-            false => Overlap::None,
+        match self.0.shape() {
+            Shape::Issued | Shape::Slots | Shape::Lasting => Overlap::Full,
+            Shape::Set => Overlap::None,
         }
     }
 
@@ -67,7 +66,12 @@ impl Remote for Known {
     }
 
     async fn credentials(&self) -> Option<usize> {
-        self.vendor.proves_ids.then(|| self.account.double.live().len())
+        let counts = self.vendor.proves_ids && self.vendor.shape() != Shape::Lasting;
+        counts.then(|| self.account.double.live().len())
+    }
+
+    fn lingers(&self) -> bool {
+        self.vendor.shape() == Shape::Lasting
     }
 }
 
