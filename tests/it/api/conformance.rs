@@ -24,7 +24,10 @@ impl Testbed for Doubled {
     async fn fresh(&self, _: &Wire) -> Box<dyn Remote> {
         let account = self.0.account().await;
         let specification = NamedTempFile::new().unwrap();
-        std::fs::write(specification.path(), &account.text).unwrap();
+        // A double knows a new key at once: waiting for a wrong one would prove nothing.
+        let text = account.text.lines().filter(|line| !line.starts_with("propagation_seconds"));
+        let text = text.collect::<Vec<_>>().join("\n");
+        std::fs::write(specification.path(), text).unwrap();
         Box::new(Known { vendor: self.0, account, specification })
     }
 }

@@ -105,8 +105,8 @@ pub(super) async fn propose(simulation: &mut Simulation) -> Checked {
             Err((verb, error)) => return fails(simulation, verb, &error),
         };
         // What replaced a value that works on is there until it is recorded.
-        let known = if simulation.remote.lingers() { &proposed[..1] } else { &proposed[..] };
-        if known.iter().any(|one| same_credential(one, &next, fields)) {
+        let known = if simulation.remote.lingers() { 1 } else { proposed.len() };
+        if proposed.iter().take(known).any(|one| same_credential(one, &next, fields)) {
             return finds(simulation, "propose makes the same credential twice");
         }
         if let (Ok(before), Ok(after)) = (current.document(), next.document())

@@ -7,7 +7,7 @@ use fourstep::{Error, ErrorKind, Invocation, Rotator, Secret, Verdict};
 
 use super::{assert_caught, assert_refuted, assert_safe};
 use crate::models::Rolled;
-use crate::{Overlap, Remote, Testbed, Wire, conformance};
+use crate::{Effort, Overlap, Remote, Testbed, Wire, conformance};
 
 const FIELDS: [&str; 2] = ["slot", "key"];
 
@@ -85,6 +85,11 @@ struct Rolling {
 impl Testbed for Rolling {
     fn overlap(&self) -> Overlap {
         Overlap::Full
+    }
+
+    /// Every step makes many calls.
+    fn turns(&self, effort: Effort) -> u32 {
+        if effort == Effort::Short { 2 } else { 5 }
     }
 
     async fn fresh(&self, wire: &Wire) -> Box<dyn Remote> {
