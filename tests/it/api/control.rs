@@ -15,7 +15,7 @@ use super::support::Place;
 
 /// What testSecret says of a copy of AWSCURRENT, as when a schedule is set: preflight. The error, if
 /// there is one, and the warnings.
-async fn preflight(place: &Place) -> String {
+pub async fn preflight(place: &Place) -> String {
     let token = VersionId::from_store(format!("{:032}", 77));
     let read = place.store.get(&place.secret, Select::Label(AWSCURRENT)).unwrap();
     let SecretValue::Text(text) = read.value else { panic!("a text was stored") };

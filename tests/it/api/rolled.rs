@@ -6,7 +6,8 @@ use fourstep::{ErrorKind, ExposeSecret, SecretValue, Step};
 use fourstep_testing::{Asked, Double, DoubleKeys, Fault, Told};
 use serde_json::{Value, json};
 
-use super::support::{ADMIN, Place};
+use super::control::preflight;
+use super::support::{ADMIN, Files, Place};
 
 const SLOTS: &str = r#"
 name = "Two slots"
@@ -158,4 +159,27 @@ async fn rule_25_the_other_slots_name_beside_the_right_key_changes_nothing() {
         assert!(error.to_string().contains("field \"slot\""), "{error}");
         assert_eq!(double.live(), live);
     }
+}
+
+#[tokio::test]
+async fn preflight_and_plan_tell_what_would_be_made_anew_and_change_nothing() {
+    let (double, place) = place(true).await;
+    let (live, secret) = (double.live(), current(&place));
+    let said = preflight(&place).await;
+    assert!(said.starts_with('|') && said.contains("which value is replaced"), "{said}");
+    let text = std::fs::read_to_string(place.files.path("spec.toml")).unwrap();
+    let admin = json!({"token": ADMIN});
+    let plan = Files::new(&text, &secret.to_string(), Some(&admin)).ask("plan").await;
+    let plan = String::from_utf8_lossy(&plan.stdout).into_owned();
+    assert!(plan.contains("\\\"two\\\" made anew, asked by the admin"), "{plan}");
+    let mut wrong = secret;
+    wrong["slot"] = json!("two");
+    let said = preflight(&Place::new(&text, &wrong.to_string())).await;
+    assert!(said.contains("is not the one in the vendor's slot \"two\""), "{said}");
+    assert_eq!(double.live(), live);
+
+    let (double, place) = self::place(false).await;
+    double.arrange(Some(ONE));
+    let said = preflight(&place).await;
+    assert!(said.starts_with('|') && said.contains("for a time only: rotate now"), "{said}");
 }
