@@ -45,6 +45,9 @@ pub fn check(file: &Path, format: Format, out: &mut dyn Write) -> io::Result<boo
         Ok(specification) => {
             let shape = match specification.issues() {
                 true => "keys that the vendor makes, revoked when they are kept no longer",
+                false if specification.rolls() => {
+                    "a value that the vendor makes anew, while the one in use works on"
+                }
                 false => "a value that is made here and set in place",
             };
             let admin = match specification.needs_admin() {

@@ -191,12 +191,15 @@ impl Work<'_> {
         let RotationEvent { secret, token, .. } = self.event;
         let why =
             why.while_doing("the target refuses the proposed secret, and nothing was applied");
+        // Another value was made meanwhile: no setting is wrong.
+        let first =
+            if why.kind() == ErrorKind::Conflict { "" } else { "change the setting, then " };
         match self.calls.remove_pending(token).await {
-            Ok(()) => why.caused_by(
-                "AWSPENDING was taken off this version; change the setting, then rotate again",
-            ),
+            Ok(()) => {
+                why.caused_by(format!("AWSPENDING was taken off this version; {first}rotate again"))
+            }
             Err(error) => why.caused_by(format!(
-                "change the setting, discard this version with `{}`, then rotate again; that \
+                "{first}discard this version with `{}`, then rotate again; that \
                  could not be done here: {error}",
                 discard_command(secret, token)
             )),

@@ -150,7 +150,12 @@ impl Issuer for AccessKeys {
         let answer = asked(what, cx, work).await?.map_err(|code| refused(what, &code))?;
         let keys = answer.access_key_metadata().iter().filter_map(|key| {
             let created = SystemTime::try_from(*key.create_date()?).ok();
-            Some(ListedKey { id: key.access_key_id()?.to_owned(), label: None, created })
+            Some(ListedKey {
+                id: key.access_key_id()?.to_owned(),
+                label: None,
+                created,
+                expires: None,
+            })
         });
         keys.for_each(each);
         Ok(())

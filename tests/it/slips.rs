@@ -117,14 +117,14 @@ async fn a_shipped_specification_is_found_by_its_name() {
         assert_eq!(String::from_utf8(shown.stdout).unwrap(), text);
     }
     let said = refused(&fourstep_in(folder.path(), &["spec", "show", "sendgird"]).await);
-    assert!(said.contains("there are cloudflare, "), "{said}");
+    assert!(said.contains("there are azure-ai-search, "), "{said}");
 
     let rotator = binary("rotate-api");
     let asked = ["preflight", "--rotator", rotator.to_str().unwrap(), "--secret", "secret.json"];
     let asked = [&asked[..], &["--env", "ROTATION_SPEC=sendgird"]].concat();
     let output = fourstep_in(folder.path(), &asked).await;
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("shipped are cloudflare, "), "{said}");
+    assert!(said.contains("shipped are azure-ai-search, "), "{said}");
 
     let okta = fourstep_in(folder.path(), &["spec", "show", "okta-client-secret"]).await.stdout;
     std::fs::write(folder.path().join("okta.toml"), okta).unwrap();

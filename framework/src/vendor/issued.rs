@@ -42,6 +42,8 @@ pub(super) struct Key {
     pub(super) issued: SystemTime,
     /// By our clock: nothing if it is later, as another clock may say.
     pub(super) age: Duration,
+    /// When it ends by itself, by the vendor's clock.
+    pub(super) expires: Option<SystemTime>,
 }
 
 impl<V> IssuedKeys<V> {
@@ -285,6 +287,9 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
             );
             findings.push(Finding::Fails(error.caused_by("look at the field that holds its id")));
         }
+        let now = (self.clock)(&self.vendor);
+        let early = listing.ends_early(&id, cx.days_to_next_rotation(), now);
+        findings.extend(early.map(Finding::Warns));
         match self.vendor.belongs(secret, &caller, cx).await {
             Ok(Some(true)) => {}
             Ok(Some(false)) => findings.push(Finding::Fails(self.not_its_id(&id))),
@@ -322,7 +327,10 @@ fn not_gone(id: &str) -> Error {
     .caused_by("AWSCURRENT was moved; if it stays so, revoke that key by hand")
 }
 
-pub(super) fn not_listed(id: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("the vendor does not list key {id:?}"))
-        .caused_by("it is this secret's; nothing was revoked, so look at the field with its id")
+pub(super) fn not_listed(id: &str, field: Option<&str>) -> Error {
+    let field =
+        field.map_or_else(|| "the field".to_owned(), |field| format!("the field {field:?}"));
+    Error::new(ErrorKind::NotFound, format!("the vendor does not list key {id:?}")).caused_by(
+        format!("it is this secret's; nothing was revoked, so look at {field} with its id"),
+    )
 }

@@ -32,6 +32,22 @@ impl Listing {
     }
 }
 
+impl Listing {
+    /// What to know of a key that ends by itself before the next rotation, so many days from now.
+    pub(super) fn ends_early(&self, id: &str, days: u32, now: SystemTime) -> Option<String> {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        let ends = self.keys.iter().find(|key| key.id == id)?.expires?;
+        let left = ends.duration_since(now).unwrap_or_default();
+        (left < DAY * days).then(|| {
+            format!(
+                "AWSCURRENT's key {id:?} ends by itself in {} days, and the next rotation may be \
+                 {days} days away: rotate more often, or have keys made that end later",
+                left.as_secs() / DAY.as_secs()
+            )
+        })
+    }
+}
+
 impl<V: Issuer> IssuedKeys<V> {
     /// Every key, each with its moment: the vendor's word, or that in the label. Those with a
     /// label and those that are wanted are among them however many there are.
@@ -73,7 +89,8 @@ impl<V: Issuer> IssuedKeys<V> {
                     .caused_by("without labels nothing else tells older keys from newer ones"));
             }
         };
-        Ok(Key { id: key.id, label, issued, age: now.duration_since(issued).unwrap_or_default() })
+        let age = now.duration_since(issued).unwrap_or_default();
+        Ok(Key { id: key.id, label, issued, age, expires: key.expires })
     }
 
     /// Every key, once the secret's own is among them, and the moment of that.
@@ -93,7 +110,7 @@ impl<V: Issuer> IssuedKeys<V> {
                 return Ok((listing, issued));
             }
             if !wait(&mut pauses, cx).await {
-                return Err(not_listed(own));
+                return Err(not_listed(own, self.vendor.id_field()));
             }
         }
     }

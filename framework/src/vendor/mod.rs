@@ -1,7 +1,7 @@
-//! Keys of vendors, over two small traits: [`Issuer`], whose vendor makes keys, and [`Updater`],
-//! whose vendor takes the value that it is given.
+//! Keys of vendors, over three small traits: [`Issuer`], whose vendor makes keys, [`Updater`], whose
+//! vendor takes the value that it is given, and [`Roller`], whose vendor makes a value anew.
 //!
-//! [`IssuedKeys`] and [`UpdatedKey`] turn them into a [`Rotator`](crate::Rotator): what may be
+//! [`IssuedKeys`], [`UpdatedKey`] and [`RolledKey`] turn them into a [`Rotator`](crate::Rotator): what may be
 //! revoked when, which key is ours, how long to wait for an eventually consistent vendor. An author
 //! supplies requests and reads answers, and decides none of that.
 
@@ -13,6 +13,8 @@ mod pauses;
 mod plan;
 mod proof;
 mod retention;
+mod rolled;
+mod roller;
 mod updated;
 
 use std::fmt;
@@ -28,6 +30,8 @@ use crate::secret::Secret;
 
 pub use issued::IssuedKeys;
 pub use label::Label;
+pub use rolled::RolledKey;
+pub use roller::Roller;
 pub use updated::UpdatedKey;
 
 use pauses::{pauses, spread, wait};
@@ -261,6 +265,8 @@ pub struct ListedKey {
     pub label: Option<String>,
     /// When it was issued by the vendor's clock, where the vendor says so.
     pub created: Option<SystemTime>,
+    /// When it ends by itself, where the vendor says so.
+    pub expires: Option<SystemTime>,
 }
 
 /// How an update ended.

@@ -58,7 +58,7 @@ impl<V: Issuer> IssuedKeys<V> {
         if let Some(version) = waiting {
             let id = self.vendor.id(version.secret())?;
             let Some(issued) = keys.iter().find(|key| key.id == id).map(|key| key.issued) else {
-                return Ok(vec![fails("finishSecret", &not_listed(&id))]);
+                return Ok(vec![fails("finishSecret", &not_listed(&id, self.vendor.id_field()))]);
             };
             lines.push(format!(
                 "createSecret issues nothing: version {} is AWSPENDING and holds key {id:?}",
@@ -130,7 +130,7 @@ impl<V: Issuer> IssuedKeys<V> {
         let id = self.vendor.id(caller.own)?;
         let Some(issued) = keys.iter().find(|key| key.id == id).map(|key| key.issued) else {
             return Ok(match full.is_some() || caller.admin.is_some() {
-                true => Err(not_listed(&id)),
+                true => Err(not_listed(&id, self.vendor.id_field())),
                 false => Ok((None, None)),
             });
         };

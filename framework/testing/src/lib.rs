@@ -35,7 +35,8 @@
 //! a running rotation, some stored version works, until a rotation that began afterwards is done.
 //! Where a credential [takes the place](Remote::replaces) of a cancelled one, the same holds when a
 //! cancelled rotation is promoted late. While a container stands still, what it may be about to revoke
-//! is not called left over.
+//! is not called left over. Where one proposal may [replace another](Remote::overtakes), no container
+//! outlives its rotation, and a rotation whose AWSPENDING the rotator took off makes way for the next.
 //!
 //! # What it cannot see
 //!

@@ -51,7 +51,8 @@ impl Simulation {
         }
         // A container that stands still may be about to revoke what is left over. One that came
         // late to a cancelled rotation left something newer, which is for the next rotation.
-        if self.frozen.is_some() || (self.late && self.disturbed) {
+        let late = self.late && self.disturbed;
+        if self.frozen.is_some() || late || self.remote.lingers() {
             return Ok(());
         }
         let fields = self.remote.credential();

@@ -122,6 +122,19 @@ pub trait Remote: Send + Sync {
         false
     }
 
+    /// Whether what was proposed may be dead before it is applied, as where two containers have a
+    /// vendor make a value anew in one place. Then the rotator takes AWSPENDING off it, this rotation
+    /// fails for ever, and the next one must not; and rotations are further apart than AWS lets any
+    /// invocation live, since a container of the last one could replace what the next one makes.
+    fn overtakes(&self) -> bool {
+        false
+    }
+
+    /// Whether credentials that were replaced work on for a time that the remote ends by itself.
+    fn lingers(&self) -> bool {
+        false
+    }
+
     /// An hour goes by at the remote: it ends what its own time limits end.
     fn hour_passes(&self) {}
 

@@ -25,13 +25,7 @@ impl Simulation {
                 return Ok(true);
             }
             // The service waits longer and longer: longer than AWS lets any invocation live.
-            // Its machine goes without a word to anybody.
-            if self.frozen.is_some() {
-                self.wire.line().note("B is ended");
-                self.wire.line().vanishing = true;
-                self.frozen = None;
-                self.wire.line().vanishing = false;
-            }
+            self.end_the_frozen();
             self.remote.hour_passes();
         }
         Ok(false)
@@ -62,7 +56,7 @@ impl Simulation {
             self.done(token).await?;
             return Ok(token.clone());
         }
-        if !self.disturbed {
+        if !self.disturbed && !self.overtaken(token)? {
             return Err(self.wrong(What::NeverConverges));
         }
         self.clear()?;
@@ -72,6 +66,14 @@ impl Simulation {
         }
         self.done(&token).await?;
         Ok(token)
+    }
+
+    /// Whether the rotator gave up a value that another container replaced.
+    fn overtaken(&self, token: &VersionId) -> Checked<bool> {
+        let held = [AWSPENDING, AWSCURRENT].map(|label| self.holder(label));
+        let [pending, current] = held;
+        let gone = pending?.as_ref() != Some(token) && current?.as_ref() != Some(token);
+        Ok(gone && self.remote.overtakes())
     }
 
     /// What the service does after finishSecret; then what must be true now.

@@ -199,12 +199,25 @@ impl Simulation {
         if self.disturbed {
             self.clear()?;
         }
+        if self.remote.overtakes() {
+            self.end_the_frozen();
+        }
         self.late = false;
         self.rotations += 1;
         let token = version(self.rotations);
         self.wire.line().note(format!("RotateSecret {token}"));
         self.kit(self.memory().rotate(&self.secret, &NewRotation::now(&token, FUNCTION_ARN)))?;
         Ok(token)
+    }
+
+    /// A container that stands still longer than AWS lets any invocation live goes without a word.
+    pub(super) fn end_the_frozen(&mut self) {
+        if self.frozen.is_some() {
+            self.wire.line().note("B is ended");
+            self.wire.line().vanishing = true;
+            self.frozen = None;
+            self.wire.line().vanishing = false;
+        }
     }
 
     /// A new process that is to do this step, before its first call.

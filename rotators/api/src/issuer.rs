@@ -1,6 +1,6 @@
 //! A vendor that makes keys, as its specification says.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use fourstep::vendor::{Caller, Issued, Issuer, Label, ListedKey, Terms};
@@ -51,11 +51,17 @@ impl ApiIssuer {
                 Some(pointer) => answer::moment(item, pointer, list.created_as)?,
                 None => None,
             };
+            let expires = match &list.expires {
+                Some(pointer) => answer::moment(item, pointer, list.expires_as)?,
+                None => None,
+            };
+            // Some vendors write 0 for never.
+            let expires = expires.filter(|moment| *moment > SystemTime::UNIX_EPOCH);
             let id = answer::text(item, &list.id)?;
             if id.len() > LONGEST_ID {
                 return Err(strange(format!("{:?} in an item is too long for an id", list.id)));
             }
-            Ok(ListedKey { id: self.client.shown(id.to_owned(), own)?, label, created })
+            Ok(ListedKey { id: self.client.shown(id.to_owned(), own)?, label, created, expires })
         };
         read().map(Some).map_err(|error| error.while_doing("list"))
     }

@@ -12,17 +12,19 @@ mod exchange;
 mod issuer;
 mod items;
 mod pages;
+mod roller;
 pub mod spec;
 mod updater;
 mod verify;
 
 use fourstep::net::TlsSettings;
-use fourstep::vendor::{IssuedKeys, UpdatedKey};
+use fourstep::vendor::{IssuedKeys, RolledKey, UpdatedKey};
 use fourstep::{Environment, Error, ErrorKind, PasswordPolicy, Rotator};
 
 use admin::Admin;
 use client::Client;
 use issuer::ApiIssuer;
+use roller::ApiRoller;
 use updater::ApiUpdater;
 
 pub use spec::{Complaint, Specification};
@@ -34,20 +36,31 @@ const SPEC: &str = "ROTATION_SPEC";
 const PLACEHOLDER: &str = ".invalid";
 
 /// The specifications that are part of the function, by name.
-pub const SHIPPED: [(&str, &str); 13] = [
+pub const SHIPPED: [(&str, &str); 24] = [
+    ("azure-ai-search", include_str!("../specs/azure-ai-search.toml")),
+    ("azure-openai", include_str!("../specs/azure-openai.toml")),
     ("cloudflare", include_str!("../specs/cloudflare.toml")),
     ("cloudflare-account", include_str!("../specs/cloudflare-account.toml")),
+    ("datadog-api-key", include_str!("../specs/datadog-api-key.toml")),
     ("elasticsearch-api-key", include_str!("../specs/elasticsearch-api-key.toml")),
+    ("elasticsearch-password", include_str!("../specs/elasticsearch-password.toml")),
     ("entra-client-secret", include_str!("../specs/entra-client-secret.toml")),
     ("gitlab-group-token", include_str!("../specs/gitlab-group-token.toml")),
+    ("gitlab-personal-token", include_str!("../specs/gitlab-personal-token.toml")),
     ("gitlab-project-token", include_str!("../specs/gitlab-project-token.toml")),
     ("grafana-password", include_str!("../specs/grafana-password.toml")),
+    ("hcp-terraform-team-token", include_str!("../specs/hcp-terraform-team-token.toml")),
     ("influxdb", include_str!("../specs/influxdb.toml")),
     ("launchdarkly", include_str!("../specs/launchdarkly.toml")),
+    ("launchdarkly-sdk-key", include_str!("../specs/launchdarkly-sdk-key.toml")),
     ("neon", include_str!("../specs/neon.toml")),
+    ("ngrok", include_str!("../specs/ngrok.toml")),
     ("okta-client-secret", include_str!("../specs/okta-client-secret.toml")),
+    ("openai-service-account", include_str!("../specs/openai-service-account.toml")),
     ("sendgrid", include_str!("../specs/sendgrid.toml")),
     ("twilio", include_str!("../specs/twilio.toml")),
+    ("vault-userpass", include_str!("../specs/vault-userpass.toml")),
+    ("vercel", include_str!("../specs/vercel.toml")),
 ];
 
 fn is_placeholder(base_url: &str) -> bool {
@@ -98,6 +111,17 @@ pub fn rotator(environment: &Environment) -> Result<Box<dyn Rotator>, Error> {
         let client = Client::new(document, tls);
         let issuer = ApiIssuer { client, issue, list, terms, fields, admin };
         return Ok(Box::new(IssuedKeys::new(issuer)));
+    }
+    if let (Some(roll), Some(describe)) = (document.roll.clone(), document.describe.clone()) {
+        let slots: Vec<String> = roll.slots.keys().cloned().collect();
+        let mut names = vec![shape.key.clone()];
+        if !slots.is_empty() {
+            names.insert(0, shape.id.clone());
+        }
+        let fields = fields(names);
+        let client = Client::new(document, tls);
+        let roller = ApiRoller { client, roll, describe, slots, fields, admin };
+        return Ok(Box::new(RolledKey::new(roller)));
     }
     let update = document.update.clone().ok_or_else(|| refused(SPEC, "makes no rotation"))?;
     let policy = PasswordPolicy::read(environment, &shape.exclude_characters)?;

@@ -4,11 +4,10 @@ use async_trait::async_trait;
 use fourstep::{Environment, Rotator, Secret};
 use fourstep_testing::{Overlap, Remote, Testbed, Wire, conformance};
 use futures_util::future::join_all;
-use rotate_api::Specification;
 use tempfile::NamedTempFile;
 
-use super::support::specification;
-use super::vendors::{Account, VENDORS, Vendor, bare};
+use super::rows::VENDORS;
+use super::vendors::{Account, Shape, Vendor, bare};
 
 struct Doubled(&'static Vendor);
 
@@ -16,16 +15,19 @@ struct Doubled(&'static Vendor);
 impl Testbed for Doubled {
     fn overlap(&self) -> Overlap {
         // What is set in place cannot work beside what it replaces.
-        match Specification::read(&specification(self.0.file)).unwrap().issues() {
-            true => Overlap::Full,
-            false => Overlap::None,
+        match self.0.shape() {
+            Shape::Issued | Shape::Slots | Shape::Lasting => Overlap::Full,
+            Shape::Set => Overlap::None,
         }
     }
 
     async fn fresh(&self, _: &Wire) -> Box<dyn Remote> {
         let account = self.0.account().await;
         let specification = NamedTempFile::new().unwrap();
-        std::fs::write(specification.path(), &account.text).unwrap();
+        // A double knows a new key at once: waiting for a wrong one would prove nothing.
+        let text = account.text.lines().filter(|line| !line.starts_with("propagation_seconds"));
+        let text = text.collect::<Vec<_>>().join("\n");
+        std::fs::write(specification.path(), text).unwrap();
         Box::new(Known { vendor: self.0, account, specification })
     }
 }
@@ -67,7 +69,12 @@ impl Remote for Known {
     }
 
     async fn credentials(&self) -> Option<usize> {
-        self.vendor.proves_ids.then(|| self.account.double.live().len())
+        let counts = self.vendor.proves_ids && self.vendor.shape() != Shape::Lasting;
+        counts.then(|| self.account.double.live().len())
+    }
+
+    fn lingers(&self) -> bool {
+        self.vendor.shape() == Shape::Lasting
     }
 }
 

@@ -1,10 +1,13 @@
 //! What preflight asks that no rotation would find out in time: whether a wrong key is refused, and
 //! whether a key may be revoked. And how often a step asks for a token.
 
+use std::time::{Duration, SystemTime};
+
 use fourstep::store::{AWSCURRENT, Select};
 use fourstep::{Deadline, Invocation, SecretValue, Step, VersionId};
 use fourstep_local::NewValue;
 use fourstep_testing::{Asked, DoubleKeys, Fault, Told};
+use serde_json::json;
 
 use super::faults;
 use super::hostile::{SPEC, place_at, plain};
@@ -12,7 +15,7 @@ use super::support::Place;
 
 /// What testSecret says of a copy of AWSCURRENT, as when a schedule is set: preflight. The error, if
 /// there is one, and the warnings.
-async fn preflight(place: &Place) -> String {
+pub async fn preflight(place: &Place) -> String {
     let token = VersionId::from_store(format!("{:032}", 77));
     let read = place.store.get(&place.secret, Select::Label(AWSCURRENT)).unwrap();
     let SecretValue::Text(text) = read.value else { panic!("a text was stored") };
@@ -21,7 +24,7 @@ async fn preflight(place: &Place) -> String {
         .store
         .put(&place.secret, NewValue::labelled(&token, text.as_str(), &["AWSPENDING"]))
         .unwrap();
-    let cx = Invocation::new(Deadline::after(std::time::Duration::from_secs(30)));
+    let cx = Invocation::new(Deadline::after(Duration::from_secs(30)));
     let ended = place.step_in(Step::Test, &token, &cx).await;
     let error = ended.err().map(|error| error.to_string()).unwrap_or_default();
     format!("{error}|{}", cx.stats().warnings.join("; "))
@@ -68,6 +71,30 @@ async fn whoever_may_not_revoke_is_found_before_a_rotation() {
     let said = preflight(&place).await;
     assert!(said.contains("no key could be revoked") && said.contains("403"), "{said}");
     assert_eq!(double.live().len(), 1);
+}
+
+/// The plain vendor, which says that its keys end in ten days.
+fn ending(keys: &mut DoubleKeys, asked: &Asked) -> Told {
+    if (asked.method.as_str(), asked.path.as_str()) != ("GET", "/keys") {
+        return plain(keys, asked);
+    }
+    let ends = SystemTime::now() + Duration::from_secs(10 * 86_400 + 3600);
+    let ends = ends.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let all: Vec<_> = keys.list().iter().map(|key| json!({"id": key.id, "ends": ends})).collect();
+    Told::json(200, json!({"keys": all}).to_string())
+}
+
+#[tokio::test]
+async fn a_key_that_ends_before_the_next_rotation_is_told() {
+    let listed = "label = \"/name\"\n";
+    let spec = |more: &str| SPEC.replace(listed, &format!("{listed}{more}"));
+    let (_double, place) =
+        place_at(&spec("expires = \"/ends\"\nexpires_as = \"unix\"\n"), ending).await;
+    let said = preflight(&place).await;
+    assert!(said.starts_with('|') && said.contains("ends by itself in 10 days"), "{said}");
+    let (_double, place) = place_at(&spec(""), ending).await;
+    let said = preflight(&place).await;
+    assert!(!said.contains("ends by itself"), "{said}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::doubles::{issued, moment, name, rights, told};
 use super::support::{ADMIN, basic};
 
-fn milliseconds(key: &DoubleKey) -> u64 {
+pub(super) fn milliseconds(key: &DoubleKey) -> u64 {
     let since = key.created.duration_since(std::time::UNIX_EPOCH).unwrap();
     u64::try_from(since.as_millis()).unwrap()
 }

@@ -13,7 +13,7 @@ use fourstep::users::{
     AdminSession, Assessment, Attempt, Database as _, Driver, Login, ManagedUser, NewPrimary, Part,
     SingleUser, driver,
 };
-use fourstep::vendor::{Caller, Issued, IssuedKeys, UpdatedKey};
+use fourstep::vendor::{Caller, Issued, IssuedKeys, RolledKey, UpdatedKey};
 use fourstep::{
     Current, Deadline, Environment, Invocation, PasswordPolicy, Pending, Previous, Request,
     RotationToken, Secret, SecretId, SecretValue, VersionId,
@@ -154,6 +154,7 @@ fn framework(source: &Source, printed: &mut Printed) {
     printed.see("Caller", &Caller { own: secret, admin: Some(secret) });
     printed.see("Issued", &Issued::Key(secret.clone()));
     printed.see("IssuedKeys", &IssuedKeys::new(environment.clone()));
+    printed.see("RolledKey", &RolledKey::new(environment.clone()));
     printed.see("UpdatedKey", &UpdatedKey::new(environment));
 }
 

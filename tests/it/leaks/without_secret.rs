@@ -41,6 +41,7 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
             "WithoutLocks",
             "TwoPasswords",
             "SharedServer",
+            "Rolled",
             "Disturbance",
             "Ownership",
             "Label",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fourstep::store::{SecretClient, SecretDescription};
 use fourstep::{
     CreateContext, Current, Deadline, Document, Error, ErrorKind, Finding, InspectContext,
-    Invocation, Pending, Secret, SetContext, Verdict,
+    Invocation, Pending, Secret, SetContext, Verdict, VersionId,
 };
 
 use super::locked_out;
@@ -97,12 +97,16 @@ pub(super) async fn propose(simulation: &mut Simulation) -> Checked {
     let fields = simulation.remote.credential();
     let before = simulation.remote.credentials().await;
     let mut proposed: Vec<Secret> = vec![current.clone()];
-    for number in 1..=2 {
-        let next = match proposal(simulation, number).await {
+    for _ in 1..=2 {
+        simulation.clear()?;
+        let token = simulation.begin()?;
+        let next = match proposal(simulation, &token).await {
             Ok(next) => next,
             Err((verb, error)) => return fails(simulation, verb, &error),
         };
-        if proposed.iter().any(|one| same_credential(one, &next, fields)) {
+        // What replaced a value that works on is there until it is recorded.
+        let known = if simulation.remote.lingers() { 1 } else { proposed.len() };
+        if proposed.iter().take(known).any(|one| same_credential(one, &next, fields)) {
             return finds(simulation, "propose makes the same credential twice");
         }
         if let (Ok(before), Ok(after)) = (current.document(), next.document())
@@ -126,14 +130,16 @@ pub(super) async fn propose(simulation: &mut Simulation) -> Checked {
 
 /// A proposal that is given up at once, as where another run's value was stored: at a limit there is
 /// no room for two.
-async fn proposal(simulation: &Simulation, number: u32) -> Result<Secret, (&'static str, Error)> {
+async fn proposal(
+    simulation: &Simulation,
+    token: &VersionId,
+) -> Result<Secret, (&'static str, Error)> {
     let cx = Invocation::new(Deadline::after(TIME));
     let calls = SecretClient::new(simulation.memory(), &simulation.secret, &cx);
     let looks = |error| ("a look at the secret before propose", error);
     let description: SecretDescription = calls.describe().await.map_err(looks)?;
     let current: Current = calls.current().await.map_err(looks)?;
-    let token = version(number);
-    let known = CreateContext::new(&calls, &current, &token, &description);
+    let known = CreateContext::new(&calls, &current, token, &description);
     let rotator = simulation.remote.rotator();
     let proposed = simulation.heard(rotator.propose(&known, &cx)).await;
     let proposed = proposed.map_err(|error| ("propose", error))?;

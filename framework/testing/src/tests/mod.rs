@@ -26,6 +26,7 @@ mod vendor_issuer;
 mod vendor_keys;
 mod vendor_patience;
 mod vendor_plan;
+mod vendor_rolled;
 mod vendor_sweeps;
 mod vendor_updater;
 

@@ -124,7 +124,7 @@ impl Issuer for Keys {
         self.lets_act(caller)?;
         for key in self.vendor.list().await? {
             let created = Some(self.vendor.clock() - key.age).filter(|_| self.manner.ages);
-            each(ListedKey { id: key.id, label: key.label, created });
+            each(ListedKey { id: key.id, label: key.label, created, expires: None });
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod account;
 mod lines;
 mod parts;
+mod roll;
 mod shape;
 
 use std::fmt;
@@ -57,6 +58,7 @@ impl Specification {
         shape::shape(&document, &mut check);
         shape::terms(&document, &mut check);
         parts::document(&document, &mut check);
+        roll::roll(&document, &mut check);
         account::account(&document, &mut check);
         let mut complaints = check.complaints;
         complaints.sort_by_key(|complaint| complaint.line);
@@ -82,6 +84,11 @@ impl Specification {
         self.document.issue.is_some()
     }
 
+    /// Whether the vendor makes a value anew in its place.
+    pub fn rolls(&self) -> bool {
+        self.document.roll.is_some()
+    }
+
     /// Whether requests are made by the admin.
     pub fn needs_admin(&self) -> bool {
         self.document.admin.is_some()
@@ -92,6 +99,7 @@ impl Document {
     /// Whether the vendor says that the id in a secret is that of the key beside it.
     pub(crate) fn binds(&self) -> bool {
         let described = self.describe.as_ref().is_some_and(|describe| describe.key.is_some());
+        let described = described || self.roll.is_some();
         described || self.verify.id.is_some() || self.secret.key_begins.is_some() || self.shows_id()
     }
 

@@ -12,7 +12,8 @@ use serde::Deserialize;
 pub use check::{Complaint, Specification};
 pub use presentation::{Basic, ClientCredentials, Named, Presentation};
 pub use request::{
-    Body, Caller, Describe, Issue, IssueAnswer, List, Pages, Revoke, TimeFormat, Update, Verify,
+    Body, Caller, Describe, Issue, IssueAnswer, List, Pages, Revoke, Roll, TimeFormat, Update,
+    Verify,
 };
 
 pub(crate) use check::compares;
@@ -47,6 +48,7 @@ pub struct Document {
     /// Asks whether a credential works.
     pub verify: Verify,
     /// Looks at one key, for its rights or to see whose value it has; `{id}` is the id in the secret.
+    /// Beside `[roll]`: shows the values that there are.
     pub describe: Option<Describe>,
     /// For keys that the vendor makes: makes one.
     pub issue: Option<Issue>,
@@ -58,6 +60,8 @@ pub struct Document {
     pub revoke: Vec<Revoke>,
     /// For a credential whose value the function makes: sets it.
     pub update: Option<Update>,
+    /// For a value that the vendor makes anew in its place, and shows: has it made.
+    pub roll: Option<Roll>,
 }
 
 /// What the secret in Secrets Manager looks like.
@@ -69,7 +73,8 @@ pub struct SecretShape {
     pub plain_text: bool,
     /// The field that holds the credential.
     pub key: String,
-    /// The field that holds the vendor's name for the key, where the vendor makes keys.
+    /// The field that holds the vendor's name for the key, where the vendor makes keys, or for the
+    /// slot that it is in.
     pub id: String,
     /// How a key begins, where the id is part of it, as in `SG.{id}.`. It proves that key and id
     /// belong together.

@@ -177,6 +177,12 @@ requests! {
         /// How that is written.
         #[serde(default)]
         pub created_as: TimeFormat,
+        /// In an item: when the key ends by itself. Preflight warns of one that ends before the next
+        /// rotation.
+        pub expires: Option<String>,
+        /// How that is written.
+        #[serde(default)]
+        pub expires_as: TimeFormat,
         /// What must stand in an item, or it is none that lives: JSON Pointers and their values.
         #[serde(default)]
         pub only: BTreeMap<String, Value>,
@@ -196,6 +202,22 @@ requests! {
         /// Fields of the secret that the admin's request may place though nothing proves that they
         /// are about the account of the credential. Whoever may write the secret decides what stands
         /// in them, so none may decide whose value is set.
+        #[serde(default)]
+        pub trusted_fields: Vec<String>,
+    }
+
+    /// Has a value made anew, while the one in use works on: in the other slot, or for a time. What
+    /// was made is read by `[describe]`, so that a lost answer loses nothing.
+    Roll {
+        /// Where there are two slots: each one's name, as `{id}` places it here and as the secret's
+        /// `id` holds it, and where its value stands in the answer to `[describe]`. That of the slot
+        /// which is not in use is made anew.
+        #[serde(default)]
+        pub slots: BTreeMap<String, String>,
+        /// Where there is one value: how long one that was replaced works on, an hour at the least.
+        /// `key` in `[describe]` says where the value stands.
+        pub works_on_seconds: Option<u64>,
+        /// As in `[update]`.
         #[serde(default)]
         pub trusted_fields: Vec<String>,
     }

@@ -10,13 +10,14 @@ use crate::spec::{Caller, Document, Hole, Parts, Template};
 /// Refuses what an admin's request takes from the secret though nothing proves it, and what is
 /// copied from a key that nothing proves to be the secret's.
 pub(super) fn account(document: &Document, check: &mut Check<'_>) {
-    let Document { describe, issue, revoke, update, .. } = document;
+    let Document { describe, issue, revoke, update, roll, .. } = document;
     let mut requests = Vec::new();
     requests.extend(describe.iter().map(|one| ("describe".to_owned(), one.parts())));
     requests.extend(issue.iter().map(|one| ("issue".to_owned(), one.parts())));
     let numbered = revoke.iter().enumerate();
     requests.extend(numbered.map(|(number, one)| (format!("revoke.{number}"), one.parts())));
     requests.extend(update.iter().map(|one| ("update".to_owned(), one.parts())));
+    requests.extend(roll.iter().map(|one| ("roll".to_owned(), one.parts())));
     for (table, parts) in requests.iter().filter(|(_, parts)| parts.is_admins()) {
         taken(table, parts, document, check);
     }
@@ -26,10 +27,11 @@ pub(super) fn account(document: &Document, check: &mut Check<'_>) {
 }
 
 fn taken(table: &str, parts: &Parts<'_>, document: &Document, check: &mut Check<'_>) {
-    let trusted = match (&document.issue, &document.update) {
-        (Some(issue), _) => issue.trusted_fields.as_slice(),
-        (None, Some(update)) => &update.trusted_fields,
-        (None, None) => &[],
+    let trusted = match (&document.issue, &document.update, &document.roll) {
+        (Some(issue), ..) => issue.trusted_fields.as_slice(),
+        (None, Some(update), _) => &update.trusted_fields,
+        (None, None, Some(roll)) => &roll.trusted_fields,
+        (None, None, None) => &[],
     };
     for hole in holes(parts) {
         let field = match &hole {
@@ -82,6 +84,11 @@ fn proven(field: &str, document: &Document) -> bool {
     // Where keys are made, the secret's id must be listed, which is about the key only if the id is;
     // and a key that is shown at a path is one of that account. An update asks for neither.
     let issues = document.issue.is_some();
+    // AWSCURRENT's value must stand in its slot before anything is asked of the other.
+    let slots = document.roll.as_ref().is_some_and(|roll| !roll.slots.is_empty());
+    if slots && describe.as_ref().is_some_and(|describe| named(&describe.parts())) {
+        return true;
+    }
     let listed = || list.as_ref().is_some_and(|list| named(&list.parts()));
     let described = || {
         let shown =

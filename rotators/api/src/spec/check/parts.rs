@@ -19,11 +19,12 @@ struct Allowed<'a> {
     label: bool,
     id: bool,
     described: bool,
+    later: bool,
 }
 
 impl<'a> Allowed<'a> {
     const fn only(table: &'a str) -> Self {
-        Self { table, new: false, label: false, id: false, described: false }
+        Self { table, new: false, label: false, id: false, described: false, later: false }
     }
 }
 
@@ -49,7 +50,7 @@ pub(super) fn document(document: &Document, check: &mut Check<'_>) {
         let allowed = Allowed { id: true, ..Allowed::only("describe") };
         request(allowed, &describe.parts(), document, check);
         pointers("describe", describe.key.as_deref().into_iter(), check);
-        if !holes(&describe.parts()).contains(&Hole::Id) {
+        if document.roll.is_none() && !holes(&describe.parts()).contains(&Hole::Id) {
             check.complain("describe", "", "[describe] does not place {id}: which key?");
         }
     }
@@ -63,7 +64,8 @@ pub(super) fn document(document: &Document, check: &mut Check<'_>) {
         );
     }
     if let Some(issue) = &document.issue {
-        let allowed = Allowed { label: true, described: true, ..Allowed::only("issue") };
+        let allowed =
+            Allowed { label: true, described: true, later: true, ..Allowed::only("issue") };
         request(allowed, &issue.parts(), document, check);
         refusals("issue", "full", &issue.full, check);
         let answer = &issue.answer;
@@ -72,7 +74,8 @@ pub(super) fn document(document: &Document, check: &mut Check<'_>) {
     }
     if let Some(list) = &document.list {
         request(Allowed::only("list"), &list.parts(), document, check);
-        let optional = [list.label.as_deref(), list.created.as_deref()].into_iter().flatten();
+        let optional = [&list.label, &list.created, &list.expires];
+        let optional = optional.into_iter().filter_map(|one| one.as_deref());
         let next = match &list.pages {
             Some(Pages::Cursor { next, .. } | Pages::Link { next }) => Some(next.as_str()),
             _ => None,
@@ -92,6 +95,12 @@ pub(super) fn document(document: &Document, check: &mut Check<'_>) {
         if !holes(&parts).contains(&Hole::Id) {
             check.complain(table, parts.path, "[[revoke]] does not place {id}: which key?");
         }
+    }
+    if let Some(roll) = &document.roll {
+        // What is made anew may have an end to be named, as a new key's.
+        let allowed = Allowed { id: true, later: true, ..Allowed::only("roll") };
+        request(allowed, &roll.parts(), document, check);
+        pointers("roll", roll.slots.values().map(String::as_str), check);
     }
     if let Some(update) = &document.update {
         request(Allowed { new: true, ..Allowed::only("update") }, &update.parts(), document, check);
@@ -227,14 +236,16 @@ fn template(allowed: Allowed<'_>, text: &str, document: &Document, check: &mut C
             }
             Hole::New(_) if !allowed.new => Some("only [update] has a new value"),
             Hole::Label if !allowed.label => Some("only [issue] has a label"),
-            Hole::Id if !allowed.id => Some("only [describe] and [[revoke]] have an id"),
+            Hole::Id if !allowed.id => Some("only [describe], [[revoke]] and [roll] have an id"),
             Hole::Described(_) | Hole::Optional(_) if !allowed.described => {
                 Some("only [issue] copies from a key")
             }
             Hole::Optional(_) if !template.is_optional() => {
                 Some("what may be missing is the whole of a JSON value")
             }
-            Hole::Later(..) if !allowed.label => Some("only [issue] says when a key ends"),
+            Hole::Later(..) if !allowed.later => {
+                Some("only [issue] and [roll] say when a key ends")
+            }
             _ => None,
         };
         if let Some(why) = why {

@@ -9,15 +9,16 @@ const SPARE: usize = 4;
 
 /// Either keys that the vendor makes, or a value that it takes.
 pub(super) fn shape(document: &Document, check: &mut Check<'_>) {
-    let Document { issue, list, revoke, update, secret, .. } = document;
+    let Document { issue, list, revoke, update, secret, roll, .. } = document;
     match (issue, list, revoke.is_empty(), update) {
+        _ if roll.is_some() => {}
         (Some(_), Some(_), false, None) => {}
         (None, None, true, Some(_)) => {}
         (None, None, true, None) => check.complain(
             "",
             "",
             "there is neither [issue], [list] and [[revoke]], for keys that the vendor makes, nor \
-             [update], for a value that it takes",
+             [update], for a value that it takes, nor [roll], for one that it makes anew",
         ),
         (.., Some(_)) => check.complain(
             "update",
@@ -28,7 +29,7 @@ pub(super) fn shape(document: &Document, check: &mut Check<'_>) {
             check.complain("", "", "keys that the vendor makes need [issue], [list] and [[revoke]]")
         }
     }
-    if secret.plain_text && update.is_none() {
+    if secret.plain_text && update.is_none() && roll.is_none() {
         check.complain(
             "secret",
             "plain_text",

@@ -205,7 +205,7 @@ fn what_cannot_be_right_is_refused_with_its_line() {
         line 10: the method is GET, POST, PUT, PATCH or DELETE
         line 10: GET has no body
         line 13: [issue] does not place {label}; place it in the key's name, or set ownership in [terms] to "stored" or "account"
-        line 16: {id} cannot stand here: only [describe] and [[revoke]] have an id
+        line 16: {id} cannot stand here: only [describe], [[revoke]] and [roll] have an id
         line 13: [issue] does not place {label}; place it in the key's name, or set ownership in [terms] to "stored" or "account"
         line 22: [list] does not say where the label is: label = "/name"
         line 27: "name" is no JSON Pointer: these begin with a slash
