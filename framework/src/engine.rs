@@ -189,17 +189,14 @@ impl Work<'_> {
     /// Takes AWSPENDING off a value that the target refuses: the next rotation proposes another.
     async fn abandoned(&self, why: Error) -> Error {
         let RotationEvent { secret, token, .. } = self.event;
-        let why =
-            why.while_doing("the target refuses the proposed secret, and nothing was applied");
-        // Another value was made meanwhile: no setting is wrong.
-        let first =
-            if why.kind() == ErrorKind::Conflict { "" } else { "change the setting, then " };
+        let what = "the target refuses the proposed secret, and nothing was applied";
+        let off = "AWSPENDING was taken off this version";
+        let fix = if why.kind() == ErrorKind::Conflict { "" } else { "change the setting, then " };
+        let why = why.while_doing(what);
         match self.calls.remove_pending(token).await {
-            Ok(()) => {
-                why.caused_by(format!("AWSPENDING was taken off this version; {first}rotate again"))
-            }
+            Ok(()) => why.caused_by(format!("{off}; {fix}rotate again")),
             Err(error) => why.caused_by(format!(
-                "{first}discard this version with `{}`, then rotate again; that \
+                "{fix}discard this version with `{}`, then rotate again; that \
                  could not be done here: {error}",
                 discard_command(secret, token)
             )),
