@@ -11,10 +11,10 @@ use super::{Caller, Roller, admin, check, control, pauses, wait};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{
-    Applied, CreateContext, Fence, Finding, InspectContext, Rotator, SecretReader, SetContext,
-    Verdict,
+    Applied, CreateContext, Fence, Finding, InspectContext, PromoteContext, Rotator, SecretReader,
+    SetContext, Verdict,
 };
-use crate::secret::{Pending, Secret};
+use crate::secret::Secret;
 use crate::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS};
 
 /// The longest that a value is waited for once setSecret saw it working.
@@ -265,14 +265,10 @@ impl<V: Roller> Rotator for RolledKey<V> {
         self.ask(secret, TEST_TIME, cx).await
     }
 
-    async fn confirm(
-        &self,
-        pending: &Pending,
-        secrets: &SecretReader<'_>,
-        cx: &Invocation,
-    ) -> Result<(), Error> {
+    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<(), Error> {
         let kept = "AWSCURRENT stays where it is";
-        match self.unfit(pending.secret(), secrets, TEST_TIME, cx).await {
+        let secrets = versions.other_secrets();
+        match self.unfit(versions.pending().secret(), &secrets, TEST_TIME, cx).await {
             Ok(None) => Ok(()),
             Ok(Some(error)) | Err(error) => Err(error.while_doing(AWSPENDING).caused_by(kept)),
         }
