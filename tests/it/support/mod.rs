@@ -9,6 +9,7 @@ pub mod postgres;
 pub mod program;
 pub mod proxy;
 pub mod redis;
+pub mod redshift;
 pub mod stage;
 pub mod toy;
 
