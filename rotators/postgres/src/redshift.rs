@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use fourstep::net::not_a;
 use fourstep::users::{Change, Dialect, Login};
 use fourstep::{Error, ErrorKind, Finding, Invocation, PasswordPolicy, SecretString};
 
@@ -59,22 +60,27 @@ pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     ))
 }
 
-/// The salt and the server's nonce of a challenge by digest; `None` where it is cut off.
+/// The salt and the server's nonce of a challenge by digest.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] for another algorithm than SHA-256.
-pub(crate) fn read_challenge(challenge: &[u8]) -> Result<Option<(&[u8], &[u8])>, Error> {
+/// [`ErrorKind::Unsupported`] for another algorithm than SHA-256, and for a challenge that is cut off.
+pub(crate) fn read_challenge(challenge: &[u8]) -> Result<(&[u8], &[u8]), Error> {
     let number = |bytes: &[u8; 4]| usize::try_from(u32::from_be_bytes(*bytes)).ok();
     let part = |bytes| {
         let (length, rest): (&[u8; 4], &[u8]) = <[u8]>::split_first_chunk(bytes)?;
         rest.split_at_checked(number(length)?)
     };
-    let Some((algorithm, rest)) = challenge.split_first_chunk() else { return Ok(None) };
-    if *algorithm != [0; 4] {
-        let what = "the server asks for a digest by another algorithm than SHA-256";
-        return Err(Error::new(ErrorKind::Unsupported, what));
+    let two = |rest| {
+        let (salt, rest) = part(rest)?;
+        Some((salt, part(rest)?.0))
+    };
+    match challenge.split_first_chunk() {
+        Some((&[0, 0, 0, 0], rest)) => two(rest).ok_or_else(|| not_a("Amazon Redshift")),
+        _ => {
+            let what = "the server asks for a digest by another algorithm than SHA-256";
+            Err(Error::new(ErrorKind::Unsupported, what))
+        }
     }
-    Ok(part(rest).and_then(|(salt, rest)| Some((salt, part(rest)?.0))))
 }
 
 /// The error of a server that asks as Redshift does, for a secret of another engine.
@@ -284,14 +290,14 @@ mod tests {
     #[test]
     fn a_challenge_is_read_or_refused() {
         let challenge = b"\0\0\0\0\0\0\0\x02ab\0\0\0\x01c";
-        assert_eq!(read_challenge(challenge).unwrap(), Some((&b"ab"[..], &b"c"[..])));
+        assert_eq!(read_challenge(challenge).unwrap(), (&b"ab"[..], &b"c"[..]));
         for cut in 0..challenge.len() {
-            assert_eq!(read_challenge(&challenge[..cut]).unwrap(), None, "{cut}");
+            read_challenge(&challenge[..cut]).unwrap_err();
         }
-        let huge = b"\0\0\0\0\xff\xff\xff\xffab\0\0\0\x01c";
-        assert_eq!(read_challenge(huge).unwrap(), None);
-        let other = read_challenge(b"\0\0\0\x01\0\0\0\0\0\0\0\0").unwrap_err();
-        assert_eq!(other.kind(), ErrorKind::Unsupported);
+        for wrong in [&b"\0\0\0\0\xff\xff\xff\xffab\0\0\0\x01c"[..], b"\0\0\0\x01\0\0\0\0\0\0\0\0"]
+        {
+            read_challenge(wrong).unwrap_err();
+        }
     }
 
     #[test]

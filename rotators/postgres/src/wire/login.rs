@@ -177,9 +177,7 @@ impl Conversation<'_> {
 
     /// Amazon Redshift's digest. Source: redshift_connector, AWS's driver, `AUTH_REQ_DIGEST`.
     async fn answer_digest(&mut self, challenge: &[u8]) -> Result<(), Failure> {
-        let Some((salt, nonce)) = redshift::read_challenge(challenge)? else {
-            return Err(Failure::Lost(not_postgres()));
-        };
+        let (salt, nonce) = redshift::read_challenge(challenge)?;
         let kept = verifier::salted_digest(&self.login.password, salt);
         let own_nonce = verifier::hex(&random_bytes::<16>()?);
         let mut answer = digest::Context::new(&digest::SHA256);
