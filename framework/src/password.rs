@@ -6,6 +6,7 @@
 //! permission `secretsmanager:GetRandomPassword`.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use secrecy::SecretString;
 
@@ -42,7 +43,10 @@ const MOST_DRAWS: usize = 200_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasswordPolicy {
     length: usize,
+    shortest: usize,
     longest: usize,
+    /// Whether each password needs a lower-case letter, a capital one and a digit.
+    mixed: bool,
     exclude_characters: String,
     exclude_numbers: bool,
     exclude_punctuation: bool,
@@ -56,7 +60,9 @@ impl Default for PasswordPolicy {
     fn default() -> Self {
         Self {
             length: 32,
+            shortest: 1,
             longest: LONGEST,
+            mixed: false,
             exclude_characters: String::new(),
             exclude_numbers: false,
             exclude_punctuation: false,
@@ -80,13 +86,13 @@ impl PasswordPolicy {
         let default = Self::default();
         let policy = Self {
             length: environment.number("PASSWORD_LENGTH")?.unwrap_or(default.length),
-            longest: default.longest,
             exclude_characters: excluded.to_owned(),
             exclude_numbers: environment.flag("EXCLUDE_NUMBERS")?,
             exclude_punctuation: environment.flag("EXCLUDE_PUNCTUATION")?,
             exclude_uppercase: environment.flag("EXCLUDE_UPPERCASE")?,
             exclude_lowercase: environment.flag("EXCLUDE_LOWERCASE")?,
             require_each_included_type: required.unwrap_or(default.require_each_included_type),
+            ..default
         };
         policy.check().map_err(|(setting, what)| refused(setting, &what))?;
         Ok(policy)
@@ -99,6 +105,33 @@ impl PasswordPolicy {
     pub fn no_longer_than(mut self, longest: usize) -> Result<Self, Error> {
         self.longest = longest.min(LONGEST);
         self.check().map_err(|(setting, what)| refused(setting, &what))?;
+        Ok(self)
+    }
+
+    /// This policy for a server that takes passwords of so many characters only, with a lower-case
+    /// letter, a capital letter and a digit in each, and without `excluded`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the setting, where it leaves no such password.
+    ///
+    /// ```
+    /// use fourstep::{ExposeSecret, PasswordPolicy};
+    ///
+    /// let policy = PasswordPolicy::default().mixed(8..=64, "'\"\\/@").unwrap();
+    /// let password = policy.generate().unwrap();
+    /// let password = password.expose_secret();
+    /// assert!(password.contains(|c: char| c.is_ascii_digit()) && !password.contains('@'));
+    /// assert!(PasswordPolicy::default().mixed(8..=31, "").is_err());
+    /// ```
+    pub fn mixed(mut self, lengths: RangeInclusive<usize>, excluded: &str) -> Result<Self, Error> {
+        (self.shortest, self.longest) = lengths.into_inner();
+        self.mixed = true;
+        self.exclude_characters.push_str(excluded);
+        // A variable or a tag of the secret may have said it.
+        self.check().map_err(|(setting, what)| {
+            let what = format!("{setting} (or the secret's tag) {what}");
+            Error::new(ErrorKind::Malformed, what).caused_by("it is what this server demands")
+        })?;
         Ok(self)
     }
 
@@ -167,7 +200,7 @@ impl PasswordPolicy {
             for _ in 0..self.length {
                 password.extend(alphabet.get(source.below(alphabet.len())?));
             }
-            if !self.require_each_included_type
+            if !(self.require_each_included_type || self.mixed)
                 || types.iter().all(|characters| password.contains(|c| characters.contains(c)))
             {
                 return Ok(password.into());
@@ -178,19 +211,23 @@ impl PasswordPolicy {
 
     /// The characters of each type that is included and not empty.
     fn types(&self) -> Vec<String> {
+        let all = self.each_type().into_iter();
+        all.map(|(_, characters)| characters).filter(|one| !one.is_empty()).collect()
+    }
+
+    /// The characters of each type, none where it is excluded, and what excludes it.
+    fn each_type(&self) -> [(&'static str, String); 4] {
         [
-            (self.exclude_lowercase, LOWERCASE),
-            (self.exclude_uppercase, UPPERCASE),
-            (self.exclude_numbers, NUMBERS),
-            (self.exclude_punctuation, PUNCTUATION),
+            ("EXCLUDE_LOWERCASE", self.exclude_lowercase, LOWERCASE),
+            ("EXCLUDE_UPPERCASE", self.exclude_uppercase, UPPERCASE),
+            ("EXCLUDE_NUMBERS", self.exclude_numbers, NUMBERS),
+            ("EXCLUDE_PUNCTUATION", self.exclude_punctuation, PUNCTUATION),
         ]
-        .into_iter()
-        .filter(|(excluded, _)| !excluded)
-        .map(|(_, all)| {
-            all.chars().filter(|c| !self.exclude_characters.contains(*c)).collect::<String>()
+        .map(|(setting, excluded, all)| {
+            let left = |c: &char| !excluded && !self.exclude_characters.contains(*c);
+            let setting = if excluded { setting } else { "EXCLUDE_CHARACTERS" };
+            (setting, all.chars().filter(left).collect())
         })
-        .filter(|characters| !characters.is_empty())
-        .collect()
     }
 
     /// How many bits a guesser must guess.
@@ -207,8 +244,15 @@ impl PasswordPolicy {
             let what = "and the other exclusions leave no character";
             return Err(("EXCLUDE_CHARACTERS", what.to_owned()));
         }
-        if !(1..=self.longest).contains(&self.length) {
-            return Err(("PASSWORD_LENGTH", format!("must be 1 to {}", self.longest)));
+        if let Some((setting, _)) =
+            self.each_type().into_iter().take(3).find(|(_, left)| self.mixed && left.is_empty())
+        {
+            let what = "must leave lower-case letters, capital letters and digits";
+            return Err((setting, what.to_owned()));
+        }
+        if !(self.shortest..=self.longest).contains(&self.length) {
+            let what = format!("must be {} to {}", self.shortest, self.longest);
+            return Err(("PASSWORD_LENGTH", what));
         }
         if self.require_each_included_type && self.length < types.len() {
             let what = "is too short for one character of each type";

@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use fourstep::users::Login;
 use libfuzzer_sys::fuzz_target;
 use rotate_postgres::fuzzing::{log_in_over, quoted};
 use script::{PASSWORD, Script, login};
@@ -19,8 +20,10 @@ fuzz_target!(|data: &[u8]| {
     let Some((&flags, script)) = data.split_first() else { return };
     assert!(!quoted(script, &PASSWORD.into()).contains(PASSWORD));
     let weak = flags & 1 == 1;
+    let engine = (flags & 2 == 2).then_some("redshift");
+    let login = Login { engine, ..login() };
     let server = Script { rest: script.to_vec(), heard: Arc::default() };
-    let ended = RUNTIME.block_on(log_in_over(server, &login(), weak));
+    let ended = RUNTIME.block_on(log_in_over(server, &login, weak));
     match ended {
         // AuthenticationOk and ReadyForQuery at least, behind some question; and no proof of SCRAM
         // can be in a script, so it was the password itself that was asked for.

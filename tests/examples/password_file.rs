@@ -38,6 +38,7 @@ const DIALECT: Dialect = Dialect {
     default_dbname: None,
     longest_name: 63,
     most_older_logins: 8,
+    besides: &[],
 };
 
 fn failed(what: &str) -> impl Fn(std::io::Error) -> Error {

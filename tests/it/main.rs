@@ -31,6 +31,7 @@ mod races;
 mod rds;
 mod rds_roots;
 mod redis;
+mod redshift;
 mod replay;
 mod single_user;
 mod slips;

@@ -28,6 +28,7 @@ const DIALECT: Dialect = Dialect {
     default_dbname: None,
     longest_name: 63,
     most_older_logins: 0,
+    besides: &[],
 };
 
 /// A database that lets everybody in and writes down to which server an admin went.

@@ -27,6 +27,7 @@ const DIALECT: Dialect = Dialect {
     longest_name: 64,
     // How many older passwords may be tried before the server locks an account.
     most_older_logins: 8,
+    besides: &[],
 };
 
 /// What a generated password leaves out, unless `EXCLUDE_CHARACTERS` says otherwise.

@@ -70,7 +70,6 @@ fn policy() -> impl Strategy<Value = PasswordPolicy> {
     let policy = (4_usize..10, "[ -~]{0,12}", flags).prop_map(|(length, exclude, flags)| {
         let [numbers, punctuation, uppercase, lowercase, required] = flags;
         PasswordPolicy {
-            longest: LONGEST,
             length,
             exclude_characters: exclude,
             exclude_numbers: numbers,
@@ -78,6 +77,7 @@ fn policy() -> impl Strategy<Value = PasswordPolicy> {
             exclude_uppercase: uppercase,
             exclude_lowercase: lowercase,
             require_each_included_type: required,
+            ..PasswordPolicy::default()
         }
     });
     policy.prop_filter("no password meets it", |policy| policy.check().is_ok())

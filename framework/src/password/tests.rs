@@ -102,6 +102,42 @@ fn tags_shape_passwords_and_bad_ones_are_named() {
     weak.with_tags(&tag("fourstep:exclude-punctuation", "yes")).unwrap_err();
 }
 
+#[test]
+fn a_server_s_own_demands_are_met_whatever_is_set() {
+    let mixed = |settings: &[(&str, &str)]| {
+        let environment: Environment = settings.iter().copied().collect();
+        PasswordPolicy::read(&environment, ":").unwrap().mixed(8..=64, "'\"\\/@")
+    };
+    for settings in [
+        &[][..],
+        &[("PASSWORD_LENGTH", "8"), ("REQUIRE_EACH_INCLUDED_TYPE", "false")],
+        &[
+            ("PASSWORD_LENGTH", "64"),
+            ("EXCLUDE_CHARACTERS", "abc"),
+            ("EXCLUDE_PUNCTUATION", "true"),
+        ],
+    ] {
+        let policy = mixed(settings).unwrap();
+        for _ in 0..50 {
+            let password = make(&policy);
+            for characters in [LOWERCASE, UPPERCASE, NUMBERS] {
+                assert!(password.contains(|c| characters.contains(c)), "{settings:?}");
+            }
+            assert!(!password.contains(['\'', '"', '\\', '/', '@']), "{settings:?}");
+        }
+    }
+    for (setting, value, why) in [
+        ("PASSWORD_LENGTH", "7", "PASSWORD_LENGTH (or the secret's tag) must be 8 to 64"),
+        ("PASSWORD_LENGTH", "65", "must be 8 to 64"),
+        ("EXCLUDE_NUMBERS", "true", "EXCLUDE_NUMBERS (or the secret's tag) must leave lower-case"),
+        ("EXCLUDE_CHARACTERS", NUMBERS, "EXCLUDE_CHARACTERS (or the secret's tag) must leave"),
+    ] {
+        let error = mixed(&[(setting, value)]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Malformed);
+        assert!(error.to_string().contains(why), "{error}");
+    }
+}
+
 proptest! {
     #[test]
     fn every_password_meets_its_policy(
@@ -111,7 +147,6 @@ proptest! {
     ) {
         let [numbers, punctuation, uppercase, lowercase, required] = flags;
         let policy = PasswordPolicy {
-            longest: LONGEST,
             length,
             exclude_characters: exclude.clone(),
             exclude_numbers: numbers,
@@ -119,6 +154,7 @@ proptest! {
             exclude_uppercase: uppercase,
             exclude_lowercase: lowercase,
             require_each_included_type: required,
+            ..PasswordPolicy::default()
         };
         prop_assume!(policy.check().is_ok());
         let password = make(&policy);

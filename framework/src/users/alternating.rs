@@ -216,7 +216,8 @@ impl<S: Alternates> Rotator for Alternating<S> {
         let next = next?;
         next.unopposed()?;
         self.confirmed(&next, &known.recorded(), &current, cx).await?;
-        Ok(common::with_new_password(&self.policy, known, &current, cx)?
+        let with = (&*self.database, &self.policy);
+        Ok(common::with_new_password(with, known, &current, cx)?
             .with("username", &next.user)
             .into())
     }

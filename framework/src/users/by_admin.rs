@@ -83,7 +83,8 @@ impl<S: Administered> Rotator for ByAdmin<S> {
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
         let current = common::current(known.current.secret(), self.database.dialect())?;
         common::admin_named(known.current)?;
-        Ok(common::with_new_password(&self.policy, known, &current, cx)?.into())
+        let with = (&*self.database, &self.policy);
+        Ok(common::with_new_password(with, known, &current, cx)?.into())
     }
 
     /// One of the recorded passwords must log in, as proof that the account is the secret's; then

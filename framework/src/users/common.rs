@@ -1,5 +1,7 @@
 //! What every strategy does alike: reading the versions of a secret, and asking whether one works.
 
+use std::collections::BTreeMap;
+
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Error, ErrorKind};
@@ -74,14 +76,24 @@ pub(super) fn check_unedited(versions: &SetContext<'_>, but: &[&str]) -> Result<
     }
 }
 
+/// What the passwords of this secret's user are made by: the function's settings, what the secret's
+/// tags change of them, and what the server demands.
+pub(super) fn policy<S: Database>(
+    (database, policy): (&Driver<S>, &PasswordPolicy),
+    tags: &BTreeMap<String, String>,
+    login: &Login,
+) -> Result<PasswordPolicy, Error> {
+    database.server().policy(login, policy.with_tags(tags)?)
+}
+
 /// The current document with a new password.
-pub(super) fn with_new_password(
-    policy: &PasswordPolicy,
+pub(super) fn with_new_password<S: Database>(
+    with: (&Driver<S>, &PasswordPolicy),
     known: &CreateContext<'_>,
     current: &Login,
     cx: &Invocation,
 ) -> Result<Document, Error> {
-    let policy = policy.with_tags(&known.description.tags)?;
+    let policy = policy(with, &known.description.tags, current)?;
     let copies = copies::remark(known.current.secret(), current);
     policy.weakness().into_iter().chain(copies).for_each(|remark| cx.warn(remark));
     let password: SecretString = policy.generate()?;
@@ -135,21 +147,25 @@ pub(super) fn unused_admin(current: &Current, strategy: &str) -> Option<Finding>
 /// function's owner asks (`PROBE_QUERY`), which the user in use can answer as well as the next one.
 pub(super) async fn add_findings<S: Database>(
     findings: &mut Vec<Finding>,
-    (database, policy): (&Driver<S>, &PasswordPolicy),
+    with: (&Driver<S>, &PasswordPolicy),
     subject: &InspectContext<'_>,
     login: &Login,
     cx: &Invocation,
 ) {
     if !findings.iter().any(Finding::fails) {
-        findings.extend(database.probe(login, cx).await.err().map(Finding::Fails));
+        findings.extend(with.0.probe(login, cx).await.err().map(Finding::Fails));
     }
-    findings.extend(policy_finding(policy, subject));
+    findings.extend(policy_finding(with, subject, login));
     findings.extend(copies::remark(subject.current.secret(), login).map(Finding::Warns));
 }
 
-fn policy_finding(policy: &PasswordPolicy, subject: &InspectContext<'_>) -> Option<Finding> {
+fn policy_finding<S: Database>(
+    with: (&Driver<S>, &PasswordPolicy),
+    subject: &InspectContext<'_>,
+    login: &Login,
+) -> Option<Finding> {
     let next = || {
-        let policy = policy.with_tags(&subject.description.tags)?;
+        let policy = policy(with, &subject.description.tags, login)?;
         let password: SecretString = policy.generate()?;
         let document = subject.current.secret().document()?;
         let next = Secret::from(document.with("password", password.expose_secret()));

@@ -106,7 +106,8 @@ impl<S: DualPasswords> Rotator for DualPassword<S> {
 
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
         let current = common::current(known.current.secret(), self.database.dialect())?;
-        Ok(common::with_new_password(&self.policy, known, &current, cx)?.into())
+        let with = (&*self.database, &self.policy);
+        Ok(common::with_new_password(with, known, &current, cx)?.into())
     }
 
     async fn apply(

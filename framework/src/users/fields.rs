@@ -24,12 +24,13 @@ const ENGINES: [(&str, &[&str]); 7] = [
             "pgsql",
             "psql",
             "rds-postgres",
+            "redshift",
         ],
     ),
     ("rotate-mysql", &["mysql", "aurora-mysql", "aurora", "mariadb", "maria", "mysql2"]),
     ("", &["sqlserver", "mssql", "sqlserver-se", "sqlserver-ex", "sqlserver-web", "sqlserver-ee"]),
     ("", &["oracle", "oracle-ee", "oracle-se2"]),
-    ("", &["db2", "db2-se", "db2-ae", "redshift"]),
+    ("", &["db2", "db2-se", "db2-ae"]),
     ("rotate-mongodb", &["mongo", "mongodb", "documentdb", "docdb"]),
     ("rotate-redis", &["redis", "valkey", "elasticache"]),
 ];
@@ -71,17 +72,23 @@ pub(super) fn required<'a>(document: &'a Document, field: &str) -> Result<&'a st
     Err(missing.caused_by(format!("there is {meant:?}, which is not read; rename it")))
 }
 
-/// The engine must be one of the dialect's, as it is spelled there.
-pub(super) fn check_engine(engine: &str, dialect: &Dialect) -> Result<(), Error> {
-    if dialect.engines.contains(&engine) {
-        return Ok(());
+/// The engine must be one of the dialect's or of those besides it, as it is spelled there: which of
+/// them, and the word.
+pub(super) fn check_engine<'a>(
+    engine: &str,
+    dialect: &'a Dialect,
+) -> Result<(&'a Dialect, &'static str), Error> {
+    let words = || dialect.all().flat_map(|one| one.engines.iter().map(move |word| (one, *word)));
+    if let Some(known) = words().find(|(_, word)| *word == engine) {
+        return Ok(known);
     }
-    let accepted = dialect.engines.join("\" or \"");
-    let wrong = malformed("engine", &format!("must be \"{accepted}\" for this rotator"));
+    let accepted: Vec<_> = words().map(|(_, word)| word).collect();
+    let all = accepted.join("\" or \"");
+    let wrong = malformed("engine", &format!("must be \"{all}\" for this rotator"));
     let lower = engine.trim().to_ascii_lowercase();
     let known = ENGINES.iter().find(|(_, words)| words.contains(&lower.as_str()));
     let Some((rotator, words)) = known else { return Err(wrong) };
-    let ours = |word: &&&str| dialect.engines.contains(*word);
+    let ours = |word: &&&str| accepted.contains(*word);
     // The word that is meant: the same in another spelling, or the first of its kind.
     let meant = words.iter().filter(ours).find(|word| **word == lower);
     Err(match (meant.or_else(|| words.iter().find(ours)), rotator) {
@@ -223,6 +230,7 @@ mod tests {
             default_dbname: None,
             longest_name: 63,
             most_older_logins: 8,
+            besides: &[],
         };
         for (engine, why) in [
             ("Postgres", "it is \"Postgres\"; write \"postgres\""),

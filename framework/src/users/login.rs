@@ -27,11 +27,22 @@ pub struct Dialect {
     /// How many older passwords a step may try when current, pending and previous were refused.
     /// Low where refused logins lock accounts.
     pub most_older_logins: usize,
+    /// Other servers of the same rotator, each with the words and defaults of its own.
+    pub besides: &'static [Dialect],
+}
+
+impl Dialect {
+    /// This one and those besides it.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(self.besides)
+    }
 }
 
 /// Everything that is needed to log in. `Debug` leaves the password out.
 #[derive(Clone)]
 pub struct Login {
+    /// `engine`, where the login was read from a secret.
+    pub engine: Option<&'static str>,
     /// `host`: a name or an address.
     pub host: String,
     /// `port`.
@@ -57,8 +68,8 @@ impl Login {
         password: impl Into<SecretString>,
     ) -> Self {
         let (host, username, password) = (host.into(), username.into(), password.into());
-        let (dbname, sentinel, ssl) = (None, None, SslMode::Absent);
-        Self { host, port, username, password, dbname, sentinel, ssl }
+        let (engine, dbname, sentinel, ssl) = (None, None, None, SslMode::Absent);
+        Self { engine, host, port, username, password, dbname, sentinel, ssl }
     }
 
     /// Reads a secret document.
@@ -67,9 +78,11 @@ impl Login {
     /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the field.
     pub fn read(secret: &Secret, dialect: &Dialect) -> Result<Self, Error> {
         let document = secret.document()?;
-        fields::check_engine(fields::required(document, "engine")?, dialect)?;
+        let (dialect, engine) =
+            fields::check_engine(fields::required(document, "engine")?, dialect)?;
         let host = fields::required(document, "host")?;
         let login = Self {
+            engine: Some(engine),
             host: host.to_owned(),
             port: read_port(document.field("port"))?.unwrap_or(dialect.default_port),
             username: fields::required(document, "username")?.to_owned(),
@@ -168,6 +181,14 @@ mod tests {
         default_dbname: Some("postgres"),
         longest_name: 63,
         most_older_logins: 8,
+        besides: &[Dialect {
+            engines: &["redshift"],
+            default_port: 5439,
+            default_dbname: Some("dev"),
+            longest_name: 127,
+            most_older_logins: 8,
+            besides: &[],
+        }],
     };
 
     fn read(change: impl FnOnce(&mut Value)) -> Result<Login, String> {
@@ -210,6 +231,14 @@ mod tests {
         }
         let login = read(|document| document["dbname"] = json!(null)).unwrap();
         assert_eq!((login.port, login.dbname.as_deref()), (5432, Some("postgres")));
+        // Another server of the same rotator has its own.
+        let login = read(|document| document["engine"] = json!("redshift")).unwrap();
+        assert_eq!((login.port, login.dbname.as_deref()), (5439, Some("dev")));
+        assert_eq!(login.engine, Some("redshift"));
+        let long = json!("a".repeat(64));
+        assert!(read(|document| document["username"] = long.clone()).is_err());
+        read(|document| (document["engine"], document["username"]) = (json!("redshift"), long))
+            .unwrap();
     }
 
     #[test]

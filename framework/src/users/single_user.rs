@@ -42,7 +42,8 @@ impl<S: Database> Rotator for SingleUser<S> {
         if S::ASKS_BEFORE_PROPOSING {
             self.ask_whether_it_may(&current, cx).await?;
         }
-        Ok(common::with_new_password(&self.policy, known, &current, cx)?.into())
+        let with = (&*self.database, &self.policy);
+        Ok(common::with_new_password(with, known, &current, cx)?.into())
     }
 
     /// Current first, because it works in every healthy rotation, then pending, which works if an
@@ -97,15 +98,15 @@ impl<S: Database> Rotator for SingleUser<S> {
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         let login = common::current(subject.current.secret(), self.database.dialect())?;
-        let tags = &subject.description.tags;
-        let sample = self.policy.with_tags(tags).and_then(|policy| policy.generate()).ok();
+        let with = (&*self.database, &self.policy);
+        let policy = common::policy(with, &subject.description.tags, &login);
+        let sample = policy.and_then(|policy| policy.generate()).ok();
         let mut findings = match self.database.log_in(&login, cx).await? {
             Attempt::Accepted(session) => {
                 self.database.preflight(session, &login, sample.as_ref(), cx).await?
             }
             Attempt::Refused(why) => vec![common::current_refused(why)],
         };
-        let with = (&*self.database, &self.policy);
         common::add_findings(&mut findings, with, subject, &login, cx).await;
         findings.extend(common::unused_admin(subject.current, "single-user"));
         Ok(findings)

@@ -38,6 +38,7 @@ const DIALECT: Dialect = Dialect {
     // It has no limit of its own.
     longest_name: 512,
     most_older_logins: 8,
+    besides: &[],
 };
 
 /// What a generated password leaves out unless `EXCLUDE_CHARACTERS` says otherwise. As AWS's MongoDB

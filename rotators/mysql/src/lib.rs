@@ -44,6 +44,7 @@ const DIALECT: Dialect = Dialect {
     // FAILED_LOGIN_ATTEMPTS locks accounts: with current, pending and previous these are five
     // refused logins at most in one delivery.
     most_older_logins: 2,
+    besides: &[],
 };
 
 /// What a generated password leaves out unless `EXCLUDE_CHARACTERS` says otherwise. As AWS's MySQL

@@ -8,9 +8,9 @@ use fourstep::{Error, ErrorKind, Finding, Invocation};
 
 use crate::alternate::extra;
 use crate::change::{self, Prepared, own_account};
-use crate::session::Session;
+use crate::session::{Kind, Session};
 use crate::sql::{self, quote_identifier};
-use crate::{Postgres, accounts, preflight};
+use crate::{Postgres, accounts, preflight, redshift};
 
 /// From this version on a CREATEROLE admin may change only roles that it has ADMIN OPTION on.
 /// Source: PostgreSQL 16 release notes, "Privileges".
@@ -141,6 +141,14 @@ impl Administered for Postgres {
         target: &Login,
         cx: &Invocation,
     ) -> Result<Prepared, Error> {
+        if Kind::of(target) != admin.session.kind {
+            let what =
+                "the admin's secret and the user's differ in \"engine\"; correct one of them";
+            return Err(Error::new(ErrorKind::Mismatch, what));
+        }
+        if admin.session.kind == Kind::Redshift {
+            return redshift::prepare(target, &target.password);
+        }
         let new = (&target.password, self.format);
         change::prepare(&admin.session, (&target.username, false), new, cx)
     }
@@ -151,6 +159,9 @@ impl Administered for Postgres {
         user: &str,
         cx: &Invocation,
     ) -> Result<Vec<Error>, Error> {
+        if admin.session.kind == Kind::Redshift {
+            return redshift::objections(&mut admin.session, user, cx).await;
+        }
         // What gives the admin a hand in a user that is never changed is not advised: membership in one
         // that logs in otherwise would make the admin log in so, too.
         match guard(&mut admin.session, user, cx).await {
@@ -166,6 +177,9 @@ impl Administered for Postgres {
         partner: Option<&str>,
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
+        if admin.session.kind == Kind::Redshift {
+            return Ok(vec![redshift::late_change()]);
+        }
         let mut findings = preflight::of_role(&mut admin.session, user, cx).await?;
         if let Some(partner) = partner {
             findings.extend(extra::mentions(&mut admin.session, partner, cx).await?);

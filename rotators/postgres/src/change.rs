@@ -5,8 +5,8 @@ use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
 use crate::errors;
 use crate::password::{Literal, PasswordFormat};
-use crate::session::{Failure, Session};
-use crate::{sql, verifier};
+use crate::session::{Failure, Kind, Session};
+use crate::{redshift, sql, verifier};
 
 /// What is added to an error from before the statement.
 pub(crate) const UNCHANGED: &str = "nothing was changed";
@@ -17,6 +17,7 @@ pub struct Prepared {
     pub(crate) literal: Literal,
     /// Whether the same statement lets the user in.
     pub(crate) lets_in: bool,
+    pub(crate) kind: Kind,
 }
 
 /// Refuses a session that is another user's, or on a server that cannot be changed; notes the
@@ -26,6 +27,9 @@ pub(crate) async fn own_account(
     login: &Login,
     cx: &Invocation,
 ) -> Result<(), Error> {
+    if session.kind == Kind::Redshift {
+        return redshift::own_account(session, login, cx).await;
+    }
     // Not by the view of all settings, whose making may take longer than the user's own statement_timeout.
     let query = "SELECT session_user::pg_catalog.text, pg_catalog.pg_is_in_recovery(), \
          pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \
@@ -38,21 +42,26 @@ pub(crate) async fn own_account(
     obstacles(login, (&user, replica, version)).into_iter().next().map_or(Ok(()), Err)
 }
 
-/// What stands in the way of any change: whose session it is, whether the server is in recovery,
-/// as Aurora's readers are, and its version.
-pub(crate) fn obstacles(login: &Login, (user, replica, version): (&str, bool, i32)) -> Vec<Error> {
-    let other_user = (user != login.username).then(|| {
+/// Refuses a session of another user's.
+pub(crate) fn other_user(login: &Login, user: &str) -> Option<Error> {
+    (user != login.username).then(|| {
         // As behind a pooler that maps users. Not whose: what a server says must not be printed, it
         // may have heard the password.
         let user = &login.username;
         let what = format!("the session does not belong to {user:?}; look at the pooler's users");
         Error::new(ErrorKind::Mismatch, what)
-    });
+    })
+}
+
+/// What stands in the way of any change: whose session it is, whether the server is in recovery,
+/// as Aurora's readers are, and its version.
+pub(crate) fn obstacles(login: &Login, (user, replica, version): (&str, bool, i32)) -> Vec<Error> {
+    let other_user = other_user(login, user);
     let unsupported = |what| Error::new(ErrorKind::Unsupported, what);
     let on_replica = replica.then(|| {
         unsupported("the server is a read-only replica; point the secret's \"host\" at the writer")
     });
-    // As PostgreSQL before 10 and Amazon Redshift: it would take the verifier for the password itself
+    // As PostgreSQL before 10, and Amazon Redshift under another engine's name: it would take the verifier for the password itself
     // and lock the user out.
     let too_old = (version < 100_000).then(|| {
         unsupported(
@@ -82,15 +91,19 @@ pub(crate) fn prepare(
         );
     }
     let literal = format.literal(user, password, session.rounds)?;
-    Ok(Prepared { user: user.to_owned(), literal, lets_in })
+    Ok(Prepared { user: user.to_owned(), literal, lets_in, kind: Kind::Postgres })
 }
 
 /// Sends the statement that holds the password. The only place that does.
 pub(crate) async fn alter(
     session: &mut Session,
-    Prepared { user, literal, lets_in }: &Prepared,
+    prepared: &Prepared,
     cx: &Invocation,
 ) -> Result<Change, Error> {
+    let Prepared { user, literal, lets_in, kind } = prepared;
+    if *kind == Kind::Redshift {
+        return redshift::set(session, (user, literal), cx).await;
+    }
     match session.run("ALTER ROLE", sql::set_password(user, literal, *lets_in), cx).await {
         Ok(()) => Ok(Change::Made),
         Err(Failure::Refused(refusal)) => errors::of_alter(&refusal).map(Change::Refused),

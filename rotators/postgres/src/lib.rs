@@ -1,4 +1,5 @@
-//! PostgreSQL for Fourstep: RDS, Aurora and self-managed servers, version 10 and later.
+//! PostgreSQL for Fourstep: RDS, Aurora and self-managed servers, version 10 and later; and Amazon
+//! Redshift, which speaks the same protocol (`redshift`).
 //!
 //! [`Postgres`] is the [`Database`] behind the strategies. A login counts only if the server asked
 //! for the password and checked it; a new password reaches the server as a SCRAM-SHA-256 verifier
@@ -15,13 +16,14 @@ pub mod fuzzing;
 mod lock;
 mod password;
 mod preflight;
+mod redshift;
 mod session;
 mod sql;
 mod verifier;
 mod who_answers;
 mod wire;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy};
@@ -33,7 +35,7 @@ use sqlx::Connection;
 
 use change::{Prepared, UNCHANGED};
 use password::PasswordFormat;
-use session::{ChannelSecurity, Failure};
+use session::{ChannelSecurity, Failure, Kind};
 use wire::LoggedIn;
 
 pub use session::Session;
@@ -47,6 +49,7 @@ const DIALECT: Dialect = Dialect {
     longest_name: sql::LONGEST_NAME,
     // PostgreSQL locks no account for refused logins.
     most_older_logins: 8,
+    besides: &[redshift::DIALECT],
 };
 
 /// The least time that must be left to send COMMIT: below it the change is rolled back, because
@@ -102,9 +105,21 @@ impl Database for Postgres {
         &DIALECT
     }
 
+    fn policy(&self, login: &Login, policy: PasswordPolicy) -> Result<PasswordPolicy, Error> {
+        match Kind::of(login) {
+            Kind::Postgres => Ok(policy),
+            Kind::Redshift => redshift::policy(policy),
+        }
+    }
+
     async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
-        sql::check_name("username", &login.username)?;
-        sql::check_name("dbname", login.dbname.as_deref().unwrap_or_default())?;
+        match Kind::of(login) {
+            Kind::Postgres => {
+                sql::check_name("username", &login.username)?;
+                sql::check_name("dbname", login.dbname.as_deref().unwrap_or_default())?;
+            }
+            Kind::Redshift => redshift::check_name(&login.username)?,
+        }
         let connect = |transport| self.connect(login, transport, cx);
         let mut wire = login.ssl.connect(self.transport, cx, connect).await?;
         Ok(match wire::log_in(&mut wire, login).await? {
@@ -116,12 +131,19 @@ impl Database for Postgres {
                     connection,
                     passing,
                     channel,
+                    kind: Kind::of(login),
+                    opened: SystemTime::now(),
                     version: 0,
                     rounds: verifier::ROUNDS,
                     unlocked: false,
                 };
-                let said = (process, salt.as_deref());
-                self.answered_by_server(&mut session, login, said, cx).await?;
+                match session.kind {
+                    Kind::Postgres => {
+                        let said = (process, salt.as_deref());
+                        self.answered_by_server(&mut session, login, said, cx).await?;
+                    }
+                    Kind::Redshift => redshift::identify(&mut session, cx).await?,
+                }
                 Attempt::Accepted(session)
             }
             Attempt::Refused(why) => Attempt::Refused(why),
@@ -142,11 +164,23 @@ impl Database for Postgres {
         cx: &Invocation,
     ) -> Result<Prepared, Error> {
         change::own_account(session, login, cx).await?;
+        if session.kind == Kind::Redshift {
+            return redshift::prepare(login, password);
+        }
         change::prepare(session, (&login.username, false), (password, self.format), cx)
     }
 
     fn locks(&self, prepared: &Prepared) -> Vec<String> {
-        vec![prepared.user.clone()]
+        match prepared.kind {
+            Kind::Postgres => vec![prepared.user.clone()],
+            Kind::Redshift => Vec::new(),
+        }
+    }
+
+    fn age(&self, session: &Session) -> Option<Duration> {
+        // A clock that went back makes it as old as can be.
+        let age = || session.opened.elapsed().unwrap_or(Duration::MAX);
+        (session.kind == Kind::Redshift).then(age)
     }
 
     async fn begin(
@@ -157,6 +191,9 @@ impl Database for Postgres {
     ) -> Result<(), Error> {
         let unchanged = |what| move |failure: Failure| failure.of(what).caused_by(UNCHANGED);
         let [left, wait] = cx.time_for_a_change()?;
+        if session.kind == Kind::Redshift {
+            return redshift::begin(session, left, cx).await;
+        }
         let what = "the beginning of a transaction";
         session.run(what, sql::begin(left, wait), cx).await.map_err(unchanged(what))?;
         session.unlocked = false;
@@ -186,6 +223,8 @@ impl Database for Postgres {
     async fn end(&self, session: &mut Session, end: End, cx: &Invocation) -> Result<(), Error> {
         let left = cx.deadline().remaining();
         match end {
+            // The statement stood for itself.
+            End::Commit { .. } if session.kind == Kind::Redshift => Ok(()),
             End::Commit { unknown } if left >= COMMIT_TIME => {
                 let committed = session.run("COMMIT", "COMMIT", cx).await;
                 committed.map_err(|failure| errors::of_commit(failure, unknown))
@@ -209,6 +248,9 @@ impl Database for Postgres {
         login: &Login,
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
+        if session.kind == Kind::Redshift {
+            return redshift::preflight(session, login, cx).await;
+        }
         let days = cx.days_to_next_rotation();
         let facts = session.ask("a look at the account", preflight::facts(days), cx).await?;
         let mut findings = preflight::judge(login, facts, days);
@@ -223,6 +265,10 @@ impl Database for Postgres {
         password: &SecretString,
         cx: &Invocation,
     ) -> Result<(), Error> {
+        // What its transactions undo was not seen.
+        if session.kind == Kind::Redshift {
+            return Ok(());
+        }
         let prepared = self.prepare_own(session, login, password, cx).await?;
         self.begin(session, &[], cx).await?;
         let what = "the beginning of a rehearsal";
@@ -244,7 +290,11 @@ impl Database for Postgres {
         limit: Duration,
         cx: &Invocation,
     ) -> Result<(), Error> {
-        let begin = session.run("the probe's beginning", sql::begin_probe(limit), cx).await;
+        let statement = match session.kind {
+            Kind::Postgres => sql::begin_probe(limit),
+            Kind::Redshift => redshift::begin_probe(limit),
+        };
+        let begin = session.run("the probe's beginning", statement, cx).await;
         begin.map_err(|failure| failure.of("the probe"))?;
         let asked = session.run("PROBE_QUERY", query, cx).await;
         asked.map_err(|failure| failure.sorted(errors::of_probe))

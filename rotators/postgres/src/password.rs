@@ -92,6 +92,14 @@ impl Literal {
     pub(crate) fn of(text: &str) -> Self {
         Self(text.to_owned())
     }
+
+    /// A digest for Amazon Redshift, which consists of letters, digits and `|`.
+    ///
+    /// # Errors
+    /// Those of [`verifier::digest`].
+    pub(crate) fn digest(password: &SecretString) -> Result<Self, Error> {
+        Ok(Self(format!("'{}'", verifier::digest(password)?)))
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! An open session: statements bounded by the deadline, each failure in its own class.
 
 use std::io::ErrorKind as ErrorKindOfIo;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use fourstep::users::driver;
+use fourstep::users::{Login, driver};
 use fourstep::{Error, ErrorKind, Invocation};
 use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -11,11 +11,29 @@ use sqlx::{AssertSqlSafe, FromRow};
 use tokio::task::JoinHandle;
 
 use crate::errors::ServerError;
+use crate::redshift;
 use crate::wire::{Method, without_panic};
 
 /// The most that is kept of an answer's rows, in bytes beside their texts, which the session's own limit
 /// bounds: a hostile server must not fill the memory with very many empty ones.
 const MOST_KEPT: usize = 2 * 1024 * 1024;
+
+/// Which of the servers that speak this protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Postgres,
+    Redshift,
+}
+
+impl Kind {
+    /// As the secret's `engine` says.
+    pub(crate) fn of(login: &Login) -> Self {
+        match login.engine {
+            Some(redshift::ENGINE) => Self::Redshift,
+            _ => Self::Postgres,
+        }
+    }
+}
 
 /// An open session of one user, whose password the server has checked.
 ///
@@ -25,6 +43,9 @@ pub struct Session {
     /// Passes its bytes to the server.
     pub(crate) passing: JoinHandle<()>,
     pub(crate) channel: ChannelSecurity,
+    pub(crate) kind: Kind,
+    /// When it was opened, by the clock on the wall: a container may have been frozen since.
+    pub(crate) opened: SystemTime,
     /// As `server_version_num` has it; 0 until it was asked.
     pub(crate) version: i32,
     /// How many rounds a verifier gets that is made for this session's statements.

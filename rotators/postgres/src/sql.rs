@@ -47,6 +47,11 @@ pub(crate) fn set_password(username: &str, password: &Literal, let_in: bool) -> 
     format!("ALTER ROLE {} {let_in}PASSWORD {}", quote_identifier(username), password.expose())
 }
 
+/// The same at Amazon Redshift, which keeps a digest of this form as it is.
+pub(crate) fn set_digest(username: &str, digest: &Literal) -> String {
+    format!("ALTER USER {} PASSWORD {}", quote_identifier(username), digest.expose())
+}
+
 /// A text as a literal, whatever is in it but NUL and whatever the server's settings.
 pub(crate) fn quote(text: &str) -> String {
     postgres_protocol::escape::escape_literal(text).trim_start().to_owned()

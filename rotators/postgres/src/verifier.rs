@@ -1,6 +1,8 @@
-//! What PostgreSQL keeps of a password: a SCRAM-SHA-256 verifier, as the server itself would make it.
+//! What a server keeps of a password, as it would make it itself: a SCRAM-SHA-256 verifier at PostgreSQL,
+//! a salted digest at Amazon Redshift.
 //!
-//! Sources: RFC 5803, section 2; PostgreSQL documentation, `pg_authid` and `scram_iterations`.
+//! Sources: RFC 5803, section 2; PostgreSQL documentation, `pg_authid` and `scram_iterations`; Amazon
+//! Redshift Database Developer Guide, CREATE USER.
 
 use std::num::NonZeroU32;
 
@@ -29,6 +31,32 @@ pub(crate) fn rounds(setting: Option<&str>) -> u32 {
 /// [`Internal`](fourstep::ErrorKind::Internal) where the system gives no random bytes.
 pub(crate) fn of(password: &SecretString, rounds: u32) -> Result<String, Error> {
     Ok(salted(password, &random_bytes()?, rounds))
+}
+
+/// The digest of this password that Amazon Redshift takes in place of it.
+///
+/// # Errors
+/// As [`of`].
+pub(crate) fn digest(password: &SecretString) -> Result<String, Error> {
+    Ok(digested(password, &random_bytes()?))
+}
+
+fn digested(password: &SecretString, salt: &[u8; 32]) -> String {
+    let digest = salted_digest(password, salt);
+    format!("sha256|{}|{}", hex(digest.as_ref()), hex(salt))
+}
+
+/// SHA-256 of the password and the salt behind it.
+pub(crate) fn salted_digest(password: &SecretString, salt: &[u8]) -> digest::Digest {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(password.expose_secret().as_bytes());
+    context.update(salt);
+    context.finish()
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn salted(password: &SecretString, salt: &[u8; 16], rounds: u32) -> String {
@@ -75,6 +103,15 @@ mod tests {
             let made = salted(&password.into(), &salt.try_into().unwrap(), rounds.parse().unwrap());
             assert_eq!(made, kept);
         }
+    }
+
+    /// Computed with the hashlib of Python.
+    #[test]
+    fn a_digest_is_what_redshift_keeps() {
+        let salt = std::array::from_fn(|at| u8::try_from(at).unwrap());
+        let kept = "sha256|7e0a4b4c23db3150c994864912a0816739b5f4598d9275420d7c3335a2128d07|\
+                    000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+        assert_eq!(digested(&"Pencil-1".into(), &salt), kept);
     }
 
     #[test]

@@ -36,6 +36,7 @@ const DIALECT: Dialect = Dialect {
     longest_name: 512,
     // Refused logins lock nothing.
     most_older_logins: 8,
+    besides: &[],
 };
 
 /// What a generated password leaves out unless `EXCLUDE_CHARACTERS` says otherwise: what would need

@@ -11,6 +11,7 @@ pub mod proxy;
 pub mod redis;
 mod redis_flavours;
 pub mod redis_nodes;
+pub mod redshift;
 pub mod stage;
 pub mod toy;
 

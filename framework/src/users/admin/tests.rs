@@ -18,6 +18,7 @@ const DIALECT: Dialect = Dialect {
     default_dbname: Some("postgres"),
     longest_name: 63,
     most_older_logins: 8,
+    besides: &[],
 };
 
 /// The place of a user on this host.

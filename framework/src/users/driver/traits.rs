@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use super::End;
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
+use crate::password::PasswordPolicy;
 use crate::rotator::{Fence, Finding};
 use crate::users::{
     Accounts, AdminSession, Assessment, Attempt, Change, Dialect, Install, Login, NewPrimary,
@@ -39,6 +40,15 @@ pub trait Database: Send + Sync {
 
     /// How this server's secrets are read.
     fn dialect(&self) -> &Dialect;
+
+    /// The function's `policy`, as far as the server of `login` takes such passwords. The default leaves
+    /// it as it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the setting that leaves no password; nothing was stored.
+    fn policy(&self, _login: &Login, policy: PasswordPolicy) -> Result<PasswordPolicy, Error> {
+        Ok(policy)
+    }
 
     /// Opens a session. One call is at most one login at the server.
     ///

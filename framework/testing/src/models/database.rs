@@ -25,6 +25,7 @@ impl ModelDatabase {
             default_dbname: None,
             longest_name: 63,
             most_older_logins,
+            besides: &[],
         };
         Self { server: server.clone(), dialect, locks: true }
     }

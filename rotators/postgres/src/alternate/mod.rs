@@ -18,9 +18,9 @@ use fourstep::users::{
 use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
 use crate::change::{self, Prepared, own_account};
-use crate::session::Session;
+use crate::session::{Kind, Session};
 use crate::sql::{self, quote};
-use crate::{Postgres, accounts, admin};
+use crate::{Postgres, accounts, admin, redshift};
 
 /// The two users of a pair.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +64,9 @@ impl Alternates for Postgres {
         cx: &Invocation,
     ) -> Result<Accounts, Error> {
         let session = &mut admin.session;
+        if session.kind == Kind::Redshift {
+            return Err(redshift::no_pairs());
+        }
         let mut found = accounts::read(session, usernames, Some(secret), cx).await?;
         for (user, statement) in admin::lacks(session, usernames, cx).await? {
             let about = found.iter_mut().filter(|(name, _)| user.is_empty() || **name == user);

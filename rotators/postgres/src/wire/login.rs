@@ -2,15 +2,17 @@
 //! did ask.
 
 use fourstep::users::{Attempt, Login};
-use fourstep::{Error, ErrorKind, ExposeSecret};
+use fourstep::{Error, ErrorKind, ExposeSecret, random_bytes};
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::frontend;
+use ring::digest;
 
 use super::Wire;
 use super::message::{Exchange, Message, not_postgres, startup};
 use crate::errors::{self, Moment, ServerError};
-use crate::session::Failure;
+use crate::session::{Failure, Kind};
+use crate::{redshift, verifier};
 
 /// Logs in, and returns what the server said from AuthenticationOk to ReadyForQuery, for the
 /// driver to hear.
@@ -33,7 +35,11 @@ pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<Log
         Err(Failure::Refused(mut refusal)) => {
             let told = conversation.method == Some(Method::Cleartext);
             refusal.message.redact(&login.password, told);
-            errors::of_login(&refusal, conversation.moment).map(Attempt::Refused)
+            let sorted = match Kind::of(login) {
+                Kind::Postgres => errors::of_login(&refusal, conversation.moment),
+                Kind::Redshift => redshift::of_login(&refusal, conversation.moment),
+            };
+            sorted.map(Attempt::Refused)
         }
     }
 }
@@ -48,6 +54,8 @@ pub(crate) enum Method {
     Cleartext,
     Md5,
     ScramSha256,
+    /// By a digest of the password, as Amazon Redshift does.
+    Digest,
 }
 
 /// A login that succeeded.
@@ -129,7 +137,15 @@ impl Conversation<'_> {
     async fn answer(&mut self, request: Request<'_>) -> Result<(), Failure> {
         let password = self.login.password.expose_secret().as_bytes();
         match request {
-            Request::Cleartext | Request::Md5(_) if !self.weak_authentication => {
+            Request::Digest(_) if Kind::of(self.login) != Kind::Redshift => {
+                return Err(Failure::Lost(redshift::unexpected()));
+            }
+            Request::Sasl(_) if Kind::of(self.login) == Kind::Redshift => {
+                return Err(Failure::Lost(redshift::not_redshift()));
+            }
+            Request::Cleartext | Request::Md5(_) | Request::Digest(_)
+                if !self.weak_authentication =>
+            {
                 return Err(Failure::Lost(too_weak(&request)));
             }
             Request::Cleartext => {
@@ -143,6 +159,7 @@ impl Conversation<'_> {
                 self.exchange.send(|bytes| frontend::password_message(hash, bytes)).await?;
                 self.answered(Method::Md5);
             }
+            Request::Digest(challenge) => return self.answer_digest(challenge).await,
             Request::Sasl(mechanisms) => return self.answer_scram(mechanisms).await,
             Request::Ok | Request::Continue(_) | Request::Final(_) => {
                 return Err(Failure::Lost(not_postgres()));
@@ -155,6 +172,26 @@ impl Conversation<'_> {
                 ))));
             }
         }
+        Ok(())
+    }
+
+    /// Amazon Redshift's digest. Source: redshift_connector, AWS's driver, `AUTH_REQ_DIGEST`.
+    async fn answer_digest(&mut self, challenge: &[u8]) -> Result<(), Failure> {
+        let (salt, nonce) = redshift::read_challenge(challenge)?;
+        let kept = verifier::salted_digest(&self.login.password, salt);
+        let own_nonce = verifier::hex(&random_bytes::<16>()?);
+        let mut answer = digest::Context::new(&digest::SHA256);
+        [kept.as_ref(), nonce, own_nonce.as_bytes()].iter().for_each(|part| answer.update(part));
+        let mut body = Vec::new();
+        for part in [answer.finish().as_ref(), own_nonce.as_bytes()] {
+            body.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+            body.extend(part);
+        }
+        // It has the kind of a message of COPY.
+        let write =
+            |bytes: &mut _| frontend::CopyData::new(&body[..]).map(|data| data.write(bytes));
+        self.exchange.send(write).await?;
+        self.answered(Method::Digest);
         Ok(())
     }
 
@@ -214,6 +251,8 @@ enum Request<'a> {
     Sasl(&'a [u8]),
     Continue(&'a [u8]),
     Final(&'a [u8]),
+    /// The challenge of Amazon Redshift's digest.
+    Digest(&'a [u8]),
     Other(u32),
 }
 
@@ -230,6 +269,7 @@ impl<'a> Request<'a> {
             10 => Self::Sasl(rest),
             11 => Self::Continue(rest),
             12 => Self::Final(rest),
+            13 => Self::Digest(rest),
             code => Self::Other(code),
         })
     }
@@ -247,7 +287,11 @@ fn unchecked() -> Error {
 }
 
 fn too_weak(request: &Request<'_>) -> Error {
-    let what = if *request == Request::Cleartext { "in cleartext" } else { "as an MD5 hash" };
+    let what = match request {
+        Request::Cleartext => "in cleartext",
+        Request::Digest(_) => "as a digest",
+        _ => "as an MD5 hash",
+    };
     unsupported(&format!(
         "the server asks for the password {what} on a connection without TLS, and it was not \
          sent; use TLS or scram-sha-256, or set ALLOW_WEAK_AUTHENTICATION"

@@ -17,6 +17,7 @@ const DIALECT: Dialect = Dialect {
     default_dbname: None,
     longest_name: 63,
     most_older_logins: 2,
+    besides: &[],
 };
 
 /// What is wrong with a rotator on purpose.

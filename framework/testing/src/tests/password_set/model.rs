@@ -19,6 +19,7 @@ const DIALECT: Dialect = Dialect {
     default_dbname: None,
     longest_name: 63,
     most_older_logins: 8,
+    besides: &[],
 };
 
 /// Every user's passwords.

@@ -1,0 +1,320 @@
+//! Amazon Redshift: what it does otherwise than PostgreSQL, of which it has the protocol.
+//!
+//! It has no advisory locks, and no change that compares, so a change begins on a session that was
+//! just opened, and the fence comes last. Each statement stands for itself: what its transactions undo
+//! was not seen. Sources: Amazon Redshift Database Developer Guide (CREATE USER, ALTER USER,
+//! statement_timeout, PG_USER, SVV_USER_GRANTS, SVV_ROLE_GRANTS, names and identifiers), and AWS's driver
+//! redshift_connector. docs/redshift.md says what of it was tested, and against what.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use fourstep::net::not_a;
+use fourstep::users::{Change, Dialect, Login};
+use fourstep::{Error, ErrorKind, Finding, Invocation, PasswordPolicy, SecretString};
+
+use crate::change::{Prepared, UNCHANGED, other_user};
+use crate::errors::{self, Moment, ServerError};
+use crate::password::Literal;
+use crate::session::{Failure, Kind, Session};
+use crate::sql::{self, quote};
+
+/// How AWS's secrets name Redshift.
+pub(crate) const ENGINE: &str = "redshift";
+
+/// How its secrets are read.
+pub(crate) const DIALECT: Dialect = Dialect {
+    engines: &[ENGINE],
+    default_port: 5439,
+    default_dbname: Some("dev"),
+    longest_name: 127,
+    most_older_logins: 8,
+    besides: &[],
+};
+
+/// Roles with which a user is as good as an admin. Source: Database Developer Guide, "Amazon Redshift
+/// system-defined roles".
+const POWERFUL: [&str; 3] = ["sys:superuser", "sys:dba", "sys:secadmin"];
+
+/// What preflight says of every user.
+const LATE_CHANGE: &str = "Amazon Redshift has no lock and no change that compares, so that a function \
+    which was frozen may set an older password over a newer one, until the next rotation; and the change \
+    is not rehearsed there";
+
+/// The policy as far as Redshift takes such passwords. Source: CREATE USER, "PASSWORD".
+pub(crate) fn policy(policy: PasswordPolicy) -> Result<PasswordPolicy, Error> {
+    policy.mixed(8..=64, "'\"\\/@")
+}
+
+/// Refuses a name that Redshift would read as another: it folds capital letters of ASCII, in quotation
+/// marks too, unless the session's enable_case_sensitive_identifier says otherwise, and takes a backslash
+/// in a text for the beginning of an escape.
+pub(crate) fn check_name(name: &str) -> Result<(), Error> {
+    if !name.contains(|c: char| c.is_ascii_uppercase() || c == '\\') {
+        return Ok(());
+    }
+    let what = "the secret's field \"username\" has a capital letter or a backslash, which Amazon \
+                Redshift reads otherwise";
+    Err(Error::new(ErrorKind::Malformed, what).caused_by(
+        "write it as it stands in pg_user; a user whose name has one there cannot be rotated",
+    ))
+}
+
+/// The salt and the server's nonce of a challenge by digest.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] for another algorithm than SHA-256, and for a challenge that is cut off.
+pub(crate) fn read_challenge(challenge: &[u8]) -> Result<(&[u8], &[u8]), Error> {
+    let number = |bytes: &[u8; 4]| usize::try_from(u32::from_be_bytes(*bytes)).ok();
+    let part = |bytes| {
+        let (length, rest): (&[u8; 4], &[u8]) = <[u8]>::split_first_chunk(bytes)?;
+        rest.split_at_checked(number(length)?)
+    };
+    let two = |rest| {
+        let (salt, rest) = part(rest)?;
+        Some((salt, part(rest)?.0))
+    };
+    match challenge.split_first_chunk() {
+        Some((&[0, 0, 0, 0], rest)) => two(rest).ok_or_else(|| not_a("Amazon Redshift")),
+        _ => {
+            let what = "the server asks for a digest by another algorithm than SHA-256";
+            Err(Error::new(ErrorKind::Unsupported, what))
+        }
+    }
+}
+
+/// The error of a server that asks as Redshift does, for a secret of another engine.
+pub(crate) fn unexpected() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "the server asks for the password as Amazon Redshift does; if it is that, write \"redshift\" in \
+         the secret's field \"engine\"",
+    )
+}
+
+/// The error of another server, for a secret of Redshift.
+pub(crate) fn not_redshift() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "the server is not Amazon Redshift, as the secret's field \"engine\" says; correct that field or \
+         \"host\"",
+    )
+}
+
+/// The refusal of two users in turn.
+pub(crate) fn no_pairs() -> Error {
+    Error::new(ErrorKind::Unsupported, "alternating-users does not work at Amazon Redshift").caused_by(
+        "no user there acts as another, and rights of groups, roles, schemas, functions and defaults are \
+         not carried over yet; choose single-user or single-user-by-admin in ROTATION_STRATEGY, or by the \
+         secret's tag fourstep:strategy",
+    )
+}
+
+/// Sorts an error that ended a login. A wrong password has the code that PostgreSQL had before 9.0, and
+/// is told by the server's routine.
+///
+/// # Errors
+/// Everything but a refused password, for which the reason is returned.
+pub(crate) fn of_login(refusal: &ServerError, moment: Moment) -> Result<String, Error> {
+    match (refusal.code.as_str(), refusal.routine.as_str(), moment) {
+        ("28000", "auth_failed", Moment::Answered) => {
+            Ok("refused with SQLSTATE 28000 (a wrong password, \
+             one past VALID UNTIL, a user with PASSWORD DISABLE, or no such user)"
+                .to_owned())
+        }
+        _ => errors::of_login(refusal, moment),
+    }
+}
+
+/// Refuses a session at another server.
+pub(crate) async fn identify(session: &mut Session, cx: &Invocation) -> Result<(), Error> {
+    let what = "the question which server this is";
+    let (version,): (String,) = session.ask(what, "SELECT pg_catalog.version()", cx).await?;
+    match version.contains("Redshift") {
+        true => Ok(()),
+        false => Err(not_redshift()),
+    }
+}
+
+/// Refuses a session that is another user's.
+pub(crate) async fn own_account(
+    session: &mut Session,
+    login: &Login,
+    cx: &Invocation,
+) -> Result<(), Error> {
+    let asked = session.ask("the question who this is", "SELECT session_user::text", cx).await;
+    let (user,): (String,) = asked.map_err(|error| error.caused_by(UNCHANGED))?;
+    other_user(login, &user).map_or(Ok(()), Err)
+}
+
+/// Makes ready the change of this user's password.
+///
+/// # Errors
+/// Those of [`Literal::digest`].
+pub(crate) fn prepare(login: &Login, password: &SecretString) -> Result<Prepared, Error> {
+    check_name(&login.username)?;
+    let literal = Literal::digest(password)?;
+    Ok(Prepared { user: login.username.clone(), literal, lets_in: false, kind: Kind::Redshift })
+}
+
+/// The one limit that Redshift has for statements. It has none for waiting and for idle transactions.
+pub(crate) async fn begin(
+    session: &mut Session,
+    left: Duration,
+    cx: &Invocation,
+) -> Result<(), Error> {
+    let what = "the limit of the change";
+    let set = session.run(what, limit(left), cx).await;
+    set.map_err(|failure| failure.of(what).caused_by(UNCHANGED))
+}
+
+fn limit(left: Duration) -> String {
+    // Zero would mean no limit.
+    format!("SET statement_timeout TO {}", left.as_millis().clamp(1, 900_000))
+}
+
+/// Begins a transaction that may only read.
+pub(crate) fn begin_probe(left: Duration) -> String {
+    format!("BEGIN READ ONLY; {}", limit(left))
+}
+
+/// Sends the statement that holds the digest.
+pub(crate) async fn set(
+    session: &mut Session,
+    (user, digest): (&str, &Literal),
+    cx: &Invocation,
+) -> Result<Change, Error> {
+    match session.run("ALTER USER", sql::set_digest(user, digest), cx).await {
+        Ok(()) => Ok(Change::Made),
+        // Told by its text, which comes in English: of its code nothing is documented.
+        Err(Failure::Refused(refusal))
+            if refusal.message.text().contains("concurrent transaction") =>
+        {
+            let what =
+                "another session changed users at the same moment; nothing was changed, retry";
+            Err(Error::new(ErrorKind::Conflict, what).caused_by(refusal.state()))
+        }
+        Err(Failure::Refused(refusal)) => errors::of_alter(&refusal).map(Change::Refused),
+        Err(Failure::Lost(cause) | Failure::Late(cause)) => {
+            let what = "the password may or may not have been changed, and a retry finds out";
+            Err(Error::new(cause.kind(), what).caused_by(cause))
+        }
+    }
+}
+
+/// What would make a change of one's own password fail.
+pub(crate) async fn preflight(
+    session: &mut Session,
+    login: &Login,
+    cx: &Invocation,
+) -> Result<Vec<Finding>, Error> {
+    let own = own_account(session, login, cx).await.err().map(Finding::Fails);
+    Ok(own.into_iter().chain([late_change()]).collect())
+}
+
+/// What an operator should know of every user.
+pub(crate) fn late_change() -> Finding {
+    Finding::Warns(LATE_CHANGE.to_owned())
+}
+
+/// All that speaks against an admin's change of this user.
+pub(crate) async fn objections(
+    session: &mut Session,
+    user: &str,
+    cx: &Invocation,
+) -> Result<Vec<Error>, Error> {
+    let query = format!(
+        "SELECT usename::text, usesuper, usename = session_user FROM pg_catalog.pg_user \
+         WHERE usename = {} OR usename = session_user",
+        quote(user)
+    );
+    let rows: Vec<(String, bool, bool)> = session.rows("a look at the users", query, cx).await?;
+    let protected = |why: &str, way: &str| {
+        let what = format!("user {user:?} is never changed by an admin");
+        vec![Error::new(ErrorKind::Unsupported, what).caused_by(format!("{why}; {way}"))]
+    };
+    let own_change = "let it change its own password (ROTATION_STRATEGY=single-user)";
+    let Some((_, superuser, itself)) = rows.iter().find(|(name, ..)| name == user) else {
+        let what = format!("user {user:?} does not exist");
+        return Ok(vec![
+            Error::new(ErrorKind::NotFound, what).caused_by("create it, or correct the name"),
+        ]);
+    };
+    if *itself || *superuser {
+        let why = if *itself { "it is the admin itself" } else { "it is a superuser" };
+        return Ok(protected(why, own_change));
+    }
+    if !rows.iter().any(|(_, superuser, itself)| *itself && *superuser) {
+        let what = "the admin is not a superuser, who alone sees which roles the user has; name one in \
+                    the admin's secret";
+        return Ok(vec![Error::new(ErrorKind::Forbidden, what)]);
+    }
+    let roles = roles(session, user, cx).await?;
+    let powerful = POWERFUL.iter().find(|role| roles.contains(**role));
+    Ok(powerful
+        .map_or(Vec::new(), |role| protected(&format!("it has the role {role}"), own_change)))
+}
+
+/// The roles of this user, those that come by other roles included.
+async fn roles(
+    session: &mut Session,
+    user: &str,
+    cx: &Invocation,
+) -> Result<BTreeSet<String>, Error> {
+    let query = format!(
+        "SELECT role_name::text FROM pg_catalog.svv_user_grants WHERE user_name = {}",
+        quote(user)
+    );
+    let what = "a look at the user's roles";
+    let held: Vec<(String,)> = session.rows(what, query, cx).await?;
+    let mut roles: BTreeSet<_> = held.into_iter().map(|(role,)| role).collect();
+    if roles.is_empty() {
+        return Ok(roles);
+    }
+    let query = "SELECT role_name::text, granted_role_name::text FROM pg_catalog.svv_role_grants";
+    let grants: Vec<(String, String)> = session.rows(what, query, cx).await?;
+    loop {
+        let more = grants.iter().filter(|(to, _)| roles.contains(to)).map(|(_, role)| role.clone());
+        let all: BTreeSet<_> = more.chain(roles.iter().cloned()).collect();
+        if all.len() == roles.len() {
+            return Ok(roles);
+        }
+        roles = all;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_challenge_is_read_or_refused() {
+        let challenge = b"\0\0\0\0\0\0\0\x02ab\0\0\0\x01c";
+        assert_eq!(read_challenge(challenge).unwrap(), (&b"ab"[..], &b"c"[..]));
+        for cut in 0..challenge.len() {
+            read_challenge(&challenge[..cut]).unwrap_err();
+        }
+        for wrong in [&b"\0\0\0\0\xff\xff\xff\xffab\0\0\0\x01c"[..], b"\0\0\0\x01\0\0\0\0\0\0\0\0"]
+        {
+            read_challenge(wrong).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_wrong_password_is_told_by_code_routine_and_moment() {
+        let error = |code: &str, routine: &str| ServerError {
+            code: code.to_owned(),
+            routine: routine.to_owned(),
+            ..ServerError::default()
+        };
+        of_login(&error("28000", "auth_failed"), Moment::Answered).unwrap();
+        for (code, routine, moment) in [
+            ("28000", "auth_failed", Moment::Before),
+            ("28000", "auth_failed", Moment::LetIn),
+            ("28000", "ClientAuthentication", Moment::Answered),
+            ("3D000", "", Moment::Answered),
+        ] {
+            of_login(&error(code, routine), moment).unwrap_err();
+        }
+    }
+}
