@@ -61,8 +61,7 @@ pub(crate) fn obstacles(login: &Login, (user, replica, version): (&str, bool, i3
     let on_replica = replica.then(|| {
         unsupported("the server is a read-only replica; point the secret's \"host\" at the writer")
     });
-    // As PostgreSQL before 10, and Amazon Redshift under another engine's name: it would take the verifier for the password itself
-    // and lock the user out.
+    // As PostgreSQL before 10: it would take the verifier for the password itself and lock the user out.
     let too_old = (version < 100_000).then(|| {
         unsupported(
             "the server is older than PostgreSQL 10 and does not know SCRAM-SHA-256; upgrade it",

@@ -5,6 +5,7 @@
 
 mod admin;
 mod assessment;
+mod dual_passwords;
 mod everywhere;
 mod failure;
 mod own;
@@ -24,11 +25,12 @@ use crate::users::{Attempt, Change, Login};
 pub use admin::open_admin;
 pub(crate) use assessment::MOST_LISTED;
 pub use assessment::{Assessment, OpenSessions, Part, Step, check_length, lacks_rights, listed};
+pub use dual_passwords::DualPasswords;
 pub(crate) use everywhere::Addition;
 pub use failure::{Failure, Refusal, ServerMessage, sqlstate};
 pub use password_sets::{PasswordSets, Peer, Peers};
 pub(crate) use places::Place;
-pub use traits::{Administered, Alternates, Database, DualPasswords};
+pub use traits::{Administered, Alternates, Database};
 
 /// How long the end of a session may hold up a step.
 const CLOSING_TIME: Duration = Duration::from_secs(1);

@@ -15,8 +15,8 @@ use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
 use crate::rotator::{Fence, Finding};
 use crate::users::{
-    Accounts, AdminSession, Assessment, Attempt, Change, Dialect, Install, Login, NewPrimary,
-    OpenSessions, Ownership, Swap,
+    Accounts, AdminSession, Assessment, Attempt, Change, Dialect, Install, Login, OpenSessions,
+    Ownership,
 };
 
 /// A server whose users change their own passwords: for the strategy single-user.
@@ -324,41 +324,4 @@ pub trait Alternates: Administered {
         partner: &str,
         cx: &Invocation,
     ) -> Result<Vec<String>, Error>;
-}
-
-/// A server whose users can have two passwords: the *primary* one and, beside it, one that was
-/// *retained* when the primary one was changed. Both log in. For the strategy dual-password.
-#[async_trait]
-pub trait DualPasswords: Database {
-    /// Prepares a session for changes of its user's password: refuses a server or an account that
-    /// cannot have two, sets limits by the invocation's deadline, and takes the account's lock, which the
-    /// end of the session gives back.
-    ///
-    /// # Errors
-    /// Nothing was changed.
-    async fn begin_two(
-        &self,
-        session: &mut Self::Session,
-        login: &Login,
-        cx: &Invocation,
-    ) -> Result<(), Error>;
-
-    /// Passes `fence` and changes the password of the session's user.
-    ///
-    /// # Errors
-    /// With any error but a lost connection nothing was changed.
-    async fn set_primary(
-        &self,
-        session: &mut Self::Session,
-        new: &NewPrimary<'_>,
-        fence: &dyn Fence,
-        cx: &Invocation,
-    ) -> Result<Swap, Error>;
-
-    /// What keeps this user from having two passwords.
-    async fn preflight_two(
-        &self,
-        session: &mut Self::Session,
-        cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error>;
 }
