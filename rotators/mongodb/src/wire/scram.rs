@@ -118,11 +118,10 @@ impl<'a> Scram<'a> {
         };
         let own = nonce.strip_prefix(&self.nonce).is_some_and(|rest| !rest.is_empty());
         let salt = BASE64.decode(salt).map_err(|_| strange())?;
-        let rounds = rounds.parse().map_err(|_| strange())?;
-        if !own || !(FEWEST_ROUNDS..=MOST_ROUNDS).contains(&rounds) {
+        let rounds: NonZeroU32 = rounds.parse().map_err(|_| strange())?;
+        if !own || !(FEWEST_ROUNDS..=MOST_ROUNDS).contains(&rounds.get()) {
             return Err(strange());
         }
-        let rounds = NonZeroU32::new(rounds).ok_or_else(strange)?;
         let password = self.mechanism.password(self.login)?;
         let mut salted = vec![0; self.mechanism.digest().output_len()];
         pbkdf2::derive(self.mechanism.pbkdf2(), rounds, &salt, &password, &mut salted);
