@@ -3,6 +3,7 @@
 pub mod door;
 pub mod fault_table;
 pub mod hostile;
+pub mod logs;
 pub mod mongodb;
 pub mod mysql;
 pub mod postgres;

@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::RwLock;
 
+use super::logs::Logs;
 use super::skip;
 use super::stage::Stage;
 
@@ -219,11 +220,9 @@ impl Server {
         assert!(done.unwrap().success());
     }
 
-    /// Everything that the servers have logged so far.
-    pub fn logs(&self) -> String {
-        let read =
-            |name: &str| std::fs::read(self.file(&format!("{name}.log"))).unwrap_or_default();
-        let bytes = ["one", "set", "other", "mongos", "config"].map(read).concat();
-        String::from_utf8_lossy(&bytes).into_owned()
+    /// What all servers log from now on.
+    pub fn logs_from_now(&self) -> Logs {
+        let names = ["one", "set", "other", "mongos", "config"];
+        Logs::from_now(names.map(|name| self.file(&format!("{name}.log"))))
     }
 }

@@ -10,6 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::logs::Logs;
 use super::skip;
 use super::stage::Stage;
 
@@ -339,10 +340,8 @@ impl Server {
         }
     }
 
-    /// Everything that the server has logged so far: statements, slow statements, errors.
-    pub fn logs(&self) -> String {
-        let read = |name| std::fs::read(self.file(name)).unwrap_or_default();
-        let bytes = ["general.log", "slow.log", "error.log"].map(read).concat();
-        String::from_utf8_lossy(&bytes).into_owned()
+    /// What the server logs from now on: statements, slow statements, errors.
+    pub fn logs_from_now(&self) -> Logs {
+        Logs::from_now(["general.log", "slow.log", "error.log"].map(|name| self.file(name)))
     }
 }
