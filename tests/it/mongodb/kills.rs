@@ -96,5 +96,8 @@ async fn the_real_function_survives_a_kill_at_every_point_by_an_admin() {
 async fn the_real_function_survives_a_kill_at_every_point_with_two_users() {
     let Some(server) = mongodb() else { return };
     survives_kills(&server, "alternating-users", "0").await;
-    survives_kills(&server, "alternating-users", "2").await;
+    // Where both are there the rotation makes fewer calls, all of which are among the others.
+    if std::env::var_os("FOURSTEP_TEST_EVERY_POINT").is_some() {
+        survives_kills(&server, "alternating-users", "2").await;
+    }
 }
