@@ -56,7 +56,7 @@ pub use rotator::{
 pub use run::run;
 pub use secret::{Current, Document, Pending, Previous, Secret};
 pub use step::Step;
-pub use uniform::random_bytes;
+pub use uniform::{hex, random_bytes};
 pub use value::SecretValue;
 
 /// The secrecy crate's string, which this crate's API uses for passwords.

@@ -20,6 +20,11 @@ pub fn random_bytes<const N: usize>() -> Result<[u8; N], Error> {
     Ok(bytes)
 }
 
+/// Bytes as hexadecimal digits, in small letters.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Uniformly distributed numbers from the operating system's random generator.
 #[derive(Default)]
 pub(crate) struct Uniform {

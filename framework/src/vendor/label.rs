@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use sha2::{Digest, Sha256};
 
 use crate::ids::VersionId;
+use crate::uniform::hex;
 
 /// What every label begins with.
 const MARK: &str = "fourstep";
@@ -74,8 +75,9 @@ impl fmt::Display for Label {
 }
 
 fn digest(text: &str, bytes: usize) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    digest.iter().take(bytes).map(|byte| format!("{byte:02x}")).collect()
+    let mut digits = hex(&Sha256::digest(text.as_bytes()));
+    digits.truncate(2 * bytes);
+    digits
 }
 
 #[cfg(test)]

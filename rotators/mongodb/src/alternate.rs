@@ -14,7 +14,7 @@ use fourstep::users::{
     Account, Accounts, AdminSession, Alternates, Assessment, Install, Login, Mark, Ownership, Part,
     Step, driver,
 };
-use fourstep::{Error, ErrorKind, Invocation, SecretString, random_bytes};
+use fourstep::{Error, ErrorKind, Invocation, SecretString, hex, random_bytes};
 
 use crate::admin::{TO_RESET, find, lacks};
 use crate::change::{Prepared, exchange, quoted};
@@ -147,7 +147,7 @@ fn shown(roles: &BTreeSet<Role>) -> String {
 
 /// A password that is kept nowhere: no user can be made without one.
 fn nobodys_password() -> Result<String, Error> {
-    Ok(random_bytes::<32>()?.iter().map(|byte| format!("{byte:02x}")).collect())
+    random_bytes::<32>().map(|bytes| hex(&bytes))
 }
 
 #[async_trait]

@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
-use fourstep::{Error, ExposeSecret, SecretString, random_bytes};
+use fourstep::{Error, ExposeSecret, SecretString, hex, random_bytes};
 use ring::{digest, hmac, pbkdf2};
 
 /// The rounds of a server that does not say otherwise.
@@ -52,11 +52,6 @@ pub(crate) fn salted_digest(password: &SecretString, salt: &[u8]) -> digest::Dig
     context.update(password.expose_secret().as_bytes());
     context.update(salt);
     context.finish()
-}
-
-/// Bytes as hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn salted(password: &SecretString, salt: &[u8; 16], rounds: u32) -> String {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use fourstep::users::Change;
 use fourstep::users::driver::{Failure, lacks_rights};
-use fourstep::{Error, ErrorKind, ExposeSecret, Invocation, SecretString};
+use fourstep::{Error, ErrorKind, ExposeSecret, Invocation, SecretString, hex};
 use ring::digest::{SHA256, digest};
 
 use crate::resp::Reply;
@@ -15,8 +15,7 @@ use crate::session::Session;
 
 /// What the server keeps of a password, and takes in its place: the digest, without a salt.
 pub(crate) fn hash(password: &SecretString) -> String {
-    let digest = digest(&SHA256, password.expose_secret().as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(digest(&SHA256, password.expose_secret().as_bytes()).as_ref())
 }
 
 /// A user. Whether its passwords are this or that is asked by their hashes.

@@ -57,9 +57,7 @@ impl SameHosts {
         };
         self.0.iter().any(|group| names(group, admin) && names(group, user))
     }
-}
 
-impl SameHosts {
     /// Whether a password may be sent to the server `to` of which the one that `admin` names, a secret's,
     /// has told. Whoever can make himself listed there must not be sent passwords, so it must be a
     /// place that he cannot have a certificate for from a public authority (a private address, a name

@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use fourstep::users::Login;
-use fourstep::{Error, ErrorKind, ExposeSecret, random_bytes};
+use fourstep::{Error, ErrorKind, ExposeSecret, hex, random_bytes};
 use md5::{Digest as _, Md5};
 use ring::{digest, hmac, pbkdf2};
 
@@ -68,7 +68,7 @@ impl Mechanism {
             },
             Self::Sha1 => {
                 let hash = Md5::digest(format!("{}:mongo:{password}", login.username));
-                Ok(hash.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect())
+                Ok(hex(&hash).into_bytes())
             }
         }
     }

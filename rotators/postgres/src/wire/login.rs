@@ -2,7 +2,7 @@
 //! did ask.
 
 use fourstep::users::{Attempt, Login};
-use fourstep::{Error, ErrorKind, ExposeSecret, random_bytes};
+use fourstep::{Error, ErrorKind, ExposeSecret, hex, random_bytes};
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::frontend;
@@ -179,7 +179,7 @@ impl Conversation<'_> {
     async fn answer_digest(&mut self, challenge: &[u8]) -> Result<(), Failure> {
         let (salt, nonce) = redshift::read_challenge(challenge)?;
         let kept = verifier::salted_digest(&self.login.password, salt);
-        let own_nonce = verifier::hex(&random_bytes::<16>()?);
+        let own_nonce = hex(&random_bytes::<16>()?);
         let mut answer = digest::Context::new(&digest::SHA256);
         [kept.as_ref(), nonce, own_nonce.as_bytes()].iter().for_each(|part| answer.update(part));
         let mut body = Vec::new();
