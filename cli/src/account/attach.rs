@@ -10,7 +10,6 @@ use serde_json::json;
 use super::aws::{Account, Found, Function, Rules, Tested};
 use super::invoked;
 use super::text::{clean, now};
-use crate::function::Invocation;
 use crate::replay::{Format, show};
 
 /// How long it waits between two looks into the log, where lines arrive seconds late.
@@ -157,9 +156,7 @@ async fn preflight(
     out: &mut dyn Write,
 ) -> io::Result<bool> {
     let asked = invoked(account, Question::Preflight, &secret.arn, &function.arn).await?;
-    if let Invocation { answer: Err((kind, _)), .. } = &asked
-        && kind == "Forbidden"
-    {
+    if asked.answer.as_ref().is_err_and(|(kind, _)| kind == "Forbidden") {
         let why = "the function may read the secret only once it is attached, and tests it then";
         say(format, out, "preflight", why)?;
         return Ok(true);
