@@ -8,7 +8,7 @@ use sqlx::Row;
 
 use super::{Shop, fill};
 use crate::support::postgres::{Server, both_versions};
-use crate::support::program::{SecretFile, binary, fourstep, secret_file};
+use crate::support::program::{SecretFile, binary, every_point, fourstep, secret_file};
 
 /// The secret's file and the admin's, and the strategy that replays them.
 struct Replay {
@@ -160,9 +160,8 @@ async fn the_real_function_survives_a_kill_at_every_point_at_which_it_makes_the_
 async fn the_real_function_survives_a_kill_at_every_point_at_which_it_carries_a_pair_over() {
     let servers = both_versions();
     // What else is carried over, and how, is killed in tests/it/pairs/carry/.
-    let every = std::env::var_os("FOURSTEP_TEST_EVERY_POINT").is_some();
     let befores = [Before::SecondInUse, Before::FirstInUse];
-    let pairs = servers.iter().cycle().zip(befores).take(if every { 2 } else { 1 });
+    let pairs = servers.iter().cycle().zip(befores).take(if every_point() { 2 } else { 1 });
     join_all(pairs.map(|(server, before)| survives_kills(server, "alternating-users", before)))
         .await;
 }

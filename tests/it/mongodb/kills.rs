@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use crate::support::mongodb::{Server, User, mongodb};
-use crate::support::program::{binary, fourstep, secret_file};
+use crate::support::program::{binary, every_point, fourstep, secret_file};
 
 fn points(text: &str) -> Vec<Value> {
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -97,7 +97,7 @@ async fn the_real_function_survives_a_kill_at_every_point_with_two_users() {
     let Some(server) = mongodb() else { return };
     survives_kills(&server, "alternating-users", "0").await;
     // Where both are there the rotation makes fewer calls, all of which are among the others.
-    if std::env::var_os("FOURSTEP_TEST_EVERY_POINT").is_some() {
+    if every_point() {
         survives_kills(&server, "alternating-users", "2").await;
     }
 }

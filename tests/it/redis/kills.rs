@@ -2,10 +2,10 @@
 //!
 //! What finds a violation is shown to be able to in `tests/it/kills.rs`, with planted defects.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::one;
-use crate::support::program::{binary, fourstep, secret_file};
+use crate::support::program::{binary, fourstep, secret_file, survived};
 use crate::support::redis::redis;
 
 #[tokio::test]
@@ -26,15 +26,7 @@ async fn the_real_function_survives_a_kill_at_every_point() {
         variables.push("TLS_SERVER_NAME=localhost".to_owned());
         variables.push(format!("ROTATION_STRATEGY={strategy}"));
         arguments.extend(variables.iter().flat_map(|variable| ["--env", variable.as_str()]));
-        let output = fourstep(&arguments).await;
-        let shown = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
-        let lines = shown.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let points: Vec<Value> = lines.filter(|line| line["event"] == "point").collect();
-        for point in &points {
-            assert_eq!(point["converged"], true, "{point}");
-            assert_eq!(point["violations"], json!([]), "{point}");
-        }
+        let (points, shown) = survived(&fourstep(&arguments).await);
         assert!(points.len() >= 40, "{}", points.len());
         let text = std::fs::read_to_string(&file.path).unwrap();
         let document: Value = serde_json::from_str(&text).unwrap();

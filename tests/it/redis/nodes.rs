@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{BY_ADMIN, DUAL};
 use crate::leaks::Planted;
-use crate::support::program::{binary, fourstep, secret_file};
+use crate::support::program::{binary, every_point, fourstep, secret_file};
 use crate::support::redis::{flavours, redis};
 use crate::support::redis_nodes::Cluster;
 
@@ -139,9 +139,8 @@ const POINTS: [&str; 3] = ["40", "65", "90"];
 #[tokio::test]
 async fn the_real_function_survives_kills_on_a_cluster() {
     let Some(flavour) = redis() else { return };
-    let every = std::env::var_os("FOURSTEP_TEST_EVERY_POINT").is_some();
     let cluster = Cluster::start(&flavour).await;
-    for strategy in [DUAL, BY_ADMIN].into_iter().take(if every { 2 } else { 1 }) {
+    for strategy in [DUAL, BY_ADMIN].into_iter().take(if every_point() { 2 } else { 1 }) {
         let user = cluster.user("killed").await;
         let file = secret_file(&cluster.nodes[0].document(&user).to_string());
         let admin = secret_file(&cluster.nodes[0].admin_document().to_string());
@@ -158,7 +157,7 @@ async fn the_real_function_survives_kills_on_a_cluster() {
         let variables = variables.iter().map(|(name, value)| format!("--env={name}={value}"));
         let variables: Vec<String> = variables.collect();
         always.extend(variables.iter().map(String::as_str));
-        let points = match every {
+        let points = match every_point() {
             true => vec!["all".to_owned()],
             false => POINTS.map(str::to_owned).to_vec(),
         };

@@ -4,18 +4,17 @@
 
 use serde_json::{Value, json};
 
-use crate::support::program::{binary, fourstep, secret_file};
+use crate::support::program::{binary, every_point, fourstep, secret_file, survived};
 use crate::support::redshift::front;
 
 /// The points behind the fence, before and after the statement, by strategy.
 const AROUND: [(&str, &[&str]); 2] =
     [("single-user", &["26", "27", "28"]), ("single-user-by-admin", &["41", "42"])];
 
-/// `FOURSTEP_REDSHIFT_KILLS=all` kills it at every point.
+/// With all points where those are played.
 #[tokio::test]
 async fn the_real_function_survives_kills_around_the_change() {
     let Some(front) = front().await else { return };
-    let all = std::env::var("FOURSTEP_REDSHIFT_KILLS").is_ok();
     for (strategy, around) in AROUND {
         let (user, admin) = (front.user("killed").await, front.admin().await);
         // Without TLS, so that messages can be counted.
@@ -34,18 +33,11 @@ async fn the_real_function_survives_kills_around_the_change() {
         if secret["masterarn"].is_string() {
             always.extend(["--admin", admin]);
         }
-        for at in if all { &["all"][..] } else { around } {
+        for at in if every_point() { &["all"][..] } else { around } {
             let output = fourstep(&[&always[..], &["--crash", at]].concat()).await;
-            let shown = String::from_utf8_lossy(&output.stdout);
-            assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
-            let lines = shown.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-            let points: Vec<_> = lines.filter(|line| line["event"] == "point").collect();
+            let (points, shown) = survived(&output);
             assert!(!points.is_empty(), "{shown}");
-            for point in points {
-                eprintln!("{strategy}: {point}");
-                let state = (&point["ended"], &point["converged"], &point["violations"]);
-                assert_eq!(state, (&json!("killed"), &json!(true), &json!([])), "{point}");
-            }
+            assert!(points.iter().all(|point| point["ended"] == "killed"), "{strategy}: {shown}");
             let text = std::fs::read_to_string(&file.path).unwrap();
             let document: Value = serde_json::from_str(&text).unwrap();
             let password = document["password"].as_str().unwrap();

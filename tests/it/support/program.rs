@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 /// A binary of this workspace, from the folder this test was built in.
@@ -53,4 +54,24 @@ pub fn secret_file(text: &str) -> SecretFile {
     let path = folder.path().join("secret.json");
     std::fs::write(&path, text).unwrap();
     SecretFile { path, _folder: folder }
+}
+
+/// Whether every point of every kind of rotation is killed, by hand, or a few of some of them: all of them
+/// take hours.
+pub fn every_point() -> bool {
+    std::env::var_os("FOURSTEP_TEST_EVERY_POINT").is_some()
+}
+
+/// The points that `fourstep replay --json --crash` played, and what it printed. At none of them anybody
+/// was locked out, and each retry converged.
+pub fn survived(output: &Output) -> (Vec<Value>, String) {
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
+    let lines = shown.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let points: Vec<Value> = lines.filter(|line| line["event"] == "point").collect();
+    for point in &points {
+        assert_eq!(point["converged"], true, "{point}");
+        assert_eq!(point["violations"], json!([]), "{point}");
+    }
+    (points, shown)
 }

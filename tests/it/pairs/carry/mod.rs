@@ -15,10 +15,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::support::program::{SecretFile, binary, fourstep, secret_file};
-
-/// With this variable all points are played, which takes an hour; without it a few of each sweep.
-const VARIABLE: &str = "FOURSTEP_TEST_EVERY_POINT";
+use crate::support::program::{SecretFile, binary, every_point, fourstep, secret_file};
 
 /// The parts of a rotation's points that are played, in hundredths: all but one are in setSecret.
 const PARTS: [usize; 3] = [38, 55, 71];
@@ -78,7 +75,7 @@ impl Replay {
     async fn sweep(&self, name: &str, reset: &str) -> usize {
         let mut points = self.points(name, &["--crash", "1", "--reset", reset]).await;
         let all = points.1;
-        if std::env::var_os(VARIABLE).is_some() {
+        if every_point() {
             points = self.points(name, &["--crash", "all", "--reset", reset]).await;
             return points.0;
         }
@@ -142,7 +139,7 @@ async fn with_either_current<S: Clone, Running: Future<Output = ()>>(
     number: usize,
     run: impl Fn(S, usize) -> Running,
 ) {
-    let all = std::env::var_os(VARIABLE).is_some();
+    let all = every_point();
     let mut runs = Vec::new();
     for current in [0, 1] {
         for at in 0..if all { servers.len() } else { servers.len().min(1) } {
