@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use fourstep::Step;
 use fourstep_cli::replay::SecretArn;
-use fourstep_cli::replay::crash::{Disturbance, Plan, Reset};
+use fourstep_cli::replay::crash::{Disturbance, Plan, Points, Reset};
 use fourstep_local::PendingLabel;
 
 pub(crate) use account::{AskArguments, AttachArguments, DoctorArguments, ReachArguments};
@@ -218,10 +218,10 @@ pub(crate) struct StageArguments {
 #[command(group = clap::ArgGroup::new("disturbed").args(["crash", "fault"]))]
 pub(crate) struct DisturbanceArguments {
     /// Kill the function's process before and after every call that it makes to Secrets Manager and
-    /// to the database, a rotation for each, or at one point of that table. Each rotation is then
-    /// played again in new processes and must succeed; meanwhile some labelled version must log in.
-    /// The secret's "ssl" must be true or false.
-    #[arg(long, value_name = "all|N", value_parser = points, conflicts_with_all = UNDISTURBED)]
+    /// to the database, a rotation for each, or at one point of that table, or at one of M parts of
+    /// it. Each rotation is then played again in new processes and must succeed; meanwhile some
+    /// labelled version must log in. The secret's "ssl" must be true or false.
+    #[arg(long, value_name = "all|N|N/M", value_parser = points, conflicts_with_all = UNDISTURBED)]
     pub(crate) crash: Option<Points>,
     /// The same with a fault in place of a kill. It lasts as long as the process; the function must
     /// report it, or get over it.
@@ -238,12 +238,6 @@ pub(crate) struct DisturbanceArguments {
 
 /// What has no meaning where a rotation is disturbed. Only a process can be killed.
 const UNDISTURBED: [&str; 5] = ["sam", "steps", "twice", "rotations", "test_only"];
-
-#[derive(Clone, Copy)]
-pub(crate) enum Points {
-    All,
-    One(usize),
-}
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Fault {
@@ -265,11 +259,8 @@ impl DisturbanceArguments {
         let reset = self.reset.clone().map(Reset::new);
         let disturbances = match self.fault {
             None => {
-                let only = match self.crash? {
-                    Points::All => None,
-                    Points::One(number) => Some(number),
-                };
-                return Some(Plan { disturbances: vec![Disturbance::Kill], only, reset });
+                let disturbances = vec![Disturbance::Kill];
+                return Some(Plan { disturbances, points: self.crash?, reset });
             }
             Some(Fault::Throttling) => vec![Disturbance::Throttling],
             Some(Fault::ServerError) => vec![Disturbance::ServerError],
@@ -277,7 +268,8 @@ impl DisturbanceArguments {
             Some(Fault::Reset) => vec![Disturbance::Reset],
             Some(Fault::All) => Disturbance::FAULTS.to_vec(),
         };
-        Some(Plan { disturbances, only: self.at, reset })
+        let points = self.at.map_or(Points::All, Points::One);
+        Some(Plan { disturbances, points, reset })
     }
 }
 
@@ -322,9 +314,16 @@ fn point(text: &str) -> Result<usize, String> {
 }
 
 fn points(text: &str) -> Result<Points, String> {
-    match text {
-        "all" => Ok(Points::All),
-        number => point(number).map(Points::One).map_err(|error| format!("{error}, or all")),
+    let wrong = |error| format!("{error}, a part as 1/5, or all");
+    let Some((part, of)) = text.split_once('/') else {
+        return match text {
+            "all" => Ok(Points::All),
+            number => point(number).map(Points::One).map_err(wrong),
+        };
+    };
+    match (point(part), point(of)) {
+        (Ok(part), Ok(of)) if part <= of => Ok(Points::Part { part, of }),
+        _ => Err(wrong("must be the number of a point".to_owned())),
     }
 }
 

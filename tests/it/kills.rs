@@ -130,6 +130,16 @@ async fn one_point_is_played_again_and_shown_as_a_table() {
     is_settled(&server, &user, &file, &output).await;
 }
 
+#[tokio::test]
+async fn the_parts_of_the_points_are_played_one_by_one() {
+    let toy = Toy::start().await;
+    for (part, expected) in [("3/17", [3, 20]), ("17/17", [17, 34])] {
+        let output = careless(&toy, &toy.document(), "none", &["--crash", part]).await;
+        let played = points(&output).into_iter().map(|point| point["point"].clone());
+        assert_eq!(played.collect::<Vec<_>>(), expected);
+    }
+}
+
 /// One table is whole, and without the SDK's repetitions; the rest are single points, so that this
 /// does not take minutes.
 #[tokio::test]
@@ -309,8 +319,8 @@ async fn what_cannot_be_disturbed_is_refused_before_anything_is_touched() {
         (plain, &["--crash", "all", "--sam"], "cannot be used with"),
         (plain, &["--fault", "slow", "--twice"], "cannot be used with"),
         (plain, &["--crash", "all", "--fault", "slow"], "cannot be used with"),
-        (plain, &["--crash", "some"], "the number of a point, or all"),
-        (plain, &["--crash", "0"], "the number of a point, or all"),
+        (plain, &["--crash", "some"], "the number of a point, a part as 1/5, or all"),
+        (plain, &["--crash", "6/5"], "the number of a point, a part as 1/5, or all"),
         (plain, &["--fault", "fire"], "throttling"),
         (plain, &["--at", "1"], "--fault"),
         (plain, &["--reset", "true"], "--crash"),
@@ -328,6 +338,7 @@ async fn what_cannot_be_disturbed_is_refused_before_anything_is_touched() {
     let toy = Toy::start().await;
     for (arguments, words) in [
         (["--crash", "99"].to_vec(), "there is no point 99: this rotation has 34"),
+        (["--crash", "98/99"].to_vec(), "nothing in part 98 of 99: this rotation has 34"),
         (["--fault", "throttling", "--at", "2"].to_vec(), "throttling does not apply to point 2"),
         (["--crash", "all", "--reset", "exit 3"].to_vec(), "--reset failed (exit status: 3)"),
     ] {

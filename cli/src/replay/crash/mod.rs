@@ -32,13 +32,39 @@ use super::local::versions;
 use super::{Access, LocalSecret, Options, Report, Rotator, inspect};
 use crate::function::Function;
 
+/// Which points of a rotation are played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Points {
+    /// All of them.
+    All,
+    /// The one with this number.
+    One(usize),
+    /// This part of so many: the points of its number, and then every so manieth.
+    Part {
+        /// From 1 to `of`.
+        part: usize,
+        /// At least 1.
+        of: usize,
+    },
+}
+
+impl Points {
+    fn have(self, number: usize) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(only) => only == number,
+            Self::Part { part, of } => number % of.max(1) == part % of.max(1),
+        }
+    }
+}
+
 /// What is done to the function, and where.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// What is done to it, one after the other at each point.
     pub disturbances: Vec<Disturbance>,
-    /// The number of the only point to play. Otherwise all are played.
-    pub only: Option<usize>,
+    /// Which points are played.
+    pub points: Points,
     /// What is run before each rotation, so that all of them begin alike.
     pub reset: Option<Reset>,
 }
@@ -49,19 +75,25 @@ impl Plan {
         let refused = |why: String| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         let mut chosen = Vec::new();
         for point in points {
-            if self.only.is_none_or(|only| only == point.number) {
+            if self.points.have(point.number) {
                 let disturbances = self.disturbances.iter().copied();
                 let apply = disturbances.filter(|disturbance| disturbance.applies(point));
                 chosen.extend(apply.map(|disturbance| (point, disturbance)));
             }
         }
-        match self.only {
-            Some(only) if !points.iter().any(|point| point.number == only) => {
+        match self.points {
+            Points::One(only) if !points.iter().any(|point| point.number == only) => {
                 refused(format!("there is no point {only}: this rotation has {}", points.len()))
             }
-            Some(only) if chosen.is_empty() => {
+            Points::One(only) if chosen.is_empty() => {
                 let names: Vec<&str> = self.disturbances.iter().map(|what| what.name()).collect();
                 refused(format!("{} does not apply to point {only}", names.join(" or ")))
+            }
+            Points::Part { part, of } if chosen.is_empty() => {
+                let points = points.len();
+                refused(format!(
+                    "there is nothing in part {part} of {of}: this rotation has {points}"
+                ))
             }
             _ => Ok(chosen),
         }
