@@ -1,10 +1,7 @@
 //! What a server shows of a rotation: to MONITOR, in its slow log, in its log at the level debug.
 
-use std::time::Duration;
-
 use fourstep::Step;
 use fourstep::store::AWSCURRENT;
-use tokio::io::AsyncReadExt;
 
 use super::{BY_ADMIN, DUAL, one};
 use crate::leaks::Planted;
@@ -17,8 +14,7 @@ async fn beyond_04_no_server_shows_or_logs_a_password() {
         let (server, _) = one(&flavour).await;
         let user = server.user_with("logged", &planted.new_one("the first password")).await;
         planted.add("the admin's password", &server.admin.password);
-        let mut monitor = server.monitor();
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        let monitor = server.monitor().await;
         let mut document = server.document(&user);
         for strategy in [DUAL, BY_ADMIN] {
             let stage = server.stage(&document, &strategy);
@@ -30,10 +26,7 @@ async fn beyond_04_no_server_shows_or_logs_a_password() {
         }
         // What is shown is shown: a value that anybody writes.
         server.arrange(&["SET", "app:shown", "this is shown"]).await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        monitor.start_kill().unwrap();
-        let mut shown = String::new();
-        monitor.stdout.take().unwrap().read_to_string(&mut shown).await.unwrap();
+        let shown = monitor.end().await;
         let slow = server.arrange(&["SLOWLOG", "GET", "-1"]).await;
         for text in [&shown, &slow] {
             assert!(

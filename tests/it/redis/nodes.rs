@@ -18,6 +18,10 @@ async fn a_client_that_is_a_whole_rotation_late_never_fails_on_a_cluster_that_fa
         let stage = cluster.nodes[0].stage(&cluster.nodes[0].document(&user), &DUAL);
         let first = user.password.clone();
         let mut planted = Planted::default();
+        let mut monitors = Vec::new();
+        for node in &cluster.nodes {
+            monitors.push(node.monitor().await);
+        }
         let token = stage.begin();
         for (number, step) in Step::ALL.into_iter().enumerate() {
             cluster.fail_over(number % 3).await;
@@ -38,6 +42,12 @@ async fn a_client_that_is_a_whole_rotation_late_never_fails_on_a_cluster_that_fa
         stage.step(Step::Finish, &token).await.why();
         stage.end(&token);
         let third = stage.password(AWSCURRENT);
+        let mut shown = String::new();
+        for monitor in monitors {
+            let text = monitor.end().await;
+            assert!(text.to_lowercase().contains("cluster"), "{text}");
+            shown += &text;
+        }
         for restarted in [false, true] {
             if restarted {
                 cluster.restart().await;
@@ -49,6 +59,7 @@ async fn a_client_that_is_a_whole_rotation_late_never_fails_on_a_cluster_that_fa
         for password in [&first, &second, &third] {
             planted.add("a password", password);
         }
+        planted.assert_absent("MONITOR", &shown);
         for node in &cluster.nodes {
             let slow = node.arrange(&["SLOWLOG", "GET", "-1"]).await;
             planted.assert_absent("SLOWLOG and the log", &(slow + &node.log()));

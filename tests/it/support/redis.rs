@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 use super::stage::Stage;
 
 pub use super::postgres::User;
-pub use super::redis_flavours::{Flavour, flavours, redis};
+pub use super::redis_flavours::{Flavour, flavours, redis, valkey};
 
 /// Where a server keeps its users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -293,16 +293,45 @@ impl Server {
         panic!("{words:?} never says {text}: {}", self.arrange(words).await);
     }
 
-    /// Everything that the server does from now on, until it is dropped.
-    pub fn monitor(&self) -> Child {
-        Command::new("redis-cli")
+    /// Everything that the server does from now on, until it ends or is asked for what was shown.
+    pub async fn monitor(&self) -> Monitor {
+        let shown = self.file("monitor");
+        let child = Command::new("redis-cli")
             .args(["-h", "127.0.0.1", "-p", &self.plain_port.to_string(), "--user", "arranger"])
             .arg("MONITOR")
             .env("REDISCLI_AUTH", &self.arranger.password)
-            .stdout(Stdio::piped())
+            .stdout(std::fs::File::create(&shown).unwrap())
             .kill_on_drop(true)
             .spawn()
-            .unwrap()
+            .unwrap();
+        let monitor = Monitor { child, shown };
+        for _ in 0..400 {
+            if monitor.text().contains("OK") {
+                return monitor;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("no MONITOR: {}", monitor.text());
+    }
+}
+
+/// A `redis-cli MONITOR`, which writes into a file, so that it never waits for a reader.
+pub struct Monitor {
+    child: Child,
+    shown: PathBuf,
+}
+
+impl Monitor {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.shown).unwrap()).into_owned()
+    }
+
+    /// What was shown. The server shows the last command just after it answers, so the caller runs one
+    /// that may be missing.
+    pub async fn end(mut self) -> String {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        self.child.kill().await.unwrap();
+        self.text()
     }
 }
 

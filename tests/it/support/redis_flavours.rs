@@ -29,6 +29,11 @@ pub fn redis() -> Option<Flavour> {
     of(("redis", "REDIS"))
 }
 
+/// Valkey 9, or None after skipping aloud.
+pub fn valkey() -> Option<Flavour> {
+    of(("valkey", "VALKEY"))
+}
+
 fn of((engine, prefix): (&'static str, &str)) -> Option<Flavour> {
     let variable = |name: &str| std::env::var(format!("FOURSTEP_TEST_{prefix}_{name}"));
     let flavour = (|| {

@@ -1,4 +1,4 @@
-//! Users of ElastiCache and MemoryDB: doubles of their APIs in front of real servers, and moto where it has the call.
+//! Users of ElastiCache and MemoryDB: doubles of their APIs in front of a real Valkey, and moto where it has the call.
 
 mod conformance;
 mod double;
@@ -9,9 +9,9 @@ mod rotations;
 
 use std::sync::Arc;
 
-use crate::support::redis::{Keeping, Server, redis};
+use crate::support::redis::{Keeping, Server, valkey};
 
-/// A real server, whose users live in its memory as a cache's do.
+/// A real Valkey, whose users live in its memory as a cache's do.
 async fn server() -> Option<Arc<Server>> {
-    Some(Arc::new(redis()?.start(Keeping::AclFile, &[]).await))
+    Some(Arc::new(valkey()?.start(Keeping::AclFile, &[]).await))
 }
