@@ -1,11 +1,11 @@
-//! `fourstep replay --crash` with rotate-mongodb: killed at every point of a rotation.
+//! `fourstep replay --crash` with rotate-mongodb: killed at points of a rotation.
 //!
 //! What finds a violation is shown to be able to in `tests/it/kills.rs`, with planted defects.
 
 use serde_json::{Value, json};
 
 use crate::support::mongodb::{Server, User, mongodb};
-use crate::support::program::{binary, every_point, fourstep, secret_file};
+use crate::support::program::{at_least, binary, crash_points, every_point, fourstep, secret_file};
 
 fn points(text: &str) -> Vec<Value> {
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -69,10 +69,10 @@ async fn survives_kills(server: &Server, strategy: &str, before: &str) {
         let (succeeded, text) = run(&["--rotations", before]).await;
         assert!(succeeded, "{text}");
     }
-    let text = whole(async || run(&["--crash", "all"]).await).await;
+    let text = whole(async || run(&["--crash", crash_points()]).await).await;
     let points = points(&text);
     // Two for each of 14 calls of Secrets Manager, and of the turns of three logins and a change.
-    assert!(points.len() >= 50, "{}", points.len());
+    assert!(points.len() >= at_least(50), "{}", points.len());
     eprintln!("{strategy}: {} points", points.len());
     let found: Value = serde_json::from_str(&std::fs::read_to_string(&file.path).unwrap()).unwrap();
     let field = |name: &str| found[name].as_str().unwrap();
@@ -81,19 +81,19 @@ async fn survives_kills(server: &Server, strategy: &str, before: &str) {
 }
 
 #[tokio::test]
-async fn the_real_function_survives_a_kill_at_every_point() {
+async fn the_real_function_survives_kills() {
     let Some(server) = mongodb() else { return };
     survives_kills(&server, "single-user", "0").await;
 }
 
 #[tokio::test]
-async fn the_real_function_survives_a_kill_at_every_point_by_an_admin() {
+async fn the_real_function_survives_kills_by_an_admin() {
     let Some(server) = mongodb() else { return };
     survives_kills(&server, "single-user-by-admin", "0").await;
 }
 
 #[tokio::test]
-async fn the_real_function_survives_a_kill_at_every_point_with_two_users() {
+async fn the_real_function_survives_kills_with_two_users() {
     let Some(server) = mongodb() else { return };
     survives_kills(&server, "alternating-users", "0").await;
     // Where both are there the rotation makes fewer calls, all of which are among the others.

@@ -62,6 +62,17 @@ pub fn every_point() -> bool {
     std::env::var_os("FOURSTEP_TEST_EVERY_POINT").is_some()
 }
 
+/// What `--crash` plays: one of five parts, and by hand every point. Five is odd, so that moments before
+/// a call and after one are among them.
+pub fn crash_points() -> &'static str {
+    if every_point() { "all" } else { "1/5" }
+}
+
+/// How many points there must be at least, where all of them are so many.
+pub fn at_least(points: usize) -> usize {
+    if every_point() { points } else { points / 5 }
+}
+
 /// The points that `fourstep replay --json --crash` played, and what it printed. At none of them anybody
 /// was locked out, and each retry converged.
 pub fn survived(output: &Output) -> (Vec<Value>, String) {

@@ -1,4 +1,4 @@
-//! The real function killed at every point of a rotation, at the double of ElastiCache.
+//! The real function killed at points of a rotation, at the double of ElastiCache.
 
 use super::double::Double;
 use super::server;
@@ -6,7 +6,7 @@ use crate::support::program::{binary, every_point, fourstep, secret_file, surviv
 
 /// All of them take a minute; in every run it is a few.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_real_function_survives_a_kill_at_every_point() {
+async fn the_real_function_survives_kills() {
     let Some(server) = server().await else { return };
     let double = Double::elasticache(&server).await;
     let file = secret_file(&double.document().to_string());
