@@ -13,6 +13,7 @@ pub mod redis;
 mod redis_flavours;
 pub mod redis_nodes;
 pub mod redshift;
+pub mod sqlserver;
 pub mod stage;
 pub mod toy;
 
