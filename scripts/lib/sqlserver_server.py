@@ -30,6 +30,7 @@ from pysqlbridge.tds import connection as bridge
 from pysqlbridge.tds.login import Login7, deobfuscate_password
 from pysqlbridge.tds.packet import PacketType, build_packet, reassemble
 from pysqlbridge.tds.prelogin import Encryption, Prelogin, server_response
+from pysqlbridge.tds.result import QueryError
 from pysqlbridge.tds.token import DoneStatus, done, error
 from sqlserver_world import Refused, Session, World
 
@@ -112,12 +113,10 @@ class Connected(bridge.Connection):
 
     def _answer(self, query):
         act = self.world.trapped(query.sql)
+        self.cut = act in ("cut before", "cut after")
         if act == "cut before":
-            self.cut = True
-        result = self.session.answer(query)
-        if act == "cut after":
-            self.cut = True
-        return result
+            raise QueryError("Nobody hears this.")
+        return self.session.answer(query)
 
 
 def gone(request):

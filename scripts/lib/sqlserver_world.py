@@ -9,6 +9,7 @@ import threading
 import time
 
 import sqlserver_statements
+from pysqlbridge.tds.result import QueryError
 
 
 class Refused(Exception):
@@ -51,6 +52,10 @@ def check_policy(world, account, password):
         )
 
 
+# The same rules where the password is changed while logging in.
+AT_LOGIN = {15114: 18462, 15115: 18463, 15116: 18464, 15117: 18465, 15118: 18466}
+
+
 class World:
     def __init__(self):
         self.mutex = threading.RLock()
@@ -61,9 +66,6 @@ class World:
         self.state = {
             # required, on (as the client asks) or not supported.
             "encrypt": "required",
-            "version": "Microsoft SQL Server 2022 (RTM-CU16) - 16.0.4165.4 (X64)",
-            "major": 16,
-            "edition": 3,
             "policy": {"shortest": 8, "longest": 128, "used": [], "too recent": False},
             # Each by its name in lower case. Of a login: name, password, and, if they are so, disabled,
             # locked, expired, must change, policy, lockout (failed logins until it is locked); roles,
@@ -107,7 +109,7 @@ class World:
             return None
         time.sleep(found.get("seconds", 0))
         if found["act"] == "fail":
-            raise Failed(found["number"], found.get("words", "As the test wants it."))
+            raise QueryError("As the test wants it.", number=found["number"])
         return found["act"]
 
     def hold(self, database, name, release):
@@ -138,6 +140,9 @@ class Session:
         with world.mutex:
             world.note(f"LOGIN {name} database={database or 'master'} changes={bool(new_password)}")
             failed = (18456, 14, f"Login failed for user '{name}'.")
+            # What a server says of itself, before it looks at anybody.
+            if said := world.state.get("says"):
+                raise Refused(*[(number, 14, "As the test wants it.") for number in said])
             base = world.database(database or "master")
             contained = base and base["containment"] and base["users"].get(name.lower())
             if contained and "password" in contained:
@@ -178,7 +183,8 @@ class Session:
             try:
                 check_policy(self.world, login, new_password)
             except Failed as policy:
-                raise Refused((policy.number, policy.severity, policy.text), failed) from None
+                words = f". Reason: Password change failed. {policy.text}"
+                raise refused(AT_LOGIN[policy.number], words) from None
             login.update(password=new_password, expired=False, **{"must change": False})
         if login.get("must change"):
             raise refused(18488, ". Reason: The password of the account must be changed.")
@@ -220,11 +226,11 @@ class Session:
             or (permission == "ALTER ANY USER" and "db_accessadmin" in roles)
         )
 
-    # ---- locks: sp_getapplock with the owner Session, in the current database
+    # ---- locks: sp_getapplock with the owner Session, in one database
 
-    def lock(self, name, timeout):
+    def lock(self, database, name, timeout):
         """0: at once; 1: after waiting; -1: not within `timeout` milliseconds, of which -1 is for ever."""
-        world, key = self.world, (self.database, name)
+        world, key = self.world, (database, name)
         until = None if timeout < 0 else time.monotonic() + timeout / 1000
         waited = 0
         with world.mutex:
@@ -238,15 +244,6 @@ class Session:
                 world.changed.wait(min(left, 0.05))
             world.locks[key] = self
             return waited
-
-    def unlock(self, name):
-        """0, or -999 where the session has no such lock."""
-        with self.world.mutex:
-            if self.world.locks.get((self.database, name), 0) is not self:
-                return -999
-            del self.world.locks[(self.database, name)]
-            self.world.changed.notify_all()
-            return 0
 
     def end(self):
         with self.world.mutex:
