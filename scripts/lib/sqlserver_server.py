@@ -77,8 +77,8 @@ class Connected(bridge.Connection):
 
     def _step_prelogin(self, responses):
         mode = self.world.state["encrypt"]
-        self._encryption = Encryption.REQUIRED if mode == "required" else Encryption.OFF
-        if mode != "not supported":
+        if mode == "required":
+            self._encryption = Encryption.REQUIRED
             return super()._step_prelogin(responses)
         # Answered by hand: pysqlbridge always offers TLS.
         message = reassemble(self._buffer)
@@ -86,7 +86,8 @@ class Connected(bridge.Connection):
             return False
         del self._buffer[: message.consumed]
         asked = Prelogin.parse(message.payload)
-        answer = server_response(encryption=Encryption.NOT_SUPPORTED, asked=asked)
+        said = Encryption.NOT_SUPPORTED if mode == "not supported" else Encryption.OFF
+        answer = server_response(encryption=said, asked=asked)
         responses.append(build_packet(PacketType.TABULAR_RESULT, answer.build()))
         self._tunnel, self._state = Bare(), bridge.ConnectionState.EXPECT_LOGIN
         return True

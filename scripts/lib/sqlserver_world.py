@@ -64,7 +64,8 @@ class World:
         # By the database and the name of each: its owner, a session or nobody (None).
         self.locks = {}
         self.state = {
-            # required, on (as the client asks) or not supported.
+            # What the server says of TLS: required, off (for the login at most, and here not even that) or
+            # not supported.
             "encrypt": "required",
             "policy": {"shortest": 8, "longest": 128, "used": [], "too recent": False},
             # Each by its name in lower case. Of a login: name, password, and, if they are so, disabled,

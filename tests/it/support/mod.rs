@@ -1,5 +1,6 @@
 //! What every test needs: a real server to arrange, and a stage to rotate on.
 
+pub mod accounts;
 pub mod door;
 pub mod fault_table;
 pub mod hostile;

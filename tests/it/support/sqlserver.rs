@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use async_trait::async_trait;
 use fourstep::Environment;
 use fourstep_local::NewSecret;
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Mutex;
 
+use super::accounts::Accounts;
 use super::skip;
 use super::stage::Stage;
 
@@ -59,7 +61,9 @@ pub async fn sqlserver() -> Option<Server> {
     let port = u16::try_from(first["port"].as_u64().unwrap()).unwrap();
     let wires = Arc::new(Mutex::new(Wires { commands, answers, _process: process }));
     let server = Server { port, dir, tsql, wires };
-    server.set(&["databases", "shop"], json!({"name": "shop", "containment": 0, "users": {}})).await;
+    server
+        .set(&["databases", "shop"], json!({"name": "shop", "containment": 0, "users": {}}))
+        .await;
     server.set(&["databases", "own"], json!({"name": "own", "containment": 1, "users": {}})).await;
     Some(server)
 }
@@ -108,12 +112,6 @@ impl Server {
     /// What the server knows of a login, its password included.
     pub async fn login(&self, name: &str) -> Value {
         self.tell(json!({"do": "state"})).await["logins"][name.to_lowercase()].clone()
-    }
-
-    /// The same of a contained user of the database `own`.
-    pub async fn contained(&self, name: &str) -> Value {
-        let state = self.tell(json!({"do": "state"})).await;
-        state["databases"]["own"]["users"][name.to_lowercase()].clone()
     }
 
     /// A name with this stem that nobody else has.
@@ -232,5 +230,35 @@ impl Server {
     /// A file in the folder of the certificates.
     pub fn file(&self, name: &str) -> String {
         format!("{}/{name}", self.dir)
+    }
+}
+
+#[async_trait]
+impl Accounts for Server {
+    const REFUSED: &'static str = "error 18456";
+    const DEFAULT_PORT: u16 = 1433;
+
+    async fn user(&self, stem: &str) -> User {
+        self.user(stem).await
+    }
+
+    fn document(&self, user: &User) -> Value {
+        self.document(user)
+    }
+
+    fn stage_of_text(&self, text: &str, variables: &[(&str, &str)]) -> Stage {
+        self.stage_of_text(text, variables)
+    }
+
+    async fn logs_in(&self, user: &str, password: &str) -> bool {
+        self.logs_in(user, password).await
+    }
+
+    async fn kept(&self, user: &str) -> String {
+        self.login(user).await["password"].to_string()
+    }
+
+    async fn set_password(&self, user: &str, password: &str) {
+        self.set_login(user, "password", password).await;
     }
 }

@@ -1,0 +1,147 @@
+//! Logins whose password is right, and which cannot work all the same: expired, to be changed first.
+
+use fourstep::store::{AWSCURRENT, AWSPENDING};
+use fourstep::{ErrorKind, Question, Step};
+use serde_json::json;
+
+use super::with;
+use crate::support::sqlserver::sqlserver;
+
+/// The server takes the new password in the login itself, and compares the old one there.
+#[tokio::test]
+async fn an_expired_password_is_changed_while_logging_in() {
+    let Some(server) = sqlserver().await else { return };
+    for field in ["expired", "must change"] {
+        let user = server.user("expired").await;
+        server.set_login(&user.name, field, true).await;
+        let stage = server.stage(&server.document(&user), &[]);
+        stage.play(&Step::ALL).await;
+        assert!(server.logs_in(&user.name, &stage.password(AWSCURRENT)).await);
+        assert_eq!(server.login(&user.name).await[field], json!(false));
+        let heard = server.heard().await;
+        let changed = format!("LOGIN {} database=master changes=True", user.name);
+        assert_eq!(heard.matches(&changed).count(), 1, "{heard}");
+        assert!(!heard.contains(&format!("ALTER LOGIN [{}]", user.name)), "{heard}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_pending_and_expired_is_not_promoted() {
+    let Some(server) = sqlserver().await else { return };
+    let user = server.user("expires").await;
+    let stage = server.stage(&server.document(&user), &[]);
+    let token = stage.play(&[Step::Create, Step::Set]).await;
+    server.set_login(&user.name, "expired", true).await;
+    let error = stage.step(Step::Test, &token).await.result.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Forbidden, "{error}");
+    let labels = stage.labels();
+    assert!(stage.step(Step::Finish, &token).await.result.is_err());
+    assert_eq!(stage.labels(), labels);
+}
+
+#[tokio::test]
+async fn an_admin_gives_an_expired_login_its_password() {
+    let Some(server) = sqlserver().await else { return };
+    let (user, admin) = (server.user("expired").await, server.admin().await);
+    server.set_login(&user.name, "expired", true).await;
+    let stage = server.by_admin(&server.document(&user), &server.document(&admin), &[]);
+    stage.play(&Step::ALL).await;
+    assert!(server.logs_in(&user.name, &stage.password(AWSCURRENT)).await);
+}
+
+/// The rules of the policy have other numbers there.
+#[tokio::test]
+async fn a_password_that_the_policy_refuses_while_logging_in_changes_nothing() {
+    let Some(server) = sqlserver().await else { return };
+    for (rule, value, kept) in [("shortest", json!(40), false), ("too recent", json!(true), true)] {
+        let user = server.user("expired").await;
+        server.set_login(&user.name, "expired", true).await;
+        server.set(&["policy", rule], value).await;
+        let stage = server.stage(&server.document(&user), &[]);
+        let token = stage.play(&[Step::Create]).await;
+        let ended = stage.step(Step::Set, &token).await;
+        assert!(ended.result.is_err());
+        assert_eq!(stage.try_text(AWSPENDING).is_some(), kept, "{}", ended.error());
+        assert_eq!(server.login(&user.name).await["password"], json!(user.password));
+        let usual = if rule == "shortest" { json!(8) } else { json!(false) };
+        server.set(&["policy", rule], usual).await;
+        for step in Step::ALL {
+            stage.step(step, &token).await.why();
+        }
+    }
+}
+
+/// Failed logins lock an account: in a healthy rotation there is none, and AWSPENDING is never tried first.
+#[tokio::test]
+async fn no_rotation_locks_an_account_that_three_failures_lock() {
+    let Some(server) = sqlserver().await else { return };
+    let user = server.user("counted").await;
+    server.set_login(&user.name, "lockout", 3).await;
+    let stage = server.stage(&server.document(&user), &[]);
+    for _ in 0..4 {
+        let token = stage.begin();
+        for step in Step::ALL {
+            // Each step twice.
+            stage.step(step, &token).await.why();
+            stage.step(step, &token).await.why();
+        }
+        stage.end(&token);
+    }
+    assert_ne!(server.login(&user.name).await["locked"], json!(true));
+}
+
+#[tokio::test]
+async fn preflight_warns_of_failed_logins_of_the_age_and_of_replicas() {
+    let Some(server) = sqlserver().await else { return };
+    let user = server.user("warned").await;
+    let stage = server.stage(&server.document(&user), &[]);
+    let ready = stage.ask(Question::Preflight).await;
+    assert_eq!(ready["ready"], json!(true), "{ready}");
+    for (field, value) in [("failed", json!(2)), ("expires", json!(true)), ("days left", json!(3))]
+    {
+        server.set_login(&user.name, field, value).await;
+    }
+    server.set(&["hadr"], true).await;
+    let warned = stage.ask(Question::Preflight).await;
+    assert_eq!(warned["ready"], json!(true), "{warned}");
+    let text = warned.to_string().to_lowercase();
+    for words in ["failed login", "expire", "replica"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    server.set(&["databases", "own", "read only"], true).await;
+    let inside = server.contained_user("readonly").await;
+    let stage = server.stage(&server.contained_document(&inside), &[]);
+    let answer = stage.ask(Question::Preflight).await;
+    assert_eq!(answer["ready"], json!(false), "{answer}");
+    let token = stage.begin();
+    let error = stage.step(Step::Create, &token).await.result.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert_eq!(stage.try_text(AWSPENDING), None);
+}
+
+/// Names are compared as by the default collation, whatever their case.
+#[tokio::test]
+async fn a_name_in_another_case_is_the_same_login() {
+    let Some(server) = sqlserver().await else { return };
+    let user = server.user("MixedCase").await;
+    let document = with(&server.document(&user), "username", user.name.to_uppercase());
+    let stage = server.stage(&document, &[]);
+    stage.play(&Step::ALL).await;
+    assert!(server.logs_in(&user.name, &stage.password(AWSCURRENT)).await);
+    assert_eq!(stage.document(AWSCURRENT)["username"], json!(user.name.to_uppercase()));
+}
+
+/// As behind a pooler that maps users, or where a logon trigger changes whose rights count.
+#[tokio::test]
+async fn a_session_of_somebody_else_is_not_worked_with() {
+    let Some(server) = sqlserver().await else { return };
+    let user = server.user("mapped").await;
+    let stage = server.stage(&server.document(&user), &[]);
+    for place in ["0", "1"] {
+        server.set(&["identity"], json!({place: "somebody"})).await;
+        let error = stage.step(Step::Create, &stage.begin()).await.result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        stage.store.cancel_rotation(&stage.secret).unwrap();
+    }
+    assert_eq!(server.login(&user.name).await["password"], json!(user.password));
+}
