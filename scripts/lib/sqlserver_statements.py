@@ -261,7 +261,7 @@ def held(session, account):
 
 
 @statement("""
-WITH held AS (SELECT l.principal_id FROM sys.sql_logins AS l WHERE l.name = <text> UNION ALL SELECT
+WITH held AS (SELECT u.principal_id FROM sys.sql_logins AS u WHERE u.name = <text> UNION ALL SELECT
 m.role_principal_id FROM sys.server_role_members AS m JOIN held AS h ON m.member_principal_id = h.principal_id)
 SELECT CONVERT(nvarchar(128), r.name) FROM held AS h JOIN sys.server_principals AS r ON r.principal_id =
 h.principal_id WHERE r.name IN (N'sysadmin', N'securityadmin') UNION SELECT CONVERT(nvarchar(128),

@@ -109,7 +109,7 @@ async fn of_the_change(table: &mut FaultTable, server: &Server) {
     server.trap("ALTER LOGIN", "cut before", json!({"once": true})).await;
     table.set("the connection is lost at the change", &stage).await;
     let stage = server.stage(&server.document(&user), &[]);
-    let name = format!("fourstep:{}", user.name);
+    let name = format!("fourstep:login:{}", user.name);
     server.trap("sp_getapplock", "fail", json!({"number": 229})).await;
     table.set("the lock may not be taken", &stage).await;
     server.no_traps().await;

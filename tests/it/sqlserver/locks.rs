@@ -46,7 +46,8 @@ async fn a_lock_that_another_session_has_is_a_conflict() {
     let Some(server) = sqlserver().await else { return };
     for (user, database, mut stage) in stages(&server).await {
         let token = stage.play(&[Step::Create]).await;
-        let name = format!("fourstep:{}", user.name);
+        let kind = if database == "own" { "user" } else { "login" };
+        let name = format!("fourstep:{kind}:{}", user.name);
         let hold = json!({"do": "hold", "name": name, "database": database});
         server.tell(hold.clone()).await;
         stage.timeout = Duration::from_secs(6);
