@@ -43,7 +43,7 @@ async fn parity_26_any_password_arrives_as_it_is() {
     let Some(server) = sqlserver().await else { return };
     for password in [
         "Quote'\"$]`{}1",
-        "Ä\u{f6}\u{fc}\u{20ac} \u{65e5}\u{672c}1",
+        "Aa1\u{f6}\u{fc}\u{20ac} \u{65e5}\u{672c}",
         "';--Aa1 N'x",
         "\u{1f511}Aa1-----",
     ] {

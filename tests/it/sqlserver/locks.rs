@@ -28,7 +28,7 @@ async fn two_containers_make_one_change() {
     for (user, database, stage) in stages(&server).await {
         let token = stage.play(&[Step::Create]).await;
         let other = stage.beside();
-        server.trap("ALTER", "wait", json!({"seconds": 0.4, "once": true})).await;
+        server.trap("WITH PASSWORD", "wait", json!({"seconds": 0.4, "once": true})).await;
         let (one, two) = tokio::join!(stage.step(Step::Set, &token), other.step(Step::Set, &token));
         for ended in [one, two] {
             if let Err(error) = ended.result {
@@ -88,7 +88,7 @@ async fn rule_03_no_rotation_passes_one_that_is_frozen_in_its_change() {
     let Some(server) = sqlserver().await else { return };
     for (user, database, stage) in stages(&server).await {
         let first = stage.play(&[Step::Create]).await;
-        server.trap("ALTER", "wait", json!({"seconds": 1.5, "once": true})).await;
+        server.trap("WITH PASSWORD", "wait", json!({"seconds": 1.5, "once": true})).await;
         let mut other = stage.beside();
         other.timeout = Duration::from_secs(20);
         let next = async {
@@ -119,7 +119,7 @@ async fn a_lost_answer_is_found_out_by_the_retry() {
     for act in ["cut before", "cut after"] {
         for (user, database, stage) in stages(&server).await {
             let token = stage.play(&[Step::Create]).await;
-            server.trap("ALTER", act, json!({"once": true})).await;
+            server.trap("WITH PASSWORD", act, json!({"once": true})).await;
             let error = stage.step(Step::Set, &token).await.result.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
             assert!(error.to_string().contains("may or may not"), "{error}");

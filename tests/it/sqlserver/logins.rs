@@ -34,9 +34,7 @@ async fn what_is_pending_and_expired_is_not_promoted() {
     server.set_login(&user.name, "expired", true).await;
     let error = stage.step(Step::Test, &token).await.result.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Forbidden, "{error}");
-    let labels = stage.labels();
-    assert!(stage.step(Step::Finish, &token).await.result.is_err());
-    assert_eq!(stage.labels(), labels);
+    assert!(error.to_string().contains("18487"), "{error}");
 }
 
 #[tokio::test]
@@ -65,6 +63,8 @@ async fn a_password_that_the_policy_refuses_while_logging_in_changes_nothing() {
         assert_eq!(server.login(&user.name).await["password"], json!(user.password));
         let usual = if rule == "shortest" { json!(8) } else { json!(false) };
         server.set(&["policy", rule], usual).await;
+        // A value that was refused is drawn anew, by another rotation.
+        let token = if kept { token } else { stage.begin() };
         for step in Step::ALL {
             stage.step(step, &token).await.why();
         }
@@ -91,21 +91,20 @@ async fn no_rotation_locks_an_account_that_three_failures_lock() {
 }
 
 #[tokio::test]
-async fn preflight_warns_of_failed_logins_of_the_age_and_of_replicas() {
+async fn preflight_warns_of_the_age_of_passwords_and_of_replicas_and_finds_what_is_read_only() {
     let Some(server) = sqlserver().await else { return };
     let user = server.user("warned").await;
     let stage = server.stage(&server.document(&user), &[]);
     let ready = stage.ask(Question::Preflight).await;
     assert_eq!(ready["ready"], json!(true), "{ready}");
-    for (field, value) in [("failed", json!(2)), ("expires", json!(true)), ("days left", json!(3))]
-    {
+    for (field, value) in [("expires", json!(true)), ("days left", json!(3))] {
         server.set_login(&user.name, field, value).await;
     }
     server.set(&["hadr"], true).await;
     let warned = stage.ask(Question::Preflight).await;
     assert_eq!(warned["ready"], json!(true), "{warned}");
     let text = warned.to_string().to_lowercase();
-    for words in ["failed login", "expire", "replica"] {
+    for words in ["expires after", "availability group"] {
         assert!(text.contains(words), "{words}: {text}");
     }
     server.set(&["databases", "own", "read only"], true).await;
@@ -136,12 +135,11 @@ async fn a_name_in_another_case_is_the_same_login() {
 async fn a_session_of_somebody_else_is_not_worked_with() {
     let Some(server) = sqlserver().await else { return };
     let user = server.user("mapped").await;
-    let stage = server.stage(&server.document(&user), &[]);
     for place in ["0", "1"] {
+        let stage = server.stage(&server.document(&user), &[]);
         server.set(&["identity"], json!({place: "somebody"})).await;
         let error = stage.step(Step::Create, &stage.begin()).await.result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-        stage.store.cancel_rotation(&stage.secret).unwrap();
     }
     assert_eq!(server.login(&user.name).await["password"], json!(user.password));
 }

@@ -106,7 +106,7 @@ impl Server {
 
     /// How many logins were begun.
     pub async fn logins(&self) -> usize {
-        self.heard().await.matches("LOGIN ").count()
+        self.heard().await.lines().filter(|line| line.starts_with("LOGIN ")).count()
     }
 
     /// What the server knows of a login, its password included.
