@@ -169,7 +169,8 @@ pub(crate) fn login(user: &str) -> String {
 }
 
 /// The roles and rights that make more than an application's of the account of this name, those that come
-/// by other roles included. Catalogues have different collations. Sources: "Server-Level Roles", "Database-Level Roles".
+/// by other roles included. The views have different collations, which a UNION must not. Sources:
+/// "Server-Level Roles", "Database-Level Roles".
 pub(crate) fn powers(kind: Kind, user: &str) -> String {
     let (whose, side, condition, roles, rights) = match kind {
         Kind::Login => (
@@ -191,7 +192,8 @@ pub(crate) fn powers(kind: Kind, user: &str) -> String {
         "WITH held AS (SELECT u.principal_id FROM sys.{whose} AS u WHERE u.name = {user} \
          UNION ALL SELECT m.role_principal_id FROM sys.{side}_role_members AS m \
          JOIN held AS h ON m.member_principal_id = h.principal_id) \
-         SELECT CONVERT(nvarchar(128), r.name) COLLATE Latin1_General_BIN2 FROM held AS h JOIN sys.{side}_principals AS r \
+         SELECT CONVERT(nvarchar(128), r.name) COLLATE Latin1_General_BIN2 FROM held AS h \
+         JOIN sys.{side}_principals AS r \
          ON r.principal_id = h.principal_id WHERE r.name IN ({roles}) \
          UNION SELECT CONVERT(nvarchar(128), p.permission_name) COLLATE Latin1_General_BIN2 FROM held AS h \
          JOIN sys.{side}_permissions AS p ON p.grantee_principal_id = h.principal_id \
