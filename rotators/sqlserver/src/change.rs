@@ -2,6 +2,8 @@
 //!
 //! A failed statement changes nothing, and one that succeeded stands by itself: there is nothing to commit.
 
+use std::time::Duration;
+
 use fourstep::users::{Change, Login};
 use fourstep::{Error, ErrorKind, ExposeSecret, Fence, Invocation, SecretString};
 
@@ -84,17 +86,12 @@ pub(crate) async fn begin(
     Ok(())
 }
 
-/// The error of a lock that was not taken, with what sp_getapplock returned.
+/// The error of a lock that was not taken, with the number that sp_getapplock returned.
 fn held(returned: Option<&str>) -> Error {
-    let number = returned.and_then(|number| number.parse::<i32>().ok());
-    let error = Error::new(
-        ErrorKind::Conflict,
-        "another rotation of this account holds the lock; nothing was changed, retry",
-    );
-    number.map_or_else(
-        || error.clone(),
-        |number| error.clone().caused_by(format!("sp_getapplock returned {number}")),
-    )
+    let number: i32 = returned.and_then(|number| number.parse().ok()).unwrap_or_default();
+    let what = "another rotation of this account holds the lock; nothing was changed, retry";
+    let why = format!("sp_getapplock returned {number}");
+    Error::new(ErrorKind::Conflict, what).caused_by(why)
 }
 
 impl Sqlserver {
@@ -128,7 +125,7 @@ impl Sqlserver {
         fence.pass().await?;
         let what = "the change of the password";
         let sent = wire::log_in(&mut channel, login, Some(password));
-        let sent = cx.deadline().bound(what, std::time::Duration::MAX, sent).await;
+        let sent = cx.deadline().bound(what, Duration::MAX, sent).await;
         match sent.map_err(Failure::Late).flatten() {
             Ok(()) => {
                 channel.close().await;

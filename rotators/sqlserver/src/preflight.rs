@@ -56,51 +56,39 @@ pub(crate) async fn look(
     let ready = Prepared::own(session, &login.password);
     findings.extend(ready.err().map(Finding::Fails));
     if kind == Kind::Login {
-        let what = "a look at the password policy";
-        let rows = session.rows(what, sql::POLICY, cx).await?;
-        findings.extend(rows.into_iter().next().into_iter().flat_map(|row| policy(&row, cx)));
+        let what = "a look at the password's age";
+        let row = session.ask(what, sql::EXPIRATION, cx).await?;
+        findings.extend(expiration(row, i64::from(cx.days_to_next_rotation())));
     }
     Ok(findings)
 }
 
-/// What the policy may hold against the rotations to come: the answer to [`sql::POLICY`].
-fn policy(row: &[Option<String>], cx: &Invocation) -> Vec<Finding> {
-    let number = |column: usize| row.get(column)?.as_deref()?.parse::<i64>().ok();
-    let is = |column: usize| flag(row.get(column).and_then(Option::as_deref));
-    let refused = number(2).filter(|refused| is(0) && *refused > 0).map(|refused| {
-        format!(
-            "the server counts {refused} refused passwords of this login, and its policy may lock it out: \
-             look for whoever has an old one"
-        )
-    });
-    let lifetime = number(3).zip(number(4)).map(|(left, since)| left.saturating_add(since));
-    let days = i64::from(cx.days_to_next_rotation());
-    let short = lifetime.filter(|lifetime| is(1) && *lifetime < days).map(|lifetime| {
-        format!(
+/// Whether a password expires before it is replaced: the answer to [`sql::EXPIRATION`], and how many days lie
+/// between two rotations.
+fn expiration([checked, left, age]: [Option<String>; 3], days: i64) -> Option<Finding> {
+    let number = |column: Option<String>| column?.parse::<i64>().ok();
+    let lifetime = number(left)?.saturating_add(number(age)?);
+    (flag(checked.as_deref()) && lifetime < days).then(|| {
+        Finding::Warns(format!(
             "a password expires after {lifetime} days (CHECK_EXPIRATION), and the next rotation is due \
              after {days}: rotate more often"
-        )
-    });
-    refused.into_iter().chain(short).map(Finding::Warns).collect()
+        ))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fourstep::Deadline;
-    use std::time::Duration;
 
     #[test]
-    fn the_policy_s_numbers_are_held_against_the_schedule() {
-        let cx = Invocation::new(Deadline::after(Duration::from_secs(9)));
-        let count = |row: [&str; 5]| {
-            policy(&row.map(|text| (!text.is_empty()).then(|| text.to_owned())), &cx).len()
+    fn a_password_that_expires_before_the_next_rotation_is_warned_of() {
+        let warns = |row: [&str; 3]| {
+            let row = row.map(|text| (!text.is_empty()).then(|| text.to_owned()));
+            expiration(row, 30).is_some()
         };
-        // Thirty days between rotations.
-        assert_eq!(count(["1", "1", "0", "30", "12"]), 0);
-        assert_eq!(count(["1", "1", "2", "1", "12"]), 2);
-        assert_eq!(count(["0", "0", "2", "1", "12"]), 0);
-        assert_eq!(count(["1", "1", "", "", ""]), 0);
-        assert_eq!(policy(&[], &cx), []);
+        assert!(warns(["1", "1", "12"]));
+        for fine in [["1", "30", "12"], ["0", "1", "12"], ["1", "", ""]] {
+            assert!(!warns(fine));
+        }
     }
 }

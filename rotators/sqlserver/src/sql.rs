@@ -136,11 +136,9 @@ pub(crate) const IDENTITY: &str = "SELECT CONVERT(nvarchar(128), s.original_logi
     CONVERT(nvarchar(12), SERVERPROPERTY(N'IsHadrEnabled')) \
     FROM sys.dm_exec_sessions AS s WHERE s.session_id = @@SPID";
 
-/// What the policy says of the session's login. Source: "LOGINPROPERTY", which answers a login about
-/// itself.
-pub(crate) const POLICY: &str = "SELECT CONVERT(nvarchar(12), l.is_policy_checked), \
-    CONVERT(nvarchar(12), l.is_expiration_checked), \
-    CONVERT(nvarchar(12), LOGINPROPERTY(l.name, N'BadPasswordCount')), \
+/// Whether the password of the session's login expires, when, and how old it is. Source: "LOGINPROPERTY",
+/// which answers a login about itself.
+pub(crate) const EXPIRATION: &str = "SELECT CONVERT(nvarchar(12), l.is_expiration_checked), \
     CONVERT(nvarchar(12), LOGINPROPERTY(l.name, N'DaysUntilExpiration')), \
     CONVERT(nvarchar(12), DATEDIFF(day, CONVERT(datetime, LOGINPROPERTY(l.name, N'PasswordLastSetTime')), \
     GETDATE())) FROM sys.sql_logins AS l WHERE l.name = ORIGINAL_LOGIN()";
@@ -148,7 +146,7 @@ pub(crate) const POLICY: &str = "SELECT CONVERT(nvarchar(12), l.is_policy_checke
 /// What an admin may do to others, and whether the database has contained users.
 pub(crate) const RIGHTS: &str = "SELECT \
     CONVERT(nvarchar(12), HAS_PERMS_BY_NAME(NULL, NULL, N'ALTER ANY LOGIN')), \
-    CONVERT(nvarchar(12), HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'ALTER ANY USER')), \
+    CONVERT(nvarchar(12), HAS_PERMS_BY_NAME(QUOTENAME(DB_NAME()), N'DATABASE', N'ALTER ANY USER')), \
     CONVERT(nvarchar(12), d.containment) FROM sys.databases AS d WHERE d.database_id = DB_ID()";
 
 /// The contained user of this name, which is a text; and whether it asks this.
@@ -171,7 +169,8 @@ pub(crate) fn login(user: &str) -> String {
 }
 
 /// The roles and rights that make more than an application's of the account of this name, those that come
-/// by other roles included. Sources: "Server-Level Roles", "Database-Level Roles".
+/// by other roles included. The views have different collations, which a UNION must not. Sources:
+/// "Server-Level Roles", "Database-Level Roles".
 pub(crate) fn powers(kind: Kind, user: &str) -> String {
     let (whose, side, condition, roles, rights) = match kind {
         Kind::Login => (
@@ -193,9 +192,10 @@ pub(crate) fn powers(kind: Kind, user: &str) -> String {
         "WITH held AS (SELECT u.principal_id FROM sys.{whose} AS u WHERE u.name = {user} \
          UNION ALL SELECT m.role_principal_id FROM sys.{side}_role_members AS m \
          JOIN held AS h ON m.member_principal_id = h.principal_id) \
-         SELECT CONVERT(nvarchar(128), r.name) FROM held AS h JOIN sys.{side}_principals AS r \
+         SELECT CONVERT(nvarchar(128), r.name) COLLATE Latin1_General_BIN2 FROM held AS h \
+         JOIN sys.{side}_principals AS r \
          ON r.principal_id = h.principal_id WHERE r.name IN ({roles}) \
-         UNION SELECT CONVERT(nvarchar(128), p.permission_name) FROM held AS h \
+         UNION SELECT CONVERT(nvarchar(128), p.permission_name) COLLATE Latin1_General_BIN2 FROM held AS h \
          JOIN sys.{side}_permissions AS p ON p.grantee_principal_id = h.principal_id \
          WHERE {condition}p.state IN ('G', 'W') AND p.permission_name IN ({rights})"
     )

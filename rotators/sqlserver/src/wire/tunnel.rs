@@ -183,7 +183,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_piece_is_longer_than_its_header_or_refused(piece in prop::collection::vec(any::<u8>(), 0..12)) {
+        fn any_piece_is_longer_than_its_header_or_refused(
+            piece in prop::collection::vec(any::<u8>(), 0..12),
+        ) {
             if let Ok((whole, head)) = length(&piece) {
                 prop_assert!(whole >= head && whole > 0);
             }
