@@ -20,17 +20,19 @@ import json
 import os
 import socket
 import socketserver
+import ssl
 import struct
 import sys
 import threading
 import time
 
-from pysqlbridge.certificate import load
+from pysqlbridge.certificate import load, server_context
 from pysqlbridge.tds import connection as bridge
 from pysqlbridge.tds.login import Login7, deobfuscate_password
 from pysqlbridge.tds.packet import PacketType, build_packet, reassemble
 from pysqlbridge.tds.prelogin import Encryption, Prelogin, server_response
 from pysqlbridge.tds.result import QueryError
+from pysqlbridge.tds.tls import TlsTunnel
 from pysqlbridge.tds.token import DoneStatus, done, error
 from sqlserver_world import Refused, Session, World
 
@@ -79,7 +81,10 @@ class Connected(bridge.Connection):
         mode = self.world.state["encrypt"]
         if mode == "required":
             self._encryption = Encryption.REQUIRED
-            return super()._step_prelogin(responses)
+            moved = super()._step_prelogin(responses)
+            if moved and self.world.state["tls"] == "1.3":
+                self._tunnel = TlsTunnel(newer(self._certificate))
+            return moved
         # Answered by hand: pysqlbridge always offers TLS.
         message = reassemble(self._buffer)
         if message is None:
@@ -128,6 +133,15 @@ def gone(request):
         return False
     except OSError:
         return True
+
+
+def newer(certificate):
+    """pysqlbridge speaks TLS 1.2 only. A server of 1.3 sends tickets behind the handshake."""
+    context = server_context(certificate)
+    context.maximum_version = ssl.TLSVersion.TLSv1_3
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.options &= ~ssl.OP_NO_TICKET
+    return context
 
 
 class Handler(socketserver.BaseRequestHandler):

@@ -185,8 +185,7 @@ def alter_user(session, name, new):
 
 
 @statement("""
-SELECT CONVERT(nvarchar(12), l.is_policy_checked), CONVERT(nvarchar(12), l.is_expiration_checked),
-CONVERT(nvarchar(12), LOGINPROPERTY(l.name, N'BadPasswordCount')), CONVERT(nvarchar(12), LOGINPROPERTY(l.name,
+SELECT CONVERT(nvarchar(12), l.is_expiration_checked), CONVERT(nvarchar(12), LOGINPROPERTY(l.name,
 N'DaysUntilExpiration')), CONVERT(nvarchar(12), DATEDIFF(day, CONVERT(datetime, LOGINPROPERTY(l.name,
 N'PasswordLastSetTime')), GETDATE())) FROM sys.sql_logins AS l WHERE l.name = ORIGINAL_LOGIN()
 """)
@@ -196,9 +195,7 @@ def policy(session):
         return []
     return [
         [
-            flag(login.get("policy")),
             flag(login.get("expires")),
-            login.get("failed", 0),
             login.get("days left") if login.get("expires") else None,
             login.get("days old", 0),
         ]
@@ -210,7 +207,7 @@ def policy(session):
 
 @statement("""
 SELECT CONVERT(nvarchar(12), HAS_PERMS_BY_NAME(NULL, NULL, N'ALTER ANY LOGIN')), CONVERT(nvarchar(12),
-HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'ALTER ANY USER')), CONVERT(nvarchar(12), d.containment)
+HAS_PERMS_BY_NAME(QUOTENAME(DB_NAME()), N'DATABASE', N'ALTER ANY USER')), CONVERT(nvarchar(12), d.containment)
 FROM sys.databases AS d WHERE d.database_id = DB_ID()
 """)
 def rights(session):
@@ -263,9 +260,9 @@ def held(session, account):
 @statement("""
 WITH held AS (SELECT u.principal_id FROM sys.sql_logins AS u WHERE u.name = <text> UNION ALL SELECT
 m.role_principal_id FROM sys.server_role_members AS m JOIN held AS h ON m.member_principal_id = h.principal_id)
-SELECT CONVERT(nvarchar(128), r.name) FROM held AS h JOIN sys.server_principals AS r ON r.principal_id =
+SELECT CONVERT(nvarchar(128), r.name) COLLATE Latin1_General_BIN2 FROM held AS h JOIN sys.server_principals AS r ON r.principal_id =
 h.principal_id WHERE r.name IN (N'sysadmin', N'securityadmin') UNION SELECT CONVERT(nvarchar(128),
-p.permission_name) FROM held AS h JOIN sys.server_permissions AS p ON p.grantee_principal_id = h.principal_id
+p.permission_name) COLLATE Latin1_General_BIN2 FROM held AS h JOIN sys.server_permissions AS p ON p.grantee_principal_id = h.principal_id
 WHERE p.state IN ('G', 'W') AND p.permission_name IN (N'CONTROL SERVER', N'ALTER ANY LOGIN', N'IMPERSONATE ANY LOGIN')
 """)
 def powers_at_server(session, name):
@@ -277,9 +274,9 @@ def powers_at_server(session, name):
 @statement("""
 WITH held AS (SELECT u.principal_id FROM sys.database_principals AS u WHERE u.name = <text> UNION ALL SELECT
 m.role_principal_id FROM sys.database_role_members AS m JOIN held AS h ON m.member_principal_id = h.principal_id)
-SELECT CONVERT(nvarchar(128), r.name) FROM held AS h JOIN sys.database_principals AS r ON r.principal_id =
+SELECT CONVERT(nvarchar(128), r.name) COLLATE Latin1_General_BIN2 FROM held AS h JOIN sys.database_principals AS r ON r.principal_id =
 h.principal_id WHERE r.name IN (N'db_owner', N'db_securityadmin', N'db_accessadmin') UNION SELECT
-CONVERT(nvarchar(128), p.permission_name) FROM held AS h JOIN sys.database_permissions AS p ON
+CONVERT(nvarchar(128), p.permission_name) COLLATE Latin1_General_BIN2 FROM held AS h JOIN sys.database_permissions AS p ON
 p.grantee_principal_id = h.principal_id WHERE p.class = 0 AND p.state IN ('G', 'W') AND p.permission_name IN
 (N'CONTROL', N'ALTER ANY USER', N'ALTER ANY ROLE')
 """)

@@ -67,6 +67,7 @@ class World:
             # What the server says of TLS: required, off (for the login at most, and here not even that) or
             # not supported.
             "encrypt": "required",
+            "tls": "1.2",
             "policy": {"shortest": 8, "longest": 128, "used": [], "too recent": False},
             # Each by its name in lower case. Of a login: name, password, and, if they are so, disabled,
             # locked, expired, must change, policy, lockout (failed logins until it is locked); roles,

@@ -60,6 +60,19 @@ async fn parity_26_any_password_arrives_as_it_is() {
 }
 
 #[tokio::test]
+async fn parity_10_the_words_of_rds_for_the_engine_are_taken() {
+    let Some(server) = sqlserver().await else { return };
+    for engine in ["sqlserver-ee", "sqlserver-se", "sqlserver-ex", "sqlserver-web"] {
+        let document = with(&server.document(&server.user("engine").await), "engine", engine);
+        server.stage(&document, &[]).play(&fourstep::Step::ALL).await;
+    }
+    let document = with(&server.document(&server.user("engine").await), "engine", "mysql");
+    let stage = server.stage(&document, &[]);
+    let error = stage.step(fourstep::Step::Create, &stage.begin()).await.error();
+    assert!(error.contains("rotate-mysql"), "{error}");
+}
+
+#[tokio::test]
 async fn parity_27_28_only_the_mode_that_ssl_names_is_tried_and_fields_have_their_defaults() {
     let Some(server) = sqlserver().await else { return };
     every::only_the_mode_that_ssl_names_is_tried(&server).await;

@@ -43,6 +43,10 @@ impl Testbed for Real {
     }
 
     async fn named(&self, _: &Wire, user: &str, password: &str) -> Option<Box<dyn Remote>> {
+        // SQL Server's own rule for names: a backslash is that of a Windows domain.
+        if user.contains('\\') {
+            return None;
+        }
         let user = User { name: Server::name(user), password: password.to_owned() };
         let key = user.name.to_lowercase();
         if self.way.1 {

@@ -47,6 +47,28 @@ async fn an_admin_gives_an_expired_login_its_password() {
     assert!(server.logs_in(&user.name, &stage.password(AWSCURRENT)).await);
 }
 
+/// The database is looked at behind the change: it is not known here whether that was made.
+#[tokio::test]
+async fn an_expired_login_with_a_wrong_database_is_found_out_by_the_retry() {
+    let Some(server) = sqlserver().await else { return };
+    let user = server.user("astray").await;
+    server.set_login(&user.name, "expired", true).await;
+    let stage = server.stage(&with(&server.document(&user), "dbname", "nowhere"), &[]);
+    let token = stage.play(&[Step::Create]).await;
+    let error = stage.step(Step::Set, &token).await.result.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+    assert!(error.to_string().contains("may or may not"), "{error}");
+    let pending = stage.password(AWSPENDING);
+    assert_eq!(server.login(&user.name).await["password"], json!(pending));
+    server.set(&["databases", "nowhere"], json!({"name": "nowhere", "users": {}})).await;
+    let key = user.name.to_lowercase();
+    let inside = json!({"name": user.name, "login": key});
+    server.set(&["databases", "nowhere", "users", &key], inside).await;
+    server.set(&["databases", "nowhere", "containment"], 0).await;
+    let retried = stage.step(Step::Set, &token).await;
+    assert!(retried.why().contains("already"), "{}", retried.why());
+}
+
 /// The rules of the policy have other numbers there.
 #[tokio::test]
 async fn a_password_that_the_policy_refuses_while_logging_in_changes_nothing() {

@@ -1,5 +1,6 @@
 //! TLS in the place where TDS has it, and what is never said without.
 
+use fourstep::store::AWSCURRENT;
 use fourstep::{ErrorKind, Step};
 use serde_json::json;
 
@@ -70,6 +71,17 @@ async fn rule_09_a_certificate_of_another_name_or_authority_is_refused() {
     assert!(!server.heard().await.contains("LOGIN"));
     let named = with(&document, "host", "127.0.0.1");
     server.stage(&named, &[("TLS_SERVER_NAME", "localhost")]).play(&Step::ALL).await;
+}
+
+/// A server of TLS 1.3 goes on with the handshake when the client has ended it.
+#[tokio::test]
+async fn tls_1_3_is_spoken_inside_tds_too() {
+    let Some(server) = sqlserver().await else { return };
+    server.set(&["tls"], "1.3").await;
+    let user = server.user("newer").await;
+    let stage = server.stage(&server.document(&user), &[]);
+    stage.play(&Step::ALL).await;
+    assert!(server.logs_in(&user.name, &stage.password(AWSCURRENT)).await);
 }
 
 /// The double: whatever it does not know it refuses, and says so in its log.
