@@ -127,10 +127,8 @@ impl Sqlserver {
         let sent = wire::log_in(&mut channel, login, Some(password));
         let sent = cx.deadline().bound(what, Duration::MAX, sent).await;
         match sent.map_err(Failure::Late).flatten() {
-            Ok(()) => {
-                channel.close().await;
-                Ok(Change::Made)
-            }
+            // Nothing waits for the end of this session, which has no lock.
+            Ok(()) => Ok(Change::Made),
             Err(Failure::Refused(refusal)) => errors::of_change_at_login(refusal),
             Err(Failure::Lost(cause) | Failure::Late(cause)) => Err(errors::unknown(cause)),
         }
