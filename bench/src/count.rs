@@ -40,6 +40,9 @@ struct Arguments {
     /// The binary rotate-mongodb, of which only the start is counted.
     #[arg(long)]
     mongodb: PathBuf,
+    /// The binary rotate-sqlserver, the same.
+    #[arg(long)]
+    sqlserver: PathBuf,
     /// The binary rotate-redis, the same.
     #[arg(long)]
     redis: PathBuf,
@@ -110,9 +113,11 @@ async fn count(arguments: &Arguments) -> io::Result<Vec<Counted>> {
         _ => valgrind.start("rotate-mysql", &Program::of(&arguments.mysql), &scene).await?,
     });
 
-    for (name, binary) in
-        [("rotate-mongodb", &arguments.mongodb), ("rotate-redis", &arguments.redis)]
-    {
+    for (name, binary) in [
+        ("rotate-mongodb", &arguments.mongodb),
+        ("rotate-sqlserver", &arguments.sqlserver),
+        ("rotate-redis", &arguments.redis),
+    ] {
         counted.push(valgrind.start(name, &Program::of(binary), &scene).await?);
     }
 

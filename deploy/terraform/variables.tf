@@ -5,10 +5,10 @@ variable "name" {
 
 variable "rotator" {
   type        = string
-  description = "What it rotates: postgres, mysql, mongodb, redis or api"
+  description = "What it rotates: postgres, mysql, mongodb, sqlserver, redis or api"
   validation {
-    condition     = contains(["postgres", "mysql", "mongodb", "redis", "api"], var.rotator)
-    error_message = "There are rotators for postgres, mysql, mongodb, redis and api."
+    condition     = contains(["postgres", "mysql", "mongodb", "sqlserver", "redis", "api"], var.rotator)
+    error_message = "There are rotators for postgres, mysql, mongodb, sqlserver, redis and api."
   }
 }
 

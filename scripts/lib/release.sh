@@ -3,7 +3,7 @@
 
 RELEASE_TARGET= # cargo's target folder
 RELEASE_LICENCES= # the texts of all dependencies' licences
-RELEASE_ROTATORS=(postgres mysql mongodb redis api)
+RELEASE_ROTATORS=(postgres mysql mongodb sqlserver redis api)
 
 # Pinned: the same sources should be described by the same words.
 CYCLONEDX_VERSION=0.5.9

@@ -11,7 +11,7 @@ import * as sns from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
 
 /** What a function rotates. */
-export type Target = 'postgres' | 'mysql' | 'mongodb' | 'redis' | 'api';
+export type Target = 'postgres' | 'mysql' | 'mongodb' | 'sqlserver' | 'redis' | 'api';
 
 /** What makes a {@link FourstepRotator}. */
 export interface FourstepRotatorProps {

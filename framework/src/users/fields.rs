@@ -28,7 +28,10 @@ const ENGINES: [(&str, &[&str]); 7] = [
         ],
     ),
     ("rotate-mysql", &["mysql", "aurora-mysql", "aurora", "mariadb", "maria", "mysql2"]),
-    ("", &["sqlserver", "mssql", "sqlserver-se", "sqlserver-ex", "sqlserver-web", "sqlserver-ee"]),
+    (
+        "rotate-sqlserver",
+        &["sqlserver", "mssql", "sqlserver-se", "sqlserver-ex", "sqlserver-web", "sqlserver-ee"],
+    ),
     ("", &["oracle", "oracle-ee", "oracle-se2"]),
     ("", &["db2", "db2-se", "db2-ae"]),
     ("rotate-mongodb", &["mongo", "mongodb", "documentdb", "docdb"]),

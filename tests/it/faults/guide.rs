@@ -4,12 +4,13 @@ use fourstep::ErrorKind;
 
 const GUIDE: &str = include_str!("../../../docs/errors.md");
 const OPERATE: &str = include_str!("../../../docs/operate.md");
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 8] = [
     include_str!("table.txt"),
     include_str!("table-postgres18.txt"),
     include_str!("table-mysql.txt"),
     include_str!("table-mariadb.txt"),
     include_str!("../mongodb/table.txt"),
+    include_str!("../sqlserver/table.txt"),
     include_str!("../redis/table.txt"),
     include_str!("../redis/managed/table.txt"),
 ];
@@ -91,7 +92,10 @@ fn own_rows(page: &'static str) -> Vec<(&'static str, &'static str)> {
 
 #[test]
 fn what_the_page_of_a_server_quotes_is_what_its_table_says_and_the_other_way_round() {
-    let pages = [(include_str!("../../../docs/mongodb.md"), include_str!("../mongodb/table.txt"))];
+    let pages = [
+        (include_str!("../../../docs/mongodb.md"), include_str!("../mongodb/table.txt")),
+        (include_str!("../../../docs/sqlserver.md"), include_str!("../sqlserver/table.txt")),
+    ];
     for (page, table) in pages {
         let (own, rows) = (own_rows(page), rows(&[table]));
         assert!(own.len() > 5 && rows.len() > 5);

@@ -29,6 +29,7 @@ use fourstep_testing::{Asked, DoubleKeys, Fault, Told, Wire};
 use rotate_mongodb::Mongodb;
 use rotate_mysql::Mysql;
 use rotate_postgres::Postgres;
+use rotate_sqlserver::Sqlserver;
 use serde_json::json;
 
 use super::Planted;
@@ -136,6 +137,7 @@ fn framework(source: &Source, printed: &mut Printed) {
     let replace = Some(&login.password);
     printed.see("NewPrimary", &NewPrimary { password: &login.password, replace, retain: true });
     printed.see("Mongodb", &Mongodb::read(&environment).unwrap());
+    printed.see("Sqlserver", &Sqlserver::read(&environment).unwrap());
     let mysql = Driver::read(&environment, Mysql::read(&environment).unwrap()).unwrap();
     let mysql = Arc::new(mysql);
     printed.see("Mysql", &mysql);
@@ -301,6 +303,7 @@ fn these_have_no_debug() {
     <<Mongodb as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
     <<Mysql as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
     <<rotate_redis::Redis as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
+    <<Sqlserver as fourstep::users::Database>::Prepared as Chosen<_>>::chosen();
     <fourstep::InspectContext<'static> as Chosen<_>>::chosen();
     <fourstep::SecretReader<'static> as Chosen<_>>::chosen();
     <fourstep::RetireContext<'static> as Chosen<_>>::chosen();

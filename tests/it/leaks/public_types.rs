@@ -17,6 +17,7 @@ pub fn public_types() -> BTreeSet<String> {
         "rotators/postgres/src",
         "rotators/mysql/src",
         "rotators/redis/src",
+        "rotators/sqlserver/src",
         "cli/src",
     ] {
         let mut folders = vec![root.join(sources)];

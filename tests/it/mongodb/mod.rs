@@ -13,12 +13,7 @@ mod single_user;
 mod topology;
 
 use fourstep::Step;
-use serde_json::Value;
+
+use crate::every_server::with;
 
 const CREATE_AND_SET: [Step; 2] = [Step::Create, Step::Set];
-
-fn with(document: &Value, field: &str, value: impl Into<Value>) -> Value {
-    let mut changed = document.clone();
-    changed[field] = value.into();
-    changed
-}

@@ -4,7 +4,7 @@ use fourstep::store::{AWSCURRENT, AWSPENDING};
 use fourstep::{ErrorKind, Question, Step};
 use serde_json::json;
 
-use super::{CREATE_AND_SET, with};
+use super::with;
 use crate::support::mongodb::{OWN, SET, mongodb, secantus, servers};
 
 #[tokio::test]
@@ -140,21 +140,7 @@ async fn parity_11_26_any_password_arrives_as_it_is() {
 #[tokio::test]
 async fn parity_19_21_what_is_recorded_is_tried_in_turn() {
     let Some(server) = mongodb() else { return };
-    let user = server.user("recovered").await;
-    let stage = server.stage(&server.document(&user), &[]);
-    stage.play(&Step::ALL).await;
-    // Somebody set it back to what AWSPREVIOUS has.
-    let back = json!({"updateUser": user.name, "pwd": user.password});
-    server.arrange(back).await;
-    let token = stage.play(&CREATE_AND_SET).await;
-    stage.step(Step::Test, &token).await.why();
-    stage.cancel();
-    let lost = json!({"updateUser": user.name, "pwd": "canary-nobody's"});
-    server.arrange(lost).await;
-    let token = stage.play(&[Step::Create]).await;
-    let ended = stage.step(Step::Set, &token).await;
-    assert_eq!(ended.result.as_ref().unwrap_err().kind(), ErrorKind::Rejected);
-    assert!(ended.error().contains("AWSPREVIOUS"), "{}", ended.error());
+    crate::every_server::what_is_recorded_is_tried_in_turn(&server).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What every test needs: a real server to arrange, and a stage to rotate on.
 
+pub mod accounts;
 pub mod door;
 pub mod fault_table;
 pub mod hostile;
@@ -13,6 +14,7 @@ pub mod redis;
 mod redis_flavours;
 pub mod redis_nodes;
 pub mod redshift;
+pub mod sqlserver;
 pub mod stage;
 pub mod toy;
 

@@ -3,12 +3,14 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use async_trait::async_trait;
 use fourstep::Environment;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::RwLock;
 
+use super::accounts::Accounts;
 use super::logs::Logs;
 use super::skip;
 use super::stage::Stage;
@@ -224,5 +226,35 @@ impl Server {
     pub fn logs_from_now(&self) -> Logs {
         let names = ["one", "set", "other", "mongos", "config"];
         Logs::from_now(names.map(|name| self.file(&format!("{name}.log"))))
+    }
+}
+
+#[async_trait]
+impl Accounts for Server {
+    const REFUSED: &'static str = "error 18";
+    const DEFAULT_PORT: u16 = 27017;
+
+    async fn user(&self, stem: &str) -> User {
+        self.user(stem).await
+    }
+
+    fn document(&self, user: &User) -> Value {
+        self.document(user)
+    }
+
+    fn stage_of_text(&self, text: &str, variables: &[(&str, &str)]) -> Stage {
+        self.stage_of_text(text, variables)
+    }
+
+    async fn logs_in(&self, user: &str, password: &str) -> bool {
+        self.logs_in(user, password).await
+    }
+
+    async fn kept(&self, user: &str) -> String {
+        self.kept(user).await
+    }
+
+    async fn set_password(&self, user: &str, password: &str) {
+        self.arrange(json!({"updateUser": user, "pwd": password})).await;
     }
 }

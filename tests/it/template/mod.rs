@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use resolve::template;
 
-const EVERY: (&str, &str) = ("Rotators", "postgres,mysql,mongodb,redis,api");
+const EVERY: (&str, &str) = ("Rotators", "postgres,mysql,mongodb,sqlserver,redis,api");
 
 const VPC: [(&str, &str); 2] =
     [("SubnetIds", "subnet-1,subnet-2"), ("SecurityGroupIds", "sg-1,sg-2")];
@@ -120,6 +120,11 @@ fn settings(function: &str, environment: &Environment) -> (PasswordPolicy, [Stri
             rotate_mongodb::EXCLUDED_CHARACTERS,
             rotate_mongodb::strategies(environment),
             format!("{:?}", rotate_mongodb::Mongodb::read(environment).unwrap()),
+        ),
+        "RotateSqlserver" => (
+            rotate_sqlserver::EXCLUDED_CHARACTERS,
+            rotate_sqlserver::strategies(environment),
+            format!("{:?}", rotate_sqlserver::Sqlserver::read(environment).unwrap()),
         ),
         "RotateRedis" => (
             rotate_redis::EXCLUDED_CHARACTERS,

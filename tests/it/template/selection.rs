@@ -3,10 +3,11 @@
 use super::resolve::template;
 
 /// The logical ids of a rotator's resources and outputs, without those of the others.
-const NAMES: [(&str, &str); 5] = [
+const NAMES: [(&str, &str); 6] = [
     ("postgres", "RotatePostgres"),
     ("mysql", "RotateMysql"),
     ("mongodb", "RotateMongodb"),
+    ("sqlserver", "RotateSqlserver"),
     ("redis", "RotateRedis"),
     ("api", "RotateApi"),
 ];
@@ -31,7 +32,7 @@ fn without_a_choice_every_function_is_made() {
 
 #[test]
 fn a_function_that_is_not_named_leaves_nothing_behind() {
-    for chosen in ["postgres", "mysql", "mongodb", "redis", "api", "api,mysql"] {
+    for chosen in ["postgres", "mysql", "mongodb", "sqlserver", "redis", "api", "api,mysql"] {
         let Some(template) = template(&[("Rotators", chosen)]) else { return };
         let (resources, outputs) = (template.resources(), template.outputs());
         for (name, id) in NAMES {

@@ -22,7 +22,8 @@ pub enum Kind {
 impl Kind {
     /// From the strategy's name; empty means the function's own default.
     pub fn of(function: &str, strategy: &str) -> Self {
-        let sql = ["postgres", "mysql", "mongodb"].iter().any(|part| function.contains(part));
+        let databases = ["postgres", "mysql", "mongodb", "sqlserver"];
+        let sql = databases.iter().any(|part| function.contains(part));
         match strategy {
             "single-user" | "single-user-by-admin" if !function.contains("redis") => {
                 Self::OnePassword

@@ -1,0 +1,200 @@
+//! Microsoft SQL Server for Fourstep: Amazon RDS and servers of one's own, SQL Server 2012 and later.
+//!
+//! [`Sqlserver`] is the [`Database`] behind the strategies. The login is never sent bare unless that is
+//! allowed; a session says itself whether a login or a contained user opened it. A user changes its own
+//! password by a statement that compares the old one, behind a lock named after the account and the
+//! framework's fence; one that has expired is changed in the login itself. docs/sqlserver.md says what of it
+//! was tested, and against what.
+
+mod admin;
+mod change;
+mod errors;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+mod preflight;
+mod session;
+mod sql;
+mod wire;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fourstep::net::{TlsSettings, TransportPolicy};
+use fourstep::users::driver::Failure;
+use fourstep::users::{
+    Attempt, ByAdmin, Change, Database, Dialect, Driver, Login, SingleUser, Strategies, Strategy,
+};
+use fourstep::{
+    Environment, Error, ErrorKind, Fence, Finding, Invocation, PasswordPolicy, Rotator,
+    SecretString,
+};
+
+pub use change::Prepared;
+pub use session::Session;
+
+use wire::Channel;
+
+/// How secrets name SQL Server: AWS's word first (AWS Secrets Manager User Guide, "JSON structure of
+/// database secrets"); the others are the RDS API's, for an admin's secret that RDS manages.
+const DIALECT: Dialect = Dialect {
+    engines: &["sqlserver", "sqlserver-ee", "sqlserver-se", "sqlserver-ex", "sqlserver-web"],
+    default_port: 1433,
+    default_dbname: Some("master"),
+    // 128 characters.
+    longest_name: 512,
+    // The policy of Windows locks logins after a few refused passwords.
+    most_older_logins: 2,
+    besides: &[],
+};
+
+/// What a generated password leaves out unless `EXCLUDE_CHARACTERS` says otherwise. As AWS's SQL Server
+/// template.
+pub const EXCLUDED_CHARACTERS: &str = "/@\"'\\";
+
+/// The function's rotator, as its environment variables describe it.
+///
+/// # Errors
+/// [`ErrorKind::Malformed`], naming the variable.
+pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
+    let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
+    let policy = policy.no_longer_than(sql::LONGEST_PASSWORD)?;
+    let database = Arc::new(Driver::read(environment, Sqlserver::read(environment)?)?);
+    Strategies::read(environment, |strategy| {
+        let (database, policy) = (database.clone(), policy.clone());
+        let rotator: Box<dyn Rotator> = match strategy {
+            Strategy::SingleUser => Box::new(SingleUser::new(database, policy)),
+            Strategy::SingleUserByAdmin => Box::new(ByAdmin::read(environment, database, policy)?),
+            Strategy::AlternatingUsers => return Err(no_pairs()),
+            Strategy::DualPassword => return Ok(None),
+        };
+        Ok(Some(rotator))
+    })
+}
+
+/// The refusal of two users in turn.
+fn no_pairs() -> Error {
+    Error::new(
+        ErrorKind::Malformed,
+        "the environment variable ROTATION_STRATEGY lists alternating-users, which SQL Server has not here",
+    )
+    .caused_by(
+        "roles of the server and of each database, rights, owned schemas and default schemas are not carried \
+         over; choose single-user or single-user-by-admin",
+    )
+}
+
+/// A SQL Server, as far as rotating passwords on it needs.
+#[derive(Debug)]
+pub struct Sqlserver {
+    tls: TlsSettings,
+    transport: TransportPolicy,
+}
+
+impl Sqlserver {
+    /// Reads `TLS_CA_BUNDLE`, `TLS_SERVER_NAME`, `ALLOW_ANY_SERVER_NAME`, `ALLOW_PLAINTEXT_FALLBACK` and
+    /// `ALLOW_WEAK_AUTHENTICATION`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the variable.
+    pub fn read(environment: &Environment) -> Result<Self, Error> {
+        let (tls, transport) =
+            (TlsSettings::read(environment)?, TransportPolicy::read(environment)?);
+        Ok(Self { tls, transport })
+    }
+
+    /// Logs in on a connection, and asks whose session that is.
+    async fn begin_session(
+        mut channel: Channel,
+        login: &Login,
+        cx: &Invocation,
+    ) -> Result<Attempt<Session>, Error> {
+        match wire::log_in(&mut channel, login, None).await {
+            Ok(()) => Ok(Attempt::Accepted(Session::open(channel, login, cx).await?)),
+            Err(Failure::Refused(refusal)) if refusal.is_expired() => {
+                Ok(Attempt::Accepted(Session::expired(login, refusal)))
+            }
+            Err(Failure::Refused(refusal)) => errors::of_login(&refusal).map(Attempt::Refused),
+            Err(Failure::Lost(error) | Failure::Late(error)) => {
+                Err(error.while_doing("during the login"))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Database for Sqlserver {
+    const ASKS_BEFORE_PROPOSING: bool = true;
+    const NOT_HERE: &[(&str, &str)] = &[
+        ("PROBE_QUERY", "SQL Server has no transaction that may only read"),
+        ("REFUSE_OPEN_SESSIONS", "it is for two users in turn, which this function has not"),
+    ];
+
+    type Session = Session;
+    type Prepared = Prepared;
+
+    fn dialect(&self) -> &Dialect {
+        &DIALECT
+    }
+
+    /// What the policy of Windows demands, which a login may be held to and a contained user is. Source: SQL
+    /// Server documentation, "Password Policy".
+    fn policy(&self, _: &Login, policy: PasswordPolicy) -> Result<PasswordPolicy, Error> {
+        policy.mixed(8..=sql::LONGEST_PASSWORD, "")
+    }
+
+    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
+        let connect = |transport| self.connect(login, transport, cx);
+        let channel = login.ssl.connect(self.transport, cx, connect).await?;
+        Self::begin_session(channel, login, cx).await
+    }
+
+    async fn close(&self, session: Session) {
+        session.close().await;
+    }
+
+    fn usable(&self, session: &Session) -> Result<(), Error> {
+        session.identity().map(drop)
+    }
+
+    async fn prepare_own(
+        &self,
+        session: &mut Session,
+        _: &Login,
+        password: &SecretString,
+        _: &Invocation,
+    ) -> Result<Prepared, Error> {
+        Prepared::own(session, password)
+    }
+
+    fn locks(&self, prepared: &Prepared) -> Vec<String> {
+        prepared.lock.iter().cloned().collect()
+    }
+
+    async fn begin(
+        &self,
+        session: &mut Session,
+        locks: &[String],
+        cx: &Invocation,
+    ) -> Result<(), Error> {
+        change::begin(session, locks, cx).await
+    }
+
+    async fn set(
+        &self,
+        session: &mut Session,
+        prepared: &Prepared,
+        fence: &dyn Fence,
+        cx: &Invocation,
+    ) -> Result<Change, Error> {
+        self.make(session, prepared, fence, cx).await
+    }
+
+    async fn preflight(
+        &self,
+        session: &mut Session,
+        login: &Login,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
+        preflight::look(session, login, cx).await
+    }
+}
