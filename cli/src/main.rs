@@ -27,8 +27,8 @@ use fourstep_local::serve;
 use serde_json::json;
 
 use arguments::{
-    Action, AskArguments, AttachArguments, Command, DoctorArguments, MigrateArguments, NewArguments,
-    ReachArguments, ReplayArguments, ServeArguments, SpecAction, StageArguments,
+    Action, AskArguments, AttachArguments, Command, DoctorArguments, MigrateArguments,
+    NewArguments, ReachArguments, ReplayArguments, ServeArguments, SpecAction, StageArguments,
 };
 
 #[tokio::main]

@@ -155,9 +155,9 @@ fn named(path: &Path, error: &io::Error) -> io::Error {
 }
 
 fn object(entry: &Entry) -> Value {
-    let rules = entry.rules.as_ref().map(|rules| {
-        json!({"schedule": rules.schedule, "window": rules.window, "days": rules.days})
-    });
+    let rules = entry.rules.as_ref().map(
+        |rules| json!({"schedule": rules.schedule, "window": rules.window, "days": rules.days}),
+    );
     json!({
         "secret": entry.secret,
         "name": entry.name,

@@ -99,9 +99,9 @@ impl Functions {
         let refused = |what: String| io::Error::new(io::ErrorKind::InvalidInput, what);
         let mut targets: Vec<Target> = Vec::new();
         for given in ours {
-            let (word, name) = given.split_once('=').map_or((None, given.as_str()), |(word, name)| {
-                (Some(word), name)
-            });
+            let (word, name) = given
+                .split_once('=')
+                .map_or((None, given.as_str()), |(word, name)| (Some(word), name));
             let shown = clean(name);
             let function = account.function(name).await?.ok_or_else(|| {
                 refused(format!("--function: there is no {shown} in {}", account.region()))
@@ -236,7 +236,10 @@ fn of_secret(account: &Account, found: &Found, now: i64) -> Vec<String> {
     let late = found.next.filter(|_| found.rotation == Some(true)).map(|next| now - next);
     if let Some(late) = late.filter(|late| *late > GRACE) {
         let ago = length(late);
-        obstacles.push(format!("a rotation was due {ago} ago and could begin at any time: {}", doctor()));
+        obstacles.push(format!(
+            "a rotation was due {ago} ago and could begin at any time: {}",
+            doctor()
+        ));
     }
     obstacles
 }
@@ -307,7 +310,9 @@ async fn ask(account: &Account, case: &mut Case) -> io::Result<()> {
     };
     let ready = answer.get("ready").and_then(Value::as_bool);
     let Some(ready) = ready.filter(|_| field(&answer, "secret") == arn) else {
-        return Ok(case.obstacles.push("preflight: the answer is none about this secret".to_owned()));
+        return Ok(case
+            .obstacles
+            .push("preflight: the answer is none about this secret".to_owned()));
     };
     let findings = answer.get("findings").and_then(Value::as_array);
     for row in findings.into_iter().flatten().take(MOST_FINDINGS) {

@@ -103,7 +103,10 @@ impl Migrate {
                 let begun = Ledger::read(&self.file)?.iter().filter(|one| !one.ended).count();
                 if begun > 0 {
                     let file = self.file.display();
-                    writeln!(io::stderr(), "{begun} moves of {file} did not end: --move ends them")?;
+                    writeln!(
+                        io::stderr(),
+                        "{begun} moves of {file} did not end: --move ends them"
+                    )?;
                 }
                 None
             }
@@ -241,7 +244,8 @@ impl Migrate {
         let mut moves = Moves::default();
         let mut known = BTreeSet::new();
         for entry in ledger.entries().to_vec() {
-            let named = self.secrets.iter().find(|one| **one == entry.secret || **one == entry.name);
+            let named =
+                self.secrets.iter().find(|one| **one == entry.secret || **one == entry.name);
             known.extend(named);
             if (named.is_none() && !self.secrets.is_empty()) || !here(account, &entry) {
                 continue;

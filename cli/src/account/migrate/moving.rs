@@ -103,7 +103,8 @@ impl Mover<'_> {
         let function = self.account.function(&entry.new).await?;
         let log = function.map(|function| function.log_group).unwrap_or_default();
         let (token, since) = (Some(entry.token.as_str()), entry.at.saturating_sub(CLOCKS));
-        let tested = outcome(self.account, &log, &entry.secret, token, since, self.patience).await?;
+        let tested =
+            outcome(self.account, &log, &entry.secret, token, since, self.patience).await?;
         match tested {
             None => Ok(Ended::new(
                 false,
@@ -116,7 +117,7 @@ impl Mover<'_> {
             )),
             Some(tested) if tested.failed => {
                 let ended = self.back(entry, Outcome::NotMoved).await?;
-                Ok(Ended { fine: false, text: format!("{}. {}", tested.why, ended.text), ..ended })
+                Ok(Ended { fine: false, text: format!("{}; {}", tested.why, ended.text), ..ended })
             }
             Some(tested) => {
                 let seen = self.tested(entry).await?;

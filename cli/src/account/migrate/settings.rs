@@ -166,7 +166,8 @@ impl Needs {
             needs.unless_marked.push("AdoptUsers with the second user of this pair".to_owned());
         }
         if !old.vpc.is_empty() && old.vpc != new.vpc {
-            let what = format!("SubnetIds and SecurityGroupIds of {}, as the old function", old.vpc);
+            let what =
+                format!("SubnetIds and SecurityGroupIds of {}, as the old function", old.vpc);
             needs.strategy.push(what);
         }
         let each = VARIABLES.iter();
