@@ -15,7 +15,7 @@ use crate::account::text::clean;
 const FORMAT: &str = "fourstep migrate 1";
 
 /// The largest file that is read, in bytes: more moves than an account has secrets.
-const LARGEST: u64 = 512 * 1024 * 1024;
+const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// How a move is to end, or ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

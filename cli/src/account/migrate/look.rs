@@ -1,16 +1,15 @@
 //! What migrate sees of one secret: which of AWS's functions rotates it, which of ours would, and what is
 //! needed first.
 
-use std::collections::BTreeMap;
 use std::io;
 
 use fourstep::Question;
 use serde_json::Value;
-use tokio::sync::Mutex;
 
+use super::functions::{Functions, Target};
 use super::settings::Needs;
-use super::templates::{Origin, Program, Template, Told};
-use crate::account::aws::{Account, CallError, Found, Function};
+use super::templates::{Origin, Template};
+use crate::account::aws::{Account, Found, Function};
 use crate::account::invoked;
 use crate::account::text::{clean, length};
 use crate::events::text as field;
@@ -21,24 +20,9 @@ const GRACE: i64 = 3_600;
 /// The most findings of a preflight that are shown of one secret.
 const MOST_FINDINGS: usize = 20;
 
-/// A function of ours that takes secrets over.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// What it runs.
-    pub program: Program,
-    /// What Lambda says of it.
-    pub function: Function,
-}
-
-/// The functions that are known: ours by program, AWS's as they are met.
-#[derive(Debug)]
-pub struct Functions {
-    targets: Vec<Target>,
-    said: Vec<(String, &'static Template)>,
-    /// Whether passwords may be made in another way than before.
-    any_passwords: bool,
-    known: Mutex<BTreeMap<String, (Option<Function>, Origin)>>,
-}
+/// What is said of a function that cannot be asked before.
+const UNREADABLE: &str = "our function may read it only once it is attached: it is tested then, and put back \
+                          if the test fails";
 
 /// A secret that a function of AWS's rotates, or that was asked about by name.
 #[derive(Debug, Clone)]
@@ -84,96 +68,6 @@ impl Case {
     }
 }
 
-impl Functions {
-    /// Looks up the functions of `--function [PROGRAM=]NAME` and reads `--template OLD=TEMPLATE`.
-    ///
-    /// # Errors
-    /// If a function does not exist, is not ours, cannot be told which, or stands in for a program that
-    /// has one already; if there is no such template.
-    pub async fn of(
-        account: &Account,
-        ours: &[String],
-        templates: &[String],
-        any_passwords: bool,
-    ) -> io::Result<Self> {
-        let refused = |what: String| io::Error::new(io::ErrorKind::InvalidInput, what);
-        let mut targets: Vec<Target> = Vec::new();
-        for given in ours {
-            let (word, name) = given
-                .split_once('=')
-                .map_or((None, given.as_str()), |(word, name)| (Some(word), name));
-            let shown = clean(name);
-            let function = account.function(name).await?.ok_or_else(|| {
-                refused(format!("--function: there is no {shown} in {}", account.region()))
-            })?;
-            if !function.ours {
-                let kind = &function.kind;
-                return Err(refused(format!("--function: {shown} is not Fourstep's ({kind})")));
-            }
-            let program = match word {
-                Some(word) => Program::ALL.into_iter().find(|one| one.word() == word),
-                None => Program::of(&function),
-            };
-            let program = program.ok_or_else(|| {
-                let words = Program::ALL.map(Program::word).join(", ");
-                refused(format!("--function: say what {shown} runs, of {words}: postgres={shown}"))
-            })?;
-            if targets.iter().any(|one| one.program == program) {
-                return Err(refused(format!("--function: {program} is given twice")));
-            }
-            targets.push(Target { program, function });
-        }
-        let mut said = Vec::new();
-        for given in templates {
-            let named = given.split_once('=');
-            let template = named.and_then(|(_, name)| Template::called(name));
-            match (named, template) {
-                (Some((old, _)), Some(template)) => said.push((old.to_owned(), template)),
-                _ => {
-                    let given = clean(given);
-                    return Err(refused(format!(
-                        "--template: {given} is not FUNCTION=TEMPLATE, such as \
-                         old-function=SecretsManagerRDSPostgreSQLRotationSingleUser"
-                    )));
-                }
-            }
-        }
-        Ok(Self { targets, said, any_passwords, known: Mutex::default() })
-    }
-
-    /// What a secret's function is. Each is asked about once.
-    async fn origin(
-        &self,
-        account: &Account,
-        arn: &str,
-    ) -> Result<(Option<Function>, Origin), CallError> {
-        if let Some(known) = self.known.lock().await.get(arn) {
-            return Ok(known.clone());
-        }
-        let function = account.function(arn).await?;
-        let is = |name: &str| name == arn || arn.split(':').nth(6) == Some(name);
-        let said = self.said.iter().find(|(name, _)| is(name));
-        let origin = match (&function, said) {
-            (Some(function), _) if function.ours => Origin::Another,
-            (_, Some((_, template))) => Origin::Of(template, Told::Person),
-            // Nothing but its name is left of it.
-            (None, None) => Template::within(arn.split(':').nth(6).unwrap_or_default())
-                .map_or(Origin::Another, |template| Origin::Of(template, Told::Name)),
-            (Some(function), None) => match Origin::of(function, None) {
-                Origin::Unclear => Origin::of(function, account.application(arn).await?.as_deref()),
-                told => told,
-            },
-        };
-        let known = (function, origin);
-        self.known.lock().await.insert(arn.to_owned(), known.clone());
-        Ok(known)
-    }
-
-    fn target(&self, program: Program) -> Option<&Target> {
-        self.targets.iter().find(|one| one.program == program)
-    }
-}
-
 /// Looks at a secret. `None` if no function of AWS's rotates it and it was not asked about by `name`.
 ///
 /// # Errors
@@ -206,7 +100,7 @@ pub(super) async fn look(
     };
     of_functions(&mut case, functions, function.as_ref());
     if case.obstacles.is_empty() {
-        ask(account, &mut case).await?;
+        ask(account, functions, &mut case, named).await?;
     }
     Ok(Some(case))
 }
@@ -292,27 +186,55 @@ fn of_functions(case: &mut Case, functions: &Functions, old: Option<&Function>) 
 
 /// Asks our function, if it may read the secret already. Those of this project may only once they are
 /// attached; then Secrets Manager's test says it at the move.
-async fn ask(account: &Account, case: &mut Case) -> io::Result<()> {
+async fn ask(
+    account: &Account,
+    functions: &Functions,
+    case: &mut Case,
+    named: bool,
+) -> io::Result<()> {
     let Some(target) = &case.target else { return Ok(()) };
-    let arn = &case.found.arn;
-    let asked = invoked(account, Question::Preflight, arn, &target.function.arn).await?;
+    let (arn, word) = (&case.found.arn, target.program.word());
+    let mut readable = functions.readable.lock().await;
+    let known = readable.get(word).copied();
+    if known == Some(false) && !named {
+        case.notes.push(UNREADABLE.to_owned());
+        return Ok(());
+    }
+    // The others wait for the first answer.
+    let first = if known.is_none() { Some(&mut readable) } else { None };
+    let asking = invoked(account, Question::Preflight, arn, &target.function.arn);
+    let asked = match first {
+        Some(readable) => {
+            let asked = asking.await?;
+            let refused = asked.answer.as_ref().is_err_and(|(kind, _)| kind == "Forbidden");
+            readable.insert(word, !refused);
+            asked
+        }
+        None => {
+            drop(readable);
+            asking.await?
+        }
+    };
     let answer = match asked.answer {
         Err((kind, _)) if kind == "Forbidden" => {
-            case.notes.push(
-                "our function may read it only once it is attached: it is tested then, and put back \
-                 if the test fails"
-                    .to_owned(),
-            );
+            case.notes.push(UNREADABLE.to_owned());
             return Ok(());
         }
-        Err((kind, why)) => return Ok(case.obstacles.push(format!("preflight: {kind}: {why}"))),
+        Err((kind, why)) => {
+            case.obstacles.push(format!("preflight: {kind}: {why}"));
+            return Ok(());
+        }
         Ok(answer) => answer,
     };
+    answered(case, &answer);
+    Ok(())
+}
+
+/// What our function says of the secret.
+fn answered(case: &mut Case, answer: &Value) {
     let ready = answer.get("ready").and_then(Value::as_bool);
-    let Some(ready) = ready.filter(|_| field(&answer, "secret") == arn) else {
-        return Ok(case
-            .obstacles
-            .push("preflight: the answer is none about this secret".to_owned()));
+    let Some(ready) = ready.filter(|_| field(answer, "secret") == case.found.arn) else {
+        return case.obstacles.push("preflight: the answer is none about this secret".to_owned());
     };
     let findings = answer.get("findings").and_then(Value::as_array);
     for row in findings.into_iter().flatten().take(MOST_FINDINGS) {
@@ -326,5 +248,4 @@ async fn ask(account: &Account, case: &mut Case) -> io::Result<()> {
     if !ready && case.obstacles.is_empty() {
         case.obstacles.push("preflight: a rotation would fail".to_owned());
     }
-    Ok(())
 }
