@@ -135,6 +135,8 @@ async fn each_help_has_an_example_that_is_understood() {
         &["preflight"],
         &["plan"],
         &["doctor"],
+        &["attach"],
+        &["migrate"],
         &["new"],
         &["completions"],
         &["man"],
