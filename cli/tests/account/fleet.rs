@@ -103,6 +103,16 @@ impl Scene {
         found.cloned().map(answered)
     }
 
+    /// What becomes of the schedule of a secret that got a function.
+    pub fn schedule(&self, secret: &str, rules: &Value) {
+        if *self.forgets.lock().unwrap() {
+            let name = self.store.describe(&SecretId::parse(secret).unwrap()).unwrap().name;
+            let rules =
+                if rules.is_null() { json!({"AutomaticallyAfterDays": 1}) } else { rules.clone() };
+            self.besides.lock().unwrap().insert(name, json!({"RotationRules": rules}));
+        }
+    }
+
     /// An answer of DescribeSecret with what a test says of the secret besides.
     pub async fn besides(&self, secret: &str, answer: Response) -> Response {
         if !answer.status().is_success() {

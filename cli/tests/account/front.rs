@@ -55,6 +55,8 @@ pub struct Scene {
     pub stopped: tokio::sync::Notify,
     /// How many rotations began.
     pub rotations: Mutex<u32>,
+    /// Whether RotateSecret without rules loses those that a secret has.
+    pub forgets: Mutex<bool>,
     /// What RotateSecret was asked for.
     pub asked: Mutex<Vec<Value>>,
 }
@@ -273,6 +275,7 @@ async fn front(
         "RotateSecret" if fields["RotateImmediately"] == false => {
             let function = fields["RotationLambdaARN"].as_str().unwrap();
             scene.tested(secret, function);
+            scene.schedule(secret, &fields["RotationRules"]);
         }
         "RotateSecret" => scene.rotated(secret),
         "DescribeSecret" => return scene.besides(secret, answer).await,

@@ -232,6 +232,32 @@ async fn a_test_that_fails_is_put_back_and_ends_the_wave() {
     quiet(&scene);
 }
 
+/// By AWS's documentation the rules that are stored stay. Should they not, they are set again.
+#[tokio::test]
+async fn a_schedule_that_is_lost_is_set_as_it_was() {
+    let (scene, _) = fleet();
+    *scene.forgets.lock().unwrap() = true;
+    let (_folder, path) = file();
+    let file = path.to_str().unwrap();
+    let url = served(&scene, &[]).await;
+    let run = [&OURS[..], &["c/pair", "--move", "--yes", "--file", file]].concat();
+    let (said, output) = fourstep(&url, &run, "").await;
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains(
+            "c/pair: moved: a rotation would succeed; cron(0 3 ? * SUN *), window 3h, as before"
+        ),
+        "{said}"
+    );
+    let (said, output) = fourstep(&url, &["migrate", "--back", file, "--yes"], "").await;
+    assert!(output.status.success(), "{said}");
+    let asked = scene.asked.lock().unwrap();
+    let rules: Vec<_> = asked.iter().map(|one| one["RotationRules"].clone()).collect();
+    let cron = json!({"ScheduleExpression": "cron(0 3 ? * SUN *)", "Duration": "3h"});
+    assert_eq!(rules, [json!(null), cron.clone(), json!(null), cron]);
+    assert!(asked.iter().all(|one| one["RotateImmediately"] == false));
+}
+
 #[tokio::test]
 async fn back_leaves_what_somebody_changed_since() {
     let (scene, _) = fleet();

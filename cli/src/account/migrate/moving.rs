@@ -8,7 +8,7 @@ use super::ledger::{Entry, Ledger, Outcome};
 use super::look::Case;
 use crate::account::attach::{CLOCKS, outcome};
 use crate::account::aws::{Account, Found, Rules};
-use crate::account::text::{clean, now};
+use crate::account::text::{clean, length, now as seconds};
 
 /// How often, and how long after each other, it is looked whether Secrets Manager has ended its test.
 const LOOKS: u32 = 30;
@@ -62,7 +62,7 @@ impl Mover<'_> {
             new: target.function.arn.clone(),
             template: case.template().map(|one| one.name).unwrap_or_default().to_owned(),
             token: uuid::Uuid::new_v4().to_string(),
-            at: now(),
+            at: seconds(),
             last: before.last,
             outcome: Outcome::Moved,
             ended: false,
@@ -124,10 +124,10 @@ impl Mover<'_> {
                 if seen.function.as_deref() != Some(&entry.new) {
                     return self.left(&seen, entry, Outcome::NotMoved);
                 }
-                self.keep(&seen, entry, &entry.new, entry.rules.as_ref()).await?;
+                let seen = self.keep(seen, entry, &entry.new, entry.rules.as_ref()).await?;
                 self.end(entry, Outcome::Moved)?;
-                let schedule = schedule(entry.rules.as_ref());
-                Ok(Ended::new(true, "moved", format!("{}; {schedule}, as before", tested.why)))
+                let (fine, kept) = kept(&seen, entry.rules.as_ref(), "as before");
+                Ok(Ended::new(fine, "moved", format!("{}; {kept}", tested.why)))
             }
         }
     }
@@ -171,16 +171,17 @@ impl Mover<'_> {
             return self.left(&seen, &entry, how);
         }
         let failed = self.clear(&seen, &entry).await?;
-        self.keep(&seen, &entry, &entry.old, rules.as_ref()).await?;
+        let seen = self.keep(seen, &entry, &entry.old, rules.as_ref()).await?;
         self.end(&entry, how)?;
-        let kept = if rules == entry.rules { ", as before" } else { ", as set since the move" };
-        let mut text = format!("the old function rotates it; {}{kept}", schedule(rules.as_ref()));
+        let words = if rules == entry.rules { "as before" } else { "as set since the move" };
+        let (fine, kept) = kept(&seen, rules.as_ref(), words);
+        let mut text = format!("the old function rotates it; {kept}");
         if failed {
             text.push_str(
                 "; Secrets Manager's test of the old function did not succeed: look into its log",
             );
         }
-        Ok(Ended::new(true, how.word(), text))
+        Ok(Ended::new(fine, how.word(), text))
     }
 
     /// Takes AWSPENDING off the version that Secrets Manager made for its test, which a test that failed
@@ -211,21 +212,22 @@ impl Mover<'_> {
     }
 
     /// Sees that the schedule is what it was. It was not sent, so that it stays with its next date; only
-    /// if it is another one now it is set again.
+    /// if it is another one now it is set again. What was seen in the end.
     async fn keep(
         &self,
-        seen: &Found,
+        seen: Found,
         entry: &Entry,
         function: &str,
         rules: Option<&Rules>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Found> {
         match rules {
             Some(rules) if seen.rules.as_ref() != Some(rules) => {
-                self.account.attach(&entry.secret, function, Some(rules), None).await?;
+                let set = self.account.attach(&entry.secret, function, Some(rules), None).await?;
+                let token = set.unwrap_or_default();
+                self.tested(&Entry { token, ..entry.clone() }).await
             }
-            _ => {}
+            _ => Ok(seen),
         }
-        Ok(())
     }
 
     fn end(&mut self, entry: &Entry, outcome: Outcome) -> io::Result<()> {
@@ -257,6 +259,17 @@ fn same(now: &Found, then: &Found) -> bool {
         && now.pending == then.pending
         && now.strategy == then.strategy
         && !now.deleted
+}
+
+/// Whether a secret has the schedule that it had, and what is seen of it.
+fn kept(seen: &Found, rules: Option<&Rules>, words: &str) -> (bool, String) {
+    let now = schedule(seen.rules.as_ref());
+    if seen.rules.as_ref() != rules {
+        return (false, format!("its schedule is {now}, and was {}", schedule(rules)));
+    }
+    let next = seen.next.map(|next| length(next.saturating_sub(seconds())));
+    let next = next.map(|next| format!(", next in {next}")).unwrap_or_default();
+    (true, format!("{now}, {words}{next}"))
 }
 
 /// `cron(0 3 ? * SUN *), window 3h`
