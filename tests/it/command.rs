@@ -135,7 +135,6 @@ async fn each_help_has_an_example_that_is_understood() {
         &["preflight"],
         &["plan"],
         &["doctor"],
-        &["attach"],
         &["migrate"],
         &["new"],
         &["completions"],
