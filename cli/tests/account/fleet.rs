@@ -124,6 +124,12 @@ impl Scene {
         let name = said["Name"].as_str().unwrap_or(secret).to_owned();
         let besides = self.besides.lock().unwrap().get(&name).cloned().unwrap_or(json!({}));
         said.as_object_mut().unwrap().extend(besides.as_object().unwrap().clone());
+        let mut late = self.late.lock().unwrap();
+        if *late > 0 && !self.asked.lock().unwrap().is_empty() {
+            *late -= 1;
+            said["RotationLambdaARN"] = arn("SecretsManagerRDSPostgreSQLRotationSingleUser").into();
+        }
+        drop(late);
         let length = said.to_string().len();
         let mut answer = Response::from_parts(parts, Body::from(said.to_string()));
         answer.headers_mut().insert("content-length", length.into());

@@ -57,6 +57,10 @@ pub struct Scene {
     pub rotations: Mutex<u32>,
     /// Whether RotateSecret without rules loses those that a secret has.
     pub forgets: Mutex<bool>,
+    /// How many answers of DescribeSecret still show the function before the last RotateSecret.
+    pub late: Mutex<u32>,
+    /// How many questions the functions got.
+    pub questions: Mutex<u32>,
     /// What RotateSecret was asked for.
     pub asked: Mutex<Vec<Value>>,
 }
@@ -156,6 +160,7 @@ impl Scene {
                 "Environment": {"Variables": {"ROTATION_STRATEGY": strategy}},
             }));
         }
+        *self.questions.lock().unwrap() += 1;
         match body["Fourstep"].as_str().unwrap() {
             "inspect" => answered(self.inspection(body["SecretId"].as_str().unwrap())),
             "preflight" => match self.preflight.lock().unwrap().clone() {

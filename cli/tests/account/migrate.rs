@@ -52,6 +52,7 @@ async fn a_fleet_is_shown_then_moved_then_put_back_as_it_was() {
     assert!(said.contains("AWS's functions rotate 3, of which 3 are ready"), "{said}");
     assert_eq!(names.map(|name| scene.state(name)), before, "a look changed something");
     assert_eq!(used(&scene), policies()[0]);
+    assert_eq!(*scene.questions.lock().unwrap(), 2, "each function refuses once");
 
     let wave = [&OURS[..], &["--wave", "2", "--file", file]].concat();
     let (said, _) = fourstep(&url, &wave, "n\n").await;

@@ -100,7 +100,10 @@ fn a_function_is_told_by_its_tag_its_name_or_its_description_in_this_order() {
     let tag =
         "arn:aws:serverlessrepo:us-east-1:1:applications/SecretsManagerMongoDBRotationMultiUser";
     assert_eq!(told(&function, Some(tag)), ("MongoDB", true, Told::Tag));
+    assert_eq!(Origin::of(&function, Some("another")), Origin::Unclear, "two different words");
+    function.description = "mine".to_owned();
     assert_eq!(told(&function, Some("another")), ("MySQL", true, Told::Name));
+    function.description = postgres.to_owned();
     function.name = "mine".to_owned();
     assert_eq!(told(&function, None), ("PostgreSQL", false, Told::Description));
     function.description.clear();

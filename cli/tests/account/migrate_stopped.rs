@@ -106,6 +106,19 @@ async fn a_way_back_that_was_killed_is_gone_by_the_next_run() {
     }
 }
 
+/// What DescribeSecret says may be a moment old.
+#[tokio::test]
+async fn a_function_that_is_seen_late_is_waited_for() {
+    let (scene, _) = fleet();
+    *scene.late.lock().unwrap() = 2;
+    let (_folder, path) = file();
+    let url = served(&scene, &[]).await;
+    let run = [&MOVE[..], &[path.to_str().unwrap()]].concat();
+    let (said, output) = fourstep(&url, &run, "").await;
+    assert!(output.status.success(), "{said}");
+    assert_eq!((&kept(&path)["outcome"], &kept(&path)["ended"]), (&"moved".into(), &true.into()));
+}
+
 #[tokio::test]
 async fn without_an_outcome_in_time_it_is_not_called_moved() {
     let (scene, _) = fleet();

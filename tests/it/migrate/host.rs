@@ -64,6 +64,8 @@ struct Lambda {
     log: Mutex<Vec<(u64, Value)>>,
     reads_everything: Mutex<bool>,
     rotations: Mutex<u32>,
+    /// Which of AWS's own templates ran, and how each ended.
+    templates: Mutex<Vec<(String, bool)>>,
     endpoint: OnceLock<String>,
 }
 
@@ -97,6 +99,11 @@ impl Host {
 
     pub fn rotations(&self) -> u32 {
         *self.lambda.rotations.lock().unwrap()
+    }
+
+    /// How often AWS's own templates ran, all without an error.
+    pub fn templates(&self) -> usize {
+        self.lambda.templates.lock().unwrap().iter().filter(|(_, fine)| *fine).count()
     }
 
     /// Whether our functions may read secrets that do not name them.
@@ -180,6 +187,25 @@ impl Lambda {
         invocation.answer
     }
 
+    /// Runs AWS's template by the interpreter that FOURSTEP_TEST_AWS_PYTHON names.
+    async fn run_template(&self, function: &str, event: &Value) -> bool {
+        let python = std::env::var("FOURSTEP_TEST_AWS_PYTHON").unwrap();
+        let script = "import json, sys; sys.path.insert(0, sys.argv[1]); import lambda_function; \
+                      lambda_function.lambda_handler(json.loads(sys.argv[2]), None)";
+        let output = Command::new(python)
+            .args(["-c", script, &template(function).unwrap(), &event.to_string()])
+            .env("SECRETS_MANAGER_ENDPOINT", self.endpoint.get().unwrap())
+            .envs([("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "local")])
+            .env("AWS_SECRET_ACCESS_KEY", "local")
+            .output()
+            .await
+            .unwrap();
+        self.templates.lock().unwrap().push((function.to_owned(), output.status.success()));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        true
+    }
+
     fn configuration(&self, name: &str, kind: &Kind) -> Value {
         let (runtime, handler, variables) = match kind {
             Kind::Template(_) => {
@@ -226,6 +252,14 @@ impl Lambda {
     }
 }
 
+/// The folder with the `lambda_function.py` of a template, which is AWS's and not part of this
+/// repository: one of this name in FOURSTEP_TEST_AWS_TEMPLATES. Without, the template is stood in for.
+fn template(function: &str) -> Option<String> {
+    let folder = std::env::var("FOURSTEP_TEST_AWS_TEMPLATES").ok()?;
+    let folder = format!("{folder}/{}", function.rsplit(':').next()?);
+    std::path::Path::new(&folder).join("lambda_function.py").exists().then_some(folder)
+}
+
 async fn answer(State(lambda): State<Arc<Lambda>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, serve::LARGEST_BODY).await.unwrap();
@@ -266,6 +300,9 @@ impl OnRotate for Lambda {
             let event = events::step(*step, &rotation.arn, rotation.version.as_str());
             let fine = match self.kind(&rotation.lambda_arn).unwrap() {
                 Kind::Ours(program, own) => self.run((program, &own), &event).await.is_ok(),
+                Kind::Template(_) if template(&rotation.lambda_arn).is_some() => {
+                    self.run_template(&rotation.lambda_arn, &event).await
+                }
                 Kind::Template(server) => {
                     let value: Value = serde_json::from_str(&read(store, &id, AWSPENDING)).unwrap();
                     let [user, password] =

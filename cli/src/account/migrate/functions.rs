@@ -107,15 +107,13 @@ impl Functions {
             // Nothing but its name is left of it.
             (None, None) => Template::within(arn.split(':').nth(6).unwrap_or_default())
                 .map_or(Origin::Another, |template| Origin::Of(template, Told::Name)),
-            (Some(function), None) => match Origin::of(function, None) {
-                Origin::Unclear => {
-                    // Only a whole function has tags, no version or alias of it.
-                    let whole: Vec<_> = arn.split(':').take(7).collect();
-                    let application = account.application(&whole.join(":")).await?;
-                    Origin::of(function, application.as_deref())
-                }
-                told => told,
-            },
+            (Some(function), None) if function.templated => {
+                // Only a whole function has tags, no version or alias of it.
+                let whole: Vec<_> = arn.split(':').take(7).collect();
+                let application = account.application(&whole.join(":")).await?;
+                Origin::of(function, application.as_deref())
+            }
+            (Some(_), None) => Origin::Another,
         };
         let known = (function, origin);
         self.known.lock().await.insert(arn.to_owned(), known.clone());

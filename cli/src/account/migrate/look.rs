@@ -127,7 +127,8 @@ fn of_secret(account: &Account, found: &Found, now: i64) -> Vec<String> {
     if found.pending.is_some() {
         obstacles.push(format!("a rotation is under way, or stuck: {}", doctor()));
     }
-    let late = found.next.filter(|_| found.rotation == Some(true)).map(|next| now.saturating_sub(next));
+    let late =
+        found.next.filter(|_| found.rotation == Some(true)).map(|next| now.saturating_sub(next));
     if let Some(late) = late.filter(|late| *late > GRACE) {
         let ago = length(late);
         obstacles.push(format!(

@@ -14,6 +14,10 @@ use crate::account::text::{clean, length, now as seconds};
 const LOOKS: u32 = 30;
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether a function that was named is there: what DescribeSecret says may be a
+/// moment old.
+const NAMED: u32 = 5;
+
 /// How a secret's move, or its way back, ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
@@ -78,7 +82,7 @@ impl Mover<'_> {
             }
             _ => entry,
         };
-        match (self.settled(&entry).await?, called) {
+        match (self.settled_after(&entry, called.is_ok()).await?, called) {
             // What the call said is the cause of what is seen.
             (ended, Err(error)) if !ended.fine => {
                 Ok(Ended { text: format!("{}: {}", error.message, ended.text), ..ended })
@@ -93,10 +97,15 @@ impl Mover<'_> {
     /// # Errors
     /// As [`moved`](Self::moved).
     pub(super) async fn settled(&mut self, entry: &Entry) -> io::Result<Ended> {
-        if entry.outcome != Outcome::Moved {
-            return self.back(entry, entry.outcome).await;
+        match entry.outcome {
+            Outcome::Moved => self.settled_after(entry, false).await,
+            how => self.back(entry, how).await,
         }
-        let seen = self.account.describe(&entry.secret).await?;
+    }
+
+    /// The same of a move; `called` if Secrets Manager said that it took the function.
+    async fn settled_after(&mut self, entry: &Entry, called: bool) -> io::Result<Ended> {
+        let seen = self.named(entry, &entry.new, called).await?;
         if seen.function.as_deref() != Some(&entry.new) {
             return self.left(&seen, entry, Outcome::NotMoved);
         }
@@ -161,6 +170,7 @@ impl Mover<'_> {
                 Ok(tested) => entry.token = tested.unwrap_or(entry.token),
                 Err(error) => said = Some(error.message),
             }
+            self.named(&entry, &old, said.is_none()).await?;
         }
         seen = self.tested(&entry).await?;
         if seen.function.as_deref() == Some(&entry.new) {
@@ -196,6 +206,19 @@ impl Mover<'_> {
             Err(error) if is(&self.account.describe(&entry.secret).await?) => Err(error.into()),
             _ => Ok(true),
         }
+    }
+
+    /// The secret, with the function that was named, if Secrets Manager said that it took it.
+    async fn named(&self, entry: &Entry, function: &str, called: bool) -> io::Result<Found> {
+        let mut seen = self.account.describe(&entry.secret).await?;
+        for _ in 1..NAMED {
+            if !called || seen.function.as_deref() == Some(function) {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+            seen = self.account.describe(&entry.secret).await?;
+        }
+        Ok(seen)
     }
 
     /// The secret once Secrets Manager has taken the version of its test away, or has had the time.

@@ -240,15 +240,19 @@ impl Origin {
         if !function.templated {
             return Self::Another;
         }
-        let of = |told| move |template| Self::Of(template, told);
         let tag = application.and_then(|one| Template::called(one.rsplit('/').next()?));
-        tag.map(of(Told::Tag))
-            .or_else(|| Template::within(&function.name).map(of(Told::Name)))
-            .or_else(|| Template::described(&function.description).map(of(Told::Description)))
-            .unwrap_or_else(|| {
-                // Every template of AWS's demands this variable.
-                let endpoint = function.variables.contains_key("SECRETS_MANAGER_ENDPOINT");
-                if endpoint { Self::Unclear } else { Self::Another }
-            })
+        let name = Template::within(&function.name);
+        let description = Template::described(&function.description);
+        match (tag, name, description) {
+            (Some(template), ..) => return Self::Of(template, Told::Tag),
+            // One that somebody named after another template is taken for neither.
+            (None, Some(name), Some(said)) if name != said => return Self::Unclear,
+            (None, Some(template), _) => return Self::Of(template, Told::Name),
+            (None, None, Some(template)) => return Self::Of(template, Told::Description),
+            (None, None, None) => {}
+        }
+        // Every template of AWS's demands this variable.
+        let endpoint = function.variables.contains_key("SECRETS_MANAGER_ENDPOINT");
+        if endpoint { Self::Unclear } else { Self::Another }
     }
 }
