@@ -1,6 +1,7 @@
 //! `fourstep migrate` on a fleet at real PostgreSQL and MySQL: the functions are the real binaries, each
 //! step a new process, and AWS's templates do what their testSecret does, which is to log in. Nobody's
-//! password changes, no login is refused, and everything is as before after `--back`.
+//! password changes, no login is refused, and everything is as before after `--back`. Where
+//! FOURSTEP_TEST_AWS_TEMPLATES names a folder with AWS's own templates, those of PostgreSQL run too.
 
 mod host;
 
