@@ -276,6 +276,7 @@ async fn answer(State(lambda): State<Arc<Lambda>>, request: Request) -> Response
     let name = path.split('/').nth(3).unwrap().replace("%3A", ":");
     let name = name.rsplit(':').next().unwrap();
     match lambda.kind(name) {
+        Some(_) if path.starts_with("/2017-03-31/tags/") => "{\"Tags\": {}}".into_response(),
         Some(kind) if path.ends_with("/configuration") => {
             lambda.configuration(name, &kind).to_string().into_response()
         }
