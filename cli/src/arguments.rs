@@ -12,7 +12,9 @@ use fourstep_cli::replay::SecretArn;
 use fourstep_cli::replay::crash::{Disturbance, Plan, Points, Reset};
 use fourstep_local::PendingLabel;
 
-pub(crate) use account::{AskArguments, AttachArguments, DoctorArguments, ReachArguments};
+pub(crate) use account::{
+    AskArguments, AttachArguments, DoctorArguments, MigrateArguments, ReachArguments,
+};
 
 const START: &str = "Start with a question, which changes nothing:
   fourstep preflight --rotator target/debug/rotate-postgres --secret secret.json
@@ -54,6 +56,7 @@ pub(crate) enum Action {
     Plan(AskArguments),
     Doctor(DoctorArguments),
     Attach(AttachArguments),
+    Migrate(MigrateArguments),
     /// Work on a specification for rotate-api, which rotates the keys of third-party APIs.
     Spec {
         #[command(subcommand)]

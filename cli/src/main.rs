@@ -16,6 +16,7 @@ use fourstep_cli::account;
 use fourstep_cli::account::Attach;
 use fourstep_cli::account::aws::{Account, Selection};
 use fourstep_cli::account::doctor::{Counts, Doctor};
+use fourstep_cli::account::migrate::{Migrate, Mode, Moves};
 use fourstep_cli::new::new;
 use fourstep_cli::player::Player;
 use fourstep_cli::replay::crash::disturb;
@@ -26,8 +27,8 @@ use fourstep_local::serve;
 use serde_json::json;
 
 use arguments::{
-    Action, AskArguments, AttachArguments, Command, DoctorArguments, NewArguments, ReachArguments,
-    ReplayArguments, ServeArguments, SpecAction, StageArguments,
+    Action, AskArguments, AttachArguments, Command, DoctorArguments, MigrateArguments,
+    NewArguments, ReachArguments, ReplayArguments, ServeArguments, SpecAction, StageArguments,
 };
 
 #[tokio::main]
@@ -42,6 +43,7 @@ async fn main() -> ExitCode {
         Action::Plan(arguments) => (arguments.json, run_ask(Question::Plan, arguments).await),
         Action::Doctor(arguments) => (arguments.json, run_doctor(arguments).await),
         Action::Attach(arguments) => (arguments.json, run_attach(arguments).await),
+        Action::Migrate(arguments) => (arguments.json, run_migrate(arguments).await),
         Action::Spec { action: SpecAction::Check { file, json } } => {
             (json, spec::check(&file, format(json), &mut io::stdout()))
         }
@@ -97,10 +99,7 @@ async fn run_ask(question: Question, arguments: AskArguments) -> io::Result<bool
 }
 
 async fn run_doctor(arguments: DoctorArguments) -> io::Result<bool> {
-    let tag = arguments.tag.map(|tag| match tag.split_once('=') {
-        Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
-        None => (tag, None),
-    });
+    let tag = arguments.tag.map(tag);
     let doctor = Doctor {
         secrets: arguments.secrets,
         selection: Selection { tag, function: arguments.function },
@@ -140,6 +139,55 @@ async fn run_attach(arguments: AttachArguments) -> io::Result<bool> {
         patience: Duration::from_secs(arguments.wait),
     };
     attach.run(&account, format(arguments.json), &mut io::stdout()).await
+}
+
+/// A tag, and its value if one is given.
+fn tag(tag: String) -> (String, Option<String>) {
+    match tag.split_once('=') {
+        Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+        None => (tag, None),
+    }
+}
+
+async fn run_migrate(arguments: MigrateArguments) -> io::Result<bool> {
+    let account = connect(&arguments.reach).await?;
+    let (format, back) = (format(arguments.json), arguments.back.is_some());
+    let migrate = Migrate {
+        secrets: arguments.secrets,
+        selection: Selection { tag: arguments.tag.map(tag), function: None },
+        functions: arguments.functions,
+        templates: arguments.templates,
+        any_passwords: arguments.any_passwords,
+        mode: match (arguments.moves, arguments.wave) {
+            (true, _) => Mode::Each,
+            (_, Some(most)) => Mode::Wave(usize::try_from(most).unwrap_or(usize::MAX)),
+            _ => Mode::Look,
+        },
+        yes: arguments.yes,
+        file: arguments.back.unwrap_or(arguments.file),
+        patience: Duration::from_secs(arguments.wait),
+    };
+    let (mut out, looks) = (io::stdout(), migrate.mode == Mode::Look && !back);
+    let Moves { seen, found, ready, done, failed, unseen } = if back {
+        migrate.back(&account, format, &mut out).await?
+    } else {
+        migrate.run(&account, format, &mut out).await?
+    };
+    if format == Format::Table {
+        let region = account.region();
+        let told = match back {
+            true => format!("{seen} secrets of the file; put back {done}, not {failed}"),
+            false => format!(
+                "{seen} secrets looked at; AWS's functions rotate {found}, of which {ready} are ready; \
+                 moved {done}, not {failed}"
+            ),
+        };
+        writeln!(out, "{region}: {told}.")?;
+    }
+    if unseen > 0 {
+        return Err(io::Error::other(format!("{unseen} secrets could not be looked at")));
+    }
+    Ok(failed == 0 && (!looks || ready == found))
 }
 
 /// The one Region of a command about one secret.

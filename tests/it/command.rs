@@ -135,6 +135,7 @@ async fn each_help_has_an_example_that_is_understood() {
         &["preflight"],
         &["plan"],
         &["doctor"],
+        &["migrate"],
         &["new"],
         &["completions"],
         &["man"],

@@ -21,6 +21,7 @@ mod kills;
 mod leaks;
 mod local;
 mod middle_men;
+mod migrate;
 mod mongodb;
 mod mysql;
 mod networks;

@@ -1,6 +1,7 @@
-//! `fourstep inspect`, `preflight` and `plan` of a secret in AWS: its function answers.
+//! `fourstep inspect`, `preflight` and `plan` of a secret in AWS: its function answers. And what is asked
+//! of the person who types.
 
-use std::io;
+use std::io::{self, BufRead as _, Write};
 
 use fourstep::Question;
 
@@ -37,4 +38,16 @@ pub async fn invoked(
     let begun = std::time::Instant::now();
     let answer = account.invoke(function, &events::question(question, secret)).await?;
     Ok(Invocation { answer, lines: Vec::new(), duration: begun.elapsed() })
+}
+
+/// Asks the person, on the terminal. Nobody there means no.
+///
+/// # Errors
+/// If it cannot be written or read.
+pub(super) fn agreed(question: &str, out: &mut dyn Write) -> io::Result<bool> {
+    out.flush()?;
+    write!(io::stderr(), "{question} [y/N] ")?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }

@@ -13,10 +13,10 @@ use super::text::{clean, now};
 use crate::replay::{Format, show};
 
 /// How long it waits between two looks into the log, where lines arrive seconds late.
-const PAUSE: Duration = Duration::from_secs(2);
+pub(super) const PAUSE: Duration = Duration::from_secs(2);
 
 /// How far the clock of the log may be behind this machine's, in seconds.
-const CLOCKS: i64 = 60;
+pub(super) const CLOCKS: i64 = 60;
 
 /// What is to be attached to what.
 #[derive(Debug, Clone)]
@@ -55,8 +55,10 @@ impl Attach {
             return Ok(false);
         }
         let since = now().saturating_sub(CLOCKS);
-        account.attach(&before.arn, &function.arn, &rules).await?;
-        let Some(tested) = self.outcome(account, &function, &before.arn, since).await? else {
+        account.attach(&before.arn, &function.arn, Some(&rules), None).await?;
+        let log = &function.log_group;
+        let Some(tested) = outcome(account, log, &before.arn, None, since, self.patience).await?
+        else {
             return Err(io::Error::other(format!(
                 "{name} is attached, and the log {} has no outcome of its test after {} s: look there, \
                  or run fourstep preflight {name} {}",
@@ -124,25 +126,29 @@ impl Attach {
             )
         })
     }
+}
 
-    /// What the log says of the test.
-    async fn outcome(
-        &self,
-        account: &Account,
-        function: &Function,
-        secret: &str,
-        since: i64,
-    ) -> io::Result<Option<Tested>> {
-        let began = Instant::now();
-        loop {
-            if let Some(tested) = account.tested(&function.log_group, secret, since).await? {
-                return Ok(Some(tested));
-            }
-            if began.elapsed() >= self.patience {
-                return Ok(None);
-            }
-            tokio::time::sleep(PAUSE).await;
+/// What the log says of a test of a secret, or of one version of it. `None` if nothing in time.
+///
+/// # Errors
+/// If CloudWatch Logs refuses or does not answer.
+pub(super) async fn outcome(
+    account: &Account,
+    log_group: &str,
+    secret: &str,
+    version: Option<&str>,
+    since: i64,
+    patience: Duration,
+) -> io::Result<Option<Tested>> {
+    let began = Instant::now();
+    loop {
+        if let Some(tested) = account.tested(log_group, secret, version, since).await? {
+            return Ok(Some(tested));
         }
+        if began.elapsed() >= patience {
+            return Ok(None);
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -173,7 +179,7 @@ async fn put_back(account: &Account, before: &Found) -> io::Result<String> {
     }
     match (&before.function, before.rotation, &before.rules) {
         (Some(function), Some(true), Some(rules)) => {
-            account.attach(&before.arn, function, rules).await?;
+            account.attach(&before.arn, function, Some(rules), None).await?;
             Ok(format!("The rotation function is {} again, as before", clean(function)))
         }
         _ => {

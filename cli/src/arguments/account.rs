@@ -1,5 +1,7 @@
 //! What may be asked of secrets in an AWS account, and of one secret anywhere.
 
+use std::path::PathBuf;
+
 use clap::{ArgGroup, Args};
 
 use super::StageArguments;
@@ -19,6 +21,13 @@ const ATTACH: &str = "For example:
   fourstep attach app/db --function fourstep-postgres --schedule 'cron(0 3 ? * SUN *)' --window 3h
 The exit status is 0 if a rotation would succeed, 1 if not (then all is as before), 2 if it is not known.
 Manual: docs/doctor.md in the repository.";
+
+const MIGRATE: &str = "For example, what there is to move, then three of it, then all back:
+  fourstep migrate --function fourstep-postgres --function fourstep-mysql
+  fourstep migrate --function fourstep-postgres --wave 3 --file moves.json
+  fourstep migrate --back moves.json
+The exit status is 0 if all is well, 1 if something is not ready, not moved or left, 2 if it could not run.
+Manual: docs/migrate.md in the repository.";
 
 /// Which account and Region, as every AWS tool finds them.
 #[derive(Args)]
@@ -115,6 +124,57 @@ pub(crate) struct AttachArguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub(crate) wait: u64,
     /// Print JSON objects, one a line, instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Move the secrets that AWS's rotation functions rotate to yours, and back. Nothing rotates because of it.
+///
+/// Without --move and --wave it only looks: which of AWS's templates rotates each secret, which strategy and
+/// settings it needs, and whether it is ready. A secret that is moved keeps its schedule; Secrets Manager
+/// has the new function test it, and it is put back if the test fails.
+#[derive(Args)]
+#[command(after_help = MIGRATE)]
+#[command(group = ArgGroup::new("acting").args(["moves", "wave", "back"]))]
+pub(crate) struct MigrateArguments {
+    /// Names or ARNs of secrets. Without any, every secret of the Region, or with --back of the file.
+    #[arg(value_name = "SECRET")]
+    pub(crate) secrets: Vec<String>,
+    /// A function of Fourstep's that takes secrets over, one for each kind of database; where its name does
+    /// not say the kind, postgres=NAME, mysql=NAME, mongodb=NAME or redis=NAME.
+    #[arg(long = "function", value_name = "[KIND=]FUNCTION")]
+    pub(crate) functions: Vec<String>,
+    /// What an old function is, where nothing about it says so:
+    /// my-function=SecretsManagerRDSMySQLRotationSingleUser.
+    #[arg(long = "template", value_name = "FUNCTION=TEMPLATE")]
+    pub(crate) templates: Vec<String>,
+    /// Only secrets with this tag, and with this value of it, if one is given.
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    pub(crate) tag: Option<String>,
+    /// Move a secret although its new passwords would be made otherwise than those of the old function.
+    #[arg(long)]
+    pub(crate) any_passwords: bool,
+    /// Move those that are ready, after asking for each.
+    #[arg(long = "move", id = "moves")]
+    pub(crate) moves: bool,
+    /// Move so many of those that are ready, after asking once. The first that fails ends the wave.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) wave: Option<u32>,
+    /// Put the secrets of this file back whose function is still the one that was set, after asking for each.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["functions", "templates", "tag", "file", "any_passwords"])]
+    pub(crate) back: Option<PathBuf>,
+    /// Do not ask: for scripts. The first that fails ends the run.
+    #[arg(long, requires = "acting")]
+    pub(crate) yes: bool,
+    /// The file that says how each secret was, for --back.
+    #[arg(long, value_name = "FILE", default_value = "fourstep-migrate.json")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) reach: ReachArguments,
+    /// How long the outcome of a test is waited for, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(crate) wait: u64,
+    /// Print JSON objects, one a line, instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -43,9 +43,36 @@ pub struct Scene {
     pub preflight: Mutex<Option<Value>>,
     /// What the function's test of a schedule says; none if it says nothing.
     pub test: Mutex<Option<(bool, &'static str)>>,
+    /// What Lambda says of other functions, by their names.
+    pub functions: Mutex<BTreeMap<String, Value>>,
+    /// The tags of functions, by their names.
+    pub tags: Mutex<BTreeMap<String, Value>>,
+    /// What Secrets Manager says of secrets besides, by their names.
+    pub besides: Mutex<BTreeMap<String, Value>>,
+    /// Where the next RotateSecret ends, without an answer.
+    pub stop: Mutex<Option<Stop>>,
+    /// That it was reached.
+    pub stopped: tokio::sync::Notify,
+    /// How many rotations began.
+    pub rotations: Mutex<u32>,
+    /// Whether RotateSecret without rules loses those that a secret has.
+    pub forgets: Mutex<bool>,
+    /// How many answers of DescribeSecret still show the function before the last RotateSecret.
+    pub late: Mutex<u32>,
+    /// How many questions the functions got.
+    pub questions: Mutex<u32>,
+    /// What RotateSecret was asked for.
+    pub asked: Mutex<Vec<Value>>,
 }
 
-fn answered(body: Value) -> Response {
+/// Where a call gets no answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+    Before,
+    After,
+}
+
+pub fn answered(body: Value) -> Response {
     ([("content-type", "application/x-amz-json-1.1")], body.to_string()).into_response()
 }
 
@@ -105,10 +132,10 @@ impl Scene {
     }
 
     fn lambda(&self, path: &str, body: &Value) -> Response {
-        let action = if path.ends_with("/configuration") {
-            "lambda:GetFunctionConfiguration"
-        } else {
-            "lambda:InvokeFunction"
+        let action = match path {
+            _ if path.starts_with("/2017-03-31/tags/") => "lambda:ListTags",
+            _ if path.ends_with("/configuration") => "lambda:GetFunctionConfiguration",
+            _ => "lambda:InvokeFunction",
         };
         self.calls.lock().unwrap().insert(action.to_owned());
         let mut busy = self.busy.lock().unwrap();
@@ -116,6 +143,9 @@ impl Scene {
             *busy -= 1;
             let headers = [("x-amzn-errortype", "TooManyRequestsException:http://x")];
             return (StatusCode::TOO_MANY_REQUESTS, headers, "{}").into_response();
+        }
+        if let Some(described) = self.described(path) {
+            return described;
         }
         let runtime = self.runtime.lock().unwrap().clone();
         let runtime = runtime.as_deref().unwrap_or("provided.al2023");
@@ -130,10 +160,16 @@ impl Scene {
                 "Environment": {"Variables": {"ROTATION_STRATEGY": strategy}},
             }));
         }
+        *self.questions.lock().unwrap() += 1;
         match body["Fourstep"].as_str().unwrap() {
             "inspect" => answered(self.inspection(body["SecretId"].as_str().unwrap())),
             "preflight" => match self.preflight.lock().unwrap().clone() {
-                Some(answer) => answered(answer),
+                Some(mut answer) => {
+                    if answer.is_object() && answer["secret"].is_null() {
+                        answer["secret"] = body["SecretId"].clone();
+                    }
+                    answered(answer)
+                }
                 None => {
                     let refusal = json!({"errorType": "Forbidden", "errorMessage": "no"});
                     ([("x-amz-function-error", "Unhandled")], answered(refusal)).into_response()
@@ -145,7 +181,8 @@ impl Scene {
 
     fn logs(&self, body: &Value) -> Response {
         self.calls.lock().unwrap().insert("logs:FilterLogEvents".to_owned());
-        assert_eq!(body["logGroupName"], "/aws/lambda/fourstep-postgres");
+        let group = body["logGroupName"].as_str().unwrap();
+        assert!(group.starts_with("/aws/lambda/fourstep-"), "{group}");
         let log = self.log.lock().unwrap();
         let line = |(at, line): (usize, &String)| json!({"timestamp": at * 1000, "message": line});
         answered(json!({"events": log.iter().enumerate().map(line).collect::<Vec<_>>()}))
@@ -159,6 +196,7 @@ impl Scene {
 
     /// What the service and the function do with a rotation that is asked for: it succeeds.
     fn rotated(&self, secret: &str) {
+        *self.rotations.lock().unwrap() += 1;
         let id = SecretId::parse(secret).unwrap();
         let labels = self.labels(secret);
         let (current, pending) = (&labels[AWSCURRENT], &labels[AWSPENDING]);
@@ -179,10 +217,14 @@ impl Scene {
 
 impl Scene {
     /// What the service and the function do with a schedule that is set without a rotation.
-    fn tested(&self, secret: &str) {
+    fn tested(&self, secret: &str, function: &str) {
         let id = SecretId::parse(secret).unwrap();
         let labels = self.labels(secret);
         let pending = VersionId::from_store(labels[AWSPENDING].clone());
+        if !function.contains(":fourstep-") {
+            // AWS's, which writes no line that is read.
+            return self.store.end_test(&id, &pending).unwrap();
+        }
         let Some((fine, why)) = *self.test.lock().unwrap() else { return };
         // A test that failed leaves its version, as AWS's documentation has it.
         if fine {
@@ -190,7 +232,8 @@ impl Scene {
         }
         let arn = self.store.describe(&id).unwrap().arn;
         let outcome = if fine { "done" } else { "failed" };
-        let line = json!({"step": "testSecret", "secret": arn, "outcome": outcome, "why": why});
+        let version = pending.as_str();
+        let line = json!({"step": "testSecret", "secret": arn, "version": version, "outcome": outcome, "why": why});
         self.log.lock().unwrap().push(line.to_string());
     }
 }
@@ -218,11 +261,34 @@ async fn front(
         _ => scene.calls.lock().unwrap().insert(format!("secretsmanager:{operation}")),
     };
     let rotates = operation == "RotateSecret";
+    let stop = if rotates { scene.stop.lock().unwrap().take() } else { None };
+    if rotates {
+        // Whoever asks must be allowed to invoke the function (API reference, RotateSecret).
+        scene.calls.lock().unwrap().insert("lambda:InvokeFunction".to_owned());
+        scene.asked.lock().unwrap().push(fields.clone());
+    }
+    if stop == Some(Stop::Before) {
+        scene.stopped.notify_one();
+        std::future::pending::<()>().await;
+    }
     let answer = next.run(Request::from_parts(parts, Body::from(body))).await;
-    if rotates && fields["RotateImmediately"] == false {
-        scene.tested(fields["SecretId"].as_str().unwrap());
-    } else if rotates {
-        scene.rotated(fields["SecretId"].as_str().unwrap());
+    if fields["RotateImmediately"] == false && !answer.status().is_success() {
+        return answer;
+    }
+    let secret = fields["SecretId"].as_str().unwrap_or_default();
+    match operation {
+        "RotateSecret" if fields["RotateImmediately"] == false => {
+            let function = fields["RotationLambdaARN"].as_str().unwrap();
+            scene.tested(secret, function);
+            scene.schedule(secret, &fields["RotationRules"]);
+        }
+        "RotateSecret" => scene.rotated(secret),
+        "DescribeSecret" => return scene.besides(secret, answer).await,
+        _ => {}
+    }
+    if stop == Some(Stop::After) {
+        scene.stopped.notify_one();
+        std::future::pending::<()>().await;
     }
     answer
 }
@@ -240,8 +306,9 @@ pub async fn served(scene: &Arc<Scene>, secrets: &'static [&'static str]) -> Str
     url
 }
 
-pub async fn fourstep(url: &str, arguments: &[&str], input: &str) -> (String, Output) {
-    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_fourstep"))
+/// The command, started.
+pub fn started(url: &str, arguments: &[&str]) -> tokio::process::Child {
+    tokio::process::Command::new(env!("CARGO_BIN_EXE_fourstep"))
         .args(arguments)
         .env_clear()
         .envs([("AWS_ENDPOINT_URL", url), ("AWS_REGION", "us-east-1")])
@@ -250,7 +317,11 @@ pub async fn fourstep(url: &str, arguments: &[&str], input: &str) -> (String, Ou
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+pub async fn fourstep(url: &str, arguments: &[&str], input: &str) -> (String, Output) {
+    let mut child = started(url, arguments);
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes()).await;
     let output = child.wait_with_output().await.unwrap();
     let said =

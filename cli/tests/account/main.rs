@@ -10,7 +10,11 @@
 )]
 
 mod attach;
+mod fleet;
 mod front;
+mod migrate;
+mod migrate_page;
+mod migrate_stopped;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -179,7 +183,11 @@ const MENDS: [&str; 2] = ["secretsmanager:RotateSecret", "secretsmanager:UpdateS
 
 /// The actions of each policy on the page, in its order.
 pub fn policies() -> Vec<BTreeSet<String>> {
-    let page = include_str!("../../../docs/doctor.md");
+    policies_of(include_str!("../../../docs/doctor.md"))
+}
+
+/// The same of another page.
+pub fn policies_of(page: &str) -> Vec<BTreeSet<String>> {
     let blocks = page.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap());
     let actions = |block: &str| {
         let policy: Value = serde_json::from_str(block).unwrap();

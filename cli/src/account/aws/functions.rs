@@ -1,5 +1,7 @@
 //! Rotation functions in Lambda: what they are, what they answer, and what their logs say.
 
+use std::collections::BTreeMap;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
@@ -15,8 +17,26 @@ const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.')
 /// The most pages of a log that are read for one secret.
 const MOST_PAGES: usize = 10;
 
+/// The variables of a function that are kept: those that say how it rotates. Whatever else stands in a
+/// function's environment is none of this command's business, and may be a secret.
+const KEPT: [&str; 13] = [
+    "ADOPT_USERS",
+    "EXCLUDE_CHARACTERS",
+    "EXCLUDE_LOWERCASE",
+    "EXCLUDE_NUMBERS",
+    "EXCLUDE_PUNCTUATION",
+    "EXCLUDE_UPPERCASE",
+    "PASSWORD_LENGTH",
+    "REQUIRE_EACH_INCLUDED_TYPE",
+    "ROTATION_STRATEGY",
+    "SECRETS_MANAGER_ENDPOINT",
+    "SECRET_ARN",
+    "USERNAME_CHARACTER_LIMIT",
+    "USER_NAME",
+];
+
 /// What Lambda says about a function.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Function {
     /// Whether it can be one of ours: they run a program of their own in `provided.*`.
     pub ours: bool,
@@ -30,6 +50,16 @@ pub struct Function {
     pub strategy: String,
     /// Its program, by the variable or, failing that, the words of its name.
     pub name: String,
+    /// What its description says.
+    pub description: String,
+    /// Whether it has the runtime and the handler of AWS's rotation templates.
+    pub templated: bool,
+    /// The VPC in which it runs; empty without one.
+    pub vpc: String,
+    /// Its variables about rotation, those that are set.
+    pub variables: BTreeMap<String, String>,
+    /// Why Lambda could not show its variables, if it could not.
+    pub unread: Option<String>,
 }
 
 /// The last failure that a function's log has for a secret.
@@ -48,6 +78,8 @@ pub struct Failure {
 /// How a function's test of a secret ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tested {
+    /// The version that was tested.
+    pub version: String,
     /// Whether a rotation would fail.
     pub failed: bool,
     /// What the function says about it.
@@ -74,6 +106,25 @@ impl Account {
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// ListTags: the application of the Serverless Application Repository that a function was made from,
+    /// by the tag that its stack gave it. Source: AWS SAM developer guide, "AWS::Serverless::Application".
+    ///
+    /// # Errors
+    /// If Lambda refuses or does not answer.
+    pub async fn application(&self, arn: &str) -> Result<Option<String>, CallError> {
+        let call = Call {
+            service: Service::Lambda,
+            operation: "lambda:ListTags",
+            method: "GET",
+            path: format!("/2017-03-31/tags/{}", part(arn)),
+            headers: &[],
+            body: String::new(),
+        };
+        let Answer { body, .. } = self.signed.call(&call).await?;
+        let tag = body.pointer("/Tags/serverlessrepo:applicationId");
+        Ok(tag.and_then(Value::as_str).map(str::to_owned))
     }
 
     /// Invokes a function with an event and waits for its answer, or for the error that it reports.
@@ -111,16 +162,19 @@ impl Account {
         since: i64,
     ) -> Result<Option<Failure>, CallError> {
         let pattern = ("outcome", "failed");
-        self.last_line(log_group, secret, since, pattern, |line, at| Failure {
-            at,
-            step: clean(field(line, "step")),
-            kind: clean(field(line, "error_type")),
-            why: clean(field(line, "why")),
+        self.last_line(log_group, secret, since, pattern, |line, at| {
+            Some(Failure {
+                at,
+                step: clean(field(line, "step")),
+                kind: clean(field(line, "error_type")),
+                why: clean(field(line, "why")),
+            })
         })
         .await
     }
 
-    /// The last test of a secret in a function's log, since a moment in seconds since 1970.
+    /// The last test of a secret, or of one version of it, in a function's log, since a moment in seconds
+    /// since 1970.
     ///
     /// # Errors
     /// If CloudWatch Logs refuses or does not answer. A log group that does not exist has no test.
@@ -128,12 +182,17 @@ impl Account {
         &self,
         log_group: &str,
         secret: &str,
+        version: Option<&str>,
         since: i64,
     ) -> Result<Option<Tested>, CallError> {
         let pattern = ("step", "testSecret");
-        self.last_line(log_group, secret, since, pattern, |line, _| Tested {
-            failed: field(line, "outcome") == "failed",
-            why: clean(field(line, "why")),
+        self.last_line(log_group, secret, since, pattern, |line, _| {
+            let tested = field(line, "version");
+            version.is_none_or(|version| version == tested).then(|| Tested {
+                version: clean(tested),
+                failed: field(line, "outcome") == "failed",
+                why: clean(field(line, "why")),
+            })
         })
         .await
     }
@@ -145,7 +204,7 @@ impl Account {
         secret: &str,
         since: i64,
         (name, value): (&str, &str),
-        read: impl Fn(&Value, i64) -> T,
+        read: impl Fn(&Value, i64) -> Option<T>,
     ) -> Result<Option<T>, CallError> {
         let secret_is = json!(secret);
         let mut request = json!({
@@ -174,7 +233,10 @@ impl Account {
             let lines = events.into_iter().flatten().filter_map(|event| {
                 let (line, at) = line(event)?;
                 let ours = field(&line, name) == value && field(&line, "secret") == secret;
-                ours.then(|| (at, read(&line, at)))
+                if !ours {
+                    return None;
+                }
+                Some((at, read(&line, at)?))
             });
             last = last.into_iter().chain(lines).max_by_key(|(at, _)| *at);
             match (page.get("nextToken").and_then(Value::as_str), request.as_object_mut()) {
@@ -199,6 +261,10 @@ fn described(answer: &Value) -> Function {
         group => group.to_owned(),
     };
     let strategies = at("/Environment/Variables/ROTATION_STRATEGY");
+    let set = |name: &&str| {
+        let value = at(&format!("/Environment/Variables/{name}"));
+        (!value.is_empty()).then(|| ((*name).to_owned(), value.to_owned()))
+    };
     Function {
         ours: runtime.starts_with("provided") && handler == "bootstrap",
         kind: clean(&format!("runtime {runtime}, handler {handler}")),
@@ -206,6 +272,14 @@ fn described(answer: &Value) -> Function {
         arn: at("/FunctionArn").to_owned(),
         strategy: strategies.split(',').next().unwrap_or_default().trim().to_owned(),
         name: clean(name),
+        description: clean(at("/Description")),
+        templated: runtime.starts_with("python") && handler == "lambda_function.lambda_handler",
+        vpc: at("/VpcConfig/VpcId").to_owned(),
+        variables: KEPT.iter().filter_map(set).collect(),
+        unread: answer.pointer("/Environment/Error").map(|_| {
+            let code = clean(at("/Environment/Error/ErrorCode"));
+            format!("lambda:GetFunctionConfiguration: its variables cannot be shown: {code}")
+        }),
     }
 }
 

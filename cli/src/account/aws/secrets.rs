@@ -1,5 +1,7 @@
 //! Secrets Manager: which secrets there are, what is known of each, and the three changes that mend one.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, RotationRulesType, StatusType};
@@ -44,6 +46,10 @@ pub struct Found {
     pub pending: Option<String>,
     /// The tag `fourstep:strategy`.
     pub strategy: Option<String>,
+    /// The tags that begin with `fourstep:`.
+    pub tags: BTreeMap<String, String>,
+    /// Whether it is to be deleted.
+    pub deleted: bool,
     /// Its copies in other Regions.
     pub replicas: Vec<Replica>,
     /// The Region of the secret that this one is a copy of, or its own.
@@ -148,7 +154,8 @@ impl Account {
     }
 
     /// RotateSecret with a function and rules, without a rotation: Secrets Manager has the function test
-    /// the secret.
+    /// the secret. Without rules those that are stored stay, untouched. The version that is tested has
+    /// `token` as its id, or one of Secrets Manager's; which it has is in the answer.
     ///
     /// # Errors
     /// If Secrets Manager refuses or does not answer.
@@ -156,16 +163,21 @@ impl Account {
         &self,
         secret: &str,
         function: &str,
-        rules: &Rules,
-    ) -> Result<(), CallError> {
+        rules: Option<&Rules>,
+        token: Option<&str>,
+    ) -> Result<Option<String>, CallError> {
         let request = self.secrets.rotate_secret().secret_id(secret).rotation_lambda_arn(function);
-        let rules = RotationRulesType::builder()
-            .set_schedule_expression(rules.schedule.clone())
-            .set_duration(rules.window.clone())
-            .set_automatically_after_days(rules.days)
-            .build();
-        let sent = request.rotation_rules(rules).rotate_immediately(false).send().await;
-        sent.map(drop).map_err(|error| failed("RotateSecret", &error))
+        let rules = rules.map(|rules| {
+            RotationRulesType::builder()
+                .set_schedule_expression(rules.schedule.clone())
+                .set_duration(rules.window.clone())
+                .set_automatically_after_days(rules.days)
+                .build()
+        });
+        let request = request.set_rotation_rules(rules).rotate_immediately(false);
+        let request = request.set_client_request_token(token.map(str::to_owned));
+        let sent = request.send().await.map_err(|error| failed("RotateSecret", &error))?;
+        Ok(sent.version_id)
     }
 
     /// CancelRotateSecret: turns rotation off.
@@ -229,8 +241,9 @@ fn found(answer: DescribeSecretOutput) -> Found {
         versions.next().map(|(version, _)| version.clone())
     };
     let (current, pending) = (holder(AWSCURRENT), holder(AWSPENDING));
-    let mut tags = answer.tags.unwrap_or_default().into_iter();
-    let strategy = tags.find(|tag| tag.key.as_deref() == Some("fourstep:strategy"));
+    let tags = answer.tags.unwrap_or_default().into_iter();
+    let tags = tags.filter_map(|tag| Some((tag.key?, tag.value?)));
+    let tags: BTreeMap<_, _> = tags.filter(|(key, _)| key.starts_with("fourstep:")).collect();
     let replicas = answer.replication_status.unwrap_or_default().into_iter();
     Found {
         pending: pending.filter(|pending| Some(pending) != current.as_ref()),
@@ -242,7 +255,9 @@ fn found(answer: DescribeSecretOutput) -> Found {
         owner: answer.owning_service.map(|owner| clean(&owner)),
         last: answer.last_rotated_date.map(|at| at.secs()),
         next: answer.next_rotation_date.map(|at| at.secs()),
-        strategy: strategy.and_then(|tag| tag.value),
+        strategy: tags.get("fourstep:strategy").cloned(),
+        tags,
+        deleted: answer.deleted_date.is_some(),
         replicas: replicas
             .map(|one| Replica {
                 in_sync: one.status == Some(StatusType::InSync),

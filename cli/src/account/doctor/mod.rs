@@ -8,7 +8,7 @@ mod look;
 mod show;
 mod table;
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
@@ -16,6 +16,7 @@ use futures_util::{StreamExt as _, stream};
 pub use look::{Look, Stuck, Trouble};
 pub use table::{Advice, Kind, Login, Logins, Row};
 
+use super::agreed;
 use super::aws::{Account, Selection};
 use super::text::{clean, now};
 use crate::replay::Format;
@@ -129,7 +130,6 @@ impl Doctor {
         function == wanted || function.split(':').nth(6) == Some(wanted)
     }
 
-    /// Asks the person, on the terminal. Nobody there means no.
     fn may_mend(&self, look: &Look, out: &mut dyn Write) -> io::Result<bool> {
         let Some(advice) = look.stuck.as_ref().and_then(|stuck| stuck.advice) else {
             return Ok(false);
@@ -137,11 +137,7 @@ impl Doctor {
         if self.yes {
             return Ok(true);
         }
-        out.flush()?;
-        write!(io::stderr(), "{} {}? [y/N] ", advice.name(), clean(&look.found.name))?;
-        let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer)?;
-        Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
+        agreed(&format!("{} {}?", advice.name(), clean(&look.found.name)), out)
     }
 
     /// Mends a secret, and looks again until the rotation that this began has ended.

@@ -1,0 +1,101 @@
+//! `fourstep migrate --back`: which secrets of the file are put back, and which are left.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+
+use super::ledger::{Entry, Ledger, Outcome};
+use super::moving::{Ended, Mover};
+use super::{Migrate, Moves, count, here, show};
+use crate::account::agreed;
+use crate::account::aws::{Account, Found};
+use crate::account::text::clean;
+use crate::replay::Format;
+
+impl Migrate {
+    /// Puts the secrets of the file back whose function is still the one that migrate set.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn back(
+        &self,
+        account: &Account,
+        format: Format,
+        out: &mut dyn Write,
+    ) -> io::Result<Moves> {
+        let mut ledger = Ledger::open(&self.file, true)?;
+        let mut moves = Moves::default();
+        let mut known = BTreeSet::new();
+        for entry in ledger.entries().to_vec() {
+            let named =
+                self.secrets.iter().find(|one| **one == entry.secret || **one == entry.name);
+            known.extend(named);
+            if (named.is_none() && !self.secrets.is_empty()) || !here(account, &entry) {
+                continue;
+            }
+            moves.seen += 1;
+            let whose = (entry.secret.as_str(), entry.name.as_str());
+            let seen = match account.describe(&entry.secret).await {
+                Ok(seen) => seen,
+                Err(error) => {
+                    moves.unseen += 1;
+                    show::unseen(&entry.name, &error.message, format, out)?;
+                    continue;
+                }
+            };
+            let ours = seen.function.as_deref() == Some(&entry.new);
+            if ours {
+                moves.found += 1;
+                let left = self.left(account, &entry, &seen, named.is_some()).await?;
+                if let Some(why) = left {
+                    moves.failed += 1;
+                    show::ended(whose, &Ended::new(false, "left", why), format, out)?;
+                    continue;
+                }
+                moves.ready += 1;
+                let old = clean(entry.old.split(':').nth(6).unwrap_or(&entry.old));
+                let question = format!("give {} back to {old}?", clean(&entry.name));
+                if !self.yes && !agreed(&question, out)? {
+                    continue;
+                }
+            } else if entry.ended && entry.outcome != Outcome::Moved {
+                // It was not moved, or is back already.
+                continue;
+            }
+            let mut mover = Mover { account, ledger: &mut ledger, patience: self.patience };
+            let ended = mover.back(&entry, Outcome::Back).await?;
+            count(&mut moves, &ended);
+            show::ended(whose, &ended, format, out)?;
+            if !ended.fine && ours && self.yes {
+                return Ok(moves);
+            }
+        }
+        if let Some(one) = self.secrets.iter().find(|one| !known.contains(one)) {
+            let (one, file) = (clean(one), self.file.display());
+            return Err(io::Error::other(format!("{one} is not in {file} for this Region")));
+        }
+        Ok(moves)
+    }
+
+    /// Why a secret that our function rotates is not put back, if it is not.
+    async fn left(
+        &self,
+        account: &Account,
+        entry: &Entry,
+        seen: &Found,
+        named: bool,
+    ) -> io::Result<Option<String>> {
+        if account.function(&entry.old).await?.is_none() {
+            return Ok(Some("the old function does not exist any more".to_owned()));
+        }
+        if seen.rotation != Some(true) {
+            return Ok(Some("its rotation was turned off since; that would turn it on".to_owned()));
+        }
+        let mysql = entry.template == "SecretsManagerRDSMySQLRotationMultiUser";
+        let rotated = seen.last != entry.last;
+        Ok((mysql && rotated && !named).then(|| {
+            "it has rotated since, and AWS's function must find a pair on MySQL as it left it: see \
+             docs/move-from-aws.md, \"The way back\", then name this secret"
+                .to_owned()
+        }))
+    }
+}
