@@ -35,6 +35,38 @@ fn alarms_are_there_unless_switched_off() {
     assert!(!off.outputs().contains_key("AlarmTopicArn"));
 }
 
+#[test]
+fn a_dashboard_is_made_where_it_is_asked_for_and_shows_what_the_functions_write() {
+    let Some(plain) = template(&[]) else { return };
+    let kind = "AWS::CloudWatch::Dashboard";
+    assert_eq!(of_type(&plain.resources(), kind), []);
+    let resources = template(&[("Dashboard", "true")]).unwrap().resources();
+    let body = resources["RotationDashboard"]["Properties"]["DashboardBody"].as_str().unwrap();
+    let body: Value = serde_json::from_str(body).unwrap();
+    let widgets = body["widgets"].as_array().unwrap();
+    let charts = widgets.iter().filter(|widget| widget["type"] == "metric");
+    let mut shown = Vec::new();
+    for chart in charts.map(|widget| &widget["properties"]) {
+        let expression = chart["metrics"][0][0]["expression"].as_str().unwrap();
+        let rest = expression.strip_prefix("SEARCH('{Fourstep,FunctionName,step} MetricName=\"");
+        shown.push(rest.unwrap().split_once("\"', '").unwrap().0);
+        for mark in chart["annotations"]["horizontal"].as_array().into_iter().flatten() {
+            let times = functions(&resources).into_iter().map(|(_, one)| one["Timeout"].clone());
+            assert!(
+                times.into_iter().all(|time| json!(time.as_u64().unwrap() * 1000) == mark["value"])
+            );
+        }
+    }
+    shown.sort_unstable();
+    assert_eq!(shown, ["Duration", "Duration", "Failures", "RejectedLogins"]);
+    // The names stand in the log line's own source, as metrics.
+    let source = include_str!("../../../framework/src/log.rs");
+    assert!(source.contains("\"Fourstep\"") && source.contains("[[\"FunctionName\", \"step\"]]"));
+    for name in shown {
+        assert!(source.contains(&format!("(\"{name}\",")), "{name}");
+    }
+}
+
 /// The secret that the events are about.
 pub(super) const SECRET: &str =
     "arn:aws:secretsmanager:us-east-1:111122223333:secret:app/db-AbCdEf";
