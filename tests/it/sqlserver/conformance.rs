@@ -6,6 +6,7 @@ use fourstep::{Environment, Rotator, Secret};
 use fourstep_testing::{Overlap, Remote, Testbed, Wire, conformance};
 use serde_json::{Value, json};
 
+use crate::support::program::every_point;
 use crate::support::sqlserver::{Server, User, sqlserver};
 
 /// A strategy, and whether the users are contained.
@@ -106,7 +107,11 @@ impl Remote for Account {
     }
 }
 
+/// The kit's sweep of one way takes some ten seconds: of four, two run every time.
 async fn conforms(strategy: &'static str, contained: bool) {
+    if contained == (strategy == "single-user") && !every_point() {
+        return;
+    }
     let Some(server) = sqlserver().await else { return };
     let report = conformance(&Real { server, way: Way(strategy, contained) }).await;
     eprintln!("{strategy}, contained {contained}: {report}");

@@ -145,24 +145,20 @@ async fn of_the_admin(table: &mut FaultTable, server: &Server) {
     let wrong = User { password: "canary-wrong".to_owned(), ..admin.clone() };
     table.set("the admin is refused", &by(&document, &wrong)).await;
     table.set("the admin is changed by itself", &by(&server.document(&admin), &admin)).await;
+    mask(table, server.port, &inside, &admin);
     table.set("the admin may not enter the database", &by(&contained, &admin)).await;
 
     let powerful = server.user("app").await;
     server.set_login(&powerful.name, "roles", json!(["sysadmin"])).await;
     mask(table, server.port, &powerful, &admin);
     table.set("the user is an admin", &by(&server.document(&powerful), &admin)).await;
-    for (name, field) in [
-        ("the login of an admin's change is disabled", "disabled"),
-        ("the login of an admin's change is locked", "locked"),
-    ] {
-        let user = server.user("app").await;
-        mask(table, server.port, &user, &admin);
-        server.set_login(&user.name, field, true).await;
-        let document = server.document(&user);
-        let repairs = [("REPAIR_USERS", user.name.as_str())];
-        let stage = server.by_admin(&document, &server.document(&admin), &repairs);
-        table.set(name, &stage).await;
-    }
+    let shut = server.user("app").await;
+    mask(table, server.port, &shut, &admin);
+    server.set_login(&shut.name, "disabled", true).await;
+    let document = with(&server.document(&shut), "password", "canary-wrong");
+    let repairs = [("REPAIR_USERS", shut.name.as_str())];
+    let stage = server.by_admin(&document, &server.document(&admin), &repairs);
+    table.set("the login that an admin is to change is disabled", &stage).await;
     let gone = User { name: Server::name("app"), ..user };
     mask(table, server.port, &gone, &admin);
     let document = server.document(&gone);
