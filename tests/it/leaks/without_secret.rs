@@ -43,6 +43,7 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
             "SharedServer",
             "Rolled",
             "Disturbance",
+            "Points",
             "Ownership",
             "Label",
             "Double",
