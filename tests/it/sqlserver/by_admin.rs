@@ -16,8 +16,8 @@ fn stage(server: &Server, user: &User, admin: &User) -> Stage {
 async fn refused(stage: &Stage) -> (ErrorKind, String) {
     let token = stage.begin();
     let created = stage.step(Step::Create, &token).await;
-    if created.result.is_err() {
-        return (created.result.as_ref().unwrap_err().kind(), created.error());
+    if let Err(error) = &created.result {
+        return (error.kind(), created.error());
     }
     let ended = stage.step(Step::Set, &token).await;
     (ended.result.as_ref().unwrap_err().kind(), ended.error())
