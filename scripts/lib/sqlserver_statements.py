@@ -196,7 +196,8 @@ def policy(session):
     return [
         [
             flag(login.get("expires")),
-            login.get("days left") if login.get("expires") else None,
+            # -1 where the policy of Windows lets no password expire.
+            login.get("days left", -1) if login.get("expires") else None,
             login.get("days old", 0),
         ]
     ]
@@ -207,13 +208,16 @@ def policy(session):
 
 @statement("""
 SELECT CONVERT(nvarchar(12), HAS_PERMS_BY_NAME(NULL, NULL, N'ALTER ANY LOGIN')), CONVERT(nvarchar(12),
-HAS_PERMS_BY_NAME(QUOTENAME(DB_NAME()), N'DATABASE', N'ALTER ANY USER')), CONVERT(nvarchar(12), d.containment)
+HAS_PERMS_BY_NAME(QUOTENAME(DB_NAME()), N'DATABASE', N'ALTER ANY USER')), CONVERT(nvarchar(12), d.containment),
+CONVERT(nvarchar(12), HAS_PERMS_BY_NAME(QUOTENAME(DB_NAME()), N'DATABASE', N'VIEW DEFINITION')),
+CONVERT(nvarchar(12), HAS_PERMS_BY_NAME(NULL, NULL, N'VIEW ANY DEFINITION'))
 FROM sys.databases AS d WHERE d.database_id = DB_ID()
 """)
 def rights(session):
     base = session.world.database(session.database)
     may = (session.may_at_server("ALTER ANY LOGIN"), session.may_in_database("ALTER ANY USER"))
-    return [[*map(flag, may), base["containment"]]]
+    sees = (session.may_in_database("VIEW DEFINITION"), session.may_at_server("VIEW ANY DEFINITION"))
+    return [[*map(flag, may), base["containment"], *map(flag, sees)]]
 
 
 @statement("""
@@ -244,13 +248,14 @@ def powers(held, roles, permissions):
     return [[name] for name in sorted({*held["roles"], *held["grants"]} & {*roles, *permissions})]
 
 
-def held(session, account):
-    """Its roles, also by another role, and what is granted to it or to them: by the state's `roles`."""
+def held(session, account, hidden):
+    """Its roles, also by another role, and what is granted to it or to them: by the state's `roles`. Those
+    of which the session must not see that it has them are `hidden`, a function of the role."""
     inside, grants = session.world.state.get("roles", {}), set(account.get("grants", []))
     found, ahead = set(), list(account.get("roles", []))
     while ahead:
         role = ahead.pop()
-        if role not in found:
+        if role not in found and not hidden(role):
             found.add(role)
             ahead += inside.get(role, {}).get("roles", [])
             grants |= set(inside.get(role, {}).get("grants", []))
@@ -261,14 +266,16 @@ def held(session, account):
 WITH held AS (SELECT u.principal_id FROM sys.sql_logins AS u WHERE u.name = <text> UNION ALL SELECT
 m.role_principal_id FROM sys.server_role_members AS m JOIN held AS h ON m.member_principal_id = h.principal_id)
 SELECT CONVERT(nvarchar(128), r.name) COLLATE Latin1_General_BIN2 FROM held AS h JOIN sys.server_principals AS r ON r.principal_id =
-h.principal_id WHERE r.name IN (N'sysadmin', N'securityadmin') UNION SELECT CONVERT(nvarchar(128),
+h.principal_id WHERE r.name IN (N'sysadmin', N'securityadmin', N'##MS_LoginManager##') UNION SELECT CONVERT(nvarchar(128),
 p.permission_name) COLLATE Latin1_General_BIN2 FROM held AS h JOIN sys.server_permissions AS p ON p.grantee_principal_id = h.principal_id
 WHERE p.state IN ('G', 'W') AND p.permission_name IN (N'CONTROL SERVER', N'ALTER ANY LOGIN', N'IMPERSONATE ANY LOGIN')
 """)
 def powers_at_server(session, name):
     login = session.world.login(name) or {}
     permissions = ("CONTROL SERVER", "ALTER ANY LOGIN", "IMPERSONATE ANY LOGIN")
-    return powers(held(session, login), ("sysadmin", "securityadmin"), permissions)
+    made, sees = session.world.state.get("roles", {}), session.may_at_server("VIEW ANY DEFINITION")
+    has = held(session, login, lambda role: role in made and not sees)
+    return powers(has, ("sysadmin", "securityadmin", "##MS_LoginManager##"), permissions)
 
 
 @statement("""
@@ -283,4 +290,6 @@ p.grantee_principal_id = h.principal_id WHERE p.class = 0 AND p.state IN ('G', '
 def powers_in_database(session, name):
     user = session.world.database(session.database)["users"].get(name.lower(), {})
     roles = ("db_owner", "db_securityadmin", "db_accessadmin")
-    return powers(held(session, user), roles, ("CONTROL", "ALTER ANY USER", "ALTER ANY ROLE"))
+    sees = session.may_in_database("VIEW DEFINITION")
+    has = held(session, user, lambda role: not sees)
+    return powers(has, roles, ("CONTROL", "ALTER ANY USER", "ALTER ANY ROLE"))

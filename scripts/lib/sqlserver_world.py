@@ -149,6 +149,7 @@ class Session:
             contained = base and base["containment"] and base["users"].get(name.lower())
             if contained and "password" in contained:
                 if contained["password"] != password:
+                    world.note(f"REFUSED {name}")
                     raise Refused(failed)
                 self.user, self.database = contained, base["name"]
                 return
@@ -174,6 +175,7 @@ class Session:
                 " because the account is currently locked out. The system administrator can unlock it.",
             )
         if login["password"] != password:
+            self.world.note(f"REFUSED {name}")
             login["failed"] = login.get("failed", 0) + 1
             if login.get("policy") and login["failed"] >= login.get("lockout", 1 << 30):
                 login["locked"] = True
@@ -213,7 +215,7 @@ class Session:
             "sysadmin" in roles
             or "CONTROL SERVER" in grants
             or permission in grants
-            or (permission == "ALTER ANY LOGIN" and "securityadmin" in roles)
+            or (permission == "ALTER ANY LOGIN" and not {"securityadmin", "##MS_LoginManager##"}.isdisjoint(roles))
         )
 
     def may_in_database(self, permission):
@@ -226,6 +228,8 @@ class Session:
             or "CONTROL" in grants
             or permission in grants
             or (permission == "ALTER ANY USER" and "db_accessadmin" in roles)
+            or (permission == "VIEW DEFINITION" and "db_securityadmin" in roles)
+            or (permission == "VIEW DEFINITION" and self.may_at_server("VIEW ANY DEFINITION"))
         )
 
     # ---- locks: sp_getapplock with the owner Session, in one database

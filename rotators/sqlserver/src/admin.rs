@@ -1,7 +1,7 @@
 //! What an admin does to another account: sets its password. And what it must have the right to.
 //!
 //! Sources: Transact-SQL reference, "ALTER LOGIN" and "ALTER USER", "Permissions"; "Metadata Visibility
-//! Configuration": who may alter accounts of a kind sees them all.
+//! Configuration": who may alter accounts of a kind sees them all, but not what roles they have.
 
 use async_trait::async_trait;
 use fourstep::users::driver::lacks_rights;
@@ -11,7 +11,7 @@ use fourstep::{Error, ErrorKind, Finding, Invocation};
 use crate::Sqlserver;
 use crate::change::{How, Prepared, too_long};
 use crate::errors::UNCHANGED;
-use crate::session::{Session, database, flag};
+use crate::session::{Session, database, flag, same};
 use crate::sql::{self, Account, Kind, Statement};
 
 /// An account whose password an admin sets.
@@ -21,6 +21,8 @@ struct Found {
     own: bool,
     /// Nobody can log in with it, and how that is changed.
     shut: Option<Error>,
+    /// The admin sees every role that it may have.
+    roles_seen: bool,
 }
 
 /// The account that this user's login leads to: as at a login, a contained user of that name goes before
@@ -28,7 +30,7 @@ struct Found {
 ///
 /// # Errors
 /// [`ErrorKind::Forbidden`] where the admin lacks the right to change it, without which it does not see it
-/// either; [`ErrorKind::NotFound`] where there is none.
+/// either, or to see what a contained user may do; [`ErrorKind::NotFound`] where there is none.
 async fn find(
     admin: &mut AdminSession<Session>,
     user: &str,
@@ -38,22 +40,30 @@ async fn find(
     let literal = sql::text("username", user)?;
     let name = sql::name(&login.username);
     let rights = session.ask("a look at the admin's rights", sql::RIGHTS, cx).await?;
-    let [any_login, any_user, containment]: [Option<String>; 3] = rights;
+    let [any_login, any_user, containment, roles, any_roles]: [Option<String>; 5] = rights;
     if containment.as_deref() != Some("0") {
-        if !flag(any_user.as_deref()) {
-            let give = format!("GRANT ALTER ANY USER TO {name}");
-            let place = format!("USE {}; {give}", sql::name(database(login)));
-            return Err(lacks_rights([place.as_str()]));
+        let needed = [(any_user, "ALTER ANY USER"), (roles, "VIEW DEFINITION")];
+        let missing = needed.iter().filter(|(has, _)| !flag(has.as_deref()));
+        let missing: Vec<_> = missing.map(|(_, right)| *right).collect();
+        if !missing.is_empty() {
+            let place = sql::name(database(login));
+            let give = format!("USE {place}; GRANT {} TO {name}", missing.join(", "));
+            return Err(lacks_rights([give.as_str()])
+                .caused_by("if the admin's user there has another name, give it to that"));
         }
         let query = sql::contained_user(&literal);
         let rows = session.rows("a look at the contained user", &query, cx).await?;
         let row = rows.into_iter().next().and_then(|row| <[Option<String>; 2]>::try_from(row).ok());
         if let Some([Some(name), own]) = row {
-            let account = Account { kind: Kind::ContainedUser, name };
-            return Ok(Found { account, own: flag(own.as_deref()), shut: None });
+            let account = named(Kind::ContainedUser, name, user)?;
+            let own = flag(own.as_deref());
+            return Ok(Found { account, own, shut: None, roles_seen: true });
         }
     }
     if !flag(any_login.as_deref()) {
+        if session.identity()?.account.kind == Kind::ContainedUser {
+            return Err(no_login_s_admin(user, database(login)));
+        }
         let give = format!("USE master; GRANT ALTER ANY LOGIN TO {name}");
         return Err(lacks_rights([give.as_str()]));
     }
@@ -67,9 +77,29 @@ async fn find(
         let way = "create it, or correct \"username\" or \"dbname\"; Windows logins have no password here";
         return Err(Error::new(ErrorKind::NotFound, what).caused_by(way));
     };
-    let account = Account { kind: Kind::Login, name };
+    let account = named(Kind::Login, name, user)?;
     let shut = shut(&account, flag(disabled.as_deref()), flag(locked.as_deref()));
-    Ok(Found { account, own: flag(own.as_deref()), shut })
+    let roles_seen = flag(any_roles.as_deref());
+    Ok(Found { account, own: flag(own.as_deref()), shut, roles_seen })
+}
+
+/// An account by the name that the server has for it: no other text of a server that knows the admin's
+/// password is used.
+fn named(kind: Kind, name: String, user: &str) -> Result<Account, Error> {
+    if same(&name, user) {
+        return Ok(Account { kind, name });
+    }
+    let what = "the server answers with another account than it was asked for";
+    Err(Error::new(ErrorKind::Unsupported, what))
+}
+
+/// The error of an admin that has no right to anything outside of its database.
+fn no_login_s_admin(user: &str, database: &str) -> Error {
+    let what = format!(
+        "there is no contained user {user:?} in {database:?}, and the admin, which is one, alters no login"
+    );
+    Error::new(ErrorKind::Forbidden, what)
+        .caused_by("correct \"username\" or \"dbname\", or let masterarn name a login")
 }
 
 fn shut(account: &Account, disabled: bool, locked: bool) -> Option<Error> {
@@ -137,11 +167,11 @@ impl Administered for Sqlserver {
         if found.own {
             objections.push(never("it is the admin itself".to_owned()));
         }
-        let query = sql::powers(found.account.kind, &sql::text("username", user)?);
+        let kind = found.account.kind;
+        let query = sql::powers(kind, &sql::text("username", user)?);
         let rows = admin.session.rows("a look at what the account may do", &query, cx).await?;
-        let powers: Vec<_> = rows.into_iter().flatten().flatten().collect();
-        if !powers.is_empty() {
-            objections.push(never(format!("it has {}", powers.join(", "))));
+        if !rows.is_empty() {
+            objections.push(never(powers(kind, &rows.concat())));
         }
         objections.extend(found.shut);
         Ok(objections)
@@ -154,7 +184,42 @@ impl Administered for Sqlserver {
         _: Option<&str>,
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        let kind = find(admin, user, cx).await?.account.kind;
-        Ok(admin.session.identity()?.replication(kind).into_iter().collect())
+        let found = find(admin, user, cx).await?;
+        let replication = admin.session.identity()?.replication(found.account.kind);
+        let unseen = (!found.roles_seen).then(|| {
+            let name = sql::name(&admin.login.username);
+            Finding::Warns(format!(
+                "the admin does not see user-defined server roles, and would change a login that has \
+                 rights by one of them: have this run: USE master; GRANT VIEW ANY DEFINITION TO {name}"
+            ))
+        });
+        Ok(replication.into_iter().chain(unseen).collect())
+    }
+}
+
+/// What an account has, in words from here: the server's own are not shown.
+fn powers(kind: Kind, said: &[Option<String>]) -> String {
+    let known = sql::powerful(kind).concat();
+    let said = |name: &&str| said.iter().flatten().any(|one| one == name);
+    let held: Vec<_> = known.into_iter().filter(said).collect();
+    match held.as_slice() {
+        [] => "it may change others".to_owned(),
+        held => format!("it has {}", held.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_of_the_server_is_shown() {
+        let said = ["sysadmin", "the-admin-s-password"].map(|text| Some(text.to_owned()));
+        assert_eq!(powers(Kind::Login, &said), "it has sysadmin");
+        assert_eq!(powers(Kind::Login, &said[1..]), "it may change others");
+        assert_eq!(named(Kind::Login, "App".to_owned(), "app").unwrap().name, "App");
+        let error = named(Kind::Login, "the-admin-s-password".to_owned(), "app").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(!error.to_string().contains("password"), "{error}");
     }
 }

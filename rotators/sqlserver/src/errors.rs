@@ -25,6 +25,13 @@ const CANNOT_ALTER: i32 = 15151;
 /// A trigger undid the statement.
 const UNDONE: i32 = 3609;
 
+/// The first number of errors that somebody's own code raises, as a trigger does that runs behind the
+/// change. Source: "RAISERROR".
+const RAISED: i32 = 50_000;
+
+/// An expired password may not be changed by its login.
+const MAY_NOT_CHANGE: i32 = 18471;
+
 /// An ERROR token.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ServerError {
@@ -87,7 +94,7 @@ fn meaning(number: i32) -> Option<(ErrorKind, &'static str)> {
              until the policy lets it in, or have an administrator run ALTER LOGIN ... WITH PASSWORD = ... \
              UNLOCK and store that password",
         ),
-        701 | 10928 | 10929 | 17809 | 17810 => {
+        701 | 10928 | 10929 | 17809 | 17810 | 18458..=18460 => {
             (ErrorKind::Throttled, "the server has too many connections or too little memory")
         }
         _ => return None,
@@ -109,23 +116,28 @@ pub(crate) fn of_login(refusal: &ServerError) -> Result<String, Error> {
         }
         4060 | 4063 | 4064 => (
             ErrorKind::Forbidden,
-            "the database that \"dbname\" names does not exist, or the user may not enter it: create a \
-             user for it there, or correct the name",
+            "the database that \"dbname\" names does not exist, or the user may not enter it, or it is not \
+             available now: create a user for it there, or correct the name, or retry",
         ),
         18470 => (
             ErrorKind::Forbidden,
             "the login is disabled; have it enabled (ALTER LOGIN ... ENABLE)",
         ),
         EXPIRED | MUST_CHANGE => return Err(expired(*refusal)),
-        18450 | 18452 => (
+        MAY_NOT_CHANGE => (
+            ErrorKind::Forbidden,
+            "the login may not change its own password; have an administrator set one and store it",
+        ),
+        18452 => (
             ErrorKind::Unsupported,
             "the server takes this name for a Windows login, or takes no others; name a login of SQL \
              Server, and turn its authentication on (mixed mode)",
         ),
         17892 => (ErrorKind::Forbidden, "a logon trigger of the server refused the login"),
-        18451 | 18461 => (
+        18401 | 18451 | 18461 => (
             ErrorKind::Unreachable,
-            "the server lets administrators in only, or one of them (single-user mode); retry",
+            "the server lets administrators in only, or one of them (single-user mode), or is being \
+             upgraded; retry",
         ),
         _ => return Err(refusal.of_statement("the login")),
     };
@@ -148,7 +160,7 @@ fn rule(number: i32) -> Option<&'static str> {
     Some(match number {
         15115 | 18463 => "it was used before (password history); the next rotation draws another",
         15116 | 18464 => "it is too short; raise PASSWORD_LENGTH",
-        15117 | 18465 => "it is too long; lower PASSWORD_LENGTH",
+        15117 | 15156 | 18465 => "it is too long; lower PASSWORD_LENGTH",
         15118 | 18466 => {
             "it is not complex enough: characters of three of four kinds are needed; look at the \
              EXCLUDE_... variables"
@@ -186,7 +198,8 @@ pub(crate) fn of_change(refusal: ServerError, own: bool) -> Result<Change, Error
         UNDONE => (ErrorKind::Forbidden, "a trigger of the server undid the change"),
         number => {
             let error = refusal.of_statement("the change");
-            let lost = number == 0 || error.kind() == ErrorKind::Unreachable;
+            let raised = number == 0 || number >= RAISED;
+            let lost = raised || error.kind() == ErrorKind::Unreachable;
             return Err(if lost { unknown(error) } else { error.caused_by(UNCHANGED) });
         }
     };
@@ -205,7 +218,7 @@ pub(crate) fn of_change_at_login(refusal: ServerError) -> Result<Change, Error> 
         _ => {}
     }
     let error = of_login(&refusal).err().unwrap_or_else(|| refusal.of_statement("the login"));
-    let before = [EXPIRED, MUST_CHANGE, 15113, 18486, 18470, 18450, 18452];
+    let before = [EXPIRED, MUST_CHANGE, MAY_NOT_CHANGE, 15113, 18452, 18468, 18470, 18486];
     Err(if before.contains(&refusal.number) { error.caused_by(UNCHANGED) } else { unknown(error) })
 }
 
@@ -235,6 +248,9 @@ mod tests {
             (18452, ErrorKind::Unsupported, "Windows"),
             (17892, ErrorKind::Forbidden, "trigger"),
             (17809, ErrorKind::Throttled, "connections"),
+            (18459, ErrorKind::Throttled, "connections"),
+            (18401, ErrorKind::Unreachable, "upgraded"),
+            (18471, ErrorKind::Forbidden, "may not change"),
             (922, ErrorKind::Unreachable, "recovering"),
             (4711, ErrorKind::Unsupported, "the login failed"),
             (0, ErrorKind::Unsupported, "no number"),
@@ -265,6 +281,7 @@ mod tests {
             (15115, "history"),
             (15116, "too short"),
             (15117, "too long"),
+            (15156, "too long"),
             (15118, "complex"),
             (15119, "filter"),
         ] {
@@ -286,11 +303,13 @@ mod tests {
             let error = text(of_change(of(number), true));
             assert!(error.contains(UNCHANGED), "{error}");
         }
-        for number in [0, 596, 6005] {
+        for number in [0, 596, 6005, 50_000, 51_234] {
             let error = text(of_change(of(number), true));
             assert!(error.contains("may or may not") && !error.contains(UNCHANGED), "{error}");
         }
-        assert!(text(of_change_at_login(of(18487))).contains(UNCHANGED));
+        for number in [18468, 18471, 18487] {
+            assert!(text(of_change_at_login(of(number))).contains(UNCHANGED));
+        }
         assert!(text(of_change_at_login(of(4060))).contains("may or may not"));
         let kind = |own| of_change(of(15151), own).unwrap_err().kind();
         assert_eq!((kind(true), kind(false)), (ErrorKind::Conflict, ErrorKind::Forbidden));

@@ -40,10 +40,10 @@ const DIALECT: Dialect = Dialect {
     engines: &["sqlserver", "sqlserver-ee", "sqlserver-se", "sqlserver-ex", "sqlserver-web"],
     default_port: 1433,
     default_dbname: Some("master"),
-    // 128 characters.
-    longest_name: 512,
+    // 128 units of UTF-16, which are counted before a login is sent.
+    longest_name: 384,
     // The policy of Windows locks logins after a few refused passwords.
-    most_older_logins: 2,
+    most_older_logins: 0,
     besides: &[],
 };
 

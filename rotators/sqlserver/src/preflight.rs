@@ -67,7 +67,9 @@ pub(crate) async fn look(
 /// between two rotations.
 fn expiration([checked, left, age]: [Option<String>; 3], days: i64) -> Option<Finding> {
     let number = |column: Option<String>| column?.parse::<i64>().ok();
-    let lifetime = number(left)?.saturating_add(number(age)?);
+    // -1 where no password expires.
+    let left = number(left).filter(|left| *left >= 0)?;
+    let lifetime = left.saturating_add(number(age)?);
     (flag(checked.as_deref()) && lifetime < days).then(|| {
         Finding::Warns(format!(
             "a password expires after {lifetime} days (CHECK_EXPIRATION), and the next rotation is due \
@@ -87,7 +89,7 @@ mod tests {
             expiration(row, 30).is_some()
         };
         assert!(warns(["1", "1", "12"]));
-        for fine in [["1", "30", "12"], ["0", "1", "12"], ["1", "", ""]] {
+        for fine in [["1", "30", "12"], ["0", "1", "12"], ["1", "", ""], ["1", "-1", "12"]] {
             assert!(!warns(fine));
         }
     }

@@ -54,6 +54,11 @@ pub(crate) fn flag(column: Option<&str>) -> bool {
     column == Some("1")
 }
 
+/// Whether two names are one to a server whose names have no case.
+pub(crate) fn same(name: &str, other: &str) -> bool {
+    name.to_lowercase() == other.to_lowercase()
+}
+
 impl Session {
     /// Makes a session of a connection on which `login` was let in, and asks whose it is.
     ///
@@ -169,9 +174,9 @@ impl Identity {
             Kind::Login => [present, original],
             Kind::ContainedUser => [user.clone(), user],
         };
-        let same = |name: &str| name.to_lowercase() == login.username.to_lowercase();
+        let own = |name: &str| same(name, &login.username);
         match names {
-            [Some(name), Some(other)] if same(&name) && same(&other) => Ok(Self {
+            [Some(name), Some(other)] if own(&name) && own(&other) => Ok(Self {
                 account: Account { kind, name },
                 read_only: updateability.as_deref() != Some("READ_WRITE"),
                 replicated: flag(replicated.as_deref()),

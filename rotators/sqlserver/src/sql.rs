@@ -10,6 +10,9 @@ use fourstep::{Error, ErrorKind, ExposeSecret, SecretString};
 /// The longest password, in units of UTF-16. Source: "Password Policy".
 pub(crate) const LONGEST_PASSWORD: usize = 128;
 
+/// The longest name of an account or a database, in units of UTF-16. Source: "Database Identifiers".
+pub(crate) const LONGEST_NAME: usize = 128;
+
 /// What a password belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -47,8 +50,8 @@ impl Account {
     }
 }
 
-/// A statement that carries a password. Has no `Debug`. The server keeps such a text out of its traces:
-/// SQL Server documentation, "SQL Trace".
+/// A statement that carries a password. Has no `Debug`. That the server keeps ALTER LOGIN's text out of its
+/// traces is believed after SQL Server's documentation, "SQL Trace"; of ALTER USER none says so.
 pub(crate) struct Statement(String);
 
 impl Statement {
@@ -143,11 +146,16 @@ pub(crate) const EXPIRATION: &str = "SELECT CONVERT(nvarchar(12), l.is_expiratio
     CONVERT(nvarchar(12), DATEDIFF(day, CONVERT(datetime, LOGINPROPERTY(l.name, N'PasswordLastSetTime')), \
     GETDATE())) FROM sys.sql_logins AS l WHERE l.name = ORIGINAL_LOGIN()";
 
-/// What an admin may do to others, and whether the database has contained users.
+/// What an admin may do to others, whether the database has contained users, and whether the admin sees
+/// the roles of others in the database, and roles of the server that somebody made. Sources: "Metadata
+/// Visibility Configuration", "sys.database_role_members", "sys.server_role_members".
 pub(crate) const RIGHTS: &str = "SELECT \
     CONVERT(nvarchar(12), HAS_PERMS_BY_NAME(NULL, NULL, N'ALTER ANY LOGIN')), \
     CONVERT(nvarchar(12), HAS_PERMS_BY_NAME(QUOTENAME(DB_NAME()), N'DATABASE', N'ALTER ANY USER')), \
-    CONVERT(nvarchar(12), d.containment) FROM sys.databases AS d WHERE d.database_id = DB_ID()";
+    CONVERT(nvarchar(12), d.containment), \
+    CONVERT(nvarchar(12), HAS_PERMS_BY_NAME(QUOTENAME(DB_NAME()), N'DATABASE', N'VIEW DEFINITION')), \
+    CONVERT(nvarchar(12), HAS_PERMS_BY_NAME(NULL, NULL, N'VIEW ANY DEFINITION')) \
+    FROM sys.databases AS d WHERE d.database_id = DB_ID()";
 
 /// The contained user of this name, which is a text; and whether it asks this.
 pub(crate) fn contained_user(user: &str) -> String {
@@ -168,26 +176,30 @@ pub(crate) fn login(user: &str) -> String {
     )
 }
 
-/// The roles and rights that make more than an application's of the account of this name, those that come
-/// by other roles included. The views have different collations, which a UNION must not. Sources:
-/// "Server-Level Roles", "Database-Level Roles".
+/// The roles, and the rights, that make more than an application's of an account. Sources: "Server-Level
+/// Roles", "Database-Level Roles".
+pub(crate) fn powerful(kind: Kind) -> [[&'static str; 3]; 2] {
+    match kind {
+        Kind::Login => [
+            ["sysadmin", "securityadmin", "##MS_LoginManager##"],
+            ["CONTROL SERVER", "ALTER ANY LOGIN", "IMPERSONATE ANY LOGIN"],
+        ],
+        Kind::ContainedUser => [
+            ["db_owner", "db_securityadmin", "db_accessadmin"],
+            ["CONTROL", "ALTER ANY USER", "ALTER ANY ROLE"],
+        ],
+    }
+}
+
+/// Which of [`powerful`] the account of this name has, those that come by other roles included. The views
+/// have different collations, which a UNION must not.
 pub(crate) fn powers(kind: Kind, user: &str) -> String {
-    let (whose, side, condition, roles, rights) = match kind {
-        Kind::Login => (
-            "sql_logins",
-            "server",
-            "",
-            "N'sysadmin', N'securityadmin'",
-            "N'CONTROL SERVER', N'ALTER ANY LOGIN', N'IMPERSONATE ANY LOGIN'",
-        ),
-        Kind::ContainedUser => (
-            "database_principals",
-            "database",
-            "p.class = 0 AND ",
-            "N'db_owner', N'db_securityadmin', N'db_accessadmin'",
-            "N'CONTROL', N'ALTER ANY USER', N'ALTER ANY ROLE'",
-        ),
+    let (whose, side, condition) = match kind {
+        Kind::Login => ("sql_logins", "server", ""),
+        Kind::ContainedUser => ("database_principals", "database", "p.class = 0 AND "),
     };
+    let [roles, rights] =
+        powerful(kind).map(|names| names.map(|name| format!("N'{name}'")).join(", "));
     format!(
         "WITH held AS (SELECT u.principal_id FROM sys.{whose} AS u WHERE u.name = {user} \
          UNION ALL SELECT m.role_principal_id FROM sys.{side}_role_members AS m \

@@ -38,7 +38,7 @@ async fn an_admin_sets_the_password_of_a_login_and_of_a_contained_user() {
     let (user, admin) = (server.user("app").await, server.admin().await);
     let by_server = stage(&server, &user, &admin);
     let inside = server.contained_user("inside").await;
-    let owner = admin_inside(&server, json!(["ALTER ANY USER"])).await;
+    let owner = admin_inside(&server, json!(["ALTER ANY USER", "VIEW DEFINITION"])).await;
     let document = server.contained_document(&inside);
     let by_database = server.by_admin(&document, &server.document(&owner), &[]);
     for (database, user, stage) in [("master", &user, by_server), ("own", &inside, by_database)] {
@@ -81,6 +81,7 @@ async fn rule_08_who_may_change_others_is_never_changed() {
     for (field, value) in [
         ("roles", "sysadmin"),
         ("roles", "securityadmin"),
+        ("roles", "##MS_LoginManager##"),
         ("roles", "team"),
         ("roles", "dba"),
         ("grants", "CONTROL SERVER"),
@@ -137,12 +138,63 @@ async fn an_admin_that_lacks_the_right_is_told_what_to_run() {
     let document = server.contained_document(&inside);
     let by_owner = server.by_admin(&document, &server.document(&owner), &[]);
     let token = by_owner.play(&[Step::Create]).await;
-    let error = by_owner.step(Step::Set, &token).await.result.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Forbidden, "{error}");
-    assert!(error.to_string().contains("ALTER ANY USER"), "{error}");
     let key = owner.name.to_lowercase();
-    server.set(&["databases", "own", "users", &key, "grants"], json!(["ALTER ANY USER"])).await;
+    for (has, lacks) in [
+        (json!([]), "GRANT ALTER ANY USER, VIEW DEFINITION TO ["),
+        (json!(["ALTER ANY USER"]), "GRANT VIEW DEFINITION TO ["),
+    ] {
+        server.set(&["databases", "own", "users", &key, "grants"], has).await;
+        let error = by_owner.step(Step::Set, &token).await.result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Forbidden, "{error}");
+        assert!(error.to_string().contains(lacks), "{error}");
+    }
+    let both = json!(["ALTER ANY USER", "VIEW DEFINITION"]);
+    server.set(&["databases", "own", "users", &key, "grants"], both).await;
     by_owner.step(Step::Set, &token).await.why();
+}
+
+/// What an admin does not see, it cannot refuse to change.
+#[tokio::test]
+async fn rule_08_an_admin_that_does_not_see_the_roles_of_others_is_not_trusted() {
+    let Some(server) = sqlserver().await else { return };
+    let powerful = server.contained_user("powerful").await;
+    let key = powerful.name.to_lowercase();
+    server.set(&["databases", "own", "users", &key, "roles"], json!(["db_owner"])).await;
+    let owner = admin_inside(&server, json!(["ALTER ANY USER"])).await;
+    let document = server.contained_document(&powerful);
+    let by_owner = server.by_admin(&document, &server.document(&owner), &[]);
+    let (kind, error) = refused(&by_owner).await;
+    assert_eq!(kind, ErrorKind::Forbidden, "{error}");
+    assert!(server.logs_in_at("own", &powerful.name, &powerful.password).await);
+    // Of logins only roles that somebody made are unseen, which is said.
+    let (user, admin) = (server.user("app").await, server.user("admin").await);
+    server.set_login(&admin.name, "grants", json!(["ALTER ANY LOGIN"])).await;
+    for (admin, warned) in [(&admin, true), (&server.admin().await, false)] {
+        let answer = stage(&server, &user, admin).ask(Question::Preflight).await;
+        assert_eq!(answer["ready"], json!(true), "{answer}");
+        assert_eq!(
+            answer.to_string().contains("GRANT VIEW ANY DEFINITION TO ["),
+            warned,
+            "{answer}"
+        );
+    }
+}
+
+/// A grant in master is nothing that it could be given.
+#[tokio::test]
+async fn an_admin_that_is_a_contained_user_changes_no_login() {
+    let Some(server) = sqlserver().await else { return };
+    let (user, admin) = (server.user("app").await, server.contained_user("owner").await);
+    let rights = json!(["ALTER ANY USER", "VIEW DEFINITION"]);
+    let key = admin.name.to_lowercase();
+    server.set(&["databases", "own", "users", &key, "grants"], rights).await;
+    let inside = json!({"name": user.name, "login": user.name.to_lowercase()});
+    server.set(&["databases", "own", "users", &user.name.to_lowercase()], inside).await;
+    let document = server.contained_document(&user);
+    let by_owner = server.by_admin(&document, &server.contained_document(&admin), &[]);
+    let (kind, error) = refused(&by_owner).await;
+    assert_eq!(kind, ErrorKind::Forbidden, "{error}");
+    assert!(error.contains("let masterarn name a login") && !error.contains("GRANT"), "{error}");
 }
 
 #[tokio::test]

@@ -22,7 +22,10 @@ impl Real {
     async fn account(&self, user: User) -> Box<dyn Remote> {
         let (server, way) = (self.server.clone(), self.way);
         let admin = match way.1 {
-            true => super::by_admin::admin_inside(&server, json!(["ALTER ANY USER"])).await,
+            true => {
+                super::by_admin::admin_inside(&server, json!(["ALTER ANY USER", "VIEW DEFINITION"]))
+                    .await
+            }
             false => server.admin().await,
         };
         Box::new(Account { server, way, user, admin })

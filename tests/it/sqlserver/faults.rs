@@ -51,6 +51,7 @@ async fn of_the_login(table: &mut FaultTable, server: &Server) {
         ("Windows logins only", &[18452][..]),
         ("a logon trigger refuses", &[17892]),
         ("the server is starting", &[18451]),
+        ("too many licences", &[18459]),
         ("the database is recovering", &[922, 18456]),
         ("too many connections", &[17809]),
         ("an error that nobody expects", &[18499]),
@@ -93,6 +94,7 @@ async fn of_the_change(table: &mut FaultTable, server: &Server) {
         ("changed too recently", 15114),
         ("somebody changed the password meanwhile", 15151),
         ("a trigger undid the change", 3609),
+        ("a trigger raised an error and undid nothing, or did", 50000),
         ("a lock time-out", 1222),
         ("an error that nobody expects at the change", 15999),
     ] {

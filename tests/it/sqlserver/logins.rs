@@ -112,6 +112,42 @@ async fn no_rotation_locks_an_account_that_three_failures_lock() {
     assert_ne!(server.login(&user.name).await["locked"], json!(true));
 }
 
+/// A password that was changed outside: how many logins each step adds that are refused, as the page says.
+#[tokio::test]
+async fn a_password_changed_outside_costs_few_refused_logins() {
+    let Some(server) = sqlserver().await else { return };
+    let mut all = Vec::new();
+    for strategy in ["single-user", "single-user-by-admin", "REPAIR_USERS"] {
+        let (user, admin) = (server.user("counted").await, server.admin().await);
+        let document = server.document(&user);
+        let stage = match strategy {
+            "single-user" => server.stage(&document, &[]),
+            "REPAIR_USERS" => {
+                let repairs = [("REPAIR_USERS", user.name.as_str())];
+                server.by_admin(&document, &server.document(&admin), &repairs)
+            }
+            _ => server.by_admin(&document, &server.document(&admin), &[]),
+        };
+        for _ in 0..4 {
+            let token = stage.play(&Step::ALL).await;
+            stage.end(&token);
+        }
+        server.set_login(&user.name, "password", "Changed-0utside").await;
+        let token = stage.begin();
+        let mut counts = Vec::new();
+        for step in [Step::Create, Step::Set, Step::Set] {
+            let ended = stage.step(step, &token).await;
+            counts.push((server.refused(&user.name).await, ended.result.is_ok()));
+        }
+        all.push(counts);
+    }
+    let [single, by_admin, repairing] = all.try_into().unwrap();
+    assert_eq!(single, [(1, true), (4, false), (7, false)]);
+    assert_eq!(by_admin, [(0, true), (3, false), (6, false)]);
+    // Done; the retry finds the pending one behind AWSCURRENT.
+    assert_eq!(repairing, [(0, true), (3, true), (4, true)]);
+}
+
 #[tokio::test]
 async fn preflight_warns_of_the_age_of_passwords_and_of_replicas_and_finds_what_is_read_only() {
     let Some(server) = sqlserver().await else { return };
@@ -119,9 +155,11 @@ async fn preflight_warns_of_the_age_of_passwords_and_of_replicas_and_finds_what_
     let stage = server.stage(&server.document(&user), &[]);
     let ready = stage.ask(Question::Preflight).await;
     assert_eq!(ready["ready"], json!(true), "{ready}");
-    for (field, value) in [("expires", json!(true)), ("days left", json!(3))] {
-        server.set_login(&user.name, field, value).await;
-    }
+    // Which the policy of the domain may set to never.
+    server.set_login(&user.name, "expires", true).await;
+    let never = stage.ask(Question::Preflight).await.to_string();
+    assert!(!never.contains("expires after"), "{never}");
+    server.set_login(&user.name, "days left", 3).await;
     server.set(&["hadr"], true).await;
     let warned = stage.ask(Question::Preflight).await;
     assert_eq!(warned["ready"], json!(true), "{warned}");

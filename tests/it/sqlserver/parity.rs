@@ -48,7 +48,8 @@ async fn parity_24_a_login_that_works_in_a_contained_database_is_still_a_login()
     let key = user.name.to_lowercase();
     server.set(&["databases", "own", "users", &key], json!({"name": "other", "login": key})).await;
     let admin_key = admin.name.to_lowercase();
-    let inside = json!({"name": "a", "login": admin_key, "grants": ["ALTER ANY USER"]});
+    let inside =
+        json!({"name": "a", "login": admin_key, "grants": ["ALTER ANY USER", "VIEW DEFINITION"]});
     server.set(&["databases", "own", "users", &admin_key], inside).await;
     let document = with(&server.document(&user), "dbname", "own");
     server.stage(&document, &[]).play(&Step::ALL).await;

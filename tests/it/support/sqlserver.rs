@@ -109,6 +109,12 @@ impl Server {
         self.heard().await.lines().filter(|line| line.starts_with("LOGIN ")).count()
     }
 
+    /// How often a password of this user was refused.
+    pub async fn refused(&self, user: &str) -> usize {
+        let line = format!("REFUSED {user}");
+        self.heard().await.lines().filter(|heard| *heard == line).count()
+    }
+
     /// What the server knows of a login, its password included.
     pub async fn login(&self, name: &str) -> Value {
         self.tell(json!({"do": "state"})).await["logins"][name.to_lowercase()].clone()
@@ -143,7 +149,8 @@ impl Server {
     /// A login that may alter every other.
     pub async fn admin(&self) -> User {
         let admin = self.user("admin").await;
-        self.set_login(&admin.name, "grants", json!(["ALTER ANY LOGIN"])).await;
+        let grants = json!(["ALTER ANY LOGIN", "VIEW ANY DEFINITION"]);
+        self.set_login(&admin.name, "grants", grants).await;
         admin
     }
 

@@ -9,7 +9,7 @@ use super::packet::PACKET_SIZE;
 use super::{Answer, Channel, Kind, not_sqlserver};
 use crate::errors::ServerError;
 use crate::session::{Failure, database};
-use crate::sql::LONGEST_PASSWORD;
+use crate::sql::{LONGEST_NAME, LONGEST_PASSWORD};
 
 /// TDS 7.4, which every server since SQL Server 2012 speaks.
 const VERSION: u32 = 0x7400_0004;
@@ -58,6 +58,23 @@ fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
+/// Refuses names longer than those of the server, before a connection is made.
+///
+/// # Errors
+/// [`ErrorKind::Malformed`], naming the secret's field.
+pub(super) fn check_names(login: &Login) -> Result<(), Error> {
+    for (field, name) in [("username", login.username.as_str()), ("dbname", database(login))] {
+        if utf16(name).len() > LONGEST_NAME * 2 {
+            let what = format!(
+                "the secret's field {field:?} has more than {LONGEST_NAME} characters, which no name of SQL \
+                 Server has; correct the secret; nothing was changed"
+            );
+            return Err(Error::new(ErrorKind::Malformed, what));
+        }
+    }
+    Ok(())
+}
+
 /// A password as it is sent: this hides it from nobody.
 fn hidden(password: &SecretString) -> Result<Vec<u8>, Error> {
     let plain = utf16(password.expose_secret());
@@ -76,7 +93,11 @@ fn message(login: &Login, new: Option<&SecretString>) -> Result<Vec<u8>, Error> 
     let (none, own) = (Vec::new, || utf16("fourstep"));
     let [client, application, library] = std::array::from_fn(|_| own());
     let [extension, language, sspi, file] = std::array::from_fn(|_| none());
-    let (user, server) = (utf16(&login.username), utf16(&login.host));
+    let (user, mut server) = (utf16(&login.username), utf16(&login.host));
+    if server.len() > LONGEST_NAME * 2 {
+        // It may be no longer here, and nothing depends on it.
+        server.clear();
+    }
     let (password, database) = (hidden(&login.password)?, utf16(database(login)));
     let new_password = new.map(hidden).transpose()?.unwrap_or_default();
     let texts = [
@@ -160,6 +181,24 @@ mod tests {
         let long = Login { password: "\u{1f600}".repeat(65).into(), ..login() };
         assert_eq!(message(&long, None).unwrap_err().kind(), ErrorKind::Unsupported);
         message(&Login { password: "x".repeat(128).into(), ..login() }, None).unwrap();
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_not_sent() {
+        let of = |length, field| {
+            let name = "\u{1f600}".repeat(length);
+            match field {
+                "username" => Login { username: name, ..login() },
+                _ => Login { dbname: Some(name), ..login() },
+            }
+        };
+        for field in ["username", "dbname"] {
+            check_names(&of(64, field)).unwrap();
+            let error = check_names(&of(65, field)).unwrap_err();
+            assert!(error.to_string().contains(field), "{error}");
+        }
+        let host = ["a.".repeat(64), "a".to_owned()].concat();
+        assert!(text(&message(&Login { host, ..login() }, None).unwrap(), 52).is_empty());
     }
 
     async fn answered(tokens: &[u8]) -> Result<(), Failure> {

@@ -44,6 +44,7 @@ impl Sqlserver {
         cx: &Invocation,
     ) -> Result<Channel, Error> {
         self.transport.shown(transport).map_or(Ok(()), Err)?;
+        login::check_names(login)?;
         let mut channel = packet::Channel::new(connect_tcp(&login.host, login.port, cx).await?);
         let ask = match transport {
             Transport::Tls => ENCRYPT_ON,
@@ -120,7 +121,7 @@ fn agree(transport: Transport, encryption: u8) -> Result<(), Error> {
         (Transport::Tls, _) => Err(Error::new(
             ErrorKind::Tls,
             "the server does not offer TLS for all that is said; nothing of the login was sent; give it \
-             a certificate, or set the secret's field \"ssl\" to false",
+             a certificate",
         )),
         (Transport::Plaintext, ENCRYPT_ON | ENCRYPT_REQ) => Err(Error::new(
             ErrorKind::Forbidden,

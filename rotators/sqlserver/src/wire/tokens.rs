@@ -15,7 +15,10 @@ const NULL: u64 = 0xffff;
 const ROUTING: u8 = 20;
 
 /// More columns than any statement here has.
-const MOST_COLUMNS: usize = 32;
+const MOST_COLUMNS: usize = 8;
+
+/// More rows than any has. A row of NULLs takes two bytes of an answer, and far more of the memory.
+const MOST_ROWS: usize = 64;
 
 /// DONE: more follows; the statement failed.
 const MORE: u64 = 0x01;
@@ -56,6 +59,9 @@ impl Answer {
                 0xab | 0xa9 | 0xa4 | 0xa5 => _ = parts.counted()?,
                 0xfd..=0xff => ended = parts.done(&mut answer.errors)?,
                 _ => return None,
+            }
+            if answer.rows.len() > MOST_ROWS {
+                return None;
             }
         }
         ended.then_some(answer)
@@ -233,9 +239,14 @@ pub(crate) mod tests {
         let mut unlimited = columns(1);
         unlimited[10..12].copy_from_slice(b"\xff\xff");
         let more = b"\xfd\x01\0\0\0\0\0\0\0\0\0\0\0";
-        for strange in [&other_type[..], &unlimited, b"\x81\x21\0", b"\x00", more] {
+        for strange in [&other_type[..], &unlimited, b"\x00", more] {
             assert!(Answer::read(&[strange, b""].concat()).is_none(), "{strange:?}");
         }
+        let sized = |width: u8, rows| {
+            Answer::read(&[&columns(width)[..], &b"\xd2\xff".repeat(rows), DONE].concat())
+        };
+        assert_eq!(sized(8, MOST_ROWS).unwrap().rows.len(), MOST_ROWS);
+        assert!(sized(9, 0).is_none() && sized(8, MOST_ROWS + 1).is_none());
         // Half a character.
         let odd = [&columns(1)[..], b"\xd1\x01\0a", DONE].concat();
         assert!(Answer::read(&odd).is_none());
