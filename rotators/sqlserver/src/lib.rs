@@ -42,8 +42,9 @@ const DIALECT: Dialect = Dialect {
     default_dbname: Some("master"),
     // 128 units of UTF-16, which are counted before a login is sent.
     longest_name: 384,
-    // The policy of Windows locks logins after a few refused passwords.
-    most_older_logins: 0,
+    // The policy of Windows locks logins after a few refused passwords. One finds what a rotation
+    // set that was cancelled behind its change; without that nobody would know the password.
+    most_older_logins: 1,
     besides: &[],
 };
 
