@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 use super::fleet::{arn, file, fleet};
 use super::front::{CANARY, ESCAPE, Scene, Stop, fourstep, served, started};
 
-const MOVE: [&str; 7] =
+pub const MOVE: [&str; 7] =
     ["migrate", "--function", "fourstep-postgres", "--move", "--yes", "a/postgres", "--file"];
 
-const OLD: &str = "SecretsManagerRDSPostgreSQLRotationSingleUser";
+pub const OLD: &str = "SecretsManagerRDSPostgreSQLRotationSingleUser";
 
-fn kept(path: &Path) -> Value {
+pub fn kept(path: &Path) -> Value {
     let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     file["moves"][0].clone()
 }
 
 /// Runs the command, and kills it where its next RotateSecret, or the one after that, got no answer.
-async fn killed(scene: &Arc<Scene>, url: &str, arguments: &[&str], stop: Stop) {
+pub async fn killed(scene: &Arc<Scene>, url: &str, arguments: &[&str], stop: Stop) {
     *scene.stop.lock().unwrap() = Some(stop);
     let mut child = started(url, arguments);
     scene.stopped.notified().await;

@@ -1,7 +1,7 @@
 //! `fourstep migrate`: moves the secrets that AWS's functions rotate to ours, and back. Nothing rotates.
 //!
-//! `templates` and `settings` are the facts, `look` asks, `moving` acts, `back` undoes, `ledger` is the file,
-//! `show` prints.
+//! `templates` and `settings` are the facts, `look` asks, `moving` acts, `settle` ends what was stopped, `back`
+//! undoes, `ledger` is the file, `show` prints.
 
 mod back;
 mod functions;
@@ -9,6 +9,7 @@ mod ledger;
 mod look;
 mod moving;
 mod settings;
+mod settle;
 mod show;
 mod templates;
 
@@ -78,6 +79,8 @@ pub struct Moves {
     pub found: usize,
     /// Those of them that may be moved.
     pub ready: usize,
+    /// Those that this run was to move, or to put back.
+    pub wanted: usize,
     /// Those that were moved, or put back.
     pub done: usize,
     /// Those of which something else came.
@@ -116,7 +119,10 @@ impl Migrate {
             Mode::Each | Mode::Wave(_) => Some(Ledger::open(&self.file, false)?),
         };
         if let Some(ledger) = &mut ledger {
-            self.settle(account, ledger, &mut moves, format, out).await?;
+            let fine = self.settle(account, ledger, &mut moves, format, out).await?;
+            if !fine && (self.yes || self.mode != Mode::Each) {
+                return Ok(moves);
+            }
         }
         show::head(format, out)?;
         let mut wave = Vec::new();
@@ -126,7 +132,10 @@ impl Migrate {
             let secrets = if named {
                 self.secrets.clone()
             } else {
-                let (secrets, more) = account.list(&self.selection, next.take()).await?;
+                let (secrets, more) = account.list(&self.selection, next.clone()).await?;
+                if more.is_some() && more == next {
+                    return Err(io::Error::other("ListSecrets: the same page is given again"));
+                }
                 next = more;
                 secrets
             };
@@ -139,9 +148,12 @@ impl Migrate {
             });
             let mut looks = std::pin::pin!(looks.buffered(AT_ONCE));
             while let Some((secret, looked)) = looks.next().await {
-                let Some(case) = counted(account, &secret, looked, &mut moves, format, out)? else {
-                    continue;
-                };
+                let before = moves.found;
+                let case = counted(account, &secret, looked, &mut moves, format, out)?;
+                // A wave is to have as many as were asked for, or as there are.
+                let wanted = matches!(self.mode, Mode::Wave(most) if before >= most);
+                moves.wanted += if wanted { 0 } else { moves.found - before };
+                let Some(case) = case else { continue };
                 match (self.mode, &mut ledger) {
                     (Mode::Each, Some(ledger)) => {
                         let asked = self.yes || agreed(&show::question(&case), out)?;
@@ -212,26 +224,6 @@ impl Migrate {
         out.flush()?;
         Ok(ended.fine)
     }
-
-    /// Ends what an earlier run began and was stopped in.
-    async fn settle(
-        &self,
-        account: &Account,
-        ledger: &mut Ledger,
-        moves: &mut Moves,
-        format: Format,
-        out: &mut dyn Write,
-    ) -> io::Result<()> {
-        let begun = ledger.entries().iter().filter(|one| !one.ended && here(account, one));
-        let begun: Vec<Entry> = begun.cloned().collect();
-        for entry in begun {
-            let mut mover = Mover { account, ledger, patience: self.patience };
-            let ended = mover.settled(&entry).await?;
-            count(moves, &ended);
-            show::ended((&entry.secret, &entry.name), &ended, format, out)?;
-        }
-        Ok(())
-    }
 }
 
 /// Whether an entry is about a secret of this Region.
@@ -265,7 +257,8 @@ fn counted(
             Ok(None)
         }
         Ok(Some(case)) => {
-            moves.found += 1;
+            // One that was moved before is none of those that are left to move.
+            moves.found += usize::from(!case.there);
             moves.ready += usize::from(case.ready());
             show::case(account, &case, format, out)?;
             Ok(case.ready().then_some(case))
