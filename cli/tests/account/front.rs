@@ -72,6 +72,8 @@ pub struct Scene {
 pub enum Stop {
     Before,
     After,
+    /// After the call, with an answer that says nothing.
+    Lost,
 }
 
 pub fn answered(body: Value) -> Response {
@@ -291,6 +293,9 @@ async fn front(
         "RotateSecret" => scene.rotated(secret),
         "DescribeSecret" => return scene.besides(secret, answer).await,
         _ => {}
+    }
+    if stop == Some(Stop::Lost) {
+        return "lost".into_response();
     }
     if stop == Some(Stop::After) {
         scene.stopped.notify_one();

@@ -210,6 +210,9 @@ async fn what_somebody_changed_after_a_kill_is_left() {
         assert_eq!(output.status.code(), Some(1), "{change}: {said}");
         assert_eq!(scene.state("a/postgres"), state, "{change}: {said}");
         let mut asked = scene.asked.lock().unwrap().clone().into_iter();
+        let (said, output) = fourstep(&url, &["migrate", "--back", file, "--yes"], "").await;
+        assert_eq!(output.status.code(), Some(1), "{change}: {said}");
+        assert_eq!(scene.state("a/postgres"), state, "{change}: {said}");
         let again = asked.position(|one| one["RotationLambdaARN"] == arn(OLD));
         assert_eq!(again, None, "{change}");
     }

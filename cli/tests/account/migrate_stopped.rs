@@ -119,6 +119,28 @@ async fn a_function_that_is_seen_late_is_waited_for() {
     assert_eq!((&kept(&path)["outcome"], &kept(&path)["ended"]), (&"moved".into(), &true.into()));
 }
 
+/// Nor is an answer that was lost a refusal: what is not seen yet may come.
+#[tokio::test]
+async fn a_call_without_an_answer_is_not_called_refused() {
+    for (late, ended) in [(2, true), (50, false)] {
+        let (scene, _) = fleet();
+        *scene.late.lock().unwrap() = late;
+        *scene.stop.lock().unwrap() = Some(Stop::Lost);
+        let (_folder, path) = file();
+        let url = served(&scene, &[]).await;
+        let run = [&MOVE[..], &[path.to_str().unwrap()]].concat();
+        let (said, output) = fourstep(&url, &run, "").await;
+        assert_eq!(output.status.code(), Some(i32::from(!ended)), "{said}");
+        assert_eq!(kept(&path)["ended"], ended, "{said}");
+        assert_eq!(said.contains("a/postgres: not known"), !ended, "{said}");
+        *scene.late.lock().unwrap() = 0;
+        let (said, output) = fourstep(&url, &run, "").await;
+        assert!(output.status.success(), "{said}");
+        assert_eq!(kept(&path)["ended"], true, "{said}");
+        assert_eq!(scene.asked.lock().unwrap().len(), 1, "it is not moved twice");
+    }
+}
+
 #[tokio::test]
 async fn without_an_outcome_in_time_it_is_not_called_moved() {
     let (scene, _) = fleet();

@@ -24,13 +24,7 @@ impl Migrate {
     ) -> io::Result<Moves> {
         let mut ledger = Ledger::open(&self.file, true)?;
         let mut moves = Moves::default();
-        let is = |one: &str, entry: &Entry| one == entry.secret || one == entry.name;
-        let known =
-            |one: &&String| ledger.entries().iter().any(|at| here(account, at) && is(one, at));
-        if let Some(one) = self.secrets.iter().find(|one| !known(one)) {
-            let (one, file) = (clean(one), self.file.display());
-            return Err(io::Error::other(format!("{one} is not in {file} for this Region")));
-        }
+        self.known(account, &ledger)?;
         for entry in ledger.entries().to_vec() {
             let named = self.secrets.iter().any(|one| is(one, &entry));
             // One that was not moved, or is back, and has our function again got it from somebody.
@@ -88,6 +82,15 @@ impl Migrate {
         Ok(moves)
     }
 
+    /// Refuses a name that the file does not have, before anything is changed.
+    fn known(&self, account: &Account, ledger: &Ledger) -> io::Result<()> {
+        let known =
+            |one: &&String| ledger.entries().iter().any(|at| here(account, at) && is(one, at));
+        let Some(one) = self.secrets.iter().find(|one| !known(one)) else { return Ok(()) };
+        let (one, file) = (clean(one), self.file.display());
+        Err(io::Error::other(format!("{one} is not in {file} for this Region")))
+    }
+
     /// Why a secret that our function rotates is not put back, if it is not.
     async fn left(
         &self,
@@ -96,6 +99,10 @@ impl Migrate {
         seen: &Found,
         named: bool,
     ) -> io::Result<Option<String>> {
+        if entry.ended && entry.outcome == Outcome::Left && !named {
+            let why = "somebody changed its rotation after the move: look, then name this secret";
+            return Ok(Some(why.to_owned()));
+        }
         if account.function(&entry.old).await?.is_none() {
             return Ok(Some("the old function does not exist any more".to_owned()));
         }
@@ -113,4 +120,9 @@ impl Migrate {
                 .to_owned()
         }))
     }
+}
+
+/// Whether this names an entry's secret.
+fn is(one: &str, entry: &Entry) -> bool {
+    one == entry.secret || one == entry.name
 }

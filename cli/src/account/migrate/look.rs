@@ -166,7 +166,8 @@ fn window(rules: Option<&Rules>) -> i64 {
     }
     let schedule = rules.schedule.as_deref().unwrap_or_default().to_ascii_lowercase();
     let cron = schedule.strip_prefix("cron(").and_then(|cron| cron.split_whitespace().nth(1));
-    let hourly = schedule.contains("hour") || cron.is_some_and(|hours| hours.contains('/'));
+    let hourly = schedule.contains("hour")
+        || cron.is_some_and(|hours| hours.bytes().any(|one| !one.is_ascii_digit()));
     if hourly { HOUR } else { DAY }
 }
 

@@ -106,14 +106,7 @@ impl Migrate {
         let mut moves = Moves::default();
         let mut ledger = match self.mode {
             Mode::Look => {
-                let begun = Ledger::read(&self.file)?.iter().filter(|one| !one.ended).count();
-                if begun > 0 {
-                    let file = self.file.display();
-                    writeln!(
-                        io::stderr(),
-                        "{begun} moves of {file} did not end: --move ends them"
-                    )?;
-                }
+                self.tell_of_begun()?;
                 None
             }
             Mode::Each | Mode::Wave(_) => Some(Ledger::open(&self.file, false)?),
@@ -126,19 +119,10 @@ impl Migrate {
         }
         show::head(format, out)?;
         let mut wave = Vec::new();
-        let mut next = None;
+        let (mut next, named) = (None, !self.secrets.is_empty());
+        let full = |wave: &Vec<_>| matches!(self.mode, Mode::Wave(most) if wave.len() >= most);
         loop {
-            let named = !self.secrets.is_empty();
-            let secrets = if named {
-                self.secrets.clone()
-            } else {
-                let (secrets, more) = account.list(&self.selection, next.clone()).await?;
-                if more.is_some() && more == next {
-                    return Err(io::Error::other("ListSecrets: the same page is given again"));
-                }
-                next = more;
-                secrets
-            };
+            let secrets = self.page(account, &mut next).await?;
             let looks = stream::iter(secrets).map(|secret| {
                 let functions = &functions;
                 async move {
@@ -167,12 +151,11 @@ impl Migrate {
                     (Mode::Wave(_), _) => wave.push(case),
                     (Mode::Look | Mode::Each, _) => {}
                 }
-                if matches!(self.mode, Mode::Wave(most) if wave.len() >= most) {
+                if full(&wave) {
                     break;
                 }
             }
-            let full = matches!(self.mode, Mode::Wave(most) if wave.len() >= most);
-            if full || next.is_none() {
+            if full(&wave) || next.is_none() {
                 break;
             }
         }
@@ -180,6 +163,29 @@ impl Migrate {
             self.wave(account, ledger, &wave, &mut moves, format, out).await?;
         }
         Ok(moves)
+    }
+
+    /// Says how many moves did not end, to whoever looks.
+    fn tell_of_begun(&self) -> io::Result<()> {
+        let begun = Ledger::read(&self.file)?.iter().filter(|one| !one.ended).count();
+        let file = self.file.display();
+        match begun {
+            0 => Ok(()),
+            _ => writeln!(io::stderr(), "{begun} moves of {file} did not end: --move ends them"),
+        }
+    }
+
+    /// The secrets that were named, or the next page of the Region's.
+    async fn page(&self, account: &Account, next: &mut Option<String>) -> io::Result<Vec<String>> {
+        if !self.secrets.is_empty() {
+            return Ok(self.secrets.clone());
+        }
+        let (secrets, more) = account.list(&self.selection, next.clone()).await?;
+        if more.is_some() && more == *next {
+            return Err(io::Error::other("ListSecrets: it gave the same page twice; run it again"));
+        }
+        *next = more;
+        Ok(secrets)
     }
 
     /// Moves a wave, which is asked about once, and ends it at the first secret that is put back.
