@@ -168,7 +168,7 @@ async fn run_migrate(arguments: MigrateArguments) -> io::Result<bool> {
         patience: Duration::from_secs(arguments.wait),
     };
     let (mut out, looks) = (io::stdout(), migrate.mode == Mode::Look && !back);
-    let Moves { seen, found, ready, done, failed, unseen } = if back {
+    let Moves { seen, found, ready, wanted, done, failed, unseen } = if back {
         migrate.back(&account, format, &mut out).await?
     } else {
         migrate.run(&account, format, &mut out).await?
@@ -187,7 +187,7 @@ async fn run_migrate(arguments: MigrateArguments) -> io::Result<bool> {
     if unseen > 0 {
         return Err(io::Error::other(format!("{unseen} secrets could not be looked at")));
     }
-    Ok(failed == 0 && (!looks || ready == found))
+    Ok(failed == 0 && if looks { ready == found } else { done >= wanted })
 }
 
 /// The one Region of a command about one secret.

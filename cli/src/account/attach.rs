@@ -55,9 +55,12 @@ impl Attach {
             return Ok(false);
         }
         let since = now().saturating_sub(CLOCKS);
-        account.attach(&before.arn, &function.arn, Some(&rules), None).await?;
-        let log = &function.log_group;
-        let Some(tested) = outcome(account, log, &before.arn, None, since, self.patience).await?
+        let token = uuid::Uuid::new_v4().to_string();
+        let named = account.attach(&before.arn, &function.arn, Some(&rules), Some(&token)).await?;
+        let (version, log) = (named.unwrap_or(token), &function.log_group);
+        let version = version.as_str();
+        let Some(tested) =
+            outcome(account, log, &before.arn, Some(version), since, self.patience).await?
         else {
             return Err(io::Error::other(format!(
                 "{name} is attached, and the log {} has no outcome of its test after {} s: look there, \
@@ -71,7 +74,7 @@ impl Attach {
             say(format, out, "attached", &tested.why)?;
             return Ok(true);
         }
-        let put_back = put_back(account, &before).await?;
+        let put_back = put_back(account, &before, version).await?;
         say(format, out, "not attached", &format!("{}. {put_back}", tested.why))?;
         Ok(false)
     }
@@ -171,10 +174,10 @@ async fn preflight(
 }
 
 /// Puts the rotation back as it was; what was done for that.
-async fn put_back(account: &Account, before: &Found) -> io::Result<String> {
+async fn put_back(account: &Account, before: &Found, version: &str) -> io::Result<String> {
     let after = account.describe(&before.arn).await?;
     // Nothing was applied: the test of a schedule sets nothing.
-    if let Some(pending) = &after.pending {
+    if let Some(pending) = after.pending.as_ref().filter(|pending| *pending == version) {
         account.remove_pending(&before.arn, pending).await?;
     }
     match (&before.function, before.rotation, &before.rules) {

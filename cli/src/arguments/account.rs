@@ -26,7 +26,9 @@ const MIGRATE: &str = "For example, what there is to move, then three of it, the
   fourstep migrate --function fourstep-postgres --function fourstep-mysql
   fourstep migrate --function fourstep-postgres --wave 3 --file moves.json
   fourstep migrate --back moves.json
-The exit status is 0 if all is well, 1 if something is not ready, not moved or left, 2 if it could not run.
+A secret is put back where our function's test of it failed. Where no outcome is seen in time it is not: then
+run the same again, or fourstep migrate --back moves.json SECRET.
+The exit status is 0 if all that was found or named is moved (or ready, or back), 1 if not, 2 if it could not run.
 Manual: docs/migrate.md in the repository.";
 
 /// Which account and Region, as every AWS tool finds them.
@@ -149,7 +151,7 @@ pub(crate) struct MigrateArguments {
     #[arg(long = "template", value_name = "FUNCTION=TEMPLATE")]
     pub(crate) templates: Vec<String>,
     /// Only secrets with this tag, and with this value of it, if one is given.
-    #[arg(long, value_name = "KEY[=VALUE]")]
+    #[arg(long, value_name = "KEY[=VALUE]", conflicts_with = "secrets")]
     pub(crate) tag: Option<String>,
     /// Move a secret although its new passwords would be made otherwise than those of the old function.
     #[arg(long)]
@@ -157,7 +159,8 @@ pub(crate) struct MigrateArguments {
     /// Move those that are ready, after asking for each.
     #[arg(long = "move", id = "moves")]
     pub(crate) moves: bool,
-    /// Move so many of those that are ready, after asking once. The first that fails ends the wave.
+    /// Move so many of those that are ready, after asking once. The first that fails, or that an earlier run
+    /// began and that fails now, ends the wave.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) wave: Option<u32>,
     /// Put the secrets of this file back whose function is still the one that was set, after asking for each.

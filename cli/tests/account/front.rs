@@ -59,6 +59,8 @@ pub struct Scene {
     pub forgets: Mutex<bool>,
     /// How many answers of DescribeSecret still show the function before the last RotateSecret.
     pub late: Mutex<u32>,
+    /// Whether the log may not be read.
+    pub sealed: Mutex<bool>,
     /// How many questions the functions got.
     pub questions: Mutex<u32>,
     /// What RotateSecret was asked for.
@@ -70,6 +72,8 @@ pub struct Scene {
 pub enum Stop {
     Before,
     After,
+    /// After the call, with an answer that says nothing.
+    Lost,
 }
 
 pub fn answered(body: Value) -> Response {
@@ -149,7 +153,7 @@ impl Scene {
         }
         let runtime = self.runtime.lock().unwrap().clone();
         let runtime = runtime.as_deref().unwrap_or("provided.al2023");
-        if runtime == "none" {
+        if runtime == "none" && action == "lambda:GetFunctionConfiguration" {
             let headers = [("x-amzn-errortype", "ResourceNotFoundException")];
             return (StatusCode::NOT_FOUND, headers, "{\"Message\": \"no\"}").into_response();
         }
@@ -181,6 +185,10 @@ impl Scene {
 
     fn logs(&self, body: &Value) -> Response {
         self.calls.lock().unwrap().insert("logs:FilterLogEvents".to_owned());
+        if *self.sealed.lock().unwrap() {
+            let headers = [("x-amzn-errortype", "AccessDeniedException")];
+            return (StatusCode::BAD_REQUEST, headers, "{}").into_response();
+        }
         let group = body["logGroupName"].as_str().unwrap();
         assert!(group.starts_with("/aws/lambda/fourstep-"), "{group}");
         let log = self.log.lock().unwrap();
@@ -233,7 +241,7 @@ impl Scene {
         let arn = self.store.describe(&id).unwrap().arn;
         let outcome = if fine { "done" } else { "failed" };
         let version = pending.as_str();
-        let line = json!({"step": "testSecret", "secret": arn, "version": version, "outcome": outcome, "why": why});
+        let line = json!({"step": "testSecret", "secret": arn, "version": version, "outcome": outcome, "why": why, "warnings": ["be warned"]});
         self.log.lock().unwrap().push(line.to_string());
     }
 }
@@ -285,6 +293,9 @@ async fn front(
         "RotateSecret" => scene.rotated(secret),
         "DescribeSecret" => return scene.besides(secret, answer).await,
         _ => {}
+    }
+    if stop == Some(Stop::Lost) {
+        return "lost".into_response();
     }
     if stop == Some(Stop::After) {
         scene.stopped.notify_one();

@@ -13,6 +13,7 @@ mod attach;
 mod fleet;
 mod front;
 mod migrate;
+mod migrate_left;
 mod migrate_page;
 mod migrate_stopped;
 

@@ -55,7 +55,8 @@ async fn a_fleet_is_shown_then_moved_then_put_back_as_it_was() {
     assert_eq!(*scene.questions.lock().unwrap(), 2, "each function refuses once");
 
     let wave = [&OURS[..], &["--wave", "2", "--file", file]].concat();
-    let (said, _) = fourstep(&url, &wave, "n\n").await;
+    let (said, output) = fourstep(&url, &wave, "n\n").await;
+    assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("move these 2: a/postgres, b/mysql?"), "{said}");
     assert_eq!(names.map(|name| scene.state(name)), before, "nobody said yes");
     used(&scene);
@@ -149,7 +150,7 @@ async fn each_function_is_told_and_each_secret_says_what_it_needs() {
         of("multi")["needs"],
         json!([
             "the secret's tag fourstep:strategy=alternating-users",
-            "ExcludeCharacters=\"'/:@",
+            r#"ExcludeCharacters='"'\''/:@'"#,
             "PasswordLength=20",
             "ExcludeNumbers=true",
         ])
@@ -169,12 +170,16 @@ async fn each_function_is_told_and_each_secret_says_what_it_needs() {
 #[tokio::test]
 async fn what_is_not_to_be_moved_is_not_moved() {
     let day = 86_400;
+    let soon = fourstep_cli::account::text::now() + 7_000;
+    let hours = |next: i64| json!({"NextRotationDate": next, "RotationRules": {"ScheduleExpression": "rate(4 hours)"}});
     for (besides, words) in [
         (json!({"OwningService": "rds"}), "belongs to rds"),
         (json!({"PrimaryRegion": "eu-west-1"}), "is a replica: move it in eu-west-1"),
         (json!({"DeletedDate": 1_700_000_000}), "scheduled for deletion"),
         (json!({"RotationEnabled": false}), "rotation is off"),
         (json!({"NextRotationDate": 1_700_000_000 - day}), "a rotation was due"),
+        (json!({"NextRotationDate": soon}), "its rotation is due within 1 hour"),
+        (hours(soon - 5_000), "its rotation is due within"),
         (
             json!({"VersionIdsToStages": {"one": ["AWSCURRENT"], "two": ["AWSPENDING"]}}),
             "fourstep doctor a/postgres",
@@ -187,7 +192,8 @@ async fn what_is_not_to_be_moved_is_not_moved() {
         let before = scene.state("a/postgres");
         let url = served(&scene, &[]).await;
         let file = ["a/postgres", "--move", "--yes", "--file", path.to_str().unwrap()];
-        let (said, _) = fourstep(&url, &[&OURS[..], &file].concat(), "").await;
+        let (said, output) = fourstep(&url, &[&OURS[..], &file].concat(), "").await;
+        assert_eq!(output.status.code(), Some(1), "{words}: {said}");
         assert!(said.contains(words) && said.contains("not ready"), "{words}: {said}");
         assert_eq!(scene.state("a/postgres"), before, "{words}");
         assert!(scene.asked.lock().unwrap().is_empty(), "{words}");
@@ -299,6 +305,8 @@ async fn back_leaves_what_somebody_changed_since() {
     assert!(said.contains("rate(7 days), as set since the move"), "{said}");
     assert!(said.contains("c/pair: left: a rotation is under way"), "{said}");
     assert_eq!(scene.labels("c/pair"), labels);
+    let kept = std::fs::read_to_string(&path).unwrap();
+    assert!(kept.contains("\"outcome\": \"left\""), "{kept}");
     quiet(&scene);
 }
 
@@ -312,6 +320,8 @@ async fn a_pair_on_mysql_that_has_rotated_goes_back_only_by_name() {
     );
     let days = RotationRules { automatically_after_days: Some(7), ..RotationRules::default() };
     scene.rotated_by("pair", "SecretsManagerRDSMySQLRotationMultiUser", days);
+    let tag = ("fourstep:strategy".to_owned(), "alternating-users".to_owned());
+    scene.store.tag(&SecretId::parse("pair").unwrap(), [tag].into()).unwrap();
     *scene.test.lock().unwrap() = Some((true, "fine"));
     let (_folder, path) = file();
     let file = path.to_str().unwrap();

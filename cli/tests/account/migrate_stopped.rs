@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 use super::fleet::{arn, file, fleet};
 use super::front::{CANARY, ESCAPE, Scene, Stop, fourstep, served, started};
 
-const MOVE: [&str; 7] =
+pub const MOVE: [&str; 7] =
     ["migrate", "--function", "fourstep-postgres", "--move", "--yes", "a/postgres", "--file"];
 
-const OLD: &str = "SecretsManagerRDSPostgreSQLRotationSingleUser";
+pub const OLD: &str = "SecretsManagerRDSPostgreSQLRotationSingleUser";
 
-fn kept(path: &Path) -> Value {
+pub fn kept(path: &Path) -> Value {
     let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     file["moves"][0].clone()
 }
 
 /// Runs the command, and kills it where its next RotateSecret, or the one after that, got no answer.
-async fn killed(scene: &Arc<Scene>, url: &str, arguments: &[&str], stop: Stop) {
+pub async fn killed(scene: &Arc<Scene>, url: &str, arguments: &[&str], stop: Stop) {
     *scene.stop.lock().unwrap() = Some(stop);
     let mut child = started(url, arguments);
     scene.stopped.notified().await;
@@ -117,6 +117,28 @@ async fn a_function_that_is_seen_late_is_waited_for() {
     let (said, output) = fourstep(&url, &run, "").await;
     assert!(output.status.success(), "{said}");
     assert_eq!((&kept(&path)["outcome"], &kept(&path)["ended"]), (&"moved".into(), &true.into()));
+}
+
+/// Nor is an answer that was lost a refusal: what is not seen yet may come.
+#[tokio::test]
+async fn a_call_without_an_answer_is_not_called_refused() {
+    for (late, ended) in [(2, true), (50, false)] {
+        let (scene, _) = fleet();
+        *scene.late.lock().unwrap() = late;
+        *scene.stop.lock().unwrap() = Some(Stop::Lost);
+        let (_folder, path) = file();
+        let url = served(&scene, &[]).await;
+        let run = [&MOVE[..], &[path.to_str().unwrap()]].concat();
+        let (said, output) = fourstep(&url, &run, "").await;
+        assert_eq!(output.status.code(), Some(i32::from(!ended)), "{said}");
+        assert_eq!(kept(&path)["ended"], ended, "{said}");
+        assert_eq!(said.contains("a/postgres: not known"), !ended, "{said}");
+        *scene.late.lock().unwrap() = 0;
+        let (said, output) = fourstep(&url, &run, "").await;
+        assert!(output.status.success(), "{said}");
+        assert_eq!(kept(&path)["ended"], true, "{said}");
+        assert_eq!(scene.asked.lock().unwrap().len(), 1, "it is not moved twice");
+    }
 }
 
 #[tokio::test]

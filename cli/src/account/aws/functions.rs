@@ -84,6 +84,8 @@ pub struct Tested {
     pub failed: bool,
     /// What the function says about it.
     pub why: String,
+    /// What it warns of.
+    pub warnings: Vec<String>,
 }
 
 impl Account {
@@ -192,6 +194,7 @@ impl Account {
                 version: clean(tested),
                 failed: field(line, "outcome") == "failed",
                 why: clean(field(line, "why")),
+                warnings: texts(line.get("warnings")),
             })
         })
         .await
@@ -246,6 +249,11 @@ impl Account {
         }
         Ok(last.map(|(_, read)| read))
     }
+}
+
+fn texts(list: Option<&Value>) -> Vec<String> {
+    let list = list.and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(Value::as_str).map(clean).collect()
 }
 
 fn part(text: &str) -> String {

@@ -1,14 +1,14 @@
 //! `fourstep migrate --back`: which secrets of the file are put back, and which are left.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::ledger::{Entry, Ledger, Outcome};
+use super::look::due;
 use super::moving::{Ended, Mover};
 use super::{Migrate, Moves, count, here, show};
 use crate::account::agreed;
 use crate::account::aws::{Account, Found};
-use crate::account::text::clean;
+use crate::account::text::{clean, now};
 use crate::replay::Format;
 
 impl Migrate {
@@ -24,16 +24,25 @@ impl Migrate {
     ) -> io::Result<Moves> {
         let mut ledger = Ledger::open(&self.file, true)?;
         let mut moves = Moves::default();
-        let mut known = BTreeSet::new();
+        self.known(account, &ledger)?;
         for entry in ledger.entries().to_vec() {
-            let named =
-                self.secrets.iter().find(|one| **one == entry.secret || **one == entry.name);
-            known.extend(named);
-            if (named.is_none() && !self.secrets.is_empty()) || !here(account, &entry) {
+            let named = self.secrets.iter().any(|one| is(one, &entry));
+            // One that was not moved, or is back, and has our function again got it from somebody.
+            let over = entry.ended && matches!(entry.outcome, Outcome::NotMoved | Outcome::Back);
+            if !named && (over || !self.secrets.is_empty()) {
+                continue;
+            }
+            let whose = (entry.secret.as_str(), entry.name.as_str());
+            if !here(account, &entry) {
+                if !named {
+                    moves.failed += 1;
+                    let region = clean(entry.secret.split(':').nth(3).unwrap_or_default());
+                    let why = format!("it is in another Region: --region {region}");
+                    show::ended(whose, &Ended::new(false, "left", why), format, out)?;
+                }
                 continue;
             }
             moves.seen += 1;
-            let whose = (entry.secret.as_str(), entry.name.as_str());
             let seen = match account.describe(&entry.secret).await {
                 Ok(seen) => seen,
                 Err(error) => {
@@ -45,20 +54,21 @@ impl Migrate {
             let ours = seen.function.as_deref() == Some(&entry.new);
             if ours {
                 moves.found += 1;
-                let left = self.left(account, &entry, &seen, named.is_some()).await?;
+                let left = self.left(account, &entry, &seen, named).await?;
                 if let Some(why) = left {
                     moves.failed += 1;
                     show::ended(whose, &Ended::new(false, "left", why), format, out)?;
                     continue;
                 }
                 moves.ready += 1;
+                moves.wanted += 1;
                 let old = clean(entry.old.split(':').nth(6).unwrap_or(&entry.old));
                 let question = format!("give {} back to {old}?", clean(&entry.name));
                 if !self.yes && !agreed(&question, out)? {
                     continue;
                 }
             } else if entry.ended && entry.outcome != Outcome::Moved {
-                // It was not moved, or is back already.
+                // It was not moved, is back already, or is somebody's.
                 continue;
             }
             let mut mover = Mover { account, ledger: &mut ledger, patience: self.patience };
@@ -69,11 +79,16 @@ impl Migrate {
                 return Ok(moves);
             }
         }
-        if let Some(one) = self.secrets.iter().find(|one| !known.contains(one)) {
-            let (one, file) = (clean(one), self.file.display());
-            return Err(io::Error::other(format!("{one} is not in {file} for this Region")));
-        }
         Ok(moves)
+    }
+
+    /// Refuses a name that the file does not have, before anything is changed.
+    fn known(&self, account: &Account, ledger: &Ledger) -> io::Result<()> {
+        let known =
+            |one: &&String| ledger.entries().iter().any(|at| here(account, at) && is(one, at));
+        let Some(one) = self.secrets.iter().find(|one| !known(one)) else { return Ok(()) };
+        let (one, file) = (clean(one), self.file.display());
+        Err(io::Error::other(format!("{one} is not in {file} for this Region")))
     }
 
     /// Why a secret that our function rotates is not put back, if it is not.
@@ -84,11 +99,18 @@ impl Migrate {
         seen: &Found,
         named: bool,
     ) -> io::Result<Option<String>> {
+        if entry.ended && entry.outcome == Outcome::Left && !named {
+            let why = "somebody changed its rotation after the move: look, then name this secret";
+            return Ok(Some(why.to_owned()));
+        }
         if account.function(&entry.old).await?.is_none() {
             return Ok(Some("the old function does not exist any more".to_owned()));
         }
         if seen.rotation != Some(true) {
             return Ok(Some("its rotation was turned off since; that would turn it on".to_owned()));
+        }
+        if let Some(due) = due(seen, now()).filter(|_| !named) {
+            return Ok(Some(format!("{due}, or name this secret")));
         }
         let mysql = entry.template == "SecretsManagerRDSMySQLRotationMultiUser";
         let rotated = seen.last != entry.last;
@@ -98,4 +120,9 @@ impl Migrate {
                 .to_owned()
         }))
     }
+}
+
+/// Whether this names an entry's secret.
+fn is(one: &str, entry: &Entry) -> bool {
+    one == entry.secret || one == entry.name
 }

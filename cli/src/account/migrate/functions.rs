@@ -120,6 +120,11 @@ impl Functions {
         Ok(known)
     }
 
+    /// Whether this is one of ours that were named.
+    pub(super) fn is_target(&self, arn: &str) -> bool {
+        self.targets.iter().any(|one| one.function.arn == arn)
+    }
+
     pub(super) fn target(&self, program: Program) -> Option<&Target> {
         self.targets.iter().find(|one| one.program == program)
     }

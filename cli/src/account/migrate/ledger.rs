@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::account::aws::Rules;
-use crate::account::text::clean;
+use crate::account::text::{clean, word};
 
 /// What the file says that it is.
 const FORMAT: &str = "fourstep migrate 1";
@@ -26,10 +26,12 @@ pub enum Outcome {
     NotMoved,
     /// It was moved, and then put back.
     Back,
+    /// Somebody changed its rotation since: it is left.
+    Left,
 }
 
 impl Outcome {
-    const ALL: [Self; 3] = [Self::Moved, Self::NotMoved, Self::Back];
+    const ALL: [Self; 4] = [Self::Moved, Self::NotMoved, Self::Back, Self::Left];
 
     /// As the file has it.
     pub fn word(self) -> &'static str {
@@ -37,6 +39,7 @@ impl Outcome {
             Self::Moved => "moved",
             Self::NotMoved => "not moved",
             Self::Back => "back",
+            Self::Left => "left",
         }
     }
 }
@@ -90,6 +93,9 @@ impl Ledger {
         let mut lock = path.as_os_str().to_owned();
         lock.push(".lock");
         let lock = PathBuf::from(lock);
+        if lock.is_symlink() {
+            return Err(named(&lock, &io::Error::other("it is a link: take it away")));
+        }
         let held = OpenOptions::new().create(true).append(true).mode(0o600).open(&lock);
         let held = held.map_err(|error| named(&lock, &error))?;
         held.try_lock().map_err(|_| {
@@ -115,6 +121,12 @@ impl Ledger {
         }
         let bytes = fs::read(path).map_err(|error| named(path, &error))?;
         entries(&bytes).map_err(refused)
+    }
+
+    /// What the person types to put a secret back.
+    pub(super) fn way_back(&self, entry: &Entry) -> String {
+        let path = self.path.display().to_string();
+        format!("fourstep migrate --back {} {}", word(&path), word(&entry.name))
     }
 
     /// The moves, in their order.

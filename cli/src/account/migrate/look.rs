@@ -9,13 +9,14 @@ use serde_json::Value;
 use super::functions::{Functions, Target};
 use super::settings::Needs;
 use super::templates::{Origin, Template};
-use crate::account::aws::{Account, Found, Function};
+use crate::account::aws::{Account, Found, Function, Rules};
 use crate::account::invoked;
 use crate::account::text::{clean, length};
 use crate::events::text as field;
 
-/// How long after its date a rotation counts as overdue, in seconds.
-const GRACE: i64 = 3_600;
+/// A day and an hour, in seconds.
+const DAY: i64 = 86_400;
+const HOUR: i64 = 3_600;
 
 /// The most findings of a preflight that are shown of one secret.
 const MOST_FINDINGS: usize = 20;
@@ -45,6 +46,8 @@ pub struct Case {
     pub notes: Vec<String>,
     /// Whether our function answered already that a rotation would succeed.
     pub asked: bool,
+    /// Whether the function that would take it over rotates it already.
+    pub there: bool,
 }
 
 impl Case {
@@ -97,7 +100,9 @@ pub(super) async fn look(
         unless_ready: Vec::new(),
         notes: Vec::new(),
         asked: false,
+        there: false,
     };
+    case.there = case.found.function.as_deref().is_some_and(|arn| functions.is_target(arn));
     of_functions(&mut case, functions, function.as_ref());
     if case.obstacles.is_empty() {
         ask(account, functions, &mut case, named).await?;
@@ -127,16 +132,43 @@ fn of_secret(account: &Account, found: &Found, now: i64) -> Vec<String> {
     if found.pending.is_some() {
         obstacles.push(format!("a rotation is under way, or stuck: {}", doctor()));
     }
-    let late =
-        found.next.filter(|_| found.rotation == Some(true)).map(|next| now.saturating_sub(next));
-    if let Some(late) = late.filter(|late| *late > GRACE) {
-        let ago = length(late);
-        obstacles.push(format!(
-            "a rotation was due {ago} ago and could begin at any time: {}",
-            doctor()
-        ));
+    if found.rotation == Some(true) {
+        obstacles.extend(due(found, now));
     }
     obstacles
+}
+
+/// Why a rotation may begin at any time, if it may: it would begin with the function before its test is
+/// known. NextRotationDate is the last moment of a rotation (AWS Secrets Manager API reference,
+/// DescribeSecret), the window before it is the schedule's.
+pub(super) fn due(found: &Found, now: i64) -> Option<String> {
+    let next = found.next?;
+    let left = next.saturating_sub(now);
+    if left < -HOUR {
+        let (ago, name) = (length(now.saturating_sub(next)), super::super::text::word(&found.name));
+        let what = format!("a rotation was due {ago} ago and could begin at any time");
+        return Some(format!("{what}: fourstep doctor {name}"));
+    }
+    let when = if left > 0 { format!("within {}", length(left)) } else { "now".to_owned() };
+    (left < window(found.rules.as_ref())).then(|| {
+        format!("its rotation is due {when} and may begin at any time: wait until it has rotated")
+    })
+}
+
+/// How long before NextRotationDate a rotation may begin, in seconds. Without a window of its own that of
+/// a schedule in hours is one hour, and that of one in days ends with the day (AWS Secrets Manager User
+/// Guide, "Rotation schedules").
+fn window(rules: Option<&Rules>) -> i64 {
+    let Some(rules) = rules else { return DAY };
+    if let Some(window) = &rules.window {
+        let hours = window.trim().trim_end_matches(['h', 'H']).parse::<i64>();
+        return hours.map_or(DAY, |hours| hours.clamp(1, 24) * HOUR);
+    }
+    let schedule = rules.schedule.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let cron = schedule.strip_prefix("cron(").and_then(|cron| cron.split_whitespace().nth(1));
+    let hourly = schedule.contains("hour")
+        || cron.is_some_and(|hours| hours.bytes().any(|one| !one.is_ascii_digit()));
+    if hourly { HOUR } else { DAY }
 }
 
 /// What the two functions are, and what lies between them.
@@ -167,8 +199,10 @@ fn of_functions(case: &mut Case, functions: &Functions, old: Option<&Function>) 
     let Some(program) = template.program else {
         return case.obstacles.push(format!("nothing here takes the place of {}", template.name));
     };
-    case.strategy = Needs::chosen(template, &case.found);
-    let Some(target) = functions.target(program) else {
+    let target = functions.target(program);
+    let new = target.map(|one| &one.function);
+    case.strategy = Needs::chosen(template, program, new, &case.found);
+    let Some(target) = target else {
         return case.needs.push(format!("a function of {program}: --function NAME"));
     };
     let unread = [&old.unread, &target.function.unread];

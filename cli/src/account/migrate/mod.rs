@@ -1,7 +1,7 @@
 //! `fourstep migrate`: moves the secrets that AWS's functions rotate to ours, and back. Nothing rotates.
 //!
-//! `templates` and `settings` are the facts, `look` asks, `moving` acts, `back` undoes, `ledger` is the file,
-//! `show` prints.
+//! `templates` and `settings` are the facts, `look` asks, `moving` acts, `settle` ends what was stopped, `back`
+//! undoes, `ledger` is the file, `show` prints.
 
 mod back;
 mod functions;
@@ -9,6 +9,7 @@ mod ledger;
 mod look;
 mod moving;
 mod settings;
+mod settle;
 mod show;
 mod templates;
 
@@ -78,6 +79,8 @@ pub struct Moves {
     pub found: usize,
     /// Those of them that may be moved.
     pub ready: usize,
+    /// Those that this run was to move, or to put back.
+    pub wanted: usize,
     /// Those that were moved, or put back.
     pub done: usize,
     /// Those of which something else came.
@@ -103,33 +106,23 @@ impl Migrate {
         let mut moves = Moves::default();
         let mut ledger = match self.mode {
             Mode::Look => {
-                let begun = Ledger::read(&self.file)?.iter().filter(|one| !one.ended).count();
-                if begun > 0 {
-                    let file = self.file.display();
-                    writeln!(
-                        io::stderr(),
-                        "{begun} moves of {file} did not end: --move ends them"
-                    )?;
-                }
+                self.tell_of_begun()?;
                 None
             }
             Mode::Each | Mode::Wave(_) => Some(Ledger::open(&self.file, false)?),
         };
         if let Some(ledger) = &mut ledger {
-            self.settle(account, ledger, &mut moves, format, out).await?;
+            let fine = self.settle(account, ledger, &mut moves, format, out).await?;
+            if !fine && (self.yes || self.mode != Mode::Each) {
+                return Ok(moves);
+            }
         }
         show::head(format, out)?;
         let mut wave = Vec::new();
-        let mut next = None;
+        let (mut next, named) = (None, !self.secrets.is_empty());
+        let full = |wave: &Vec<_>| matches!(self.mode, Mode::Wave(most) if wave.len() >= most);
         loop {
-            let named = !self.secrets.is_empty();
-            let secrets = if named {
-                self.secrets.clone()
-            } else {
-                let (secrets, more) = account.list(&self.selection, next.take()).await?;
-                next = more;
-                secrets
-            };
+            let secrets = self.page(account, &mut next).await?;
             let looks = stream::iter(secrets).map(|secret| {
                 let functions = &functions;
                 async move {
@@ -139,9 +132,12 @@ impl Migrate {
             });
             let mut looks = std::pin::pin!(looks.buffered(AT_ONCE));
             while let Some((secret, looked)) = looks.next().await {
-                let Some(case) = counted(account, &secret, looked, &mut moves, format, out)? else {
-                    continue;
-                };
+                let before = moves.found;
+                let case = counted(account, &secret, looked, &mut moves, format, out)?;
+                // A wave is to have as many as were asked for, or as there are.
+                let wanted = matches!(self.mode, Mode::Wave(most) if before >= most);
+                moves.wanted += if wanted { 0 } else { moves.found - before };
+                let Some(case) = case else { continue };
                 match (self.mode, &mut ledger) {
                     (Mode::Each, Some(ledger)) => {
                         let asked = self.yes || agreed(&show::question(&case), out)?;
@@ -155,12 +151,11 @@ impl Migrate {
                     (Mode::Wave(_), _) => wave.push(case),
                     (Mode::Look | Mode::Each, _) => {}
                 }
-                if matches!(self.mode, Mode::Wave(most) if wave.len() >= most) {
+                if full(&wave) {
                     break;
                 }
             }
-            let full = matches!(self.mode, Mode::Wave(most) if wave.len() >= most);
-            if full || next.is_none() {
+            if full(&wave) || next.is_none() {
                 break;
             }
         }
@@ -168,6 +163,29 @@ impl Migrate {
             self.wave(account, ledger, &wave, &mut moves, format, out).await?;
         }
         Ok(moves)
+    }
+
+    /// Says how many moves did not end, to whoever looks.
+    fn tell_of_begun(&self) -> io::Result<()> {
+        let begun = Ledger::read(&self.file)?.iter().filter(|one| !one.ended).count();
+        let file = self.file.display();
+        match begun {
+            0 => Ok(()),
+            _ => writeln!(io::stderr(), "{begun} moves of {file} did not end: --move ends them"),
+        }
+    }
+
+    /// The secrets that were named, or the next page of the Region's.
+    async fn page(&self, account: &Account, next: &mut Option<String>) -> io::Result<Vec<String>> {
+        if !self.secrets.is_empty() {
+            return Ok(self.secrets.clone());
+        }
+        let (secrets, more) = account.list(&self.selection, next.clone()).await?;
+        if more.is_some() && more == *next {
+            return Err(io::Error::other("ListSecrets: it gave the same page twice; run it again"));
+        }
+        *next = more;
+        Ok(secrets)
     }
 
     /// Moves a wave, which is asked about once, and ends it at the first secret that is put back.
@@ -212,26 +230,6 @@ impl Migrate {
         out.flush()?;
         Ok(ended.fine)
     }
-
-    /// Ends what an earlier run began and was stopped in.
-    async fn settle(
-        &self,
-        account: &Account,
-        ledger: &mut Ledger,
-        moves: &mut Moves,
-        format: Format,
-        out: &mut dyn Write,
-    ) -> io::Result<()> {
-        let begun = ledger.entries().iter().filter(|one| !one.ended && here(account, one));
-        let begun: Vec<Entry> = begun.cloned().collect();
-        for entry in begun {
-            let mut mover = Mover { account, ledger, patience: self.patience };
-            let ended = mover.settled(&entry).await?;
-            count(moves, &ended);
-            show::ended((&entry.secret, &entry.name), &ended, format, out)?;
-        }
-        Ok(())
-    }
 }
 
 /// Whether an entry is about a secret of this Region.
@@ -265,7 +263,8 @@ fn counted(
             Ok(None)
         }
         Ok(Some(case)) => {
-            moves.found += 1;
+            // One that was moved before is none of those that are left to move.
+            moves.found += usize::from(!case.there);
             moves.ready += usize::from(case.ready());
             show::case(account, &case, format, out)?;
             Ok(case.ready().then_some(case))

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::ledger::{Entry, Ledger, Outcome};
 use super::look::Case;
-use crate::account::attach::{CLOCKS, outcome};
-use crate::account::aws::{Account, Found, Rules};
-use crate::account::text::{clean, length, now as seconds};
+use super::show::kept;
+use crate::account::attach::outcome;
+use crate::account::aws::{Account, Found, Rules, Tested};
+use crate::account::text::{clean, now as seconds, word};
 
 /// How often, and how long after each other, it is looked whether Secrets Manager has ended its test.
 const LOOKS: u32 = 30;
@@ -27,11 +28,18 @@ pub struct Ended {
     pub word: &'static str,
     /// What was seen afterwards.
     pub text: String,
+    /// Whether nothing else is moved after it without asking.
+    pub stops: bool,
 }
 
 impl Ended {
     pub(super) fn new(fine: bool, word: &'static str, text: impl Into<String>) -> Self {
-        Self { fine, word, text: text.into() }
+        Self { fine, word, text: text.into(), stops: !fine }
+    }
+
+    /// One that says nothing of our function.
+    pub(super) fn goes_on(self) -> Self {
+        Self { stops: false, ..self }
     }
 }
 
@@ -41,6 +49,17 @@ pub(super) struct Mover<'a> {
     pub(super) ledger: &'a mut Ledger,
     /// How long the outcome of a test is waited for in the log.
     pub(super) patience: Duration,
+}
+
+/// What is known of the call that names a function.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    /// AWS said no.
+    Refused,
+    /// AWS took it, or did not answer: what DescribeSecret says may be a moment old.
+    Made,
+    /// An earlier run made it, or was stopped before.
+    Earlier,
 }
 
 impl Mover<'_> {
@@ -71,8 +90,11 @@ impl Mover<'_> {
             outcome: Outcome::Moved,
             ended: false,
         };
-        self.ledger.note(entry.clone())?;
         let (secret, token) = (&entry.secret, Some(entry.token.as_str()));
+        // Whoever may not read the log would not learn the outcome.
+        let log = &target.function.log_group;
+        outcome(self.account, log, secret, token, entry.at, Duration::ZERO).await?;
+        self.ledger.note(entry.clone())?;
         let called = self.account.attach(secret, &entry.new, None, token).await;
         let entry = match &called {
             Ok(Some(tested)) if *tested != entry.token => {
@@ -82,7 +104,11 @@ impl Mover<'_> {
             }
             _ => entry,
         };
-        match (self.settled_after(&entry, called.is_ok()).await?, called) {
+        let call = match &called {
+            Err(error) if !error.code.is_empty() => Call::Refused,
+            _ => Call::Made,
+        };
+        match (self.settled_after(&entry, call).await?, called) {
             // What the call said is the cause of what is seen.
             (ended, Err(error)) if !ended.fine => {
                 Ok(Ended { text: format!("{}: {}", error.message, ended.text), ..ended })
@@ -91,54 +117,61 @@ impl Mover<'_> {
         }
     }
 
-    /// Ends what was begun, by this command or by one that was stopped: waits for the test, and puts the
-    /// secret back if it failed.
-    ///
-    /// # Errors
-    /// As [`moved`](Self::moved).
-    pub(super) async fn settled(&mut self, entry: &Entry) -> io::Result<Ended> {
-        match entry.outcome {
-            Outcome::Moved => self.settled_after(entry, false).await,
-            how => self.back(entry, how).await,
-        }
-    }
-
-    /// The same of a move; `called` if Secrets Manager said that it took the function.
-    async fn settled_after(&mut self, entry: &Entry, called: bool) -> io::Result<Ended> {
-        let seen = self.named(entry, &entry.new, called).await?;
+    /// The end of a move whose call was made, refused, or is not known.
+    pub(super) async fn settled_after(&mut self, entry: &Entry, call: Call) -> io::Result<Ended> {
+        let seen = self.named(entry, &entry.new, call != Call::Refused).await?;
         if seen.function.as_deref() != Some(&entry.new) {
-            return self.left(&seen, entry, Outcome::NotMoved);
+            if call == Call::Made && seen.function.as_deref() == Some(&entry.old) {
+                let text = "the old function still rotates it: run the same again to end this move";
+                return Ok(Ended::new(false, "not known", text));
+            }
+            let ended = self.left(&seen, entry, Outcome::NotMoved)?;
+            return Ok(if call == Call::Earlier { ended.goes_on() } else { ended });
         }
-        let function = self.account.function(&entry.new).await?;
-        let log = function.map(|function| function.log_group).unwrap_or_default();
-        let (token, since) = (Some(entry.token.as_str()), entry.at.saturating_sub(CLOCKS));
-        let tested =
-            outcome(self.account, &log, &entry.secret, token, since, self.patience).await?;
-        match tested {
+        let way_back = self.ledger.way_back(entry);
+        let Some(function) = self.account.function(&entry.new).await? else {
+            let text = format!("our function rotates it, and does not exist any more: {way_back}");
+            return Ok(Ended::new(false, "not known", text).goes_on());
+        };
+        let (log, token) = (function.log_group, Some(entry.token.as_str()));
+        // The token is of this test only, whatever the clocks are.
+        let since = entry.at.saturating_sub(3_600);
+        match outcome(self.account, &log, &entry.secret, token, since, self.patience).await? {
             None => Ok(Ended::new(
                 false,
                 "not known",
                 format!(
-                    "our function rotates it, and the log {} has no outcome of its test: run the same \
-                     again, or put it back with --back",
+                    "our function rotates it, and the log {} has no outcome of its test, so that it is \
+                     not put back: run the same again, or {way_back}",
                     clean(&log)
                 ),
             )),
             Some(tested) if tested.failed => {
                 let ended = self.back(entry, Outcome::NotMoved).await?;
-                Ok(Ended { fine: false, text: format!("{}; {}", tested.why, ended.text), ..ended })
+                let text = format!("{}; {}", tested.why, ended.text);
+                Ok(Ended { fine: false, stops: true, text, ..ended })
             }
-            Some(tested) => {
-                let seen = self.tested(entry).await?;
-                if seen.function.as_deref() != Some(&entry.new) {
-                    return self.left(&seen, entry, Outcome::NotMoved);
-                }
-                let seen = self.keep(seen, entry, &entry.new, entry.rules.as_ref()).await?;
-                self.end(entry, Outcome::Moved)?;
-                let (fine, kept) = kept(&seen, entry.rules.as_ref(), "as before");
-                Ok(Ended::new(fine, "moved", format!("{}; {kept}", tested.why)))
-            }
+            Some(tested) => self.succeeded(entry, &tested).await,
         }
+    }
+
+    /// The end of a move whose test succeeded.
+    async fn succeeded(&mut self, entry: &Entry, tested: &Tested) -> io::Result<Ended> {
+        let seen = self.tested(entry).await?;
+        if seen.function.as_deref() != Some(&entry.new) {
+            return self.left(&seen, entry, Outcome::NotMoved);
+        }
+        let seen = self.keep(seen, entry, &entry.new, entry.rules.as_ref()).await?;
+        self.end(entry, Outcome::Moved)?;
+        let (fine, kept) = kept(&seen, entry.rules.as_ref(), "as before");
+        let warnings = tested.warnings.iter().map(|one| format!("; warning: {one}"));
+        let mut text = format!("{}; {kept}{}", tested.why, warnings.collect::<String>());
+        let pending = seen.pending.as_deref() == Some(&entry.token);
+        if pending {
+            let name = word(&entry.name);
+            text.push_str(&format!("; AWSPENDING is still on its version: fourstep doctor {name}"));
+        }
+        Ok(Ended::new(fine && !pending, "moved", text))
     }
 
     /// Gives a secret that our function rotates its old function back. One that somebody gave another
@@ -152,25 +185,35 @@ impl Mover<'_> {
         // What somebody made of the schedule since the move is his.
         let rules = match how {
             Outcome::NotMoved => entry.rules.clone(),
-            Outcome::Moved | Outcome::Back => seen.rules.clone(),
+            Outcome::Moved | Outcome::Back | Outcome::Left => seen.rules.clone(),
         };
-        let mut said = None;
+        let (mut said, mut refused) = (None, false);
         let (secret, old) = (entry.secret.clone(), entry.old.clone());
         if seen.function.as_deref() == Some(&entry.new) {
             if seen.pending.as_ref().is_some_and(|pending| *pending != entry.token) {
-                let name = super::super::text::word(&entry.name);
+                let name = word(&entry.name);
                 let text = format!("a rotation is under way, or stuck: fourstep doctor {name}");
                 return Ok(Ended::new(false, "left", text));
+            }
+            if seen.rotation != Some(true) {
+                return self.somebody_s(&seen, &entry, "its rotation was turned off since");
             }
             self.clear(&seen, &entry).await?;
             entry.token = uuid::Uuid::new_v4().to_string();
             entry.ended = false;
             self.ledger.note(entry.clone())?;
             match self.account.attach(&secret, &old, None, Some(&entry.token)).await {
-                Ok(tested) => entry.token = tested.unwrap_or(entry.token),
-                Err(error) => said = Some(error.message),
+                Ok(Some(tested)) if tested != entry.token => {
+                    entry.token = tested;
+                    self.ledger.note(entry.clone())?;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    refused = !error.code.is_empty();
+                    said = Some(error.message);
+                }
             }
-            self.named(&entry, &old, said.is_none()).await?;
+            self.named(&entry, &old, !refused).await?;
         }
         seen = self.tested(&entry).await?;
         if seen.function.as_deref() == Some(&entry.new) {
@@ -253,23 +296,23 @@ impl Mover<'_> {
         }
     }
 
-    fn end(&mut self, entry: &Entry, outcome: Outcome) -> io::Result<()> {
+    pub(super) fn end(&mut self, entry: &Entry, outcome: Outcome) -> io::Result<()> {
         self.ledger.note(Entry { outcome, ended: true, ..entry.clone() })
     }
 
     /// Another function rotates the secret than ours: what came of the entry.
     fn left(&mut self, seen: &Found, entry: &Entry, how: Outcome) -> io::Result<Ended> {
-        self.end(entry, how)?;
-        Ok(match seen.function.as_deref() {
+        let text = match seen.function.as_deref() {
             Some(function) if function == entry.old => {
-                Ended::new(false, "not moved", "the old function rotates it, as before")
+                self.end(entry, how)?;
+                let text = "the old function rotates it, as before";
+                return Ok(Ended::new(false, "not moved", text));
             }
-            Some(function) => {
-                let text = format!("somebody gave it another function: {}", clean(function));
-                Ended::new(false, "left", text)
-            }
-            None => Ended::new(false, "left", "it has no rotation function any more"),
-        })
+            Some(function) => format!("somebody gave it another function: {}", clean(function)),
+            None => "it has no rotation function any more".to_owned(),
+        };
+        self.end(entry, Outcome::Left)?;
+        Ok(Ended::new(false, "left", text))
     }
 }
 
@@ -282,25 +325,4 @@ fn same(now: &Found, then: &Found) -> bool {
         && now.pending == then.pending
         && now.strategy == then.strategy
         && !now.deleted
-}
-
-/// Whether a secret has the schedule that it had, and what is seen of it.
-fn kept(seen: &Found, rules: Option<&Rules>, words: &str) -> (bool, String) {
-    let now = schedule(seen.rules.as_ref());
-    if seen.rules.as_ref() != rules {
-        return (false, format!("its schedule is {now}, and was {}", schedule(rules)));
-    }
-    let next = seen.next.map(|next| length(next.saturating_sub(seconds())));
-    let next = next.map(|next| format!(", next in {next}")).unwrap_or_default();
-    (true, format!("{now}, {words}{next}"))
-}
-
-/// `cron(0 3 ? * SUN *), window 3h`
-pub(super) fn schedule(rules: Option<&Rules>) -> String {
-    let Some(rules) = rules else { return "no schedule".to_owned() };
-    let window = rules.window.as_deref().map(|window| format!(", window {}", clean(window)));
-    let days = rules.days.map(|days| format!("every {days} days"));
-    let when = rules.schedule.as_deref().map(clean).or(days);
-    let when = when.unwrap_or_else(|| "no schedule".to_owned());
-    format!("{when}{}", window.unwrap_or_default())
 }

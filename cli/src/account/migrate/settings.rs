@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::templates::{Program, Template};
 use crate::account::aws::{Found, Function};
+use crate::account::text::word;
 
 /// What a variable of AWS's functions is, and what it is where it is not set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +123,7 @@ impl Variable {
         let here = tag.or_else(|| new.variables.get(self.name)).map(String::as_str);
         let there = self.effective(there, template);
         let same = there == self.effective(here, template);
-        (!same && !there.is_empty()).then(|| format!("{}={there}", self.parameter))
+        (!same && !there.is_empty()).then(|| format!("{}={}", self.parameter, word(&there)))
     }
 }
 
@@ -148,19 +149,17 @@ impl Needs {
         secret: &Found,
     ) -> Self {
         let mut needs = Self::default();
-        let parameter = program.strategy_parameter();
-        let wanted = template.strategy().unwrap_or_default();
-        let listed = new.variables.get("ROTATION_STRATEGY").map(String::as_str);
-        let listed: Vec<&str> =
-            listed.unwrap_or(program.default_strategy()).split(',').map(str::trim).collect();
-        let chosen = secret.strategy.as_deref().or(listed.first().copied()).unwrap_or_default();
-        if !template.may_have(chosen) || !listed.contains(&chosen) {
-            if !listed.contains(&wanted) {
-                needs.strategy.push(format!("{parameter}={wanted}"));
-            }
-            if listed.len() > 1 || secret.strategy.is_some() {
-                needs.strategy.push(format!("the secret's tag fourstep:strategy={wanted}"));
-            }
+        let (listed, tag) = (offered(program, new), secret.strategy.as_deref());
+        let chosen = chosen(template, &listed, tag);
+        if !listed.contains(&chosen) {
+            // What comes first is what secrets without a tag have: it stays.
+            let parameter = program.strategy_parameter();
+            needs.strategy.push(format!("{parameter}={},{chosen}", listed.join(",")));
+        }
+        // A pair says itself what it is, so that no later list of the function makes it something else.
+        let untagged = tag.is_none() && !template.pair && listed.first() == Some(&chosen);
+        if tag != Some(chosen) && !untagged {
+            needs.strategy.push(format!("the secret's tag fourstep:strategy={chosen}"));
         }
         if template.pair && !new.variables.contains_key("ADOPT_USERS") {
             needs.unless_marked.push("AdoptUsers with the second user of this pair".to_owned());
@@ -170,15 +169,37 @@ impl Needs {
                 format!("SubnetIds and SecurityGroupIds of {}, as the old function", old.vpc);
             needs.strategy.push(what);
         }
-        let each = VARIABLES.iter();
-        needs.passwords =
-            each.filter_map(|one| one.need(template, old, new, &secret.tags)).collect();
+        for variable in &VARIABLES {
+            let Some(need) = variable.need(template, old, new, &secret.tags) else { continue };
+            match variable.meaning {
+                Meaning::Name | Meaning::Endpoint => needs.strategy.push(need),
+                _ => needs.passwords.push(need),
+            }
+        }
         needs
     }
 
-    /// The strategy by which the secret will be rotated.
-    pub fn chosen(template: &Template, secret: &Found) -> String {
-        let tag = secret.strategy.as_deref().filter(|tag| template.may_have(tag));
-        tag.or(template.strategy()).unwrap_or_default().to_owned()
+    /// The strategy by which the secret will be rotated, by our function if there is one already.
+    pub fn chosen(
+        template: &Template,
+        program: Program,
+        new: Option<&Function>,
+        secret: &Found,
+    ) -> String {
+        let listed = new.map(|new| offered(program, new)).unwrap_or_default();
+        chosen(template, &listed, secret.strategy.as_deref()).to_owned()
     }
+}
+
+/// The strategies that a function of ours offers; the first is that of secrets without a tag.
+fn offered(program: Program, new: &Function) -> Vec<&str> {
+    let listed = new.variables.get("ROTATION_STRATEGY").map(String::as_str);
+    let listed = listed.unwrap_or(program.default_strategy()).split(',').map(str::trim);
+    listed.filter(|one| !one.is_empty()).collect()
+}
+
+/// The tag's strategy or the function's first, if the template may have it; else the template's own.
+fn chosen<'a>(template: &Template, listed: &[&'a str], tag: Option<&'a str>) -> &'a str {
+    let said = tag.or(listed.first().copied()).filter(|one| template.may_have(one));
+    said.or(template.strategy()).unwrap_or_default()
 }

@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::look::Case;
-use super::moving::{Ended, schedule};
+use super::moving::Ended;
 use super::templates::Origin;
-use crate::account::aws::{Account, Rules};
-use crate::account::text::clean;
+use crate::account::aws::{Account, Found, Rules};
+use crate::account::text::{clean, length, now};
 use crate::replay::Format;
 
 /// A row of the table; the widths are those of most names.
@@ -138,4 +138,25 @@ pub(super) fn question(case: &Case) -> String {
     let target = case.target.as_ref().map(|one| clean(&one.function.name)).unwrap_or_default();
     let schedule = schedule(case.found.rules.as_ref());
     format!("move {} to {target} ({schedule})?", clean(&case.found.name))
+}
+
+/// Whether a secret has the schedule that it had, and what is seen of it.
+pub(super) fn kept(seen: &Found, rules: Option<&Rules>, words: &str) -> (bool, String) {
+    let seen_rules = schedule(seen.rules.as_ref());
+    if seen.rules.as_ref() != rules {
+        return (false, format!("its schedule is {seen_rules}, and was {}", schedule(rules)));
+    }
+    let next = seen.next.map(|next| length(next.saturating_sub(now())));
+    let next = next.map(|next| format!(", next in {next}")).unwrap_or_default();
+    (true, format!("{seen_rules}, {words}{next}"))
+}
+
+/// `cron(0 3 ? * SUN *), window 3h`
+pub(super) fn schedule(rules: Option<&Rules>) -> String {
+    let Some(rules) = rules else { return "no schedule".to_owned() };
+    let window = rules.window.as_deref().map(|window| format!(", window {}", clean(window)));
+    let days = rules.days.map(|days| format!("every {days} days"));
+    let when = rules.schedule.as_deref().map(clean).or(days);
+    let when = when.unwrap_or_else(|| "no schedule".to_owned());
+    format!("{when}{}", window.unwrap_or_default())
 }

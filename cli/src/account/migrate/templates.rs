@@ -96,10 +96,12 @@ const fn multi(name: &'static str, engine: &'static str, program: Option<Program
 
 /// Every template of AWS's whose place could be asked about. Source of the names: AWS Secrets Manager User
 /// Guide, "AWS Secrets Manager rotation function templates".
-pub const TEMPLATES: [Template; 20] = [
+pub const TEMPLATES: [Template; 21] = [
     single("SecretsManagerRDSPostgreSQLRotationSingleUser", "PostgreSQL", Some(Program::Postgres)),
     multi("SecretsManagerRDSPostgreSQLRotationMultiUser", "PostgreSQL", Some(Program::Postgres)),
     single("SecretsManagerRDSMySQLRotationSingleUser", "MySQL", Some(Program::Mysql)),
+    // Its function uses a main user and keeps the password before: no strategy of the others is the same.
+    single("SecretsManagerRDSMySQLRotationSingleUserRetainPassword", "MySQL", None),
     multi("SecretsManagerRDSMySQLRotationMultiUser", "MySQL", Some(Program::Mysql)),
     single("SecretsManagerRDSMariaDBRotationSingleUser", "MariaDB", Some(Program::Mysql)),
     multi("SecretsManagerRDSMariaDBRotationMultiUser", "MariaDB", Some(Program::Mysql)),
@@ -164,10 +166,9 @@ impl Template {
         TEMPLATES.iter().find(|one| one.name.eq_ignore_ascii_case(name.trim()))
     }
 
-    /// The template whose name stands in this text.
+    /// The template whose name stands in this text, as a word of its own: a longer one is another template.
     pub fn within(text: &str) -> Option<&'static Self> {
-        let text = text.to_ascii_lowercase();
-        TEMPLATES.iter().find(|one| text.contains(&one.name.to_ascii_lowercase()))
+        text.split(|c: char| !c.is_ascii_alphanumeric()).find_map(Self::called)
     }
 
     /// The template whose functions are described so: `Rotates a Secrets Manager secret for Amazon RDS
