@@ -143,7 +143,7 @@ pub(crate) struct MigrateArguments {
     #[arg(value_name = "SECRET")]
     pub(crate) secrets: Vec<String>,
     /// A function of Fourstep's that takes secrets over, one for each kind of database; where its name does
-    /// not say the kind, postgres=NAME, mysql=NAME, mongodb=NAME or redis=NAME.
+    /// not say the kind, postgres=NAME, mysql=NAME, mongodb=NAME, sqlserver=NAME or redis=NAME.
     #[arg(long = "function", value_name = "[KIND=]FUNCTION")]
     pub(crate) functions: Vec<String>,
     /// What an old function is, where nothing about it says so:

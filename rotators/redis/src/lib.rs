@@ -79,6 +79,9 @@ impl Redis {
 
 #[async_trait]
 impl Database for Redis {
+    const NOT_HERE: &[(&str, &str)] =
+        &[("PROBE_QUERY", "Redis has no transaction that may only read")];
+
     type Session = Session;
     type Prepared = Prepared;
 

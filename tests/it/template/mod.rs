@@ -229,6 +229,10 @@ fn each_engine_is_asked_a_question_of_its_own() {
     assert_eq!(variables("RotatePostgres")["PROBE_QUERY"], mine.1);
     assert_eq!(variables("RotateMysql")["PROBE_QUERY"], yours.1);
     assert_eq!(variables("RotateMysql")["USERNAME_CHARACTER_LIMIT"], limit.1);
+    // They take none, and say so wherever it is set.
+    for without in ["RotateMongodb", "RotateSqlserver", "RotateRedis"] {
+        assert_eq!(variables(without)["PROBE_QUERY"], "", "{without}");
+    }
 }
 
 #[test]

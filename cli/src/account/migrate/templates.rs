@@ -14,13 +14,16 @@ pub enum Program {
     Mysql,
     /// `rotate-mongodb`.
     Mongodb,
+    /// `rotate-sqlserver`.
+    Sqlserver,
     /// `rotate-redis`.
     Redis,
 }
 
 impl Program {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Postgres, Self::Mysql, Self::Mongodb, Self::Redis];
+    pub const ALL: [Self; 5] =
+        [Self::Postgres, Self::Mysql, Self::Mongodb, Self::Sqlserver, Self::Redis];
 
     /// The word for it in `--function postgres=NAME`, and in the names of functions.
     pub fn word(self) -> &'static str {
@@ -28,6 +31,7 @@ impl Program {
             Self::Postgres => "postgres",
             Self::Mysql => "mysql",
             Self::Mongodb => "mongodb",
+            Self::Sqlserver => "sqlserver",
             Self::Redis => "redis",
         }
     }
@@ -36,7 +40,7 @@ impl Program {
     pub fn default_strategy(self) -> &'static str {
         match self {
             Self::Redis => "dual-password",
-            Self::Postgres | Self::Mysql | Self::Mongodb => "single-user",
+            Self::Postgres | Self::Mysql | Self::Mongodb | Self::Sqlserver => "single-user",
         }
     }
 
@@ -46,6 +50,7 @@ impl Program {
             Self::Postgres => "RotationStrategy",
             Self::Mysql => "MysqlRotationStrategy",
             Self::Mongodb => "MongodbRotationStrategy",
+            Self::Sqlserver => "SqlserverRotationStrategy",
             Self::Redis => "RedisRotationStrategy",
         }
     }
@@ -115,7 +120,7 @@ pub const TEMPLATES: [Template; 21] = [
     },
     single("SecretsManagerRDSOracleRotationSingleUser", "Oracle", None),
     multi("SecretsManagerRDSOracleRotationMultiUser", "Oracle", None),
-    single("SecretsManagerRDSSQLServerRotationSingleUser", "SQL Server", None),
+    single("SecretsManagerRDSSQLServerRotationSingleUser", "SQL Server", Some(Program::Sqlserver)),
     multi("SecretsManagerRDSSQLServerRotationMultiUser", "SQL Server", None),
     single("SecretsManagerRDSDb2RotationSingleUser", "Db2", None),
     multi("SecretsManagerRDSDb2RotationMultiUser", "Db2", None),
@@ -230,6 +235,9 @@ impl Template {
                 "MySQL 8.0.14 or MariaDB 10.11; TLS where the secret has no ssl"
             }
             Some(Program::Mongodb) => "TLS where the secret has no ssl",
+            Some(Program::Sqlserver) => {
+                "never run at a real server; TLS where the secret has no ssl"
+            }
             Some(Program::Redis) => "a host in the secret; TLS where it has no ssl",
         }
     }
