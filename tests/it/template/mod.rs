@@ -223,7 +223,7 @@ fn what_cannot_be_meant_is_refused_before_anything_is_deployed() {
 fn each_engine_is_asked_a_question_of_its_own() {
     let (mine, yours) = (("ProbeQuery", "SELECT 1"), ("MysqlProbeQuery", "SELECT 2"));
     let limit = ("UsernameCharacterLimit", "16");
-    let Some(template) = template(&[mine, yours, limit]) else { return };
+    let Some(template) = template(&[EVERY, mine, yours, limit]) else { return };
     let resources = template.resources();
     let variables = |id: &str| &resources[id]["Properties"]["Environment"]["Variables"];
     assert_eq!(variables("RotatePostgres")["PROBE_QUERY"], mine.1);
