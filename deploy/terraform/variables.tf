@@ -175,7 +175,7 @@ variable "alarms" {
 variable "alarm_topic_arn" {
   type        = string
   default     = null
-  description = "An SNS topic to tell; null makes one"
+  description = "An SNS topic to tell of failed and slow steps; null makes one, and the rule for RotationFailed and RotationAbandoned with it"
 }
 
 variable "alarm_email" {
