@@ -70,9 +70,10 @@ const BETWEEN: [&str; 4] = [
      GRANT SELECT ON shop.orders, shop.audit TO $app; GRANT SELECT ON shop.orders TO $clone;
      CREATE TABLE shop.later (a int); RESET ROLE;
      CREATE POLICY all_of_it ON shop.audit TO $app USING (true); GRANT $readers TO $app",
-    "SET ROLE $owner; REVOKE DELETE ON shop.orders FROM $app; GRANT UPDATE ON shop.orders TO $clone;
+    "SET ROLE $owner; ALTER POLICY own ON shop.orders USING (true);
+     REVOKE DELETE ON shop.orders FROM $app; GRANT UPDATE ON shop.orders TO $clone;
      ALTER DEFAULT PRIVILEGES IN SCHEMA shop REVOKE SELECT ON TABLES FROM $app;
-     CREATE TABLE shop.too_late (a int); ALTER POLICY own ON shop.orders USING (true);
+     CREATE TABLE shop.too_late (a int);
      RESET ROLE; ALTER USER MAPPING FOR $app SERVER $loop OPTIONS (SET password 'far-1')",
     "SET ROLE $owner; REVOKE SELECT, UPDATE ON shop.orders FROM $clone;
      GRANT DELETE ON shop.orders TO $app; REVOKE SELECT ON shop.audit FROM $app;
