@@ -6,7 +6,7 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
-  in_vpc     = length(var.subnet_ids) > 0
+  in_vpc = length(var.subnet_ids) > 0
   # A change of a user of ElastiCache or MemoryDB takes minutes.
   timeout    = length(var.managed_user_arns) > 0 ? 900 : 60
   make_group = local.in_vpc && var.vpc_id != null
