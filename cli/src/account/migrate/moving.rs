@@ -77,7 +77,7 @@ impl Mover<'_> {
             let why = "the secret has changed meanwhile: look again";
             return Ok(Ended::new(false, "not moved", why));
         }
-        let entry = Entry {
+        let mut entry = Entry {
             secret: before.arn.clone(),
             name: before.name.clone(),
             old: old.clone(),
@@ -94,32 +94,41 @@ impl Mover<'_> {
         // Whoever may not read the log would not learn the outcome.
         let log = &target.function.log_group;
         outcome(self.account, log, secret, token, entry.at, Duration::ZERO).await?;
-        self.ledger.note(entry.clone())?;
-        let called = self.account.attach(secret, &entry.new, None, token).await;
-        let entry = match &called {
-            Ok(Some(tested)) if *tested != entry.token => {
-                let entry = Entry { token: tested.clone(), ..entry };
-                self.ledger.note(entry.clone())?;
-                entry
-            }
-            _ => entry,
-        };
-        let call = match &called {
-            Err(error) if !error.code.is_empty() => Call::Refused,
-            _ => Call::Made,
-        };
-        match (self.settled_after(&entry, call).await?, called) {
+        let (call, error) = self.give(&mut entry, &target.function.arn).await?;
+        match (self.settled_after(&entry, call).await?, error) {
             // What the call said is the cause of what is seen.
-            (ended, Err(error)) if !ended.fine => {
-                Ok(Ended { text: format!("{}: {}", error.message, ended.text), ..ended })
+            (ended, Some(error)) if !ended.fine => {
+                Ok(Ended { text: format!("{error}: {}", ended.text), ..ended })
             }
             (ended, _) => Ok(ended),
         }
     }
 
+    /// Names a function, with the entry's token, once the entry is in the file. What is known of the call,
+    /// and what AWS said against it.
+    async fn give(
+        &mut self,
+        entry: &mut Entry,
+        function: &str,
+    ) -> io::Result<(Call, Option<String>)> {
+        self.ledger.note(entry.clone())?;
+        match self.account.attach(&entry.secret, function, None, Some(&entry.token)).await {
+            Ok(Some(tested)) if tested != entry.token => {
+                entry.token = tested;
+                self.ledger.note(entry.clone())?;
+                Ok((Call::Made, None))
+            }
+            Ok(_) => Ok((Call::Made, None)),
+            Err(error) => {
+                let call = if error.code.is_empty() { Call::Made } else { Call::Refused };
+                Ok((call, Some(error.message)))
+            }
+        }
+    }
+
     /// The end of a move whose call was made, refused, or is not known.
     pub(super) async fn settled_after(&mut self, entry: &Entry, call: Call) -> io::Result<Ended> {
-        let seen = self.named(entry, &entry.new, call != Call::Refused).await?;
+        let seen = self.named(entry, &entry.new, call).await?;
         if seen.function.as_deref() != Some(&entry.new) {
             if call == Call::Made && seen.function.as_deref() == Some(&entry.old) {
                 let text = "the old function still rotates it: run the same again to end this move";
@@ -187,8 +196,7 @@ impl Mover<'_> {
             Outcome::NotMoved => entry.rules.clone(),
             Outcome::Moved | Outcome::Back | Outcome::Left => seen.rules.clone(),
         };
-        let (mut said, mut refused) = (None, false);
-        let (secret, old) = (entry.secret.clone(), entry.old.clone());
+        let mut said = None;
         if seen.function.as_deref() == Some(&entry.new) {
             if seen.pending.as_ref().is_some_and(|pending| *pending != entry.token) {
                 let name = word(&entry.name);
@@ -201,19 +209,10 @@ impl Mover<'_> {
             self.clear(&seen, &entry).await?;
             entry.token = uuid::Uuid::new_v4().to_string();
             entry.ended = false;
-            self.ledger.note(entry.clone())?;
-            match self.account.attach(&secret, &old, None, Some(&entry.token)).await {
-                Ok(Some(tested)) if tested != entry.token => {
-                    entry.token = tested;
-                    self.ledger.note(entry.clone())?;
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    refused = !error.code.is_empty();
-                    said = Some(error.message);
-                }
-            }
-            self.named(&entry, &old, !refused).await?;
+            let old = entry.old.clone();
+            let (call, error) = self.give(&mut entry, &old).await?;
+            said = error;
+            self.named(&entry, &old, call).await?;
         }
         seen = self.tested(&entry).await?;
         if seen.function.as_deref() == Some(&entry.new) {
@@ -251,28 +250,32 @@ impl Mover<'_> {
         }
     }
 
-    /// The secret, with the function that was named, if Secrets Manager said that it took it.
-    async fn named(&self, entry: &Entry, function: &str, called: bool) -> io::Result<Found> {
-        let mut seen = self.account.describe(&entry.secret).await?;
-        for _ in 1..NAMED {
-            if !called || seen.function.as_deref() == Some(function) {
-                break;
-            }
-            tokio::time::sleep(PAUSE).await;
-            seen = self.account.describe(&entry.secret).await?;
-        }
-        Ok(seen)
+    /// The secret, with the function that was named, unless that was refused.
+    async fn named(&self, entry: &Entry, function: &str, call: Call) -> io::Result<Found> {
+        let named = |seen: &Found| seen.function.as_deref() == Some(function);
+        self.until(&entry.secret, NAMED, |seen| call == Call::Refused || named(seen)).await
     }
 
     /// The secret once Secrets Manager has taken the version of its test away, or has had the time.
     async fn tested(&self, entry: &Entry) -> io::Result<Found> {
-        let mut seen = self.account.describe(&entry.secret).await?;
-        for _ in 1..LOOKS {
-            if seen.pending.as_deref() != Some(&entry.token) {
+        let over = |seen: &Found| seen.pending.as_deref() != Some(&entry.token);
+        self.until(&entry.secret, LOOKS, over).await
+    }
+
+    /// The secret once it is as it is to be, or as it is when it was looked at so often.
+    async fn until(
+        &self,
+        secret: &str,
+        times: u32,
+        is: impl Fn(&Found) -> bool,
+    ) -> io::Result<Found> {
+        let mut seen = self.account.describe(secret).await?;
+        for _ in 1..times {
+            if is(&seen) {
                 break;
             }
             tokio::time::sleep(PAUSE).await;
-            seen = self.account.describe(&entry.secret).await?;
+            seen = self.account.describe(secret).await?;
         }
         Ok(seen)
     }
