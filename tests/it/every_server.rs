@@ -5,6 +5,7 @@ use fourstep::{Effect, ErrorKind, Step};
 use fourstep_local::NewRotation;
 use serde_json::{Value, json};
 
+use crate::leaks::Planted;
 use crate::support::accounts::Accounts;
 use crate::support::stage::{FUNCTION, new_token};
 
@@ -12,6 +13,35 @@ pub fn with(document: &Value, field: &str, value: impl Into<Value>) -> Value {
     let mut changed = document.clone();
     changed[field] = value.into();
     changed
+}
+
+/// What failures of setSecret say shows no value, with each of these fields changed: their kinds, and what
+/// was printed.
+pub async fn no_failure_shows_a_value(
+    server: &impl Accounts,
+    changes: [(&str, Value); 6],
+) -> (Vec<ErrorKind>, String) {
+    let user = server.user("failures").await;
+    let good = server.document(&user);
+    let (mut kinds, mut all) = (Vec::new(), String::new());
+    for (field, value) in changes {
+        let mut planted = Planted::default();
+        planted.add("the user's password", &user.password);
+        let document = with(&good, field, value);
+        planted.add("the secret's password", document["password"].as_str().unwrap());
+        let stage = server.stage(&document, &[]);
+        let token = stage.begin();
+        let pending = with(&document, "password", planted.new_one("pending").as_str());
+        stage.put_pending(&token, &pending);
+        let ended = stage.step(Step::Set, &token).await;
+        let error = ended.result.as_ref().unwrap_err();
+        kinds.push(error.kind());
+        let printed = format!("{error} {error:?} {error:#?} {:?}", ended.stats);
+        planted.add("the whole secret", &document.to_string());
+        planted.assert_absent(field, &printed);
+        all += &printed;
+    }
+    (kinds, all)
 }
 
 pub async fn a_pending_password_that_works_already_is_left_alone(server: &impl Accounts) {

@@ -3,11 +3,10 @@
 use expect_test::expect_file;
 use fourstep::Step;
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
 
 use super::with;
 use crate::support::fault_table::FaultTable;
+use crate::support::hostile::mail_server;
 use crate::support::mongodb::{SET, Server, User, mongodb, replica_set};
 use crate::support::stage::Stage;
 
@@ -23,19 +22,6 @@ fn mask(table: &mut FaultTable, port: u16, user: &User, admin: &User) {
 fn administered(server: &Server, document: &Value, admin: &User, with: &[(&str, &str)]) -> Stage {
     let document = super::with(document, "masterarn", "admin");
     super::by_admin::with_admin(server, server.stage(&document, with), admin)
-}
-
-/// A port at which somebody answers in another language.
-async fn stranger() -> u16 {
-    let listener = TcpListener::bind(("localhost", 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let _ = stream.write_all(b"220 mail.example ESMTP ready\r\n").await;
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    });
-    port
 }
 
 async fn of_the_user(table: &mut FaultTable, server: &Server) {
@@ -54,7 +40,7 @@ async fn of_the_user(table: &mut FaultTable, server: &Server) {
     table.test("the user is in another database", &stage("dbname", json!("shop"))).await;
     table.test("the user has no password here", &stage("dbname", json!("$external"))).await;
     table.test("plaintext that is not allowed", &stage("ssl", json!(false))).await;
-    let port = stranger().await;
+    let port = mail_server().await;
     mask(table, port, &user, &nobody);
     let plain = with(&with(&document, "port", port), "ssl", json!(false));
     let weak = [("ALLOW_WEAK_AUTHENTICATION", "true")];

@@ -2,30 +2,16 @@
 
 use expect_test::expect_file;
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
 
 use super::with;
 use crate::support::fault_table::FaultTable;
+use crate::support::hostile::mail_server;
 use crate::support::sqlserver::{Server, User, sqlserver};
 use crate::support::stage::Stage;
 
 /// A table in which these users have the names of their parts.
 fn mask(table: &mut FaultTable, port: u16, user: &User, admin: &User) {
     table.mask([(&user.name, "USER"), (&admin.name, "ADMIN"), (&port, "PORT")]);
-}
-
-/// A port at which somebody answers in another language.
-async fn stranger() -> u16 {
-    let listener = TcpListener::bind(("localhost", 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let _ = stream.write_all(b"220 mail.example ESMTP ready\r\n").await;
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    });
-    port
 }
 
 async fn of_the_login(table: &mut FaultTable, server: &Server) {
@@ -78,7 +64,7 @@ async fn of_the_network(table: &mut FaultTable, server: &Server) {
     server.set(&["encrypt"], "required").await;
     let named = with(&document, "host", "127.0.0.1");
     table.test("a certificate of another name", &server.stage(&named, &[])).await;
-    let port = stranger().await;
+    let port = mail_server().await;
     mask(table, port, &user, &nobody);
     let elsewhere = with(&document, "port", port);
     table.test("another kind of server", &server.stage(&elsewhere, &[])).await;

@@ -1,4 +1,5 @@
-//! A server that asks for the password in cleartext and repeats it wherever a server may speak.
+//! Servers that are none: one that asks for the password in cleartext and repeats it wherever a server may
+//! speak, and one of another protocol.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -10,6 +11,19 @@ pub async fn echoing_server() -> u16 {
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(serve(stream));
+        }
+    });
+    port
+}
+
+/// Starts one that speaks another protocol than any database; its port.
+pub async fn mail_server() -> u16 {
+    let listener = TcpListener::bind(("localhost", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.write_all(b"220 mail.example ESMTP ready\r\n").await;
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     });
     port
