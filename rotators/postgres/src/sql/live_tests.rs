@@ -51,12 +51,13 @@ async fn pairs(session: &mut PgConnection, query: String) -> Vec<(String, String
 async fn parity_25_the_server_reads_a_quoted_name_as_it_was_and_quotes_it_in_the_same_way() {
     let Some(mut session) = session().await else { return };
     let names = names();
-    // A whole row under these column names, told name by name.
+    // A whole row under these column names, told name by name. `r.*` and not `r`: a drawn name
+    // may be `r`, and a bare `r` would then be that column.
     let columns = names.iter().enumerate();
     let columns: Vec<_> =
         columns.map(|(number, name)| format!("{number} AS {}", quote_identifier(name))).collect();
     let read = format!(
-        "SELECT key, value::text FROM json_each((SELECT row_to_json(r) FROM (SELECT {}) r))",
+        "SELECT key, value::text FROM json_each((SELECT row_to_json(r.*) FROM (SELECT {}) r))",
         columns.join(", ")
     );
     for (name, number) in pairs(&mut session, read).await {
