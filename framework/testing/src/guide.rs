@@ -1,1 +1,1 @@
-#![doc = include_str!("../../../docs/write-a-rotator.md")]
+#![doc = include_str!("../guide.md")]

@@ -18,6 +18,7 @@ mod safeguards;
 mod single_user;
 mod stale_base;
 mod takeover;
+mod timelines;
 mod two_passwords;
 mod unlocked;
 mod vendor;
