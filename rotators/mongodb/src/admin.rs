@@ -58,11 +58,13 @@ impl Administered for Mongodb {
 
     async fn prepare_reset(
         &self,
-        _: &mut AdminSession<Session>,
+        admin: &mut AdminSession<Session>,
         target: &Login,
-        _: &Invocation,
+        cx: &Invocation,
     ) -> Result<Prepared, Error> {
-        Ok(Prepared::new(database(target), &target.username, &target.password))
+        let (here, name) = (database(target), &target.username);
+        let found = find(&mut admin.session, here, name, cx).await?;
+        Ok(Prepared::new(here, name, &target.password).proven_by(found.mechanisms))
     }
 
     async fn objections(

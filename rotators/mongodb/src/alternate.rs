@@ -20,7 +20,7 @@ use crate::admin::{TO_RESET, find, lacks};
 use crate::change::{Prepared, exchange, quoted};
 use crate::session::{Session, database};
 use crate::user::{MARK, Privileges, Role, User, marked, named};
-use crate::{Mongodb, errors};
+use crate::{CACHED, Mongodb, errors};
 
 /// What else an admin needs in the database of a pair.
 const TO_PAIR: [&str; 2] = ["createUser", "changeCustomData"];
@@ -44,7 +44,7 @@ fn lacks_for_pair<'a>(
     for user in users {
         let roles = user.roles.iter().map(|role| role.database.as_str());
         needs.extend(roles.flat_map(|here| [("grantRole", here), ("revokeRole", here)]));
-        needs.extend(user.restrictions().map(|_| ("setAuthenticationRestriction", here)));
+        needs.extend(user.is_restricted().then_some(("setAuthenticationRestriction", here)));
     }
     lacks(own, &login.username, &needs)
 }
@@ -73,7 +73,7 @@ impl Commands<'_> {
         let mut command = self.begun(cstr!("createUser"));
         command.append(cstr!("pwd"), nobodys_password()?);
         command.append(cstr!("roles"), array(&source.roles));
-        let settings = self.settings(&mut command, source, Some(mark));
+        let settings = self.settings(&mut command, None, source, Some(mark));
         let (user, roles) = (quoted(self.target), shown(&source.roles));
         let told = format!("{{user: {user}, pwd: passwordPrompt(), roles: {roles}, {settings}}}");
         self.push("createUser", &told, command);
@@ -98,13 +98,19 @@ impl Commands<'_> {
         let mark = mark.or(present.as_ref());
         if target.settings_differ(source) || mark != present.as_ref() {
             let mut command = self.begun(cstr!("updateUser"));
-            let settings = self.settings(&mut command, source, mark);
+            let settings = self.settings(&mut command, Some(target), source, mark);
             self.push("updateUser", &format!("{}, {{{settings}}}", quoted(self.target)), command);
         }
     }
 
     /// Appends customData, with the mark, and the addresses; and says so.
-    fn settings(&self, command: &mut RawDocumentBuf, source: &User, mark: Option<&Mark>) -> String {
+    fn settings(
+        &self,
+        command: &mut RawDocumentBuf,
+        target: Option<&User>,
+        source: &User,
+        mark: Option<&Mark>,
+    ) -> String {
         let mut data = source.owners_data();
         let their = |option: &str, field: &str| {
             let [here, name] = [self.here, &source.name].map(quoted);
@@ -112,7 +118,9 @@ impl Commands<'_> {
         };
         let mut told = Vec::new();
         if !data.is_empty() {
-            told.push(format!("...{}", their("", "customData")));
+            // The source's own mark stays with the source.
+            let theirs = their("", "customData");
+            told.push(format!("...(({{{MARK}, ...rest}}) => rest)({theirs})"));
         }
         if let Some(Mark { partner, secret }) = mark {
             let (partner, secret) = (partner.as_str(), secret.as_str());
@@ -122,7 +130,9 @@ impl Commands<'_> {
         }
         command.append(cstr!("customData"), data);
         let mut told = format!("customData: {{{}}}", told.join(", "));
-        if let Some(restrictions) = source.restrictions.clone() {
+        // The right to set them is asked for as soon as the field is there, though it be empty.
+        let some_have = [target, Some(source)].into_iter().flatten().any(User::is_restricted);
+        if let Some(restrictions) = source.restrictions.clone().filter(|_| some_have) {
             let option = ", {showAuthenticationRestrictions: true}";
             let theirs = match restrictions.is_empty() {
                 true => "[]".to_owned(),
@@ -153,6 +163,8 @@ fn nobodys_password() -> Result<String, Error> {
 #[async_trait]
 impl Alternates for Mongodb {
     type Found = Found;
+
+    const COMMENT: &'static str = "//";
 
     fn transactions(&self) -> bool {
         false
@@ -204,6 +216,12 @@ impl Alternates for Mongodb {
         let here = database(login);
         let users = named(session, here, [target, source], cx).await?;
         let Some(from) = users.get(source) else { return Ok(Assessment::default()) };
+        if ownership == Ownership::Absent && users.contains_key(target) {
+            // Judged a moment ago, when it was not there: it has whoever made it since.
+            let what = format!("user {target:?} was made by somebody else meanwhile");
+            let made = Error::new(ErrorKind::Conflict, what).caused_by("it was not changed; retry");
+            return Ok(Assessment { objections: vec![made], ..Assessment::default() });
+        }
         let mark =
             matches!(ownership, Ownership::Absent | Ownership::Adopted).then(|| pair.mark(source));
         let mut commands = Commands { here, target, list: Vec::new() };
@@ -221,6 +239,7 @@ impl Alternates for Mongodb {
             parts: vec![Part { login: login.clone(), steps }],
             found: Found { mechanisms: from.mechanisms.clone(), made },
             missing,
+            warnings: session.router.then(|| CACHED.to_owned()).into_iter().collect(),
             ..Assessment::default()
         })
     }
@@ -258,9 +277,7 @@ impl Alternates for Mongodb {
                  was made, which cannot log in, and use the strategy single-user-by-admin",
             ));
         }
-        let mut prepared = Prepared::new(here, install.target, password);
-        prepared.mechanisms = found.mechanisms;
-        Ok(prepared)
+        Ok(Prepared::new(here, install.target, password).proven_by(found.mechanisms))
     }
 
     async fn differences(

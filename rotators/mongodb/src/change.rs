@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use bson::raw::{RawArrayBuf, RawDocumentBuf, cstr};
 use bson::rawdoc;
-use fourstep::users::Change;
+use fourstep::users::{Change, Login};
 use fourstep::{Error, ErrorKind, ExposeSecret, Invocation, SecretString};
 
 use crate::Mongodb;
 use crate::errors::{self, ServerError};
 use crate::session::{Failure, Session, database};
-use crate::user::Privileges;
+use crate::user::{self, Privileges, STRONGEST};
+
+/// What the server says of a value that it does not take.
+const BAD_VALUE: i32 = 2;
 
 /// The most that a majority of the members is waited for.
 const MAJORITY_TIME: Duration = Duration::from_secs(10);
@@ -23,8 +26,9 @@ pub struct Prepared {
     database: String,
     user: String,
     password: SecretString,
-    /// How the password may be proven. Where it is not said, as it was.
-    pub(crate) mechanisms: Option<Vec<String>>,
+    /// How the password may be proven. Where it is not said, servers from 4.0 on take every way that
+    /// they know, older ones the only one.
+    mechanisms: Option<Vec<String>>,
 }
 
 impl Prepared {
@@ -37,27 +41,54 @@ impl Prepared {
         }
     }
 
-    /// Sends the change: the only place that does. Roles, customData and, where nothing is said of
-    /// them, mechanisms stay as they are.
+    /// With these mechanisms, which a user had before.
+    pub(crate) fn proven_by(self, mechanisms: Option<Vec<String>>) -> Self {
+        Self { mechanisms, ..self }
+    }
+
+    /// Sends the change: the only place that does. Roles and customData stay as they are.
     pub(crate) async fn send(
         &self,
         session: &mut Session,
         cx: &Invocation,
     ) -> Result<Change, Error> {
+        let has = self.mechanisms.as_deref().unwrap_or_default();
+        match self.try_with(self.mechanisms.as_deref(), session, cx).await {
+            // Of a user's mechanisms the server may know one no longer (authenticationMechanisms).
+            Err(Failure::Refused(ServerError { code: BAD_VALUE }))
+                if has.len() > 1 && has.iter().any(|name| name == STRONGEST) =>
+            {
+                let strongest = [STRONGEST.to_owned()];
+                sorted(self.try_with(Some(&strongest), session, cx).await)
+            }
+            tried => sorted(tried),
+        }
+    }
+
+    async fn try_with(
+        &self,
+        mechanisms: Option<&[String]>,
+        session: &mut Session,
+        cx: &Invocation,
+    ) -> Result<(), Failure> {
         let mut command = rawdoc! {
             "updateUser": self.user.as_str(),
             "pwd": self.password.expose_secret(),
             "$db": self.database.as_str(),
         };
-        if let Some(mechanisms) = &self.mechanisms {
+        if let Some(mechanisms) = mechanisms {
             let mechanisms: RawArrayBuf = mechanisms.iter().map(String::as_str).collect();
             command.append(cstr!("mechanisms"), mechanisms);
         }
-        match exchange(session, command, cx).await {
-            Ok(()) => Ok(Change::Made),
-            Err(Failure::Refused(refusal)) => errors::of_password_change(refusal),
-            Err(Failure::Lost(error) | Failure::Late(error)) => Err(error),
-        }
+        exchange(session, command, cx).await
+    }
+}
+
+fn sorted(tried: Result<(), Failure>) -> Result<Change, Error> {
+    match tried {
+        Ok(()) => Ok(Change::Made),
+        Err(Failure::Refused(refusal)) => errors::of_password_change(refusal),
+        Err(Failure::Lost(error) | Failure::Late(error)) => Err(error),
     }
 }
 
@@ -86,6 +117,18 @@ pub(crate) async fn exchange(
 }
 
 impl Mongodb {
+    /// How the session's own user's password may be proven now. Everybody may look at itself; where a
+    /// server does not answer that, as before: it is not said.
+    pub(crate) async fn own_mechanisms(
+        session: &mut Session,
+        login: &Login,
+        cx: &Invocation,
+    ) -> Option<Vec<String>> {
+        let name = login.username.as_str();
+        let mut users = user::named(session, database(login), [name], cx).await.ok()?;
+        users.remove(name)?.mechanisms
+    }
+
     /// What keeps the session's user from changing its own password.
     pub(crate) async fn obstacles(
         &self,
@@ -105,14 +148,15 @@ impl Mongodb {
 
 /// The error of a user that may not change its password, and both ways out.
 fn lacks_own_password(database: &str, user: &str) -> Error {
+    let role = quoted(&format!("changeOwnPassword of {user}"));
     let [database, user] = [database, user].map(quoted);
     let what = "the user may not change its own password: it lacks the privilege changeOwnPassword; \
                 nothing was changed";
     Error::new(ErrorKind::Forbidden, what).caused_by(format!(
         "let an admin do it (ROTATION_STRATEGY=alternating-users, or single-user-by-admin), or have \
-         this run: db.getSiblingDB({database}).createRole({{role: \"changeOwnPassword\", privileges: \
+         this run: db.getSiblingDB({database}).createRole({{role: {role}, privileges: \
          [{{resource: {{db: {database}, collection: \"\"}}, actions: [\"changeOwnPassword\"]}}], roles: \
-         []}}); db.getSiblingDB({database}).grantRolesToUser({user}, [\"changeOwnPassword\"])"
+         []}}); db.getSiblingDB({database}).grantRolesToUser({user}, [{role}])"
     ))
 }
 

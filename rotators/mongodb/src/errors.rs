@@ -43,7 +43,21 @@ impl ServerError {
     fn is_before_a_change(self) -> bool {
         matches!(
             self.code,
-            2 | 9 | 11 | 13 | 14 | 31 | 40 | 46 | 59 | 72 | 112 | 115 | 10107 | 13435 | 51003
+            2 | 9
+                | 11
+                | 13
+                | 14
+                | 31
+                | 40
+                | 46
+                | 59
+                | 72
+                | 112
+                | 115
+                | 10107
+                | 11000
+                | 13435
+                | 51003
         )
     }
 }
@@ -77,14 +91,15 @@ fn meaning(code: i32) -> Option<(ErrorKind, &'static str)> {
         91 | 189 | 11600 | 11602 => {
             (ErrorKind::Unreachable, "the server is shutting down or failing over; retry")
         }
-        6 | 7 | 89 | 202 | 9001 => {
+        6 | 7 | 89 | 133 | 202 | 9001 => {
             (ErrorKind::Unreachable, "the server does not reach another of its cluster; retry")
         }
         50 | 262 | 11601 => (
             ErrorKind::OutOfTime,
             "the server cancelled the command: its time was used up, or somebody cancelled it; retry",
         ),
-        46 | 112 | 117 => {
+        // 11000 (3.6) and 51003: the user that is to be made is there.
+        46 | 112 | 117 | 11000 | 51003 => {
             (ErrorKind::Conflict, "another session changed the user at the same moment; retry")
         }
         _ => return None,
@@ -99,7 +114,8 @@ pub(crate) fn of_login(refusal: &ServerError, database: &str) -> Result<String, 
     match refusal.code {
         18 | 11 => Ok(format!(
             "refused with error {} (a wrong password, no such user in the authentication database \
-             {database:?}, or one that may not log in from this address)",
+             {database:?}, one that may not log in from this address, or a mongos that does not reach \
+             its config servers)",
             refusal.code
         )),
         2 | 334 => Err(Error::new(

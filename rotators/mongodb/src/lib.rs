@@ -51,7 +51,11 @@ const EXTERNAL: &str = "$external";
 /// What preflight says of every user that has no partner.
 const LATE_CHANGE: &str = "these servers have no lock and no change that compares, so that a function \
     which was frozen may set an older password over a newer one, until the next rotation; with \
-    alternating-users that takes a rotation that was cancelled besides";
+    alternating-users that takes a rotation that was cancelled besides, or two that ended since";
+
+/// What preflight says behind a mongos. Source: MongoDB manual, `userCacheInvalidationIntervalSecs`.
+pub(crate) const CACHED: &str = "this is a mongos; others of its cluster keep what they know of a user for \
+    up to 30 s, and refuse a new password that long: set userCacheInvalidationIntervalSecs to 1 on each";
 
 /// The function's rotator, as its environment variables describe it.
 ///
@@ -123,7 +127,13 @@ impl Database for Mongodb {
     ) -> Result<Prepared, Error> {
         let obstacles = self.obstacles(session, cx).await?;
         obstacles.into_iter().next().map_or(Ok(()), Err)?;
-        Ok(Prepared::new(session::database(login), &login.username, password))
+        let mechanisms = Self::own_mechanisms(session, login, cx).await;
+        let prepared = Prepared::new(session::database(login), &login.username, password);
+        Ok(prepared.proven_by(mechanisms))
+    }
+
+    fn may_lose_a_change(&self) -> bool {
+        true
     }
 
     fn age(&self, session: &Session) -> Option<Duration> {
@@ -148,6 +158,8 @@ impl Database for Mongodb {
     ) -> Result<Vec<Finding>, Error> {
         let obstacles = self.obstacles(session, cx).await?;
         let findings = obstacles.into_iter().map(Finding::Fails);
-        Ok(findings.chain([Finding::Warns(LATE_CHANGE.to_owned())]).collect())
+        let router = session.router.then(|| Finding::Warns(CACHED.to_owned()));
+        let late = Finding::Warns(LATE_CHANGE.to_owned());
+        Ok(findings.chain([late]).chain(router).collect())
     }
 }

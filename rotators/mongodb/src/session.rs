@@ -23,6 +23,8 @@ pub struct Session {
     /// What opened it.
     pub(crate) login: Login,
     pub(crate) transport: Transport,
+    /// It is a mongos, of which there may be others.
+    pub(crate) router: bool,
     /// The commands of the change that was assessed last, each by how it is shown: what BSON holds
     /// cannot all be read back from a text.
     pub(crate) assessed: Vec<(String, RawDocumentBuf)>,
@@ -61,6 +63,7 @@ impl Session {
             opened: SystemTime::now(),
             login: login.clone(),
             transport: wire.transport,
+            router: wire.hello.router,
             assessed: Vec::new(),
         }
     }

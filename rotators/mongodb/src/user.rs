@@ -13,6 +13,9 @@ use crate::session::{Session, flag, text, texts, unusable};
 /// The key in a user's customData under which its mark stands.
 pub(crate) const MARK: &str = "fourstep";
 
+/// The mechanism that is sent alone where the server takes no other any more.
+pub(crate) const STRONGEST: &str = "SCRAM-SHA-256";
+
 /// What only somebody may do who is more than an application's user: make users, or change what others
 /// may do.
 const POWERS: [&str; 11] = [
@@ -187,8 +190,12 @@ impl User {
     }
 
     /// The addresses from which it may log in; `None` where there is no limit.
-    pub(crate) fn restrictions(&self) -> Option<&RawArrayBuf> {
+    fn restrictions(&self) -> Option<&RawArrayBuf> {
         self.restrictions.as_ref().filter(|array| !array.is_empty())
+    }
+
+    pub(crate) fn is_restricted(&self) -> bool {
+        self.restrictions().is_some()
     }
 
     /// What of these two users differs that is not a role. Not how their passwords are proven: that is
@@ -204,11 +211,18 @@ impl User {
             (self.roles != other.roles || self.inherited != other.inherited, "roles"),
             (self.privileges != other.privileges, "privileges"),
             (self.settings_differ(other), "customData or authenticationRestrictions"),
-            (self.mechanisms != other.mechanisms, "mechanisms"),
+            (!proven_alike(self.mechanisms.as_deref(), other.mechanisms.as_deref()), "mechanisms"),
         ];
         let found = differences.into_iter().filter(|(is, _)| *is);
         found.map(|(_, what)| format!("their {what}")).collect()
     }
+}
+
+/// Whether the passwords of one user are proven as those of the user it was made after: in the same ways
+/// or, where the server lets nobody in by SCRAM-SHA-1 any more, by SCRAM-SHA-256 alone.
+fn proven_alike(one: Option<&[String]>, model: Option<&[String]>) -> bool {
+    let has = |all: &[String]| all.iter().any(|name| name == STRONGEST);
+    one == model || (one.is_some_and(|one| one == [STRONGEST]) && model.is_some_and(has))
 }
 
 /// What the server knows of these users of a database, by name.

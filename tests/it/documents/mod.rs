@@ -158,3 +158,17 @@ fn what_stands_in_code_is_told_from_prose() {
     assert_eq!(without_code("six ``se`ven`` [`x`](y)"), "six  [](y)");
     assert_eq!(code("one `two\nthree` four `five`"), ["two three", "five"]);
 }
+
+/// scripts/site makes the site of what docs/site/pages.txt lists.
+#[test]
+fn the_site_has_every_page_once() {
+    let list = fs::read_to_string(root().join("docs/site/pages.txt")).unwrap();
+    let mut listed: Vec<_> = list.lines().filter(|line| !line.starts_with('#')).collect();
+    listed.sort_unstable();
+    let pages = pages();
+    // Forms for issues and pull requests are no manuals.
+    let paths = pages.iter().map(|page| page.path.as_str());
+    let mut there: Vec<_> = paths.filter(|path| !path.starts_with(".github/")).collect();
+    there.sort_unstable();
+    assert_eq!(listed, there);
+}

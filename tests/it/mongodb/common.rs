@@ -4,7 +4,7 @@
 //! is one statement for all versions, and names have no limit.
 
 use fourstep::Step;
-use fourstep::store::AWSCURRENT;
+use fourstep::store::{AWSCURRENT, AWSPENDING};
 use serde_json::json;
 
 use super::alternating::Shop;
@@ -12,11 +12,19 @@ use super::with;
 use crate::every_server as every;
 use crate::support::mongodb::{SET, mongodb, servers};
 
+/// No majority may have confirmed it: it is set once more, and stays what it is.
 #[tokio::test]
-async fn parity_17_30_a_pending_password_that_works_already_is_left_alone() {
+async fn parity_17_30_a_pending_password_that_works_already_is_confirmed() {
     let _undisturbed = SET.read().await;
     for server in servers() {
-        every::a_pending_password_that_works_already_is_left_alone(&server).await;
+        let user = server.user("again").await;
+        let stage = server.stage(&server.document(&user), &[]);
+        let token = stage.play(&[Step::Create, Step::Set]).await;
+        let ended = stage.step(Step::Set, &token).await;
+        assert!(ended.why().contains("logged in with AWSPENDING"), "{}", ended.why());
+        assert_eq!(ended.stats.rejected_logins, 1, "current, then pending");
+        assert!(server.logs_in(&user.name, &stage.password(AWSPENDING)).await);
+        assert!(!server.logs_in(&user.name, &user.password).await);
     }
 }
 

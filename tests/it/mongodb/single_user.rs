@@ -37,8 +37,10 @@ async fn a_user_that_was_given_the_privilege_as_advised_rotates() {
     assert!(stage.step(Step::Create, &token).await.error().contains("createRole({role"));
     let own =
         json!([{"resource": {"db": "admin", "collection": ""}, "actions": ["changeOwnPassword"]}]);
-    server.role("admin", "changeOwnPassword", own).await;
-    let grant = json!({"grantRolesToUser": user.name, "roles": ["changeOwnPassword"]});
+    let role = format!("changeOwnPassword of {}", user.name);
+    assert!(stage.step(Step::Create, &token).await.error().contains(&role));
+    server.role("admin", &role, own).await;
+    let grant = json!({"grantRolesToUser": user.name, "roles": [role]});
     server.arrange(grant).await;
     for step in Step::ALL {
         stage.step(step, &token).await.why();

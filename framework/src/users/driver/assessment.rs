@@ -121,8 +121,10 @@ impl<Found> Assessment<Found> {
     }
 
     /// The statements of the change, as a person could run them. `transactions` says whether each
-    /// part is one.
-    pub(crate) fn lines(&self, target: &str, transactions: bool) -> Vec<String> {
+    /// part is one, `sign` what begins a comment.
+    pub(crate) fn lines(&self, target: &str, transactions: bool, sign: &str) -> Vec<String> {
+        let comment = |text: &str| comment(sign, text);
+        let statement_lines = |statement: &str| statement_lines(sign, statement);
         let mut lines = Vec::new();
         for objection in &self.objections {
             lines.extend(comment(&format!("in the way: {objection}")));
@@ -177,21 +179,22 @@ pub(crate) fn still_open(user: &str, open: OpenSessions) -> Option<Error> {
     }
 }
 
-/// A text as comments of SQL, each of its lines by itself: names are anybody's who may make a
-/// database, a schema or a role. Sources: PostgreSQL 18 documentation, section 4.1.5, and MySQL 9.7
-/// reference manual, section 11.7: a comment ends with its line; psql ends one at a carriage return
-/// too.
-fn comment(text: &str) -> Vec<String> {
+/// A text as comments, each of its lines by itself: names are anybody's who may make a database, a
+/// schema or a role. Sources: PostgreSQL 18 documentation, section 4.1.5, and MySQL 9.7 reference
+/// manual, section 11.7: a comment ends with its line; psql ends one at a carriage return too. One of
+/// JavaScript also ends at U+2028 and U+2029 (ECMAScript, section 12.3).
+fn comment(sign: &str, text: &str) -> Vec<String> {
+    let ends = |c: char| matches!(c, '\n' | '\r' | '\u{2028}' | '\u{2029}');
     let harmless = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    let line = |line: &str| format!("-- {}", line.chars().map(harmless).collect::<String>());
-    text.split(['\n', '\r']).map(line).collect()
+    let line = |line: &str| format!("{sign} {}", line.chars().map(harmless).collect::<String>());
+    text.split(ends).map(line).collect()
 }
 
 /// A statement of a plan. In comments if it does not fit into a line.
-fn statement_lines(statement: &str) -> Vec<String> {
+fn statement_lines(sign: &str, statement: &str) -> Vec<String> {
     match statement.chars().any(char::is_control) {
         false => vec![format!("{statement};")],
-        true => comment(&format!("{statement};")),
+        true => comment(sign, &format!("{statement};")),
     }
 }
 
@@ -201,9 +204,11 @@ mod tests {
 
     #[test]
     fn nothing_that_is_shown_becomes_a_line_of_its_own() {
-        assert_eq!(comment("a\n\\! b\rc\u{1b}[0m"), ["-- a", "-- \\! b", "-- c\u{fffd}[0m"]);
-        assert_eq!(statement_lines("SELECT 1"), ["SELECT 1;"]);
-        assert_eq!(statement_lines("A \"b\n\\! c\""), ["-- A \"b", "-- \\! c\";"]);
+        let lines = comment("--", "a\n\\! b\rc\u{1b}[0m");
+        assert_eq!(lines, ["-- a", "-- \\! b", "-- c\u{fffd}[0m"]);
+        assert_eq!(comment("//", "a\u{2028}b\u{2029}c"), ["// a", "// b", "// c"]);
+        assert_eq!(statement_lines("--", "SELECT 1"), ["SELECT 1;"]);
+        assert_eq!(statement_lines("--", "A \"b\n\\! c\""), ["-- A \"b", "-- \\! c\";"]);
     }
 
     #[test]
@@ -221,7 +226,7 @@ mod tests {
         found.missing.insert("GRANT app TO boss".to_owned());
         found.warnings.insert("be warned".to_owned());
         found.note_sessions("app", OpenSessions::Count(2), true);
-        let lines = found.lines("app", false);
+        let lines = found.lines("app", false, "--");
         for line in
             ["-- be warned", "GRANT app TO boss;", "-- then the password of \"app\", and LOGIN"]
         {

@@ -287,6 +287,6 @@ impl<S: Alternates> Driver<S> {
         }
         .await;
         self.abandon(&mut admin.session, cx).await;
-        Ok(assessed?.lines(install.target, self.server.transactions()))
+        Ok(assessed?.lines(install.target, self.server.transactions(), S::COMMENT))
     }
 }

@@ -92,6 +92,13 @@ pub trait Database: Send + Sync {
         Vec::new()
     }
 
+    /// Whether a login can succeed by a change that the server may still lose: made by the primary, and
+    /// confirmed by no majority. A retry then sets a pending password that logs in already once more,
+    /// and waits for the confirmation; twice has the effect of once.
+    fn may_lose_a_change(&self) -> bool {
+        false
+    }
+
     /// How long ago a session was opened, at a server without locks and without a change that compares:
     /// there the driver logs in anew before a change that would begin on a session of more than a
     /// moment. `None`, the default, where locks or the change itself make that needless.
@@ -248,6 +255,9 @@ pub trait Administered: Database {
 pub trait Alternates: Administered {
     /// What [`assess`](Self::assess) found that [`prepare_install`](Self::prepare_install) needs.
     type Found: Send + Sync;
+
+    /// What begins a comment in the language of a plan.
+    const COMMENT: &'static str = "--";
 
     /// Whether what [`Database::begin`] begins is a transaction, so that a change can be rehearsed
     /// and rolled back. Each [`Part`](crate::users::Part) is one then.

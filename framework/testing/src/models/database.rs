@@ -15,6 +15,8 @@ pub(crate) struct ModelDatabase {
     dialect: Dialect,
     /// Whether there are locks, and transactions.
     locks: bool,
+    /// Whether an hour passes while a change is made ready.
+    slow: bool,
 }
 
 impl ModelDatabase {
@@ -27,12 +29,18 @@ impl ModelDatabase {
             most_older_logins,
             besides: &[],
         };
-        Self { server: server.clone(), dialect, locks: true }
+        Self { server: server.clone(), dialect, locks: true, slow: false }
     }
 
     /// A server without locks and transactions, where a statement takes effect whenever it comes.
     pub(crate) fn without_locks(server: &Server) -> Self {
         Self { locks: false, ..Self::new(server, 8) }
+    }
+
+    /// The same, where each change is made ready for so long that its session is too old for it.
+    #[cfg(test)]
+    pub(crate) fn slow(server: &Server) -> Self {
+        Self { slow: true, ..Self::without_locks(server) }
     }
 }
 
@@ -68,7 +76,14 @@ impl users::Database for ModelDatabase {
         password: &SecretString,
         _: &Invocation,
     ) -> Result<Prepared, Error> {
+        if self.slow {
+            self.server.hour_passes();
+        }
         Ok(Prepared { user: session.user().to_owned(), password: password.clone() })
+    }
+
+    fn may_lose_a_change(&self) -> bool {
+        !self.locks
     }
 
     fn locks(&self, prepared: &Prepared) -> Vec<String> {

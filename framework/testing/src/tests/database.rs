@@ -201,6 +201,10 @@ impl users::Database for Model {
         if self.commit == Commit::Unlocked { Vec::new() } else { self.base.locks(prepared) }
     }
 
+    fn may_lose_a_change(&self) -> bool {
+        self.commit == Commit::Unlocked
+    }
+
     fn age(&self, session: &Session) -> Option<Duration> {
         (self.commit == Commit::Unlocked).then(|| session.age())
     }

@@ -83,7 +83,7 @@ async fn look(
 /// Pixels: a step's width, a version's height, where the first step begins.
 const STEP: usize = 74;
 const ROW: usize = 22;
-const LEFT: usize = 150;
+const LEFT: usize = 164;
 
 /// Draws the strategies below each other.
 fn draw(strategies: &[(&str, &str, Vec<Vec<Option<Seen>>>)]) -> String {

@@ -1,13 +1,22 @@
 //! Targets that have neither locks nor a change that compares, as MongoDB: all strategies, swept. Only a
 //! statement that comes late does harm there, and the next rotation repairs it.
 
-use fourstep::{Environment, Rotator};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fourstep::users::{Driver, SingleUser};
+use fourstep::{
+    Deadline, Engine, Environment, Invocation, PasswordPolicy, RotationEvent, Rotator, SecretId,
+    Step,
+};
+use fourstep_local::{MemoryStore, NewRotation, NewSecret, NewValue};
 
 use super::careless;
 use super::database::{Commit, Model};
 use super::{assert_safe, effort};
-use crate::models::{Server, SharedServer, WithoutLocks};
-use crate::{Overlap, conformance, sweep};
+use crate::models::{ModelDatabase, OneUser, Server, SharedServer, WithoutLocks};
+use crate::simulation::version;
+use crate::{Overlap, Remote, Wire, conformance, sweep};
 
 fn alternating() -> SharedServer<impl Fn(&Server) -> Box<dyn Rotator> + Clone + Send + Sync> {
     SharedServer::new(Overlap::Full, |server: &Server| {
@@ -60,4 +69,31 @@ fn nothing_but_a_statement_that_comes_late_breaks_a_promise() {
             }
         }
     }
+}
+
+/// Where a session has become too old for the change, the login that opened it is repeated, and not
+/// AWSCURRENT's, which was refused.
+#[tokio::test]
+async fn an_older_password_that_logged_in_opens_the_session_of_the_change_too() {
+    let user = OneUser::new(&Wire::default(), "app", "first-password");
+    let (store, right) = (MemoryStore::new(), user.secret());
+    let wrong = right.replace("first-password", "refused-password");
+    let first = NewSecret {
+        value: Some(right.as_str().into()),
+        token: Some(version(0)),
+        ..NewSecret::default()
+    };
+    let secret = SecretId::parse(&store.create("repaired", first).unwrap().arn).unwrap();
+    store.put(&secret, NewValue::current(&version(1), wrong.as_str())).unwrap();
+    let token = version(2);
+    store.rotate(&secret, &NewRotation::now(&token, "function")).unwrap();
+    let database = Arc::new(Driver::new(ModelDatabase::slow(user.server())));
+    let rotator = SingleUser::new(database, PasswordPolicy::default());
+    for step in [Step::Create, Step::Set, Step::Test] {
+        let (secret, token) = (secret.clone(), token.clone());
+        let event = RotationEvent { step, secret, token, rotation_token: None };
+        let cx = Invocation::new(Deadline::after(Duration::from_secs(60)));
+        Engine::new(&store, &rotator).step(&event, &cx).await.unwrap();
+    }
+    assert!(!user.server().accepts("app", "first-password"));
 }

@@ -6,7 +6,7 @@ use bson::{Binary, rawdoc};
 use fourstep::users::{Attempt, Login};
 use fourstep::{Error, ErrorKind};
 
-use super::scram::{Scram, unproven};
+use super::scram::{Mechanism, Scram, unproven};
 use super::{Wire, not_mongodb};
 use crate::errors::{self, ServerError};
 use crate::session::{Failure, Session, database, flag};
@@ -29,6 +29,19 @@ pub(crate) async fn log_in(mut wire: Wire, login: &Login) -> Result<Attempt<Sess
 
 async fn converse(wire: &mut Wire, login: &Login) -> Result<(), Failure> {
     let mechanism = wire.hello.mechanism()?;
+    match prove(mechanism, wire, login).await {
+        // Of a user that does not exist a server from 4.0 on names no mechanism, so that the oldest was
+        // taken. Where that is switched off, only the other tells that the user is not there.
+        Err(Failure::Refused(ServerError { code: 2 | 334 }))
+            if wire.hello.mechanisms.is_none() && mechanism != Mechanism::Sha256 =>
+        {
+            prove(Mechanism::Sha256, wire, login).await
+        }
+        proven => proven,
+    }
+}
+
+async fn prove(mechanism: Mechanism, wire: &mut Wire, login: &Login) -> Result<(), Failure> {
     let scram = Scram::new(mechanism, login)?;
     let begin = rawdoc! {
         "saslStart": 1,

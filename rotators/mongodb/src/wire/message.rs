@@ -11,9 +11,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// its session ends there.
 const LONGEST_SESSION: usize = 512 * 1024;
 
-/// The same of an admin's session, which reads users: of 16 MiB is the longest document that a server
+/// The same of each answer to an admin, who reads users: of 16 MiB is the longest document that a server
 /// sends.
-const LONGEST_ADMIN_SESSION: usize = 24 * 1024 * 1024;
+const LONGEST_ADMIN_ANSWER: usize = 24 * 1024 * 1024;
 
 const OP_MSG: i32 = 2013;
 
@@ -25,17 +25,20 @@ pub(crate) struct Channel {
     stream: Box<dyn Stream>,
     /// The number of the last message that was sent.
     number: i32,
+    /// What may still be said.
     left: usize,
+    /// As many bytes may be said in each answer, and not in the session.
+    each: Option<usize>,
 }
 
 impl Channel {
     pub(crate) fn new(stream: Box<dyn Stream>) -> Self {
-        Self { stream, number: 0, left: LONGEST_SESSION }
+        Self { stream, number: 0, left: LONGEST_SESSION, each: None }
     }
 
     /// Allows an admin's longer answers from now on: the server has accepted the admin's login.
     pub(crate) fn listen_longer(&mut self) {
-        self.left = LONGEST_ADMIN_SESSION;
+        self.each = Some(LONGEST_ADMIN_ANSWER);
     }
 
     /// Sends a command and waits for the answer to it.
@@ -50,6 +53,7 @@ impl Channel {
         let mut head = [0; HEAD];
         self.stream.read_exact(&mut head).await.map_err(broken)?;
         let length = body_length(&head, self.number).ok_or_else(not_mongodb)?;
+        self.left = self.each.unwrap_or(self.left);
         self.left = self.left.checked_sub(length.saturating_add(HEAD)).ok_or_else(|| {
             not_mongodb().caused_by("it sends more than any server does in such a session")
         })?;

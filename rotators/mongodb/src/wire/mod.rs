@@ -98,8 +98,9 @@ pub(crate) struct Hello {
     /// It is a server by itself, a primary, or a mongos.
     writable: bool,
     primary: Option<(String, u16)>,
+    pub(crate) router: bool,
     /// Absent of a server before 4.0, and of a user that does not exist.
-    mechanisms: Option<Vec<String>>,
+    pub(crate) mechanisms: Option<Vec<String>>,
 }
 
 impl Hello {
@@ -114,7 +115,8 @@ impl Hello {
         let writable = writable.ok_or_else(not_mongodb)?;
         let primary = answer.get_str("primary").ok().and_then(address);
         let mechanisms = answer.get_array("saslSupportedMechs").ok().map(texts);
-        Ok(Self { writable, primary, mechanisms })
+        let router = answer.get_str("msg").is_ok_and(|message| message == "isdbgrid");
+        Ok(Self { writable, primary, router, mechanisms })
     }
 
     /// The strongest way to prove a password that the server offers for the user.
