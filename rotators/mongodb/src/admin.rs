@@ -62,9 +62,8 @@ impl Administered for Mongodb {
         target: &Login,
         cx: &Invocation,
     ) -> Result<Prepared, Error> {
-        let (here, name) = (database(target), &target.username);
-        let found = find(&mut admin.session, here, name, cx).await?;
-        Ok(Prepared::new(here, name, &target.password).proven_by(found.mechanisms))
+        let prepared = Prepared::new(database(target), &target.username, &target.password);
+        Ok(prepared.proven_as_now(&mut admin.session, cx).await)
     }
 
     async fn objections(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bson::raw::{RawArrayBuf, RawDocumentBuf, cstr};
 use bson::rawdoc;
-use fourstep::users::{Change, Login};
+use fourstep::users::Change;
 use fourstep::{Error, ErrorKind, ExposeSecret, Invocation, SecretString};
 
 use crate::Mongodb;
@@ -44,6 +44,14 @@ impl Prepared {
     /// With these mechanisms, which a user had before.
     pub(crate) fn proven_by(self, mechanisms: Option<Vec<String>>) -> Self {
         Self { mechanisms, ..self }
+    }
+
+    /// With those that the user of this login has now. Everybody may look at itself, and an admin at
+    /// others; where the server does not answer that, nothing is said of them.
+    pub(crate) async fn proven_as_now(self, session: &mut Session, cx: &Invocation) -> Self {
+        let found = user::named(session, &self.database, [self.user.as_str()], cx).await;
+        let user = found.ok().and_then(|mut users| users.remove(&self.user));
+        self.proven_by(user.and_then(|user| user.mechanisms))
     }
 
     /// Sends the change: the only place that does. Roles and customData stay as they are.
@@ -117,18 +125,6 @@ pub(crate) async fn exchange(
 }
 
 impl Mongodb {
-    /// How the session's own user's password may be proven now. Everybody may look at itself; where a
-    /// server does not answer that, as before: it is not said.
-    pub(crate) async fn own_mechanisms(
-        session: &mut Session,
-        login: &Login,
-        cx: &Invocation,
-    ) -> Option<Vec<String>> {
-        let name = login.username.as_str();
-        let mut users = user::named(session, database(login), [name], cx).await.ok()?;
-        users.remove(name)?.mechanisms
-    }
-
     /// What keeps the session's user from changing its own password.
     pub(crate) async fn obstacles(
         &self,

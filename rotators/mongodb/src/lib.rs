@@ -127,9 +127,8 @@ impl Database for Mongodb {
     ) -> Result<Prepared, Error> {
         let obstacles = self.obstacles(session, cx).await?;
         obstacles.into_iter().next().map_or(Ok(()), Err)?;
-        let mechanisms = Self::own_mechanisms(session, login, cx).await;
         let prepared = Prepared::new(session::database(login), &login.username, password);
-        Ok(prepared.proven_by(mechanisms))
+        Ok(prepared.proven_as_now(session, cx).await)
     }
 
     fn may_lose_a_change(&self) -> bool {
