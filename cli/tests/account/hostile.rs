@@ -187,14 +187,14 @@ async fn listening(router: Router) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_an_account_answers_the_command_ends_and_prints_no_value() {
     let seeds = std::env::var("FOURSTEP_TEST_SEEDS").ok().and_then(|one| one.parse().ok());
-    let mut statuses = [0; 3];
+    let mut decided = 0;
     for seed in 0..seeds.unwrap_or(6) {
         let dice = Arc::new(Mutex::new(Dice(seed)));
         let url = listening(Router::new().fallback(answer).with_state(dice)).await;
         for arguments in [
-            &["doctor", "--all", "--stuck-after", "0"][..],
-            &["doctor", "--json"],
-            &["doctor", "--fix", "--yes", "--wait", "0"],
+            &["doctor", "--all", "--ask", "--stuck-after", "0"][..],
+            &["doctor", "--json", "--stuck-after", "0"],
+            &["doctor", "--fix", "--yes", "--stuck-after", "0", "--wait", "0"],
             &["migrate", "--json"],
             &["migrate", "--function", "postgres=fourstep-postgres"],
             &["inspect", "odd"],
@@ -206,10 +206,10 @@ async fn whatever_an_account_answers_the_command_ends_and_prints_no_value() {
             let code = output.status.code();
             assert!(matches!(code, Some(0..=2)), "{seed} {arguments:?}: {code:?} {said}");
             assert!(!said.contains("panicked"), "{seed} {arguments:?}: {said}");
-            statuses[code.unwrap() as usize] += 1;
+            decided += said.matches("AWSCURRENT rejected, AWSPENDING accepted").count();
         }
     }
-    assert!(statuses[1] > 0 && statuses[2] > 0, "they reach nothing: {statuses:?}");
+    assert!(decided > 0, "they reach nothing");
 }
 
 /// A page after which the same one comes, or another one for ever.

@@ -159,7 +159,7 @@ async fn five_thousand_secrets_are_looked_at_in_bounded_memory() {
     let (pages, rotating, stuck) = (50, 5_000 / ROTATES, 5_000 / STUCK);
     let pauses = region.pauses.lock().unwrap();
     let refused = pauses.len() + region.refused.lock().unwrap().len();
-    assert!(refused >= 4, "{refused}");
+    assert!(refused >= 2, "{refused}");
     // DescribeSecret, what a rotating one costs besides, and what a stuck one does.
     let needed = pages + 5_000 + rotating + 3 * stuck;
     assert_eq!(region.calls.load(Ordering::SeqCst), needed + refused);
