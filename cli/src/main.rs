@@ -106,7 +106,9 @@ async fn run_doctor(arguments: DoctorArguments) -> io::Result<bool> {
         fix: arguments.fix,
         yes: arguments.yes,
         stuck_after: i64::from(arguments.stuck_after),
+        ask: arguments.ask,
         all: arguments.all,
+        patience: Duration::from_secs(arguments.wait.into()),
     };
     let mut regions: Vec<_> = arguments.reach.region.iter().map(|one| Some(one.as_str())).collect();
     if regions.is_empty() {

@@ -1,6 +1,7 @@
 //! `{"Fourstep": "inspect", "SecretId": ...}`: for each labelled version its labels, its age, and
 //! whether it logs in. Reads only; never shows a value.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use futures_util::future::join_all;
@@ -9,10 +10,10 @@ use serde_json::{Value, json};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::ids::SecretId;
-use crate::invocation::Invocation;
+use crate::invocation::{Invocation, Seen};
 use crate::rotator::{SecretReader, Verdict};
 use crate::secret::Secret;
-use crate::store::{Select, StoredVersion};
+use crate::store::{AWSCURRENT, Select, StoredVersion};
 
 /// Answers an inspect event. One login per labelled version that has a value, at
 /// every place where it must work.
@@ -28,25 +29,54 @@ pub(crate) async fn inspect(
     let calls = engine.calls(secret, cx);
     let description = calls.describe().await?;
     // All at once: with a server that does not answer, one after another would outlast the deadline.
-    let calls = &calls;
+    let (calls, description) = (&calls, &description);
     let rows = description.labels.iter().map(async |(version, labels)| {
         let stored = calls.stored(Select::Version(version)).await;
         let age = stored.as_ref().ok().and_then(age_seconds);
-        let (verdict, why) = verdict(engine, stored, &SecretReader::new(calls), cx).await;
-        json!({
+        let secret = stored.as_ref().ok().map(|stored| Secret::of_value(&stored.value));
+        let form = secret.and_then(|secret| engine.rotator().form(&secret, description));
+        let current = labels.iter().any(|label| label == AWSCURRENT);
+        let aside = cx.aside();
+        let (verdict, why) = verdict(engine, stored, &SecretReader::new(calls), &aside).await;
+        let row = json!({
             "version": version.as_str(),
             "labels": labels,
             "age_seconds": age,
             "verdict": verdict,
             "why": why,
-        })
+        });
+        (row, cx.join(aside), form.filter(|_| current))
     });
-    let versions: Vec<Value> = join_all(rows).await;
+    let mut rows = join_all(rows).await;
+    let form = rows.iter().find_map(|(.., form)| *form);
+    add_seen(&mut rows);
+    let versions: Vec<Value> = rows.into_iter().map(|(row, ..)| row).collect();
     Ok(json!({
         "secret": description.arn,
         "rotation_enabled": description.rotation_enabled,
+        "strategy": form.map(|(strategy, _)| strategy),
+        "form": form.map(|(_, form)| form.name()),
         "versions": versions,
     }))
+}
+
+/// Adds to each row whose version was let in which user that is, how many sessions it has open beside
+/// those of this inspection, and when it ends.
+fn add_seen<T>(rows: &mut [(Value, Option<Seen>, T)]) {
+    let mut ours: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+    for Seen { user, sessions, .. } in rows.iter().filter_map(|(_, seen, _)| seen.as_ref()) {
+        ours.entry(user.clone()).or_default().extend(sessions.iter().map(|(own, _)| own));
+    }
+    for (row, seen, _) in rows {
+        let (Some(row), Some(seen)) = (row.as_object_mut(), seen) else { continue };
+        let ours = ours.get(&seen.user);
+        let others = seen.sessions.as_ref().map(|(_, open)| {
+            open.iter().filter(|one| ours.is_none_or(|ours| !ours.contains(one))).count()
+        });
+        row.insert("user".to_owned(), json!(seen.user));
+        row.insert("sessions".to_owned(), json!(others));
+        row.insert("ends_in_seconds".to_owned(), json!(seen.ends_in));
+    }
 }
 
 /// `accepted`, `rejected`, `empty` (no value yet) or `unknown` (could not be asked), and why.

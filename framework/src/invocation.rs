@@ -1,6 +1,6 @@
 //! One invocation of the function: how long it may take, and what it has done so far.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -91,6 +91,7 @@ pub struct Invocation {
     stats: Mutex<InvocationStats>,
     hurried: AtomicBool,
     days: AtomicU32,
+    seen: Mutex<Option<Seen>>,
 }
 
 /// What an invocation did.
@@ -105,13 +106,65 @@ pub struct InvocationStats {
     pub rejected_logins: u32,
     /// What an operator should know although the step went on.
     pub warnings: Vec<String>,
+    /// How many sessions the login has open whose password this replaces, where two users take turns
+    /// and the admin sees them: clients that have not read the secret since the last rotation.
+    pub sessions_of_replaced: Option<u64>,
+}
+
+/// What a login that was let in tells of itself beside that, for an inspection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The user. Not a secret.
+    pub user: String,
+    /// The server's numbers of this very session and of all that the user has open; no more than
+    /// [`Seen::MOST`] are asked for. `None` where the server does not tell.
+    pub sessions: Option<(u64, BTreeSet<u64>)>,
+    /// In how many seconds the login ends by itself, where it does; less than 0 if that is past.
+    pub ends_in: Option<i64>,
+}
+
+impl Seen {
+    /// The most sessions of a user that are counted.
+    pub const MOST: usize = 10_000;
 }
 
 impl Invocation {
     /// An invocation that ends at `deadline`, with nothing done yet.
     pub fn new(deadline: Deadline) -> Self {
         let days = AtomicU32::new(USUAL_DAYS);
-        Self { deadline, stats: Mutex::default(), hurried: AtomicBool::default(), days }
+        let hurried = AtomicBool::default();
+        Self { deadline, stats: Mutex::default(), hurried, days, seen: Mutex::default() }
+    }
+
+    /// One login of an inspection, which ends as this invocation does and is counted by itself.
+    pub(crate) fn aside(&self) -> Self {
+        let aside = Self::new(self.deadline);
+        aside.hurry();
+        aside
+    }
+
+    /// Counts what was done aside as done here.
+    pub(crate) fn join(&self, aside: Self) -> Option<Seen> {
+        let stats = aside.stats();
+        let mut all = self.lock();
+        for (operation, count) in stats.calls {
+            *all.calls.entry(operation).or_default() += count;
+        }
+        all.connections += stats.connections;
+        all.rejected_logins += stats.rejected_logins;
+        drop(all);
+        stats.warnings.into_iter().for_each(|warning| self.warn(warning));
+        aside.seen.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what a login that was let in tells of itself, for an inspection.
+    pub fn note_seen(&self, seen: Seen) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+    }
+
+    /// Notes how many sessions the login has open whose password is about to be replaced.
+    pub fn note_sessions_of_replaced(&self, open: u64) {
+        self.lock().sessions_of_replaced = Some(open);
     }
 
     /// Notes how often the secret is rotated, where that is known.

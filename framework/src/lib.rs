@@ -47,11 +47,11 @@ pub use engine::{Effect, Engine, Outcome};
 pub use error::{Error, ErrorKind};
 pub use event::{Question, Request, RotationEvent};
 pub use ids::{RotationToken, SecretId, VersionId};
-pub use invocation::{CHANGE_TIME, Deadline, Invocation, InvocationStats};
+pub use invocation::{CHANGE_TIME, Deadline, Invocation, InvocationStats, Seen};
 pub use password::PasswordPolicy;
 pub use rotator::{
-    Applied, CreateContext, Fence, Finding, InspectContext, PromoteContext, RetireContext, Rotator,
-    SecretReader, SetContext, Verdict,
+    Applied, CreateContext, Fence, Finding, Form, InspectContext, PromoteContext, RetireContext,
+    Rotator, SecretReader, SetContext, Verdict,
 };
 pub use run::run;
 pub use secret::{Current, Document, Pending, Previous, Secret};

@@ -144,6 +144,8 @@ impl Line<'_> {
         let of_rds = |operation: &str| operation.starts_with("DescribeDB");
         let calls = self.stats.calls.iter().filter(|(operation, _)| !of_rds(operation));
         let calls: u32 = calls.map(|(_, count)| count).sum();
+        let replaced = self.stats.sessions_of_replaced;
+        let replaced = replaced.map(|open| ("SessionsOfReplaced", "Count", json!(open)));
         let metrics = [
             ("Duration", "Milliseconds", json!(self.duration.as_micros() as f64 / 1000.0)),
             ("Failures", "Count", json!(u32::from(failed))),
@@ -151,6 +153,8 @@ impl Line<'_> {
             ("Connections", "Count", json!(self.stats.connections)),
             ("RejectedLogins", "Count", json!(self.stats.rejected_logins)),
         ];
+        // Where it is not known, there is none: 0 would say that nobody uses the old login.
+        let metrics: Vec<_> = metrics.into_iter().chain(replaced).collect();
         let definitions: Vec<Value> =
             metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect();
         for (name, _, value) in metrics {
@@ -217,6 +221,7 @@ mod tests {
         cx.count_call("GetSecretValue");
         cx.count_connection();
         cx.warn("something");
+        cx.note_sessions_of_replaced(2);
         let line = Line {
             rotator: "rotate-x",
             function: "my-function",
@@ -247,6 +252,7 @@ mod tests {
             ("calls", json!({"DescribeSecret": 2, "GetSecretValue": 1})),
             ("SecretsManagerCalls", json!(3)),
             ("Connections", json!(1)),
+            ("SessionsOfReplaced", json!(2)),
             ("Failures", json!(0)),
             ("Duration", json!(1.5)),
             ("FunctionName", json!("my-function")),

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::secret::Secret;
+use crate::store::SecretDescription;
 
 pub(crate) use context::Recorded;
 pub use context::{
@@ -30,6 +31,17 @@ pub trait Rotator: Send + Sync {
     /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch), or
     /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) naming a field.
     fn check(&self, versions: &SetContext<'_>) -> Result<(), Error>;
+
+    /// How this secret is rotated: the strategy's name, and which credentials live beside each other.
+    /// An inspection says it, so that whoever mends a stuck rotation need not guess. The default says
+    /// nothing.
+    fn form(
+        &self,
+        _secret: &Secret,
+        _description: &SecretDescription,
+    ) -> Option<(&'static str, Form)> {
+        None
+    }
 
     /// Makes the next secret. What it returns is stored before anything else happens.
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error>;
@@ -124,6 +136,32 @@ pub trait Rotator: Send + Sync {
         _turn: &Invocation,
     ) -> Result<Vec<String>, Error> {
         Ok(Vec::new())
+    }
+}
+
+/// Which credentials of a secret live beside each other: the columns of the table in docs/operate.md, "A
+/// stuck rotation".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One password at a time: the old one dies in setSecret.
+    OnePassword,
+    /// Two users take turns.
+    TwoUsers,
+    /// The new password of a user works beside the old one.
+    TwoPasswords,
+    /// Keys that are issued and revoked one by one.
+    Keys,
+}
+
+impl Form {
+    /// As an inspection names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OnePassword => "one password",
+            Self::TwoUsers => "two users",
+            Self::TwoPasswords => "two passwords",
+            Self::Keys => "keys",
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod api;
 mod asleep;
 mod command;
 mod conformance;
+mod doctor;
 mod documents;
 mod engine;
 mod every_server;

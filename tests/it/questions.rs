@@ -72,6 +72,7 @@ async fn inspect_shows_which_version_logs_in() {
     let file = secret_file(&server.document(&user).to_string());
     let (shown, fine) = asked("inspect", &file, &[]).await;
     assert!(fine && shown.contains("AWSCURRENT") && shown.contains("yes"), "{shown}");
+    assert!(shown.contains(&format!("user {:?}, 0 sessions open\n", user.name)), "{shown}");
 }
 
 #[tokio::test]

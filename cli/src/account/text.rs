@@ -76,6 +76,23 @@ pub fn length(seconds: i64) -> String {
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
+/// What a row of an inspection tells of the user that was let in: `user "app"`, `2 sessions open`,
+/// `ends in 3 days`.
+pub fn seen(row: &Value) -> Vec<String> {
+    let number = |name: &str| row.get(name).and_then(Value::as_i64);
+    let user =
+        row.get("user").and_then(Value::as_str).map(|user| format!("user {:?}", clean(user)));
+    let sessions = number("sessions").map(|open| match open {
+        1 => "1 session open".to_owned(),
+        _ => format!("{open} sessions open"),
+    });
+    let ends = number("ends_in_seconds").map(|ends| match ends {
+        ..0 => format!("ended {} ago", length(ends.saturating_neg())),
+        _ => format!("ends in {}", length(ends)),
+    });
+    [user, sessions, ends].into_iter().flatten().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +104,18 @@ mod tests {
         assert!(shown.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{shown:?}");
         assert!(shown.contains("red") && !shown.contains('\n'));
         assert_eq!(clean(&"x".repeat(9_000)).len(), 2_004);
+    }
+
+    #[test]
+    fn what_a_login_tells_is_said_where_it_is_known() {
+        let row = |text: &str| seen(&serde_json::from_str(text).unwrap());
+        let all = r#"{"user": "a\u001b", "sessions": 1, "ends_in_seconds": 7200}"#;
+        assert_eq!(row(all), ["user \"a\u{fffd}\"", "1 session open", "ends in 2 hours"]);
+        assert_eq!(row(r#"{"user": 7, "sessions": null, "ends_in_seconds": 1e300}"#), [""; 0]);
+        assert_eq!(
+            row(r#"{"sessions": 0, "ends_in_seconds": -60}"#),
+            ["0 sessions open", "ended 1 minute ago"]
+        );
     }
 
     #[test]

@@ -92,6 +92,14 @@ pub(crate) struct DoctorArguments {
     /// For how long a rotation may be under way before it counts as stuck, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 1200)]
     pub(crate) stuck_after: u32,
+    /// How long a rotation that mends a secret is waited for, in seconds. With 0 none is: look again later.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) wait: u32,
+    /// Ask the function of every secret that rotates, not only where a rotation is stuck: whether AWSCURRENT
+    /// logs in, whether somebody still uses the login that the next rotation replaces, and whether it ends
+    /// before that. The function logs in once with each labelled version.
+    #[arg(long)]
+    pub(crate) ask: bool,
     /// Show the secrets that nothing is wrong with, too.
     #[arg(long)]
     pub(crate) all: bool,

@@ -1,6 +1,7 @@
 //! `fourstep inspect`, `preflight` and `plan`: the questions that a function answers without changing
 //! anything.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
@@ -11,6 +12,7 @@ use serde_json::Value;
 use super::local::{Access, LocalSecret, Version, versions};
 use super::report::{failed, reasons, versions_table, what_to_do};
 use super::{Format, Report, Stage, invoke};
+use crate::account::text::seen;
 use crate::events::{self, text as field};
 use crate::function::Invocation;
 
@@ -53,7 +55,9 @@ pub fn show(
     let text = match format {
         Format::Json => json_line(asked),
         Format::Table => match question {
-            Question::Inspect => versions_table(asked, &mut Vec::new()) + &reasons(asked),
+            Question::Inspect => {
+                versions_table(asked, &mut Vec::new()) + &reasons(asked) + &users(asked)
+            }
             Question::Preflight => findings(asked),
             Question::Plan => plan(asked),
         },
@@ -73,6 +77,15 @@ fn json_line(asked: &Invocation) -> String {
         Err((kind, message)) => serde_json::json!({"error_type": kind, "error": message}),
     };
     format!("{answer}\n")
+}
+
+/// Who is logged in, where the server tells: each user once.
+fn users(asked: &Invocation) -> String {
+    let rows = asked.answer.as_ref().ok().and_then(|answer| answer.get("versions"));
+    let rows = rows.and_then(Value::as_array).into_iter().flatten().map(seen);
+    let lines: BTreeSet<String> =
+        rows.filter(|seen| seen.len() > 1).map(|seen| seen.join(", ") + "\n").collect();
+    lines.into_iter().collect()
 }
 
 /// What would fail first, then what is only to be known.

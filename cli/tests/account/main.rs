@@ -12,6 +12,8 @@
 mod attach;
 mod fleet;
 mod front;
+mod hostile;
+mod many;
 mod migrate;
 mod migrate_left;
 mod migrate_page;

@@ -3,17 +3,26 @@
 use async_trait::async_trait;
 
 use super::{
-    Applied, CreateContext, Fence, Finding, InspectContext, PromoteContext, RetireContext, Rotator,
-    SecretReader, SetContext, Verdict,
+    Applied, CreateContext, Fence, Finding, Form, InspectContext, PromoteContext, RetireContext,
+    Rotator, SecretReader, SetContext, Verdict,
 };
 use crate::error::Error;
 use crate::invocation::Invocation;
 use crate::secret::Secret;
+use crate::store::SecretDescription;
 
 #[async_trait]
 impl<R: Rotator + ?Sized> Rotator for Box<R> {
     fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
         R::check(self, versions)
+    }
+
+    fn form(
+        &self,
+        secret: &Secret,
+        description: &SecretDescription,
+    ) -> Option<(&'static str, Form)> {
+        R::form(self, secret, description)
     }
 
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {

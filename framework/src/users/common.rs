@@ -1,17 +1,22 @@
 //! What every strategy does alike: reading the versions of a secret, and asking whether one works.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Error, ErrorKind};
-use crate::invocation::Invocation;
+use crate::invocation::{Invocation, Seen};
+use crate::net::within;
 use crate::password::PasswordPolicy;
 use crate::rotator::{CreateContext, Finding, InspectContext, SetContext, Verdict};
 use crate::secret::{Current, Document, Secret};
 use crate::store::check_length;
 use crate::users::admin::Admins;
 use crate::users::{Attempt, Database, Dialect, Driver, Login, copies};
+
+/// The most that a look at a user's sessions may take.
+const LOOK_TIME: Duration = Duration::from_secs(5);
 
 /// The login of AWSCURRENT.
 pub(super) fn current(secret: &Secret, dialect: &Dialect) -> Result<Login, Error> {
@@ -108,9 +113,15 @@ pub(super) async fn verify<S: Database>(
 ) -> Result<Verdict, Error> {
     let login = Login::read(secret, database.dialect())?;
     match database.log_in(&login, cx).await? {
-        Attempt::Accepted(session) => {
+        Attempt::Accepted(mut session) => {
             let usable = database.server().usable(&session);
             usable.map_err(|error| error.while_doing(format!("cannot use {}", login.account())))?;
+            if !cx.waits() {
+                let seen = database.server().seen(&mut session, &login, cx);
+                let seen = within(cx, "a look at the sessions", LOOK_TIME, seen).await.flatten();
+                cx.note_seen(Seen { user: login.username, ..seen.unwrap_or_default() });
+                database.close(session, cx).await;
+            }
             Ok(Verdict::Accepted)
         }
         Attempt::Refused(why) => Ok(Verdict::Rejected(format!("{}: {why}", login.account()))),

@@ -10,11 +10,11 @@ use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
 use crate::rotator::{
-    Applied, CreateContext, Fence, Finding, InspectContext, PromoteContext, RetireContext, Rotator,
-    SecretReader, SetContext, Verdict,
+    Applied, CreateContext, Fence, Finding, Form, InspectContext, PromoteContext, RetireContext,
+    Rotator, SecretReader, SetContext, Verdict,
 };
 use crate::secret::{Current, Document, Previous, Secret};
-use crate::store::AWSPREVIOUS;
+use crate::store::{AWSPREVIOUS, SecretDescription};
 use crate::users::by_admin::proven;
 use crate::users::driver::{Addition, Place};
 use crate::users::{ByAdmin, Driver, Login, PasswordSets, common};
@@ -79,6 +79,11 @@ impl<S: PasswordSets> PasswordSet<S> {
 impl<S: PasswordSets> Rotator for PasswordSet<S> {
     fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
         self.by_admin.check(versions)
+    }
+
+    /// Also by an admin alone: setSecret adds a password and takes none away.
+    fn form(&self, _: &Secret, _: &SecretDescription) -> Option<(&'static str, Form)> {
+        Some(("password set", Form::TwoPasswords))
     }
 
     /// The admin looks at the user first: nothing is stored for one that cannot be changed everywhere.

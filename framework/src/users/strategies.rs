@@ -1,5 +1,7 @@
 //! Which strategy a secret follows: the function's first, or the one that the secret's tag picks.
 
+mod strategy;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,8 +11,8 @@ use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
 use crate::rotator::{
-    Applied, CreateContext, Fence, Finding, InspectContext, PromoteContext, RetireContext, Rotator,
-    SecretReader, SetContext, Verdict,
+    Applied, CreateContext, Fence, Finding, Form, InspectContext, PromoteContext, RetireContext,
+    Rotator, SecretReader, SetContext, Verdict,
 };
 use crate::secret::Secret;
 use crate::store::SecretDescription;
@@ -19,37 +21,10 @@ use crate::users::{
     PasswordSets, SingleUser,
 };
 
+pub use strategy::Strategy;
+
 /// The tag by which a secret picks one of the function's strategies.
 const TAG: &str = "fourstep:strategy";
-
-/// How a user's password is changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Strategy {
-    /// The user changes its own password; the old one dies.
-    SingleUser,
-    /// The admin of `masterarn` changes it.
-    SingleUserByAdmin,
-    /// The admin keeps two users equal, and the secret names them in turn.
-    AlternatingUsers,
-    /// One user with two passwords, of which the old one dies a rotation later.
-    DualPassword,
-}
-
-impl Strategy {
-    /// Every strategy.
-    pub const ALL: [Self; 4] =
-        [Self::SingleUser, Self::SingleUserByAdmin, Self::AlternatingUsers, Self::DualPassword];
-
-    /// As `ROTATION_STRATEGY` and the tag name it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::SingleUser => "single-user",
-            Self::SingleUserByAdmin => "single-user-by-admin",
-            Self::AlternatingUsers => "alternating-users",
-            Self::DualPassword => "dual-password",
-        }
-    }
-}
 
 /// The strategies of one function, of which each secret follows one.
 ///
@@ -269,6 +244,20 @@ impl std::fmt::Debug for Strategies {
 impl Rotator for Strategies {
     fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
         self.of(versions.current().secret(), versions.description())?.check(versions)
+    }
+
+    /// Where a secret has a form of its own, only its rotator knows.
+    fn form(
+        &self,
+        secret: &Secret,
+        description: &SecretDescription,
+    ) -> Option<(&'static str, Form)> {
+        let (strategy, rotator) = self.picked(description).ok()?;
+        if self.other(secret).is_some() {
+            return None;
+        }
+        let own = rotator.form(secret, description);
+        Some((strategy.name(), own.map_or(strategy.form(), |(_, form)| form)))
     }
 
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {

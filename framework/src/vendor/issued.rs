@@ -14,10 +14,11 @@ use super::{Caller, Issuer, Label, Ownership, admin, check, control, pauses, wai
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{
-    Applied, CreateContext, Fence, Finding, InspectContext, PromoteContext, RetireContext, Rotator,
-    SetContext, Verdict,
+    Applied, CreateContext, Fence, Finding, Form, InspectContext, PromoteContext, RetireContext,
+    Rotator, SetContext, Verdict,
 };
 use crate::secret::Secret;
+use crate::store::SecretDescription;
 
 /// The longest that testSecret waits for a key which setSecret saw working: another part of the
 /// vendor may answer it.
@@ -99,6 +100,10 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
             true => Err(Error::new(ErrorKind::Mismatch, "AWSPENDING holds the key of AWSCURRENT")),
             false => Ok(()),
         }
+    }
+
+    fn form(&self, _: &Secret, _: &SecretDescription) -> Option<(&'static str, Form)> {
+        Some(("issued keys", Form::Keys))
     }
 
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {

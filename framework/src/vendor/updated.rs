@@ -6,10 +6,11 @@ use super::{Caller, Update, Updater, admin, check, control, spread, wait};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{
-    Applied, CreateContext, Fence, Finding, InspectContext, PromoteContext, Rotator, SetContext,
-    Verdict,
+    Applied, CreateContext, Fence, Finding, Form, InspectContext, PromoteContext, Rotator,
+    SetContext, Verdict,
 };
 use crate::secret::Secret;
+use crate::store::SecretDescription;
 
 /// Rotates the credential of any [`Updater`].
 ///
@@ -107,6 +108,10 @@ impl<V: Updater> Change<'_, V> {
 impl<V: Updater> Rotator for UpdatedKey<V> {
     fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
         check(self.vendor.fields(), versions)
+    }
+
+    fn form(&self, _: &Secret, _: &SecretDescription) -> Option<(&'static str, Form)> {
+        Some(("updated value", Form::OnePassword))
     }
 
     async fn propose(

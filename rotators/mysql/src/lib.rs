@@ -26,7 +26,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy};
 use fourstep::users::{Attempt, Change, Database, Dialect, Driver, Login, Strategies};
-use fourstep::{Environment, Error, Fence, Finding, Invocation, PasswordPolicy, SecretString};
+use fourstep::{
+    Environment, Error, Fence, Finding, Invocation, PasswordPolicy, SecretString, Seen,
+};
 
 use change::Prepared;
 use password::PasswordFormat;
@@ -120,6 +122,15 @@ impl Database for Mysql {
 
     fn usable(&self, session: &Session) -> Result<(), Error> {
         session.server.usable()
+    }
+
+    async fn seen(
+        &self,
+        session: &mut Session,
+        login: &Login,
+        cx: &Invocation,
+    ) -> Result<Seen, Error> {
+        alternate::read::seen(session, &login.username, cx).await
     }
 
     async fn prepare_own(

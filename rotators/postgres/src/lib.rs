@@ -29,7 +29,7 @@ use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy};
 use fourstep::users::{Attempt, Change, Database, Dialect, Driver, End, Login, Strategies};
 use fourstep::{
-    Environment, Error, ErrorKind, Fence, Finding, Invocation, PasswordPolicy, SecretString,
+    Environment, Error, ErrorKind, Fence, Finding, Invocation, PasswordPolicy, SecretString, Seen,
 };
 use sqlx::Connection;
 
@@ -239,6 +239,18 @@ impl Database for Postgres {
                 Err(Error::new(ErrorKind::OutOfTime, "rolled back; nothing was changed")
                     .caused_by(why))
             }
+        }
+    }
+
+    async fn seen(
+        &self,
+        session: &mut Session,
+        _login: &Login,
+        cx: &Invocation,
+    ) -> Result<Seen, Error> {
+        match session.kind {
+            Kind::Redshift => Ok(Seen::default()),
+            _ => preflight::seen(session, cx).await,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What would make a change of one's own password fail, found out without changing anything.
 
 use fourstep::users::Login;
-use fourstep::{Error, ErrorKind, Finding, Invocation};
+use fourstep::{Error, ErrorKind, Finding, Invocation, Seen};
 
 use crate::DIALECT;
 use crate::change::obstacles;
@@ -23,6 +23,25 @@ pub(crate) fn facts(days: u32) -> String {
     END::pg_catalog.text \
     FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_roles AS own ON own.rolname OPERATOR(pg_catalog.=) session_user"
     )
+}
+
+/// The sessions of the session's user, of which every role may see that they are there (PostgreSQL 18
+/// documentation, section 27.2), and in how many seconds VALID UNTIL comes.
+const SEEN: &str = "SELECT CAST(pg_catalog.pg_backend_pid() AS bigint), CAST(one.pid AS bigint), \
+    CASE WHEN pg_catalog.isfinite(own.rolvaliduntil) THEN CAST(pg_catalog.date_part('epoch', \
+    own.rolvaliduntil OPERATOR(pg_catalog.-) pg_catalog.now()) AS bigint) END \
+    FROM pg_catalog.pg_stat_activity AS one JOIN pg_catalog.pg_roles AS own \
+    ON own.rolname OPERATOR(pg_catalog.=) one.usename \
+    WHERE one.usename OPERATOR(pg_catalog.=) session_user LIMIT 10000";
+
+/// What the session tells of its user.
+pub(crate) async fn seen(session: &mut Session, cx: &Invocation) -> Result<Seen, Error> {
+    let rows: Vec<(i64, i64, Option<i64>)> =
+        session.rows("a look at the sessions", SEEN, cx).await?;
+    let own = rows.first().map(|(own, ..)| own.unsigned_abs());
+    let all = rows.iter().map(|(_, one, _)| one.unsigned_abs()).collect();
+    let ends_in = rows.first().and_then(|(.., ends)| *ends);
+    Ok(Seen { sessions: own.map(|own| (own, all)), ends_in, ..Seen::default() })
 }
 
 /// After how many refused logins the extension credcheck bans a user; absent where it is not there.

@@ -3,8 +3,6 @@
 //! password changes, no login is refused, and everything is as before after `--back`. Where
 //! FOURSTEP_TEST_AWS_TEMPLATES names a folder with AWS's own templates, those of PostgreSQL run too.
 
-mod host;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -12,9 +10,9 @@ use fourstep::SecretId;
 use fourstep_local::RotationRules;
 use serde_json::{Value, json};
 
+use crate::support::host::{self, Host, Old, arn};
 use crate::support::logs::Logs;
 use crate::support::{mysql, postgres};
-use host::{Host, Old, arn};
 
 const SINGLE: &str = "SecretsManagerRDSPostgreSQLRotationSingleUser";
 const MULTI: &str = "SecretsManagerRDSPostgreSQLRotationMultiUser";

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// How a door treats those who come.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +50,8 @@ pub struct Door {
     pub port: u16,
     way: Arc<Mutex<Way>>,
     heard: Arc<Mutex<Vec<u8>>>,
+    /// Told when somebody said the text of [`Way::Until`].
+    pub reached: Arc<Notify>,
 }
 
 impl Door {
@@ -58,18 +61,19 @@ impl Door {
         let port = listener.local_addr().unwrap().port();
         let way = Arc::new(Mutex::new(way));
         let heard = Arc::new(Mutex::new(Vec::new()));
-        let (ways, all) = (Arc::clone(&way), Arc::clone(&heard));
+        let reached = Arc::new(Notify::new());
+        let (ways, all, told) = (Arc::clone(&way), Arc::clone(&heard), Arc::clone(&reached));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let way = *ways.lock().unwrap();
-                let all = Arc::clone(&all);
+                let (all, told) = (Arc::clone(&all), Arc::clone(&told));
                 tokio::spawn(async move {
                     // A client that gives up ends however it ends.
-                    let _ = receive(stream, way, &all).await;
+                    let _ = receive(stream, way, &all, &told).await;
                 });
             }
         });
-        Self { port, way, heard }
+        Self { port, way, heard, reached }
     }
 
     /// From the next connection on it opens in this way.
@@ -83,7 +87,12 @@ impl Door {
     }
 }
 
-async fn receive(mut near: TcpStream, way: Way, heard: &Mutex<Vec<u8>>) -> std::io::Result<()> {
+async fn receive(
+    mut near: TcpStream,
+    way: Way,
+    heard: &Mutex<Vec<u8>>,
+    told: &Notify,
+) -> std::io::Result<()> {
     near.set_nodelay(true)?;
     match way {
         Way::To(port) => {
@@ -108,6 +117,7 @@ async fn receive(mut near: TcpStream, way: Way, heard: &Mutex<Vec<u8>>) -> std::
             let mut far = TcpStream::connect(("127.0.0.1", port)).await?;
             far.set_nodelay(true)?;
             until(&mut near, &mut far, text, moment).await?;
+            told.notify_one();
             match then {
                 Then::Silence => {}
                 Then::Reset => return near.set_zero_linger(),

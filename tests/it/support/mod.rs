@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod door;
 pub mod fault_table;
+pub mod host;
 pub mod hostile;
 pub mod logs;
 pub mod mongodb;

@@ -315,6 +315,12 @@ impl Server {
         rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>().join("\n")
     }
 
+    /// The text that this query of the superuser's answers with.
+    pub async fn text(&self, query: &str) -> String {
+        let mut connection = self.superuser().await;
+        connection.fetch_one(sqlx::AssertSqlSafe(query)).await.unwrap().get(0)
+    }
+
     /// A setting as a new session of the superuser has it.
     pub async fn setting(&self, name: &str) -> String {
         let mut connection = self.superuser().await;

@@ -91,7 +91,8 @@ impl Account {
         selection: &Selection,
         next: Option<String>,
     ) -> Result<(Vec<String>, Option<String>), CallError> {
-        let mut request = self.secrets.list_secrets().max_results(100).set_next_token(next);
+        let request = self.secrets.list_secrets().max_results(100);
+        let mut request = request.set_next_token(next.clone());
         if let Some((key, value)) = &selection.tag {
             request = request.filters(filter(FilterNameStringType::TagKey, key));
             if let Some(value) = value {
@@ -100,7 +101,12 @@ impl Account {
         }
         let page = request.send().await.map_err(|error| failed("ListSecrets", &error))?;
         let arns = page.secret_list.unwrap_or_default().into_iter().filter_map(|one| one.arn);
-        Ok((arns.collect(), page.next_token.filter(|token| !token.is_empty())))
+        let more = page.next_token.filter(|token| !token.is_empty());
+        if more.is_some() && more == next {
+            let what = "it gave the same page twice; run it again";
+            return Err(CallError::new("secretsmanager:ListSecrets", "", what));
+        }
+        Ok((arns.collect(), more))
     }
 
     /// DescribeSecret.

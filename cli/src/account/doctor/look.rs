@@ -3,13 +3,15 @@
 use std::io;
 
 use fourstep::Question;
+use fourstep::store::AWSCURRENT;
 use serde_json::Value;
 
+use super::inspection;
 use super::table::{Advice, Kind, Logins, Row};
-use crate::account::aws::{Account, Failure, Found, Function};
+use crate::account::aws::{Account, Failure, Found};
 use crate::account::invoked;
 use crate::account::text::{clean, length};
-use crate::events::text as field;
+use crate::events::{labels, text as field};
 use crate::function::Invocation;
 
 /// How long after its date a rotation counts as overdue, in seconds: Secrets Manager tries more than
@@ -36,6 +38,12 @@ pub enum Trouble {
     CannotLook(String),
     /// AWS could not be asked about a part.
     NotAsked(String),
+    /// AWSCURRENT does not log in, and no rotation is stuck.
+    LockedOut(String),
+    /// The user whose password the next rotation replaces, and how many sessions it has open.
+    InUse(String, i64),
+    /// The user of AWSCURRENT, and in how many seconds it ends by itself: before the next rotation.
+    Ends(String, i64),
 }
 
 impl Trouble {
@@ -49,6 +57,9 @@ impl Trouble {
             Self::Replica(_) => "replica",
             Self::CannotLook(_) => "cannot-look",
             Self::NotAsked(_) => "not-asked",
+            Self::LockedOut(_) => "locked-out",
+            Self::InUse(..) => "in-use",
+            Self::Ends(..) => "ends",
         }
     }
 
@@ -67,6 +78,18 @@ impl Trouble {
             Self::Replica(what) => format!("a copy is out of sync: {what}"),
             Self::CannotLook(why) => format!("the function could not look: {why}"),
             Self::NotAsked(what) => format!("not asked: {what}"),
+            Self::LockedOut(why) => format!("AWSCURRENT does not log in: {why}"),
+            Self::InUse(user, open) => format!(
+                "in use: the next rotation replaces the password of user {user:?}, which has {open} \
+                 session{} open: its clients have not read the secret since the last rotation",
+                if *open == 1 { "" } else { "s" }
+            ),
+            Self::Ends(user, ends) if *ends < 0 => {
+                format!("user {user:?} ended {} ago", length(ends.saturating_neg()))
+            }
+            Self::Ends(user, ends) => {
+                format!("user {user:?} ends in {}, before the next rotation", length(*ends))
+            }
         }
     }
 }
@@ -80,8 +103,6 @@ pub struct Stuck {
     pub pending: String,
     /// Whether rotation is on: RotateSecret would turn it on.
     pub rotation: bool,
-    /// The function's answer to `inspect`.
-    pub inspection: Value,
     /// The row of the table.
     pub row: Row,
     /// What is right, if it can be proven.
@@ -99,6 +120,8 @@ pub struct Look {
     pub under_way: Option<i64>,
     /// The last failure in the function's log.
     pub failure: Option<Failure>,
+    /// The function's answer to `inspect`, if it was asked.
+    pub inspection: Option<Value>,
     /// What mends it.
     pub stuck: Option<Stuck>,
 }
@@ -112,6 +135,7 @@ pub(super) async fn look(
     secret: &str,
     now: i64,
     stuck_after: i64,
+    ask: bool,
 ) -> io::Result<Look> {
     let found = account.describe(secret).await?;
     let mut look = Look { troubles: of_description(&found, now), found, ..Look::default() };
@@ -146,14 +170,47 @@ pub(super) async fn look(
             Err(error) => look.troubles.push(Trouble::NotAsked(error.message)),
         }
     }
-    if look.troubles.iter().any(|one| matches!(one, Trouble::Stuck(_))) {
-        inspect(account, &mut look, &arn, &function).await;
+    let stuck = look.troubles.iter().any(|one| matches!(one, Trouble::Stuck(_)));
+    if stuck || ask {
+        inspect(account, &mut look, &arn).await;
+    }
+    if let Some(inspection) = look.inspection.take() {
+        let tag = look.found.strategy.as_deref().unwrap_or(&function.strategy);
+        let kind = Kind::told(&inspection).unwrap_or_else(|| Kind::of(&function.name, tag));
+        let next = look.found.next.map(|next| next.saturating_sub(now));
+        look.troubles.extend(inspection::troubles(&inspection, kind, next));
+        match stuck {
+            true => decide(&mut look, &inspection, kind),
+            // Between setSecret and finishSecret it does not, where there is one password.
+            false if look.under_way.is_none() => look.troubles.extend(locked_out(&inspection)),
+            false => {}
+        }
+        look.inspection = Some(inspection);
     }
     Ok(look)
 }
 
+/// Reads the table.
+fn decide(look: &mut Look, inspection: &Value, kind: Kind) {
+    let (Some(current), Some(pending)) = (look.found.current.clone(), look.found.pending.clone())
+    else {
+        return;
+    };
+    let row = Row::of(Logins::of(inspection));
+    let rotation = look.found.rotation == Some(true);
+    let advice = row.advice(kind).filter(|advice| rotation || *advice != Advice::Retry);
+    look.stuck = Some(Stuck { current, pending, rotation, row, advice });
+}
+
+fn locked_out(inspection: &Value) -> Option<Trouble> {
+    let current = inspection::versions(inspection).find(|row| labels(row).contains(&AWSCURRENT))?;
+    let rejected = field(current, "verdict") == "rejected";
+    rejected.then(|| Trouble::LockedOut(clean(field(current, "why"))))
+}
+
 fn of_description(found: &Found, now: i64) -> Vec<Trouble> {
-    let late = found.next.filter(|_| found.rotation == Some(true)).map(|next| now - next);
+    let late =
+        found.next.filter(|_| found.rotation == Some(true)).map(|next| now.saturating_sub(next));
     let overdue = late.filter(|late| *late > GRACE).map(Trouble::Overdue);
     let copies = found.replicas.iter().filter(|copy| !copy.in_sync);
     let copies = copies.map(|copy| Trouble::Replica(format!("{} {}", copy.region, copy.message)));
@@ -163,7 +220,7 @@ fn of_description(found: &Found, now: i64) -> Vec<Trouble> {
 async fn pending_age(account: &Account, look: &mut Look, now: i64) -> Option<i64> {
     let pending = look.found.pending.clone()?;
     match account.pending_since(&look.found.arn, &pending).await {
-        Ok(since) => since.map(|since| (now - since).max(0)),
+        Ok(since) => since.map(|since| now.saturating_sub(since).max(0)),
         Err(error) => {
             look.troubles.push(Trouble::NotAsked(error.message));
             None
@@ -171,15 +228,11 @@ async fn pending_age(account: &Account, look: &mut Look, now: i64) -> Option<i64
     }
 }
 
-/// Asks the function which version logs in, and reads the table.
-async fn inspect(account: &Account, look: &mut Look, arn: &str, function: &Function) {
-    let (Some(current), Some(pending)) = (look.found.current.clone(), look.found.pending.clone())
-    else {
-        return;
-    };
+/// Asks the function which version logs in.
+async fn inspect(account: &Account, look: &mut Look, arn: &str) {
     let asked = invoked(account, Question::Inspect, &look.found.arn, arn).await;
     let inspection = match asked {
-        Ok(Invocation { answer: Ok(answer), .. }) => answer,
+        Ok(Invocation { answer: Ok(answer), .. }) => inspection::known(answer),
         Ok(Invocation { answer: Err((kind, why)), .. }) => {
             look.troubles.push(Trouble::CannotLook(format!("{kind}: {why}")));
             return;
@@ -191,10 +244,5 @@ async fn inspect(account: &Account, look: &mut Look, arn: &str, function: &Funct
         look.troubles.push(Trouble::NotOurs("its answer is no inspection of this secret".into()));
         return;
     }
-    let tag = look.found.strategy.as_deref().unwrap_or(&function.strategy);
-    let row = Row::of(Logins::of(&inspection));
-    let rotation = look.found.rotation == Some(true);
-    let advice = row.advice(Kind::of(&function.name, tag));
-    let advice = advice.filter(|advice| rotation || *advice != Advice::Retry);
-    look.stuck = Some(Stuck { current, pending, rotation, inspection, row, advice });
+    look.inspection = Some(inspection);
 }

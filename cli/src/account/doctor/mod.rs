@@ -4,12 +4,13 @@
 //! at a few at a time, so that memory does not grow with their number.
 
 mod fix;
+mod inspection;
 mod look;
 mod show;
 mod table;
 
 use std::io::{self, IsTerminal as _, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
 
@@ -24,9 +25,9 @@ use crate::replay::Format;
 /// How many secrets are looked at at the same time: each may log in at a database.
 const AT_ONCE: usize = 8;
 
-/// How often and how long it waits for a rotation that it began, before it says that it still runs.
-const LOOKS: u32 = 30;
-const PAUSE: Duration = Duration::from_secs(2);
+/// The pauses between two looks at a rotation that it began: the first, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What doctor is to do.
 #[derive(Debug, Clone, Default)]
@@ -41,8 +42,12 @@ pub struct Doctor {
     pub yes: bool,
     /// For how long a rotation may be under way, in seconds.
     pub stuck_after: i64,
+    /// Whether the function of every secret is asked, and not only where a rotation is stuck.
+    pub ask: bool,
     /// Whether those with which nothing is wrong are shown to people.
     pub all: bool,
+    /// How long a rotation that it began is waited for, before it says that it still runs.
+    pub patience: Duration,
 }
 
 /// How many secrets were seen, and with how many something is wrong.
@@ -79,7 +84,7 @@ impl Doctor {
                 arns
             };
             let looks = stream::iter(arns).map(|secret| async move {
-                let looked = look::look(account, &secret, now(), self.stuck_after).await;
+                let looked = look::look(account, &secret, now(), self.stuck_after, self.ask).await;
                 (secret, looked)
             });
             let mut looks = std::pin::pin!(looks.buffered(AT_ONCE));
@@ -144,15 +149,14 @@ impl Doctor {
     async fn mended(&self, account: &Account, look: &Look) -> io::Result<Look> {
         let Some(stuck) = &look.stuck else { return Ok(look.clone()) };
         fix::mend(account, &look.found.arn, stuck).await?;
-        for _ in 1..LOOKS {
-            let again = account.describe(&look.found.arn).await?;
-            let moved = again.pending.as_deref() != Some(&stuck.pending);
-            if moved && again.pending.is_none() {
-                break;
-            }
-            tokio::time::sleep(PAUSE).await;
+        let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
+        while let Some(left) = self.patience.checked_sub(begun.elapsed())
+            && account.describe(&look.found.arn).await?.pending.is_some()
+        {
+            tokio::time::sleep(pause.min(left)).await;
+            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
         }
-        look::look(account, &look.found.arn, now(), self.stuck_after).await
+        look::look(account, &look.found.arn, now(), self.stuck_after, self.ask).await
     }
 }
 

@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::fix::commands;
-use super::look::{Look, Stuck};
+use super::inspection::versions;
+use super::look::Look;
 use crate::account::aws::Account;
-use crate::account::text::{clean, length, now};
+use crate::account::text::{clean, length, now, seen};
 use crate::events::{labels, text as field};
 use crate::replay::Format;
 
@@ -69,8 +70,8 @@ fn rotation(look: &Look) -> String {
         None => "never set up",
     };
     let owner = look.found.owner.as_ref().map(|one| format!(", by {one}")).unwrap_or_default();
-    let ago = |at: i64| format!(", last rotated {} ago", length(now() - at));
-    let next = |at: i64| format!(", next in {}", length(at - now()));
+    let ago = |at: i64| format!(", last rotated {} ago", length(now().saturating_sub(at)));
+    let next = |at: i64| format!(", next in {}", length(at.saturating_sub(now())));
     let next = look.found.next.filter(|at| *at > now()).map(next).unwrap_or_default();
     format!("{state}{owner}{}{next}", look.found.last.map(ago).unwrap_or_default())
 }
@@ -84,15 +85,14 @@ fn people(account: &Account, look: &Look, out: &mut dyn Write) -> io::Result<()>
         writeln!(out, "  {}", trouble.text())?;
     }
     if let Some(failure) = &look.failure {
-        let ago = length(now() - failure.at);
+        let ago = length(now().saturating_sub(failure.at));
         let (step, kind, why) = (&failure.step, &failure.kind, &failure.why);
         writeln!(out, "  last failure, {ago} ago: {step}: {kind}: {why}")?;
     }
-    let Some(stuck) = &look.stuck else { return Ok(()) };
-    for row in versions(stuck) {
-        let (verdict, why) = (field(row, "verdict"), clean(field(row, "why")));
-        writeln!(out, "  {} {}: {why}", labels(row).join(" "), clean(verdict))?;
+    for row in look.inspection.iter().flat_map(versions) {
+        writeln!(out, "  {}", version(row))?;
     }
+    let Some(stuck) = &look.stuck else { return Ok(()) };
     match stuck.advice {
         None => writeln!(
             out,
@@ -109,8 +109,13 @@ fn people(account: &Account, look: &Look, out: &mut dyn Write) -> io::Result<()>
     }
 }
 
-fn versions(stuck: &Stuck) -> impl Iterator<Item = &Value> {
-    stuck.inspection.get("versions").and_then(Value::as_array).into_iter().flatten()
+/// `AWSPREVIOUS accepted: user "app_clone", 2 sessions open, ends in 3 days`
+fn version(row: &Value) -> String {
+    let mut parts = vec![clean(field(row, "why"))];
+    parts.extend(seen(row));
+    parts.retain(|part| !part.is_empty());
+    let labels = clean(&labels(row).join(" "));
+    format!("{labels} {}: {}", clean(field(row, "verdict")), parts.join(", "))
 }
 
 fn object(account: &Account, look: &Look) -> Value {
@@ -135,7 +140,7 @@ fn object(account: &Account, look: &Look) -> Value {
         "under_way_seconds": look.under_way,
         "troubles": troubles,
         "last_failure": failure,
-        "inspection": stuck.map(|stuck| &stuck.inspection),
+        "inspection": look.inspection,
         "row": stuck.map(|stuck| stuck.row.text()),
         "advice": advice,
         "commands": stuck.map(|stuck| commands(account, &look.found.arn, stuck)),

@@ -1,6 +1,7 @@
 //! The decision table of docs/operate.md ("A stuck rotation"), as code: which login works decides what
 //! is right. It reads an inspection and waits for nothing.
 
+use fourstep::Form;
 use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS};
 use serde_json::Value;
 
@@ -15,11 +16,26 @@ pub enum Kind {
     TwoUsers,
     /// One user with two passwords.
     DualPassword,
+    /// Keys that a vendor issues and revokes one by one.
+    Keys,
     /// It cannot be told from here: a vendor's keys or values, or a program of one's own.
     Unknown,
 }
 
 impl Kind {
+    /// As an answer to `inspect` says it; `None` where the function is too old to say.
+    pub fn told(answer: &Value) -> Option<Self> {
+        let form = answer.get("form")?;
+        let forms = [
+            (Form::OnePassword, Self::OnePassword),
+            (Form::TwoUsers, Self::TwoUsers),
+            (Form::TwoPasswords, Self::DualPassword),
+            (Form::Keys, Self::Keys),
+        ];
+        let known = forms.into_iter().find(|(one, _)| form.as_str() == Some(one.name()));
+        Some(known.map_or(Self::Unknown, |(_, kind)| kind))
+    }
+
     /// From the strategy's name; empty means the function's own default.
     pub fn of(function: &str, strategy: &str) -> Self {
         let databases = ["postgres", "mysql", "mongodb", "sqlserver"];
@@ -126,13 +142,17 @@ impl Row {
             (Self::Current, _) => Some(Advice::Discard),
             (Self::Pending, Kind::OnePassword) => Some(Advice::Promote),
             (Self::Pending | Self::Previous, Kind::TwoUsers | Kind::DualPassword)
-            | (Self::Previous, Kind::OnePassword) => Some(Advice::Retry),
+            | (Self::Previous, Kind::OnePassword)
+            | (Self::Pending, Kind::Keys) => Some(Advice::Retry),
+            // The older key proves the account, and a new one is made with it.
+            (Self::Previous, Kind::Keys) => Some(Advice::Discard),
             (Self::None, Kind::OnePassword | Kind::TwoUsers | Kind::DualPassword) => {
                 Some(Advice::Discard)
             }
-            (Self::Pending | Self::Previous | Self::None, Kind::Unknown) | (Self::Unknown, _) => {
-                None
-            }
+            // A key must be made at the vendor first.
+            (Self::None, Kind::Keys)
+            | (Self::Pending | Self::Previous | Self::None, Kind::Unknown)
+            | (Self::Unknown, _) => None,
         }
     }
 }
@@ -165,7 +185,8 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [Kind; 4] = [Kind::OnePassword, Kind::TwoUsers, Kind::DualPassword, Kind::Unknown];
+    const KINDS: [Kind; 5] =
+        [Kind::OnePassword, Kind::TwoUsers, Kind::DualPassword, Kind::Keys, Kind::Unknown];
 
     fn row(current: &str, pending: &str, previous: &str) -> Row {
         let version = |label: &str, verdict: &str| json!({"labels": [label], "verdict": verdict});
@@ -181,14 +202,14 @@ mod tests {
         use Advice::{Discard, Promote, Retry};
         let (d, p, r) = (Some(Discard), Some(Promote), Some(Retry));
         for (logins, expected, advice) in [
-            (["accepted", "accepted", "rejected"], Row::Current, [d, d, d, d]),
-            (["accepted", "unknown", "unknown"], Row::Current, [d, d, d, d]),
-            (["accepted", "empty", "rejected"], Row::Current, [d, d, d, d]),
-            (["rejected", "accepted", "unknown"], Row::Pending, [p, r, r, None]),
-            (["rejected", "rejected", "accepted"], Row::Previous, [r, r, r, None]),
-            (["rejected", "empty", "accepted"], Row::Previous, [r, r, r, None]),
-            (["rejected", "rejected", "rejected"], Row::None, [d, d, d, None]),
-            (["rejected", "empty", "empty"], Row::None, [d, d, d, None]),
+            (["accepted", "accepted", "rejected"], Row::Current, [d, d, d, d, d]),
+            (["accepted", "unknown", "unknown"], Row::Current, [d, d, d, d, d]),
+            (["accepted", "empty", "rejected"], Row::Current, [d, d, d, d, d]),
+            (["rejected", "accepted", "unknown"], Row::Pending, [p, r, r, r, None]),
+            (["rejected", "rejected", "accepted"], Row::Previous, [r, r, r, d, None]),
+            (["rejected", "empty", "accepted"], Row::Previous, [r, r, r, d, None]),
+            (["rejected", "rejected", "rejected"], Row::None, [d, d, d, None, None]),
+            (["rejected", "empty", "empty"], Row::None, [d, d, d, None, None]),
         ] {
             let [current, pending, previous] = logins;
             let row = row(current, pending, previous);
@@ -226,6 +247,15 @@ mod tests {
             ("mine", "of-my-own", Kind::Unknown),
         ] {
             assert_eq!(Kind::of(function, strategy), kind, "{function} {strategy}");
+        }
+        for (answer, kind) in [
+            (json!({}), None),
+            (json!({"form": null}), Some(Kind::Unknown)),
+            (json!({"form": "a new word"}), Some(Kind::Unknown)),
+            (json!({"form": "two passwords"}), Some(Kind::DualPassword)),
+            (json!({"form": "keys"}), Some(Kind::Keys)),
+        ] {
+            assert_eq!(Kind::told(&answer), kind, "{answer}");
         }
     }
 }

@@ -61,6 +61,8 @@ pub enum OpenSessions {
     Count(u64),
     /// The admin may not see them; what to do about that.
     Unseen(Error),
+    /// This kind of server does not tell.
+    Untold,
 }
 
 /// The error of an admin that lacks rights, with the statements that give them.
@@ -106,7 +108,7 @@ impl<Found> Assessment<Found> {
     /// What is said of the open sessions of `user`, whose password is about to be replaced.
     pub(crate) fn note_sessions(&mut self, user: &str, open: OpenSessions, refuse: bool) {
         match open {
-            OpenSessions::Count(0) => {}
+            OpenSessions::Count(0) | OpenSessions::Untold => {}
             OpenSessions::Count(_) if !refuse => {
                 self.warnings.insert(in_use(user));
             }
@@ -165,7 +167,7 @@ fn in_use(user: &str) -> String {
 /// The error of sessions that must not be open, `None` where none is.
 pub(crate) fn still_open(user: &str, open: OpenSessions) -> Option<Error> {
     match open {
-        OpenSessions::Count(0) => None,
+        OpenSessions::Count(0) | OpenSessions::Untold => None,
         OpenSessions::Count(open) => {
             let what = format!(
                 "user {user:?} still has {open} open session(s), and REFUSE_OPEN_SESSIONS is set"

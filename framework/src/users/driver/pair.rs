@@ -49,6 +49,9 @@ impl<S: Alternates> Job<'_, S> {
         found.objections.splice(0..0, judged.err());
         if target != source {
             let open = server.open_sessions(admin, target, self.cx).await?;
+            if let OpenSessions::Count(open) = open {
+                self.cx.note_sessions_of_replaced(open);
+            }
             found.note_sessions(target, open, refuse_open_sessions);
         }
         Ok(found)
@@ -115,7 +118,7 @@ impl<S: Alternates> Job<'_, S> {
         for step in steps {
             if step.waits && alone.is_none() {
                 let open = server.open_sessions(admin, self.install.target, self.cx).await?;
-                alone = Some(matches!(open, OpenSessions::Count(0)));
+                alone = Some(matches!(open, OpenSessions::Count(0) | OpenSessions::Untold));
             }
             if step.waits && alone == Some(false) {
                 continue;

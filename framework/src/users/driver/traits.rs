@@ -11,7 +11,7 @@ use secrecy::SecretString;
 
 use super::End;
 use crate::error::{Error, ErrorKind};
-use crate::invocation::Invocation;
+use crate::invocation::{Invocation, Seen};
 use crate::password::PasswordPolicy;
 use crate::rotator::{Fence, Finding};
 use crate::users::{
@@ -71,6 +71,21 @@ pub trait Database: Send + Sync {
     /// What keeps it from working.
     fn usable(&self, _session: &Self::Session) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// What a session that was just opened tells of its user: which sessions that has open, and when it
+    /// ends by itself. Asked by an inspection only, at the price of a question. The default tells
+    /// nothing.
+    ///
+    /// # Errors
+    /// Whatever kept it from being found; the inspection goes on without.
+    async fn seen(
+        &self,
+        _session: &mut Self::Session,
+        _login: &Login,
+        _turn: &Invocation,
+    ) -> Result<Seen, Error> {
+        Ok(Seen::default())
     }
 
     /// Makes a change of the session user's own password ready, or refuses it: the session is
@@ -280,14 +295,14 @@ pub trait Alternates: Administered {
         cx: &Invocation,
     ) -> Result<Accounts, Error>;
 
-    /// How many sessions of a user are open. The default has none: a server that keeps no sessions.
+    /// How many sessions of a user are open. The default: this kind of server does not tell.
     async fn open_sessions(
         &self,
         _admin: &mut AdminSession<Self::Session>,
         _user: &str,
         _turn: &Invocation,
     ) -> Result<OpenSessions, Error> {
-        Ok(OpenSessions::Count(0))
+        Ok(OpenSessions::Untold)
     }
 
     /// Computes what makes the target of `install` as its source is, but for the password, and all

@@ -14,7 +14,7 @@ mod install;
 mod own;
 mod pattern;
 mod quoting;
-mod read;
+pub(crate) mod read;
 mod role;
 mod settings;
 

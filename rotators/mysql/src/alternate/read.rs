@@ -1,8 +1,8 @@
 //! What both kinds of servers are asked about their users.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use fourstep::{Error, ErrorKind, Invocation};
+use fourstep::{Error, ErrorKind, Invocation, Seen};
 
 use crate::alternate::quoting::{AccountName, quote_literal};
 use crate::alternate::settings::{self, Settings};
@@ -33,6 +33,25 @@ pub(crate) async fn open_sessions(
     let rows = look(session, &query, cx).await?;
     let count = rows.into_iter().flatten().flatten().next();
     count.and_then(|count| count.parse().ok()).ok_or_else(not_understood)
+}
+
+/// The sessions of the session's own user, which it sees without PROCESS (MySQL 8.4 reference manual,
+/// "The INFORMATION_SCHEMA PROCESSLIST Table").
+pub(crate) async fn seen(
+    session: &mut Session,
+    user: &str,
+    cx: &Invocation,
+) -> Result<Seen, Error> {
+    let query = format!(
+        "SELECT CONNECTION_ID(), ID FROM information_schema.PROCESSLIST WHERE USER = {} LIMIT {}",
+        quote_literal(user),
+        Seen::MOST
+    );
+    let rows = table::<2>(session, &query, cx).await?;
+    let number = |text: &str| text.parse::<u64>().map_err(|_| not_understood());
+    let all = rows.iter().map(|[_, one]| number(one)).collect::<Result<BTreeSet<_>, _>>()?;
+    let own = rows.first().map(|[own, _]| number(own)).transpose()?;
+    Ok(Seen { sessions: own.map(|own| (own, all)), ..Seen::default() })
 }
 
 /// A query that only shows something.
