@@ -10,6 +10,7 @@ mod accounts;
 mod alternating;
 mod api;
 mod asleep;
+mod blue_green;
 mod command;
 mod conformance;
 mod documents;

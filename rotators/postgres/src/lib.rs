@@ -9,6 +9,7 @@
 mod accounts;
 mod admin;
 mod alternate;
+mod blue_green;
 mod change;
 mod errors;
 #[cfg(feature = "fuzzing")]
@@ -33,6 +34,7 @@ use fourstep::{
 };
 use sqlx::Connection;
 
+use blue_green::BlueGreen;
 use change::{Prepared, UNCHANGED};
 use password::PasswordFormat;
 use session::{ChannelSecurity, Failure, Kind};
@@ -79,11 +81,13 @@ pub struct Postgres {
     tls: TlsSettings,
     transport: TransportPolicy,
     format: PasswordFormat,
+    blue_green: BlueGreen,
 }
 
 impl Postgres {
     /// Reads `TLS_CA_BUNDLE`, `TLS_SERVER_NAME`, `ALLOW_PLAINTEXT_FALLBACK`,
-    /// `ALLOW_WEAK_AUTHENTICATION` and `POSTGRES_PASSWORD_FORMAT`.
+    /// `ALLOW_WEAK_AUTHENTICATION`, `POSTGRES_PASSWORD_FORMAT`, `ALLOW_BLUE_GREEN`,
+    /// `SAME_DATABASE_HOSTS` and `AWS_ENDPOINT_URL_RDS`.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
@@ -92,6 +96,7 @@ impl Postgres {
             tls: TlsSettings::read(environment)?,
             transport: TransportPolicy::read(environment)?,
             format: PasswordFormat::read(environment)?,
+            blue_green: BlueGreen::read(environment)?,
         })
     }
 }
@@ -239,6 +244,18 @@ impl Database for Postgres {
                 Err(Error::new(ErrorKind::OutOfTime, "rolled back; nothing was changed")
                     .caused_by(why))
             }
+        }
+    }
+
+    async fn outlook(
+        &self,
+        session: &mut Session,
+        login: &Login,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
+        match session.kind {
+            Kind::Postgres => self.blue_green.look(session, login, cx).await,
+            Kind::Redshift => Ok(Vec::new()),
         }
     }
 

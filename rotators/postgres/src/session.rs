@@ -101,6 +101,25 @@ impl Session {
         })
     }
 
+    /// Runs a query that some users may not ask (SQLSTATE 42501), or some servers not answer (0A000):
+    /// nothing there.
+    pub(crate) async fn rows_if_allowed<T: Columns>(
+        &mut self,
+        what: &str,
+        query: impl Into<String>,
+        cx: &Invocation,
+    ) -> Result<Option<Vec<T>>, Error> {
+        match self.read(what, query.into(), cx).await {
+            Ok(rows) => Ok(Some(rows)),
+            Err(Failure::Refused(refusal))
+                if ["42501", "0A000"].contains(&refusal.code.as_str()) =>
+            {
+                Ok(None)
+            }
+            Err(failure) => Err(failure.of(what)),
+        }
+    }
+
     /// Runs a query.
     pub(crate) async fn rows<T: Columns>(
         &mut self,

@@ -144,6 +144,21 @@ pub trait Database: Send + Sync {
         Ok(())
     }
 
+    /// Finds what would undo any change of a password afterwards, though the server makes it: a copy of
+    /// the server that is about to take its place without it. Asked before a change, outside of what
+    /// [`begin`](Self::begin) begins. The default finds nothing.
+    ///
+    /// # Errors
+    /// Whatever kept it from being found.
+    async fn outlook(
+        &self,
+        _session: &mut Self::Session,
+        _login: &Login,
+        _turn: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
+        Ok(Vec::new())
+    }
+
     /// Finds what would make a change of the session user's own password fail. The default finds
     /// nothing.
     async fn preflight(
