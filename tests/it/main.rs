@@ -27,6 +27,7 @@ mod mongodb;
 mod mysql;
 mod networks;
 mod new;
+mod other_logins;
 mod pairs;
 mod password_file;
 mod questions;

@@ -132,7 +132,7 @@ impl Administered for Postgres {
         admin: &Login,
         cx: &Invocation,
     ) -> Result<(), Error> {
-        own_account(session, admin, cx).await
+        own_account(session, admin, cx).await.map(drop)
     }
 
     async fn prepare_reset(

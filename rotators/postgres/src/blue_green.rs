@@ -87,6 +87,11 @@ impl BlueGreen {
         })
     }
 
+    /// Whether it is a server of RDS's, by its host or the names that are listed beside that.
+    pub(crate) fn knows(&self, login: &Login) -> bool {
+        self.hosts.name_at_rds(login).is_some()
+    }
+
     /// Whether the session's server is part of a deployment that is not over.
     ///
     /// # Errors

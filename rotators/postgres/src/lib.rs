@@ -117,6 +117,11 @@ impl Database for Postgres {
         }
     }
 
+    /// IAM and directories let users in at RDS only, and deployments are there.
+    fn asks_before_proposing(&self, login: &Login) -> bool {
+        Kind::of(login) == Kind::Postgres && self.blue_green.knows(login)
+    }
+
     async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
         match Kind::of(login) {
             Kind::Postgres => {
@@ -168,7 +173,10 @@ impl Database for Postgres {
         password: &SecretString,
         cx: &Invocation,
     ) -> Result<Prepared, Error> {
-        change::own_account(session, login, cx).await?;
+        if let Some(role) = change::own_account(session, login, cx).await? {
+            let refused = accounts::logs_in_otherwise(&login.username, &role);
+            return Err(refused.caused_by(UNCHANGED));
+        }
         if session.kind == Kind::Redshift {
             return redshift::prepare(login, password);
         }
