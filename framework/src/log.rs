@@ -15,10 +15,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry};
 
 use crate::config::Environment;
-use crate::engine::Outcome;
 use crate::error::Error;
 use crate::event::{Request, RotationEvent};
 use crate::invocation::{InvocationStats, shortened};
+use crate::outcome::Outcome;
 
 /// Where the last panic happened. The message is not kept: it may quote anything.
 static PANIC_PLACE: Mutex<Option<String>> = Mutex::new(None);
@@ -202,7 +202,7 @@ fn now() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Effect;
+    use crate::outcome::Effect;
     use crate::error::ErrorKind;
     use crate::invocation::{Deadline, Invocation};
 

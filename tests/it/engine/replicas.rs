@@ -167,14 +167,18 @@ async fn a_replica_that_failed_is_named_at_once() {
     let error = finish(&scene, true, 60.0, said).await.0.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     let text = error.to_string();
-    assert!(text.contains("the replica in eu-west-2") && text.contains("the key is disabled"), "{text}");
+    assert!(
+        text.contains("the replica in eu-west-2") && text.contains("the key is disabled"),
+        "{text}"
+    );
     assert!(began.elapsed() < Duration::from_secs(10) && moved(&scene));
 }
 
 /// Whichever call fails, or loses its answer: a retry ends it, and not before the replicas have it.
 #[tokio::test]
 async fn a_wait_that_is_broken_off_anywhere_is_taken_up_again() {
-    let said: Said = &[["InSync", "InProgress"], ["InProgress", "InProgress"], ["InSync", "InSync"]];
+    let said: Said =
+        &[["InSync", "InProgress"], ["InProgress", "InProgress"], ["InSync", "InSync"]];
     for lost in [false, true] {
         let mut failing = 0;
         loop {

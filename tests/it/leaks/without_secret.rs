@@ -24,6 +24,8 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
             "Peer",
             "Peers",
             "SameHosts",
+            "Side",
+            "Deployment",
             "Decision",
             "Deadline",
             "StoreErrorCode",
