@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::RotationEvent;
 use crate::ids::{SecretId, VersionId};
 use crate::invocation::Invocation;
+use crate::outcome::{Outcome, done, nothing};
 use crate::rotator::{
     Applied, CreateContext, Finding, InspectContext, PromoteContext, RetireContext, Rotator,
     SecretReader, SetContext, Verdict,
@@ -17,54 +18,26 @@ use crate::store::{AWSCURRENT, SecretClient, SecretDescription, SecretStore, Sto
 
 const ALREADY: &str = "this version is AWSCURRENT already";
 
-/// What a step did, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    /// Whether the step had an effect of its own.
-    pub effect: Effect,
-    /// One sentence for the log.
-    pub why: String,
-}
-
-/// Whether a step had an effect of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    /// It did what the step is for.
-    Done,
-    /// It found that there was nothing left to do.
-    Nothing,
-}
-
-impl Effect {
-    /// The word that stands in the log line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Nothing => "nothing to do",
-        }
-    }
-}
-
-fn done(why: impl Into<String>) -> Outcome {
-    Outcome { effect: Effect::Done, why: why.into() }
-}
-
-fn nothing(why: impl Into<String>) -> Outcome {
-    Outcome { effect: Effect::Nothing, why: why.into() }
-}
-
 /// Drives a rotator through the steps over a store.
 ///
 /// It holds no state between steps, which may run twice, late, or side by side.
 pub struct Engine<'a> {
     store: &'a dyn SecretStore,
     rotator: &'a dyn Rotator,
+    replicas: bool,
 }
 
 impl<'a> Engine<'a> {
     /// An engine over this store and rotator.
     pub fn new(store: &'a dyn SecretStore, rotator: &'a dyn Rotator) -> Self {
-        Self { store, rotator }
+        Self { store, rotator, replicas: false }
+    }
+
+    /// Whether finishSecret waits, within its deadline, until every replica of the secret in another Region
+    /// has what the primary has. By default it does not.
+    #[must_use]
+    pub fn waiting_for_replicas(self, replicas: bool) -> Self {
+        Self { replicas, ..self }
     }
 
     /// Does one step.
@@ -73,7 +46,8 @@ impl<'a> Engine<'a> {
     /// Whatever stopped it, naming the step. Every step may be repeated after any error.
     pub async fn step(&self, event: &RotationEvent, cx: &Invocation) -> Result<Outcome, Error> {
         let calls = SecretClient::new(self.store, &event.secret, cx);
-        let work = Work { calls: &calls, rotator: self.rotator, event, cx };
+        let work =
+            Work { calls: &calls, rotator: self.rotator, event, cx, replicas: self.replicas };
         match event.step {
             Step::Create => work.create().await,
             Step::Set => work.set().await,
@@ -98,6 +72,7 @@ struct Work<'a> {
     rotator: &'a dyn Rotator,
     event: &'a RotationEvent,
     cx: &'a Invocation,
+    replicas: bool,
 }
 
 impl Work<'_> {
@@ -260,7 +235,8 @@ impl Work<'_> {
     }
 
     /// Promotes the pending version, never one without a value, with one call, then retires what is
-    /// no longer kept. A stored value does not change, so it is read while the labels are.
+    /// no longer kept: where replicas are waited for, once they have it. A stored value does not change, so
+    /// it is read while the labels are.
     async fn finish(&self) -> Result<Outcome, Error> {
         let token = &self.event.token;
         let (description, pending) = join!(self.calls.describe(), self.calls.promotable(token));
@@ -269,6 +245,9 @@ impl Work<'_> {
             Decision::AlreadyCurrent => (nothing(ALREADY), description),
             Decision::Proceed => self.promote(description, pending).await?,
         };
+        if self.replicas && !description.replicas.is_empty() {
+            self.calls.until_replicated().await?;
+        }
         let keep = RetireContext::new(self.calls, description, token);
         self.rotator.retire(&keep, self.cx).await?;
         Ok(outcome)

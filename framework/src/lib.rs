@@ -27,6 +27,7 @@ mod inspect;
 mod invocation;
 mod log;
 pub mod net;
+mod outcome;
 mod password;
 pub mod rds;
 mod rehearsal;
@@ -43,11 +44,12 @@ mod value;
 pub mod vendor;
 
 pub use config::Environment;
-pub use engine::{Effect, Engine, Outcome};
+pub use engine::Engine;
 pub use error::{Error, ErrorKind};
 pub use event::{Question, Request, RotationEvent};
 pub use ids::{RotationToken, SecretId, VersionId};
 pub use invocation::{CHANGE_TIME, Deadline, Invocation, InvocationStats, Seen};
+pub use outcome::{Effect, Outcome};
 pub use password::PasswordPolicy;
 pub use rotator::{
     Applied, CreateContext, Fence, Finding, Form, InspectContext, PromoteContext, RetireContext,

@@ -15,10 +15,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry};
 
 use crate::config::Environment;
-use crate::engine::Outcome;
 use crate::error::Error;
 use crate::event::{Request, RotationEvent};
 use crate::invocation::{InvocationStats, shortened};
+use crate::outcome::Outcome;
 
 /// Where the last panic happened. The message is not kept: it may quote anything.
 static PANIC_PLACE: Mutex<Option<String>> = Mutex::new(None);
@@ -206,9 +206,9 @@ fn now() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Effect;
     use crate::error::ErrorKind;
     use crate::invocation::{Deadline, Invocation};
+    use crate::outcome::Effect;
 
     fn compose(result: Result<Outcome, &Error>) -> Map<String, Value> {
         let event = json!({

@@ -38,6 +38,29 @@ pub(crate) fn findings(secret: &SecretDescription) -> impl Iterator<Item = Findi
         .chain(secret.replicas.iter().filter_map(|one| behind(&secret.arn, one)))
 }
 
+/// Which replicas do not have what the primary has yet, in a sentence.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] where one never will: it failed.
+pub(crate) fn not_in_sync(secret: &SecretDescription) -> Result<Option<String>, Error> {
+    let under_way = |one: &&Replica| one.status == "InProgress";
+    let failed = secret.replicas.iter().filter(|one| !under_way(one) && one.status != "InSync");
+    let failed = failed.filter_map(|one| match behind(&secret.arn, one) {
+        Some(Finding::Warns(said)) => Some(said),
+        _ => None,
+    });
+    let failed: Vec<_> = failed.collect();
+    if !failed.is_empty() {
+        let error = Error::new(ErrorKind::Unsupported, failed.join("; "));
+        return Err(error.caused_by(
+            "AWSCURRENT has moved, and a retry of finishSecret looks again (WAIT_FOR_REPLICAS)",
+        ));
+    }
+    let late = secret.replicas.iter().filter(under_way).map(|one| one.region.as_str());
+    let late = late.collect::<Vec<_>>().join(", ");
+    Ok((!late.is_empty()).then(|| format!("replicas are not in sync yet: {late}")))
+}
+
 /// A replica that does not have what the primary has.
 fn behind(arn: &str, replica: &Replica) -> Option<Finding> {
     let Replica { region, status, message } = replica;
@@ -93,6 +116,26 @@ mod tests {
              \"host\" takes writes"
         ]
         .assert_eq(&error.to_string());
+    }
+
+    #[test]
+    fn what_fails_is_told_at_once_and_what_is_late_by_its_region() {
+        let of = |replicas: &[_]| not_in_sync(&secret(Some("us-east-1"), replicas));
+        assert_eq!(of(&[]), Ok(None));
+        assert_eq!(of(&[("eu-west-1", "InSync", None)]), Ok(None));
+        let late = [
+            ("eu-west-1", "InSync", None),
+            ("eu-west-2", "InProgress", None),
+            ("eu-west-3", "InProgress", None),
+        ];
+        let told = "replicas are not in sync yet: eu-west-2, eu-west-3".to_owned();
+        assert_eq!(of(&late), Ok(Some(told)));
+        let failed = ("eu-north-1", "Failed", Some("the key is disabled"));
+        let error = of(&[late[1], failed]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        let text = error.to_string();
+        assert!(text.contains("eu-north-1") && text.contains("the key is disabled"), "{text}");
+        assert!(text.contains("AWSCURRENT has moved") && !text.contains("eu-west-2"), "{text}");
     }
 
     #[test]

@@ -9,11 +9,12 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, json};
 
 use crate::config::Environment;
-use crate::engine::{Effect, Engine, Outcome};
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Question, Request};
 use crate::invocation::{Deadline, Invocation};
 use crate::log;
+use crate::outcome::{Effect, Outcome};
 use crate::rotator::Rotator;
 use crate::store::SecretStore;
 use crate::store::aws::AwsStore;
@@ -48,7 +49,8 @@ pub async fn run<R: Rotator>(
     if !on_lambda(&environment) {
         return not_on_lambda(name);
     }
-    let built = match build(&environment) {
+    let replicas = environment.flag("WAIT_FOR_REPLICAS");
+    let built = match build(&environment).and_then(|rotator| replicas.clone().map(|_| rotator)) {
         Ok(rotator) => AwsStore::connect(&environment).await.map(|store| (rotator, store)),
         Err(error) => Err(error),
     };
@@ -59,6 +61,7 @@ pub async fn run<R: Rotator>(
     let function = Function {
         name,
         built: parts.map(|(rotator, store)| (rotator as &dyn Rotator, store as &dyn SecretStore)),
+        replicas: replicas.unwrap_or_default(),
         slips: environment.slips(),
     };
     match lambda_runtime::run(service_fn(|event| function.answer(event))).await {
@@ -95,6 +98,8 @@ fn not_on_lambda(name: &str) -> ExitCode {
 struct Function<'a> {
     name: &'static str,
     built: Result<(&'a dyn Rotator, &'a dyn SecretStore), &'a Error>,
+    /// Whether finishSecret waits for replicas.
+    replicas: bool,
     /// What is said of the environment's names with every event.
     slips: Vec<String>,
 }
@@ -131,7 +136,10 @@ impl Function<'_> {
     /// Does what is asked; an error names the step.
     async fn respond(&self, request: &Request, cx: &Invocation) -> Result<(Outcome, Value), Error> {
         match self.built {
-            Ok((rotator, store)) => within_deadline(cx, work(rotator, store, request, cx)).await,
+            Ok((rotator, store)) => {
+                let engine = Engine::new(store, rotator).waiting_for_replicas(self.replicas);
+                within_deadline(cx, work(engine, request, cx)).await
+            }
             Err(error) => Err(error.clone()),
         }
         .map_err(|error| match request {
@@ -142,12 +150,10 @@ impl Function<'_> {
 }
 
 async fn work(
-    rotator: &dyn Rotator,
-    store: &dyn SecretStore,
+    engine: Engine<'_>,
     request: &Request,
     cx: &Invocation,
 ) -> Result<(Outcome, Value), Error> {
-    let engine = Engine::new(store, rotator);
     match request {
         Request::Rotate(event) => {
             let outcome = engine.step(event, cx).await?;
@@ -243,8 +249,12 @@ mod tests {
             (&"t".repeat(32), AWSPENDING, pending),
         ]);
         let secret = SecretId::parse("s").unwrap();
-        let function =
-            Function { name: "defective", built: Ok((&Defective, &store)), slips: Vec::new() };
+        let function = Function {
+            name: "defective",
+            built: Ok((&Defective, &store)),
+            replicas: false,
+            slips: Vec::new(),
+        };
         let cx = Invocation::new(Deadline::after(Duration::from_secs_f64(seconds)));
         let event = RotationEvent { step, secret, token, rotation_token: None };
         function.respond(&Request::Rotate(event), &cx).await.unwrap_err()

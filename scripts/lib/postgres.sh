@@ -122,6 +122,8 @@ postgres_settings() {
 		listen_addresses = '127.0.0.1${POSTGRES_ALSO_LISTEN:+,$POSTGRES_ALSO_LISTEN}'
 		unix_socket_directories = '$POSTGRES_DIR/socket'
 		max_connections = 60
+		# For slots such as a blue/green deployment has.
+		wal_level = logical
 		ssl = on
 		ssl_cert_file = '$POSTGRES_DIR.tls/server.pem'
 		ssl_key_file = '$POSTGRES_DIR.tls/server.key'

@@ -78,6 +78,8 @@ postgres_more_settings() {
 		listen_addresses = '127.0.0.1'
 		unix_socket_directories = '$1/socket'
 		max_connections = 60
+		# For slots such as a blue/green deployment has.
+		wal_level = logical
 		shared_buffers = 32MB
 		ssl = on
 		ssl_cert_file = '$1/server.pem'

@@ -158,14 +158,14 @@ fn of(host: &str) -> (Value, &'static [(&'static str, &'static str)]) {
 }
 
 /// Instances, a replica and a cluster of one account at moto, under names of their own.
-struct Account {
-    url: String,
-    client: Client,
-    name: String,
+pub struct Account {
+    pub url: String,
+    pub client: Client,
+    pub name: String,
 }
 
 impl Account {
-    async fn new() -> Option<Self> {
+    pub async fn new() -> Option<Self> {
         let Ok(url) = std::env::var("FOURSTEP_TEST_MOTO") else {
             skip("FOURSTEP_TEST_MOTO");
             return None;
@@ -183,7 +183,7 @@ impl Account {
     }
 
     /// The host and the ARN of a new instance.
-    async fn instance(&self, what: &str, cluster: Option<&str>) -> (String, String) {
+    pub async fn instance(&self, what: &str, cluster: Option<&str>) -> (String, String) {
         let engine = if cluster.is_some() { "aurora-postgresql" } else { "postgres" };
         let create = self
             .client

@@ -172,7 +172,8 @@ export class FourstepRotator extends Construct implements ec2.IConnectable, iam.
       options.admin.grantRead(this);
       // The tags of a secret that RDS manages say which database it is of.
       this.allow(['secretsmanager:DescribeSecret'], [options.admin.secretArn]);
-      this.allow(['rds:DescribeDBClusters', 'rds:DescribeDBInstances'], ['cluster', 'db'].map((resource) =>
+      const questions = ['rds:DescribeBlueGreenDeployments', 'rds:DescribeDBClusters', 'rds:DescribeDBInstances'];
+      this.allow(questions, ['cluster', 'db', 'deployment'].map((resource) =>
         Stack.of(this).formatArn({ service: 'rds', resource, resourceName: '*', arnFormat: ArnFormat.COLON_RESOURCE_NAME })));
     }
     if (options.database) {

@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use aws_sdk_rds::Client;
-use aws_sdk_rds::types::{DbCluster, DbInstance};
+use aws_sdk_rds::types::{DbCluster, DbInstance, Filter};
 
-use super::{Cluster, Instance, Rds};
+use super::{Cluster, Deployment, Instance, Rds, Side};
 use crate::config::Environment;
 use crate::error::Error;
 use crate::invocation::Invocation;
@@ -71,11 +71,28 @@ impl Rds for AwsRds {
         let answer = about("DescribeDBClusters").answer(request.send(), cx).await?;
         Ok(answer.ok().and_then(|one| one.db_clusters?.into_iter().next()).map(of_cluster))
     }
+
+    async fn deployments(
+        &self,
+        side: Side,
+        arn: &str,
+        cx: &Invocation,
+    ) -> Result<Vec<Deployment>, Error> {
+        let filter = Filter::builder().name(side.filter()).values(arn).build();
+        let request = self.client().await?.describe_blue_green_deployments().filters(filter);
+        let answer = about("DescribeBlueGreenDeployments").answer(request.send(), cx).await?;
+        let found = answer.ok().and_then(|one| one.blue_green_deployments).unwrap_or_default();
+        let of = |one: aws_sdk_rds::types::BlueGreenDeployment| Deployment {
+            id: one.blue_green_deployment_identifier.unwrap_or_default(),
+            status: one.status.unwrap_or_default(),
+        };
+        Ok(found.into_iter().map(of).collect())
+    }
 }
 
 /// A question about one database, and how the API names that there is none.
 fn about(operation: &'static str) -> AwsCall {
-    let known = &["DBInstanceNotFound", "DBClusterNotFound"];
+    let known = &["DBInstanceNotFound", "DBClusterNotFound", "BlueGreenDeploymentNotFound"];
     AwsCall { name: "RDS", service: "rds", operation, known, sends_secret: false }
 }
 
@@ -83,6 +100,7 @@ fn of_instance(found: DbInstance) -> Instance {
     let (host, port) = found.endpoint.map(|one| (one.address, one.port)).unwrap_or_default();
     Instance {
         id: found.db_instance_identifier.unwrap_or_default(),
+        arn: found.db_instance_arn.unwrap_or_default(),
         engine: found.engine.unwrap_or_default(),
         host,
         port: port.and_then(|port| port.try_into().ok()),
@@ -96,6 +114,7 @@ fn of_cluster(found: DbCluster) -> Cluster {
     let custom = found.custom_endpoints.unwrap_or_default();
     Cluster {
         id: found.db_cluster_identifier.unwrap_or_default(),
+        arn: found.db_cluster_arn.unwrap_or_default(),
         engine: found.engine.unwrap_or_default(),
         host: found.endpoint,
         port: found.port.and_then(|port| port.try_into().ok()),

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "rds")]
 mod aws;
+mod deployment;
 mod place;
 
 use std::fmt;
@@ -16,11 +17,12 @@ use crate::invocation::Invocation;
 
 #[cfg(feature = "rds")]
 pub use aws::AwsRds;
+pub use deployment::{Deployment, Side, unfinished};
 #[cfg(test)]
 pub(crate) use place::tests::account;
-pub(crate) use place::{managed_by, same_database};
+pub(crate) use place::{is_of_rds, managed_by, same_database};
 
-/// The two questions that are asked of the RDS API.
+/// The questions that are asked of the RDS API.
 #[async_trait]
 pub trait Rds: Send + Sync + fmt::Debug {
     /// DescribeDBInstances for one instance, by its identifier or ARN. `None` if there is none.
@@ -28,6 +30,14 @@ pub trait Rds: Send + Sync + fmt::Debug {
 
     /// DescribeDBClusters for one cluster, by its identifier or ARN. `None` if there is none.
     async fn cluster(&self, id: &str, cx: &Invocation) -> Result<Option<Cluster>, Error>;
+
+    /// DescribeBlueGreenDeployments for those of which the database with this ARN is this side.
+    async fn deployments(
+        &self,
+        side: Side,
+        arn: &str,
+        cx: &Invocation,
+    ) -> Result<Vec<Deployment>, Error>;
 }
 
 /// One DB instance.
@@ -35,6 +45,8 @@ pub trait Rds: Send + Sync + fmt::Debug {
 pub struct Instance {
     /// `DBInstanceIdentifier`.
     pub id: String,
+    /// `DBInstanceArn`.
+    pub arn: String,
     /// `Engine`, as secrets name it too.
     pub engine: String,
     /// `Endpoint.Address`; absent while the instance is being made.
@@ -54,6 +66,8 @@ pub struct Instance {
 pub struct Cluster {
     /// `DBClusterIdentifier`.
     pub id: String,
+    /// `DBClusterArn`.
+    pub arn: String,
     /// `Engine`, as secrets name it too.
     pub engine: String,
     /// `Endpoint`, the writer's.
@@ -81,7 +95,7 @@ pub(crate) fn of(_: &Environment) -> Result<Arc<dyn Rds>, Error> {
 /// What a function does that was built without the feature `rds`.
 #[cfg(not(feature = "rds"))]
 mod without {
-    use super::{Cluster, Error, Instance, Invocation, Rds, async_trait};
+    use super::{Cluster, Deployment, Error, Instance, Invocation, Rds, Side, async_trait};
     use crate::error::ErrorKind;
 
     #[derive(Debug)]
@@ -94,6 +108,15 @@ mod without {
         }
 
         async fn cluster(&self, _: &str, _: &Invocation) -> Result<Option<Cluster>, Error> {
+            Err(without())
+        }
+
+        async fn deployments(
+            &self,
+            _: Side,
+            _: &str,
+            _: &Invocation,
+        ) -> Result<Vec<Deployment>, Error> {
             Err(without())
         }
     }

@@ -97,7 +97,7 @@ pub(crate) async fn same_database(
 }
 
 /// Amazon's own names of databases, in every partition.
-fn is_of_rds(host: &str) -> bool {
+pub(crate) fn is_of_rds(host: &str) -> bool {
     host.to_ascii_lowercase().contains(".rds.")
 }
 
@@ -108,7 +108,7 @@ impl Cluster {
 }
 
 /// The instance whose endpoint this host is.
-async fn instance_at(
+pub(super) async fn instance_at(
     rds: &dyn Rds,
     host: &str,
     cx: &Invocation,
@@ -120,7 +120,11 @@ async fn instance_at(
 }
 
 /// The cluster whose endpoint this host is.
-async fn cluster_at(rds: &dyn Rds, host: &str, cx: &Invocation) -> Result<Option<Cluster>, Error> {
+pub(super) async fn cluster_at(
+    rds: &dyn Rds,
+    host: &str,
+    cx: &Invocation,
+) -> Result<Option<Cluster>, Error> {
     let Some(id) = suggested(host, true) else { return Ok(None) };
     Ok(rds.cluster(id, cx).await?.filter(|cluster| cluster.is_at(host)))
 }

@@ -1,11 +1,13 @@
 //! The store as one invocation sees it: every call counted, bounded by the deadline, and its
-//! errors named. The only retry in the framework, the bounded read of a pending value, is here.
+//! errors named. The only things that the framework repeats, the bounded read of a pending value and the wait for
+//! replicas, are here.
 
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::invocation::Invocation;
+use crate::replicas;
 use crate::secret::{Current, Pending, Previous, Secret};
 use crate::store::{
     AWSCURRENT, AWSPENDING, AWSPREVIOUS, NO_WAY, SecretDescription, SecretStore, Select,
@@ -17,6 +19,17 @@ use crate::value::SecretValue;
 /// Reads after a write are only eventually consistent (aws-sdk-js-v3 issue 7701).
 const PENDING_PAUSES: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
+
+/// How long a secret's replicas are left alone between two looks at them; the last goes on.
+const REPLICA_PAUSES: [Duration; 4] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(3),
+];
+
+/// What is left of the deadline for what follows once the replicas are waited for.
+const AFTER_REPLICAS: Duration = Duration::from_secs(1);
 
 /// How many versions of a list are looked at. Secrets Manager keeps about 100.
 const MOST_OTHERS: usize = 20;
@@ -101,6 +114,32 @@ impl<'a> SecretClient<'a> {
         match self.pending(token).await? {
             Some(pending) => Ok(pending),
             None => self.waited(token, Select::VersionWithLabel(token, AWSPENDING)).await,
+        }
+    }
+
+    /// Waits until every replica is in sync. The first look is not taken at once: the service may not have
+    /// begun.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfTime`] where the deadline is too near to wait on, and [`ErrorKind::Unsupported`] at
+    /// once for a replica that failed; both name the Regions.
+    pub(crate) async fn until_replicated(&self) -> Result<(), Error> {
+        let last = REPLICA_PAUSES.last().copied().unwrap_or_default();
+        let mut pauses = REPLICA_PAUSES.into_iter().chain(std::iter::repeat(last));
+        let mut behind = "the replicas were not looked at".to_owned();
+        loop {
+            let pause = pauses.next().unwrap_or(last);
+            if self.cx.deadline().remaining() < pause + AFTER_REPLICAS {
+                return Err(Error::new(ErrorKind::OutOfTime, behind).caused_by(
+                    "AWSCURRENT has moved, and a retry of finishSecret goes on waiting; if this repeats, \
+                     raise the function's timeout",
+                ));
+            }
+            tokio::time::sleep(pause).await;
+            match replicas::not_in_sync(&self.describe().await?)? {
+                None => return Ok(()),
+                Some(regions) => behind = regions,
+            }
         }
     }
 

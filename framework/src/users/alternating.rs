@@ -211,10 +211,15 @@ impl<S: Alternates> Rotator for Alternating<S> {
         common::admin_named(known.current)?;
         let (arn, others) = (known.description.arn.as_str(), known.other_secrets());
         let mut pair_admin = self.pair_admin((&current, secret), arn, others, cx).await?;
-        let next = pair_admin.next(&current.username).await;
+        let next = async {
+            let next = pair_admin.next(&current.username).await?;
+            next.unopposed()?;
+            pair_admin.outlasts().await?;
+            Ok(next)
+        }
+        .await;
         pair_admin.close().await;
-        let next = next?;
-        next.unopposed()?;
+        let next: Next = next?;
         self.confirmed(&next, &known.recorded(), &current, cx).await?;
         let with = (&*self.database, &self.policy);
         Ok(common::with_new_password(with, known, &current, cx)?

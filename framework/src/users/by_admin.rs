@@ -83,6 +83,10 @@ impl<S: Administered> Rotator for ByAdmin<S> {
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
         let current = common::current(known.current.secret(), self.database.dialect())?;
         common::admin_named(known.current)?;
+        if self.database.server().asks_before_proposing(&current) {
+            let others = known.other_secrets();
+            common::no_failure(self.look(&current, known.current, &others, cx).await?)?;
+        }
         let with = (&*self.database, &self.policy);
         Ok(common::with_new_password(with, known, &current, cx)?.into())
     }

@@ -106,6 +106,11 @@ impl<S: DualPasswords> Rotator for DualPassword<S> {
 
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
         let current = common::current(known.current.secret(), self.database.dialect())?;
+        if self.database.server().asks_before_proposing(&current)
+            && let Attempt::Accepted(session) = self.database.log_in(&current, cx).await?
+        {
+            common::no_failure(self.database.preflight_two(session, &current, cx).await?)?;
+        }
         let with = (&*self.database, &self.policy);
         Ok(common::with_new_password(with, known, &current, cx)?.into())
     }

@@ -39,7 +39,7 @@ impl<S: Database> Rotator for SingleUser<S> {
 
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
         let current = common::current(known.current.secret(), self.database.dialect())?;
-        if S::ASKS_BEFORE_PROPOSING {
+        if self.database.server().asks_before_proposing(&current) {
             self.ask_whether_it_may(&current, cx).await?;
         }
         let with = (&*self.database, &self.policy);

@@ -89,7 +89,6 @@ impl Mongodb {
 
 #[async_trait]
 impl Database for Mongodb {
-    const ASKS_BEFORE_PROPOSING: bool = true;
     const NOT_HERE: &[(&str, &str)] = &[
         ("PROBE_QUERY", "these servers take no queries in a language"),
         ("REFUSE_OPEN_SESSIONS", "MongoDB 3.6 does not say whose the sessions are that do nothing"),
@@ -100,6 +99,10 @@ impl Database for Mongodb {
 
     fn dialect(&self) -> &Dialect {
         &DIALECT
+    }
+
+    fn asks_before_proposing(&self, _: &Login) -> bool {
+        true
     }
 
     async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy};
-use fourstep::users::{Attempt, Change, Database, Dialect, Driver, Login, Strategies};
+use fourstep::users::{Attempt, Change, Database, Dialect, Driver, Login, SameHosts, Strategies};
 use fourstep::{
     Environment, Error, Fence, Finding, Invocation, PasswordPolicy, SecretString, Seen,
 };
@@ -75,12 +75,13 @@ pub struct Mysql {
     transport: TransportPolicy,
     format: PasswordFormat,
     username_limit: usize,
+    hosts: SameHosts,
 }
 
 impl Mysql {
     /// Reads `TLS_CA_BUNDLE`, `TLS_SERVER_NAME`, `ALLOW_PLAINTEXT_FALLBACK`,
-    /// `ALLOW_WEAK_AUTHENTICATION`, `MARIADB_PASSWORD_FORMAT` and
-    /// `USERNAME_CHARACTER_LIMIT`.
+    /// `ALLOW_WEAK_AUTHENTICATION`, `MARIADB_PASSWORD_FORMAT`, `USERNAME_CHARACTER_LIMIT` and
+    /// `SAME_DATABASE_HOSTS`.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
@@ -92,6 +93,7 @@ impl Mysql {
             username_limit: environment
                 .number("USERNAME_CHARACTER_LIMIT")?
                 .unwrap_or(LONGEST_USERNAME),
+            hosts: SameHosts::read(environment)?,
         })
     }
 }
@@ -103,6 +105,11 @@ impl Database for Mysql {
 
     fn dialect(&self) -> &Dialect {
         &DIALECT
+    }
+
+    /// IAM lets users in at RDS only.
+    fn asks_before_proposing(&self, login: &Login) -> bool {
+        self.hosts.name_at_rds(login).is_some()
     }
 
     async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {

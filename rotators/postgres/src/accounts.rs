@@ -3,8 +3,8 @@
 
 use std::collections::btree_map::Entry;
 
-use fourstep::users::{Account, Accounts, Mark};
-use fourstep::{Error, Invocation};
+use fourstep::users::{Account, Accounts, Login, Mark};
+use fourstep::{Error, ErrorKind, Invocation};
 
 use crate::admin::ADMIN_OPTION;
 use crate::session::Session;
@@ -19,6 +19,23 @@ const POWERFUL: &str = "'rds_superuser', 'pg_execute_server_program', 'pg_read_s
 /// Source: RDS User Guide, "Creating a database account using IAM authentication" and "Using Kerberos
 /// authentication with Amazon RDS for PostgreSQL".
 const OTHER_LOGIN: &str = "'rds_iam', 'rds_ad'";
+
+/// That of the session's user, as a column, outside of a transaction too.
+pub(crate) fn own_role() -> String {
+    format!(
+        "(SELECT one.rolname::pg_catalog.text FROM pg_catalog.pg_roles AS one \
+         JOIN pg_catalog.pg_roles AS me ON me.rolname OPERATOR(pg_catalog.=) session_user AND NOT me.rolsuper \
+         WHERE one.rolname OPERATOR(pg_catalog.=) ANY (ARRAY[{OTHER_LOGIN}]::pg_catalog.name[]) \
+         AND pg_catalog.pg_has_role(me.oid, one.oid, 'MEMBER') LIMIT 1)"
+    )
+}
+
+/// The refusal of the session's user, if it is a member of such a role.
+pub(crate) fn own_other_login(session: &Session, login: &Login) -> Option<Error> {
+    let (user, role) = (&login.username, session.other_login.as_ref()?);
+    let what = format!("the password of user {user:?} is not what it logs in with");
+    Some(Error::new(ErrorKind::Unsupported, what).caused_by(not_its_password(user, role)))
+}
 
 /// Of a role that may not change its own password either.
 pub(crate) const BY_SUPERUSER: &str = "only a superuser changes its password";

@@ -9,6 +9,7 @@
 mod accounts;
 mod admin;
 mod alternate;
+mod blue_green;
 mod change;
 mod errors;
 #[cfg(feature = "fuzzing")]
@@ -33,6 +34,7 @@ use fourstep::{
 };
 use sqlx::Connection;
 
+use blue_green::BlueGreen;
 use change::{Prepared, UNCHANGED};
 use password::PasswordFormat;
 use session::{ChannelSecurity, Failure, Kind};
@@ -79,11 +81,13 @@ pub struct Postgres {
     tls: TlsSettings,
     transport: TransportPolicy,
     format: PasswordFormat,
+    blue_green: BlueGreen,
 }
 
 impl Postgres {
     /// Reads `TLS_CA_BUNDLE`, `TLS_SERVER_NAME`, `ALLOW_PLAINTEXT_FALLBACK`,
-    /// `ALLOW_WEAK_AUTHENTICATION` and `POSTGRES_PASSWORD_FORMAT`.
+    /// `ALLOW_WEAK_AUTHENTICATION`, `POSTGRES_PASSWORD_FORMAT`, `ALLOW_BLUE_GREEN`,
+    /// `SAME_DATABASE_HOSTS` and `AWS_ENDPOINT_URL_RDS`.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
@@ -92,6 +96,7 @@ impl Postgres {
             tls: TlsSettings::read(environment)?,
             transport: TransportPolicy::read(environment)?,
             format: PasswordFormat::read(environment)?,
+            blue_green: BlueGreen::read(environment)?,
         })
     }
 }
@@ -110,6 +115,11 @@ impl Database for Postgres {
             Kind::Postgres => Ok(policy),
             Kind::Redshift => redshift::policy(policy),
         }
+    }
+
+    /// IAM and directories let users in at RDS only, and deployments are there.
+    fn asks_before_proposing(&self, login: &Login) -> bool {
+        Kind::of(login) == Kind::Postgres && self.blue_green.knows(login)
     }
 
     async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
@@ -136,6 +146,7 @@ impl Database for Postgres {
                     version: 0,
                     rounds: verifier::ROUNDS,
                     unlocked: false,
+                    other_login: None,
                 };
                 match session.kind {
                     Kind::Postgres => {
@@ -164,6 +175,9 @@ impl Database for Postgres {
         cx: &Invocation,
     ) -> Result<Prepared, Error> {
         change::own_account(session, login, cx).await?;
+        if let Some(refused) = accounts::own_other_login(session, login) {
+            return Err(refused.caused_by(UNCHANGED));
+        }
         if session.kind == Kind::Redshift {
             return redshift::prepare(login, password);
         }
@@ -254,6 +268,19 @@ impl Database for Postgres {
         }
     }
 
+    async fn outlook(
+        &self,
+        session: &mut Session,
+        login: &Login,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
+        if session.kind == Kind::Redshift {
+            return Ok(Vec::new());
+        }
+        let found = self.blue_green.look(session, login, cx).await;
+        found.map_err(|error| error.caused_by(UNCHANGED))
+    }
+
     async fn preflight(
         &self,
         session: &mut Session,
@@ -266,6 +293,7 @@ impl Database for Postgres {
         let days = cx.days_to_next_rotation();
         let facts = session.ask("a look at the account", preflight::facts(days), cx).await?;
         let mut findings = preflight::judge(login, facts, days);
+        findings.extend(accounts::own_other_login(session, login).map(Finding::Fails));
         findings.extend(preflight::banned_early(session, login, cx).await?);
         Ok(findings)
     }

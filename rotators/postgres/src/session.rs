@@ -52,6 +52,8 @@ pub struct Session {
     pub(crate) rounds: u32,
     /// Whether an account's lock was not taken, because a stranger holds it.
     pub(crate) unlocked: bool,
+    /// The role by which its user logs in with something else than its password, once that was asked.
+    pub(crate) other_login: Option<String>,
 }
 
 impl std::fmt::Debug for Session {
@@ -99,6 +101,25 @@ impl Session {
         self.rows(what, query, cx).await?.into_iter().next().ok_or_else(|| {
             Error::new(ErrorKind::Unreachable, format!("{what} got no usable answer"))
         })
+    }
+
+    /// Runs a query that some users may not ask (SQLSTATE 42501), or some servers not answer (0A000):
+    /// nothing there.
+    pub(crate) async fn rows_if_allowed<T: Columns>(
+        &mut self,
+        what: &str,
+        query: impl Into<String>,
+        cx: &Invocation,
+    ) -> Result<Option<Vec<T>>, Error> {
+        match self.read(what, query.into(), cx).await {
+            Ok(rows) => Ok(Some(rows)),
+            Err(Failure::Refused(refusal))
+                if ["42501", "0A000"].contains(&refusal.code.as_str()) =>
+            {
+                Ok(None)
+            }
+            Err(failure) => Err(failure.of(what)),
+        }
     }
 
     /// Runs a query.

@@ -124,7 +124,6 @@ impl Sqlserver {
 
 #[async_trait]
 impl Database for Sqlserver {
-    const ASKS_BEFORE_PROPOSING: bool = true;
     const NOT_HERE: &[(&str, &str)] = &[
         ("PROBE_QUERY", "SQL Server has no transaction that may only read"),
         ("REFUSE_OPEN_SESSIONS", "it is for two users in turn, which this function has not"),
@@ -135,6 +134,10 @@ impl Database for Sqlserver {
 
     fn dialect(&self) -> &Dialect {
         &DIALECT
+    }
+
+    fn asks_before_proposing(&self, _: &Login) -> bool {
+        true
     }
 
     /// What the policy of Windows demands, which a login may be held to and a contained user is. Source: SQL

@@ -16,7 +16,7 @@ pub fn all(ground: &Arc<Ground>) -> Vec<Playing> {
         Box::pin(async move { refused.play(&ground).await })
     });
     let mut all: Vec<Playing> = refusals.collect();
-    all.extend(play!(ground; a_user_that_does_not_exist, a_missing_database, a_read_only_replica, no_entry_in_pg_hba,
+    all.extend(play!(ground; a_user_that_does_not_exist, a_missing_database, a_blue_green_deployment, a_read_only_replica, no_entry_in_pg_hba,
         a_pooler_that_maps_users, a_pooler_that_keeps_passwords, a_pooler_without_its_server,
         a_server_that_wants_the_password_in_cleartext));
     all
@@ -163,6 +163,25 @@ async fn a_user_that_does_not_exist(ground: Arc<Ground>) -> Row {
     let mut case = case.await.cause(PASSWORD);
     case.ends(Step::Set, ErrorKind::Rejected, Share::AtOnce, Left::Unchanged).await;
     case.correct();
+    case.converges().await
+}
+
+async fn a_blue_green_deployment(ground: Arc<Ground>) -> Row {
+    let mut case = Case::new(&ground, "a blue/green deployment", &[], |document| {
+        let user = document["username"].as_str().unwrap();
+        document["dbname"] = json!(format!("of_{user}"));
+    })
+    .await;
+    case.arrange("CREATE DATABASE \"of_USER\"").await;
+    case.reach(Step::Set).await;
+    let (database, slot) = (format!("of_{}", case.user.name), format!("rds_{}", case.user.name));
+    let make = format!("SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')");
+    ground.server.arrange_in(&database, &make).await;
+    case.ends(Step::Set, ErrorKind::Unsupported, Share::AtOnce, Left::Unchanged).await;
+    ground
+        .server
+        .arrange_in(&database, &format!("SELECT pg_drop_replication_slot('{slot}')"))
+        .await;
     case.converges().await
 }
 

@@ -25,6 +25,8 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
             "Peer",
             "Peers",
             "SameHosts",
+            "Side",
+            "Deployment",
             "Decision",
             "Deadline",
             "StoreErrorCode",

@@ -5,6 +5,7 @@ mod conformance;
 mod dual_password;
 mod kills;
 mod leaks;
+mod other_logins;
 mod policies;
 mod recovery;
 mod sessions;

@@ -190,7 +190,11 @@ fn a_permission_is_there_only_if_its_parameter_is() {
             let rest = added[1..].iter().filter(|statement| statement["Effect"] != "Deny");
             let rest: Vec<_> = rest.flat_map(|statement| listed(&statement["Action"])).collect();
             // Which database a secret that RDS manages is of.
-            let finds = ["rds:DescribeDBClusters", "rds:DescribeDBInstances"];
+            let finds = [
+                "rds:DescribeBlueGreenDeployments",
+                "rds:DescribeDBClusters",
+                "rds:DescribeDBInstances",
+            ];
             assert_eq!(rest, if whose == "AdminSecretArns" { &finds[..] } else { &[] });
         }
     }

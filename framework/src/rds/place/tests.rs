@@ -1,4 +1,5 @@
 use super::*;
+use crate::rds::{Deployment, Side, unfinished};
 use async_trait::async_trait;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -32,6 +33,16 @@ impl Rds for Listed {
         let id = id.rsplit(':').next().unwrap_or(id);
         Ok(self.clusters.iter().find(|one| one.id.eq_ignore_ascii_case(id)).cloned())
     }
+
+    async fn deployments(
+        &self,
+        side: Side,
+        arn: &str,
+        _: &Invocation,
+    ) -> Result<Vec<Deployment>, Error> {
+        self.ask(format!("deployments {side:?} {arn}"));
+        Ok(Vec::new())
+    }
 }
 
 const ZONE: &str = "abc.us-east-1.rds.amazonaws.com";
@@ -40,6 +51,7 @@ const ZONE: &str = "abc.us-east-1.rds.amazonaws.com";
 pub(crate) fn account() -> Listed {
     let instance = |id: &str, cluster: Option<&str>| Instance {
         id: id.to_owned(),
+        arn: format!("arn:db:{id}"),
         engine: "postgres".to_owned(),
         host: Some(format!("{id}.{ZONE}")),
         port: Some(5432),
@@ -48,6 +60,7 @@ pub(crate) fn account() -> Listed {
     };
     let cluster = |id: &str| Cluster {
         id: id.to_owned(),
+        arn: format!("arn:cluster:{id}"),
         engine: "aurora-postgresql".to_owned(),
         host: Some(format!("{id}.cluster-{ZONE}")),
         port: Some(5433),
@@ -145,4 +158,24 @@ async fn parity_38_a_managed_secret_is_found_by_its_tags_in_any_case() {
     let error = managed_by(&account, &BTreeMap::new(), &cx).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Malformed);
     assert!(error.to_string().contains(INSTANCE_TAG), "{error}");
+}
+
+#[tokio::test]
+async fn a_deployment_is_asked_for_by_the_database_that_it_is_of() {
+    for (host, question) in [
+        (format!("db.{ZONE}"), "deployments Blue arn:db:db"),
+        (format!("sea-1.{ZONE}"), "deployments Blue arn:cluster:sea"),
+        (format!("sea.cluster-{ZONE}"), "deployments Blue arn:cluster:sea"),
+        (format!("sea.cluster-ro-{ZONE}"), "deployments Blue arn:cluster:sea"),
+    ] {
+        let rds = account();
+        assert_eq!(unfinished(&rds, &host, Side::Blue, &invocation()).await, Ok(None));
+        let asked = rds.asked.lock().unwrap();
+        assert_eq!(asked.last().map(String::as_str), Some(question), "{host}");
+    }
+    // The name alone proves nothing.
+    let rds = account();
+    let elsewhere = "db.xyz.eu-west-1.rds.amazonaws.com";
+    assert_eq!(unfinished(&rds, elsewhere, Side::Green, &invocation()).await, Ok(None));
+    assert_eq!(*rds.asked.lock().unwrap(), ["instance db"]);
 }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use crate::config::{Environment, refused};
 use crate::error::{Error, ErrorKind};
 use crate::net::same_host;
+use crate::rds::is_of_rds;
 use crate::users::pair::words;
 use crate::users::{Login, fields};
 
@@ -56,6 +57,18 @@ impl SameHosts {
             group.iter().any(|name| of(name) && same_host(&name.host, &login.host))
         };
         self.0.iter().any(|group| names(group, admin) && names(group, user))
+    }
+
+    /// The name by which the RDS API knows the server of `login`: its host, or one that is listed beside it.
+    /// A name without a port means the login's.
+    pub fn name_at_rds<'a>(&'a self, login: &'a Login) -> Option<&'a str> {
+        let names = |name: &Name| {
+            name.port.unwrap_or(login.port) == login.port && same_host(&name.host, &login.host)
+        };
+        let group = self.0.iter().filter(|group| group.iter().any(names)).flatten();
+        let mut all =
+            std::iter::once(login.host.as_str()).chain(group.map(|one| one.host.as_str()));
+        all.find(|host| is_of_rds(host))
     }
 
     /// Whether a password may be sent to the server `to` of which the one that `admin` names, a secret's,
@@ -159,6 +172,22 @@ mod tests {
         let hosts = SameHosts::read(&Environment::from([(SAME_HOSTS, listed)])).unwrap();
         let login = |host: &str| Login::new(host, 6379, "admin", "canary");
         hosts.may_go(&login(known), &login(to))
+    }
+
+    #[test]
+    fn a_server_may_have_a_name_at_rds() {
+        const NAME: &str = "db.abc.us-east-1.rds.amazonaws.com";
+        for (host, listed, known) in [
+            (NAME, "a=b", true),
+            ("db.example", "a=b", false),
+            ("db.example", &format!("db.example={NAME}"), true),
+            ("db.example", &format!("db.example:6379={NAME}:5432"), true),
+            ("db.example", &format!("db.example:5433={NAME}:5432"), false),
+        ] {
+            let hosts = SameHosts::read(&Environment::from([(SAME_HOSTS, listed)])).unwrap();
+            let login = Login::new(host, 6379, "app", "canary");
+            assert_eq!(hosts.name_at_rds(&login), known.then_some(NAME), "{host} {listed}");
+        }
     }
 
     #[test]

@@ -66,6 +66,13 @@ impl<'a, S: Alternates> PairAdmin<'a, S> {
         self.database.close(self.session.session, self.cx).await;
     }
 
+    /// Refuses a change that would be undone afterwards.
+    pub(super) async fn outlasts(&mut self) -> Result<(), Error> {
+        let AdminSession { session, login } = &mut self.session;
+        let asked = self.database.outlasts(session, login, self.cx).await;
+        asked.map_err(|error| self.admin.explain(error))
+    }
+
     /// Refuses to have the admin itself as a user of the pair.
     fn not_admin(&self, user: &str, partner: &str) -> Result<(), Error> {
         match self.admin.is(user) {

@@ -68,6 +68,7 @@ impl<S: Administered> Driver<S> {
     ) -> Result<Change, Error> {
         let server = &self.server;
         let outcome = async {
+            self.outlasts(&mut admin.session, &admin.login, cx).await?;
             let prepared = server.prepare_reset(admin, target, cx).await?;
             let made = async {
                 self.begin(admin, &server.locks(&prepared), cx).await?;
@@ -92,7 +93,7 @@ impl<S: Administered> Driver<S> {
     ) -> Result<Vec<Finding>, Error> {
         let server = &self.server;
         let found = async {
-            let mut findings = Vec::new();
+            let mut findings = server.outlook(&mut admin.session, &admin.login, cx).await?;
             let prepared = server.prepare_reset(admin, target, cx).await;
             findings.extend(prepared.err().map(Finding::Fails));
             self.begin(admin, &[], cx).await?;

@@ -20,6 +20,7 @@ use crate::config::Environment;
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::net::{LEAST_PATIENCE, within};
+use crate::users::common::no_failure;
 use crate::users::{Attempt, Change, Login};
 
 pub use admin::open_admin;
@@ -147,6 +148,16 @@ impl<S: Database> Driver<S> {
             *session = self.log_in(login, cx).await?.accepted(ErrorKind::Conflict, what)?;
         }
         self.server.begin(session, locks, cx).await
+    }
+
+    /// Refuses a change that would be undone afterwards.
+    pub(crate) async fn outlasts(
+        &self,
+        session: &mut S::Session,
+        login: &Login,
+        cx: &Invocation,
+    ) -> Result<(), Error> {
+        no_failure(self.server.outlook(session, login, cx).await?)
     }
 
     /// Ends what was begun: by a commit where the change was made, otherwise by giving it up.

@@ -241,6 +241,7 @@ impl<S: Alternates> Driver<S> {
         let job = Job { driver: self, install, cx };
         let outcome = async {
             self.server.check_username(install.target)?;
+            self.outlasts(&mut admin.session, &admin.login, cx).await?;
             let found = job.level(admin, fence).await?;
             let server = &self.server;
             let prepared = server.prepare_install(admin, install, found, password, cx).await?;
@@ -259,6 +260,7 @@ impl<S: Alternates> Driver<S> {
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         let job = Job { driver: self, install, cx };
+        let outlook = self.server.outlook(&mut admin.session, &admin.login, cx).await?;
         let assessed = async {
             self.begin(admin, &[], cx).await?;
             let remarks =
@@ -268,6 +270,7 @@ impl<S: Alternates> Driver<S> {
         .await;
         self.abandon(&mut admin.session, cx).await;
         let (mut findings, found) = assessed?;
+        findings.extend(outlook);
         findings.extend(found.findings());
         if self.server.transactions() && found.first_objection().is_none() {
             findings.extend(job.rehearse(admin, &found.parts).await?);

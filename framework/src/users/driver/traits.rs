@@ -22,10 +22,6 @@ use crate::users::{
 /// A server whose users change their own passwords: for the strategy single-user.
 #[async_trait]
 pub trait Database: Send + Sync {
-    /// Whether createSecret asks [`preflight`](Self::preflight) of AWSCURRENT's session before a new
-    /// password is stored, at the price of a login: where an ordinary user may not change its own.
-    const ASKS_BEFORE_PROPOSING: bool = false;
-
     /// Variables of other functions that this one would have to ignore, each with why it has no use for
     /// it. A function on which one is set does not start.
     const NOT_HERE: &[(&str, &str)] = &[];
@@ -48,6 +44,13 @@ pub trait Database: Send + Sync {
     /// [`ErrorKind::Malformed`], naming the setting that leaves no password; nothing was stored.
     fn policy(&self, _login: &Login, policy: PasswordPolicy) -> Result<PasswordPolicy, Error> {
         Ok(policy)
+    }
+
+    /// Whether createSecret asks before a new password is stored what a preflight asks, of AWSCURRENT's
+    /// session or of the admin, at the price of a login: where an ordinary user may not change its own
+    /// password, or may log in by something else. The default does not.
+    fn asks_before_proposing(&self, _login: &Login) -> bool {
+        false
     }
 
     /// Opens a session. One call is at most one login at the server.
@@ -164,6 +167,21 @@ pub trait Database: Send + Sync {
         _turn: &Invocation,
     ) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// Finds what would undo any change of a password afterwards, though the server makes it: a copy of
+    /// the server that is about to take its place without it. Asked before a change, outside of what
+    /// [`begin`](Self::begin) begins. The default finds nothing.
+    ///
+    /// # Errors
+    /// Whatever kept it from being found.
+    async fn outlook(
+        &self,
+        _session: &mut Self::Session,
+        _login: &Login,
+        _turn: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
+        Ok(Vec::new())
     }
 
     /// Finds what would make a change of the session user's own password fail. The default finds

@@ -3,9 +3,10 @@
 use fourstep::users::{Account, Accounts};
 use fourstep::{Error, Invocation};
 
-use crate::alternate::copy;
-use crate::alternate::quoting::AccountName;
-use crate::alternate::role;
+use crate::alternate::quoting::{AccountName, quote_literals};
+use crate::alternate::read::table;
+use crate::alternate::settings::Settings;
+use crate::alternate::{compose, copy, role};
 use crate::server::Flavour;
 use crate::session::Session;
 
@@ -22,6 +23,11 @@ pub(crate) async fn read(
         Flavour::Mysql => role::whose::read(session, usernames, secret, admin, cx).await?,
         Flavour::Mariadb => copy::whose::read(session, usernames, secret, admin, cx).await?,
     };
+    for (user, why) in other_logins(session, usernames, cx).await? {
+        if let Some(account) = accounts.get_mut(&user) {
+            account.other_login.get_or_insert(why);
+        }
+    }
     for name in usernames {
         if let Some(why) = too_long(flavour, name) {
             let account = Account { protected: Some(why), ..Account::default() };
@@ -29,6 +35,35 @@ pub(crate) async fn read(
         }
     }
     Ok(accounts)
+}
+
+/// Why these users log in by something else than one password, of those of which an account that is not
+/// locked does. What is locked may be half made.
+async fn other_logins(
+    session: &mut Session,
+    usernames: &[&str],
+    cx: &Invocation,
+) -> Result<Vec<(String, String)>, Error> {
+    let users = quote_literals(usernames);
+    let query = match session.server.flavour {
+        Flavour::Mysql => format!(
+            "SELECT User, Host, plugin, \
+             IFNULL(JSON_CONTAINS_PATH(User_attributes, 'one', '$.multi_factor_authentication'), 0) \
+             FROM mysql.user WHERE User IN ({users}) AND account_locked = 'N'"
+        ),
+        Flavour::Mariadb => format!(
+            "SELECT User, Host, IFNULL(JSON_VALUE(Priv, '$.plugin'), ''), JSON_EXISTS(Priv, '$.auth_or') \
+             FROM mysql.global_priv WHERE User IN ({users}) AND NOT JSON_EXISTS(Priv, '$.is_role') \
+             AND IFNULL(JSON_VALUE(Priv, '$.account_locked'), '0') NOT IN ('1', 'true')"
+        ),
+    };
+    let rows: Vec<[String; 4]> = table(session, &query, cx).await?;
+    let why = |[user, host, plugin, others]: [String; 4]| {
+        let settings = Settings::of_plugin(plugin, others == "1");
+        let refused = compose::plugin(&AccountName::new(&user, &host), &settings).err()?;
+        Some((user, refused.to_string()))
+    };
+    Ok(rows.into_iter().filter_map(why).collect())
 }
 
 /// What makes an account more than an application's, by its own rights and those of its roles.

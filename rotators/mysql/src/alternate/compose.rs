@@ -40,7 +40,7 @@ pub(crate) fn plugin(name: &AccountName, settings: &Settings) -> Result<Plugin, 
             ),
             _ => format!(
                 "account {} does not log in by one password that is known here; use \
-                 caching_sha2_password or mysql_native_password for it, or drop it",
+                 caching_sha2_password or mysql_native_password for it, or stop rotating it",
                 name.sql()
             ),
         };

@@ -49,6 +49,11 @@ impl Settings {
         }
     }
 
+    /// Those of which no more than this is known.
+    pub(crate) fn of_plugin(plugin: String, other_factors: bool) -> Self {
+        Self { plugin, other_factors, ..Self::default() }
+    }
+
     /// The clauses of CREATE USER that set a new account so.
     pub(crate) fn clauses(&self, flavour: Flavour) -> String {
         self.clauses_over(&Self::fresh(flavour))
