@@ -28,6 +28,7 @@ mod networks;
 mod new;
 mod pairs;
 mod password_file;
+mod proxy;
 mod questions;
 mod races;
 mod rds;
