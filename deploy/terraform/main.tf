@@ -30,6 +30,9 @@ locals {
     length(var.managed_user_arns) == 0 ? {} : {
       managed-users = templatefile("${path.module}/policies/managed-users.json", { users = var.managed_user_arns })
     },
+    length(var.proxy_secrets) == 0 ? {} : {
+      proxy-secrets = templatefile("${path.module}/policies/proxy-secrets.json", { secrets = values(var.proxy_secrets) })
+    },
     length(var.admin_secret_arns) == 0 ? {} : {
       admin = templatefile(
         "${path.module}/policies/${var.rotator == "api" ? "api-admin" : "admin"}.json",
@@ -66,7 +69,13 @@ resource "aws_lambda_function" "this" {
   tags                           = var.tags
 
   environment {
-    variables = merge(var.strategy == null ? {} : { ROTATION_STRATEGY = var.strategy }, var.environment)
+    variables = merge(
+      var.strategy == null ? {} : { ROTATION_STRATEGY = var.strategy },
+      length(var.proxy_secrets) == 0 ? {} : {
+        PROXY_SECRETS = join(",", [for user, arn in var.proxy_secrets : "${user}=${arn}"])
+      },
+      var.environment
+    )
   }
 
   logging_config {

@@ -79,6 +79,12 @@ variable "admin_secret_arns" {
   description = "Secrets of admins, which rotated secrets name as masterarn; for api, the secrets of the API's admins"
 }
 
+variable "proxy_secrets" {
+  type        = map(string)
+  default     = {}
+  description = "The ARN of the secret by which RDS Proxy knows a user, for both users of each pair; for alternating-users"
+}
+
 variable "managed_user_arns" {
   type        = list(string)
   default     = []

@@ -304,7 +304,7 @@ impl Work<'_> {
 }
 
 /// The command that takes AWSPENDING off a version.
-fn discard_command(secret: &SecretId, token: &VersionId) -> String {
+pub(crate) fn discard_command(secret: &SecretId, token: &VersionId) -> String {
     format!(
         "aws secretsmanager update-secret-version-stage --secret-id {secret} \
          --version-stage AWSPENDING --remove-from-version-id {token}"

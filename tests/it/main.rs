@@ -31,6 +31,7 @@ mod new;
 mod other_logins;
 mod pairs;
 mod password_file;
+mod proxy;
 mod questions;
 mod races;
 mod rds;

@@ -25,6 +25,8 @@ export interface FourstepRotatorProps {
   readonly strategy?: string;
   /** More of the variables of docs/settings.md. No secret belongs there. */
   readonly environment?: { [name: string]: string };
+  /** The secrets by which RDS Proxy knows both users of each pair: for `alternating-users`. @default none */
+  readonly proxySecrets?: { [user: string]: secretsmanager.ISecret };
   /** ARNs of users of ElastiCache and MemoryDB whose passwords it may change: for `redis`. @default none */
   readonly managedUsers?: string[];
   /** The VPC to run in. @default none */
@@ -88,6 +90,10 @@ export class FourstepRotator extends Construct implements ec2.IConnectable, iam.
     const managed = props.managedUsers ?? [];
     const timeout = managed.length > 0 ? MANAGED_TIMEOUT : TIMEOUT;
     const strategy: Record<string, string> = props.strategy ? { ROTATION_STRATEGY: props.strategy } : {};
+    const proxied = Object.entries(props.proxySecrets ?? {});
+    if (proxied.length > 0) {
+      strategy.PROXY_SECRETS = proxied.map(([user, secret]) => `${user}=${secret.secretArn}`).join(',');
+    }
     this.function = new lambda.Function(this, 'Function', {
       functionName: props.functionName,
       description: `Fourstep: rotates secrets of ${props.target}`,
@@ -116,6 +122,14 @@ export class FourstepRotator extends Construct implements ec2.IConnectable, iam.
       actions: ['logs:CreateLogStream', 'logs:PutLogEvents'],
       resources: [this.function.logGroup.logGroupArn],
     }));
+    for (const [, secret] of proxied) {
+      secret.grantRead(this);
+      secret.grantWrite(this);
+      this.allow(
+        ['secretsmanager:DescribeSecret', 'secretsmanager:UpdateSecretVersionStage'],
+        [secret.secretFullArn ?? secret.secretArn],
+      );
+    }
     if (managed.length > 0) {
       this.allow(
         ['elasticache:DescribeUsers', 'elasticache:ModifyUser', 'memorydb:DescribeUsers', 'memorydb:UpdateUser'],

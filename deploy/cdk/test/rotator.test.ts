@@ -89,6 +89,23 @@ test('an admin is read, and nothing of it is written', () => {
   assert.deepEqual([...new Set(actions(of, 'secretsmanager'))], ['secretsmanager:DescribeSecret', 'secretsmanager:GetSecretValue']);
 });
 
+test('the secrets of a proxy are kept, and named to the function', () => {
+  const { stack, vpc } = database();
+  const [app, clone] = ['ProxyApp', 'ProxyClone'].map((id) => new secretsmanager.Secret(stack, id));
+  new FourstepRotator(stack, 'Rotator', {
+    target: 'postgres', archive, vpc, strategy: 'alternating-users', proxySecrets: { app, app_clone: clone },
+  });
+  const template = Template.fromStack(stack);
+  const policy = JSON.parse(readFileSync(join(repository, 'deploy/terraform/policies/proxy-secrets.json'), 'utf8')
+    .replace('${jsonencode(secrets)}', '[]'));
+  const allowed = actions(statements(template), 'secretsmanager');
+  for (const action of actions(policy.Statement, 'secretsmanager')) {
+    assert.ok(allowed.includes(action), action);
+  }
+  const functions = Object.values(template.findResources('AWS::Lambda::Function'));
+  assert.match(JSON.stringify(functions[0].Properties.Environment), /app=.*app_clone=/);
+});
+
 test('managed users are changed by their ARNs, in the time that a change takes', () => {
   const user = 'arn:aws:elasticache:us-east-1:111122223333:user:app';
   const policy = JSON.parse(readFileSync(join(repository, 'deploy/terraform/policies/managed-users.json'), 'utf8')

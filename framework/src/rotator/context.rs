@@ -297,7 +297,7 @@ impl<'a> InspectContext<'a> {
     }
 }
 
-/// Secrets other than the one that is rotated, such as an admin's. They are read, never changed.
+/// Secrets other than the one that is rotated, such as an admin's. Authors read them, and never change them.
 pub struct SecretReader<'a> {
     calls: &'a SecretClient<'a>,
 }
@@ -306,6 +306,12 @@ impl<'a> SecretReader<'a> {
     /// As [`CreateContext::new`].
     pub fn new(client: &'a SecretClient<'a>) -> Self {
         Self { calls: client }
+    }
+
+    /// The calls about the secret that is rotated, by which a strategy finds those about the secrets that
+    /// it keeps in step with it.
+    pub(crate) fn calls(&self) -> &'a SecretClient<'a> {
+        self.calls
     }
 
     /// The AWSCURRENT value of another secret.

@@ -1,6 +1,8 @@
 //! Two users that an admin keeps equal, and that the secret names in turn.
 
 mod pair_admin;
+mod proofs;
+mod proxied;
 
 use std::sync::Arc;
 
@@ -11,17 +13,19 @@ use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
 use crate::rotator::{
-    Applied, CreateContext, Fence, Finding, InspectContext, Recorded, Rotator, SecretReader,
+    Applied, CreateContext, Fence, Finding, InspectContext, PromoteContext, Rotator, SecretReader,
     SetContext, Verdict,
 };
 use crate::secret::Secret;
 use crate::users::admin::Admins;
 use crate::users::driver::{MOST_LISTED, listed};
-use crate::users::login_attempts::{LoginAttempts, Older};
+use crate::users::login_attempts::LoginAttempts;
 use crate::users::pair::PairSettings;
-use crate::users::{Alternates, Attempt, Change, Driver, Login, Ownership, Pair, Proof, common};
+use crate::users::proxy_secrets::ProxySecrets;
+use crate::users::{Alternates, Attempt, Change, Driver, Login, Pair, common};
 
-use pair_admin::{Next, PairAdmin};
+use pair_admin::PairAdmin;
+use proxied::{first, subject};
 
 /// The strategy alternating-users over any [`Alternates`] database: the admin of the secret that
 /// the field `masterarn` names keeps two users equal, and the secret names them in turn.
@@ -38,13 +42,15 @@ pub struct Alternating<S> {
     policy: PasswordPolicy,
     admins: Admins,
     pairs: PairSettings,
+    proxies: ProxySecrets,
     refuse_open_sessions: bool,
 }
 
 impl<S: Alternates> Alternating<S> {
     /// Rotates pairs of users of `database` to passwords that meet `policy`. Reads `USER_PAIRS`
-    /// (`app=app_b,...`), `ADOPT_USERS` and `DROP_EXTRA_RIGHTS` (`app_clone,...`), `REFUSE_OPEN_SESSIONS`, and
-    /// `SAME_DATABASE_HOSTS`, which joins the names of one database by `=`.
+    /// (`app=app_b,...`), `ADOPT_USERS` and `DROP_EXTRA_RIGHTS` (`app_clone,...`), `REFUSE_OPEN_SESSIONS`,
+    /// `PROXY_SECRETS` (`app=ARN,app_clone=ARN`), and `SAME_DATABASE_HOSTS`, which joins the names of
+    /// one database by `=`.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
@@ -71,6 +77,7 @@ impl<S: Alternates> Alternating<S> {
             policy,
             admins: Admins::read(environment)?,
             pairs: PairSettings::read(environment)?,
+            proxies: ProxySecrets::read(environment)?,
             refuse_open_sessions: environment.flag("REFUSE_OPEN_SESSIONS")?,
         })
     }
@@ -80,11 +87,11 @@ impl<S: Alternates> Alternating<S> {
         &'a self,
         (user, secret): (&Login, &Secret),
         arn: &'a str,
-        others: SecretReader<'_>,
+        others: &SecretReader<'_>,
         cx: &'a Invocation,
     ) -> Result<PairAdmin<'a, S>, Error> {
         let (document, dialect) = (secret.document()?, self.database.dialect());
-        let admin = self.admins.of(user, document, dialect, &others, cx).await?;
+        let admin = self.admins.of(user, document, dialect, others, cx).await?;
         let session = self.database.open_admin(&admin.login, cx).await;
         Ok(PairAdmin {
             database: &*self.database,
@@ -96,62 +103,15 @@ impl<S: Alternates> Alternating<S> {
         })
     }
 
-    /// The user of the pair whose recorded password logs in, where AWSCURRENT's does not. Pending
-    /// may log in here, if an earlier run set it and something was lost since.
-    async fn other_proof(
-        &self,
-        tries: &mut LoginAttempts<'_, S>,
-        versions: &SetContext<'_>,
-        (current, pending): (&Login, &Login),
-    ) -> Result<Option<String>, Error> {
-        let users = [current.username.as_str(), pending.username.as_str()];
-        let recorded = versions.recorded();
-        let mut open = tries.older_in(Older::Previous, &recorded, current, &users).await?;
-        if open.is_none() {
-            open = tries.open("AWSPENDING", pending).await?;
-        }
-        if open.is_none() {
-            open = tries.older_in(Older::Others, &recorded, current, &users).await?;
-        }
-        Ok(open.map(|open| open.login.username))
-    }
-
-    /// Which recorded password of the pending user logs in, where nothing else proves that it is
-    /// ours. Who only claims it needs no more than an older one.
-    async fn proof(
-        &self,
-        tries: &mut LoginAttempts<'_, S>,
-        versions: &SetContext<'_>,
-        (current, pending): (&Login, &Login),
-        ownership: Ownership,
-    ) -> Result<Option<Proof>, Error> {
-        if !matches!(ownership, Ownership::Unproven | Ownership::Claimed) {
-            return Ok(None);
-        }
-        if tries.open("AWSPENDING", pending).await?.is_some() {
-            return Ok(Some(Proof::Pending));
-        }
-        if ownership == Ownership::Unproven {
-            return Ok(None);
-        }
-        let older = tries.older_of(&versions.recorded(), current, &pending.username).await?;
-        Ok(older.map(|_| Proof::Older))
-    }
-
     /// Makes the pending user as the current one is, and lets it in with the pending password.
-    /// `other` is the user whose recorded password logs in where AWSCURRENT's does not.
     async fn install(
         &self,
         pair_admin: &mut PairAdmin<'_, S>,
         tries: &mut LoginAttempts<'_, S>,
         versions: &SetContext<'_>,
         (current, pending): (&Login, &Login),
-        other: Option<String>,
         fence: &dyn Fence,
     ) -> Result<Applied, Error> {
-        if let Some(other) = other {
-            pair_admin.restore_current(current, &other, fence).await?;
-        }
         let (target, source) = (pending.username.as_str(), current.username.as_str());
         let ownership = pair_admin.ownership(target, source).await?;
         let proof = self.proof(tries, versions, (current, pending), ownership).await?;
@@ -163,22 +123,6 @@ impl<S: Alternates> Alternating<S> {
                 "user {target:?} has the pending password already, set by another run"
             ))),
             Change::Refused(why) => Ok(Applied::Refused(why)),
-        }
-    }
-
-    /// Refuses the next user if it only claims to be ours and no recorded password of it logs in.
-    async fn confirmed(
-        &self,
-        next: &Next,
-        recorded: &Recorded<'_>,
-        current: &Login,
-        cx: &Invocation,
-    ) -> Result<(), Error> {
-        let Some(unconfirmed) = &next.unconfirmed else { return Ok(()) };
-        let mut tries = LoginAttempts::new(&*self.database, cx);
-        match tries.older_of(recorded, current, &next.user).await? {
-            Some(_) => Ok(()),
-            None => Err(unconfirmed.clone()),
         }
     }
 }
@@ -210,7 +154,7 @@ impl<S: Alternates> Rotator for Alternating<S> {
         let current = common::current(secret, self.database.dialect())?;
         common::admin_named(known.current)?;
         let (arn, others) = (known.description.arn.as_str(), known.other_secrets());
-        let mut pair_admin = self.pair_admin((&current, secret), arn, others, cx).await?;
+        let mut pair_admin = self.pair_admin((&current, secret), arn, &others, cx).await?;
         let next = async {
             let next = pair_admin.next(&current.username).await?;
             next.unopposed()?;
@@ -221,6 +165,8 @@ impl<S: Alternates> Rotator for Alternating<S> {
         pair_admin.close().await;
         let next: Next = next?;
         self.confirmed(&next, &known.recorded(), &current, cx).await?;
+        let subject = subject(arn, known.current, &current, &others);
+        self.proxies.look(subject, &next.user).await.map_err(first)?;
         let with = (&*self.database, &self.policy);
         Ok(common::with_new_password(with, known, &current, cx)?
             .with("username", &next.user)
@@ -242,6 +188,9 @@ impl<S: Alternates> Rotator for Alternating<S> {
         }
         let current = common::current(secret, dialect)?;
         let pending = common::pending(versions.pending().secret(), dialect)?;
+        let (arn, others) = (versions.description().arn.as_str(), versions.other_secrets());
+        let subject = subject(arn, versions.current(), &current, &others);
+        let behind = self.proxies.look(subject, &pending.username).await.map_err(first)?;
         let mut tries = LoginAttempts::new(&*self.database, cx);
         let works = tries.open("AWSCURRENT", &current).await?.is_some();
         let other = match works {
@@ -256,13 +205,29 @@ impl<S: Alternates> Rotator for Alternating<S> {
                  AWSCURRENT",
             ));
         }
-        let (arn, others) = (versions.description().arn.as_str(), versions.other_secrets());
-        let mut pair_admin = self.pair_admin((&current, secret), arn, others, cx).await?;
+        let token = versions.pending().version();
+        if let Some(behind) = &behind {
+            behind.stage(&pending, token).await?;
+        }
+        let mut pair_admin = self.pair_admin((&current, secret), arn, &others, cx).await?;
         let logins = (&current, &pending);
-        let applied =
-            self.install(&mut pair_admin, &mut tries, versions, logins, other, fence).await;
+        let applied = async {
+            let usable = match &other {
+                Some(other) => pair_admin.restore_current(&current, other, fence).await?,
+                None => true,
+            };
+            if let Some(behind) = behind.as_ref().filter(|_| usable) {
+                self.keep_in_use(behind, (secret, &current), &pending.username, cx).await?;
+            }
+            self.install(&mut pair_admin, &mut tries, versions, logins, fence).await
+        }
+        .await;
         pair_admin.close().await;
-        applied
+        let applied = applied?;
+        if let Some(behind) = behind.filter(|_| !matches!(applied, Applied::Refused(_))) {
+            behind.publish(&pending, token).await?;
+        }
+        Ok(applied)
     }
 
     async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
@@ -293,7 +258,15 @@ impl<S: Alternates> Rotator for Alternating<S> {
             let listed = format!("{listed}; retry");
             return Err(Error::new(ErrorKind::Conflict, what).caused_by(listed));
         }
-        self.database.probe(&pending, cx).await
+        self.database.probe(&pending, cx).await?;
+        let proven = (versions.pending().secret(), &pending);
+        self.proxies.until_learned(&self.database, proven, partner, cx).await
+    }
+
+    /// The proxy secret of the user that comes into use holds what is promoted.
+    async fn confirm(&self, versions: &PromoteContext<'_>, _: &Invocation) -> Result<(), Error> {
+        let pending = common::pending(versions.pending().secret(), self.database.dialect())?;
+        self.proxies.confirm(&pending, &versions.other_secrets()).await
     }
 
     async fn preflight(
@@ -310,12 +283,15 @@ impl<S: Alternates> Rotator for Alternating<S> {
             Err(error) => findings.push(Finding::Fails(error)),
         }
         let (arn, others) = (subject.description.arn.as_str(), subject.other_secrets());
+        let of_pair = proxied::subject(arn, subject.current, &current, &others);
         let found = async {
-            let mut pair_admin = self.pair_admin((&current, secret), arn, others, cx).await?;
+            let mut pair_admin = self.pair_admin((&current, secret), arn, &others, cx).await?;
             let found = async {
                 let next = pair_admin.next(&current.username).await?;
                 let confirmed = self.confirmed(&next, &subject.recorded(), &current, cx).await;
-                pair_admin.preflight(&current.username, next, confirmed).await
+                let proxied = self.at_proxy(of_pair, &next.user, cx).await;
+                let found = pair_admin.preflight(&current.username, next, confirmed).await;
+                found.map(|found| found.into_iter().chain(proxied).collect::<Vec<_>>())
             }
             .await;
             pair_admin.close().await;
@@ -338,9 +314,19 @@ impl<S: Alternates> Rotator for Alternating<S> {
         let secret = subject.current.secret();
         let current = common::current(secret, self.database.dialect())?;
         let (arn, others) = (subject.description.arn.as_str(), subject.other_secrets());
-        let mut pair_admin = self.pair_admin((&current, secret), arn, others, cx).await?;
+        let mut pair_admin = self.pair_admin((&current, secret), arn, &others, cx).await?;
         let plan = pair_admin.plan(&current.username).await;
+        let next = match self.proxies.is_empty() {
+            true => None,
+            false => Some(pair_admin.next(&current.username).await),
+        };
         pair_admin.close().await;
-        plan
+        let mut plan = plan?;
+        if let Some(next) = next.transpose()? {
+            let of_pair = proxied::subject(arn, subject.current, &current, &others);
+            let behind = self.proxies.look(of_pair, &next.user).await.map_err(first)?;
+            plan.extend(behind.map(|behind| behind.plan()));
+        }
+        Ok(plan)
     }
 }

@@ -113,10 +113,10 @@ pub(super) fn check_name(field: &str, name: &str, longest: usize) -> Result<(), 
 }
 
 /// A host is a name or an address and nothing more.
-pub(super) fn check_host(host: &str) -> Result<(), Error> {
+pub(super) fn check_host(field: &str, host: &str) -> Result<(), Error> {
     match unlike_a_host(host) {
         None => Ok(()),
-        Some(what) => Err(malformed("host", &what)),
+        Some(what) => Err(malformed(field, &what)),
     }
 }
 
@@ -198,7 +198,7 @@ mod tests {
             (&"canary".repeat(11), "longer"),
             (&"canary.".repeat(40), "longer"),
         ] {
-            let error = check_host(host).unwrap_err();
+            let error = check_host("host", host).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Malformed, "{host}");
             let text = error.to_string();
             assert!(text.contains("\"host\"") && text.contains(why), "{host}: {text}");
@@ -221,7 +221,7 @@ mod tests {
             "xn--bcher-kva.example",
             "app.cluster-abc.il-central-1.rds.amazonaws.com",
         ] {
-            check_host(host).unwrap();
+            check_host("host", host).unwrap();
         }
     }
 

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::secret::{Secret, malformed};
+use crate::secret::{Document, Secret, malformed};
 use crate::users::{SslMode, fields};
 
 /// How a database reads a secret document.
@@ -84,7 +84,7 @@ impl Login {
         let login = Self {
             engine: Some(engine),
             host: host.to_owned(),
-            port: read_port(document.field("port"))?.unwrap_or(dialect.default_port),
+            port: read_port("port", document)?.unwrap_or(dialect.default_port),
             username: fields::required(document, "username")?.to_owned(),
             password: fields::required(document, "password")?.into(),
             dbname: document.optional("dbname")?.or(dialect.default_dbname).map(str::to_owned),
@@ -102,7 +102,7 @@ impl Login {
                 return Err(malformed(field, "contains a NUL character"));
             }
         }
-        fields::check_host(host)?;
+        fields::check_host("host", host)?;
         let database = login.dbname.as_deref().unwrap_or_default();
         for (field, name) in [("username", login.username.as_str()), ("dbname", database)] {
             fields::check_name(field, name, dialect.longest_name)?;
@@ -120,6 +120,21 @@ impl Login {
     #[must_use]
     pub fn at(&self, host: &str, port: u16) -> Self {
         Self { host: host.to_owned(), port, sentinel: None, ..self.clone() }
+    }
+
+    /// This login at the proxy that the secret names in `proxyHost`, if it names one, and at another port
+    /// than the server's in `proxyPort`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the field.
+    pub(super) fn at_proxy(&self, document: &Document) -> Result<Option<Self>, Error> {
+        let port = read_port("proxyPort", document)?.unwrap_or(self.port);
+        let Some(host) = document.optional("proxyHost")? else { return Ok(None) };
+        if host.contains('\0') {
+            return Err(malformed("proxyHost", "contains a NUL character"));
+        }
+        fields::check_host("proxyHost", host)?;
+        Ok(Some(self.at(host, port)))
     }
 
     /// This login in another database of the same server.
@@ -157,16 +172,16 @@ impl fmt::Debug for Login {
 }
 
 /// A number or a numeric string, as both stand in AWS's own documentation; null is absent.
-fn read_port(port: Option<&Value>) -> Result<Option<u16>, Error> {
-    let text = match port {
+fn read_port(field: &str, document: &Document) -> Result<Option<u16>, Error> {
+    let text = match document.field(field) {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Number(number)) => number.to_string(),
         Some(Value::String(text)) => text.trim().to_owned(),
-        Some(_) => return Err(malformed("port", "is neither a number nor a string")),
+        Some(_) => return Err(malformed(field, "is neither a number nor a string")),
     };
     match text.parse::<u16>() {
         Ok(port) if port != 0 => Ok(Some(port)),
-        _ => Err(malformed("port", "is not a number from 1 to 65535")),
+        _ => Err(malformed(field, "is not a number from 1 to 65535")),
     }
 }
 

@@ -19,6 +19,7 @@ mod managed;
 mod mark;
 mod pair;
 mod password_set;
+mod proxy_secrets;
 mod single_user;
 mod ssl;
 mod strategies;

@@ -9,7 +9,7 @@ mod capacity;
 mod issued;
 mod label;
 mod listing;
-mod pauses;
+pub(crate) mod pauses;
 mod plan;
 mod proof;
 mod retention;

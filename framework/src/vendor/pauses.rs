@@ -1,11 +1,11 @@
-//! How long a vendor is waited for that learns late.
+//! How long a vendor, or a proxy, is waited for that learns late.
 
 use std::time::Duration;
 
 use crate::invocation::Invocation;
 
 /// The pauses in which a vendor is asked again, for no longer than it may take to learn.
-pub(super) fn pauses(propagation: Duration) -> impl Iterator<Item = Duration> {
+pub(crate) fn pauses(propagation: Duration) -> impl Iterator<Item = Duration> {
     const FIRST: Duration = Duration::from_millis(100);
     const LONGEST: Duration = Duration::from_secs(5);
     let mut waited = Duration::ZERO;
@@ -27,7 +27,7 @@ pub(super) fn spread(propagation: Duration, questions: usize) -> impl Iterator<I
 }
 
 /// Waits the next of these pauses; false if there is none, or no time for it, or if nobody is to wait.
-pub(super) async fn wait(pauses: &mut impl Iterator<Item = Duration>, cx: &Invocation) -> bool {
+pub(crate) async fn wait(pauses: &mut impl Iterator<Item = Duration>, cx: &Invocation) -> bool {
     let Some(pause) = pauses.next() else { return false };
     let worth = cx.waits() && cx.deadline().remaining() > pause + crate::CHANGE_TIME;
     if worth {

@@ -1,8 +1,11 @@
 //! What an author tells the kit about a rotator and its remote.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use fourstep::store::SecretStore;
 use fourstep::{Engine, Error, Invocation, Outcome, RotationEvent, Rotator, Secret};
+use fourstep_local::MemoryStore;
 
 use super::{Effort, Wire};
 
@@ -59,6 +62,9 @@ pub trait Remote: Send + Sync {
     fn other_secrets(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }
+
+    /// The store in which all these stand, for a remote that reads secrets itself, as a proxy does.
+    fn placed(&self, _store: &Arc<MemoryStore>) {}
 
     /// Whether this secret works now, asked by other means than the rotator's own.
     async fn accepts(&self, secret: &Secret) -> bool;

@@ -159,6 +159,7 @@ impl Simulation {
             let new = NewSecret { value: Some(value.as_str().into()), ..NewSecret::default() };
             store.create(name, new).map_err(|error| Violation::of_kit(wire, &error))?;
         }
+        remote.placed(&store);
         Ok(Self {
             store: Arc::new(WiredStore::new(store, wire.clone())),
             wire: wire.clone(),

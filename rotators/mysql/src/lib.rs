@@ -32,6 +32,7 @@ use fourstep::{
 
 use change::Prepared;
 use password::PasswordFormat;
+use server::not_the_server;
 
 pub use session::Session;
 
@@ -96,6 +97,22 @@ impl Mysql {
             hosts: SameHosts::read(environment)?,
         })
     }
+
+    /// Logs in; with the session, whether it was the server itself that let it in.
+    async fn enter(
+        &self,
+        login: &Login,
+        cx: &Invocation,
+    ) -> Result<Attempt<(Session, bool)>, Error> {
+        let connect = |transport| self.connect(login, transport, cx);
+        let mut wire = login.ssl.connect(self.transport, cx, connect).await?;
+        Ok(match wire::log_in(&mut wire, login).await? {
+            Attempt::Accepted(plugin) => {
+                Attempt::Accepted(Session::open(wire, plugin, login, cx).await?)
+            }
+            Attempt::Refused(why) => Attempt::Refused(why),
+        })
+    }
 }
 
 #[async_trait]
@@ -113,14 +130,22 @@ impl Database for Mysql {
     }
 
     async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
-        let connect = |transport| self.connect(login, transport, cx);
-        let mut wire = login.ssl.connect(self.transport, cx, connect).await?;
-        match wire::log_in(&mut wire, login).await? {
-            Attempt::Accepted(plugin) => {
-                Ok(Attempt::Accepted(Session::open(wire, plugin, login, cx).await?))
-            }
+        match self.enter(login, cx).await? {
+            Attempt::Accepted((_, false)) => Err(not_the_server()),
+            Attempt::Accepted((session, true)) => Ok(Attempt::Accepted(session)),
             Attempt::Refused(why) => Ok(Attempt::Refused(why)),
         }
+    }
+
+    async fn log_in_at_proxy(
+        &self,
+        login: &Login,
+        cx: &Invocation,
+    ) -> Result<Attempt<Session>, Error> {
+        Ok(match self.enter(login, cx).await? {
+            Attempt::Accepted((session, _)) => Attempt::Accepted(session),
+            Attempt::Refused(why) => Attempt::Refused(why),
+        })
     }
 
     async fn close(&self, session: Session) {

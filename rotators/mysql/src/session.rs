@@ -9,7 +9,7 @@ use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
 use crate::alternate::Own;
 use crate::errors::{self, ServerError};
-use crate::server::{FACTS, Server, not_the_server};
+use crate::server::{FACTS, Server};
 use crate::sql;
 use crate::wire::{Answer, Channel, Plugin, QUIT, Wire, query};
 
@@ -52,15 +52,17 @@ impl Session {
     /// Makes a session of a wire on which `login` was let in, and asks whose it is. Of who has an
     /// expired password nobody is asked: the server answers nothing until it is changed.
     ///
+    /// Also says whether it was the server itself that let it in, which numbers connections as the
+    /// greeting did: otherwise a login proves nothing.
+    ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] if the session is not the user's, or somebody else than the server
-    /// let it in: then a login proves nothing.
+    /// [`ErrorKind::Unsupported`] if the session is not the user's.
     pub(crate) async fn open(
         wire: Wire,
         plugin: Plugin,
         login: &Login,
         cx: &Invocation,
-    ) -> Result<Self, Error> {
+    ) -> Result<(Self, bool), Error> {
         let terms =
             ChannelSecurity { plugin, transport: wire.transport, password: login.password.clone() };
         let greeting = wire.greeting;
@@ -74,7 +76,7 @@ impl Session {
         let facts = match asked.await {
             Err(Failure::Refused(refusal)) if refusal.number == errors::MUST_CHANGE => {
                 session.server.expired = true;
-                return Ok(session);
+                return Ok((session, true));
             }
             facts => one_row(what, facts.map_err(|failure| failure.of(what))?)?,
         };
@@ -82,10 +84,9 @@ impl Session {
         let [.., number] = &facts;
         // It may have become a longer one, of which the lowest part was said.
         let number = number.as_deref().and_then(|number| number.parse::<u64>().ok());
-        match number.is_some_and(|number| number & 0xffff_ffff == u64::from(greeting.number)) {
-            true => Ok(session),
-            false => Err(not_the_server()),
-        }
+        let itself =
+            number.is_some_and(|number| number & 0xffff_ffff == u64::from(greeting.number));
+        Ok((session, itself))
     }
 
     /// Lets the server say as much as an admin may ask.

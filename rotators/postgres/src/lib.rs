@@ -99,6 +99,46 @@ impl Postgres {
             blue_green: BlueGreen::read(environment)?,
         })
     }
+
+    /// Logs in, and asks nobody who answered.
+    async fn enter(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Entered>, Error> {
+        match Kind::of(login) {
+            Kind::Postgres => {
+                sql::check_name("username", &login.username)?;
+                sql::check_name("dbname", login.dbname.as_deref().unwrap_or_default())?;
+            }
+            Kind::Redshift => redshift::check_name(&login.username)?,
+        }
+        let connect = |transport| self.connect(login, transport, cx);
+        let mut wire = login.ssl.connect(self.transport, cx, connect).await?;
+        Ok(match wire::log_in(&mut wire, login).await? {
+            Attempt::Accepted(LoggedIn { method, salt, process, messages }) => {
+                let channel =
+                    ChannelSecurity { method, weak_authentication: wire.weak_authentication };
+                let (connection, passing) = wire::driver_bridge(wire.stream, &messages).await?;
+                let session = Session {
+                    connection,
+                    passing,
+                    channel,
+                    kind: Kind::of(login),
+                    opened: SystemTime::now(),
+                    version: 0,
+                    rounds: verifier::ROUNDS,
+                    unlocked: false,
+                    other_login: None,
+                };
+                Attempt::Accepted(Entered { session, process, salt })
+            }
+            Attempt::Refused(why) => Attempt::Refused(why),
+        })
+    }
+}
+
+/// A session of whoever answered a login, and what was said at it.
+struct Entered {
+    session: Session,
+    process: Option<i32>,
+    salt: Option<String>,
 }
 
 #[async_trait]
@@ -123,42 +163,32 @@ impl Database for Postgres {
     }
 
     async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
-        match Kind::of(login) {
+        let Entered { mut session, process, salt } = match self.enter(login, cx).await? {
+            Attempt::Accepted(entered) => entered,
+            Attempt::Refused(why) => return Ok(Attempt::Refused(why)),
+        };
+        match session.kind {
             Kind::Postgres => {
-                sql::check_name("username", &login.username)?;
-                sql::check_name("dbname", login.dbname.as_deref().unwrap_or_default())?;
+                let said = (process, salt.as_deref());
+                self.answered_by_server(&mut session, login, said, cx).await?;
             }
-            Kind::Redshift => redshift::check_name(&login.username)?,
+            Kind::Redshift => redshift::identify(&mut session, cx).await?,
         }
-        let connect = |transport| self.connect(login, transport, cx);
-        let mut wire = login.ssl.connect(self.transport, cx, connect).await?;
-        Ok(match wire::log_in(&mut wire, login).await? {
-            Attempt::Accepted(LoggedIn { method, salt, process, messages }) => {
-                let channel =
-                    ChannelSecurity { method, weak_authentication: wire.weak_authentication };
-                let (connection, passing) = wire::driver_bridge(wire.stream, &messages).await?;
-                let mut session = Session {
-                    connection,
-                    passing,
-                    channel,
-                    kind: Kind::of(login),
-                    opened: SystemTime::now(),
-                    version: 0,
-                    rounds: verifier::ROUNDS,
-                    unlocked: false,
-                    other_login: None,
-                };
-                match session.kind {
-                    Kind::Postgres => {
-                        let said = (process, salt.as_deref());
-                        self.answered_by_server(&mut session, login, said, cx).await?;
-                    }
-                    Kind::Redshift => redshift::identify(&mut session, cx).await?,
-                }
-                Attempt::Accepted(session)
+        Ok(Attempt::Accepted(session))
+    }
+
+    async fn log_in_at_proxy(
+        &self,
+        login: &Login,
+        cx: &Invocation,
+    ) -> Result<Attempt<Session>, Error> {
+        match self.enter(login, cx).await? {
+            Attempt::Accepted(Entered { mut session, .. }) => {
+                who_answers::serving(&mut session, cx).await?;
+                Ok(Attempt::Accepted(session))
             }
-            Attempt::Refused(why) => Attempt::Refused(why),
-        })
+            Attempt::Refused(why) => Ok(Attempt::Refused(why)),
+        }
     }
 
     async fn close(&self, session: Session) {

@@ -27,9 +27,7 @@ impl Postgres {
         (process, salt): (Option<i32>, Option<&str>),
         cx: &Invocation,
     ) -> Result<(), Error> {
-        let what = "the question which process this is";
-        let (served,): (i32,) = session.ask(what, PROCESS, cx).await?;
-        if process == Some(served) {
+        if process == Some(serving(session, cx).await?) {
             return Ok(());
         }
         let connect = |transport| self.connect(login, transport, cx);
@@ -41,6 +39,15 @@ impl Postgres {
             _ => Err(not_the_server()),
         }
     }
+}
+
+/// The process that serves this session.
+///
+/// # Errors
+/// None may serve it, as where a proxy that let the user in is not let in itself.
+pub(crate) async fn serving(session: &mut Session, cx: &Invocation) -> Result<i32, Error> {
+    let (process,) = session.ask("the question which process this is", PROCESS, cx).await?;
+    Ok(process)
 }
 
 fn not_the_server() -> Error {

@@ -4,7 +4,7 @@ use fourstep::ErrorKind;
 
 const GUIDE: &str = include_str!("../../../docs/errors.md");
 const OPERATE: &str = include_str!("../../../docs/operate.md");
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 9] = [
     include_str!("table.txt"),
     include_str!("table-postgres18.txt"),
     include_str!("table-mysql.txt"),
@@ -13,6 +13,7 @@ const TABLES: [&str; 8] = [
     include_str!("../sqlserver/table.txt"),
     include_str!("../redis/table.txt"),
     include_str!("../redis/managed/table.txt"),
+    include_str!("../proxy/table.txt"),
 ];
 
 /// Kind and message of every row of these tables.

@@ -46,7 +46,8 @@ impl FaultTable {
         self.step(name, stage, (Step::Set, &token)).await;
     }
 
-    async fn step(&mut self, name: &str, stage: &Stage, (step, token): (Step, &VersionId)) {
+    /// This step, which must fail.
+    pub async fn step(&mut self, name: &str, stage: &Stage, (step, token): (Step, &VersionId)) {
         let ended = stage.step(step, token).await;
         let kind = ended.result.as_ref().err().map(fourstep::Error::kind);
         let kind = kind.unwrap_or_else(|| panic!("{name}: {step} succeeded"));

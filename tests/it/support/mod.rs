@@ -11,6 +11,7 @@ pub mod mysql;
 pub mod postgres;
 pub mod program;
 pub mod proxy;
+pub mod rds_proxy;
 pub mod redis;
 mod redis_flavours;
 pub mod redis_nodes;

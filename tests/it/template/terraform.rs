@@ -41,6 +41,7 @@ fn the_module_s_roles_may_do_what_those_of_template_yaml_may() {
     for (function, admin, parameter) in [
         ("RotatePostgres", "admin", "AdminSecretArns"),
         ("RotateApi", "api-admin", "ApiAdminSecretArns"),
+        ("RotatePostgres", "proxy-secrets", "ProxySecretArns"),
         ("RotateRedis", "managed-users", "ManagedUserArns"),
     ] {
         let value = if admin == "managed-users" { USER } else { ADMIN };

@@ -82,7 +82,7 @@ impl SameHosts {
     /// # Errors
     /// [`ErrorKind::Unsupported`], naming the setting.
     pub fn may_go(&self, admin: &Login, to: &Login) -> Result<(), Error> {
-        if to.port == 0 || fields::check_host(&to.host).is_err() {
+        if to.port == 0 || fields::check_host("host", &to.host).is_err() {
             let what =
                 format!("{} lists a server that has the user, but not where it is", admin.server());
             return Err(Error::new(ErrorKind::Unsupported, what).caused_by(

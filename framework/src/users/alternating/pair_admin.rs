@@ -141,13 +141,13 @@ impl<'a, S: Alternates> PairAdmin<'a, S> {
 
     /// AWSCURRENT does not log in, but `other`, a user of the pair, does with what is recorded: a
     /// fail-over, a restored snapshot or a late promotion lost the change. The recorded password
-    /// is set on its account again.
+    /// is set on its account again. Whether it could be.
     pub(super) async fn restore_current(
         &mut self,
         current: &Login,
         other: &str,
         fence: &dyn Fence,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let user = current.username.as_str();
         let accounts = self.accounts(&[user, other]).await?;
         let account = accounts.get(user);
@@ -161,15 +161,20 @@ impl<'a, S: Alternates> PairAdmin<'a, S> {
         let usable = account.is_some_and(|account| account.usable);
         let source = if usable { user } else { other };
         match self.install(current, source, None, fence).await? {
-            Change::Made => self.cx.warn(format!(
-                "AWSCURRENT did not log in; its recorded password was set again for user {user:?}"
-            )),
+            Change::Made => {
+                self.cx.warn(format!(
+                    "AWSCURRENT did not log in; its recorded password was set again for user {user:?}"
+                ));
+                Ok(true)
+            }
             // As where passwords may not be used again. The pending one makes up for it.
-            Change::Refused(why) => self.cx.warn(format!(
-                "AWSCURRENT does not log in, and its recorded password cannot be set again: {why}"
-            )),
+            Change::Refused(why) => {
+                self.cx.warn(format!(
+                    "AWSCURRENT does not log in, and its recorded password cannot be set again: {why}"
+                ));
+                Ok(false)
+            }
         }
-        Ok(())
     }
 
     /// Gives the target what the source has, then the target's password.

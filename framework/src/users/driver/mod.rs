@@ -107,15 +107,25 @@ pub async fn log_in<S: Database>(
     login: &Login,
     cx: &Invocation,
 ) -> Result<Attempt<S::Session>, Error> {
-    // A little more than any part of it may take, so that the part is named.
-    let most = cx.deadline().remaining() * 7 / 10;
-    let most = most.max(LEAST_PATIENCE + Duration::from_secs(1));
-    let attempt = within(cx, "the login", most, server.log_in(login, cx)).await;
-    let paused = "if the database was paused, a longer timeout of the function lets it resume";
-    let attempt = attempt.map_err(|error| error.caused_by(paused)).flatten();
+    let attempt = bounded(server.log_in(login, cx), login, cx).await;
     if let Ok(Attempt::Refused(_)) = attempt {
         cx.count_rejected_login();
     }
+    attempt
+}
+
+/// Bounds a login in time, and names it in errors.
+async fn bounded<T>(
+    work: impl Future<Output = Result<T, Error>>,
+    login: &Login,
+    cx: &Invocation,
+) -> Result<T, Error> {
+    // A little more than any part of it may take, so that the part is named.
+    let most = cx.deadline().remaining() * 7 / 10;
+    let most = most.max(LEAST_PATIENCE + Duration::from_secs(1));
+    let attempt = within(cx, "the login", most, work).await;
+    let paused = "if the database was paused, a longer timeout of the function lets it resume";
+    let attempt = attempt.map_err(|error| error.caused_by(paused)).flatten();
     attempt.map_err(|error| error.while_doing(format!("cannot log in as {}", login.account())))
 }
 
@@ -134,6 +144,25 @@ fn is_old<S: Database>(server: &S, session: &S::Session) -> bool {
 }
 
 impl<S: Database> Driver<S> {
+    /// Whether the proxy at this login's host lets the user in; why not, where it refuses the password. It
+    /// is no login that the server refused, and is not counted as one.
+    ///
+    /// # Errors
+    /// Those of [`Database::log_in_at_proxy`].
+    pub(crate) async fn refused_by_proxy(
+        &self,
+        login: &Login,
+        cx: &Invocation,
+    ) -> Result<Option<String>, Error> {
+        match bounded(self.server.log_in_at_proxy(login, cx), login, cx).await? {
+            Attempt::Accepted(session) => {
+                self.close(session, cx).await;
+                Ok(None)
+            }
+            Attempt::Refused(why) => Ok(Some(why)),
+        }
+    }
+
     /// Begins a change of the session user's own password, on a session that proves the present one.
     async fn begin_own(
         &self,

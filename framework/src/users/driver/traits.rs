@@ -61,6 +61,21 @@ pub trait Database: Send + Sync {
     async fn log_in(&self, login: &Login, cx: &Invocation)
     -> Result<Attempt<Self::Session>, Error>;
 
+    /// As [`log_in`](Self::log_in), at a proxy that knows passwords of its own and answers for the server:
+    /// it proves what the proxy knows, and nothing of the server. So nothing is asked that only the
+    /// server itself can answer. The session is closed, and serves nothing else. The default is for a
+    /// server at whose logins no such thing is asked.
+    ///
+    /// # Errors
+    /// As those of [`log_in`](Self::log_in).
+    async fn log_in_at_proxy(
+        &self,
+        login: &Login,
+        cx: &Invocation,
+    ) -> Result<Attempt<Self::Session>, Error> {
+        self.log_in(login, cx).await
+    }
+
     /// Says goodbye to the server and waits until it has given the locks back. The default drops the
     /// session.
     async fn close(&self, session: Self::Session) {

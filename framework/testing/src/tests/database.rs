@@ -12,6 +12,7 @@ use fourstep::users::{
 };
 use fourstep::{Error, ErrorKind, ExposeSecret, Fence, Finding, Invocation, SecretString};
 
+use super::proxy::Front;
 use crate::models::{self, ModelDatabase, Prepared, Rights, Session, SharedServer};
 
 /// How a server keeps what it is told.
@@ -63,6 +64,8 @@ pub(super) struct Model {
     pub(super) commit: Commit,
     defect: Option<Defect>,
     policy: Policy,
+    /// What stands in front of it.
+    front: Option<Front>,
     /// What the statements of its assessments do.
     pub(super) deeds: Mutex<BTreeMap<String, Intervention>>,
 }
@@ -93,9 +96,19 @@ impl Model {
         Arc::new(Driver::new(Self { policy, ..Self::at(server, commit) }))
     }
 
+    /// A model without a defect behind this proxy.
+    pub(super) fn behind(
+        front: Front,
+        server: &models::Server,
+        commit: Commit,
+    ) -> Arc<Driver<Self>> {
+        Arc::new(Driver::new(Self { front: Some(front), ..Self::at(server, commit) }))
+    }
+
     fn at(server: &models::Server, commit: Commit) -> Self {
         let (base, server) = (ModelDatabase::new(server, 8), server.clone());
-        Self { base, server, commit, defect: None, policy: Policy::Any, deeds: Mutex::default() }
+        let (defect, policy, front) = (None, Policy::Any, None);
+        Self { base, server, commit, defect, policy, front, deeds: Mutex::default() }
     }
 
     /// Whether the policy refuses the password.
@@ -185,6 +198,19 @@ impl users::Database for Model {
             }
             attempt => attempt,
         })
+    }
+
+    async fn log_in_at_proxy(
+        &self,
+        login: &Login,
+        cx: &Invocation,
+    ) -> Result<Attempt<Session>, Error> {
+        match &self.front {
+            Some(front) if login.host == Front::HOST && !front.lets_in(login).await? => {
+                Ok(Attempt::Refused("the proxy knows another password".to_owned()))
+            }
+            _ => self.log_in(login, cx).await,
+        }
     }
 
     async fn prepare_own(

@@ -13,6 +13,7 @@ mod install;
 mod leaky;
 mod managed;
 mod password_set;
+mod proxy;
 mod rehearsed;
 mod safeguards;
 mod single_user;
