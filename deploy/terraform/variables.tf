@@ -82,7 +82,7 @@ variable "admin_secret_arns" {
 variable "managed_user_arns" {
   type        = list(string)
   default     = []
-  description = "Users of ElastiCache and MemoryDB whose passwords the function may change, by their ARNs; for redis"
+  description = "Users of ElastiCache and MemoryDB whose passwords the function may change, by their ARNs, for redis; MANAGED_USERS in environment says which secret has which"
 }
 
 variable "permissions_boundary" {

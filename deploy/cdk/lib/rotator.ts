@@ -25,7 +25,10 @@ export interface FourstepRotatorProps {
   readonly strategy?: string;
   /** More of the variables of docs/settings.md. No secret belongs there. */
   readonly environment?: { [name: string]: string };
-  /** ARNs of users of ElastiCache and MemoryDB whose passwords it may change: for `redis`. @default none */
+  /**
+   * ARNs of users of ElastiCache and MemoryDB whose passwords its role may change: for `redis`. Which secret has which is
+   * said by MANAGED_USERS in `environment`. @default none
+   */
   readonly managedUsers?: string[];
   /** The VPC to run in. @default none */
   readonly vpc?: ec2.IVpc;
