@@ -4,6 +4,8 @@
 //! Source: Redis documentation, "INFO", "CLUSTER NODES", "SENTINEL GET-MASTER-ADDR-BY-NAME"; the sources'
 //! `replication.c` (the lines of replicas) and `cluster.c` (`clusterGenNodeDescription`).
 
+use std::collections::BTreeSet;
+
 use fourstep::net::{connect_time, within};
 use fourstep::users::{Login, Peer, Peers};
 use fourstep::{Error, ErrorKind, Invocation};
@@ -41,6 +43,7 @@ fn of_replication(info: &str) -> Result<Peers, Error> {
     let count = count.ok_or_else(|| unreadable("INFO does not say how many replicas there are"))?;
     let before = others.len();
     for line in info.lines().filter_map(|line| line.strip_prefix("slave")) {
+    let mut online = BTreeSet::new();
         // Other lines begin so too: slave_repl_offset.
         let Some((number, values)) = line.split_once(':') else { continue };
         if number.parse::<u32>().is_err() {
@@ -50,7 +53,17 @@ fn of_replication(info: &str) -> Result<Peers, Error> {
             let mut values = values.split(',').filter_map(|one| one.trim().split_once('='));
             values.find(|(one, _)| *one == name).map_or("", |(_, value)| value)
         };
-        others.push(peer(value("ip"), value("port"), false));
+        let place = (value("ip"), value("port"));
+        if value("state") == "online" && !online.insert(place) {
+            let what = format!(
+                "the server has two replicas at {}:{}, of which one can be met",
+                place.0, place.1
+            );
+            return Err(Error::new(ErrorKind::Unsupported, what).caused_by(
+                "let each announce an address of its own; if it is one that came back a moment ago, retry",
+            ));
+        }
+        others.push(peer(place.0, place.1, false));
     }
     if others.len() - before < count {
         return Err(Error::new(
@@ -175,6 +188,11 @@ mod tests {
         assert!(peers.others[0].leads && places(&peers) == [("db", 0)]);
         for info in ["", "role:master", "role:sentinel\nconnected_slaves:0"] {
             assert_eq!(of_replication(info).unwrap_err().kind(), ErrorKind::Unsupported);
+        let shared =
+            info.replace("fd00::8,port=6379,state=wait_bgsave", "10.0.0.7,port=6380,state=online");
+        let shared = of_replication(&shared).unwrap_err();
+        assert_eq!(shared.kind(), ErrorKind::Unsupported);
+        assert!(shared.to_string().contains("an address of its own"), "{shared}");
         }
     }
 
