@@ -27,11 +27,6 @@ impl ServerError {
         Self { code, message: ServerMessage::new(text) }
     }
 
-    /// What the server said. Only of an answer to what carries no secret, before the login.
-    pub(crate) fn quote(&self) -> String {
-        self.message.quote(self.code())
-    }
-
     /// The code, or what stands for one that is none.
     pub(crate) fn code(&self) -> &str {
         if self.code.is_empty() { "no code" } else { &self.code }
