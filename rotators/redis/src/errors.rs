@@ -21,14 +21,13 @@ fn is_full(refusal: &ServerError) -> bool {
 /// Sorts what the server says before the login. It may have been told the password on an earlier connection of the same
 /// step, or another of its user's, so no more than its first word is repeated here either.
 pub(crate) fn of_greeting(refusal: &ServerError) -> Error {
-    let full = refusal.message.text().contains("max number of clients");
     let (kind, what) = match refusal.code.as_str() {
         "DENIED" => (
             ErrorKind::Forbidden,
             "the server is in protected mode and takes connections from its own machine only; bind \
              it to an address, or set protected-mode to no",
         ),
-        _ if full => (
+        _ if is_full(refusal) => (
             ErrorKind::Throttled,
             "too many connections to the server; close some or raise maxclients",
         ),
@@ -130,8 +129,8 @@ mod tests {
         assert_eq!(full.kind(), ErrorKind::Throttled);
         assert!(full.to_string().ends_with(": ERR"), "{full}");
         let denied = of_greeting(&error("DENIED canary"));
-        assert!(!denied.to_string().contains("canary"), "{denied}");
         assert_eq!(denied.kind(), ErrorKind::Forbidden);
+        assert!(!denied.to_string().contains("canary"), "{denied}");
         let later = error("ERR canary").of_statement("ACL SAVE");
         assert_eq!(later.to_string(), "the server refused ACL SAVE: ERR");
         let moved = error("MOVED 1 canary:1").of_statement("x");

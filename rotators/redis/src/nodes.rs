@@ -11,6 +11,7 @@ use fourstep::users::{Login, Peer, Peers};
 use fourstep::{Error, ErrorKind, Invocation};
 
 use crate::Redis;
+use crate::errors;
 use crate::resp::Reply;
 use crate::server::{field, lacking};
 use crate::session::Session;
@@ -42,8 +43,8 @@ fn of_replication(info: &str) -> Result<Peers, Error> {
     let count = field(info, "connected_slaves").and_then(|count| count.parse::<usize>().ok());
     let count = count.ok_or_else(|| unreadable("INFO does not say how many replicas there are"))?;
     let before = others.len();
-    for line in info.lines().filter_map(|line| line.strip_prefix("slave")) {
     let mut online = BTreeSet::new();
+    for line in info.lines().filter_map(|line| line.strip_prefix("slave")) {
         // Other lines begin so too: slave_repl_offset.
         let Some((number, values)) = line.split_once(':') else { continue };
         if number.parse::<u32>().is_err() {
@@ -146,9 +147,13 @@ impl Redis {
                 return refused(ErrorKind::NotFound, why);
             }
             Reply::Refused(refusal) if matches!(refusal.code.as_str(), "NOAUTH" | "NOPERM") => {
-                let why = "asks for a login of its own, which is not supported; let its user default be \
-                           on, with nopass -@all +ping +sentinel|get-master-addr-by-name";
+                let why = "asks for a login, which is not supported; it must answer SENTINEL \
+                           GET-MASTER-ADDR-BY-NAME without one, as its user default, whose other rights must \
+                           stay: other Sentinels and clients use them";
                 return refused(ErrorKind::Unsupported, why.to_owned());
+            }
+            Reply::Refused(refusal) if errors::is_of_greeting(refusal) => {
+                return Err(errors::of_greeting(refusal).while_doing(what));
             }
             _ => {
                 let what = format!("what answers on {} is no Sentinel", login.server());
@@ -183,16 +188,16 @@ mod tests {
         assert_eq!(places(&peers), [("10.0.0.7", 6380), ("fd00::8", 6379)]);
         let joining = of_replication(&info.replace("slaves:2", "slaves:3")).unwrap_err();
         assert_eq!(joining.kind(), ErrorKind::Conflict);
-        let replica = "role:slave\r\nmaster_host:db\r\nmaster_port:x\r\nconnected_slaves:0\r\n";
-        let peers = of_replication(replica).unwrap();
-        assert!(peers.others[0].leads && places(&peers) == [("db", 0)]);
-        for info in ["", "role:master", "role:sentinel\nconnected_slaves:0"] {
-            assert_eq!(of_replication(info).unwrap_err().kind(), ErrorKind::Unsupported);
         let shared =
             info.replace("fd00::8,port=6379,state=wait_bgsave", "10.0.0.7,port=6380,state=online");
         let shared = of_replication(&shared).unwrap_err();
         assert_eq!(shared.kind(), ErrorKind::Unsupported);
         assert!(shared.to_string().contains("an address of its own"), "{shared}");
+        let replica = "role:slave\r\nmaster_host:db\r\nmaster_port:x\r\nconnected_slaves:0\r\n";
+        let peers = of_replication(replica).unwrap();
+        assert!(peers.others[0].leads && places(&peers) == [("db", 0)]);
+        for info in ["", "role:master", "role:sentinel\nconnected_slaves:0"] {
+            assert_eq!(of_replication(info).unwrap_err().kind(), ErrorKind::Unsupported);
         }
     }
 

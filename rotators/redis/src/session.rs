@@ -26,6 +26,8 @@ pub struct Session {
     /// Where the server keeps its users, as far as an admin has asked: none where a restart would
     /// bring old passwords back.
     pub(crate) keeping: Option<Keeping>,
+    /// As whom it logs in to its primary, as far as an admin has asked; empty where it has none to log in to.
+    pub(crate) replicates_as: String,
     /// The other servers that this one knows, as far as an admin has asked.
     pub(crate) peers: Peers,
 }
@@ -118,8 +120,13 @@ impl Channel {
         let words = ["AUTH", &login.username, login.password.expose_secret()];
         match self.ask(&words).await? {
             Reply::Text(ok) if ok == "OK" => {
-                let peers = Peers::default();
-                Ok(Attempt::Accepted(Session { channel: self, keeping: None, peers }))
+                self.longest = 2 * LONGEST;
+                Ok(Attempt::Accepted(Session {
+                    channel: self,
+                    keeping: None,
+                    peers: Peers::default(),
+                    replicates_as: String::new(),
+                }))
             }
             Reply::Refused(refusal) => Ok(Attempt::Refused(errors::of_login(&refusal)?)),
             _ => Err(not_redis()),
