@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::Redis;
 use crate::errors;
-use crate::resp::{LONGEST, Reply, ServerError, command, parse};
+use crate::resp::{LONGEST, LONGEST_EARLY, Reply, ServerError, command, parse};
 use crate::server::Keeping;
 
 /// How a command failed.
@@ -43,6 +43,8 @@ pub(crate) struct Channel {
     stream: Box<dyn Stream>,
     /// What was received and not read yet.
     received: Vec<u8>,
+    /// The most that is received for one answer, in bytes.
+    longest: usize,
 }
 
 impl Redis {
@@ -67,7 +69,7 @@ impl Redis {
 
 impl Channel {
     pub(crate) fn new(stream: Box<dyn Stream>) -> Self {
-        Self { stream, received: Vec::new() }
+        Self { stream, received: Vec::new(), longest: LONGEST_EARLY }
     }
 
     /// One command and its answer.
@@ -83,7 +85,7 @@ impl Channel {
                 self.received.drain(..length);
                 return Ok(reply);
             }
-            if self.received.len() > 2 * LONGEST {
+            if self.received.len() > self.longest {
                 return Err(not_redis());
             }
             let read = self.stream.read_buf(&mut self.received).await.map_err(lost)?;
