@@ -88,7 +88,7 @@ variable "proxy_secrets" {
 variable "managed_user_arns" {
   type        = list(string)
   default     = []
-  description = "Users of ElastiCache and MemoryDB whose passwords the function may change, by their ARNs; for redis"
+  description = "Users of ElastiCache and MemoryDB whose passwords the function may change, by their ARNs, for redis; MANAGED_USERS in environment says which secret has which"
 }
 
 variable "permissions_boundary" {

@@ -27,7 +27,10 @@ export interface FourstepRotatorProps {
   readonly environment?: { [name: string]: string };
   /** The secrets by which RDS Proxy knows both users of each pair: for `alternating-users`. @default none */
   readonly proxySecrets?: { [user: string]: secretsmanager.ISecret };
-  /** ARNs of users of ElastiCache and MemoryDB whose passwords it may change: for `redis`. @default none */
+  /**
+   * ARNs of users of ElastiCache and MemoryDB whose passwords its role may change: for `redis`. Which secret has which is
+   * said by MANAGED_USERS in `environment`. @default none
+   */
   readonly managedUsers?: string[];
   /** The VPC to run in. @default none */
   readonly vpc?: ec2.IVpc;

@@ -144,6 +144,11 @@ pub(crate) struct Recorded<'a> {
 }
 
 impl Recorded<'_> {
+    /// As [`RetireContext::stored`].
+    pub(crate) async fn all(&self) -> Result<Vec<Previous>, Error> {
+        self.calls.stored_versions(self.description).await
+    }
+
     /// As [`SetContext::previous`].
     pub(crate) async fn previous(&self) -> Result<Option<Previous>, Error> {
         self.calls.previous(self.description).await
@@ -189,6 +194,11 @@ impl<'a> PromoteContext<'a> {
         SecretReader { calls: self.calls }
     }
 
+    /// What versions hold.
+    pub(crate) fn recorded(&self) -> Recorded<'_> {
+        Recorded { calls: self.calls, description: self.description }
+    }
+
     /// The fence to pass before a change, as that of [`Rotator::apply`](super::Rotator::apply).
     pub(crate) fn fence(&self) -> impl Fence {
         LabelFence { calls: self.calls, token: self.pending.version(), current: self.current }
@@ -220,6 +230,11 @@ impl<'a> RetireContext<'a> {
     /// Other secrets, such as an admin's.
     pub fn other_secrets(&self) -> SecretReader<'_> {
         SecretReader { calls: self.calls }
+    }
+
+    /// What versions hold.
+    pub(crate) fn recorded(&self) -> Recorded<'_> {
+        Recorded { calls: self.calls, description: &self.description }
     }
 
     /// The fence to pass before what cannot be brought back is revoked: the promoted version must

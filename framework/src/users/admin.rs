@@ -82,8 +82,7 @@ impl Admins {
         let secret = Self::named_by(document)?;
         let read = self.login(&secret, dialect, others, cx).await;
         let login = read.map_err(|error| error.while_doing(about(&secret)))?;
-        let (dbname, sentinel) = (user.dbname.clone(), user.sentinel.clone());
-        let login = Login { dbname, sentinel, ..login };
+        let login = Login { dbname: user.dbname.clone(), ..login };
         let admin = Admin { login, secret };
         if admin.is(&user.username) {
             let what = "let that field name another user's secret, or let it change its own \
@@ -131,6 +130,9 @@ impl Admins {
     /// host may be a pooler in front of the server, or another server: only its owner knows.
     async fn check_place(&self, admin: &Admin, user: &Login, cx: &Invocation) -> Result<(), Error> {
         let (one, other) = (&admin.login, user);
+        if one.sentinel != other.sentinel {
+            return Err(other_primary(admin, user));
+        }
         if self.same_hosts.join(one, other) {
             return Ok(());
         }
@@ -177,6 +179,20 @@ impl Admin {
 
 fn about(secret: &SecretId) -> String {
     format!("the admin secret {secret} of {FIELD}")
+}
+
+/// The refusal of an admin of another primary than the user's: whoever writes the user's secret would choose to
+/// which of a Sentinel's primaries the admin's password is sent.
+fn other_primary(admin: &Admin, user: &Login) -> Error {
+    let named = |login: &Login| match &login.sentinel {
+        Some(name) => format!("{name:?} as \"sentinel\""),
+        None => "no \"sentinel\"".to_owned(),
+    };
+    let (one, other) = (named(&admin.login), named(user));
+    let what = format!("{} names {one}, but the user's secret {other}", about(&admin.secret));
+    Error::new(ErrorKind::Mismatch, what).caused_by(format!(
+        "nothing was changed; let both name the same if the admin is that primary's, or correct {FIELD}"
+    ))
 }
 
 /// The refusal of an admin of another server, and how to say that it is none.

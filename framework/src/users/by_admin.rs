@@ -68,7 +68,7 @@ impl<S: Administered> ByAdmin<S> {
         Ok(Self { database, policy, admins, repair })
     }
 
-    fn repairs(&self, user: &str) -> bool {
+    pub(super) fn repairs(&self, user: &str) -> bool {
         self.repair.iter().any(|one| one == user)
     }
 }

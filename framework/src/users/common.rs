@@ -42,6 +42,13 @@ pub(super) fn older(
     known.then(|| Login { username, password, ..current.clone() })
 }
 
+/// The password of any version that names the same user, whatever else it names: one that was made before the
+/// server moved is the account's too, and comes with it in the server's file.
+pub(super) fn recorded(user: &Login, secret: &Secret, dialect: &Dialect) -> Option<SecretString> {
+    let Login { username, password, .. } = Login::read(secret, dialect).ok()?;
+    (username == user.username).then_some(password)
+}
+
 /// The first of these findings that a rotation would fail by.
 ///
 /// # Errors

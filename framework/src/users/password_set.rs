@@ -10,8 +10,8 @@ use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
 use crate::rotator::{
-    Applied, CreateContext, Fence, Finding, Form, InspectContext, PromoteContext, RetireContext,
-    Rotator, SecretReader, SetContext, Verdict,
+    Applied, CreateContext, Fence, Finding, Form, InspectContext, PromoteContext, Recorded,
+    RetireContext, Rotator, SecretReader, SetContext, Verdict,
 };
 use crate::secret::{Current, Document, Previous, Secret};
 use crate::store::{AWSPREVIOUS, SecretDescription};
@@ -61,17 +61,17 @@ impl<S: PasswordSets> PasswordSet<S> {
         }
     }
 
-    /// The logins of `user` in those versions which are kept, or which are not.
-    fn logins<'a>(
+    /// The passwords of `user` in those versions which are kept, or which are not.
+    fn passwords<'a>(
         &'a self,
         user: &'a Login,
         stored: &'a [Previous],
         keep: &'a RetireContext<'_>,
         kept: bool,
-    ) -> impl Iterator<Item = Login> + 'a {
+    ) -> impl Iterator<Item = SecretString> + 'a {
         let dialect = self.database.dialect();
         let wanted = stored.iter().filter(move |one| self.keeps(one, keep) == kept);
-        wanted.filter_map(|one| common::older(user, &[&user.username], one.secret(), dialect))
+        wanted.filter_map(|one| common::recorded(user, one.secret(), dialect))
     }
 }
 
@@ -89,7 +89,8 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
     /// The admin looks at the user first: nothing is stored for one that cannot be changed everywhere.
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
         let proposed = self.by_admin.propose(known, cx).await?;
-        let found = self.look(known.current, &known.other_secrets(), cx).await?;
+        let others = known.other_secrets();
+        let found = self.look(known.current, &known.recorded(), &others, cx).await?;
         common::no_failure(found).map_err(|error| error.while_doing("nothing was stored"))?;
         Ok(proposed)
     }
@@ -110,11 +111,14 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
             (versions.current().secret().document()?, versions.other_secrets());
         // Only a password that is proven to be the account's is given back to where it is missing.
         let known = proof.as_ref().map(|_| &current.password);
-        let what = Addition { new: &pending.password, always: true, known };
+        let what = Addition { new: &pending.password, known };
+        let recorded = versions.recorded();
         let added = self.everywhere((&pending, document), &others, cx, async |places| {
+            self.recognise(places, (&pending, &current.password), &recorded, cx).await?;
             self.database.add_everywhere(places, what, fence, cx).await
         });
-        let (account, why, count) = (pending.account(), proven(proof.as_ref()), added.await?);
+        let (account, why) = (pending.account(), proven(proof.as_ref()));
+        let count = added.await?.servers;
         Ok(Applied::Changed(match count {
             0 | 1 => format!("the admin set the password of {account}, {why}"),
             _ => format!("the admin set the password of {account} at {count} servers, {why}"),
@@ -151,17 +155,20 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
     }
 
     /// A server that came since setSecret, or that came back with what it had kept, is given the password
-    /// before the version is promoted.
+    /// before the version is promoted. The others are given it as well, so that each keeps it: an earlier run
+    /// may have ended between the two.
     async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<(), Error> {
         let secret = versions.pending().secret();
         let pending = common::pending(secret, self.database.dialect())?;
-        let what = Addition { new: &pending.password, always: false, known: None };
+        let what = Addition { new: &pending.password, known: None };
         let (document, others, fence) =
             (secret.document()?, versions.other_secrets(), versions.fence());
+        let recorded = versions.recorded();
         let added = self.everywhere((&pending, document), &others, cx, async |places| {
+            self.recognise(places, (&pending, &pending.password), &recorded, cx).await?;
             self.database.add_everywhere(places, what, &fence, cx).await
         });
-        if added.await? > 0 {
+        if added.await?.lacked > 0 {
             cx.warn(format!(
                 "{} did not have the pending password at every server any more, and has it now",
                 pending.account()
@@ -181,7 +188,9 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
             return Ok(());
         }
         let (document, others, fence) = (promoted.document()?, keep.other_secrets(), keep.fence());
+        let recorded = keep.recorded();
         let removed = self.everywhere((&login, document), &others, cx, async |places| {
+            self.recognise(places, (&login, &login.password), &recorded, cx).await?;
             self.database.remove_everywhere(places, &going, &fence, cx).await
         });
         removed.await.map_err(|error| {
@@ -195,7 +204,8 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         let others = subject.other_secrets();
-        let look = self.look(subject.current, &others, cx);
+        let recorded = subject.recorded();
+        let look = self.look(subject.current, &recorded, &others, cx);
         self.by_admin.preflight_with(look, subject, cx).await
     }
 
@@ -240,15 +250,54 @@ impl<S: PasswordSets> PasswordSet<S> {
     async fn look(
         &self,
         current: &Current,
+        recorded: &Recorded<'_>,
         others: &SecretReader<'_>,
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         let login = common::current(current.secret(), self.database.dialect())?;
         let document = current.secret().document()?;
         let found = self.everywhere((&login, document), others, cx, async |places| {
-            self.database.preflight_everywhere(places, cx).await
+            let mut found = self.database.preflight_everywhere(places, cx).await?;
+            if !found.iter().any(Finding::fails) {
+                let known = self.recognise(places, (&login, &login.password), recorded, cx).await;
+                found.extend(known.err().map(Finding::Fails));
+            }
+            Ok(found)
         });
         found.await
+    }
+
+    /// Where there are several servers, each must have one of the recorded passwords, of which `likely` is
+    /// asked first: a server that came to an address of one of them may be somebody else's, with a user of
+    /// the same name.
+    async fn recognise(
+        &self,
+        places: &mut [Place<S::Session>],
+        (user, likely): (&Login, &SecretString),
+        recorded: &Recorded<'_>,
+        cx: &Invocation,
+    ) -> Result<(), Error> {
+        if places.len() < 2 || self.by_admin.repairs(&user.username) {
+            return Ok(());
+        }
+        let likely = std::slice::from_ref(likely);
+        if self.database.stranger(places, likely, cx).await?.is_none() {
+            return Ok(());
+        }
+        let (stored, dialect) = (recorded.all().await?, self.database.dialect());
+        let known = stored.iter().filter_map(|one| common::recorded(user, one.secret(), dialect));
+        let known: Vec<SecretString> = known.collect();
+        let Some(stranger) = self.database.stranger(places, &known, cx).await? else {
+            return Ok(());
+        };
+        let what = format!(
+            "{} has no password that a version of the secret holds, so it may be another user of that name",
+            stranger.account()
+        );
+        Err(Error::new(ErrorKind::Rejected, what).caused_by(
+            "nothing was changed there; if it is this secret's, give it AWSCURRENT's password there, or list it in \
+             REPAIR_USERS",
+        ))
     }
 
     /// The passwords to be taken away: each once, and none that a version holds which is kept.
@@ -258,10 +307,10 @@ impl<S: PasswordSets> PasswordSet<S> {
         stored: &[Previous],
         keep: &RetireContext<'_>,
     ) -> Vec<SecretString> {
-        let kept: Vec<Login> = self.logins(login, stored, keep, true).collect();
+        let kept: Vec<SecretString> = self.passwords(login, stored, keep, true).collect();
         let mut going: Vec<SecretString> = Vec::new();
-        for Login { password, .. } in self.logins(login, stored, keep, false) {
-            let mut others = kept.iter().map(|one| &one.password).chain(&going);
+        for password in self.passwords(login, stored, keep, false) {
+            let mut others = kept.iter().chain(&going);
             if !others.any(|other| other.expose_secret() == password.expose_secret()) {
                 going.push(password);
             }

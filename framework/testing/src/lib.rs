@@ -71,5 +71,6 @@ pub use conformance::conformance;
 pub use double::{Asked, Double, DoubleKey, DoubleKeys, Fault, Manner, Told};
 pub use remote::{Function, Overlap, Remote, Testbed};
 pub use report::{Report, Section, Violation, What};
+pub use simulation::SECRET_ARN;
 pub use sweep::{Effort, prove, sweep};
 pub use wire::{Lost, Wire};

@@ -16,6 +16,9 @@ use super::wire::{Stop, Wire};
 
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:kit";
 
+/// The ARN of the secret that is rotated, for rotators that must be told of it.
+pub const SECRET_ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:kit-AbCdEf";
+
 /// Longer than any rotation: a run that gets there goes round in circles.
 const MOST_CALLS: u64 = 5_000;
 
@@ -151,7 +154,8 @@ impl Simulation {
     ) -> Checked<Self> {
         let (store, value) = (Arc::new(MemoryStore::new()), Some(value));
         let token = Some(version(0));
-        let new = NewSecret { value, token, ..NewSecret::default() };
+        let arn = Some(SECRET_ARN.to_owned());
+        let new = NewSecret { value, token, arn, ..NewSecret::default() };
         let secret = store.create("kit", new).map_err(|error| Violation::of_kit(wire, &error))?;
         let secret =
             SecretId::parse(&secret.arn).map_err(|error| Violation::of_kit(wire, &error))?;

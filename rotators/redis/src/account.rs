@@ -110,6 +110,7 @@ impl Session {
             );
             found.push(Error::new(ErrorKind::Unsupported, what));
         }
+        found.extend((self.replicates_as == user).then(|| replicates(user)));
         let save = self.keeping.map(|keeping| keeping.command());
         found.extend(save.is_none().then(kept_nowhere));
         let mut lacks = Vec::new();
@@ -172,6 +173,17 @@ impl Session {
                 .caused_by("the passwords may or may not have been changed; a retry finds out")),
         }
     }
+}
+
+/// The error of a user as which a replica logs in to its primary, by a password in its configuration.
+fn replicates(user: &str) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        format!(
+            "user {user:?} is the one as which replicas log in to their primary (masteruser), by a password that stands in \
+             their configuration and would end two rotations later; let the secret name a user that an application needs"
+        ),
+    )
 }
 
 /// The error of a user that is not there, and that ACL SETUSER would make.

@@ -1,7 +1,7 @@
 //! What an error of the server means to an operator.
 //!
-//! Told apart by its first word, which is meant for that; what follows is for people and changes. After
-//! the password was sent nothing but that word is repeated. Source: the servers' sources, `server.c`
+//! Told apart by its first word, which is meant for that, and alone repeated; what follows is for people and
+//! changes. Source: the servers' sources, `server.c`
 //! (`createSharedObjects`), tried on Redis 7 and 8 and Valkey 9.
 
 use fourstep::users::driver::Refusal;
@@ -9,22 +9,31 @@ use fourstep::{Error, ErrorKind};
 
 use crate::resp::ServerError;
 
-/// Sorts what the server says before it was told anything.
+/// Whether this is said of a connection, whatever was asked on it.
+pub(crate) fn is_of_greeting(refusal: &ServerError) -> bool {
+    refusal.code == "DENIED" || is_full(refusal) || of_code(&refusal.code).is_some()
+}
+
+fn is_full(refusal: &ServerError) -> bool {
+    refusal.message.text().contains("max number of clients")
+}
+
+/// Sorts what the server says before the login. It may have been told the password on an earlier connection of the same
+/// step, or another of its user's, so no more than its first word is repeated here either.
 pub(crate) fn of_greeting(refusal: &ServerError) -> Error {
-    let full = refusal.message.text().contains("max number of clients");
     let (kind, what) = match refusal.code.as_str() {
         "DENIED" => (
             ErrorKind::Forbidden,
             "the server is in protected mode and takes connections from its own machine only; bind \
              it to an address, or set protected-mode to no",
         ),
-        _ if full => (
+        _ if is_full(refusal) => (
             ErrorKind::Throttled,
             "too many connections to the server; close some or raise maxclients",
         ),
         code => of_code(code).unwrap_or((ErrorKind::Unreachable, "the server refused a PING")),
     };
-    Error::new(kind, what).caused_by(refusal.quote())
+    Error::new(kind, what).caused_by(refusal.code())
 }
 
 /// Sorts an error that ended a login.
@@ -115,12 +124,13 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_code_is_repeated_before_the_login_only() {
-        let full = of_greeting(&error("ERR max number of clients reached"));
+    fn rule_12_what_follows_the_code_is_never_repeated() {
+        let full = of_greeting(&error("ERR max number of clients reached canary"));
         assert_eq!(full.kind(), ErrorKind::Throttled);
-        assert!(full.to_string().contains("clients reached"), "{full}");
-        let denied = of_greeting(&error("DENIED Redis is running in protected mode"));
+        assert!(full.to_string().ends_with(": ERR"), "{full}");
+        let denied = of_greeting(&error("DENIED canary"));
         assert_eq!(denied.kind(), ErrorKind::Forbidden);
+        assert!(!denied.to_string().contains("canary"), "{denied}");
         let later = error("ERR canary").of_statement("ACL SAVE");
         assert_eq!(later.to_string(), "the server refused ACL SAVE: ERR");
         let moved = error("MOVED 1 canary:1").of_statement("x");

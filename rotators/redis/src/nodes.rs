@@ -4,11 +4,14 @@
 //! Source: Redis documentation, "INFO", "CLUSTER NODES", "SENTINEL GET-MASTER-ADDR-BY-NAME"; the sources'
 //! `replication.c` (the lines of replicas) and `cluster.c` (`clusterGenNodeDescription`).
 
+use std::collections::BTreeSet;
+
 use fourstep::net::{connect_time, within};
 use fourstep::users::{Login, Peer, Peers};
 use fourstep::{Error, ErrorKind, Invocation};
 
 use crate::Redis;
+use crate::errors;
 use crate::resp::Reply;
 use crate::server::{field, lacking};
 use crate::session::Session;
@@ -40,6 +43,7 @@ fn of_replication(info: &str) -> Result<Peers, Error> {
     let count = field(info, "connected_slaves").and_then(|count| count.parse::<usize>().ok());
     let count = count.ok_or_else(|| unreadable("INFO does not say how many replicas there are"))?;
     let before = others.len();
+    let mut online = BTreeSet::new();
     for line in info.lines().filter_map(|line| line.strip_prefix("slave")) {
         // Other lines begin so too: slave_repl_offset.
         let Some((number, values)) = line.split_once(':') else { continue };
@@ -50,7 +54,17 @@ fn of_replication(info: &str) -> Result<Peers, Error> {
             let mut values = values.split(',').filter_map(|one| one.trim().split_once('='));
             values.find(|(one, _)| *one == name).map_or("", |(_, value)| value)
         };
-        others.push(peer(value("ip"), value("port"), false));
+        let place = (value("ip"), value("port"));
+        if value("state") == "online" && !online.insert(place) {
+            let what = format!(
+                "the server has two replicas at {}:{}, of which one can be met",
+                place.0, place.1
+            );
+            return Err(Error::new(ErrorKind::Unsupported, what).caused_by(
+                "let each announce an address of its own; if it is one that came back a moment ago, retry",
+            ));
+        }
+        others.push(peer(place.0, place.1, false));
     }
     if others.len() - before < count {
         return Err(Error::new(
@@ -133,9 +147,13 @@ impl Redis {
                 return refused(ErrorKind::NotFound, why);
             }
             Reply::Refused(refusal) if matches!(refusal.code.as_str(), "NOAUTH" | "NOPERM") => {
-                let why = "asks for a login of its own, which is not supported; let its user default be \
-                           on, with nopass -@all +ping +sentinel|get-master-addr-by-name";
+                let why = "asks for a login, which is not supported; it must answer SENTINEL \
+                           GET-MASTER-ADDR-BY-NAME without one, as its user default, whose other rights must \
+                           stay: other Sentinels and clients use them";
                 return refused(ErrorKind::Unsupported, why.to_owned());
+            }
+            Reply::Refused(refusal) if errors::is_of_greeting(refusal) => {
+                return Err(errors::of_greeting(refusal).while_doing(what));
             }
             _ => {
                 let what = format!("what answers on {} is no Sentinel", login.server());
@@ -170,6 +188,11 @@ mod tests {
         assert_eq!(places(&peers), [("10.0.0.7", 6380), ("fd00::8", 6379)]);
         let joining = of_replication(&info.replace("slaves:2", "slaves:3")).unwrap_err();
         assert_eq!(joining.kind(), ErrorKind::Conflict);
+        let shared =
+            info.replace("fd00::8,port=6379,state=wait_bgsave", "10.0.0.7,port=6380,state=online");
+        let shared = of_replication(&shared).unwrap_err();
+        assert_eq!(shared.kind(), ErrorKind::Unsupported);
+        assert!(shared.to_string().contains("an address of its own"), "{shared}");
         let replica = "role:slave\r\nmaster_host:db\r\nmaster_port:x\r\nconnected_slaves:0\r\n";
         let peers = of_replication(replica).unwrap();
         assert!(peers.others[0].leads && places(&peers) == [("db", 0)]);

@@ -7,6 +7,12 @@ use fourstep::users::driver::ServerMessage;
 /// The longest answer that is read, in bytes. The longest that is asked for, INFO's, has some 8 kB.
 pub(crate) const LONGEST: usize = 1 << 20;
 
+/// The longest answer before a login: none that is waited for has more than a line.
+pub(crate) const LONGEST_EARLY: usize = 1 << 12;
+
+/// The most answers that may stand in one. A user's passwords are the most that is asked for.
+const MOST: usize = 1 << 12;
+
 /// How deep arrays may stand in one another. ACL GETUSER's selectors have three levels.
 const DEEPEST: usize = 6;
 
@@ -25,11 +31,6 @@ impl ServerError {
         let is_code = word.len() <= 20 && word.bytes().all(|byte| byte.is_ascii_uppercase());
         let code = if is_code { word.to_owned() } else { String::new() };
         Self { code, message: ServerMessage::new(text) }
-    }
-
-    /// What the server said. Only of an answer to what carries no secret, before the login.
-    pub(crate) fn quote(&self) -> String {
-        self.message.quote(self.code())
     }
 
     /// The code, or what stands for one that is none.
@@ -73,12 +74,14 @@ pub(crate) struct NotRedis;
 
 /// The answer that `input` begins with, and its length. None if it goes on behind `input`.
 pub(crate) fn parse(input: &[u8]) -> Result<Option<(Reply, usize)>, NotRedis> {
-    let mut parts = Parts { rest: input };
+    let mut parts = Parts { rest: input, left: MOST };
     Ok(parts.reply(0)?.map(|reply| (reply, input.len() - parts.rest.len())))
 }
 
 struct Parts<'a> {
     rest: &'a [u8],
+    /// How many answers may come yet.
+    left: usize,
 }
 
 impl<'a> Parts<'a> {
@@ -88,6 +91,7 @@ impl<'a> Parts<'a> {
         if !b"+-:$*".contains(&kind) || depth > DEEPEST {
             return Err(NotRedis);
         }
+        self.left = self.left.checked_sub(1).ok_or(NotRedis)?;
         let Some(line) = self.line() else { return Ok(None) };
         let line = line.get(1..).unwrap_or_default();
         Ok(match kind {
@@ -184,6 +188,15 @@ mod tests {
         }
         let deep = b"*1\r\n".repeat(20);
         assert_eq!(parse(&deep), Err(NotRedis));
+    }
+
+    #[test]
+    fn rule_22_the_answers_in_one_are_bounded() {
+        let nested = |count: usize| {
+            [&format!("*{count}\r\n").into_bytes()[..], &b"*0\r\n".repeat(count)].concat()
+        };
+        assert!(parse(&nested(MOST - 1)).unwrap().is_some());
+        assert_eq!(parse(&nested(MOST)), Err(NotRedis));
     }
 
     proptest! {

@@ -41,11 +41,22 @@ impl Session {
         }
         self.peers = self.ask_peers(info, cx).await?;
         let has_file = !field(info, "config_file").unwrap_or_default().is_empty();
-        let what = "CONFIG GET aclfile";
-        let setting = self.run(what, &["CONFIG", "GET", "aclfile"], cx).await;
-        let setting = setting.map_err(|failure| lacking(failure, what, "+config|get"))?;
-        let named = setting.list().get(1).and_then(Reply::text).unwrap_or_default();
-        self.keeping = match (named, has_file) {
+        let what = "CONFIG GET aclfile masteruser";
+        let words = ["CONFIG", "GET", "aclfile", "masteruser"];
+        let settings = self.run(what, &words, cx).await;
+        let settings = settings.map_err(|failure| lacking(failure, what, "+config|get"))?;
+        let setting = |name| {
+            let mut pairs = settings.list().chunks(2).map(|pair| [pair.first(), pair.last()]);
+            let found = pairs.find(|[one, _]| one.and_then(Reply::text) == Some(name));
+            found.and_then(|[_, value]| value.and_then(Reply::text)).unwrap_or_default()
+        };
+        // Without a name the default user's password is used.
+        self.replicates_as = match setting("masteruser") {
+            "" if self.peers.others.is_empty() => String::new(),
+            "" => "default".to_owned(),
+            user => user.to_owned(),
+        };
+        self.keeping = match (setting("aclfile"), has_file) {
             ("", false) => None,
             ("", true) => Some(Keeping::ConfigFile),
             _ => Some(Keeping::AclFile),

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::Redis;
 use crate::errors;
-use crate::resp::{LONGEST, Reply, ServerError, command, parse};
+use crate::resp::{LONGEST, LONGEST_EARLY, Reply, ServerError, command, parse};
 use crate::server::Keeping;
 
 /// How a command failed.
@@ -26,6 +26,8 @@ pub struct Session {
     /// Where the server keeps its users, as far as an admin has asked: none where a restart would
     /// bring old passwords back.
     pub(crate) keeping: Option<Keeping>,
+    /// As whom it logs in to its primary, as far as an admin has asked; empty where it has none to log in to.
+    pub(crate) replicates_as: String,
     /// The other servers that this one knows, as far as an admin has asked.
     pub(crate) peers: Peers,
 }
@@ -41,6 +43,8 @@ pub(crate) struct Channel {
     stream: Box<dyn Stream>,
     /// What was received and not read yet.
     received: Vec<u8>,
+    /// The most that is received for one answer, in bytes.
+    longest: usize,
 }
 
 impl Redis {
@@ -65,7 +69,7 @@ impl Redis {
 
 impl Channel {
     pub(crate) fn new(stream: Box<dyn Stream>) -> Self {
-        Self { stream, received: Vec::new() }
+        Self { stream, received: Vec::new(), longest: LONGEST_EARLY }
     }
 
     /// One command and its answer.
@@ -81,7 +85,7 @@ impl Channel {
                 self.received.drain(..length);
                 return Ok(reply);
             }
-            if self.received.len() > 2 * LONGEST {
+            if self.received.len() > self.longest {
                 return Err(not_redis());
             }
             let read = self.stream.read_buf(&mut self.received).await.map_err(lost)?;
@@ -118,8 +122,13 @@ impl Channel {
         let words = ["AUTH", &login.username, login.password.expose_secret()];
         match self.ask(&words).await? {
             Reply::Text(ok) if ok == "OK" => {
-                let peers = Peers::default();
-                Ok(Attempt::Accepted(Session { channel: self, keeping: None, peers }))
+                self.longest = 2 * LONGEST;
+                Ok(Attempt::Accepted(Session {
+                    channel: self,
+                    keeping: None,
+                    peers: Peers::default(),
+                    replicates_as: String::new(),
+                }))
             }
             Reply::Refused(refusal) => Ok(Attempt::Refused(errors::of_login(&refusal)?)),
             _ => Err(not_redis()),

@@ -37,6 +37,9 @@ async fn every_fault_ends_in_a_class_of_its_own() {
         server.set(&user.name, back).await;
         server.set(&user.name, &[&format!(">{}", user.password)]).await;
     }
+    server.arrange(&["CONFIG", "SET", "masteruser", &user.name]).await;
+    table.create("the user is the one of replicas", &stage()).await;
+    server.arrange(&["CONFIG", "SET", "masteruser", ""]).await;
     for right in ["acl|getuser", "acl|setuser", "acl|dryrun", "acl|save", "config|get", "info"] {
         server.set("admin", &[&format!("-{right}")]).await;
         table.create(&format!("the admin lacks {right}"), &stage()).await;

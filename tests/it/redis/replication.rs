@@ -103,6 +103,64 @@ async fn no_password_goes_to_a_stranger_that_a_server_lists() {
     }
 }
 
+/// Another cluster's server that came to the address of a replica has a user of this name too.
+#[tokio::test]
+async fn rule_08_a_server_whose_user_has_no_recorded_password_is_not_changed() {
+    let Some(flavour) = redis() else { return };
+    let (primary, user) = one(&flavour).await;
+    let replica = replica(&primary, &user).await;
+    let stage = |more: &[(&str, &str)]| {
+        stage(&primary.document(&user), &primary, |one| one, &[&[DUAL[0], NAME][..], more].concat())
+    };
+    let first = stage(&[]);
+    let token = first.play(&[Step::Create]).await;
+    replica.set(&user.name, &["resetpass", ">somebody-else's"]).await;
+    let kept = [primary.kept(&user.name).await, replica.kept(&user.name).await];
+    let begun = stage(&[]);
+    for ended in
+        [first.step(Step::Set, &token).await, begun.step(Step::Create, &begun.begin()).await]
+    {
+        assert_eq!(ended.result.as_ref().unwrap_err().kind(), ErrorKind::Rejected);
+        for words in [&replica.port.to_string(), "another user of that name", "REPAIR_USERS"] {
+            assert!(ended.error().contains(words), "{}", ended.error());
+        }
+    }
+    assert!(begun.try_text(AWSPENDING).is_none());
+    assert_eq!([primary.kept(&user.name).await, replica.kept(&user.name).await], kept);
+    // Before the promotion as well.
+    replica.set(&user.name, &[&format!(">{}", user.password)]).await;
+    first.step(Step::Set, &token).await.why();
+    first.step(Step::Test, &token).await.why();
+    replica.set(&user.name, &["resetpass", ">somebody-else's"]).await;
+    let ended = first.step(Step::Finish, &token).await;
+    assert_eq!(ended.result.as_ref().unwrap_err().kind(), ErrorKind::Rejected);
+    assert_eq!(first.password(AWSCURRENT), user.password);
+    // The owner's word, where nobody knows its password any more.
+    let allowed = stage(&[("REPAIR_USERS", user.name.as_str())]);
+    allowed.play(&Step::ALL).await;
+    assert!(replica.logs_in(&user.name, &allowed.password(AWSCURRENT)).await);
+}
+
+#[tokio::test]
+async fn two_replicas_at_one_address_are_refused() {
+    let Some(flavour) = redis() else { return };
+    let (primary, user) = one(&flavour).await;
+    let replicas = [replica(&primary, &user).await, replica(&primary, &user).await];
+    let port = replicas[0].port.to_string();
+    replicas[1].arrange(&["CONFIG", "SET", "replica-announce-port", &port]).await;
+    replicas[1].arrange(&["CONFIG", "SET", "replica-announce-ip", "127.0.0.1"]).await;
+    replicas[0].arrange(&["CONFIG", "SET", "replica-announce-ip", "127.0.0.1"]).await;
+    primary.arrange(&["CLIENT", "KILL", "TYPE", "replica"]).await;
+    let listed = format!("port={port},state=online");
+    for line in ["slave0:ip=127.0.0.1,", "slave1:ip=127.0.0.1,"] {
+        primary.says(&["INFO", "replication"], &format!("{line}{listed}")).await;
+    }
+    let stage = stage(&primary.document(&user), &primary, |one| one, &[DUAL[0], NAME]);
+    let ended = stage.step(Step::Create, &stage.begin()).await;
+    assert_eq!(ended.result.as_ref().unwrap_err().kind(), ErrorKind::Unsupported);
+    assert!(ended.error().contains("announce an address of its own"), "{}", ended.error());
+}
+
 #[tokio::test]
 async fn a_sentinel_leads_to_the_primary_before_and_after_a_failover() {
     let Some(flavour) = redis() else { return };

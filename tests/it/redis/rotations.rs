@@ -147,6 +147,48 @@ async fn what_failed_to_be_saved_is_saved_by_the_retry() {
     assert!(server.logs_in(&user.name, &stage.password(AWSPENDING)).await);
 }
 
+/// A container that met a server of before gave it the password, and ended before the server had written that.
+#[tokio::test]
+async fn what_is_in_the_memory_alone_is_saved_before_the_promotion() {
+    let Some(flavour) = redis() else { return };
+    let (mut server, user) = one(&flavour).await;
+    let stage = server.stage(&server.document(&user), &DUAL);
+    let token = stage.play(&[Step::Create, Step::Set, Step::Test]).await;
+    server.set(&user.name, &["resetpass", &format!(">{}", user.password)]).await;
+    server.arrange(&["ACL", "SAVE"]).await;
+    server.set(&user.name, &[&format!(">{}", stage.password(AWSPENDING))]).await;
+    let ended = stage.step(Step::Finish, &token).await;
+    ended.why();
+    assert!(ended.stats.warnings.is_empty(), "{:?}", ended.stats.warnings);
+    server.restart().await;
+    assert!(server.logs_in(&user.name, &stage.password(AWSCURRENT)).await);
+}
+
+/// A secret whose host changed, by a move or by another name, still has its old passwords taken away.
+#[tokio::test]
+async fn an_old_password_goes_though_its_version_names_another_host() {
+    let Some(flavour) = redis() else { return };
+    let (server, user) = one(&flavour).await;
+    let mut document = server.document(&user);
+    let there = ("TLS_SERVER_NAME", "localhost");
+    let same = ("SAME_DATABASE_HOSTS", "localhost=127.0.0.1");
+    let stage = server.stage(&document, &[BY_ADMIN[0], there, same]);
+    document["host"] = json!("127.0.0.1");
+    let value = NewValue::current(&new_token(), document.to_string().as_str());
+    stage.store.put(&stage.secret, value).unwrap();
+    let mut old = stage.document(AWSPREVIOUS);
+    assert_eq!(old["host"], json!("localhost"));
+    old["password"] = json!("an-old-one-of-the-secret's");
+    server.set(&user.name, &[">an-old-one-of-the-secret's"]).await;
+    for value in [old, document] {
+        let value = NewValue::current(&new_token(), value.to_string().as_str());
+        stage.store.put(&stage.secret, value).unwrap();
+    }
+    assert_eq!(server.kept(&user.name).await.len(), 2);
+    stage.play(&Step::ALL).await;
+    assert_eq!(server.kept(&user.name).await.len(), 1);
+}
+
 #[tokio::test]
 async fn rule_09_plaintext_needs_the_owner_s_word_and_then_works() {
     let Some(flavour) = redis() else { return };

@@ -115,7 +115,7 @@ pub const TEMPLATES: [Template; 21] = [
     single("SecretsManagerRedshiftRotationSingleUser", "Redshift", Some(Program::Postgres)),
     multi("SecretsManagerRedshiftRotationMultiUser", "Redshift", None),
     Template {
-        parameters: &["ManagedUserArns"],
+        parameters: &["ManagedUserArns", "ManagedUsers"],
         ..single("SecretsManagerElasticacheUserRotation", "ElastiCache", Some(Program::Redis))
     },
     single("SecretsManagerRDSOracleRotationSingleUser", "Oracle", None),

@@ -74,7 +74,8 @@ impl SameHosts {
     /// Whether a password may be sent to the server `to` of which the one that `admin` names, a secret's,
     /// has told. Whoever can make himself listed there must not be sent passwords, so it must be a
     /// place that he cannot have a certificate for from a public authority (a private address, a name
-    /// without a dot), one in the domain of the secret's host, or one that the function's owner lists.
+    /// without a dot), one below the secret's host, or one that the function's owner lists, by itself or as a
+    /// domain (`db.example.org=*.nodes.example.org`).
     ///
     /// Source: CA/Browser Forum, Baseline Requirements, 4.2.2: no certificates for reserved addresses and
     /// internal names.
@@ -91,18 +92,31 @@ impl SameHosts {
         }
         if same_host(&admin.host, &to.host)
             || is_private(&to.host)
-            || in_the_domain_of(&admin.host, &to.host)
+            || is_below(&admin.host, &to.host)
             || self.join(admin, to)
+            || self.has_domain(admin, to)
         {
             return Ok(());
         }
-        let (from, to) = (admin.server(), to.server());
-        let what = format!(
-            "{from} lists {to}, which is neither private nor in the domain of the secret's host"
-        );
+        let (from, to, port) = (admin.server(), to.server(), to.port);
+        let what =
+            format!("{from} lists {to}, which is neither private nor below the secret's host");
         Err(Error::new(ErrorKind::Unsupported, what).caused_by(format!(
-            "no password was sent there; if it is right, list it in {SAME_HOSTS}, as {from}={to}"
+            "no password was sent there; if it is right, list it in {SAME_HOSTS}, as {from}={to}, or a domain in which you alone \
+             make names, as {from}=*.DOMAIN:{port}"
         )))
+    }
+
+    /// Whether the function's owner lists a domain with a name of the admin's server, and `to` is in that. It
+    /// is a word about where servers are, and joins no database with another.
+    fn has_domain(&self, admin: &Login, to: &Login) -> bool {
+        let port = |name: &Name, login: &Login| name.port.unwrap_or(admin.port) == login.port;
+        let is = |name: &Name| port(name, admin) && same_host(&name.host, &admin.host);
+        let in_it = |name: &Name| {
+            let domain = name.host.strip_prefix("*.");
+            domain.is_some_and(|domain| port(name, to) && is_below(domain, &to.host))
+        };
+        self.0.iter().any(|group| group.iter().any(is) && group.iter().any(in_it))
     }
 }
 
@@ -124,18 +138,15 @@ fn is_private(host: &str) -> bool {
     }
 }
 
-/// Whether `host` is below `known`, or beside it: in the domain that is left of it without its first part,
-/// where that has two parts at least.
-fn in_the_domain_of(known: &str, host: &str) -> bool {
+/// Whether the name `host` is below `known`. Beside it may be strangers: whoever rents a machine is given a name beside
+/// that of others (`*.westeurope.cloudapp.azure.com`), with a certificate for it.
+fn is_below(known: &str, host: &str) -> bool {
     if known.parse::<IpAddr>().is_ok() || host.parse::<IpAddr>().is_ok() {
         return false;
     }
     let bare = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
     let (known, host) = (bare(known), bare(host));
-    let parent = known.split_once('.').map(|(_, parent)| parent);
-    let domains = [Some(known.as_str()), parent].into_iter().flatten();
-    let mut domains = domains.filter(|domain| domain.contains('.'));
-    domains.any(|domain| host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')))
+    known.contains('.') && host.strip_suffix(&known).is_some_and(|rest| rest.ends_with('.'))
 }
 
 impl Name {
@@ -199,7 +210,6 @@ mod tests {
             ("cache.example.org", "fd00::7"),
             ("cache.example.org", "::ffff:192.168.0.1"),
             ("cache.example.org", "node-1"),
-            ("cache.example.org", "node-1.Example.org."),
             ("cache.example.org", "node-1.cache.example.org"),
             ("10.0.0.6", "10.0.0.7"),
         ] {
@@ -210,6 +220,9 @@ mod tests {
             ("cache.example.org", "2001:4860::8888"),
             ("cache.example.org", "evil.example"),
             ("cache.example.org", "evilexample.org"),
+            ("cache.example.org", "node-1.example.org"),
+            ("mine.westeurope.cloudapp.azure.com", "other.westeurope.cloudapp.azure.com"),
+            ("mine.co.uk", "other.co.uk"),
             ("cache.org", "evil.org"),
             ("8.8.8.7", "8.8.8.8"),
             ("8.8.8.8", "a.8.8.8"),
@@ -219,6 +232,24 @@ mod tests {
             let error = asked(known, to, "a=b").unwrap_err().to_string();
             assert!(error.contains("no password was sent there"), "{error}");
             assert_eq!(asked(known, to, &format!("{known}={to}")), Ok(()));
+        }
+        let listed = "cache.example.org=*.Nodes.example.org=*.org:7000";
+        for (to, port, may) in [
+            ("a.nodes.example.org", 6379, true),
+            ("a.b.nodes.example.org.", 6379, true),
+            ("a.nodes.example.org", 7000, true),
+            ("nodes.example.org", 6379, false),
+            ("evilnodes.example.org", 6379, false),
+            ("a.nodes.example.org", 7001, false),
+            ("8.8.8.8", 6379, false),
+        ] {
+            let hosts = SameHosts::read(&Environment::from([(SAME_HOSTS, listed)])).unwrap();
+            let login = |host: &str, port| Login::new(host, port, "admin", "canary");
+            let (admin, to) = (login("cache.example.org", 6379), login(to, port));
+            assert_eq!(hosts.may_go(&admin, &to).is_ok(), may, "{to:?}");
+            // It says nothing about whose database it is.
+            assert!(!hosts.join(&admin, &to));
+            assert!(hosts.may_go(&login("other.example.org", 6379), &to).is_err());
         }
         for to in ["", "a b", "ca/nary"] {
             let error = asked("cache.example.org", to, "a=b").unwrap_err().to_string();

@@ -46,7 +46,7 @@ async fn admin_for(
     let calls = SecretClient::new(&store, &secret, &cx);
     let document = json!({
         "engine": "postgres", "host": place["host"], "port": place["port"], "username": "app",
-        "password": "p", "dbname": "orders", "masterarn": "the-admins",
+        "password": "p", "dbname": "orders", "masterarn": "the-admins", "sentinel": place["sentinel"],
     });
     let user = Secret::decode(&document.to_string().into());
     let current = Current::new(VersionId::from_store("v"), user);
@@ -227,4 +227,29 @@ async fn the_admin_is_never_the_user_itself() {
     let error = admin_of("db.example", (document, tags), "").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.to_string().contains("masterarn"), "{error}");
+}
+
+/// A Sentinel has several primaries, and the writer of the user's secret must not choose among them for the admin.
+#[tokio::test]
+async fn rule_08_the_admins_own_secret_says_which_primary_of_a_sentinel_it_is_of() {
+    for (one, other, served) in [
+        (json!("main"), json!("main"), true),
+        (json!("main"), json!("other"), false),
+        (json!("main"), json!(null), false),
+        (json!(null), json!("main"), false),
+    ] {
+        let (mut document, tags) = admin("db.example");
+        document["sentinel"] = one.clone();
+        let mut place = user("db.example");
+        place["sentinel"] = other.clone();
+        // A pair of names of one database says nothing of its primaries.
+        for same in ["", "db.example=db.example:5432"] {
+            let found = admin_for(place.clone(), (document.clone(), tags), same).await;
+            let sentinel = found.as_ref().ok().map(|login| login.sentinel.as_deref());
+            assert_eq!(sentinel, served.then(|| other.as_str()), "{one} {other}");
+            let Err(error) = found else { continue };
+            assert_eq!(error.kind(), ErrorKind::Mismatch, "{one} {other}");
+            assert!(error.to_string().contains("sentinel"), "{error}");
+        }
+    }
 }

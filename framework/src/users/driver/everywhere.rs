@@ -14,16 +14,39 @@ use crate::users::{Attempt, Change, Login};
 /// What is added.
 #[derive(Clone, Copy)]
 pub(crate) struct Addition<'a> {
-    /// Where it is missing, or, `always`, sent in any case: so that the server keeps it again.
+    /// Sent wherever it is, so that each server keeps it: one that has it in its memory may not have written it.
     pub(crate) new: &'a SecretString,
-    pub(crate) always: bool,
     /// Added where it is missing and other servers have it: those came back with what they had kept.
     pub(crate) known: Option<&'a SecretString>,
 }
 
+/// At how many servers something was added, and how many of them lacked it.
+pub(crate) struct Added {
+    pub(crate) servers: usize,
+    pub(crate) lacked: usize,
+}
+
 impl<S: PasswordSets> Driver<S> {
-    /// Adds a password, behind all that speaks against it anywhere, and `fence`. Returns at how many
-    /// servers something was changed.
+    /// The first of these servers whose user has none of these passwords.
+    pub(crate) async fn stranger(
+        &self,
+        places: &mut [Place<S::Session>],
+        passwords: &[SecretString],
+        cx: &Invocation,
+    ) -> Result<Option<Login>, Error> {
+        let mut strange = vec![true; places.len()];
+        for password in passwords {
+            if !strange.contains(&true) {
+                break;
+            }
+            let lacking = self.lack(places, password, cx).await?;
+            strange.iter_mut().zip(lacking).for_each(|(strange, lacks)| *strange &= lacks);
+        }
+        let mut all = places.iter().zip(strange);
+        Ok(all.find(|(_, strange)| *strange).map(|(place, _)| place.user.clone()))
+    }
+
+    /// Adds a password, behind all that speaks against it anywhere, and `fence`.
     ///
     /// # Errors
     /// Something may have been added at some servers, and harms nobody there.
@@ -33,7 +56,7 @@ impl<S: PasswordSets> Driver<S> {
         what: Addition<'_>,
         fence: &dyn Fence,
         cx: &Invocation,
-    ) -> Result<usize, Error> {
+    ) -> Result<Added, Error> {
         let mut lacking = vec![false; places.len()];
         if let Some(known) = what.known.filter(|_| places.len() > 1) {
             lacking = self.lack(places, known, cx).await?;
@@ -42,18 +65,17 @@ impl<S: PasswordSets> Driver<S> {
                 lacking.fill(false);
             }
         }
-        let missing = match what.always {
-            true => vec![true; places.len()],
-            false => self.lack(places, what.new, cx).await?,
-        };
+        let missing = self.lack(places, what.new, cx).await?;
+        let lacked = missing.into_iter().filter(|lacks| *lacks).count();
         let mut changes = Vec::new();
-        for (index, place) in places.iter_mut().enumerate() {
-            let is = |which: &[bool]| which.get(index) == Some(&true);
-            let new = Some(what.new).filter(|_| is(&missing));
-            let known = what.known.filter(|_| is(&lacking));
-            changes.push((place, new.into_iter().chain(known).collect::<Vec<_>>(), Vec::new()));
+        for (place, lacks) in places.iter_mut().zip(lacking) {
+            let known = what.known.filter(|_| lacks);
+            changes.push((
+                place,
+                [what.new].into_iter().chain(known).collect::<Vec<_>>(),
+                Vec::new(),
+            ));
         }
-        changes.retain(|(_, passwords, _)| !passwords.is_empty());
         for some in changes.chunks_mut(AT_ONCE) {
             let ready = some.iter_mut().map(async |(place, passwords, ready)| {
                 self.ready(place, passwords, ready, cx).await
@@ -68,7 +90,7 @@ impl<S: PasswordSets> Driver<S> {
             });
             join_all(made).await.into_iter().collect::<Result<(), Error>>()?;
         }
-        Ok(changes.len())
+        Ok(Added { servers: changes.len(), lacked })
     }
 
     /// Takes these passwords away from `user`, whose own one stays, behind `fence`. Where no server has
@@ -92,7 +114,7 @@ impl<S: PasswordSets> Driver<S> {
         if removals.iter().any(Option::is_none)
             && let Some(new) = places.first().map(|place| place.user.password.clone())
         {
-            let what = Addition { new: &new, always: false, known: None };
+            let what = Addition { new: &new, known: None };
             self.add_everywhere(places, what, fence, cx).await?;
             removals = self.removals(places, passwords, cx).await?;
         }

@@ -63,7 +63,7 @@ pub struct Peers {
 }
 
 /// A server of which another one has told. That is no reason to trust it: an admin logs in there only
-/// where the address is private, in the domain of the secret's host, or listed in `SAME_DATABASE_HOSTS`.
+/// where the address is private, below the secret's host, or listed in `SAME_DATABASE_HOSTS`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
     /// What it calls itself, where the one that told knows that; else empty.

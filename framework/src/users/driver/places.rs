@@ -1,7 +1,8 @@
 //! The servers that have one user, each by itself, as they are found anew in every step: by asking each that
 //! is known for those that it knows.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 
@@ -29,6 +30,8 @@ struct Target {
     user: Login,
     /// Whether those that it follows are gone to.
     upward: bool,
+    /// What it is said to call itself, or nothing.
+    id: String,
     /// Who told of it; none of the one that the secret names.
     told_by: Option<String>,
 }
@@ -48,16 +51,21 @@ impl<S: PasswordSets> Driver<S> {
         cx: &Invocation,
     ) -> Result<Vec<Place<S::Session>>, Error> {
         let (mut places, mut known) = (Vec::new(), Known::default());
-        known.addresses.insert((admin.host.to_ascii_lowercase(), admin.port));
-        let first =
-            Target { admin: admin.clone(), user: user.clone(), upward: true, told_by: None };
-        let mut targets = vec![first];
+        known.addresses.insert((admin.host.to_ascii_lowercase(), admin.port), String::new());
+        let mut targets = vec![Target {
+            admin: admin.clone(),
+            user: user.clone(),
+            upward: true,
+            id: String::new(),
+            told_by: None,
+        }];
         while !targets.is_empty() {
             let mut next = Vec::new();
             for some in targets.chunks(AT_ONCE) {
                 let opened = join_all(some.iter().map(|target| self.open_place(target, cx))).await;
                 for (target, opened) in some.iter().zip(opened) {
                     let (place, peers) = opened?;
+                    target.expects(&peers.id)?;
                     // Another name of one that was met.
                     if !peers.id.is_empty() && !known.ids.insert(peers.id) {
                         close(&self.server, place.admin.session, cx).await;
@@ -72,13 +80,14 @@ impl<S: PasswordSets> Driver<S> {
                 }
             }
             // One that was met meanwhile by its own name is not gone to again.
-            next.retain(|(id, _)| id.is_empty() || !known.ids.contains(id));
-            targets = next.into_iter().map(|(_, target)| target).collect();
+            next.retain(|one| one.id.is_empty() || !known.ids.contains(&one.id));
+            targets = next;
             if places.len() + targets.len() > MOST_SERVERS {
                 return Err(too_many(places.len() + targets.len()));
             }
             targets.iter().try_for_each(|target| may_go(&target.admin))?;
         }
+        known.all_were_met()?;
         Ok(places)
     }
 
@@ -118,35 +127,144 @@ impl<S: PasswordSets> Driver<S> {
 /// Servers that were met or told of.
 #[derive(Default)]
 struct Known {
+    /// Of those that were met.
     ids: BTreeSet<String>,
-    addresses: BTreeSet<(String, u16)>,
+    /// Of those that were told of, with the address.
+    listed: BTreeMap<String, String>,
+    /// With what the server there is said to call itself, or nothing.
+    addresses: BTreeMap<(String, u16), String>,
+}
+
+impl Target {
+    /// Refuses another server than the one of which was told. An address that a server had yesterday may lead
+    /// to one of another cluster today, whose user of the same name is somebody else's.
+    fn expects(&self, id: &str) -> Result<(), Error> {
+        if self.id.is_empty() || id.is_empty() || self.id == id {
+            return Ok(());
+        }
+        let told_by = self.told_by.as_deref().unwrap_or_default();
+        let what = format!(
+            "the address of node {}, {}, leads to another server, {id}; nothing was changed",
+            self.id,
+            self.admin.server()
+        );
+        Err(Error::new(ErrorKind::Unsupported, what).caused_by(format!(
+            "{told_by} lists it there; let each server announce an address of its own, and have those \
+             forgotten that are gone"
+        )))
+    }
 }
 
 impl Known {
-    /// The server to go to, and what it is said to call itself; none for one that is known.
+    /// The server to go to; none for one that is known.
     fn target(
         &mut self,
         peer: Peer,
         (admin, user): (&Login, &Login),
         told_by: &str,
-    ) -> Result<Option<(String, Target)>, Error> {
+    ) -> Result<Option<Target>, Error> {
         let Peer { id, host, port, leads } = peer;
-        if (!id.is_empty() && self.ids.contains(&id))
-            || !self.addresses.insert((host.to_ascii_lowercase(), port))
-        {
-            return Ok(None);
+        let (admin, user) = (admin.at(&host, port), user.at(&host, port));
+        if !id.is_empty() {
+            self.listed.insert(id.clone(), admin.server());
+            if self.ids.contains(&id) {
+                return Ok(None);
+            }
         }
+        match self.addresses.entry((host.to_ascii_lowercase(), port)) {
+            Entry::Vacant(free) => free.insert(id.clone()),
+            Entry::Occupied(taken)
+                if [taken.get(), &id].iter().all(|one| !one.is_empty()) && *taken.get() != id =>
+            {
+                return Err(shared(&admin.server(), [taken.get(), &id]));
+            }
+            Entry::Occupied(_) => return Ok(None),
+        };
         if self.addresses.len() > MOST_SERVERS {
             return Err(too_many(self.addresses.len()));
         }
-        let (admin, user) = (admin.at(&host, port), user.at(&host, port));
         let told_by = Some(told_by.to_owned());
-        Ok(Some((id, Target { admin, user, upward: leads, told_by })))
+        Ok(Some(Target { admin, user, upward: leads, id, told_by }))
+    }
+
+    /// Refuses to leave one out of which was told: behind its address another one was met.
+    fn all_were_met(&self) -> Result<(), Error> {
+        match self.listed.iter().find(|(id, _)| !self.ids.contains(*id)) {
+            None => Ok(()),
+            Some((id, place)) => {
+                let what =
+                    format!("node {id} is said to be at {place}, and another server was met there");
+                Err(unreachable_by_itself(what))
+            }
+        }
     }
 }
 
+fn shared(place: &str, [one, other]: [&str; 2]) -> Error {
+    unreachable_by_itself(format!("nodes {one} and {other} are both said to be at {place}"))
+}
+
+fn unreachable_by_itself(what: String) -> Error {
+    Error::new(ErrorKind::Unsupported, what).caused_by(
+        "nothing was changed; let each server announce an address of its own, and have those \
+         forgotten that are gone",
+    )
+}
 fn too_many(count: usize) -> Error {
     let what =
         format!("{count} servers have this user, and no more than {MOST_SERVERS} are changed");
     Error::new(ErrorKind::Unsupported, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing(peers: &[(&str, &str, u16)]) -> Result<(Known, Vec<Target>), Error> {
+        let login = Login::new("first", 1, "app", "canary");
+        let mut known = Known::default();
+        known.addresses.insert(("first".to_owned(), 1), String::new());
+        known.ids.insert("a".to_owned());
+        let mut targets = Vec::new();
+        for &(id, host, port) in peers {
+            let peer = Peer { id: id.to_owned(), host: host.to_owned(), port, leads: false };
+            targets.extend(known.target(peer, (&login, &login), "first:1")?);
+        }
+        Ok((known, targets))
+    }
+
+    #[test]
+    fn each_that_is_listed_is_gone_to_once_and_none_is_left_out_silently() {
+        let (mut known, targets) =
+            listing(&[("a", "first", 1), ("b", "x", 1), ("b", "y", 1), ("", "Z", 1), ("", "z", 1)])
+                .unwrap();
+        let places: Vec<_> = targets.iter().map(|one| one.admin.host.as_str()).collect();
+        assert_eq!(places, ["x", "y", "Z"]);
+        assert!(known.all_were_met().unwrap_err().to_string().contains("node b"));
+        known.ids.insert("b".to_owned());
+        known.all_were_met().unwrap();
+        // One is said to be where the secret's own host answered.
+        let (known, targets) = listing(&[("c", "first", 1)]).unwrap();
+        assert!(targets.is_empty());
+        for error in [
+            known.all_were_met().err(),
+            listing(&[("b", "x", 1), ("c", "X", 1)]).err(),
+            listing(&[("b", "x", 1), ("b", "y", 1), ("c", "y", 1)]).err(),
+        ] {
+            let error = error.unwrap();
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            assert!(error.to_string().contains("announce an address of its own"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_leads_to_another_server_than_the_listed_is_refused() {
+        let (_, targets) = listing(&[("b", "x", 1), ("", "y", 1)]).unwrap();
+        for (target, id, expected) in
+            [(0, "b", true), (0, "", true), (0, "c", false), (1, "c", true)]
+        {
+            let met = targets[target].expects(id).map_err(|error| error.kind());
+            assert_eq!(met, if expected { Ok(()) } else { Err(ErrorKind::Unsupported) }, "{id}");
+        }
+    }
 }

@@ -5,6 +5,7 @@
 //! answered. So everything is decided after the wait for the change before: the labels are looked at last, and
 //! what is set is `[pending, current]` of the versions that have them still. A stored version never changes.
 
+mod owners;
 mod preflight;
 mod traits;
 mod wait;
@@ -26,6 +27,7 @@ use crate::secret::{Previous, Secret};
 use crate::store::SecretDescription;
 use crate::users::{Attempt, Change, Login, common};
 
+use owners::Owners;
 pub use traits::{ManagedUser, ManagedUsers, UserState, UserStatus};
 use wait::{After, until_active};
 
@@ -43,14 +45,12 @@ const SOON: Duration = Duration::from_secs(3600);
 pub struct ManagedPasswords<S> {
     service: S,
     policy: PasswordPolicy,
-    /// The only secret, and the only user's name, as AWS's template has it.
-    secret: Option<String>,
-    name: Option<String>,
+    owners: Owners,
     allow_unrecorded: bool,
 }
 
 impl<S: ManagedUsers> ManagedPasswords<S> {
-    /// Reads `SECRET_ARN`, `USER_NAME` and `ALLOW_UNRECORDED_PASSWORD`.
+    /// Reads `MANAGED_USERS`, `SECRET_ARN`, `USER_NAME` and `ALLOW_UNRECORDED_PASSWORD`.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
@@ -59,10 +59,8 @@ impl<S: ManagedUsers> ManagedPasswords<S> {
         service: S,
         policy: PasswordPolicy,
     ) -> Result<Self, Error> {
-        let text = |name| Ok(environment.text(name)?.map(str::to_owned));
         let allow_unrecorded = environment.flag(ALLOW_UNRECORDED)?;
-        let (secret, name) = (text("SECRET_ARN")?, text("USER_NAME")?);
-        Ok(Self { service, policy, secret, name, allow_unrecorded })
+        Ok(Self { service, policy, owners: Owners::read(environment)?, allow_unrecorded })
     }
 
     /// The current version's user, if the function may change it.
@@ -72,20 +70,7 @@ impl<S: ManagedUsers> ManagedPasswords<S> {
         description: &SecretDescription,
     ) -> Result<ManagedUser, Error> {
         let user = self.service.read(secret).map_err(|error| error.while_doing("AWSCURRENT"))?;
-        for (variable, only, this) in
-            [("SECRET_ARN", &self.secret, &description.arn), ("USER_NAME", &self.name, &user.name)]
-        {
-            if let Some(only) = only
-                && only != this
-            {
-                let what =
-                    format!("this function is for {only:?} of its variable {variable} alone");
-                return Err(Error::new(ErrorKind::Forbidden, what).caused_by(format!(
-                    "it was called for {this:?}; correct the variable, or have another function rotate this \
-                     secret"
-                )));
-            }
-        }
+        self.owners.check(&description.arn, &user)?;
         Ok(user)
     }
 

@@ -15,11 +15,13 @@ use fourstep::{
 use serde_json::json;
 
 use super::{assert_caught_in, assert_safe};
-use crate::{Overlap, Remote, Testbed, Wire, conformance};
+use crate::{Overlap, Remote, SECRET_ARN, Testbed, Wire, conformance};
 
 /// How often the user is looked at until a change is seen to be under way, and until it is done.
 const SEEN: u32 = 1;
 const DONE: u32 = 3;
+
+const USER: &str = "arn:the user";
 
 #[derive(Default)]
 struct State {
@@ -62,7 +64,7 @@ impl ManagedUsers for Model {
         let field = |name| document.required(name);
         let (name, password) = (field("username")?.to_owned(), field("password")?);
         let login = Some(Login::new(field("host")?, 1, &name, password));
-        Ok(ManagedUser { arn: "the user".to_owned(), name, password: Some(password.into()), login })
+        Ok(ManagedUser { arn: USER.to_owned(), name, password: Some(password.into()), login })
     }
 
     fn action(&self, _: &ManagedUser) -> String {
@@ -159,7 +161,9 @@ struct OneUser(Model);
 impl Remote for OneUser {
     fn rotator(&self) -> Box<dyn Rotator> {
         let (model, policy) = (self.0.clone(), PasswordPolicy::default());
-        Box::new(ManagedPasswords::read(&Environment::default(), model, policy).unwrap())
+        let listed = format!("{SECRET_ARN}={USER}");
+        let environment = Environment::from([("MANAGED_USERS", listed.as_str())]);
+        Box::new(ManagedPasswords::read(&environment, model, policy).unwrap())
     }
 
     fn secret(&self) -> String {

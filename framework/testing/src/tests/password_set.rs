@@ -84,3 +84,12 @@ fn whoever_sees_one_server_of_two_promotes_what_does_not_work_at_the_other() {
     let broken = SetOfPasswords { servers: 2, ..broken(true, Defect::SeesOne) };
     assert_caught_in(&broken, "one crash, every step twice", "AWSCURRENT does not log in");
 }
+
+#[test]
+fn whoever_does_not_look_again_before_the_promotion_leaves_a_server_as_it_came() {
+    for fate in [Fate::OneReturns, Fate::Joins] {
+        let broken = SetOfPasswords { servers: 2, fate, ..broken(true, Defect::Unconfirmed) };
+        let left = "promoted although a server was left as it came";
+        assert_caught_in(&broken, "forgotten between any two calls", left);
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fourstep::{Rotator, Secret};
-use fourstep_testing::{Overlap, Remote, Testbed, Wire, conformance};
+use fourstep_testing::{Overlap, Remote, SECRET_ARN, Testbed, Wire, conformance};
 
 use super::double::Double;
 use super::server;
@@ -28,7 +28,9 @@ struct OneUser(Double);
 #[async_trait]
 impl Remote for OneUser {
     fn rotator(&self) -> Box<dyn Rotator> {
-        Box::new(rotate_redis::strategies(&self.0.environment(&[])).unwrap())
+        let listed = format!("{SECRET_ARN}={}", self.0.arn());
+        let environment = self.0.environment(&[("MANAGED_USERS", listed.as_str())]);
+        Box::new(rotate_redis::strategies(&environment).unwrap())
     }
 
     fn secret(&self) -> String {

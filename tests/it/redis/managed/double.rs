@@ -12,6 +12,7 @@ use fourstep::Environment;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
+use super::arn_of;
 use crate::support::postgres::User;
 use crate::support::redis::Server;
 use crate::support::stage::Stage;
@@ -131,8 +132,18 @@ impl Double {
         self.server.variables().into_iter().chain(endpoint).chain(more).collect()
     }
 
+    /// A stage whose secret is listed as the one that rotates this user.
     pub fn stage(&self, document: &Value, more: &[(&str, &str)]) -> Stage {
-        Stage::of(rotate_redis::strategies, &document.to_string(), self.environment(more))
+        let environment = self.environment(&[]);
+        let stage = Stage::of(rotate_redis::strategies, &document.to_string(), environment);
+        let listed = format!("{}={}", arn_of(&stage), self.arn());
+        self.beside(&stage, &[&[("MANAGED_USERS", listed.as_str())][..], more].concat())
+    }
+
+    /// The same secret, rotated by a function with these variables.
+    pub fn beside(&self, stage: &Stage, more: &[(&str, &str)]) -> Stage {
+        let other = Stage::of(rotate_redis::strategies, "unused", self.environment(more));
+        Stage { store: Arc::clone(&stage.store), secret: stage.secret.clone(), ..other }
     }
 
     pub async fn logs_in(&self, password: &str) -> bool {

@@ -5,7 +5,7 @@ use fourstep::{Question, Step};
 use serde_json::{Value, json};
 
 use super::double::{Double, Lasts};
-use super::server;
+use super::{arn_of, server};
 use crate::support::fault_table::FaultTable;
 
 fn with(mut document: Value, field: &str, value: Value) -> Value {
@@ -30,6 +30,11 @@ async fn every_fault_of_a_managed_user_ends_in_a_class_of_its_own() {
     table
         .create("USER_NAME names another", &double.stage(&document, &[("USER_NAME", "another")]))
         .await;
+    table.create("no list has the secret", &double.beside(&stage(), &[])).await;
+    let first = stage();
+    let listed = format!("{}={}2", arn_of(&first), double.arn());
+    let other = double.beside(&first, &[("MANAGED_USERS", listed.as_str())]);
+    table.create("the list has another user for the secret", &other).await;
     let admin = [("ROTATION_STRATEGY", "single-user-by-admin")];
     table.create("another strategy", &double.stage(&document, &admin)).await;
     let short = [("PASSWORD_LENGTH", "15")];

@@ -10,8 +10,14 @@ mod rotations;
 use std::sync::Arc;
 
 use crate::support::redis::{Keeping, Server, valkey};
+use crate::support::stage::Stage;
 
 /// A real Valkey, whose users live in its memory as a cache's do.
 async fn server() -> Option<Arc<Server>> {
     Some(Arc::new(valkey()?.start(Keeping::AclFile, &[]).await))
+}
+
+/// The ARN of the secret on a stage.
+fn arn_of(stage: &Stage) -> String {
+    stage.store.describe(&stage.secret).unwrap().arn
 }

@@ -7,7 +7,7 @@ use fourstep::{ErrorKind, Question, Step};
 use serde_json::{Value, json};
 
 use super::double::{Double, Lasts};
-use super::server;
+use super::{arn_of, server};
 use crate::support::stage::Ended;
 
 fn kind(ended: &Ended) -> ErrorKind {
@@ -25,21 +25,61 @@ async fn parity_12_the_two_variables_name_the_only_secret_and_user() {
     let double = Double::elasticache(&server).await;
     let stage = double.stage(&double.hostless(), &[]);
     stage.play(&Step::ALL).await;
-    let arn = stage.store.describe(&stage.secret).unwrap().arn;
-    let document = stage.document(AWSCURRENT);
-    for (variable, right) in [("SECRET_ARN", arn.as_str()), ("USER_NAME", &double.user.name)] {
+    let (arn, name) = (arn_of(&stage), double.user.name.as_str());
+    let right = [("SECRET_ARN", arn.as_str()), ("USER_NAME", name)];
+    for number in 0..2 {
         let sent = double.state().sent.len();
-        let stage = double.stage(&document, &[(variable, "another")]);
-        let token = stage.begin();
-        let ended = stage.step(Step::Create, &token).await;
+        let mut wrong = right;
+        wrong[number].1 = "another";
+        let other = double.beside(&stage, &wrong);
+        let token = other.begin();
+        let ended = other.step(Step::Create, &token).await;
         assert_eq!(kind(&ended), ErrorKind::Forbidden);
-        assert!(ended.error().contains(variable), "{}", ended.error());
-        assert!(stage.try_text(AWSPENDING).is_none());
+        assert!(ended.error().contains(wrong[number].0), "{}", ended.error());
+        assert!(other.try_text(AWSPENDING).is_none());
         assert_eq!(double.state().sent.len(), sent);
-        let stage = double.stage(&document, &[(variable, right)]);
-        let same = stage.store.describe(&stage.secret).unwrap().arn == arn;
-        let begun = stage.step(Step::Create, &stage.begin()).await;
-        assert!(begun.result.is_ok() || (variable == "SECRET_ARN" && !same), "{}", begun.error());
+        other.cancel();
+    }
+    // Each alone leaves open whose user it is; both together let this one through.
+    for half in right {
+        let other = double.beside(&stage, &[half]);
+        let ended = other.step(Step::Create, &other.begin()).await;
+        assert!(ended.error().contains("MANAGED_USERS"), "{}", ended.error());
+        other.cancel();
+    }
+    double.beside(&stage, &right).play(&Step::ALL).await;
+}
+
+/// Whoever writes one secret of a function stores another secret's user in it, with a password of his own.
+#[tokio::test]
+async fn rule_08_a_secret_takes_over_no_other_secrets_user() {
+    let Some(server) = server().await else { return };
+    let [mine, other] = [Double::elasticache(&server).await, Double::elasticache(&server).await];
+    for memorydb in [false, true] {
+        let victim = if memorydb { Double::memorydb(&server).await } else { other.clone() };
+        let taken = json!({
+            "user_arn": victim.arn(), "username": victim.user.name, "password": "the-attackers-own-password",
+        });
+        let stage = victim.beside(&mine.stage(&taken, &[]), &[]);
+        let secret = arn_of(&stage);
+        let lists = [format!("{secret}={}", mine.arn()), format!("{secret}-2={}", victim.arn())];
+        for listed in ["", &lists[0], &lists[1]] {
+            let stage = victim.beside(&stage, &[("MANAGED_USERS", listed)]);
+            let answer = stage.ask(Question::Preflight).await;
+            assert_eq!(answer["ready"], json!(false), "{answer}");
+            let token = stage.begin();
+            let ended = stage.step(Step::Create, &token).await;
+            assert_eq!(kind(&ended), ErrorKind::Forbidden);
+            assert!(ended.error().contains("MANAGED_USERS"), "{}", ended.error());
+            // Whoever writes the secret can store AWSPENDING too.
+            let mut pending = taken.clone();
+            pending["password"] = json!("another-of-the-attacker");
+            stage.put_pending(&token, &pending);
+            assert_eq!(kind(&stage.step(Step::Set, &token).await), ErrorKind::Forbidden);
+            stage.cancel();
+        }
+        assert!(victim.state().sent.is_empty());
+        assert!(victim.logs_in(&victim.user.password).await);
     }
 }
 

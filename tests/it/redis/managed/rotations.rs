@@ -7,7 +7,7 @@ use fourstep::{Environment, ErrorKind, ExposeSecret, Step};
 use serde_json::json;
 
 use super::double::Double;
-use super::server;
+use super::{arn_of, server};
 use crate::support::skip;
 use crate::support::stage::Stage;
 
@@ -71,7 +71,11 @@ async fn moto_takes_the_calls_to_memorydb() {
         "user_arn": made.user().unwrap().arn().unwrap(), "username": name,
         "password": first.expose_secret(),
     });
-    let stage = Stage::of(rotate_redis::strategies, &document.to_string(), environment);
+    let mut stage = Stage::of(rotate_redis::strategies, &document.to_string(), environment);
+    let listed = format!("{}={}", arn_of(&stage), document["user_arn"].as_str().unwrap());
+    let variables =
+        [("AWS_ENDPOINT_URL_MEMORYDB", moto.as_str()), ("MANAGED_USERS", listed.as_str())];
+    stage.rotator = rotate_redis::strategies(&Environment::from(variables)).unwrap();
     stage.play(&Step::ALL).await;
     let found = client.describe_users().user_name(&name).send().await.unwrap();
     assert_eq!(found.users()[0].authentication().unwrap().password_count(), Some(2));

@@ -2,6 +2,7 @@
 //! each other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -36,6 +37,8 @@ pub(super) enum Defect {
     Keeps,
     /// Nobody asks which other servers there are.
     SeesOne,
+    /// Nobody looks for the servers once more before the promotion.
+    Unconfirmed,
 }
 
 #[derive(Clone)]
@@ -54,6 +57,8 @@ pub(super) struct Model {
     pub(super) wire: Wire,
     pub(super) servers: Arc<Mutex<Vec<Server>>>,
     pub(super) defect: Option<Defect>,
+    /// A server was left as it came although the promotion was confirmed behind that.
+    pub(super) left: Arc<AtomicBool>,
 }
 
 /// What is added, and what is taken away; nothing of it where what is demanded is not there.

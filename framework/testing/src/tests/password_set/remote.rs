@@ -2,11 +2,15 @@
 //! had kept, come anew, leave, or be away for a while.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use fourstep::users::{Driver, PasswordSet};
-use fourstep::{Environment, PasswordPolicy, Rotator, Secret};
+use fourstep::{
+    Applied, CreateContext, Environment, Error, Fence, Invocation, PasswordPolicy, PromoteContext,
+    RetireContext, Rotator, Secret, SecretReader, SetContext, Verdict,
+};
 use serde_json::json;
 
 use super::model::{Defect, Model, Server, Sets};
@@ -61,7 +65,8 @@ impl Testbed for SetOfPasswords {
             Server { port, now, kept, stale: false, away: 0 }
         };
         let servers = Arc::new(Mutex::new((1..=self.servers).map(server).collect()));
-        let model = Model { wire: wire.clone(), servers, defect: self.defect };
+        let model =
+            Model { wire: wire.clone(), servers, defect: self.defect, left: Arc::default() };
         Box::new(OneUser { model, of: *self })
     }
 }
@@ -77,7 +82,8 @@ impl Remote for OneUser {
         let driver = Arc::new(Driver::new(self.model.clone()));
         let policy = PasswordPolicy::default();
         let keeps = self.of.keeps_previous;
-        Box::new(PasswordSet::read(&Environment::default(), driver, policy, keeps).unwrap())
+        let set = PasswordSet::read(&Environment::default(), driver, policy, keeps).unwrap();
+        Box::new(Observed { set, model: self.model.clone() })
     }
 
     fn secret(&self) -> String {
@@ -109,7 +115,9 @@ impl Remote for OneUser {
 
     fn complaint(&self) -> Option<String> {
         let touched = !self.model.accepts("admin", "of the admin");
-        touched.then(|| "the admin was changed".to_owned())
+        let left = self.model.left.load(Ordering::Relaxed);
+        let left = left.then_some("promoted although a server was left as it came");
+        touched.then_some("the admin was changed").or(left).map(str::to_owned)
     }
 
     fn unsettled(&self) -> Option<String> {
@@ -146,5 +154,69 @@ impl Remote for OneUser {
             _ => return false,
         }
         true
+    }
+}
+
+/// The strategy, of which is seen whether it leaves a server as it came before it.
+struct Observed {
+    set: PasswordSet<Model>,
+    model: Model,
+}
+
+impl Observed {
+    fn as_they_came(&self) -> Vec<u16> {
+        let servers = self.model.lock();
+        servers.iter().filter(|one| one.stale).map(|one| one.port).collect()
+    }
+}
+
+#[async_trait]
+impl Rotator for Observed {
+    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
+        self.set.check(versions)
+    }
+
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+        self.set.propose(known, cx).await
+    }
+
+    async fn apply(
+        &self,
+        versions: &SetContext<'_>,
+        fence: &dyn Fence,
+        cx: &Invocation,
+    ) -> Result<Applied, Error> {
+        self.set.apply(versions, fence, cx).await
+    }
+
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+        self.set.verify(secret, cx).await
+    }
+
+    async fn verify_everywhere(
+        &self,
+        secret: &Secret,
+        secrets: &SecretReader<'_>,
+        cx: &Invocation,
+    ) -> Result<Verdict, Error> {
+        self.set.verify_everywhere(secret, secrets, cx).await
+    }
+
+    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
+        self.set.compare(versions, cx).await
+    }
+
+    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<(), Error> {
+        let before = self.as_they_came();
+        if self.model.defect != Some(Defect::Unconfirmed) {
+            self.set.confirm(versions, cx).await?;
+        }
+        let after = self.as_they_came();
+        self.model.left.fetch_or(before.iter().any(|one| after.contains(one)), Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn retire(&self, keep: &RetireContext<'_>, cx: &Invocation) -> Result<(), Error> {
+        self.set.retire(keep, cx).await
     }
 }
