@@ -163,7 +163,7 @@ impl<S: Alternates> Rotator for Alternating<S> {
         }
         .await;
         pair_admin.close().await;
-        let next: Next = next?;
+        let next = next?;
         self.confirmed(&next, &known.recorded(), &current, cx).await?;
         let subject = subject(arn, known.current, &current, &others);
         self.proxies.look(subject, &next.user).await.map_err(first)?;
