@@ -202,9 +202,9 @@ fn now() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::Effect;
     use crate::error::ErrorKind;
     use crate::invocation::{Deadline, Invocation};
+    use crate::outcome::Effect;
 
     fn compose(result: Result<Outcome, &Error>) -> Map<String, Value> {
         let event = json!({

@@ -3,7 +3,7 @@
 
 use std::collections::btree_map::Entry;
 
-use fourstep::users::{Account, Accounts, Mark};
+use fourstep::users::{Account, Accounts, Login, Mark};
 use fourstep::{Error, ErrorKind, Invocation};
 
 use crate::admin::ADMIN_OPTION;
@@ -21,7 +21,7 @@ const POWERFUL: &str = "'rds_superuser', 'pg_execute_server_program', 'pg_read_s
 const OTHER_LOGIN: &str = "'rds_iam', 'rds_ad'";
 
 /// That of the session's user, as a column, outside of a transaction too.
-pub(crate) fn own_other_login() -> String {
+pub(crate) fn own_role() -> String {
     format!(
         "(SELECT one.rolname::pg_catalog.text FROM pg_catalog.pg_roles AS one \
          JOIN pg_catalog.pg_roles AS me ON me.rolname OPERATOR(pg_catalog.=) session_user AND NOT me.rolsuper \
@@ -30,10 +30,11 @@ pub(crate) fn own_other_login() -> String {
     )
 }
 
-/// The refusal of a user that is a member of such a role.
-pub(crate) fn logs_in_otherwise(user: &str, role: &str) -> Error {
+/// The refusal of the session's user, if it is a member of such a role.
+pub(crate) fn own_other_login(session: &Session, login: &Login) -> Option<Error> {
+    let (user, role) = (&login.username, session.other_login.as_ref()?);
     let what = format!("the password of user {user:?} is not what it logs in with");
-    Error::new(ErrorKind::Unsupported, what).caused_by(not_its_password(user, role))
+    Some(Error::new(ErrorKind::Unsupported, what).caused_by(not_its_password(user, role)))
 }
 
 /// Of a role that may not change its own password either.

@@ -132,7 +132,7 @@ impl Administered for Postgres {
         admin: &Login,
         cx: &Invocation,
     ) -> Result<(), Error> {
-        own_account(session, admin, cx).await.map(drop)
+        own_account(session, admin, cx).await
     }
 
     async fn prepare_reset(

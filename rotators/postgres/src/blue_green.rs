@@ -13,9 +13,14 @@ use fourstep::rds::{AwsRds, Side, unfinished};
 use fourstep::users::{Login, SameHosts};
 use fourstep::{Environment, Error, ErrorKind, Finding, Invocation};
 
+use crate::accounts;
 use crate::session::Session;
+use crate::sql;
 
 const ALLOWED: &str = "ALLOW_BLUE_GREEN";
+
+/// How it is called in errors.
+const LOOK: &str = "a look for a blue/green deployment";
 
 /// How long the RDS API may take. A function in a VPC may have no way to it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,7 +35,8 @@ const OWN_NAME: &str = "3) OPERATOR(pg_catalog.=) 'rds'";
 const METADATA: &str = "pg_catalog.get_blue_green_fast_switchover_metadata";
 
 /// One row, readable by every role: whether this database is replicated logically, whether that is RDS's
-/// doing, whether RDS replicates into it, and whether Aurora tells more. A deployment has a slot in each
+/// doing, whether RDS replicates into it, whether Aurora tells more; and by which role the user logs in with
+/// something else than its password. A deployment has a slot in each
 /// database from before its copy is made.
 fn signs() -> String {
     let slots = "FROM pg_catalog.pg_replication_slots AS slot \
@@ -46,7 +52,8 @@ fn signs() -> String {
          LEFT JOIN pg_catalog.pg_roles AS own ON own.oid OPERATOR(pg_catalog.=) one.subowner \
          WHERE here.datname OPERATOR(pg_catalog.=) pg_catalog.current_database() \
          AND (own.rolname {OWN_USERS} OR pg_catalog.left(one.subname::pg_catalog.text, {OWN_NAME})), \
-         pg_catalog.to_regprocedure('{METADATA}(pg_catalog.text)') IS NOT NULL"
+         pg_catalog.to_regprocedure('{METADATA}(pg_catalog.text)') IS NOT NULL, {}",
+        accounts::own_role()
     )
 }
 
@@ -92,7 +99,8 @@ impl BlueGreen {
         self.hosts.name_at_rds(login).is_some()
     }
 
-    /// Whether the session's server is part of a deployment that is not over.
+    /// Whether the session's server is part of a deployment that is not over. Notes in the session by which
+    /// role its user logs in otherwise.
     ///
     /// # Errors
     /// Those of a lost connection.
@@ -102,11 +110,27 @@ impl BlueGreen {
         login: &Login,
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        let what = "a look for a blue/green deployment";
-        let asked = session.rows_if_allowed(what, signs(), cx).await?;
-        let Some(&(logical, blue, green, metadata)) = asked.iter().flatten().next() else {
+        // The user's own statement_timeout may be too short for what follows.
+        let begin = sql::begin_probe(cx.deadline().remaining());
+        session.run(LOOK, begin, cx).await.map_err(|failure| failure.of(LOOK))?;
+        let found = self.look_within(session, login, cx).await;
+        // Where this fails, the end of the connection does the same.
+        let _ = session.run("ROLLBACK", "ROLLBACK", cx).await;
+        found
+    }
+
+    async fn look_within(
+        &self,
+        session: &mut Session,
+        login: &Login,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
+        let asked = session.rows_if_allowed(LOOK, signs(), cx).await?;
+        let Some((logical, blue, green, metadata, role)) = asked.into_iter().flatten().next()
+        else {
             return Ok(Vec::new());
         };
+        session.other_login = role;
         let signs = Signs { logical, blue, green, metadata };
         // Without a slot nothing is replicated logically, and what is replicated physically has roles.
         if !signs.logical && !signs.green {

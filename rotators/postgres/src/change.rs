@@ -3,7 +3,6 @@
 use fourstep::users::{Change, Login};
 use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
-use crate::accounts::own_other_login;
 use crate::errors;
 use crate::password::{Literal, PasswordFormat};
 use crate::session::{Failure, Kind, Session};
@@ -21,33 +20,26 @@ pub struct Prepared {
     pub(crate) kind: Kind,
 }
 
-/// What is asked of a session: whose it is, whether the server is in recovery, its version, its rounds of
-/// SCRAM, and by which role its user logs in otherwise.
-type Own = (String, bool, i32, Option<String>, Option<String>);
-
 /// Refuses a session that is another user's, or on a server that cannot be changed; notes the
-/// server's version. Returns the role by which the user logs in with something else than its password.
+/// server's version.
 pub(crate) async fn own_account(
     session: &mut Session,
     login: &Login,
     cx: &Invocation,
-) -> Result<Option<String>, Error> {
+) -> Result<(), Error> {
     if session.kind == Kind::Redshift {
-        return redshift::own_account(session, login, cx).await.map(|()| None);
+        return redshift::own_account(session, login, cx).await;
     }
     // Not by the view of all settings, whose making may take longer than the user's own statement_timeout.
-    let query = format!(
-        "SELECT session_user::pg_catalog.text, pg_catalog.pg_is_in_recovery(), \
+    let query = "SELECT session_user::pg_catalog.text, pg_catalog.pg_is_in_recovery(), \
          pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \
-         pg_catalog.current_setting('scram_iterations', true), {}",
-        own_other_login()
-    );
+         pg_catalog.current_setting('scram_iterations', true)";
     let asked = session.ask("the question who and where this is", query, cx).await;
-    let (user, replica, version, rounds, other_login): Own =
+    let (user, replica, version, rounds): (String, bool, i32, Option<String>) =
         asked.map_err(|error| error.caused_by(UNCHANGED))?;
     session.version = version;
     session.rounds = verifier::rounds(rounds.as_deref());
-    obstacles(login, (&user, replica, version)).into_iter().next().map_or(Ok(other_login), Err)
+    obstacles(login, (&user, replica, version)).into_iter().next().map_or(Ok(()), Err)
 }
 
 /// Refuses a session of another user's.

@@ -146,6 +146,7 @@ impl Database for Postgres {
                     version: 0,
                     rounds: verifier::ROUNDS,
                     unlocked: false,
+                    other_login: None,
                 };
                 match session.kind {
                     Kind::Postgres => {
@@ -173,8 +174,8 @@ impl Database for Postgres {
         password: &SecretString,
         cx: &Invocation,
     ) -> Result<Prepared, Error> {
-        if let Some(role) = change::own_account(session, login, cx).await? {
-            let refused = accounts::logs_in_otherwise(&login.username, &role);
+        change::own_account(session, login, cx).await?;
+        if let Some(refused) = accounts::own_other_login(session, login) {
             return Err(refused.caused_by(UNCHANGED));
         }
         if session.kind == Kind::Redshift {
@@ -261,10 +262,11 @@ impl Database for Postgres {
         login: &Login,
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        match session.kind {
-            Kind::Postgres => self.blue_green.look(session, login, cx).await,
-            Kind::Redshift => Ok(Vec::new()),
+        if session.kind == Kind::Redshift {
+            return Ok(Vec::new());
         }
+        let found = self.blue_green.look(session, login, cx).await;
+        found.map_err(|error| error.caused_by(UNCHANGED))
     }
 
     async fn preflight(
@@ -279,6 +281,7 @@ impl Database for Postgres {
         let days = cx.days_to_next_rotation();
         let facts = session.ask("a look at the account", preflight::facts(days), cx).await?;
         let mut findings = preflight::judge(login, facts, days);
+        findings.extend(accounts::own_other_login(session, login).map(Finding::Fails));
         findings.extend(preflight::banned_early(session, login, cx).await?);
         Ok(findings)
     }

@@ -4,7 +4,6 @@ use fourstep::users::Login;
 use fourstep::{Error, ErrorKind, Finding, Invocation};
 
 use crate::DIALECT;
-use crate::accounts::{logs_in_otherwise, own_other_login};
 use crate::change::obstacles;
 use crate::session::Session;
 
@@ -21,9 +20,8 @@ pub(crate) fn facts(days: u32) -> String {
     CASE WHEN own.rolvaliduntil OPERATOR(pg_catalog.<) pg_catalog.now() THEN 'past' \
     WHEN own.rolvaliduntil OPERATOR(pg_catalog.<) \
     (pg_catalog.now() OPERATOR(pg_catalog.+) '{days} days'::pg_catalog.interval) THEN 'soon' \
-    END::pg_catalog.text, {} \
-    FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_roles AS own ON own.rolname OPERATOR(pg_catalog.=) session_user",
-        own_other_login()
+    END::pg_catalog.text \
+    FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_roles AS own ON own.rolname OPERATOR(pg_catalog.=) session_user"
     )
 }
 
@@ -53,19 +51,16 @@ pub(crate) async fn banned_early(
 }
 
 /// The columns of [`facts`].
-pub(crate) type Facts =
-    (String, bool, i32, Option<String>, Option<bool>, Option<String>, Option<String>);
+pub(crate) type Facts = (String, bool, i32, Option<String>, Option<bool>, Option<String>);
 
 /// What the facts mean.
 pub(crate) fn judge(
     login: &Login,
-    (user, replica, version, restricted, member, expiry, other_login): Facts,
+    (user, replica, version, restricted, member, expiry): Facts,
     days: u32,
 ) -> Vec<Finding> {
     let obstacles = obstacles(login, (&user, replica, version));
     let mut findings: Vec<_> = obstacles.into_iter().map(Finding::Fails).collect();
-    findings
-        .extend(other_login.map(|role| Finding::Fails(logs_in_otherwise(&login.username, &role))));
     findings.extend(password_restricted(restricted, member));
     findings.extend(expires(&login.account(), expiry, days));
     findings
@@ -151,7 +146,7 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let with = |change: fn(&mut Facts)| {
-            let mut facts = ("app".to_owned(), false, 150_018, None, None, None, None);
+            let mut facts = ("app".to_owned(), false, 150_018, None, None, None);
             change(&mut facts);
             judged(facts)
         };
@@ -162,7 +157,6 @@ mod tests {
         assert_eq!(with(|facts| facts.3 = Some("on".into())), ["Forbidden"]);
         assert!(with(|facts| facts.3 = Some("off".into())).is_empty());
         assert!(with(|facts| (facts.3, facts.4) = (Some("on".into()), Some(true))).is_empty());
-        assert_eq!(with(|facts| facts.6 = Some("rds_ad".into())), ["Unsupported"]);
         assert_eq!(with(|facts| facts.5 = Some("past".into())), ["warns"]);
         assert_eq!(with(|facts| facts.5 = Some("soon".into())), ["warns"]);
     }

@@ -52,6 +52,8 @@ pub struct Session {
     pub(crate) rounds: u32,
     /// Whether an account's lock was not taken, because a stranger holds it.
     pub(crate) unlocked: bool,
+    /// The role by which its user logs in with something else than its password, once that was asked.
+    pub(crate) other_login: Option<String>,
 }
 
 impl std::fmt::Debug for Session {

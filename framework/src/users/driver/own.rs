@@ -92,8 +92,8 @@ impl<S: Database> Driver<S> {
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         let found = async {
-            let mut findings = self.server.preflight(&mut session, login, cx).await?;
-            findings.extend(self.server.outlook(&mut session, login, cx).await?);
+            let mut findings = self.server.outlook(&mut session, login, cx).await?;
+            findings.extend(self.server.preflight(&mut session, login, cx).await?);
             if let (Some(sample), false) = (sample, findings.iter().any(Finding::fails)) {
                 let rehearsed = self.server.rehearse(&mut session, login, sample, cx).await;
                 findings.extend(rehearsed.err().map(Finding::of_rehearsal));
