@@ -83,7 +83,7 @@ impl<S: Administered> Rotator for ByAdmin<S> {
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
         let current = common::current(known.current.secret(), self.database.dialect())?;
         common::admin_named(known.current)?;
-        if self.database.server().asks_before_proposing(&current) {
+        if self.database.server().may_log_in_otherwise(&current) {
             let others = known.other_secrets();
             common::no_failure(self.look(&current, known.current, &others, cx).await?)?;
         }

@@ -125,7 +125,7 @@ impl Database for Mysql {
     }
 
     /// IAM lets users in at RDS only.
-    fn asks_before_proposing(&self, login: &Login) -> bool {
+    fn may_log_in_otherwise(&self, login: &Login) -> bool {
         self.hosts.name_at_rds(login).is_some()
     }
 

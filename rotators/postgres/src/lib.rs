@@ -158,7 +158,7 @@ impl Database for Postgres {
     }
 
     /// IAM and directories let users in at RDS only, and deployments are there.
-    fn asks_before_proposing(&self, login: &Login) -> bool {
+    fn may_log_in_otherwise(&self, login: &Login) -> bool {
         Kind::of(login) == Kind::Postgres && self.blue_green.knows(login)
     }
 

@@ -46,11 +46,15 @@ pub trait Database: Send + Sync {
         Ok(policy)
     }
 
-    /// Whether createSecret asks before a new password is stored what a preflight asks, of AWSCURRENT's
-    /// session or of the admin, at the price of a login: where an ordinary user may not change its own
-    /// password, or may log in by something else. The default does not.
-    fn asks_before_proposing(&self, _login: &Login) -> bool {
+    /// Whether users of this server may log in by something else than their password: then createSecret asks
+    /// what preflight asks before one is stored, the admin too, at the price of a login.
+    fn may_log_in_otherwise(&self, _login: &Login) -> bool {
         false
+    }
+
+    /// The same of AWSCURRENT's session alone, also where a user may not change its own password.
+    fn asks_before_proposing(&self, login: &Login) -> bool {
+        self.may_log_in_otherwise(login)
     }
 
     /// Opens a session. One call is at most one login at the server.

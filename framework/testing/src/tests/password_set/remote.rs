@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use fourstep::users::{Driver, PasswordSet};
 use fourstep::{
-    Applied, CreateContext, Environment, Error, Fence, Invocation, PasswordPolicy, PromoteContext,
-    RetireContext, Rotator, Secret, SecretReader, SetContext, Verdict,
+    Applied, CreateContext, Environment, Error, Fence, Finding, InspectContext, Invocation,
+    PasswordPolicy, PromoteContext, RetireContext, Rotator, Secret, SecretReader, SetContext,
+    Verdict,
 };
 use serde_json::json;
 
@@ -214,6 +215,14 @@ impl Rotator for Observed {
         let after = self.as_they_came();
         self.model.left.fetch_or(before.iter().any(|one| after.contains(one)), Ordering::Relaxed);
         Ok(())
+    }
+
+    async fn preflight(
+        &self,
+        subject: &InspectContext<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<Finding>, Error> {
+        self.set.preflight(subject, cx).await
     }
 
     async fn retire(&self, keep: &RetireContext<'_>, cx: &Invocation) -> Result<(), Error> {
