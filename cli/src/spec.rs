@@ -55,6 +55,12 @@ pub fn check(file: &Path, format: Format, out: &mut dyn Write) -> io::Result<boo
                 false => "",
             };
             writeln!(out, "{}: {}: {shape}{admin}", file.display(), specification.name())?;
+            if specification.leaves_the_first() {
+                let what = "nothing proves whose id stands beside a key (id in [verify], key in \
+                            [describe], key_begins or key_ends in [secret]), so the first key, which \
+                            has no label, is never revoked: do it by hand";
+                writeln!(out, "{}: {what}", file.display())?;
+            }
             if specification.is_placeholder() {
                 let what =
                     "base_url is a placeholder, which the function refuses: put your own there";

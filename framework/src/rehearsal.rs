@@ -81,7 +81,11 @@ async fn preflight(
         let more = format!("and {left_out} more findings, which are left out");
         findings.push(json!({"severity": "warns", "finding": more}));
     }
-    Ok(json!({"secret": description.arn, "ready": ready, "findings": findings}))
+    let mut answer = json!({"secret": description.arn, "ready": ready, "findings": findings});
+    if let (Some(untried), Some(fields)) = (engine.rotator().untried(), answer.as_object_mut()) {
+        fields.insert("untried".to_owned(), untried.into());
+    }
+    Ok(answer)
 }
 
 /// The lines that fit into an answer, and how many do not.

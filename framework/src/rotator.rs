@@ -116,6 +116,12 @@ pub trait Rotator: Send + Sync {
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error>;
 
+    /// What [`preflight`](Self::preflight) cannot try without changing something, to be said beside its
+    /// answer: "making a key". The default tries all that can fail.
+    fn untried(&self) -> Option<&'static str> {
+        None
+    }
+
     /// What an operator would have to do or a rotation would do at the target, as lines to read or
     /// to run, changing nothing and showing no secret value. The default has nothing to say.
     async fn plan(

@@ -6,6 +6,19 @@ use std::io::Write;
 use fourstep_testing::{Asked, Double, DoubleKey, DoubleKeys, Told};
 use serde_json::{Value, json};
 
+/// What is said of any argument.
+#[allow(dead_code, reason = "the tests take this file in as a module")]
+const HELP: &str = "The vendor of docs/rotate-a-vendor-key.md. It takes no arguments, listens on a free port of \
+this machine until it is stopped (Ctrl-C), and says which base_url and which secret to write.
+
+  GET /me             who asks, by the key that is shown as Bearer; 401 for a wrong one
+  POST /keys          makes a key: {\"name\": ...}
+  GET /keys           lists them
+  DELETE /keys/ID     revokes one
+
+To try a specification of your own, change `plain` in tests/examples/vendor.rs to what your vendor's \
+documents say that it answers.";
+
 /// How it answers.
 pub fn plain(keys: &mut DoubleKeys, asked: &Asked) -> Told {
     let Some(id) = keys.lets_in(asked.bearer()) else { return Told::json(401, "{}") };
@@ -38,6 +51,9 @@ pub fn plain(keys: &mut DoubleKeys, asked: &Asked) -> Told {
 #[tokio::main(flavor = "current_thread")]
 #[allow(dead_code, reason = "the tests take this file in as a module")]
 async fn main() -> std::io::Result<()> {
+    if std::env::args().nth(1).is_some() {
+        return writeln!(std::io::stdout(), "{HELP}");
+    }
     let double = Double::start(plain).await?;
     let key = double.arrange(Some("made by hand"));
     let secret = json!({"api_key": key.value, "api_key_id": key.id});

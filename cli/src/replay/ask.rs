@@ -89,10 +89,16 @@ fn findings(asked: &Invocation) -> String {
             kind => writeln!(text, "{severity}  {kind}: {finding}{}", what_to_do(kind, finding)),
         };
     }
-    text.push_str(match answer.get("ready") {
-        Some(Value::Bool(true)) => "A rotation would succeed. Nothing was changed.\n",
-        _ => "A rotation would fail. Nothing was changed.\n",
-    });
+    let untried = match field(answer, "untried") {
+        "" => String::new(),
+        what => format!(" Not tried: {what}."),
+    };
+    let _ = match answer.get("ready") {
+        Some(Value::Bool(true)) => {
+            writeln!(text, "A rotation would succeed.{untried} Nothing was changed.")
+        }
+        _ => writeln!(text, "A rotation would fail. Nothing was changed."),
+    };
     text
 }
 

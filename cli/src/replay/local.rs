@@ -235,7 +235,10 @@ fn seed_admin(store: &MemoryStore, secret: &SecretValue, file: &Path) -> io::Res
     let secret = Secret::of_value(secret);
     let named = secret.document().and_then(|document| document.optional("masterarn"));
     let Some(id) = named.map_err(io::Error::other)? else {
-        return refused("--admin has no meaning: the secret names no \"masterarn\"");
+        return refused(
+            "--admin has no meaning: the secret names no \"masterarn\". Put \"masterarn\" into the \
+             secret's file, with any name or ARN that ADMIN_SECRET then names",
+        );
     };
     let (name, arn) = match id.split_once(":secret:") {
         Some((_, name)) => (name, Some(id.to_owned())),

@@ -38,6 +38,10 @@ impl<R: Rotator + ?Sized> Rotator for Box<R> {
         R::apply(self, versions, fence, cx).await
     }
 
+    fn untried(&self) -> Option<&'static str> {
+        R::untried(self)
+    }
+
     async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
         R::verify(self, secret, cx).await
     }

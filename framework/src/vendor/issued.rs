@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use super::listing::Listing;
 use super::retention::{Promotion, Retention};
-use super::{Caller, Issuer, Label, Ownership, admin, check, control, pauses, wait};
+use super::{Caller, Issuer, Label, Ownership, admin, check, control, heeds_keys, pauses, wait};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{
@@ -108,6 +108,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         let admin = admin.as_ref();
         // Before anything is made: a key whose id stands in no version would be revoked in use.
         let caller = Caller { own: current, admin };
+        heeds_keys(self.vendor.negative_control(current, cx).await)?;
         let own = match self.speaks_for_itself(&caller, cx).await {
             true => current.clone(),
             false => self.working_version(known, admin, cx).await?,
@@ -151,8 +152,8 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         }
     }
 
-    /// A key works from the moment it is issued. Whether it still does is asked, because a pending
-    /// value cannot be replaced: better to fail here, before AWSPENDING is trusted.
+    /// A key works from the moment it is issued. Whether it still does is asked before AWSPENDING is
+    /// trusted: a pending value cannot be replaced.
     async fn apply(
         &self,
         versions: &SetContext<'_>,
@@ -188,8 +189,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
     }
 
     /// Revokes every key of ours that no labelled version holds and that was issued before the
-    /// promoted one: a later one may be about to be recorded. Only under the promoted token
-    /// itself nothing can be recorded any more.
+    /// promoted one: a later one may be about to be recorded.
     async fn retire(&self, keep: &RetireContext<'_>, cx: &Invocation) -> Result<(), Error> {
         let versions = keep.labelled().await?;
         let promoted = versions.iter().find(|one| one.version() == keep.promoted());
@@ -231,6 +231,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
                 Retention::Unproven if self.held(&key.id, &stored, &caller, cx).await? => {
                     going.insert(&key.id);
                 }
+                Retention::Newer if self.marked(key, &own) => cx.warn(newer(&key.id)),
                 _ => {}
             }
         }
@@ -281,16 +282,20 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
             }
         };
         if listing.issued(&id).is_none() {
-            let error = Error::new(
-                ErrorKind::NotFound,
-                format!("the vendor does not list AWSCURRENT's key {id:?}"),
-            );
+            let what = format!("the vendor does not list AWSCURRENT's key {id:?}");
+            let error = Error::new(ErrorKind::NotFound, what);
             findings.push(Finding::Fails(error.caused_by("look at the field that holds its id")));
         }
         let now = (self.clock)(&self.vendor);
         let early = listing.ends_early(&id, cx.days_to_next_rotation(), now);
         findings.extend(early.map(Finding::Warns));
-        match self.vendor.belongs(secret, &caller, cx).await {
+        let told = self.vendor.belongs(secret, &caller, cx).await;
+        if told.is_ok()
+            && let Err(error) = self.vendor.may_issue(&caller, cx).await
+        {
+            findings.push(Finding::Fails(error.while_doing("no key could be made")));
+        }
+        match told {
             Ok(Some(true)) => {}
             Ok(Some(false)) => findings.push(Finding::Fails(self.not_its_id(&id))),
             Ok(None) => findings.push(Finding::Warns(format!(
@@ -310,6 +315,10 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         }
         Ok(findings)
     }
+    fn untried(&self) -> Option<&'static str> {
+        Some("making a key")
+    }
+
     async fn plan(
         &self,
         subject: &InspectContext<'_>,
@@ -317,6 +326,10 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
     ) -> Result<Vec<String>, Error> {
         self.planned(subject, cx).await
     }
+}
+
+fn newer(id: &str) -> String {
+    format!("key {id:?} is kept: a run may be about to record it, and a later rotation revokes it")
 }
 
 fn not_gone(id: &str) -> Error {

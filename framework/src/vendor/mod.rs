@@ -6,6 +6,7 @@
 //! supplies requests and reads answers, and decides none of that.
 
 mod capacity;
+mod control;
 mod issued;
 mod label;
 mod listing;
@@ -25,7 +26,7 @@ use async_trait::async_trait;
 use crate::error::{Error, ErrorKind};
 use crate::ids::SecretId;
 use crate::invocation::Invocation;
-use crate::rotator::{Finding, SecretReader, SetContext, Verdict};
+use crate::rotator::{SecretReader, SetContext, Verdict};
 use crate::secret::Secret;
 
 pub use issued::IssuedKeys;
@@ -34,6 +35,7 @@ pub use rolled::RolledKey;
 pub use roller::Roller;
 pub use updated::UpdatedKey;
 
+use control::{control, heeds_keys};
 use pauses::{pauses, spread, wait};
 
 /// The longest that AWS lets a function run, which is 15 minutes (AWS Lambda Developer Guide,
@@ -119,14 +121,24 @@ pub trait Issuer: Send + Sync {
     /// Revokes a key. One that is gone already is no error.
     async fn revoke(&self, id: &str, caller: &Caller<'_>, cx: &Invocation) -> Result<(), Error>;
 
-    /// Asks about a key that is wrong and looks like the one that a secret holds: whoever lets that
-    /// in proves nothing by letting in another. `None` where that cannot be asked.
+    /// Asks once about a key that is wrong and looks like the one that a secret holds: whoever lets
+    /// that in proves nothing by letting in another, so each createSecret asks it before anything is
+    /// made, and preflight does. `None` where that cannot be asked.
     async fn negative_control(
         &self,
         _secret: &Secret,
         _turn: &Invocation,
     ) -> Result<Option<Verdict>, Error> {
         Ok(None)
+    }
+
+    /// Makes ready the request for a key, with all that it copies from another, and does not send it:
+    /// preflight asks, so that what [`issue`](Self::issue) would refuse is known before.
+    ///
+    /// # Errors
+    /// Those of `issue` that need no answer to it.
+    async fn may_issue(&self, _caller: &Caller<'_>, _turn: &Invocation) -> Result<(), Error> {
+        Ok(())
     }
 
     /// Asks whether a key may be revoked, revoking none, where the vendor has a request for that.
@@ -301,21 +313,6 @@ fn check(fields: &[String], versions: &SetContext<'_>) -> Result<(), Error> {
         _ => {
             mismatch("one of AWSCURRENT and AWSPENDING is a JSON object and one is not".to_owned())
         }
-    }
-}
-
-/// What speaks against a vendor's proof, by its answer about a wrong key.
-fn control(asked: Result<Option<Verdict>, Error>) -> Option<Finding> {
-    match asked {
-        Ok(Some(Verdict::Accepted)) => Some(Finding::Fails(
-            Error::new(ErrorKind::Unsupported, "the vendor lets in a key that is wrong")
-                .caused_by("so nothing proves that a new one works: verify by another request"),
-        )),
-        Ok(Some(Verdict::Rejected(_)) | None) => None,
-        Err(error) => Some(Finding::Warns(format!(
-            "the vendor does not refuse a key that is wrong as it should, so a key that was revoked \
-             is not known to be: {error}"
-        ))),
     }
 }
 

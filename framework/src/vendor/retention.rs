@@ -12,7 +12,7 @@ use super::{IssuedKeys, Issuer, Label};
 pub(super) enum Retention {
     /// A labelled version holds it.
     Held,
-    /// It was issued after the promoted one: a run may be about to record it.
+    /// It was issued after the promoted one, or in the same second: a run may be about to record it.
     Newer,
     /// A version held it, and the grace period is not over.
     Graced,
@@ -47,6 +47,8 @@ impl<V: Issuer> IssuedKeys<V> {
         let Promotion { label, issued, kept, keys } = *promotion;
         // Under the promoted token itself nothing can be recorded any more.
         let of_own = key.label.as_ref().is_some_and(|one| one.same_version(label));
+        // Moments are told to the second, and of one second nobody can say which was the first: a
+        // later rotation revokes it.
         let older = issued.is_none_or(|issued| key.issued < issued);
         match (recorded.contains(&key.id), self.marked(key, label)) {
             _ if kept.contains(&key.id) => Retention::Held,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Caller, Roller, admin, check, control, pauses, wait};
+use super::{Caller, Roller, admin, check, control, heeds_keys, pauses, wait};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{
@@ -219,6 +219,7 @@ impl<V: Roller> Rotator for RolledKey<V> {
         let current = known.current.secret();
         self.vendor.slot(current).map_err(|error| error.while_doing("AWSCURRENT"))?;
         let admin = admin(self.vendor.admin(current), &known.other_secrets()).await?;
+        heeds_keys(self.vendor.negative_control(current, cx).await)?;
         let own = self.working(known, admin.as_ref(), cx).await?;
         let caller = Caller { own: &own, admin: admin.as_ref() };
         let slot = self.idle(&own)?;
@@ -303,6 +304,10 @@ impl<V: Roller> Rotator for RolledKey<V> {
                 .to_owned(),
         ));
         Ok(findings)
+    }
+
+    fn untried(&self) -> Option<&'static str> {
+        Some("making a value anew")
     }
 
     async fn plan(

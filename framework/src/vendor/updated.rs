@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Caller, Update, Updater, admin, check, control, spread, wait};
+use super::{Caller, Update, Updater, admin, check, control, heeds_keys, spread, wait};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{
@@ -109,12 +109,11 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
         check(self.vendor.fields(), versions)
     }
 
-    async fn propose(
-        &self,
-        known: &CreateContext<'_>,
-        _turn: &Invocation,
-    ) -> Result<Secret, Error> {
-        self.vendor.propose(known.current.secret())
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+        let current = known.current.secret();
+        let proposed = self.vendor.propose(current)?;
+        heeds_keys(self.vendor.negative_control(current, cx).await)?;
+        Ok(proposed)
     }
 
     /// Current first, because it works in every healthy rotation, then pending, then what was
@@ -203,6 +202,10 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
             ));
         }
         Ok(findings)
+    }
+
+    fn untried(&self) -> Option<&'static str> {
+        Some("setting a value")
     }
 
     async fn plan(

@@ -59,7 +59,10 @@ pub(crate) fn status(answer: &Answer, ok: &[u16]) -> Result<(), Error> {
              moved, change the specification",
         ),
         401 => (ErrorKind::Forbidden, "the credential of this request was not accepted"),
-        403 => (ErrorKind::Forbidden, "the credential of this request lacks the permission"),
+        403 => (
+            ErrorKind::Forbidden,
+            "the credential of this request may not do this, or the vendor says so for another reason",
+        ),
         404 | 410 => (ErrorKind::NotFound, "not found: the vendor knows no such key or path"),
         409 => (
             ErrorKind::Conflict,
@@ -110,8 +113,8 @@ pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> Result<&'a str, Error
     }
 }
 
-/// The moment at a pointer, by the vendor's clock. `None` if the vendor says none, as for keys older
-/// than its records.
+/// The moment at a pointer, by the vendor's clock, written as `setting` says. `None` if the vendor
+/// says none, as for keys older than its records.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`], naming the pointer.
@@ -119,27 +122,44 @@ pub(crate) fn moment(
     item: &Value,
     pointer: &str,
     format: TimeFormat,
+    setting: &str,
 ) -> Result<Option<SystemTime>, Error> {
     if item.pointer(pointer).is_none_or(Value::is_null) {
         return Ok(None);
     }
     let written = text(item, pointer)?;
+    let zulu = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok().map(since_1970);
     let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
     let seconds = match format {
-        TimeFormat::Rfc3339 => OffsetDateTime::parse(written, &Rfc3339).ok().map(since_1970),
+        TimeFormat::Rfc3339 => zulu(written),
+        TimeFormat::Utc => zulu(&format!("{written}Z")),
         TimeFormat::Rfc2822 => OffsetDateTime::parse(written, &Rfc2822).ok().map(since_1970),
-        TimeFormat::Date => {
-            let midnight = format!("{written}T00:00:00Z");
-            OffsetDateTime::parse(&midnight, &Rfc3339).ok().map(since_1970)
-        }
+        TimeFormat::Date => zulu(&format!("{written}T00:00:00Z")),
         TimeFormat::Unix => number(written),
         TimeFormat::UnixMilliseconds => number(written).map(|number| number / 1000.0),
     };
     let since = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     match since.and_then(|since| UNIX_EPOCH.checked_add(since)) {
         Some(moment) => Ok(Some(moment)),
-        None => Err(strange(format!("{pointer:?} in the answer is no moment as it should be"))),
+        None => {
+            let (name, example) = format.named();
+            Err(strange(format!(
+                "{pointer:?} in the answer is no moment as {setting} = {name:?} reads it, such as \
+                 {example}: it is like {:?}",
+                shape(written)
+            )))
+        }
     }
+}
+
+/// What a text looks like, and not what it is: a pointer may lead to a key.
+fn shape(text: &str) -> String {
+    let mask = |one: char| match one {
+        '0'..='9' => '0',
+        '-' | ':' | '.' | ',' | '+' | '/' | ' ' => one,
+        _ => 'a',
+    };
+    text.chars().take(40).map(mask).collect()
 }
 
 fn since_1970(moment: OffsetDateTime) -> f64 {

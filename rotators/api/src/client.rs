@@ -80,9 +80,9 @@ impl Client {
         let Ok(key) = secret.document().and_then(|document| document.required(&shape.key)) else {
             return Ok(id);
         };
-        // Some keys begin with their id, as key_begins says, and a number may stand in any key by
-        // chance: otherwise an id is no larger part of it.
-        let part = shape.key_begins.is_none() && id.len() > key.len() / 2 && key.contains(&id);
+        // Some keys hold their id, as key_begins and key_ends say, and a number may stand in any key
+        // by chance: otherwise an id is no larger part of it.
+        let part = !shape.holds_id() && id.len() > key.len() / 2 && key.contains(&id);
         if part || id.contains(key) {
             let what =
                 format!("a key's id ({:?}) is the key, or holds one, or most of one", shape.id);
@@ -175,6 +175,21 @@ impl Client {
         let told = || self.told(name, parts);
         let sent = self.attempt(parts, None, values, cx).await;
         sent.map_err(|error| error.while_doing(told()))
+    }
+
+    /// Whether a request can be made of these values, which is not sent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the field; [`ErrorKind::Unsupported`], naming what is not as
+    /// the specification says.
+    pub(crate) fn made_ready(
+        &self,
+        name: &str,
+        parts: &Parts<'_>,
+        values: &Values<'_>,
+    ) -> Result<(), Error> {
+        let draft = Draft::of(&self.address(parts.base_url)?, parts, values);
+        draft.map(drop).map_err(|error| error.while_doing(self.told(name, parts)))
     }
 
     /// What is said of a request: its template, in which no value stands.

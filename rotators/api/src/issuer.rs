@@ -3,13 +3,14 @@
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use fourstep::vendor::{Caller, Issued, Issuer, Label, ListedKey, Terms};
+use fourstep::vendor::{Caller, Issued, Issuer, Label, ListedKey, Ownership, Terms};
 use fourstep::{Error, ErrorKind, Invocation, Secret, SecretId, Verdict};
 use serde_json::Value;
 
 use crate::admin::Admin;
 use crate::answer::{self, Reading, strange};
-use crate::client::{Client, Sent, values};
+use crate::client::{Client, Sent, template, values};
+use crate::exchange::Answer;
 use crate::items::Items;
 use crate::pages::Way;
 use crate::spec::{Issue, List, Parts, Values};
@@ -20,6 +21,9 @@ const MOST_PAGES: usize = 1_000;
 
 /// The longest id: some keys are kept in memory.
 const LONGEST_ID: usize = 2_048;
+
+/// How long a label is.
+const LABEL: usize = 55;
 
 /// A vendor that makes keys.
 pub(crate) struct ApiIssuer {
@@ -48,11 +52,13 @@ impl ApiIssuer {
         };
         let read = || -> Result<ListedKey, Error> {
             let created = match &list.created {
-                Some(pointer) => answer::moment(item, pointer, list.created_as)?,
+                Some(pointer) => answer::moment(item, pointer, list.created_as, "created_as")
+                    .map_err(|error| error.caused_by(self.without("created")))?,
                 None => None,
             };
             let expires = match &list.expires {
-                Some(pointer) => answer::moment(item, pointer, list.expires_as)?,
+                Some(pointer) => answer::moment(item, pointer, list.expires_as, "expires_as")
+                    .map_err(|error| error.caused_by(self.without("expires")))?,
                 None => None,
             };
             // Some vendors write 0 for never.
@@ -64,6 +70,29 @@ impl ApiIssuer {
             Ok(ListedKey { id: self.client.shown(id.to_owned(), own)?, label, created, expires })
         };
         read().map(Some).map_err(|error| error.while_doing("list"))
+    }
+
+    /// What becomes of a specification that leaves a moment out.
+    fn without(&self, name: &str) -> &'static str {
+        match (name, self.terms.ownership) {
+            ("created", Ownership::Labels) => {
+                "created may be left out: the moment in the label counts then"
+            }
+            ("created", _) => "without labels nothing else tells older keys from newer ones",
+            _ => "expires may be left out: preflight then warns of no key that ends",
+        }
+    }
+
+    /// Whether an answer to `[issue]` says that there is no room for another key.
+    fn says_full(&self, answer: &Answer) -> bool {
+        let Issue { full, full_when, .. } = &self.issue;
+        let told = |reading: Reading| {
+            full_when.iter().all(|(pointer, value)| reading.0.pointer(pointer) == Some(value))
+        };
+        full.contains(&answer.status)
+            || (!full_when.is_empty()
+                && (400..500).contains(&answer.status)
+                && Reading::of(answer).is_ok_and(told))
     }
 
     /// What the vendor says of the key that a secret names, where the specification asks.
@@ -119,10 +148,13 @@ impl Issuer for ApiIssuer {
         let described = self.describe(caller.own, caller, cx).await?;
         let described = described.as_ref().map(|reading| &reading.0);
         let placed = Values { label: Some(&label), described, ..placed };
-        let answer = self.client.call("issue", &parts, &self.issue.full, &placed, cx).await?;
-        if self.issue.full.contains(&answer.status) {
+        let sent = self.client.send("issue", &parts, &placed, cx).await?;
+        if let Sent::Answered(answer) = &sent
+            && self.says_full(answer)
+        {
             return Ok(Issued::Full);
         }
+        let answer = self.client.expected("issue", sent, &parts, &[])?;
         let made = || -> Result<Secret, Error> {
             let reading = Reading::of(&answer)?;
             let (shape, at) = (&self.client.document.secret, &self.issue.answer);
@@ -189,6 +221,15 @@ impl Issuer for ApiIssuer {
         negative_control(&self.client, secret, cx).await
     }
 
+    async fn may_issue(&self, caller: &Caller<'_>, cx: &Invocation) -> Result<(), Error> {
+        let described = self.describe(caller.own, caller, cx).await?;
+        let described = described.as_ref().map(|reading| &reading.0);
+        let label = "x".repeat(LABEL);
+        let placed = values(caller.own, caller.admin);
+        let placed = Values { label: Some(&label), described, ..placed };
+        self.client.made_ready("issue", &self.issue.parts(), &placed)
+    }
+
     async fn may_revoke(&self, caller: &Caller<'_>, cx: &Invocation) -> Result<(), Error> {
         for revoke in &self.client.document.revoke {
             let Some(probe) = &revoke.probe else { continue };
@@ -213,8 +254,19 @@ impl Issuer for ApiIssuer {
     ) -> Result<Option<bool>, Error> {
         let document = &self.client.document;
         let key = || secret.document()?.required(&document.secret.key);
-        if let Some(begins) = &document.secret.key_begins {
-            return Ok(Some(key()?.starts_with(&begins.replace("{id}", &self.client.id(secret)?))));
+        if document.secret.holds_id() {
+            let (key, id) = (key()?, self.client.id(secret)?);
+            let placed = Values { id: Some(&id), ..Values::of(secret) };
+            let part = |text: &Option<String>| {
+                let read =
+                    text.as_deref().map(|text| template(text)?.render(&placed, str::to_owned));
+                read.transpose()
+            };
+            let (begins, ends) =
+                (part(&document.secret.key_begins)?, part(&document.secret.key_ends)?);
+            let holds = begins.is_none_or(|begins| key.starts_with(&begins))
+                && ends.is_none_or(|ends| key.ends_with(&ends));
+            return Ok(Some(holds));
         }
         let shown = document.describe.as_ref().and_then(|describe| describe.key.as_ref());
         let Some(pointer) = shown else {

@@ -36,7 +36,7 @@ const SPEC: &str = "ROTATION_SPEC";
 const PLACEHOLDER: &str = ".invalid";
 
 /// The specifications that are part of the function, by name.
-pub const SHIPPED: [(&str, &str); 24] = [
+pub const SHIPPED: [(&str, &str); 26] = [
     ("azure-ai-search", include_str!("../specs/azure-ai-search.toml")),
     ("azure-openai", include_str!("../specs/azure-openai.toml")),
     ("cloudflare", include_str!("../specs/cloudflare.toml")),
@@ -45,6 +45,7 @@ pub const SHIPPED: [(&str, &str); 24] = [
     ("elasticsearch-api-key", include_str!("../specs/elasticsearch-api-key.toml")),
     ("elasticsearch-password", include_str!("../specs/elasticsearch-password.toml")),
     ("entra-client-secret", include_str!("../specs/entra-client-secret.toml")),
+    ("fastly-user-token", include_str!("../specs/fastly-user-token.toml")),
     ("gitlab-group-token", include_str!("../specs/gitlab-group-token.toml")),
     ("gitlab-personal-token", include_str!("../specs/gitlab-personal-token.toml")),
     ("gitlab-project-token", include_str!("../specs/gitlab-project-token.toml")),
@@ -53,6 +54,7 @@ pub const SHIPPED: [(&str, &str); 24] = [
     ("influxdb", include_str!("../specs/influxdb.toml")),
     ("launchdarkly", include_str!("../specs/launchdarkly.toml")),
     ("launchdarkly-sdk-key", include_str!("../specs/launchdarkly-sdk-key.toml")),
+    ("mailgun-sending-key", include_str!("../specs/mailgun-sending-key.toml")),
     ("neon", include_str!("../specs/neon.toml")),
     ("ngrok", include_str!("../specs/ngrok.toml")),
     ("okta-client-secret", include_str!("../specs/okta-client-secret.toml")),

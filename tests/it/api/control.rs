@@ -73,6 +73,31 @@ async fn whoever_may_not_revoke_is_found_before_a_rotation() {
     assert_eq!(double.live().len(), 1);
 }
 
+/// The plain vendor, which shows a key without its rights.
+fn silent(keys: &mut DoubleKeys, asked: &Asked) -> Told {
+    match (asked.method.as_str(), asked.segments().as_slice()) {
+        ("GET", ["keys", _]) => Told::json(200, r#"{"scopes": []}"#),
+        _ => plain(keys, asked),
+    }
+}
+
+#[tokio::test]
+async fn what_createsecret_would_copy_and_cannot_is_found_before_a_rotation() {
+    let describe = "[describe]\nmethod = \"GET\"\npath = \"/keys/{id}\"\nok = [200]\n\n[issue]\n";
+    let spec = SPEC.replace("[issue]\n", &format!("id = \"/id\"\n\n{describe}"));
+    for (pointer, says) in
+        [("/scopes", "\"/scopes\" in the answer is empty"), ("/gone", "no \"/gone\"")]
+    {
+        let copied = format!("name = \"{{label}}\", of = \"{{described.{pointer}}}\"");
+        let (double, place) = place_at(&spec.replace("name = \"{label}\"", &copied), silent).await;
+        let said = preflight(&place).await;
+        assert!(said.contains("no key could be made") && said.contains(says), "{said}");
+        assert!(!double.asked().iter().any(|asked| asked.starts_with("POST")));
+        let error = place.rotate(1).await.unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}
+
 /// The plain vendor, which says that its keys end in ten days.
 fn ending(keys: &mut DoubleKeys, asked: &Asked) -> Told {
     if (asked.method.as_str(), asked.path.as_str()) != ("GET", "/keys") {
@@ -107,6 +132,8 @@ async fn a_step_asks_for_one_token() {
         place.step(step, &token).await.unwrap();
         let asked = double.asked().split_off(before);
         let tokens = asked.iter().filter(|one| one.ends_with("/token")).count();
-        assert_eq!(tokens, 1, "{step:?}: {asked:?}");
+        // createSecret shows a wrong secret once.
+        let wrong = usize::from(step == Step::Create);
+        assert_eq!(tokens, 1 + wrong, "{step:?}: {asked:?}");
     }
 }

@@ -254,8 +254,8 @@ async fn an_admin_that_is_not_let_in_says_nothing_about_the_value() {
     double.plan("PUT", "/", Fault::Answer(Told::json(401, "{}")), 9);
     let error = place.rotate(1).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Forbidden, "{error}");
-    // Current was asked about, and nothing else was tried.
-    assert_eq!(double.asked(), ["GET /users/u", "PUT /users/u/key"]);
+    // A wrong value was shown, current was asked about, and nothing else was tried.
+    assert_eq!(double.asked(), ["GET /users/u", "GET /users/u", "PUT /users/u/key"]);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::support::ADMIN;
 use super::vendors::Vendor;
-use super::{doubles, doubles_more, doubles_rolled, doubles_third};
+use super::{doubles, doubles_fourth, doubles_more, doubles_rolled, doubles_third};
 
 /// What most vendors are.
 const USUAL: Vendor = Vendor {
@@ -21,7 +21,7 @@ const USUAL: Vendor = Vendor {
 };
 
 /// To add a vendor: its specification (named in `SHIPPED`), how its double answers, and a row here.
-pub const VENDORS: [Vendor; 24] = [
+pub const VENDORS: [Vendor; 26] = [
     Vendor {
         file: "sendgrid.toml",
         manner: doubles::sendgrid,
@@ -34,6 +34,29 @@ pub const VENDORS: [Vendor; 24] = [
         admin: || json!({"api_key": ADMIN}),
         cap: Some(100),
         rights: r#"["mail.send"]"#,
+        ..USUAL
+    },
+    Vendor {
+        file: "mailgun-sending-key.toml",
+        manner: doubles_fourth::mailgun,
+        secret: |key| {
+            let value = format!("{}-{}", key.value, key.id);
+            json!({"masterarn": "admin", "api_key_id": key.id, "api_key": value,
+                "domain": "mg.example.com"})
+        },
+        key: "api_key",
+        fields: &["api_key_id", "api_key"],
+        admin: || json!({"api_key": ADMIN, "domain": "mg.example.com"}),
+        ..USUAL
+    },
+    Vendor {
+        file: "fastly-user-token.toml",
+        manner: doubles_fourth::fastly,
+        secret: |key| json!({"masterarn": "admin", "token_id": key.id}),
+        key: "token",
+        fields: &["token_id", "token"],
+        admin: || json!({"token": ADMIN, "username": "me@example.com", "password": "p&w +1"}),
+        rights: r#"{"scope":"purge_select","services":["a","b c"]}"#,
         ..USUAL
     },
     Vendor {

@@ -134,11 +134,12 @@ struct Seen {
     most: usize,
 }
 
-/// What the double knows of a key: SendGrid puts the id before it. A password may have any sign.
+/// What the double knows of a key: SendGrid puts the id before it, and Mailgun behind it. A password
+/// may have any sign.
 pub fn bare(value: &str) -> &str {
     match value.strip_prefix("SG.") {
         Some(rest) => rest.rsplit('.').next().unwrap(),
-        None => value,
+        None => value.rsplit_once("-id0").map_or(value, |(key, _)| key),
     }
 }
 

@@ -1,6 +1,8 @@
 //! A request before it is sent. Every value is placed in its own way: a segment and a pair are
 //! percent-encoded, a header is refused if it cannot be one, JSON is JSON.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use fourstep::{Error, ErrorKind};
@@ -39,6 +41,19 @@ fn pairs<'a>(all: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
+/// The pairs of a query or a form: a list is one pair for each of its items.
+fn placed_pairs(
+    all: &BTreeMap<String, String>,
+    values: &Values<'_>,
+) -> Result<Vec<(String, String)>, Error> {
+    let mut placed = Vec::new();
+    for (name, text) in all {
+        let texts = template(text)?.texts(values)?;
+        placed.extend(texts.into_iter().map(|text| (name.clone(), text)));
+    }
+    Ok(placed)
+}
+
 impl Draft {
     /// A request of a specification.
     ///
@@ -50,9 +65,7 @@ impl Draft {
         values: &Values<'_>,
     ) -> Result<Self, Error> {
         let mut draft = Self::new(address, parts.method, &path(parts.path, values)?)?;
-        for (name, text) in parts.query {
-            draft.query.push((name.clone(), template(text)?.render(values, str::to_owned)?));
-        }
+        draft.query = placed_pairs(parts.query, values)?;
         for (name, text) in parts.headers {
             draft.header(name, &template(text)?.render(values, str::to_owned)?)?;
         }
@@ -60,11 +73,8 @@ impl Draft {
             let kind = parts.content_type.unwrap_or(CONTENT_TYPE_JSON);
             draft.body(kind, Value::Object(object(body, values)?).to_string())?;
         } else if let Some(form) = parts.form {
-            let mut rendered = Vec::new();
-            for (name, text) in form {
-                rendered.push((name.as_str(), template(text)?.render(values, str::to_owned)?));
-            }
-            let form = pairs(rendered.iter().map(|(name, value)| (*name, value.as_str())));
+            let placed = placed_pairs(form, values)?;
+            let form = pairs(placed.iter().map(|(name, value)| (name.as_str(), value.as_str())));
             draft.body(CONTENT_TYPE_FORM, form)?;
         }
         Ok(draft)
@@ -210,20 +220,29 @@ fn object(body: &Map<String, Value>, values: &Values<'_>) -> Result<Map<String, 
     let mut all = Map::new();
     for (name, value) in body {
         let placed = json(value, values)?;
-        let optional =
-            || value.as_str().is_some_and(|text| template(text).is_ok_and(|one| one.is_optional()));
-        if !placed.is_null() || !optional() {
+        if !placed.is_null() || !is_optional(value) {
             all.insert(name.clone(), placed);
         }
     }
     Ok(all)
 }
 
+fn is_optional(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| template(text).is_ok_and(|one| one.is_optional()))
+}
+
 fn json(value: &Value, values: &Values<'_>) -> Result<Value, Error> {
     Ok(match value {
         Value::String(text) => template(text)?.json(values)?,
         Value::Array(list) => {
-            Value::Array(list.iter().map(|one| json(one, values)).collect::<Result<_, _>>()?)
+            let mut all = Vec::new();
+            for one in list {
+                let placed = json(one, values)?;
+                if !placed.is_null() || !is_optional(one) {
+                    all.push(placed);
+                }
+            }
+            Value::Array(all)
         }
         Value::Object(fields) => Value::Object(object(fields, values)?),
         other => other.clone(),

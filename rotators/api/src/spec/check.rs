@@ -3,6 +3,7 @@
 mod account;
 mod lines;
 mod parts;
+mod proof;
 mod roll;
 mod shape;
 
@@ -49,15 +50,13 @@ impl Specification {
     pub fn read(text: &str) -> Result<Self, Vec<Complaint>> {
         let document: Document = match toml::from_str(text) {
             Ok(document) => document,
-            Err(error) => {
-                let line = error.span().map(|span| Lines::of(text).at(span.start));
-                return Err(vec![Complaint { line, what: error.message().replace('\n', "; ") }]);
-            }
+            Err(error) => return Err(unread(text, &error)),
         };
         let mut check = Check { lines: Lines::of(text), complaints: Vec::new() };
         shape::shape(&document, &mut check);
         shape::terms(&document, &mut check);
         parts::document(&document, &mut check);
+        proof::proof(&document, &mut check);
         roll::roll(&document, &mut check);
         account::account(&document, &mut check);
         let mut complaints = check.complaints;
@@ -89,18 +88,70 @@ impl Specification {
         self.document.roll.is_some()
     }
 
+    /// Whether nothing proves that the id in a secret is that of the key beside it: then the first
+    /// key, which has no label, is never revoked.
+    pub fn leaves_the_first(&self) -> bool {
+        self.issues() && !self.document.binds()
+    }
+
     /// Whether requests are made by the admin.
     pub fn needs_admin(&self) -> bool {
         self.document.admin.is_some()
     }
 }
 
+/// What is wrong with a text that is no specification at all: the parser's first words, or all that
+/// is missing.
+fn unread(text: &str, error: &toml::de::Error) -> Vec<Complaint> {
+    let lines = Lines::of(text);
+    let missing: Vec<Complaint> = MISSING
+        .iter()
+        .filter(|(name, _)| error.message().starts_with("missing field") && !lines.has(name))
+        .map(|(name, why)| Complaint { line: Some(1), what: format!("{name} is missing{why}") })
+        .collect();
+    if !missing.is_empty() {
+        return missing;
+    }
+    let line = error.span().map(|span| lines.at(span.start));
+    let what = match error.message().starts_with("wanted exactly 1 element") {
+        true => format!("one key stands here, and no more: {PRESENTATIONS}; in pages {PAGES}"),
+        false => error.message().replace('\n', "; "),
+    };
+    vec![Complaint { line, what }]
+}
+
+/// How a key is shown.
+const PRESENTATIONS: &str =
+    "in [credential] and [admin] bearer, basic, header, query or client_credentials";
+
+/// How a list goes on.
+const PAGES: &str = "link, cursor, number or offset";
+
+/// What every specification has, and what it is for.
+const MISSING: [(&str, &str); 6] = [
+    ("name", ""),
+    ("documents", ""),
+    ("read_on", ""),
+    ("base_url", ""),
+    (
+        "credential",
+        ": [credential] says how the key itself is shown, in one of five ways: bearer, basic, header, \
+         query or client_credentials",
+    ),
+    (
+        "verify",
+        ": [verify] is a request that the key itself makes, and that a wrong key is refused. If no \
+         plain request shows the key, since it only signs requests (DigitalOcean Spaces, R2, IAM and \
+         the like), no specification can rotate it",
+    ),
+];
+
 impl Document {
     /// Whether the vendor says that the id in a secret is that of the key beside it.
     pub(crate) fn binds(&self) -> bool {
         let described = self.describe.as_ref().is_some_and(|describe| describe.key.is_some());
         let described = described || self.roll.is_some();
-        described || self.verify.id.is_some() || self.secret.key_begins.is_some() || self.shows_id()
+        described || self.verify.id.is_some() || self.secret.holds_id() || self.shows_id()
     }
 
     /// Whether the id is shown with the key, as a user's name is with a password.

@@ -79,9 +79,18 @@ pub struct SecretShape {
     /// How a key begins, where the id is part of it, as in `SG.{id}.`. It proves that key and id
     /// belong together.
     pub key_begins: Option<String>,
+    /// How a key ends, where the id stands there. With `key_begins` both must hold.
+    pub key_ends: Option<String>,
     /// What a generated credential leaves out, unless the function's `EXCLUDE_CHARACTERS` says
     /// otherwise.
     pub exclude_characters: String,
+}
+
+impl SecretShape {
+    /// Whether a key holds its id.
+    pub(crate) fn holds_id(&self) -> bool {
+        self.key_begins.is_some() || self.key_ends.is_some()
+    }
 }
 
 impl Default for SecretShape {
@@ -91,6 +100,7 @@ impl Default for SecretShape {
             key: "key".to_owned(),
             id: "key_id".to_owned(),
             key_begins: None,
+            key_ends: None,
             exclude_characters: "/@\"'\\".to_owned(),
         }
     }

@@ -229,7 +229,7 @@ impl Template {
         })
     }
 
-    /// Whether it is one value that may be missing, so that its member is left out.
+    /// Whether it is one value that may be missing, so that its member or its pair is left out.
     pub(crate) fn is_optional(&self) -> bool {
         matches!(self.0.as_slice(), [Piece::Hole(Hole::Optional(_))])
     }
@@ -261,6 +261,26 @@ impl Template {
             }
         }
         Ok(rendered)
+    }
+
+    /// The texts of a pair: one for each item of a lone placeholder's list, none for what may be missing
+    /// and is, or is an empty list.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the field; also for another empty list, which no pair says.
+    pub(crate) fn texts(&self, values: &Values<'_>) -> Result<Vec<String>, Error> {
+        let [Piece::Hole(hole)] = self.0.as_slice() else {
+            return Ok(vec![self.render(values, str::to_owned)?]);
+        };
+        match values.value(hole)? {
+            Value::Null if self.is_optional() => Ok(Vec::new()),
+            Value::Array(list) if list.is_empty() && !self.is_optional() => {
+                let what = format!("{} is an empty list, which no pair can say", hole.name());
+                Err(Error::new(ErrorKind::Malformed, what))
+            }
+            Value::Array(list) => list.into_iter().map(|one| text(one, hole)).collect(),
+            one => Ok(vec![text(one, hole)?]),
+        }
     }
 
     /// The JSON value: a lone placeholder's own, else text.
@@ -304,5 +324,23 @@ mod tests {
             assert!(error.to_string().contains(names), "{error}");
         }
         assert!(json("{secret}").unwrap_err().to_string().contains("plain text"));
+    }
+
+    #[test]
+    fn a_list_is_a_pair_for_each_item_and_what_is_missing_is_none() {
+        let secret = Secret::decode(&r#"{"l":["a",7],"e":[],"t":"x","o":{}}"#.into());
+        let described = serde_json::json!({"l": ["a", "b"], "e": [], "n": null});
+        let values = Values { described: Some(&described), ..Values::of(&secret) };
+        let texts = |text| Template::read(text).unwrap().texts(&values);
+        assert_eq!(texts("{secret.l}").unwrap(), ["a", "7"]);
+        assert_eq!(texts("{secret.t}").unwrap(), ["x"]);
+        assert_eq!(texts("of {secret.t}").unwrap(), ["of x"]);
+        assert_eq!(texts("{described./l?}").unwrap(), ["a", "b"]);
+        for none in ["{described./e?}", "{described./n?}", "{described./gone?}"] {
+            assert!(texts(none).unwrap().is_empty(), "{none}");
+        }
+        for wrong in ["{described./e}", "{described./gone}", "{secret.e}", "{secret.o}"] {
+            assert!(texts(wrong).is_err(), "{wrong}");
+        }
     }
 }

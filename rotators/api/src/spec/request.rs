@@ -154,6 +154,10 @@ requests! {
         /// else: a key is revoked then. Where there is none, set `keys` in `[terms]`.
         #[serde(default)]
         pub full: Vec<u16>,
+        /// What stands in an answer between 400 and 499 that means the same: JSON Pointers and their
+        /// values, all of them. For vendors whose status for it means other things too.
+        #[serde(default)]
+        pub full_when: BTreeMap<String, Value>,
         /// Fields of the secret that the admin's requests (this, `[describe]` and `[[revoke]]`) may
         /// place though nothing proves that they are about the account of the credential. Whoever
         /// may write the secret decides what stands in them, so none may decide what the new key can
@@ -268,12 +272,28 @@ pub enum TimeFormat {
     Rfc3339,
     /// Sun, 22 Nov 2026 08:00:00 +0000.
     Rfc2822,
+    /// 2026-11-22T08:00:00, with or without a fraction: without an offset, and by UTC.
+    Utc,
     /// 2026-11-22, by UTC.
     Date,
     /// Seconds since 1970.
     Unix,
     /// Milliseconds since 1970.
     UnixMilliseconds,
+}
+
+impl TimeFormat {
+    /// Its name in a specification, and a moment that is written so.
+    pub(crate) fn named(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Rfc3339 => ("rfc3339", "2026-11-22T08:00:00Z"),
+            Self::Rfc2822 => ("rfc2822", "Sun, 22 Nov 2026 08:00:00 +0000"),
+            Self::Utc => ("utc", "2026-11-22T08:00:00"),
+            Self::Date => ("date", "2026-11-22"),
+            Self::Unix => ("unix", "1795334400"),
+            Self::UnixMilliseconds => ("unix_milliseconds", "1795334400000"),
+        }
+    }
 }
 
 /// How the next page is asked for.

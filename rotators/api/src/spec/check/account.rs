@@ -53,8 +53,14 @@ fn taken(table: &str, parts: &Parts<'_>, document: &Document, check: &mut Check<
             false => format!(
                 "{told} lets whoever may write the secret choose the account that the admin \
                  changes: nothing proves that it is the credential's; place it in [credential] or \
-                 in the path or query of [verify]; or take it from the admin's secret \
-                 ({{admin.{field}}}), or else list the field in trusted_fields"
+                 in the path or query of [verify]{}; or take it from the admin's secret \
+                 ({{admin.{field}}}), or else list the field in trusted_fields",
+                match is_outright(document) {
+                    true => "",
+                    false =>
+                        ", whose ok must be between 200 and 299 for that: a refusal that counts \
+                              as a yes is told to the keys of other accounts too",
+                }
             ),
         };
         check.complain(table, &told, what);
@@ -70,12 +76,13 @@ fn proven(field: &str, document: &Document) -> bool {
         let query = parts.query.values().flat_map(|text| read(text));
         read(parts.path).into_iter().chain(query).any(|one| one == hole)
     };
+    let outright = is_outright(document);
     let verified = match verify.by {
         // All that is asked about stands in the request.
-        Caller::Nobody => holes(&verify.parts()).contains(&hole),
+        Caller::Nobody => outright && holes(&verify.parts()).contains(&hole),
         Caller::Credential | Caller::Admin => {
             let mut shown = document.credential.templates().into_iter().flat_map(read);
-            shown.any(|one| one == hole) || named(&verify.parts())
+            shown.any(|one| one == hole) || (outright && named(&verify.parts()))
         }
     };
     if field == secret.key || verified || (field == secret.id && verify.id.is_some()) {
@@ -91,11 +98,16 @@ fn proven(field: &str, document: &Document) -> bool {
     }
     let listed = || list.as_ref().is_some_and(|list| named(&list.parts()));
     let described = || {
-        let shown =
-            describe.as_ref().filter(|one| one.key.is_some() && secret.key_begins.is_none());
+        let shown = describe.as_ref().filter(|one| one.key.is_some() && !secret.holds_id());
         shown.is_some_and(|describe| named(&describe.parts()))
     };
     issues && ((document.binds() && (field == secret.id || listed())) || described())
+}
+
+/// Whether `[verify]` counts successes alone. A refusal proves that the vendor knows the key, and not
+/// that the key may do anything at the account that the path names.
+fn is_outright(document: &Document) -> bool {
+    document.verify.ok.iter().all(|status| (200..300).contains(status))
 }
 
 /// Rights may be copied only from a key that is proven to be the secret's.
@@ -109,7 +121,8 @@ fn copied(parts: &Parts<'_>, document: &Document, check: &mut Check<'_>) {
             Hole::Described(_) | Hole::Optional(_) if !document.binds() => {
                 let what = format!(
                     "{told} takes the rights of whatever key the secret names; prove that it is the \
-                     key beside it: id in [verify], key in [describe] or key_begins in [secret]"
+                     key beside it: id in [verify], key in [describe] or key_begins or key_ends in \
+                     [secret]"
                 );
                 check.complain("issue", &told, what);
             }
@@ -246,6 +259,12 @@ by = "admin"
         assert!(
             refused(UPDATER, &[id, ("path = \"/me\"", "path = \"/me\"\nid = \"/id\"")]).is_empty()
         );
+        // A refusal that is taken for a yes is told to keys of other accounts too.
+        let named = "path = \"/users/{secret.user_id}\"";
+        for ok in ["ok = [400]", "ok = [200, 403]"] {
+            let path = ("path = \"/me\"", format!("{named}\n{ok}"));
+            assert_eq!(refused(UPDATER, &[(path.0, &path.1)]), [22], "{ok}");
+        }
         // Who asks nobody proves what stands in the request, and not what would be shown.
         let shown = ("bearer = \"{secret.token}\"", "bearer = \"{secret.user_id}.{secret.token}\"");
         let form = "method = \"POST\"\npath = \"/login\"\nby = \"nobody\"\nform = { token = \"{secret.token}\" }";

@@ -16,6 +16,11 @@ impl<'a> Lines<'a> {
         Self { text, root: DeTable::parse(text).ok() }
     }
 
+    /// Whether a key or a table of this name stands at the top.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.root.as_ref().is_some_and(|root| field(root.get_ref(), name).is_some())
+    }
+
     /// The line of a byte, counted from 1.
     pub(super) fn at(&self, offset: usize) -> usize {
         self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1

@@ -11,6 +11,9 @@ use crate::spec::{Caller, Document, Hole, Pages, Parts, Presentation, Template};
 const RESERVED: [&str; 6] =
     ["host", "content-length", "content-type", "transfer-encoding", "connection", "authorization"];
 
+/// Where `?` has a meaning.
+const WHOLE: &str = "what may be missing is the whole of a value in json, form or query";
+
 /// What a request may place.
 #[derive(Clone, Copy)]
 struct Allowed<'a> {
@@ -54,15 +57,6 @@ pub(super) fn document(document: &Document, check: &mut Check<'_>) {
             check.complain("describe", "", "[describe] does not place {id}: which key?");
         }
     }
-    if let Some(begins) = document.secret.key_begins.as_deref()
-        && !begins.contains("{id}")
-    {
-        check.complain(
-            "secret",
-            "key_begins",
-            "key_begins does not place {id}, so it proves nothing",
-        );
-    }
     if let Some(issue) = &document.issue {
         let allowed =
             Allowed { label: true, described: true, later: true, ..Allowed::only("issue") };
@@ -70,7 +64,9 @@ pub(super) fn document(document: &Document, check: &mut Check<'_>) {
         refusals("issue", "full", &issue.full, check);
         let answer = &issue.answer;
         let fields = answer.fields.values().map(String::as_str);
-        pointers("issue", [answer.key.as_str(), &answer.id].into_iter().chain(fields), check);
+        let full = issue.full_when.keys().map(String::as_str);
+        let all = [answer.key.as_str(), &answer.id].into_iter().chain(fields).chain(full);
+        pointers("issue", all, check);
     }
     if let Some(list) = &document.list {
         request(Allowed::only("list"), &list.parts(), document, check);
@@ -158,7 +154,18 @@ fn request(allowed: Allowed<'_>, parts: &Parts<'_>, document: &Document, check: 
     for (name, value) in parts.headers {
         let reserved = RESERVED.contains(&name.to_ascii_lowercase().as_str());
         if reserved || HeaderName::try_from(name.as_str()).is_err() {
-            check.complain(table, name, format!("{name:?} is no header that can be set here"));
+            let instead = match name.to_ascii_lowercase().as_str() {
+                "authorization" => {
+                    ": [credential] and [admin] show a key, by bearer, basic, or a header of that name"
+                }
+                "content-type" => ": see content_type",
+                _ => "",
+            };
+            let what = format!("{name:?} is no header that can be set here{instead}");
+            check.complain(table, name, what);
+        }
+        if Template::read(value).is_ok_and(|template| template.is_optional()) {
+            check.complain(table, name, format!("{value} cannot stand in a header: {WHOLE}"));
         }
         if HeaderValue::from_str(value).is_err() {
             check.complain(table, name, format!("the value of header {name:?} cannot be sent"));
@@ -240,9 +247,7 @@ fn template(allowed: Allowed<'_>, text: &str, document: &Document, check: &mut C
             Hole::Described(_) | Hole::Optional(_) if !allowed.described => {
                 Some("only [issue] copies from a key")
             }
-            Hole::Optional(_) if !template.is_optional() => {
-                Some("what may be missing is the whole of a JSON value")
-            }
+            Hole::Optional(_) if !template.is_optional() => Some(WHOLE),
             Hole::Later(..) if !allowed.later => {
                 Some("only [issue] and [roll] say when a key ends")
             }

@@ -54,7 +54,9 @@ pub(super) fn shape(document: &Document, check: &mut Check<'_>) {
             check.complain(
                 "verify",
                 "by",
-                "the admin says nothing about the credential: by = \"credential\"",
+                "an admin that is let in says nothing about the key: [verify] shows the key itself, \
+                 as [credential] says. If no plain request shows it, since it only signs requests \
+                 (DigitalOcean Spaces, R2, IAM and the like), no specification can rotate it",
             );
         }
         Caller::Nobody if shown(super::parts::templates(&document.verify.parts())) => {}
@@ -159,7 +161,7 @@ pub(super) fn terms(document: &Document, check: &mut Check<'_>) {
     for status in issue.full.iter().filter(|status| [401, 403, 404, 429].contains(*status)) {
         let what = format!(
             "{status} may mean other things than that there is no room, and a key is revoked then; \
-             set keys in [terms] instead"
+             set keys in [terms], or say by full_when what stands in that answer"
         );
         check.complain("issue", "full", what);
     }

@@ -130,10 +130,10 @@ fn what_is_no_specification_is_refused_with_its_line() {
         line 11: invalid basic string, expected `"`
         line 11: duplicate key
         line 11: unknown field `pth`, expected one of `method`, `base_url`, `path`, `by`, `query`, `headers`, `json`, `content_type`, `form`, `ok`, `expect`, `absent`, `rejected`, `rejected_when`, `id`
-        line 1: missing field `base_url`
+        line 1: base_url is missing
         line 7: invalid type: integer `7`, expected a string
         line 7: unknown variant `digest`, expected one of `bearer`, `basic`, `header`, `query`, `client_credentials`
-        line 6: wanted exactly 1 element, more than 1 element
+        line 6: one key stands here, and no more: in [credential] and [admin] bearer, basic, header, query or client_credentials; in pages link, cursor, number or offset
         line 23: invalid type: string "200", expected u16
         line 23: invalid value: integer `70000`, expected u16
         line 23: unknown variant `root`, expected one of `credential`, `admin`, `nobody`
@@ -193,7 +193,7 @@ fn what_cannot_be_right_is_refused_with_its_line() {
         line 7: {admin.key} cannot stand here: there is no [admin]
         line 6: [credential] does not show {secret.key}, so it proves nothing
         line 7: {secret} cannot stand here: the secret is a JSON object: name a field of it
-        line 12: the admin says nothing about the credential: by = "credential"
+        line 12: an admin that is let in says nothing about the key: [verify] shows the key itself, as [credential] says. If no plain request shows it, since it only signs requests (DigitalOcean Spaces, R2, IAM and the like), no specification can rotate it
         line 12: by = "admin" needs [admin], which says how it is shown
         line 12: [verify] is made by nobody and does not place {secret.key}, so it proves nothing
         line 11: the path "/me?a=b" begins with a slash and holds no query: see query
@@ -215,7 +215,7 @@ fn what_cannot_be_right_is_refused_with_its_line() {
         line 26: without labels [list] must say when a key was made (created = "/created_at"), or older keys cannot be told from newer ones
         line 23: a vendor that allows one key has no room for a new one beside it
         line 24: no request at all is allowed by that
-        line 16: 403 may mean other things than that there is no room, and a key is revoked then; set keys in [terms] instead
+        line 16: 403 may mean other things than that there is no room, and a key is revoked then; set keys in [terms], or say by full_when what stands in that answer
         line 16: by = "admin" needs [admin], which says how it is shown
         line 17: {secret.scope} lets whoever may write the secret decide what the admin makes; copy it from the current key ({described./POINTER}), take it from the admin's secret ({admin.scope}), or else list the field in trusted_fields
         line 16: {described./of} needs [describe]
