@@ -233,7 +233,7 @@ mod tests {
             assert!(error.contains("no password was sent there"), "{error}");
             assert_eq!(asked(known, to, &format!("{known}={to}")), Ok(()));
         }
-        let listed = "cache.example.org=*.Nodes.example.org=*.org:7000";
+        let listed = "cache.example.org=*.Nodes.example.org=*.example.org:7000";
         for (to, port, may) in [
             ("a.nodes.example.org", 6379, true),
             ("a.b.nodes.example.org.", 6379, true),
