@@ -7,6 +7,7 @@ use crate::event::RotationEvent;
 use crate::ids::{SecretId, VersionId};
 use crate::invocation::Invocation;
 use crate::outcome::{Outcome, done, nothing};
+use crate::replicas::not_in_sync;
 use crate::rotator::{
     Applied, CreateContext, Finding, InspectContext, PromoteContext, RetireContext, Rotator,
     SecretReader, SetContext, Verdict,
@@ -90,6 +91,14 @@ impl Work<'_> {
             return Ok(nothing("a value is stored under this token already; it is kept"));
         }
         let current = fresh(&description, current?)?;
+        // What this rotation is about to replace may be what a replica still answers with.
+        if self.replicas
+            && let Some(late) = not_in_sync(&description)?
+        {
+            return Err(Error::new(ErrorKind::Conflict, late).caused_by(
+                "nothing was stored; WAIT_FOR_REPLICAS is set, and no rotation begins before: retry",
+            ));
+        }
         let known = CreateContext::new(self.calls, &current, token, &description);
         let proposed = self.rotator.propose(&known, self.cx).await?;
         let rotation_token = self.event.rotation_token.as_ref();

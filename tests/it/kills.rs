@@ -79,9 +79,9 @@ async fn the_real_function_survives_a_kill_at_every_point() {
             reads
                 .iter()
                 .cloned()
-                .chain(turns(1..=7))
+                .chain(turns(1..=10))
                 .chain(["store DescribeSecret #2".to_owned()])
-                .chain(turns(8..=10))
+                .chain(turns(11..=13))
                 .collect(),
         ),
         ("testSecret", reads.iter().cloned().chain(turns(1..=4)).collect()),
@@ -101,13 +101,13 @@ async fn the_real_function_survives_a_kill_at_every_point() {
         assert_eq!((&point["point"], &point["violations"]), (&json!(number), &json!([])));
         assert_eq!((&point["what"], &point["converged"]), (&json!("kill"), &json!(true)));
         // The session's end, which nobody waits for, is the one exception.
-        if point["call"] != "database turn 10" {
+        if point["call"] != "database turn 13" {
             assert_eq!((&point["ended"], &point["retries"]), (&json!("killed"), &json!(1)));
         }
     }
     let end = lines(&output).pop().unwrap();
     assert_eq!((&end["event"], &end["ok"]), (&json!("end"), &json!(true)));
-    assert_eq!((&end["played"], &end["violations"]), (&json!(56), &json!(0)));
+    assert_eq!((&end["played"], &end["violations"]), (&json!(62), &json!(0)));
     is_settled(&server, &user, &file, &output).await;
 }
 
@@ -117,12 +117,12 @@ async fn one_point_is_played_again_and_shown_as_a_table() {
     let user = server.user("onepoint").await;
     let file = file_of(&server, &user);
     // The change is made, and its answer never heard.
-    let output = replay("rotate-postgres", &file, &["--crash", "34"]).await;
+    let output = replay("rotate-postgres", &file, &["--crash", "40"]).await;
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
     for words in [
-        "28 calls: 56 points; 1 to be played",
-        "   34  setSecret     database turn 9                      after   kill          killed               1  ok",
+        "31 calls: 62 points; 1 to be played",
+        "   40  setSecret     database turn 12                     after   kill          killed               1  ok",
         "1 point played, 0 violations. The secret file holds what is current now.",
     ] {
         assert!(text.contains(words), "{words}:\n{text}");
@@ -149,14 +149,14 @@ async fn the_real_function_reports_every_fault_and_gets_over_it() {
         ("throttling", None, vec!["Throttled"], 14),
         ("reset", Some("8"), vec!["Unreachable"], 1),
         ("reset", Some("16"), vec!["Unreachable"], 1),
-        ("reset", Some("33"), vec!["Unreachable"], 1),
-        ("reset", Some("34"), vec!["Unreachable"], 1),
-        ("reset", Some("36"), vec!["done"], 1),
-        ("server-error", Some("30"), vec!["Unreachable"], 1),
-        ("server-error", Some("56"), vec!["Unreachable"], 1),
-        ("slow", Some("34"), vec!["Unreachable"], 1),
-        ("slow", Some("56"), vec!["OutOfTime"], 1),
-        ("all", Some("55"), vec!["Throttled", "Unreachable"], 3),
+        ("reset", Some("39"), vec!["Unreachable"], 1),
+        ("reset", Some("40"), vec!["Unreachable"], 1),
+        ("reset", Some("42"), vec!["done"], 1),
+        ("server-error", Some("36"), vec!["Unreachable"], 1),
+        ("server-error", Some("62"), vec!["Unreachable"], 1),
+        ("slow", Some("40"), vec!["Unreachable"], 1),
+        ("slow", Some("62"), vec!["OutOfTime"], 1),
+        ("all", Some("61"), vec!["Throttled", "Unreachable"], 3),
     ] {
         let user = server.user("faulty").await;
         let file = file_of(&server, &user);

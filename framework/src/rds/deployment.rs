@@ -3,7 +3,7 @@
 
 use super::place::{cluster_at, instance_at};
 use super::{Instance, Rds};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 
 /// Which of the two databases of a deployment one is.
@@ -43,10 +43,11 @@ impl Deployment {
 }
 
 /// The deployment of which the database at this host of RDS's is this side, from its creation until it is
-/// switched over or deleted. `None` as well where the account has no database at this host.
+/// switched over or deleted.
 ///
 /// # Errors
-/// Those of the API.
+/// Those of the API. [`ErrorKind::NotFound`] where the account has no database at this host in this Region:
+/// it may be another account's, and so nothing is known.
 pub async fn unfinished(
     rds: &dyn Rds,
     host: &str,
@@ -59,7 +60,10 @@ pub async fn unfinished(
         Some(Instance { arn, .. }) => Some(arn),
         None => cluster_at(rds, host, cx).await?.map(|one| one.arn),
     };
-    let Some(arn) = arn.filter(|arn| !arn.is_empty()) else { return Ok(None) };
+    let arn = arn.filter(|arn| !arn.is_empty()).ok_or_else(|| {
+        let what = "the function's account has no database at this host in its Region";
+        Error::new(ErrorKind::NotFound, what)
+    })?;
     let found = rds.deployments(side, &arn, cx).await?;
     Ok(found.into_iter().find(Deployment::is_unfinished))
 }

@@ -60,6 +60,15 @@ pub(super) struct Behind<'a> {
     next: Held<'a>,
 }
 
+/// The error of another strategy than the one that keeps the proxy's secrets.
+pub(super) fn beside_the_proxy(strategy: &str, user: &str) -> Error {
+    let what = format!("the strategy {strategy} would not tell the proxy of user {user:?}");
+    Error::new(ErrorKind::Unsupported, what).caused_by(
+        "nothing was changed; PROXY_SECRETS names this user, whose proxy secret only alternating-users \
+         keeps: choose that in ROTATION_STRATEGY or by the secret's tag, or take the user out of PROXY_SECRETS",
+    )
+}
+
 impl ProxySecrets {
     /// Reads `PROXY_SECRETS` (`app=ARN,app_clone=ARN`).
     ///
@@ -86,6 +95,11 @@ impl ProxySecrets {
             listed.push((user.to_owned(), id));
         }
         Ok(Self { listed })
+    }
+
+    /// The users that are listed.
+    pub(super) fn users(&self) -> Vec<String> {
+        self.listed.iter().map(|(user, _)| user.clone()).collect()
     }
 
     /// Whether nobody is behind a proxy.

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
-use super::listing::Listing;
+use super::listing::{Listing, not_gone};
 use super::retention::{Promotion, Retention};
 use super::{Caller, Issuer, Label, Ownership, admin, check, control, heeds_keys, pauses, wait};
 use crate::error::{Error, ErrorKind};
@@ -320,6 +320,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         }
         Ok(findings)
     }
+
     fn untried(&self) -> Option<&'static str> {
         Some("making a key")
     }
@@ -335,20 +336,4 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
 
 fn newer(id: &str) -> String {
     format!("key {id:?} is kept: a run may be about to record it, and a later rotation revokes it")
-}
-
-fn not_gone(id: &str) -> Error {
-    Error::new(
-        ErrorKind::Unsupported,
-        format!("the vendor lists key {id:?}, which it says is revoked"),
-    )
-    .caused_by("AWSCURRENT was moved; if it stays so, revoke that key by hand")
-}
-
-pub(super) fn not_listed(id: &str, field: Option<&str>) -> Error {
-    let field =
-        field.map_or_else(|| "the field".to_owned(), |field| format!("the field {field:?}"));
-    Error::new(ErrorKind::NotFound, format!("the vendor does not list key {id:?}")).caused_by(
-        format!("it is this secret's; nothing was revoked, so look at {field} with its id"),
-    )
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use super::issued::{Key, not_listed};
+use super::issued::Key;
 use super::{Caller, IssuedKeys, Issuer, Label, ListedKey, Ownership, pauses, wait};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
@@ -138,4 +138,20 @@ impl<V: Issuer> IssuedKeys<V> {
             }
         }
     }
+}
+
+pub(super) fn not_gone(id: &str) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        format!("the vendor lists key {id:?}, which it says is revoked"),
+    )
+    .caused_by("AWSCURRENT was moved; if it stays so, revoke that key by hand")
+}
+
+pub(super) fn not_listed(id: &str, field: Option<&str>) -> Error {
+    let field =
+        field.map_or_else(|| "the field".to_owned(), |field| format!("the field {field:?}"));
+    Error::new(ErrorKind::NotFound, format!("the vendor does not list key {id:?}")).caused_by(
+        format!("it is this secret's; nothing was revoked, so look at {field} with its id"),
+    )
 }

@@ -2,8 +2,9 @@
 //! decisions as the rotation itself. It asks whether keys work, and changes nothing.
 
 use super::capacity::{self, Snapshot};
-use super::issued::{Key, not_listed};
+use super::issued::Key;
 use super::listing::Listing;
+use super::listing::not_listed;
 use super::retention::{Promotion, Retention};
 use super::{Caller, IssuedKeys, Issuer, Ownership, Updater, admin};
 use crate::error::{Error, ErrorKind};

@@ -181,7 +181,7 @@ impl BlueGreen {
 
     /// What is left where nobody tells: RDS's own names.
     fn by_names(&self, signs: Signs, unasked: Option<Error>, cx: &Invocation) -> Option<Finding> {
-        let unasked = unasked.map(|error| format!("; the RDS API was not asked: {error}"));
+        let unasked = unasked.map(|error| format!("; the RDS API does not tell: {error}"));
         let unasked = unasked.unwrap_or_default();
         if signs.blue || signs.green {
             let why = format!("as what RDS has named in it tells{unasked}");
@@ -227,8 +227,8 @@ enum Told {
 }
 
 /// What must be done for a password that was changed all the same.
-const AFTERWARDS: &str =
-    "after the switch-over have an admin give each user the password that its secret then has";
+const AFTERWARDS: &str = "right after the switch-over rotate once more, which repairs the user as long as a password that the \
+     secret had before logs in there";
 
 fn described(side: Side, why: &str) -> String {
     match side {

@@ -24,7 +24,7 @@ mod verifier;
 mod who_answers;
 mod wire;
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy};
@@ -37,8 +37,8 @@ use sqlx::Connection;
 use blue_green::BlueGreen;
 use change::{Prepared, UNCHANGED};
 use password::PasswordFormat;
-use session::{ChannelSecurity, Failure, Kind};
-use wire::LoggedIn;
+use session::{Failure, Kind};
+use who_answers::Entered;
 
 pub use session::Session;
 
@@ -99,46 +99,6 @@ impl Postgres {
             blue_green: BlueGreen::read(environment)?,
         })
     }
-
-    /// Logs in, and asks nobody who answered.
-    async fn enter(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Entered>, Error> {
-        match Kind::of(login) {
-            Kind::Postgres => {
-                sql::check_name("username", &login.username)?;
-                sql::check_name("dbname", login.dbname.as_deref().unwrap_or_default())?;
-            }
-            Kind::Redshift => redshift::check_name(&login.username)?,
-        }
-        let connect = |transport| self.connect(login, transport, cx);
-        let mut wire = login.ssl.connect(self.transport, cx, connect).await?;
-        Ok(match wire::log_in(&mut wire, login).await? {
-            Attempt::Accepted(LoggedIn { method, salt, process, messages }) => {
-                let channel =
-                    ChannelSecurity { method, weak_authentication: wire.weak_authentication };
-                let (connection, passing) = wire::driver_bridge(wire.stream, &messages).await?;
-                let session = Session {
-                    connection,
-                    passing,
-                    channel,
-                    kind: Kind::of(login),
-                    opened: SystemTime::now(),
-                    version: 0,
-                    rounds: verifier::ROUNDS,
-                    unlocked: false,
-                    other_login: None,
-                };
-                Attempt::Accepted(Entered { session, process, salt })
-            }
-            Attempt::Refused(why) => Attempt::Refused(why),
-        })
-    }
-}
-
-/// A session of whoever answered a login, and what was said at it.
-struct Entered {
-    session: Session,
-    process: Option<i32>,
-    salt: Option<String>,
 }
 
 #[async_trait]

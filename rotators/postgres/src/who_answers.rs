@@ -5,16 +5,63 @@
 //! the password itself makes a salt anew for each. Source: PgBouncer's documentation of `auth_query` and
 //! `auth_file`, and its source, `build_adhoc_scram_secret`.
 
+use std::time::SystemTime;
+
 use fourstep::users::{Attempt, Login};
 use fourstep::{Error, ErrorKind, Invocation};
 
-use crate::session::Session;
-use crate::{Postgres, wire};
+use crate::session::{ChannelSecurity, Kind, Session};
+use crate::wire::LoggedIn;
+use crate::{Postgres, redshift, sql, verifier, wire};
 
 /// The process that serves this session, which the server tells in its greeting too.
 const PROCESS: &str = "SELECT pg_catalog.pg_backend_pid()";
 
+/// A session of whoever answered a login, and what was said at it.
+pub(crate) struct Entered {
+    pub(crate) session: Session,
+    pub(crate) process: Option<i32>,
+    pub(crate) salt: Option<String>,
+}
+
 impl Postgres {
+    /// Logs in, and asks nobody who answered.
+    pub(crate) async fn enter(
+        &self,
+        login: &Login,
+        cx: &Invocation,
+    ) -> Result<Attempt<Entered>, Error> {
+        match Kind::of(login) {
+            Kind::Postgres => {
+                sql::check_name("username", &login.username)?;
+                sql::check_name("dbname", login.dbname.as_deref().unwrap_or_default())?;
+            }
+            Kind::Redshift => redshift::check_name(&login.username)?,
+        }
+        let connect = |transport| self.connect(login, transport, cx);
+        let mut wire = login.ssl.connect(self.transport, cx, connect).await?;
+        Ok(match wire::log_in(&mut wire, login).await? {
+            Attempt::Accepted(LoggedIn { method, salt, process, messages }) => {
+                let channel =
+                    ChannelSecurity { method, weak_authentication: wire.weak_authentication };
+                let (connection, passing) = wire::driver_bridge(wire.stream, &messages).await?;
+                let session = Session {
+                    connection,
+                    passing,
+                    channel,
+                    kind: Kind::of(login),
+                    opened: SystemTime::now(),
+                    version: 0,
+                    rounds: verifier::ROUNDS,
+                    unlocked: false,
+                    other_login: None,
+                };
+                Attempt::Accepted(Entered { session, process, salt })
+            }
+            Attempt::Refused(why) => Attempt::Refused(why),
+        })
+    }
+
     /// Refuses a login that somebody else than the server answered, unless they ask the server. `process`
     /// and `salt` are what was said at the login.
     ///

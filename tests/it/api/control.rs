@@ -89,10 +89,12 @@ async fn what_createsecret_would_copy_and_cannot_is_found_before_a_rotation() {
         [("/scopes", "\"/scopes\" in the answer is empty"), ("/gone", "no \"/gone\"")]
     {
         let copied = format!("name = \"{{label}}\", of = \"{{described.{pointer}}}\"");
-        let (double, place) = place_at(&spec.replace("name = \"{label}\"", &copied), silent).await;
+        let spec = spec.replace("name = \"{label}\"", &copied);
+        let (double, place) = place_at(&spec, silent).await;
         let said = preflight(&place).await;
         assert!(said.contains("no key could be made") && said.contains(says), "{said}");
         assert!(!double.asked().iter().any(|asked| asked.starts_with("POST")));
+        let (_double, place) = place_at(&spec, silent).await;
         let error = place.rotate(1).await.unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
     }

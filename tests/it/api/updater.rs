@@ -163,7 +163,7 @@ async fn a_function_whose_settings_are_wrong_names_the_variable_and_the_line() {
     for (spec, says) in [
         (PLAIN.to_owned(), None),
         (PLAIN.replace("[verify]", "[verify]\nwhen = 1"), Some("line 14: unknown field `when`")),
-        (String::new(), Some("missing field `name`")),
+        (String::new(), Some("line 1: name is missing")),
     ] {
         let place = Place::new(&spec.replace("https://plain.example", &double.url()), &key);
         let token = place.begin(1);

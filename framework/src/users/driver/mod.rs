@@ -1,9 +1,10 @@
 //! What a change of a password consists of on every server, done once: open, make ready, lock, ask
 //! again, pass the fence, change, end, close, and name the error.
 //!
-//! A backend writes the traits of `traits.rs`; the strategies call [`Driver`].
+//! A backend writes the traits of `traits.rs` and `alternates.rs`; the strategies call [`Driver`].
 
 mod admin;
+mod alternates;
 mod assessment;
 mod dual_passwords;
 mod everywhere;
@@ -24,6 +25,7 @@ use crate::users::common::no_failure;
 use crate::users::{Attempt, Change, Login};
 
 pub use admin::open_admin;
+pub use alternates::Alternates;
 pub(crate) use assessment::MOST_LISTED;
 pub use assessment::{Assessment, OpenSessions, Part, Step, check_length, lacks_rights, listed};
 pub use dual_passwords::DualPasswords;
@@ -31,7 +33,7 @@ pub(crate) use everywhere::Addition;
 pub use failure::{Failure, Refusal, ServerMessage, sqlstate};
 pub use password_sets::{PasswordSets, Peer, Peers};
 pub(crate) use places::Place;
-pub use traits::{Administered, Alternates, Database};
+pub use traits::{Administered, Database};
 
 /// How long the end of a session may hold up a step.
 const CLOSING_TIME: Duration = Duration::from_secs(1);

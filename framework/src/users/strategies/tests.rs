@@ -97,3 +97,30 @@ fn a_secret_of_another_form_is_its_own_rotator_s_and_follows_one_strategy_only()
     let picked = strategies.of(&theirs, &description).unwrap();
     assert!(std::ptr::addr_eq(picked, &*strategies.other.as_ref().unwrap().rotator));
 }
+
+/// Whoever may tag a secret picks the strategy, and with any other the proxy would keep the old password.
+#[test]
+fn a_user_behind_a_proxy_is_rotated_by_no_other_strategy() {
+    let environment = Environment::from([
+        ("ROTATION_STRATEGY", "alternating-users,single-user"),
+        ("PROXY_SECRETS", "app=arn-one,app_clone=arn-two"),
+    ]);
+    let build = |strategy| Ok(Some(Box::new(Nothing(strategy)) as Box<dyn Rotator>));
+    let strategies = Strategies::read(&environment, build).unwrap();
+    for (user, tag, may) in [
+        ("app", "alternating-users", true),
+        ("app", "single-user", false),
+        ("app_clone", "single-user", false),
+        ("other", "single-user", true),
+    ] {
+        let text = format!(r#"{{"username": "{user}"}}"#);
+        let tags = [(TAG.to_owned(), tag.to_owned())].into();
+        let description = SecretDescription { tags, ..SecretDescription::default() };
+        let picked = strategies.of(&Secret::decode(&text.into()), &description);
+        assert_eq!(picked.is_ok(), may, "{user} {tag}");
+        if let Err(error) = picked {
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            assert!(error.to_string().contains("PROXY_SECRETS"), "{error}");
+        }
+    }
+}
