@@ -233,10 +233,10 @@ async fn the_rds_api_tells_a_deployment_from_somebody_elses_slot() {
     follow(&mut shop, "single-user", &[("AWS_ENDPOINT_URL_RDS", "http://127.0.0.1:1"), known]);
     let answer = shop.stage.ask(Question::Preflight).await;
     assert_eq!(answer["ready"], true, "{answer}");
-    assert!(answer["findings"].to_string().contains("the RDS API was not asked"), "{answer}");
+    assert!(answer["findings"].to_string().contains("the RDS API does not tell"), "{answer}");
     shop.rotate().await;
     slot(&shop, "rds").await;
-    refused(&shop, Step::Create, &["blue side", "the RDS API was not asked"]).await;
+    refused(&shop, Step::Create, &["blue side", "the RDS API does not tell"]).await;
     drop_slot(&shop, "rds").await;
 
     follow(&mut shop, "single-user", &[("AWS_ENDPOINT_URL_RDS", &account.url), known]);
