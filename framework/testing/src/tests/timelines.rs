@@ -29,9 +29,11 @@ struct Seen {
     pending: bool,
 }
 
-/// After each step, beginning with the moment before the first: what each version is, the oldest
-/// first; `None` where it has no value yet.
-async fn play(testbed: &dyn Testbed) -> Vec<Vec<Option<Seen>>> {
+/// What each version is, the oldest first; `None` where it has no value yet.
+type Moment = Vec<Option<Seen>>;
+
+/// After each step, beginning with the moment before the first.
+async fn play(testbed: &dyn Testbed) -> Vec<Moment> {
     let (remote, store) = (testbed.fresh(&Wire::default()).await, MemoryStore::new());
     let value = Some(remote.secret().as_str().into());
     let new = NewSecret { value, token: Some(version(0)), ..NewSecret::default() };
@@ -86,7 +88,7 @@ const ROW: usize = 22;
 const LEFT: usize = 164;
 
 /// Draws the strategies below each other.
-fn draw(strategies: &[(&str, &str, Vec<Vec<Option<Seen>>>)]) -> String {
+fn draw(strategies: &[(&str, &str, Vec<Moment>)]) -> String {
     let columns = 1 + ROTATIONS as usize * Step::ALL.len();
     let (width, panel) = (LEFT + columns * STEP + 16, 46 + (ROTATIONS as usize + 1) * ROW + 14);
     let height = 62 + strategies.len() * panel;
