@@ -26,7 +26,7 @@ pub trait Alternates: Administered {
     /// Refuses a user name that the server would refuse or cut off. The default refuses none.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`], naming the limit and the way out.
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported), naming the limit and the way out.
     fn check_username(&self, _username: &str) -> Result<(), Error> {
         Ok(())
     }
