@@ -238,7 +238,7 @@ impl Scene for Shop {
         let mut tries = 0;
         while process().is_empty() || process() == before {
             tries += 1;
-            assert!(tries < 600, "the server did not come back");
+            assert!(tries < 1_800, "the server did not come back");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         self.arrange("SET GLOBAL partial_revokes = ON; SET GLOBAL general_log = ON;").await;
