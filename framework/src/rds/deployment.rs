@@ -15,6 +15,7 @@ pub enum Side {
     Green,
 }
 
+#[cfg(feature = "rds")]
 impl Side {
     /// As the API's filter names it. Source: Amazon RDS API Reference, DescribeBlueGreenDeployments.
     pub(super) fn filter(self) -> &'static str {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::ErrorKind;
 use crate::rds::{Deployment, Side, unfinished};
 use async_trait::async_trait;
 use std::sync::{Mutex, PoisonError};
@@ -173,9 +174,10 @@ async fn a_deployment_is_asked_for_by_the_database_that_it_is_of() {
         let asked = rds.asked.lock().unwrap();
         assert_eq!(asked.last().map(String::as_str), Some(question), "{host}");
     }
-    // The name alone proves nothing.
+    // The name alone proves nothing, and of another account's database nothing is known.
     let rds = account();
     let elsewhere = "db.xyz.eu-west-1.rds.amazonaws.com";
-    assert_eq!(unfinished(&rds, elsewhere, Side::Green, &invocation()).await, Ok(None));
+    let unknown = unfinished(&rds, elsewhere, Side::Green, &invocation()).await.unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::NotFound);
     assert_eq!(*rds.asked.lock().unwrap(), ["instance db"]);
 }
