@@ -26,7 +26,7 @@ use crate::rotator::{Finding, SecretReader};
 use crate::secret::{Current, Secret};
 use crate::store::SecretClient;
 use crate::users::pair::words;
-use crate::users::{Database, Driver, Login};
+use crate::users::{Database, Driver, Login, Strategy};
 use crate::vendor::pauses;
 
 use held::{Held, about, has};
@@ -60,15 +60,6 @@ pub(super) struct Behind<'a> {
     next: Held<'a>,
 }
 
-/// The error of another strategy than the one that keeps the proxy's secrets.
-pub(super) fn beside_the_proxy(strategy: &str, user: &str) -> Error {
-    let what = format!("the strategy {strategy} would not tell the proxy of user {user:?}");
-    Error::new(ErrorKind::Unsupported, what).caused_by(
-        "nothing was changed; PROXY_SECRETS names this user, whose proxy secret only alternating-users \
-         keeps: choose that in ROTATION_STRATEGY or by the secret's tag, or take the user out of PROXY_SECRETS",
-    )
-}
-
 impl ProxySecrets {
     /// Reads `PROXY_SECRETS` (`app=ARN,app_clone=ARN`).
     ///
@@ -97,9 +88,28 @@ impl ProxySecrets {
         Ok(Self { listed })
     }
 
-    /// The users that are listed.
-    pub(super) fn users(&self) -> Vec<String> {
-        self.listed.iter().map(|(user, _)| user.clone()).collect()
+    /// Refuses another strategy than the one that keeps the proxy secrets, for a user who has one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`].
+    pub(super) fn check_kept_by(&self, strategy: Strategy, secret: &Secret) -> Result<(), Error> {
+        let document = secret.document().ok();
+        let user = document.as_ref().and_then(|fields| fields.required("username").ok());
+        let pairs = strategy == Strategy::AlternatingUsers;
+        let Some(user) = user.filter(|user| !pairs && self.id_of(user).is_some()) else {
+            return Ok(());
+        };
+        let strategy = strategy.name();
+        let what = format!("the strategy {strategy} would not tell the proxy of user {user:?}");
+        Err(Error::new(ErrorKind::Unsupported, what).caused_by(
+            "nothing was changed; PROXY_SECRETS names this user, whose proxy secret only alternating-users \
+             keeps: choose that in ROTATION_STRATEGY or by the secret's tag, or take the user out of \
+             PROXY_SECRETS",
+        ))
+    }
+
+    fn id_of(&self, user: &str) -> Option<&SecretId> {
+        self.listed.iter().find(|(listed, _)| listed == user).map(|(_, id)| id)
     }
 
     /// Whether nobody is behind a proxy.
@@ -109,15 +119,13 @@ impl ProxySecrets {
 
     /// Those of a pair; none where it is behind no proxy.
     fn of(&self, secret: &Secret, users: [&str; 2]) -> Result<Option<[&SecretId; 2]>, Error> {
-        let named =
-            |user: &str| self.listed.iter().find(|(listed, _)| listed == user).map(|(_, id)| id);
         let half = |with: &str, without: &str| {
             let what =
                 format!("names user {with:?}, but not {without:?}, its other half; list both");
             Err(refused(PROXY_SECRETS, &what))
         };
         let [one, other] = users;
-        match users.map(named) {
+        match users.map(|user| self.id_of(user)) {
             [Some(ours), Some(theirs)] => Ok(Some([ours, theirs])),
             [Some(_), None] => half(one, other),
             [None, Some(_)] => half(other, one),

@@ -16,7 +16,7 @@ use crate::rotator::{
 };
 use crate::secret::Secret;
 use crate::store::SecretDescription;
-use crate::users::proxy_secrets::{ProxySecrets, beside_the_proxy};
+use crate::users::proxy_secrets::ProxySecrets;
 use crate::users::{
     Alternates, Alternating, ByAdmin, Driver, DualPassword, DualPasswords, PasswordSet,
     PasswordSets, SingleUser,
@@ -34,8 +34,7 @@ const TAG: &str = "fourstep:strategy";
 pub struct Strategies {
     list: Vec<(Strategy, Box<dyn Rotator>)>,
     other: Option<OtherForm>,
-    /// The users that a proxy knows by secrets of their own.
-    proxied: Vec<String>,
+    proxies: ProxySecrets,
 }
 
 /// Secrets of a form of their own, which one rotator rotates, by one strategy.
@@ -101,17 +100,7 @@ impl Strategies {
                 }
             }
         }
-        let proxied = ProxySecrets::read(environment)?.users();
-        Ok(Self { list: strategies, other: None, proxied })
-    }
-
-    /// Refuses another strategy than the one that keeps the secrets of a proxy.
-    fn beside_the_proxy(&self, strategy: Strategy, secret: &Secret) -> Result<(), Error> {
-        let document = secret.document().ok();
-        let user = document.as_ref().and_then(|fields| fields.required("username").ok());
-        let pairs = strategy == Strategy::AlternatingUsers;
-        let listed = user.filter(|user| !pairs && self.proxied.iter().any(|one| one == user));
-        listed.map_or(Ok(()), |user| Err(beside_the_proxy(strategy.name(), user)))
+        Ok(Self { list: strategies, other: None, proxies: ProxySecrets::read(environment)? })
     }
 
     /// As [`read`](Self::read), for a database with one password for each user.
@@ -196,7 +185,7 @@ impl Strategies {
     /// The rotator of the strategy that this secret follows.
     fn of(&self, secret: &Secret, description: &SecretDescription) -> Result<&dyn Rotator, Error> {
         let (strategy, rotator) = self.picked(description)?;
-        self.beside_the_proxy(strategy, secret)?;
+        self.proxies.check_kept_by(strategy, secret)?;
         match self.other(secret) {
             None => Ok(rotator),
             Some(other) if other.strategy == strategy => Ok(&*other.rotator),
