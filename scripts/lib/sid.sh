@@ -9,6 +9,9 @@ JAMMY=  # Ubuntu 22.04's
 FOCAL=  # Ubuntu 20.04's
 BIONIC= # Ubuntu 18.04's
 
+# What is made here can be made again: nothing waits until each file is on the disk.
+export DPKG_FORCE=unsafe-io
+
 SID_PACKAGES=(mysql-server-core mysql-client-core postgresql-18)
 
 # sid_find TOOLS: TOOLS is the folder to install into. Fails, saying why, where it cannot be made.
