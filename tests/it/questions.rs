@@ -84,3 +84,31 @@ async fn a_plan_of_one_user_is_a_new_password_alone() {
     assert_eq!(shown, "Nothing but a new password. Nothing was changed.\n");
     assert!(fine);
 }
+
+#[tokio::test]
+async fn b5_settings_that_guess_and_names_that_nothing_reads_are_findings_and_in_the_log() {
+    let Some(server) = server() else { return };
+    let user = server.user("preflight_settings").await;
+    let file = secret_file(&server.document(&user).to_string());
+    let slips = ["--env", "PASSWORD_LENGHT=40", "--env", "EXCLUDE_LOWERCASE=true"];
+    let weak = ["--env", "EXCLUDE_UPPERCASE=true", "--env", "EXCLUDE_PUNCTUATION=true"];
+    let more = [&slips[..], &weak, &["--env", "PASSWORD_LENGTH=8"]].concat();
+    let (shown, fine) = asked("preflight", &file, &more).await;
+    let warned = |text: &str, what: &str| {
+        text.lines().any(|line| line.starts_with("warns") && line.contains(what))
+    };
+    // "LENGHT" is near PASSWORD_LENGTH, and eight digits have 27 bits.
+    assert!(fine && warned(&shown, "PASSWORD_LENGHT"), "{shown}");
+    assert!(warned(&shown, "passwords of 27 bits"), "{shown}");
+    let (shown, _) = asked("preflight", &file, &[]).await;
+    assert!(!shown.contains("warns"), "{shown}");
+    // A rotation says so in its log line, which `replay --json` passes on.
+    let rotator = binary("rotate-postgres");
+    let (rotator, path) = (rotator.to_str().unwrap(), file.path.to_str().unwrap());
+    let all = [&["replay", "--json", "--rotator", rotator, "--secret", path][..], &more].concat();
+    let output = fourstep(&all).await;
+    let lines = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{lines}");
+    let created = lines.lines().find(|line| line.contains("createSecret")).unwrap();
+    assert!(created.contains("PASSWORD_LENGHT") && created.contains("27 bits"), "{created}");
+}

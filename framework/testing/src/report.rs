@@ -216,3 +216,30 @@ impl fmt::Display for Report {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_had_no_runs_is_never_shown_as_proven() {
+        let mut report = Report::default();
+        let looked = Section { runs: 3, ..Section::new("kills") };
+        let not_proven = BTreeSet::from(["no short credential"]);
+        let partly = Section { runs: 2, not_proven, ..Section::new("leaks") };
+        for section in [looked, Section::new("races"), partly] {
+            report.add(section);
+        }
+        assert_eq!(report.left_out(), ["races"]);
+        let gaps = ["not proven: no runs (races)", "not proven: no short credential (leaks)"];
+        assert_eq!(report.not_proven(), gaps);
+        let shown = report.to_string();
+        let line = |name: &str| shown.lines().find(|line| line.starts_with(name)).unwrap();
+        assert!(line("races").ends_with(" not proven") && !line("races").contains(" 0 violations"));
+        assert!(line("kills").contains("3 runs") && line("kills").ends_with("0 violations"));
+        for gap in gaps {
+            assert!(shown.contains(gap), "{shown}");
+        }
+        report.assert_safe();
+    }
+}

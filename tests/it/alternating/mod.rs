@@ -4,6 +4,7 @@
 mod beside;
 mod carried;
 mod conformance;
+mod forgery;
 mod hostile;
 mod kills;
 mod laptop;

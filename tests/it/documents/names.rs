@@ -1,10 +1,11 @@
 //! What the pages name exists: files, tests, and settings with their parameters.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use regex_lite::Regex;
 
-use super::{Page, code, files, page, pages};
+use super::{Block, Page, code, files, page, pages, parts, root};
 
 /// Pages for whoever changes the code: what they name as a file or a test is one.
 const OF_THE_HOUSE: [&str; 4] =
@@ -135,4 +136,36 @@ fn no_page_names_an_account_of_anybody_s() {
             assert!(ours.contains(&&found[1]), "{path}: {}", &found[1]);
         }
     }
+}
+
+/// The files with values that commands of these pages read or write.
+fn files_with_values() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for Page { text, .. } in pages() {
+        for Block { text, .. } in parts(&text).1 {
+            let words: Vec<_> = text.split_whitespace().collect();
+            let named = words.windows(2).filter(|two| ["--secret", "--admin"].contains(&two[0]));
+            let written = words.iter().filter_map(|word| word.strip_prefix('>'));
+            let all = named.map(|two| two[1]).chain(written);
+            found.extend(all.filter(|name| name.ends_with(".json")).map(str::to_owned));
+        }
+    }
+    found
+}
+
+#[test]
+fn b10_what_the_pages_have_people_write_is_never_committed_by_accident() {
+    let secrets = files_with_values();
+    assert!(secrets.contains("secret.json") && secrets.contains("admin.json"), "{secrets:?}");
+    let beside = |name: &String| ["journal", "rotated", "lock"].map(|end| format!("{name}.{end}"));
+    let functions = ["bootstrap", "rotate-postgres.zip"].map(str::to_owned);
+    let all = secrets.iter().flat_map(beside).chain(secrets.iter().cloned()).chain(functions);
+    for name in all {
+        let mut git = Command::new("git");
+        let git = git.current_dir(root()).args(["check-ignore", "--quiet", "--no-index", &name]);
+        assert!(git.status().unwrap().success(), "{name} could be committed");
+    }
+    let mut git = Command::new("git");
+    let git = git.current_dir(root()).args(["check-ignore", "--quiet", "--no-index", "README.md"]);
+    assert!(!git.status().unwrap().success(), "git says this of every file");
 }
