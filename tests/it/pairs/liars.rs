@@ -80,7 +80,7 @@ async fn flooded(
     let error = running.invoke(&event).await.unwrap_err().to_string();
     let peak = running.end().await.unwrap().peak_memory;
     assert!(peak < healthy.peak_memory + MOST_MEMORY, "{peak} beside {healthy:?}: {error}");
-    stage.end(&token);
+    stage.cancel();
     put_admin(&admin);
     stage.put_current(&before);
     error
