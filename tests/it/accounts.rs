@@ -159,21 +159,28 @@ impl Sts {
         .into_response()
     }
 
-    /// What is not in time, and a value whose source is not told. That KEY signed it is the local
+    /// What nobody gave, what is not in time, and a value whose source is not told. That KEY signed it is the local
     /// Secrets Manager's to look at.
     fn refusal(&self, headers: &HeaderMap, body: &Bytes) -> Option<Response> {
         let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap());
-        let until = header("x-amz-security-token").and_then(|token| token.strip_prefix("until-"));
-        let parts = until.and_then(|until| until.split_once('-')).unwrap_or_default();
-        let until: i64 = parts.0.parse().unwrap_or_default();
-        let number: u64 = parts.1.parse().unwrap_or_default();
+        let given = header("x-amz-security-token").and_then(|token| token.strip_prefix("until-"));
+        let (until, number) = given.and_then(|given| given.split_once('-')).unwrap_or_default();
+        let until: i64 = until.parse().unwrap_or_default();
         let over = until < OffsetDateTime::now_utc().unix_timestamp();
-        let (code, message) = if over || number <= self.ended.load(Ordering::SeqCst) {
-            ("ExpiredTokenException", "The security token included in the request is expired")
-        } else if header("x-amz-target") == Some("secretsmanager.PutSecretValue")
+        let ended = number.parse().is_ok_and(|one: u64| one <= self.ended.load(Ordering::SeqCst));
+        let action = header("x-amz-target").unwrap_or_default();
+        let (code, message) = if given.is_none() {
+            let user =
+                "User: arn:aws:sts::111122223333:assumed-role/fourstep/f is not authorized to";
+            let action = action.replace("secretsmanager.", "secretsmanager:");
+            ("AccessDeniedException", format!("{user} perform: {action}"))
+        } else if over || ended {
+            let message = "The security token included in the request is expired";
+            ("ExpiredTokenException", message.to_owned())
+        } else if action == "secretsmanager.PutSecretValue"
             && !String::from_utf8_lossy(body).contains("\"RotationToken\"")
         {
-            ("AccessDeniedException", "the request carries no RotationToken")
+            ("AccessDeniedException", "the request carries no RotationToken".to_owned())
         } else {
             return None;
         };
