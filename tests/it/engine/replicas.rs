@@ -235,7 +235,7 @@ async fn no_rotation_begins_while_a_replica_lags() {
 #[tokio::test]
 async fn every_error_about_replicas_is_in_the_table() {
     let mut table = FaultTable::default();
-    let mut add = async |name, step_of, said| {
+    let mut add = async |name: &str, step_of: Step, said: Said| {
         let scene = if step_of == Step::Finish { tested().await } else { scene() };
         let error = step(&scene, step_of, true, 4.0, said).await.0.unwrap_err();
         let arn = scene.store.describe(&scene.secret).unwrap().arn;
