@@ -111,10 +111,11 @@ async fn every_service_is_asked_in_its_partition_and_at_the_kind_of_endpoint_tha
             let settings = client_settings(&Environment::from(variables), &[]).await.unwrap();
             writeln!(table, "{region}, FIPS {fips}, dual stack {dual}").unwrap();
             for url in urls(&settings, region).await {
-                let host = url.strip_prefix("https://").unwrap().trim_end_matches('/');
-                let end = format!(".{region}.{}", suffixes[usize::from(dual)]);
-                // STS and MemoryDB write FIPS in their own ways.
-                assert!(host.ends_with(&end), "{url} does not end in {end}");
+                let host = url.strip_prefix("https://").unwrap_or_default().trim_end_matches('/');
+                // Secrets Manager has IPv6 at its ordinary name, so that either is right there.
+                let least = usize::from(dual && !host.starts_with("secretsmanager"));
+                let ends = |suffix: &&str| host.ends_with(&format!(".{region}.{suffix}"));
+                assert!(suffixes[least..=usize::from(dual)].iter().any(ends), "{url}");
                 writeln!(table, "    {url}").unwrap();
                 all.push(url);
             }
