@@ -18,6 +18,8 @@ use crate::step::Step;
 use crate::store::{AWSCURRENT, SecretClient, SecretDescription, SecretStore, StoreErrorCode};
 
 const ALREADY: &str = "this version is AWSCURRENT already";
+const NOT_BEFORE: &str =
+    "nothing was stored; WAIT_FOR_REPLICAS is set, and no rotation begins before: retry";
 
 /// Drives a rotator through the steps over a store.
 ///
@@ -93,11 +95,9 @@ impl Work<'_> {
         let current = fresh(&description, current?)?;
         // What this rotation is about to replace may be what a replica still answers with.
         if self.replicas
-            && let Some(late) = not_in_sync(&description)?
+            && let Some(late) = not_in_sync(&description, NOT_BEFORE)?
         {
-            return Err(Error::new(ErrorKind::Conflict, late).caused_by(
-                "nothing was stored; WAIT_FOR_REPLICAS is set, and no rotation begins before: retry",
-            ));
+            return Err(Error::new(ErrorKind::Conflict, late).caused_by(NOT_BEFORE));
         }
         let known = CreateContext::new(self.calls, &current, token, &description);
         let proposed = self.rotator.propose(&known, self.cx).await?;

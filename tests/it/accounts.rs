@@ -15,9 +15,10 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use expect_test::expect_file;
 use fourstep::store::aws::{AwsStore, http_client};
-use fourstep::store::{AWSCURRENT, SecretStore, Select, StoreErrorCode};
-use fourstep::{Environment, Question, SecretId, Step};
+use fourstep::store::{AWSCURRENT, SecretClient, SecretStore, Select, StoreErrorCode};
+use fourstep::{Deadline, Environment, ErrorKind, Invocation, Question, SecretId, Step};
 use fourstep_cli::events;
 use fourstep_local::serve::{self, AccessKey};
 use fourstep_local::{MemoryStore, NewRotation, NewSecret};
@@ -25,6 +26,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::function::{error, function, unused};
+use crate::support::fault_table::FaultTable;
 use crate::support::postgres::server;
 use crate::support::skip;
 use crate::support::stage::{FUNCTION, new_token, read};
@@ -83,13 +85,16 @@ struct Sts {
     lifetime: u64,
     external_id: Option<&'static str>,
     given: AtomicU64,
+    /// How many of those given the service takes no more, although their time is not over.
+    ended: AtomicU64,
     sessions: Mutex<Vec<String>>,
 }
 
 impl Front {
     async fn start(lifetime: u64, external_id: Option<&'static str>) -> Self {
         let (store, sessions) = (Arc::new(MemoryStore::new()), Mutex::default());
-        let state = Arc::new(Sts { lifetime, external_id, given: AtomicU64::new(0), sessions });
+        let (given, ended) = Default::default();
+        let state = Arc::new(Sts { lifetime, external_id, given, ended, sessions });
         let router = serve::endpoint_for(AccessKey::given(KEY), &store)
             .layer(from_fn_with_state(Arc::clone(&state), answer));
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -105,6 +110,11 @@ impl Front {
 
     fn given(&self) -> u64 {
         self.state.given.load(Ordering::SeqCst)
+    }
+
+    /// Ends what was given so far, as where the container's clock is late.
+    fn end(&self) {
+        self.state.ended.store(self.given(), Ordering::SeqCst);
     }
 }
 
@@ -137,30 +147,40 @@ impl Sts {
             return (StatusCode::FORBIDDEN, refusal).into_response();
         }
         self.sessions.lock().unwrap().push(value("RoleSessionName").unwrap());
-        self.given.fetch_add(1, Ordering::SeqCst);
+        let number = self.given.fetch_add(1, Ordering::SeqCst) + 1;
         let ends = SystemTime::now() + Duration::from_secs(self.lifetime);
         let ends = OffsetDateTime::from(ends).format(&Rfc3339).unwrap();
         let seconds = OffsetDateTime::now_utc().unix_timestamp() + self.lifetime as i64;
         format!(
             "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>{KEY}</AccessKeyId>\
-             <SecretAccessKey>s</SecretAccessKey><SessionToken>until-{seconds}</SessionToken>\
+             <SecretAccessKey>s</SecretAccessKey><SessionToken>until-{seconds}-{number}</SessionToken>\
              <Expiration>{ends}</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
         )
         .into_response()
     }
 
-    /// What is not in time, and a value whose source is not told. That KEY signed it is the local
+    /// What nobody gave, what is not in time, and a value whose source is not told. That KEY signed it is the local
     /// Secrets Manager's to look at.
     fn refusal(&self, headers: &HeaderMap, body: &Bytes) -> Option<Response> {
         let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap());
-        let until = header("x-amz-security-token").and_then(|token| token.strip_prefix("until-"));
-        let until: i64 = until.and_then(|until| until.parse().ok()).unwrap_or_default();
-        let (code, message) = if until < OffsetDateTime::now_utc().unix_timestamp() {
-            ("ExpiredTokenException", "The security token included in the request is expired")
-        } else if header("x-amz-target") == Some("secretsmanager.PutSecretValue")
+        let given = header("x-amz-security-token").and_then(|token| token.strip_prefix("until-"));
+        let (until, number) = given.and_then(|given| given.split_once('-')).unwrap_or_default();
+        let until: i64 = until.parse().unwrap_or_default();
+        let over = until < OffsetDateTime::now_utc().unix_timestamp();
+        let ended = number.parse().is_ok_and(|one: u64| one <= self.ended.load(Ordering::SeqCst));
+        let action = header("x-amz-target").unwrap_or_default();
+        let (code, message) = if given.is_none() {
+            let user =
+                "User: arn:aws:sts::111122223333:assumed-role/fourstep/f is not authorized to";
+            let action = action.replace("secretsmanager.", "secretsmanager:");
+            ("AccessDeniedException", format!("{user} perform: {action}"))
+        } else if over || ended {
+            let message = "The security token included in the request is expired";
+            ("ExpiredTokenException", message.to_owned())
+        } else if action == "secretsmanager.PutSecretValue"
             && !String::from_utf8_lossy(body).contains("\"RotationToken\"")
         {
-            ("AccessDeniedException", "the request carries no RotationToken")
+            ("AccessDeniedException", "the request carries no RotationToken".to_owned())
         } else {
             return None;
         };
@@ -223,34 +243,57 @@ async fn credentials_are_kept_while_they_last_and_renewed_before_they_end() {
     }
 }
 
+/// The SDK would use them for as long as STS said, and every retry that comes to this container would fail.
+#[tokio::test]
+async fn credentials_that_the_service_calls_ended_fail_one_call_and_are_not_used_again() {
+    let front = Front::start(3600, None).await;
+    let secret = front.secret("first");
+    let store = store(&front.url, &[("SECRETS_ROLE_ARN", ROLE)]).await;
+    let cx = Invocation::new(Deadline::after(Duration::from_secs(30)));
+    let calls = SecretClient::new(&store, &secret, &cx);
+    let said = format!(
+        "the credentials of {ROLE}: The security token included in the request is expired \
+         (ExpiredTokenException)"
+    );
+    calls.describe().await.unwrap();
+    front.end();
+    let error = calls.current().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+    assert!(error.to_string().contains(&said), "{error}");
+    calls.current().await.unwrap();
+    front.end();
+    // A write's message is kept too: it quotes nothing.
+    let put = store.put_pending(&secret, &new_token(), &"canary".into(), None).await;
+    assert_eq!(put.unwrap_err().to_string(), said);
+    calls.current().await.unwrap();
+    assert_eq!(front.given(), 3);
+    assert_eq!(read(&front.store, &secret, AWSCURRENT), "first");
+}
+
 #[tokio::test]
 async fn a_role_that_cannot_be_had_is_named_with_what_to_do() {
     let front = Front::start(3600, Some("shop")).await;
     let secret = front.secret("first");
+    // Its clock and the service's are hours apart.
+    let apart = Front::start(3600, None).await;
+    apart.state.ended.store(u64::MAX, Ordering::SeqCst);
     let event = events::step(Step::Create, secret.as_str(), new_token().as_str());
-    let role = ("SECRETS_ROLE_ARN", ROLE);
-    let once = ("AWS_MAX_ATTEMPTS", "1");
-    for (variables, kind, expected) in [
-        (
-            &[role, once, ("AWS_ENDPOINT_URL_STS", front.url.as_str())][..],
-            "Forbidden",
-            "sts:AssumeRole on resource: arn:aws:iam::444455556666:role/rotation \
-             (AccessDeniedException): let the trust policy of the role in SECRETS_ROLE_ARN name",
-        ),
-        (
-            &[role, once, ("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")],
-            "Unreachable",
-            "look at the function's way to STS",
-        ),
-        // Its own credentials are not those of the other account.
-        (&[once], "Forbidden", "look at the policies of the function's role"),
+    let mut table = FaultTable::default();
+    let (role, once) = (("SECRETS_ROLE_ARN", ROLE), ("AWS_MAX_ATTEMPTS", "1"));
+    let sts = |url| ("AWS_ENDPOINT_URL_STS", url);
+    for (name, front, variables) in [
+        ("a role that may not be assumed", &front, &[role, once, sts(front.url.as_str())][..]),
+        ("no way to STS", &front, &[role, once, sts("http://127.0.0.1:1")]),
+        ("a secret of another account without its role", &front, &[once]),
+        ("credentials that have ended", &apart, &[role, once, sts(apart.url.as_str())]),
     ] {
         let invocation = function(&front.url, variables, 30).invoke(&event).await.unwrap();
         let (said, message) = error(&invocation);
-        assert_eq!(said, kind, "{message}");
-        assert!(message.contains(expected), "{message}");
+        let kind = ErrorKind::ALL.into_iter().find(|kind| kind.name() == said).unwrap();
+        table.add(name, kind, message.to_owned());
     }
     assert_eq!(front.given(), 0);
+    expect_file!["accounts.txt"].assert_eq(&table.text);
 }
 
 /// At moto: the primary in one Region, the replica in another, each asked by a function of its Region.

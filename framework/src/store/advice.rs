@@ -42,6 +42,9 @@ impl StoreError {
             StoreErrorCode::DecryptionFailure | StoreErrorCode::EncryptionFailure => {
                 "look at the secret's KMS key: whether it is enabled, and its policy"
             }
+            StoreErrorCode::Expired => {
+                "the credentials of this call have ended; retry, which is done with new ones"
+            }
             StoreErrorCode::Throttled => "retry later",
             StoreErrorCode::LimitExceeded => "look at the quotas of Secrets Manager",
             StoreErrorCode::Internal => "retry, and look at AWS's service health",

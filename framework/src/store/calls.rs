@@ -31,6 +31,10 @@ const REPLICA_PAUSES: [Duration; 4] = [
 /// What is left of the deadline for what follows once the replicas are waited for.
 const AFTER_REPLICAS: Duration = Duration::from_secs(1);
 
+/// How a rotation stands whose version a replica will not get by itself.
+const LOOKS_AGAIN: &str =
+    "AWSCURRENT has moved, and a retry of finishSecret looks again (WAIT_FOR_REPLICAS)";
+
 /// How many versions of a list are looked at. Secrets Manager keeps about 100.
 const MOST_OTHERS: usize = 20;
 
@@ -136,7 +140,7 @@ impl<'a> SecretClient<'a> {
                 ));
             }
             tokio::time::sleep(pause).await;
-            match replicas::not_in_sync(&self.describe().await?)? {
+            match replicas::not_in_sync(&self.describe().await?, LOOKS_AGAIN)? {
                 None => return Ok(()),
                 Some(regions) => behind = regions,
             }

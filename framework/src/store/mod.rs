@@ -254,8 +254,10 @@ pub enum StoreErrorCode {
     InvalidParameter,
     /// InvalidRequestException.
     InvalidRequest,
-    /// AccessDeniedException, expired or unknown credentials.
+    /// AccessDeniedException, unknown credentials.
     AccessDenied,
+    /// ExpiredTokenException: the credentials of the call have ended.
+    Expired,
     /// DecryptionFailure: KMS refused to decrypt.
     DecryptionFailure,
     /// EncryptionFailure: KMS refused to encrypt.
@@ -279,6 +281,7 @@ impl StoreErrorCode {
         !matches!(
             self,
             Self::AlreadyExists
+                | Self::Expired
                 | Self::Throttled
                 | Self::Internal
                 | Self::Unreachable
@@ -294,6 +297,7 @@ impl StoreErrorCode {
             Self::InvalidParameter => "InvalidParameterException",
             Self::InvalidRequest => "InvalidRequestException",
             Self::AccessDenied => "AccessDeniedException",
+            Self::Expired => "ExpiredTokenException",
             Self::DecryptionFailure => "DecryptionFailure",
             Self::EncryptionFailure => "EncryptionFailure",
             Self::LimitExceeded => "LimitExceededException",
@@ -314,7 +318,10 @@ impl StoreErrorCode {
                 ErrorKind::Forbidden
             }
             Self::LimitExceeded | Self::Throttled => ErrorKind::Throttled,
-            Self::Internal | Self::Unreachable | Self::Other => ErrorKind::Unreachable,
+            // Nobody has to give a permission: a retry has other credentials.
+            Self::Expired | Self::Internal | Self::Unreachable | Self::Other => {
+                ErrorKind::Unreachable
+            }
         }
     }
 }

@@ -276,9 +276,8 @@ impl<'a> Behind<'a> {
         database: &Driver<S>,
         cx: &Invocation,
     ) -> Vec<Finding> {
-        let (one, other) = join!(self.in_use.check_writable(), self.next.check_writable());
-        let unwritable = [one, other].into_iter().filter_map(Result::err).map(Finding::Fails);
-        let mut findings: Vec<_> = unwritable.collect();
+        let (one, other) = join!(self.in_use.unwritable(), self.next.unwritable());
+        let mut findings: Vec<_> = one.into_iter().chain(other).map(Finding::Fails).collect();
         let Subject { login, current, .. } = self.subject;
         let proxied = current.secret().document().and_then(|document| login.at_proxy(document));
         match proxied {

@@ -109,6 +109,7 @@ impl WiredStore {
     ) -> Result<T, StoreError> {
         match self.wire.gate(name, Kind::Read).await {
             CallOutcome::Refuse => Err(throttled()),
+            CallOutcome::Expired | CallOutcome::ExpiredForGood => Err(expired()),
             CallOutcome::KillAfter => self.wire.die().await,
             CallOutcome::Stale(writes) => {
                 self.stale.store(writes, Ordering::Relaxed);
@@ -124,8 +125,10 @@ impl WiredStore {
         work: impl Fn() -> W,
     ) -> Result<T, StoreError> {
         let fate = self.wire.gate(name, Kind::Write).await;
-        if fate == CallOutcome::Refuse {
-            return Err(throttled());
+        match fate {
+            CallOutcome::Refuse => return Err(throttled()),
+            CallOutcome::Expired | CallOutcome::ExpiredForGood => return Err(expired()),
+            _ => {}
         }
         let answer = work().await;
         match fate {
@@ -141,6 +144,13 @@ impl WiredStore {
 
 fn throttled() -> StoreError {
     StoreError::new(StoreErrorCode::Throttled, "Rate exceeded")
+}
+
+/// As the store says it that calls as a role.
+fn expired() -> StoreError {
+    let what = "the credentials of arn:aws:iam::444455556666:role/kit: The security token included \
+                in the request is expired";
+    StoreError::new(StoreErrorCode::Expired, what)
 }
 
 #[async_trait]

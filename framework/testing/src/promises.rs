@@ -1,7 +1,7 @@
 //! What must hold at every moment, and what must be true when a rotation is done.
 
 use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS, Select, StoreErrorCode};
-use fourstep::{Secret, VersionId};
+use fourstep::{Error, Secret, VersionId};
 use fourstep_local::{NewValue, ReadValue};
 
 use super::remote::Overlap;
@@ -30,6 +30,17 @@ impl Simulation {
             }
         }
         Err(self.wrong(broken))
+    }
+
+    /// Whoever is refused because the credentials for the store ended says that, so that a retry is
+    /// waited for and nobody looks for a permission that is missing.
+    pub(super) fn check_cause(&self, error: Option<&Error>) -> Checked {
+        let expected = StoreErrorCode::Expired;
+        let named = |error: &Error| {
+            error.kind() == expected.kind() && error.to_string().contains(expected.name())
+        };
+        let unnamed = self.wire.line().expired && error.is_some_and(|error| !named(error));
+        if unnamed { Err(self.wrong(What::Unnamed)) } else { Ok(()) }
     }
 
     /// Exactly the kept credentials work.

@@ -37,6 +37,8 @@ pub enum What {
     NoFence,
     /// An account was changed that no stored credential proves to be the secret's.
     Touched,
+    /// A step failed because its credentials for the store had ended, and its error says something else.
+    Unnamed,
     /// What the remote itself complains about.
     Complaint(String),
     /// What a check of the conformance suite found.
@@ -61,6 +63,7 @@ impl fmt::Display for What {
             Self::Endless => "the run does not end",
             Self::NoFence => "the target was changed without passing the fence",
             Self::Touched => "an account is changed although no stored credential works",
+            Self::Unnamed => "credentials that ended are not named as the cause",
             Self::Complaint(what) | Self::Check(what) => what,
             Self::Kit(what) => return write!(formatter, "the kit itself failed: {what}"),
         })

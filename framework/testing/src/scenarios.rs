@@ -20,7 +20,7 @@ pub(super) enum Scenario {
     /// Rotations in a row, each step delivered so many times, meeting so many faults.
     Rotations { rotations: u32, times: u32, faults: u32, menu: Menu },
     /// The same process for every step.
-    Warm { faults: u32 },
+    Warm { faults: u32, menu: Menu },
     /// Two containers do one step, interleaved at every call; at most so many changes of turn.
     Race { step: Step, turns: u32 },
     /// A container stands still before one of its calls and wakes up at any later moment, while
@@ -77,9 +77,9 @@ impl Scenario {
                 }
                 settle(simulation).await
             }
-            Self::Warm { faults } => {
+            Self::Warm { faults, menu } => {
                 simulation.warm = Some(Arc::from(simulation.remote.function()));
-                faulty(simulation, Menu::Crashes, faults);
+                faulty(simulation, menu, faults);
                 for _ in 0..3 {
                     simulation.whole(1).await?;
                 }

@@ -238,7 +238,7 @@ impl Simulation {
             token: token.clone(),
             rotation_token: None,
         };
-        self.wire.line().describes = 0;
+        self.wire.line().renew();
         let hears = self.log.as_ref().map(Log::dispatch);
         Process::new(name, Arc::clone(&self.store), function, event, hears)
     }
@@ -289,6 +289,7 @@ impl Simulation {
                     }
                     Err(error) => format!("{}: {}: {error}", process.name, error.kind()),
                 });
+                self.check_cause(result.as_ref().err())?;
                 Standstill::Ended(End::Answered(result))
             }
         })

@@ -206,6 +206,7 @@ fn scenarios(testbed: &dyn Testbed, effort: Effort) -> Vec<(&'static str, Scenar
         ("nothing works: every step twice", locked_out(2, false, 1, Menu::Crashes)),
         ("nothing works: the same process for all", locked_out(1, true, 1, Menu::Crashes)),
         ("nothing works: stale reads", locked_out(1, false, 1, Menu::StaleReads)),
+        ("nothing works: credentials for the store end", locked_out(1, false, 1, Menu::Expiry)),
         (
             "nothing works: race, createSecret",
             Scenario::LockedOutRace { step: Step::Create, turns },
@@ -219,7 +220,18 @@ fn scenarios(testbed: &dyn Testbed, effort: Effort) -> Vec<(&'static str, Scenar
     list.push(("steps before createSecret", Scenario::Early));
     list.push(("one crash in three rotations", rotations(3, 1, 1, Menu::Crashes)));
     list.push(("one crash, every step twice", rotations(3, 2, 1, Menu::Crashes)));
-    list.push(("one crash, the same process for all", Scenario::Warm { faults: 1 }));
+    list.push((
+        "one crash, the same process for all",
+        Scenario::Warm { faults: 1, menu: Menu::Crashes },
+    ));
+    list.push((
+        "credentials for the store end",
+        rotations(3, 1, 1 + u32::from(full), Menu::Expiry),
+    ));
+    list.push((
+        "the same, the same process for all",
+        Scenario::Warm { faults: 1, menu: Menu::Expiry },
+    ));
     list.push(("stale reads", rotations(3, 1, 1 + u32::from(full), Menu::StaleReads)));
     list
 }

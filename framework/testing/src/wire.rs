@@ -46,6 +46,10 @@ pub(super) enum CallOutcome {
     Repeat,
     /// A read is answered from so many writes ago.
     Stale(usize),
+    /// The store takes the process's credentials no more: at this call alone, after which it has others.
+    Expired,
+    /// The same, and at each of its calls from this one on.
+    ExpiredForGood,
 }
 
 impl CallOutcome {
@@ -55,6 +59,7 @@ impl CallOutcome {
         &[Self::KillBefore, Self::KillAfter, Self::Refuse, Self::LoseAnswer, Self::Repeat];
     // A read has no effect to lose: refused and lost are the same.
     pub(super) const READ: &[Self] = &[Self::KillBefore, Self::KillAfter, Self::Refuse];
+    pub(super) const EXPIRED: &[Self] = &[Self::Expired, Self::ExpiredForGood];
     pub(super) const STALE: &[Self] = &[Self::Stale(1), Self::Stale(2), Self::Stale(3)];
 }
 
@@ -75,6 +80,8 @@ pub(super) enum Menu {
     Crashes,
     /// Reads from the past.
     StaleReads,
+    /// Credentials for the store that end: those of an assumed role. The next process has new ones.
+    Expiry,
 }
 
 /// Why a process stands still.
@@ -110,6 +117,9 @@ pub(super) struct Line {
     pub(super) idle: bool,
     /// DescribeSecret calls of the process that runs.
     pub(super) describes: u32,
+    /// Whether credentials of the process that runs were refused as ended, and whether all its others are.
+    pub(super) expired: bool,
+    for_good: bool,
     /// Which remote call fails, and how.
     planned: Option<(u64, CallOutcome)>,
     /// Why the running process stands still.
@@ -126,6 +136,11 @@ impl Line {
     pub(super) fn run(&mut self, process: &'static str, credit: u64, patient: bool) {
         (self.process, self.credit, self.stop) = (process, credit, None);
         (self.patient, self.driven) = (patient, true);
+    }
+
+    /// What is called next is called by a new process, which has credentials of its own.
+    pub(super) fn renew(&mut self) {
+        (self.describes, self.expired, self.for_good) = (0, false, false);
     }
 
     /// What is called now is called by no process: the wire just connects.
@@ -177,12 +192,14 @@ impl Line {
 
     fn decide(&mut self, kind: Kind) -> CallOutcome {
         let fates = match (self.menu, kind) {
+            (_, Kind::Read | Kind::Write) if self.for_good => return CallOutcome::Expired,
             _ if self.faults == 0 => return CallOutcome::Proceed,
             (Menu::Crashes, Kind::Remote) => CallOutcome::REMOTE,
             (Menu::Crashes, Kind::Write) => CallOutcome::WRITE,
             (Menu::Crashes, Kind::Read) => CallOutcome::READ,
             (Menu::StaleReads, Kind::Read) => CallOutcome::STALE,
-            (Menu::StaleReads | Menu::None, _) => return CallOutcome::Proceed,
+            (Menu::Expiry, Kind::Read | Kind::Write) => CallOutcome::EXPIRED,
+            (Menu::StaleReads | Menu::Expiry | Menu::None, _) => return CallOutcome::Proceed,
         };
         match self.enumerator.pick(fates.len() + 1).checked_sub(1).and_then(|at| fates.get(at)) {
             None => CallOutcome::Proceed,
@@ -269,6 +286,8 @@ impl Wire {
             line.touched |= kind != Kind::Read;
             line.describes += u32::from(name == "DescribeSecret");
             let fate = line.planned(kind).unwrap_or_else(|| line.decide(kind));
+            line.for_good |= fate == CallOutcome::ExpiredForGood;
+            line.expired |= line.for_good || fate == CallOutcome::Expired;
             let process = line.process;
             line.note(match fate {
                 CallOutcome::Proceed => format!("{process}: {name}"),

@@ -25,10 +25,6 @@ const SKIPPED: [&str; 7] =
 const LONGEST: usize = 20_000;
 const LONGEST_OF: [(&str, usize); 2] = [("README.md", 14_000), ("ARCHITECTURE.md", 15_000)];
 
-/// Pages that may be longer, and why.
-const LONGER: [(&str, &str); 1] =
-    [("docs/errors.md", "one section for each kind of error, and messages that tests compare")];
-
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
@@ -134,13 +130,7 @@ fn no_page_is_too_long() {
     for Page { path, text } in pages() {
         let limit =
             LONGEST_OF.iter().find(|(of, _)| *of == path).map_or(LONGEST, |(_, limit)| *limit);
-        let allowed = LONGER.iter().any(|(longer, _)| *longer == path);
-        assert!(
-            allowed || text.len() <= limit,
-            "{path} has {} bytes, more than {limit}",
-            text.len()
-        );
-        assert!(!allowed || text.len() > limit, "{path} is not too long: take it out of LONGER");
+        assert!(text.len() <= limit, "{path} has {} bytes, more than {limit}", text.len());
     }
 }
 

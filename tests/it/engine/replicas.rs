@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use expect_test::expect_file;
 use fourstep::store::{
     AWSCURRENT, Replica, SecretDescription, SecretStore, Select, StoreError, StoreErrorCode,
     StoredVersion, VersionSummary,
@@ -16,6 +17,7 @@ use fourstep::{
 use fourstep_local::{Fault, MemoryStore};
 
 use super::scene::*;
+use crate::support::fault_table::FaultTable;
 
 /// What the service says of two replicas, look by look; the last goes on.
 type Said = &'static [[&'static str; 2]];
@@ -91,11 +93,21 @@ async fn finish(
     seconds: f64,
     said: Said,
 ) -> (Result<Outcome, Error>, Vec<String>) {
+    step(scene, Step::Finish, wait, seconds, said).await
+}
+
+async fn step(
+    scene: &Scene,
+    step: Step,
+    wait: bool,
+    seconds: f64,
+    said: Said,
+) -> (Result<Outcome, Error>, Vec<String>) {
     scene.rotator.effects.lock().unwrap().clear();
     let store =
         Replicated { store: &scene.store, said: Mutex::new(said.iter().copied().collect()) };
     let (secret, token) = (scene.secret.clone(), scene.token.clone());
-    let event = RotationEvent { step: Step::Finish, secret, token, rotation_token: None };
+    let event = RotationEvent { step, secret, token, rotation_token: None };
     let cx = Invocation::new(Deadline::after(Duration::from_secs_f64(seconds)));
     let engine = Engine::new(&store, &scene.rotator).waiting_for_replicas(wait);
     let result = engine.step(&event, &cx).await;
@@ -113,6 +125,8 @@ fn looks(effects: &[String]) -> usize {
     between.iter().filter(|one| one.starts_with("DescribeSecret")).count()
 }
 
+const LAGS: Said = &[["InSync", "InProgress"]];
+const FAILED: Said = &[["InSync", "Failed"]];
 const LATE: Said = &[
     ["InSync", "InSync"],
     ["InProgress", "InProgress"],
@@ -209,15 +223,28 @@ async fn a_wait_that_is_broken_off_anywhere_is_taken_up_again() {
 /// The next rotation would replace what a Region that lags may still answer with.
 #[tokio::test]
 async fn no_rotation_begins_while_a_replica_lags() {
-    let (scene, said): (_, Said) = (scene(), &[["InSync", "InProgress"]]);
-    let store =
-        Replicated { store: &scene.store, said: Mutex::new(said.iter().copied().collect()) };
-    let (secret, token) = (scene.secret.clone(), scene.token.clone());
-    let event = RotationEvent { step: Step::Create, secret, token, rotation_token: None };
-    let cx = Invocation::new(Deadline::after(Duration::from_secs(30)));
-    let engine = Engine::new(&store, &scene.rotator).waiting_for_replicas(true);
-    let error = engine.step(&event, &cx).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
-    let effects = scene.rotator.effects.lock().unwrap().clone();
-    assert!(!effects.iter().any(|one| one == "propose"), "{effects:?}");
+    for said in [LAGS, FAILED] {
+        let (result, effects) = step(&scene(), Step::Create, true, 30.0, said).await;
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains("nothing was stored"), "{error}");
+        assert!(!effects.iter().any(|one| one == "propose"), "{effects:?}");
+    }
+}
+
+/// What docs/errors.md quotes (tests/it/faults/guide.rs).
+#[tokio::test]
+async fn every_error_about_replicas_is_in_the_table() {
+    let mut table = FaultTable::default();
+    let mut add = async |name: &str, step_of: Step, said: Said| {
+        let scene = if step_of == Step::Finish { tested().await } else { scene() };
+        let error = step(&scene, step_of, true, 4.0, said).await.0.unwrap_err();
+        let arn = scene.store.describe(&scene.secret).unwrap().arn;
+        table.mask([(&arn, "SECRET")]);
+        table.add(name, error.kind(), error.to_string());
+    };
+    add("a replica that lags before a rotation", Step::Create, LAGS).await;
+    add("a replica that failed before a rotation", Step::Create, FAILED).await;
+    add("a replica that lags after the promotion", Step::Finish, LAGS).await;
+    add("a replica that failed after the promotion", Step::Finish, FAILED).await;
+    expect_file!["replicas.txt"].assert_eq(&table.text);
 }

@@ -1,10 +1,13 @@
-//! docs/errors.md: every kind, in order, and no message that the code does not make.
+//! docs/errors.md and docs/errors-admins.md: every kind, in order, and no message that the code does not make;
+//! so with what docs/accounts.md quotes.
 
 use fourstep::ErrorKind;
 
 const GUIDE: &str = include_str!("../../../docs/errors.md");
+const ADMINS: &str = include_str!("../../../docs/errors-admins.md");
+const ACCOUNTS: &str = include_str!("../../../docs/accounts.md");
 const OPERATE: &str = include_str!("../../../docs/operate.md");
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 11] = [
     include_str!("table.txt"),
     include_str!("table-postgres18.txt"),
     include_str!("table-mysql.txt"),
@@ -14,6 +17,8 @@ const TABLES: [&str; 9] = [
     include_str!("../redis/table.txt"),
     include_str!("../redis/managed/table.txt"),
     include_str!("../proxy/table.txt"),
+    include_str!("../engine/replicas.txt"),
+    include_str!("../accounts.txt"),
 ];
 
 /// Kind and message of every row of these tables.
@@ -29,9 +34,9 @@ fn rows(tables: &[&'static str]) -> Vec<(&'static str, &'static str)> {
         .collect()
 }
 
-/// The sections that are named after kinds, with their text.
-fn sections() -> Vec<(&'static str, &'static str)> {
-    let sections = GUIDE.split("\n## ").skip(1).filter_map(|section| section.split_once('\n'));
+/// The sections of a page that are named after kinds, with their text.
+fn sections(page: &'static str) -> Vec<(&'static str, &'static str)> {
+    let sections = page.split("\n## ").skip(1).filter_map(|section| section.split_once('\n'));
     sections.filter(|(title, _)| *title != "How to see it").collect()
 }
 
@@ -49,7 +54,7 @@ fn quotes(quote: &str, message: &str) -> bool {
 
 #[test]
 fn the_guide_has_every_kind_in_order_and_says_what_to_do() {
-    let titles: Vec<&str> = sections().iter().map(|(title, _)| *title).collect();
+    let titles: Vec<&str> = sections(GUIDE).iter().map(|(title, _)| *title).collect();
     assert_eq!(titles, ErrorKind::ALL.map(ErrorKind::name));
     // Where each error's message leads.
     let anchor = |title: &str| format!("docs/errors.md#{}", title.to_lowercase());
@@ -57,8 +62,16 @@ fn the_guide_has_every_kind_in_order_and_says_what_to_do() {
         titles.into_iter().map(anchor).collect::<Vec<_>>(),
         ErrorKind::ALL.map(ErrorKind::page).to_vec()
     );
-    for (title, text) in sections() {
+    let admins: Vec<&str> = sections(ADMINS).iter().map(|(title, _)| *title).collect();
+    let known = ErrorKind::ALL.map(ErrorKind::name).into_iter();
+    assert_eq!(admins, known.filter(|kind| admins.contains(kind)).collect::<Vec<_>>());
+    for (title, text) in [sections(GUIDE), sections(ADMINS)].concat() {
         assert_eq!(text.matches("\n*Do:* ").count(), 1, "{title}");
+    }
+    // Whoever comes by a message's link is told where the rest of its kind is.
+    for (title, text) in sections(GUIDE) {
+        let link = format!("(errors-admins.md#{})", title.to_lowercase());
+        assert_eq!(text.contains(&link), admins.contains(&title), "{title}");
     }
 }
 
@@ -66,7 +79,7 @@ fn the_guide_has_every_kind_in_order_and_says_what_to_do() {
 fn every_message_in_the_guide_is_one_of_the_table_and_of_its_kind() {
     let rows = rows(&TABLES);
     assert!(rows.len() > 70, "the table was not read");
-    for (title, text) in sections() {
+    for (title, text) in [sections(GUIDE), sections(ADMINS)].concat() {
         let blocks = text.split("```text\n").skip(1).map(|rest| rest.split("```").next().unwrap());
         let quoted: Vec<&str> = blocks.flat_map(str::lines).collect();
         assert_eq!(quoted.is_empty(), title == "Internal", "{title}");
@@ -77,6 +90,22 @@ fn every_message_in_the_guide_is_one_of_the_table_and_of_its_kind() {
     }
     // And a quote that nobody says is noticed.
     assert!(!rows.iter().any(|(_, row)| quotes("the server ... is on fire", row)));
+}
+
+/// The log of the function is empty in the first row; every other one quotes what a step says.
+#[test]
+fn what_the_page_on_accounts_quotes_is_what_the_code_says() {
+    let (_, table) = ACCOUNTS.split_once("\n## Which policy is missing\n").unwrap();
+    let lines = table.lines().filter(|line| line.starts_with('|')).skip(3);
+    let cells = lines.map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+    let quoted: Vec<_> = cells.filter(|cells| !cells[1].is_empty()).collect();
+    assert_eq!(quoted.len(), 5, "{quoted:?}");
+    for cells in quoted {
+        let kind = cells[1].strip_prefix("a step, `").and_then(|kind| kind.strip_suffix('`'));
+        let (kind, quote) = (kind.unwrap(), cells[2].trim_matches('`'));
+        let found = rows(&TABLES).iter().any(|(of, row)| *of == kind && quotes(quote, row));
+        assert!(found, "{kind}: nothing says: {quote}");
+    }
 }
 
 /// The rows of a page's own table of failures: kind and quote.

@@ -34,7 +34,7 @@ struct Failing {
     kind: ErrorKind,
 }
 
-const FAILING: [Failing; 10] = [
+const FAILING: [Failing; 11] = [
     Failing {
         name: "throttled by Secrets Manager",
         step: Step::Create,
@@ -42,6 +42,14 @@ const FAILING: [Failing; 10] = [
         code: StoreErrorCode::Throttled,
         words: "Rate exceeded",
         kind: ErrorKind::Throttled,
+    },
+    Failing {
+        name: "credentials that have ended",
+        step: Step::Set,
+        operation: "GetSecretValue",
+        code: StoreErrorCode::Expired,
+        words: "The security token included in the request is expired",
+        kind: ErrorKind::Unreachable,
     },
     Failing {
         name: "a role that may not read the secret",

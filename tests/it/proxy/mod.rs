@@ -158,6 +158,44 @@ async fn four_rotations_behind_a_proxy_and_its_client_never_fails() {
     }
 }
 
+/// Each of the four actions on either secret, tried without a change: labels and values stay as they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn preflight_finds_every_permission_that_is_missing_on_a_proxy_secret() {
+    let Some(server) = server() else { return };
+    // The proxy itself reads once.
+    let fronted = Fronted::open(&server, Duration::from_secs(3600)).await;
+    let stage = &fronted.shop.stage;
+    let state = || {
+        SECRETS.map(|secret| {
+            let listed = stage.store.list(&SecretId::parse(secret).unwrap(), true).unwrap();
+            format!("{:?} {}", listed.versions, fronted.held(secret))
+        })
+    };
+    let before = state();
+    for operation in
+        ["DescribeSecret", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"]
+    {
+        for denied in SECRETS {
+            stage.store.set_faults(move |_, call| match (call.operation, call.secret) {
+                (one, other) if one == operation && other == denied => {
+                    Fault::Fail(StoreError::new(StoreErrorCode::AccessDenied, "not authorized"))
+                }
+                _ => Fault::Proceed,
+            });
+            let answer = stage.ask(Question::Preflight).await;
+            stage.store.clear_faults();
+            let findings = answer["findings"].as_array().unwrap();
+            assert_eq!((findings.len(), &answer["ready"]), (1, &json!(false)), "{answer}");
+            let found = findings[0].to_string();
+            assert!(found.contains(denied), "{operation} {denied}: {found}");
+            assert!(found.contains(&format!("{operation} failed")), "{operation}: {found}");
+        }
+    }
+    assert_eq!(stage.ask(Question::Preflight).await["ready"], json!(true));
+    assert_eq!(state(), before);
+    fronted.shop.close().await;
+}
+
 /// The answers of these steps, until one fails.
 async fn steps(shop: &Shop, token: &VersionId) -> Result<(), String> {
     for step in Step::ALL {

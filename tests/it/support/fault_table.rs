@@ -21,7 +21,7 @@ impl FaultTable {
     }
 
     /// One row. No message may hold a password of the tests.
-    fn add(&mut self, name: &str, kind: ErrorKind, text: String) {
+    pub fn add(&mut self, name: &str, kind: ErrorKind, text: String) {
         let masks = self.masks.iter();
         let mut text = masks.fold(text, |text, (value, mask)| text.replace(value, mask));
         if let Some((before, time)) = text.split_once("gave up after ") {

@@ -86,6 +86,8 @@ fn it_takes_what_aws_s_takes_and_needs_no_more() {
             "EXCLUDE_CHARACTERS": "/@",
             // The one thing that a pair of AWS's needs besides.
             "ADOPT_USERS": "app_clone",
+            "WAIT_FOR_REPLICAS": "false",
+            "ALLOW_BLUE_GREEN": "false",
             "ROTATION_STRATEGY": "alternating-users",
         })
     );

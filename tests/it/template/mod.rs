@@ -8,6 +8,7 @@ mod resolve;
 mod rule;
 mod security;
 mod selection;
+mod settings;
 mod terraform;
 
 use fourstep::{Environment, PasswordPolicy};

@@ -87,11 +87,10 @@ fn code_of(name: &str) -> StoreErrorCode {
         | "UnrecognizedClientException"
         | "InvalidClientTokenId"
         | "InvalidSignatureException"
-        | "ExpiredTokenException"
-        | "ExpiredToken"
         | "MissingAuthenticationToken"
         | "MissingAuthenticationTokenException"
         | "IncompleteSignature" => StoreErrorCode::AccessDenied,
+        "ExpiredTokenException" | "ExpiredToken" => StoreErrorCode::Expired,
         "DecryptionFailure" => StoreErrorCode::DecryptionFailure,
         "EncryptionFailure" => StoreErrorCode::EncryptionFailure,
         "LimitExceededException" => StoreErrorCode::LimitExceeded,
@@ -122,6 +121,7 @@ pub(super) fn without_quote(error: StoreError) -> StoreError {
         StoreErrorCode::AlreadyExists
         | StoreErrorCode::NotFound
         | StoreErrorCode::AccessDenied
+        | StoreErrorCode::Expired
         | StoreErrorCode::DecryptionFailure
         | StoreErrorCode::EncryptionFailure
         | StoreErrorCode::LimitExceeded
@@ -140,7 +140,7 @@ mod tests {
     fn codes_that_the_service_does_not_model_are_mapped_too() {
         assert_eq!(code_of("ThrottlingException"), StoreErrorCode::Throttled);
         assert_eq!(code_of("AccessDeniedException"), StoreErrorCode::AccessDenied);
-        assert_eq!(code_of("ExpiredTokenException"), StoreErrorCode::AccessDenied);
+        assert_eq!(code_of("ExpiredTokenException"), StoreErrorCode::Expired);
         assert_eq!(code_of("SomethingNew"), StoreErrorCode::Other);
     }
 

@@ -6,10 +6,13 @@ mod http;
 mod role;
 mod settings;
 
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::primitives::{Blob, DateTime};
 use secrecy::ExposeSecret;
 
@@ -18,8 +21,8 @@ use crate::config::Environment;
 use crate::error::Error;
 use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::store::{
-    AWSCURRENT, AWSPENDING, Replica, SecretDescription, SecretStore, Select, StoreError,
-    StoreErrorCode, StoredVersion, VersionSummary,
+    ASSUME_ROLE, AWSCURRENT, AWSPENDING, Replica, SecretDescription, SecretStore, Select,
+    StoreError, StoreErrorCode, StoredVersion, VersionSummary,
 };
 use crate::value::SecretValue;
 
@@ -36,7 +39,9 @@ const MOST_PAGES: usize = 50;
 /// The store that Lambda functions use.
 #[derive(Debug, Clone)]
 pub struct AwsStore {
-    client: Client,
+    client: Arc<Mutex<Client>>,
+    /// As whom it calls, where that is not the function's own role.
+    role: Option<String>,
 }
 
 impl AwsStore {
@@ -52,15 +57,41 @@ impl AwsStore {
         let endpoint = settings::endpoint(environment, &ENDPOINTS)?;
         let shared = settings::shared(environment, endpoint).await?;
         let shared = role::assumed(environment, shared)?;
-        Ok(Self { client: Client::new(&shared) })
+        let role = environment.text(role::ROLE)?.map(str::to_owned);
+        Ok(Self { client: Arc::new(Mutex::new(Client::new(&shared))), role })
+    }
+
+    fn client(&self) -> Client {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What a failure means. Credentials that the service calls ended are not used again: the SDK
+    /// would keep them until they end by the clock of this container, which may be late, and every
+    /// retry that comes to it would fail. Another client has none yet.
+    fn failure<E, R>(&self, error: &SdkError<E, R>) -> StoreError
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+        R: Debug + 'static,
+    {
+        let mut error = store_error(error);
+        if error.code == StoreErrorCode::Expired {
+            let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+            *client = Client::from_conf(client.config().clone());
+            // Where STS refused to give any, the message says so already.
+            let own = error.message.starts_with(ASSUME_ROLE);
+            if let Some(role) = self.role.as_ref().filter(|_| !own) {
+                error.message = format!("the credentials of {role}: {}", error.message);
+            }
+        }
+        error
     }
 }
 
 #[async_trait]
 impl SecretStore for AwsStore {
     async fn describe_secret(&self, secret: &SecretId) -> Result<SecretDescription, StoreError> {
-        let request = self.client.describe_secret().secret_id(secret.as_str());
-        let answer = request.send().await.map_err(|error| store_error(&error))?;
+        let request = self.client().describe_secret().secret_id(secret.as_str());
+        let answer = request.send().await.map_err(|error| self.failure(&error))?;
         let labels = answer.version_ids_to_stages.unwrap_or_default();
         let tags = answer.tags.unwrap_or_default();
         let days = answer.rotation_rules.and_then(|rules| rules.automatically_after_days);
@@ -88,7 +119,7 @@ impl SecretStore for AwsStore {
         secret: &SecretId,
         select: Select<'_>,
     ) -> Result<StoredVersion, StoreError> {
-        let request = self.client.get_secret_value().secret_id(secret.as_str());
+        let request = self.client().get_secret_value().secret_id(secret.as_str());
         let request = match select {
             Select::Label(label) => request.version_stage(label),
             Select::Version(version) => request.version_id(version.as_str()),
@@ -96,7 +127,7 @@ impl SecretStore for AwsStore {
                 request.version_id(version.as_str()).version_stage(label)
             }
         };
-        let answer = request.send().await.map_err(|error| store_error(&error))?;
+        let answer = request.send().await.map_err(|error| self.failure(&error))?;
         let version = answer.version_id.ok_or_else(|| {
             StoreError::new(StoreErrorCode::Unreachable, "the answer names no VersionId")
         })?;
@@ -122,7 +153,7 @@ impl SecretStore for AwsStore {
         rotation_token: Option<&RotationToken>,
     ) -> Result<(), StoreError> {
         let request = self
-            .client
+            .client()
             .put_secret_value()
             .secret_id(secret.as_str())
             .client_request_token(token.as_str())
@@ -132,7 +163,7 @@ impl SecretStore for AwsStore {
             SecretValue::Text(text) => request.secret_string(text.expose_secret()),
             SecretValue::Binary(bytes) => request.secret_binary(Blob::new(bytes.expose_secret())),
         };
-        request.send().await.map(drop).map_err(|error| without_quote(store_error(&error)))
+        request.send().await.map(drop).map_err(|error| without_quote(self.failure(&error)))
     }
 
     async fn move_current(
@@ -142,23 +173,23 @@ impl SecretStore for AwsStore {
         from: &VersionId,
     ) -> Result<(), StoreError> {
         let request = self
-            .client
+            .client()
             .update_secret_version_stage()
             .secret_id(secret.as_str())
             .version_stage(AWSCURRENT)
             .move_to_version_id(to.as_str())
             .remove_from_version_id(from.as_str());
-        request.send().await.map(|_| ()).map_err(|error| store_error(&error))
+        request.send().await.map(|_| ()).map_err(|error| self.failure(&error))
     }
 
     async fn remove_pending(&self, secret: &SecretId, from: &VersionId) -> Result<(), StoreError> {
         let request = self
-            .client
+            .client()
             .update_secret_version_stage()
             .secret_id(secret.as_str())
             .version_stage(AWSPENDING)
             .remove_from_version_id(from.as_str());
-        request.send().await.map(|_| ()).map_err(|error| store_error(&error))
+        request.send().await.map(|_| ()).map_err(|error| self.failure(&error))
     }
 
     async fn list_versions(&self, secret: &SecretId) -> Result<Vec<VersionSummary>, StoreError> {
@@ -166,12 +197,12 @@ impl SecretStore for AwsStore {
         let mut next = None;
         for _ in 0..MOST_PAGES {
             let request = self
-                .client
+                .client()
                 .list_secret_version_ids()
                 .secret_id(secret.as_str())
                 .include_deprecated(true)
                 .set_next_token(next);
-            let page = request.send().await.map_err(|error| store_error(&error))?;
+            let page = request.send().await.map_err(|error| self.failure(&error))?;
             for row in page.versions.unwrap_or_default() {
                 versions.extend(row.version_id.map(|id| VersionSummary {
                     version: VersionId::from_store(id),
@@ -223,7 +254,8 @@ mod tests {
                 ))
                 .http_client(http.clone())
                 .endpoint_url(endpoint);
-            AwsStore { client: Client::from_conf(settings.build()) }
+            let client = Arc::new(Mutex::new(Client::from_conf(settings.build())));
+            AwsStore { client, role: None }
         };
         for endpoint in
             ["not a url", "localhost:4566", "ftp://x", "http://127.0.0.1:1", "http://no.invalid"]

@@ -14,7 +14,7 @@ use crate::config::{Environment, refused};
 use crate::error::Error;
 use crate::store::{ASSUME_ROLE, StoreError};
 
-const ROLE: &str = "SECRETS_ROLE_ARN";
+pub(super) const ROLE: &str = "SECRETS_ROLE_ARN";
 const EXTERNAL_ID: &str = "SECRETS_ROLE_EXTERNAL_ID";
 /// As every AWS SDK names the endpoint of one service.
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_STS";

@@ -19,6 +19,9 @@ pub(super) struct Held<'a> {
     pub(super) secret: Secret,
 }
 
+/// The id of no version: Secrets Manager's own are random.
+const NO_VERSION: &str = "00000000-0000-0000-0000-000000000000";
+
 /// For messages.
 pub(super) fn about(user: &str, id: &SecretId) -> String {
     format!("the proxy secret {id} of user {user:?}")
@@ -158,15 +161,32 @@ impl<'a> Held<'a> {
         }
     }
 
+    /// What keeps this function from writing here, tried without changing anything.
+    pub(super) async fn unwritable(&self) -> Vec<Error> {
+        let (put, moved) = join!(self.check_put(), self.check_move());
+        let found = [put, moved].into_iter().filter_map(Result::err);
+        found.map(|error| error.while_doing(about(self.user, self.id))).collect()
+    }
+
     /// Puts the value that is there again, under its own id, which the service ignores: only whoever may
     /// write gets that far. It may be written otherwise there than it would be here.
-    pub(super) async fn check_writable(&self) -> Result<(), Error> {
+    async fn check_put(&self) -> Result<(), Error> {
         match self.client.put_pending(&self.version, &self.secret, None).await? {
             Ok(()) => Ok(()),
             Err(error) if error.code == StoreErrorCode::AlreadyExists => Ok(()),
-            Err(error) => {
-                Err(error.during("PutSecretValue").while_doing(about(self.user, self.id)))
+            Err(error) => Err(error.during("PutSecretValue")),
+        }
+    }
+
+    /// Takes a label off a version that there is not, and gives it to none: whoever may not is told that,
+    /// and anybody else that there is no such version. (AWSCURRENT moved to where it is would not do: the
+    /// service says that AWSPREVIOUS goes to the version that AWSCURRENT is taken from.)
+    async fn check_move(&self) -> Result<(), Error> {
+        match self.client.remove_pending(&VersionId::from_store(NO_VERSION)).await {
+            Err(error) if !matches!(error.kind(), ErrorKind::Malformed | ErrorKind::NotFound) => {
+                Err(error)
             }
+            _ => Ok(()),
         }
     }
 }

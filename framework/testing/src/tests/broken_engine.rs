@@ -9,8 +9,8 @@ use fourstep::store::{
     StoreError, StoreErrorCode, StoredVersion, VersionSummary,
 };
 use fourstep::{
-    Effect, Engine, Error, Invocation, Outcome, RetireContext, RotationEvent, RotationToken,
-    Rotator, Secret, SecretId, SecretValue, Step, VersionId,
+    Effect, Engine, Error, ErrorKind, Invocation, Outcome, RetireContext, RotationEvent,
+    RotationToken, Rotator, Secret, SecretId, SecretValue, Step, VersionId,
 };
 
 use crate::{Function, Overlap, Remote, Testbed, Wire};
@@ -30,6 +30,10 @@ pub(super) enum Safeguard {
     RetireAgain,
     /// retire is told the labels by what was promoted, not by reading them again.
     PromotedLabels,
+    /// A step whose credentials for the store ended has failed.
+    Ended,
+    /// Its error says that they ended.
+    EndedIsSaid,
 }
 
 /// A testbed whose function lacks a safeguard.
@@ -143,8 +147,19 @@ impl Function for BrokenEngine {
         }
         let (safeguard, token) = (self.safeguard, event.token.clone());
         let told = Told { store, safeguard, step: event.step, token, current: Mutex::default() };
-        Engine::new(&told, &*self.rotator).step(event, cx).await
+        let ended = Engine::new(&told, &*self.rotator).step(event, cx).await;
+        match (safeguard, ended) {
+            (Safeguard::Ended, Err(error)) if is_expired(&error) => done("done, for all it knows"),
+            (Safeguard::EndedIsSaid, Err(error)) if is_expired(&error) => {
+                Err(Error::new(ErrorKind::Forbidden, error.to_string()))
+            }
+            (_, ended) => ended,
+        }
     }
+}
+
+fn is_expired(error: &Error) -> bool {
+    error.to_string().contains(StoreErrorCode::Expired.name())
 }
 
 impl BrokenEngine {

@@ -1,9 +1,9 @@
 //! The engine's own safeguards, each taken out where its loss shows.
 
-use super::assert_caught;
 use super::broken_engine::{Safeguard, Without};
 use super::vendor::{CAPPED, Issuing, LABELS, Updating};
 use super::vendor_issuer::Defect;
+use super::{assert_caught, assert_caught_in};
 use crate::Effort;
 use crate::models::SinglePassword;
 use crate::sweep::only;
@@ -56,6 +56,24 @@ fn keys_that_are_confirmed_need_no_look_at_the_value_that_is_promoted() {
 fn a_retire_that_is_not_repeated_is_caught() {
     let broken = Without(Safeguard::RetireAgain, Issuing::at(LABELS));
     assert_caught(&broken, "a credential that is not kept still works");
+}
+
+#[test]
+fn a_step_that_takes_credentials_that_ended_for_done_is_caught() {
+    let name = "the steps succeeded but the version is not current";
+    let scenario = "credentials for the store end";
+    assert_caught_in(&Without(Safeguard::Ended, SinglePassword), scenario, name);
+    let name = "a credential that is not kept still works";
+    assert_caught_in(&Without(Safeguard::Ended, Issuing::at(LABELS)), scenario, name);
+}
+
+/// As where an expired token was taken for a missing permission.
+#[test]
+fn credentials_that_ended_and_are_called_something_else_are_caught() {
+    let name = "credentials that ended are not named as the cause";
+    let broken = Without(Safeguard::EndedIsSaid, SinglePassword);
+    assert_caught_in(&broken, "credentials for the store end", name);
+    assert_caught_in(&broken, "nothing works: credentials for the store end", name);
 }
 
 #[test]
