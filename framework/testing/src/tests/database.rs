@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::users::{
-    self, Account, Accounts, AdminSession, Alternates as _, Attempt, Change, Dialect, Driver, End,
-    Login, Mark,
+    self, Account, Accounts, AdminSession, Attempt, Change, Dialect, Driver, End, Login, Mark,
 };
 use fourstep::{Error, ErrorKind, ExposeSecret, Fence, Finding, Invocation, SecretString};
 
