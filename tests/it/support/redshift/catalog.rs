@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 /// A role by its id, in a list of rights: its name, and what it is.
 const NAME: &str = "COALESCE((SELECT rolname FROM pg_roles WHERE oid = a.grantee), 'public')";
 const KIND: &str = "COALESCE((SELECT CASE WHEN rolcanlogin THEN 'user' \
-    WHEN shobj_description(oid, 'pg_authid') = 'group' THEN 'group' ELSE 'role' END \
+    WHEN oid IN (SELECT objoid FROM pg_shdescription WHERE description = 'group') THEN 'group' ELSE 'role' END \
     FROM pg_roles WHERE oid = a.grantee), 'public')";
 
 /// `dev` is the real server's `postgres`.
@@ -125,7 +125,7 @@ fn defaults() -> (&'static str, String) {
 }
 
 fn views(databases: &BTreeSet<String>, planted: &Planted) -> Vec<(&'static str, String)> {
-    let is_group = "COALESCE(shobj_description(r.oid, 'pg_authid'), '') = 'group'";
+    let is_group = "r.oid IN (SELECT objoid FROM pg_shdescription WHERE description = 'group')";
     let grants = |names: &str, login: &str| {
         format!(
             "(SELECT {names}, m.admin_option FROM pg_auth_members AS m JOIN pg_roles AS u \
