@@ -190,7 +190,7 @@ impl Administered for PasswordFile {
 impl Alternates for PasswordFile {
     type Found = ();
 
-    fn transactions(&self) -> bool {
+    fn transactions(&self, _: &Login) -> bool {
         true
     }
 

@@ -20,7 +20,7 @@ pub use aws::AwsRds;
 pub use deployment::{Deployment, Side, unfinished};
 #[cfg(test)]
 pub(crate) use place::tests::account;
-pub(crate) use place::{is_of_rds, managed_by, same_database};
+pub(crate) use place::{Place, is_of_rds, managed_by, same_database};
 
 /// The questions that are asked of the RDS API.
 #[async_trait]

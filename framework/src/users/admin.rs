@@ -1,6 +1,7 @@
 //! The admin of a secret: who it is, and that its database is the user's.
 
 mod hosts;
+mod redshift;
 
 use std::sync::Arc;
 
@@ -80,7 +81,7 @@ impl Admins {
         cx: &Invocation,
     ) -> Result<Admin, Error> {
         let secret = Self::named_by(document)?;
-        let read = self.login(&secret, dialect, others, cx).await;
+        let read = self.login(&secret, user, dialect, others, cx).await;
         let login = read.map_err(|error| error.while_doing(about(&secret)))?;
         let login = Login { dbname: user.dbname.clone(), ..login };
         let admin = Admin { login, secret };
@@ -101,11 +102,12 @@ impl Admins {
         self.same_hosts.may_go(&admin.login, to)
     }
 
-    /// An admin secret that RDS manages has a user and a password alone: its tags say the rest. It
-    /// has no `ssl`, which means verified TLS.
+    /// An admin secret that RDS or Redshift manages has a user and a password alone: its tags say the
+    /// rest. It has no `ssl`, which means verified TLS.
     async fn login(
         &self,
         id: &SecretId,
+        user: &Login,
         dialect: &Dialect,
         others: &SecretReader<'_>,
         cx: &Invocation,
@@ -120,7 +122,10 @@ impl Admins {
             return Login::read(&secret, dialect);
         }
         let tags = others.describe(id).await?.tags;
-        let place = rds::managed_by(&*self.rds, &tags, cx).await?;
+        let place = match redshift::managed(&tags, user)? {
+            Some(place) => place,
+            None => rds::managed_by(&*self.rds, &tags, cx).await?,
+        };
         let document = document.with("engine", &place.engine).with("host", &place.host);
         let document = document.with("port", &place.port.to_string());
         Login::read(&Secret::from(document), dialect)

@@ -262,7 +262,7 @@ impl<'a> Pair<'a> {
                 "it carries the mark of {}; where that is another secret in use, choose another in \
                  USER_PAIRS, as {partner}=OTHER; if it is gone, as after this secret was made anew \
                  or a snapshot was restored, remove the mark as the page of the server says \
-                 (docs/postgres-admin.md, docs/mysql-alternating.md, docs/mongodb.md), and list it \
+                 (docs/postgres-admin.md, docs/mysql-alternating.md, docs/mongodb.md, docs/redshift.md), and list it \
                  in ADOPT_USERS",
                 mark.secret
             )),

@@ -166,7 +166,7 @@ impl Alternates for Mongodb {
 
     const COMMENT: &'static str = "//";
 
-    fn transactions(&self) -> bool {
+    fn transactions(&self, _: &Login) -> bool {
         false
     }
 

@@ -147,7 +147,7 @@ impl Administered for Postgres {
             return Err(Error::new(ErrorKind::Mismatch, what));
         }
         if admin.session.kind == Kind::Redshift {
-            return redshift::prepare(target, &target.password);
+            return redshift::prepare(&target.username, &target.password);
         }
         let new = (&target.password, self.format);
         change::prepare(&admin.session, (&target.username, false), new, cx)

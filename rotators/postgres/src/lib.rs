@@ -169,7 +169,7 @@ impl Database for Postgres {
             return Err(refused.caused_by(UNCHANGED));
         }
         if session.kind == Kind::Redshift {
-            return redshift::prepare(login, password);
+            return redshift::prepare(&login.username, password);
         }
         change::prepare(session, (&login.username, false), (password, self.format), cx)
     }

@@ -6,7 +6,13 @@
 //! statement_timeout, PG_USER, SVV_USER_GRANTS, SVV_ROLE_GRANTS, names and identifiers), and AWS's driver
 //! redshift_connector. docs/redshift.md says what of it was tested, and against what.
 
-use std::collections::BTreeSet;
+mod accounts;
+mod options;
+mod pair;
+mod read;
+mod rights;
+mod views;
+
 use std::time::Duration;
 
 use fourstep::net::not_a;
@@ -17,7 +23,10 @@ use crate::change::{Prepared, UNCHANGED, other_user};
 use crate::errors::{self, Moment, ServerError};
 use crate::password::Literal;
 use crate::session::{Failure, Kind, Session};
-use crate::sql::{self, quote};
+use crate::sql;
+
+pub(crate) use accounts::{accounts, objections};
+pub(crate) use pair::{assess, differences};
 
 /// How AWS's secrets name Redshift.
 pub(crate) const ENGINE: &str = "redshift";
@@ -31,10 +40,6 @@ pub(crate) const DIALECT: Dialect = Dialect {
     most_older_logins: 8,
     besides: &[],
 };
-
-/// Roles with which a user is as good as an admin. Source: Database Developer Guide, "Amazon Redshift
-/// system-defined roles".
-const POWERFUL: [&str; 3] = ["sys:superuser", "sys:dba", "sys:secadmin"];
 
 /// What preflight says of every user.
 const LATE_CHANGE: &str = "Amazon Redshift has no lock and no change that compares, so that a function \
@@ -101,15 +106,6 @@ pub(crate) fn not_redshift() -> Error {
     )
 }
 
-/// The refusal of two users in turn.
-pub(crate) fn no_pairs() -> Error {
-    Error::new(ErrorKind::Unsupported, "alternating-users does not work at Amazon Redshift").caused_by(
-        "no user there acts as another, and rights of groups, roles, schemas, functions and defaults are \
-         not carried over yet; choose single-user or single-user-by-admin in ROTATION_STRATEGY, or by the \
-         secret's tag fourstep:strategy",
-    )
-}
-
 /// Sorts an error that ended a login. A wrong password has the code that PostgreSQL had before 9.0, and
 /// is told by the server's routine.
 ///
@@ -151,10 +147,10 @@ pub(crate) async fn own_account(
 ///
 /// # Errors
 /// Those of [`Literal::digest`].
-pub(crate) fn prepare(login: &Login, password: &SecretString) -> Result<Prepared, Error> {
-    check_name(&login.username)?;
+pub(crate) fn prepare(user: &str, password: &SecretString) -> Result<Prepared, Error> {
+    check_name(user)?;
     let literal = Literal::digest(password)?;
-    Ok(Prepared { user: login.username.clone(), literal, lets_in: false, kind: Kind::Redshift })
+    Ok(Prepared { user: user.to_owned(), literal, lets_in: false, kind: Kind::Redshift })
 }
 
 /// The one limit that Redshift has for statements. It has none for waiting and for idle transactions.
@@ -186,10 +182,7 @@ pub(crate) async fn set(
 ) -> Result<Change, Error> {
     match session.run("ALTER USER", sql::set_digest(user, digest), cx).await {
         Ok(()) => Ok(Change::Made),
-        // Told by its text, which comes in English: of its code nothing is documented.
-        Err(Failure::Refused(refusal))
-            if refusal.message.text().contains("concurrent transaction") =>
-        {
+        Err(Failure::Refused(refusal)) if is_concurrent(&refusal) => {
             let what =
                 "another session changed users at the same moment; nothing was changed, retry";
             Err(Error::new(ErrorKind::Conflict, what).caused_by(refusal.state()))
@@ -200,6 +193,34 @@ pub(crate) async fn set(
             Err(Error::new(cause.kind(), what).caused_by(cause))
         }
     }
+}
+
+/// Told by its text, which comes in English: of its code nothing is documented.
+fn is_concurrent(refusal: &ServerError) -> bool {
+    refusal.message.text().contains("concurrent transaction")
+}
+
+/// Runs a statement of an assessment, which holds no secret.
+pub(crate) async fn run(
+    session: &mut Session,
+    statement: &str,
+    cx: &Invocation,
+) -> Result<(), Error> {
+    // What ran before it stays, and is no harm: the user that is changed is at rest.
+    let again = "what was run before it stays, and the retry goes on from there";
+    let done = session.run(statement, statement, cx).await;
+    done.map_err(|failure| match failure {
+        Failure::Refused(refusal) if is_concurrent(&refusal) => {
+            let what = format!("{statement}: another session changed users at the same moment");
+            Error::new(ErrorKind::Conflict, what).caused_by(refusal.state()).caused_by(again)
+        }
+        Failure::Refused(refusal) if refusal.code == "42501" => {
+            let what = format!("{statement}: the admin may not do this");
+            Error::new(ErrorKind::Forbidden, what).caused_by(refusal.state()).caused_by(again)
+        }
+        Failure::Refused(refusal) => errors::of_admin(statement, &refusal).caused_by(again),
+        Failure::Lost(error) | Failure::Late(error) => error.caused_by(again),
+    })
 }
 
 /// What would make a change of one's own password fail.
@@ -215,72 +236,6 @@ pub(crate) async fn preflight(
 /// What an operator should know of every user.
 pub(crate) fn late_change() -> Finding {
     Finding::Warns(LATE_CHANGE.to_owned())
-}
-
-/// All that speaks against an admin's change of this user.
-pub(crate) async fn objections(
-    session: &mut Session,
-    user: &str,
-    cx: &Invocation,
-) -> Result<Vec<Error>, Error> {
-    let query = format!(
-        "SELECT usename::text, usesuper, usename = session_user FROM pg_catalog.pg_user \
-         WHERE usename = {} OR usename = session_user",
-        quote(user)
-    );
-    let rows: Vec<(String, bool, bool)> = session.rows("a look at the users", query, cx).await?;
-    let protected = |why: &str, way: &str| {
-        let what = format!("user {user:?} is never changed by an admin");
-        vec![Error::new(ErrorKind::Unsupported, what).caused_by(format!("{why}; {way}"))]
-    };
-    let own_change = "let it change its own password (ROTATION_STRATEGY=single-user)";
-    let Some((_, superuser, itself)) = rows.iter().find(|(name, ..)| name == user) else {
-        let what = format!("user {user:?} does not exist");
-        return Ok(vec![
-            Error::new(ErrorKind::NotFound, what).caused_by("create it, or correct the name"),
-        ]);
-    };
-    if *itself || *superuser {
-        let why = if *itself { "it is the admin itself" } else { "it is a superuser" };
-        return Ok(protected(why, own_change));
-    }
-    if !rows.iter().any(|(_, superuser, itself)| *itself && *superuser) {
-        let what = "the admin is not a superuser, who alone sees which roles the user has; name one in \
-                    the admin's secret";
-        return Ok(vec![Error::new(ErrorKind::Forbidden, what)]);
-    }
-    let roles = roles(session, user, cx).await?;
-    let powerful = POWERFUL.iter().find(|role| roles.contains(**role));
-    Ok(powerful
-        .map_or(Vec::new(), |role| protected(&format!("it has the role {role}"), own_change)))
-}
-
-/// The roles of this user, those that come by other roles included.
-async fn roles(
-    session: &mut Session,
-    user: &str,
-    cx: &Invocation,
-) -> Result<BTreeSet<String>, Error> {
-    let query = format!(
-        "SELECT role_name::text FROM pg_catalog.svv_user_grants WHERE user_name = {}",
-        quote(user)
-    );
-    let what = "a look at the user's roles";
-    let held: Vec<(String,)> = session.rows(what, query, cx).await?;
-    let mut roles: BTreeSet<_> = held.into_iter().map(|(role,)| role).collect();
-    if roles.is_empty() {
-        return Ok(roles);
-    }
-    let query = "SELECT role_name::text, granted_role_name::text FROM pg_catalog.svv_role_grants";
-    let grants: Vec<(String, String)> = session.rows(what, query, cx).await?;
-    loop {
-        let more = grants.iter().filter(|(to, _)| roles.contains(to)).map(|(_, role)| role.clone());
-        let all: BTreeSet<_> = more.chain(roles.iter().cloned()).collect();
-        if all.len() == roles.len() {
-            return Ok(roles);
-        }
-        roles = all;
-    }
 }
 
 #[cfg(test)]

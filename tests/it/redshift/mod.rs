@@ -3,6 +3,8 @@
 
 mod conformance;
 mod kills;
+mod no_pairs;
+mod pairs;
 
 use fourstep::store::AWSCURRENT;
 use fourstep::{ErrorKind, Question, Step};
@@ -167,11 +169,10 @@ async fn a_server_that_is_not_what_the_engine_says_is_refused_by_name() {
 
 /// Before anything is stored.
 #[tokio::test]
-async fn two_users_and_passwords_that_do_not_fit_are_refused_at_create_secret() {
+async fn passwords_that_do_not_fit_are_refused_at_create_secret() {
     let Some(front) = front().await else { return };
     let (user, admin) = (front.user("app").await, front.admin().await);
     for (variables, why) in [
-        ([("ROTATION_STRATEGY", "alternating-users")], "does not work at Amazon Redshift"),
         ([("PASSWORD_LENGTH", "100")], "PASSWORD_LENGTH (or the secret's tag) must be 8 to 64"),
         (
             [("EXCLUDE_NUMBERS", "true")],

@@ -1,9 +1,10 @@
 //! A front before a real PostgreSQL that logs in as Amazon Redshift does, and keeps the digests of its
 //! users. Every other statement is run by the real server; what Redshift lacks is refused.
 
+mod catalog;
 mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -21,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use super::postgres::{Server, User, server};
 use super::skip;
 use super::stage::Stage;
+use catalog::Planted;
 use wire::{answer, ask, error, message, read_body, read_change, read_message, sha256};
 
 pub use wire::Kept;
@@ -44,21 +46,6 @@ const LACKING: [&str; 11] = [
     "scram",
 ];
 
-/// Redshift's views, laid over PostgreSQL's catalogues.
-const VIEWS: [(&str, &str); 2] = [
-    (
-        "pg_catalog.svv_user_grants",
-        "(SELECT u.rolname AS user_name, r.rolname AS role_name FROM pg_auth_members AS m JOIN pg_roles \
-         AS u ON u.oid = m.member JOIN pg_roles AS r ON r.oid = m.roleid WHERE u.rolcanlogin) AS grants",
-    ),
-    (
-        "pg_catalog.svv_role_grants",
-        "(SELECT u.rolname AS role_name, r.rolname AS granted_role_name FROM pg_auth_members AS m JOIN \
-         pg_roles AS u ON u.oid = m.member JOIN pg_roles AS r ON r.oid = m.roleid \
-         WHERE NOT u.rolcanlogin) AS grants",
-    ),
-];
-
 /// What the front knows and was told.
 #[derive(Default)]
 struct State {
@@ -67,6 +54,9 @@ struct State {
     logins: usize,
     /// How long the answer to who a session's user is takes.
     slowness: Duration,
+    /// Databases beside `dev`, and what was planted in views.
+    databases: BTreeSet<String>,
+    planted: Planted,
 }
 
 #[derive(Clone)]
@@ -86,6 +76,11 @@ pub async fn front() -> Option<Front> {
         skip("FOURSTEP_TEST_REDSHIFT_DIR or FOURSTEP_TEST_REDSHIFT_PYTHON");
         return None;
     };
+    // Tests that run at once would make it twice.
+    let unfinished = "DO $$ BEGIN CREATE ROLE \"fourstep:unfinished\"; \
+                      COMMENT ON ROLE \"fourstep:unfinished\" IS 'group'; \
+                      EXCEPTION WHEN OTHERS THEN NULL; END $$";
+    server.arrange_quietly(unfinished).await;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let front = Front { port, server, folder, python, state: Arc::default() };
@@ -139,6 +134,20 @@ impl Front {
     pub async fn arrange(&self, user: &User, statement: &str) {
         let name = format!("\"{}\"", user.name.replace('"', "\"\""));
         self.server.arrange(&statement.replace("{}", &name)).await;
+    }
+
+    /// A database of this front's alone.
+    pub async fn database(&self) -> String {
+        let name = self.server.user("redshift_database").await.name;
+        self.server.arrange(&format!("CREATE DATABASE \"{name}\"")).await;
+        self.state.lock().unwrap().databases.insert(name.clone());
+        name
+    }
+
+    /// Has a view that PostgreSQL has nothing like tell of this, as this user's.
+    pub fn plant(&self, view: &'static str, user: &User, name: &str) {
+        assert!(catalog::PLANTED.iter().any(|[one, ..]| *one == view));
+        self.state.lock().unwrap().planted.insert((view, user.name.clone(), name.to_owned()));
     }
 
     pub fn keep(&self, user: &User, kept: Kept) {
@@ -223,10 +232,12 @@ impl Front {
     async fn session(&self, near: &mut dyn Stream, startup: &[u8]) -> std::io::Result<()> {
         let texts = String::from_utf8_lossy(startup.get(4..).unwrap_or_default()).into_owned();
         let mut texts = texts.split('\0');
-        let mut user = String::new();
+        let (mut user, mut database) = (String::new(), String::new());
         while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
-            if name == "user" {
-                value.clone_into(&mut user);
+            match name {
+                "user" => value.clone_into(&mut user),
+                "database" => value.clone_into(&mut database),
+                _ => {}
             }
         }
         let kept = {
@@ -241,7 +252,8 @@ impl Front {
         }
         // Redshift's database `dev` is the real server's `postgres`.
         let mut far = TcpStream::connect((self.server.host.as_str(), self.server.port)).await?;
-        let body = format!("\0\x03\0\0user\0{user}\0database\0postgres\0\0");
+        let database = if database == "dev" { "postgres" } else { &database };
+        let body = format!("\0\x03\0\0user\0{user}\0database\0{database}\0\0");
         let length = u32::try_from(body.len() + 4).unwrap();
         far.write_all(&[&length.to_be_bytes()[..], body.as_bytes()].concat()).await?;
         let (greeting, _) = answer(&mut far).await?;
@@ -271,9 +283,10 @@ impl Front {
             return near.write_all(&[refused, message(b'Z', b"I")].concat()).await;
         }
         let mut real = text.replace("pg_catalog.version()", &format!("'{VERSION}'::text"));
-        for (view, query) in VIEWS {
-            real = real.replace(view, query);
-        }
+        real = {
+            let state = self.state.lock().unwrap();
+            catalog::real(&real, &state.databases, &state.planted)
+        };
         let change = read_change(&text);
         if let Some((user, _)) = &change {
             let user = user.replace('"', "\"\"");

@@ -113,7 +113,7 @@ pub const TEMPLATES: [Template; 21] = [
     single("SecretsManagerMongoDBRotationSingleUser", "MongoDB", Some(Program::Mongodb)),
     multi("SecretsManagerMongoDBRotationMultiUser", "MongoDB", Some(Program::Mongodb)),
     single("SecretsManagerRedshiftRotationSingleUser", "Redshift", Some(Program::Postgres)),
-    multi("SecretsManagerRedshiftRotationMultiUser", "Redshift", None),
+    multi("SecretsManagerRedshiftRotationMultiUser", "Redshift", Some(Program::Postgres)),
     Template {
         parameters: &["ManagedUserArns", "ManagedUsers"],
         ..single("SecretsManagerElasticacheUserRotation", "ElastiCache", Some(Program::Redis))

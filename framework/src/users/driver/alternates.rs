@@ -20,8 +20,8 @@ pub trait Alternates: Administered {
     const COMMENT: &'static str = "--";
 
     /// Whether what [`begin`](crate::users::Database::begin) begins is a transaction, so that a change can be rehearsed
-    /// and rolled back. Each [`Part`](crate::users::Part) is one then.
-    fn transactions(&self) -> bool;
+    /// and rolled back. Each [`Part`](crate::users::Part) is one then. `admin` is the login that begins it.
+    fn transactions(&self, admin: &Login) -> bool;
 
     /// Refuses a user name that the server would refuse or cut off. The default refuses none.
     ///

@@ -272,7 +272,7 @@ impl<S: Alternates> Driver<S> {
         let (mut findings, found) = assessed?;
         findings.extend(outlook);
         findings.extend(found.findings());
-        if self.server.transactions() && found.first_objection().is_none() {
+        if self.server.transactions(&admin.login) && found.first_objection().is_none() {
             findings.extend(job.rehearse(admin, &found.parts).await?);
         }
         Ok(findings)
@@ -293,6 +293,7 @@ impl<S: Alternates> Driver<S> {
         }
         .await;
         self.abandon(&mut admin.session, cx).await;
-        Ok(assessed?.lines(install.target, self.server.transactions(), S::COMMENT))
+        let transactions = self.server.transactions(&admin.login);
+        Ok(assessed?.lines(install.target, transactions, S::COMMENT))
     }
 }

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::users::{
-    self, Account, Accounts, AdminSession, Alternates as _, Attempt, Change, Dialect, Driver, End,
-    Login, Mark,
+    self, Account, Accounts, AdminSession, Attempt, Change, Dialect, Driver, End, Login, Mark,
 };
 use fourstep::{Error, ErrorKind, ExposeSecret, Fence, Finding, Invocation, SecretString};
 
@@ -245,7 +244,7 @@ impl users::Database for Model {
         if !locks.is_empty() && !unlimited {
             session.limit().await?;
         }
-        if self.transactions() {
+        if self.commit == Commit::PerDatabase {
             session.begin();
         }
         // Of a pair they are named by the driver.
@@ -281,7 +280,11 @@ impl users::Database for Model {
     }
 
     async fn end(&self, session: &mut Session, end: End, cx: &Invocation) -> Result<(), Error> {
-        if self.transactions() { self.base.end(session, end, cx).await } else { Ok(()) }
+        if self.commit == Commit::PerDatabase {
+            self.base.end(session, end, cx).await
+        } else {
+            Ok(())
+        }
     }
 
     async fn preflight(

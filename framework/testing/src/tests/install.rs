@@ -132,7 +132,7 @@ impl Model {
 impl users::Alternates for Model {
     type Found = ();
 
-    fn transactions(&self) -> bool {
+    fn transactions(&self, _: &Login) -> bool {
         self.commit == Commit::PerDatabase
     }
 

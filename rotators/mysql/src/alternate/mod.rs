@@ -44,7 +44,7 @@ pub(crate) use read::{look, settings_of};
 impl Alternates for Mysql {
     type Found = Found;
 
-    fn transactions(&self) -> bool {
+    fn transactions(&self, _: &Login) -> bool {
         false
     }
 

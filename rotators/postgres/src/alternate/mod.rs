@@ -6,7 +6,7 @@ mod databases;
 pub(crate) mod extra;
 mod install;
 mod roles;
-mod settings;
+pub(crate) mod settings;
 mod survey;
 mod versions;
 
@@ -46,13 +46,16 @@ impl Names<'_> {
 impl Alternates for Postgres {
     type Found = ();
 
-    fn transactions(&self) -> bool {
-        true
+    fn transactions(&self, admin: &Login) -> bool {
+        Kind::of(admin) == Kind::Postgres
     }
 
     fn check_username(&self, username: &str) -> Result<(), Error> {
         let most = sql::LONGEST_NAME;
-        let unit = format!("bytes, and PostgreSQL cuts names off after {most}");
+        let unit = format!(
+            "bytes, and PostgreSQL cuts names off after {most}; longer ones of Amazon Redshift do not fit \
+             into its mark"
+        );
         driver::check_length(username, username.len(), most, &unit)
     }
 
@@ -65,7 +68,7 @@ impl Alternates for Postgres {
     ) -> Result<Accounts, Error> {
         let session = &mut admin.session;
         if session.kind == Kind::Redshift {
-            return Err(redshift::no_pairs());
+            return redshift::accounts(session, usernames, secret, cx).await;
         }
         let mut found = accounts::read(session, usernames, Some(secret), cx).await?;
         for (user, statement) in admin::lacks(session, usernames, cx).await? {
@@ -81,6 +84,11 @@ impl Alternates for Postgres {
         user: &str,
         cx: &Invocation,
     ) -> Result<OpenSessions, Error> {
+        if admin.session.kind == Kind::Redshift {
+            let what = "the open sessions of Amazon Redshift are not looked at";
+            let unseen = Error::new(ErrorKind::Unsupported, what);
+            return Ok(OpenSessions::Unseen(unseen.caused_by("unset it for this secret")));
+        }
         let count = databases::sessions(&mut admin.session, user, cx).await?;
         Ok(OpenSessions::Count(count))
     }
@@ -93,6 +101,10 @@ impl Alternates for Postgres {
         ownership: Option<Ownership>,
         cx: &Invocation,
     ) -> Result<Assessment<()>, Error> {
+        if admin.session.kind == Kind::Redshift {
+            let known = (accounts, ownership);
+            return redshift::assess(self, admin, install, known, cx).await;
+        }
         let checked = self.format.check(admin.session.channel);
         let mut survey = survey::Survey { postgres: self, admin, install, cx };
         let mut assessment = survey.assess(accounts, ownership).await?;
@@ -107,6 +119,9 @@ impl Alternates for Postgres {
         statement: &str,
         cx: &Invocation,
     ) -> Result<(), Error> {
+        if session.kind == Kind::Redshift {
+            return redshift::run(session, statement, cx).await;
+        }
         if statement.starts_with(roles::DROP) {
             return install::drop_owned(session, statement, cx).await;
         }
@@ -122,17 +137,24 @@ impl Alternates for Postgres {
         password: &SecretString,
         cx: &Invocation,
     ) -> Result<Prepared, Error> {
+        if admin.session.kind == Kind::Redshift {
+            return redshift::prepare(install.target, password);
+        }
         let new = (password, self.format);
         change::prepare(&admin.session, (install.target, true), new, cx)
     }
 
     async fn differences(
         &self,
-        _: &Login,
+        admin: &Login,
         pending: &Login,
         partner: &str,
         cx: &Invocation,
     ) -> Result<Vec<String>, Error> {
+        if Kind::of(pending) == Kind::Redshift {
+            let pair = (pending.username.as_str(), partner);
+            return redshift::differences(self, admin, pair, cx).await;
+        }
         let what = format!("{} does not log in", pending.account());
         let attempt = driver::log_in(self, pending, cx).await?;
         let mut session = attempt.accepted(ErrorKind::Rejected, what)?;

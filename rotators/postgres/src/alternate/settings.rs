@@ -206,12 +206,12 @@ fn within(database: &Option<String>) -> String {
 }
 
 /// The name of a setting, whose parts are names.
-fn quote_parameter(name: &str) -> String {
+pub(crate) fn quote_parameter(name: &str) -> String {
     name.split('.').map(quote_identifier).collect::<Vec<_>>().join(".")
 }
 
 /// A value as it stands behind SET.
-fn literal(name: &str, value: &str) -> String {
+pub(crate) fn literal(name: &str, value: &str) -> String {
     match LISTS.contains(&name) {
         true if value.is_empty() => "''".to_owned(),
         true => names_in(value).iter().map(|one| quote(one)).collect::<Vec<_>>().join(", "),
@@ -220,7 +220,7 @@ fn literal(name: &str, value: &str) -> String {
 }
 
 /// The names in a list in which each is either plain or in double quotes.
-fn names_in(list: &str) -> Vec<String> {
+pub(crate) fn names_in(list: &str) -> Vec<String> {
     let (mut names, mut name, mut quoted) = (Vec::new(), String::new(), false);
     let mut characters = list.chars().peekable();
     while let Some(character) = characters.next() {
