@@ -48,6 +48,9 @@ pub fn check(file: &Path, format: Format, out: &mut dyn Write) -> io::Result<boo
                 false if specification.rolls() => {
                     "a value that the vendor makes anew, while the one in use works on"
                 }
+                false if specification.takes_turns() => {
+                    "a value that is made here and set of two users in turn, whom USER_PAIRS names"
+                }
                 false => "a value that is made here and set in place",
             };
             let admin = match specification.needs_admin() {

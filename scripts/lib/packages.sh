@@ -26,19 +26,26 @@ install_packages() {
         printf 'create_main_cluster = false\n' | "${as_root[@]}" tee "$no_cluster" >/dev/null
     fi
 
-    local status=0
+    # Another call may be at work in the background.
+    local status=0 lock
+    exec {lock}<"${BASH_SOURCE[0]}"
+    flock "$lock"
     {
         "${as_root[@]}" apt-get update -qq &&
             "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
                 apt-get install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 "$@" \
                 </dev/null >/dev/null
     } || status=$?
+    exec {lock}<&-
     "${as_root[@]}" rm -f "$no_cluster"
-    # So would these, on ports 6432, 3306 and 6379, and they cannot be told beforehand.
+    # So would these, on ports 6432, 3306, 6379 and 5672, and they cannot be told beforehand.
     local service
-    for service in pgbouncer mariadb redis-server; do
+    for service in pgbouncer mariadb redis-server rabbitmq-server; do
         if [[ " $* " == *" $service"* ]] && command -v systemctl >/dev/null; then
             "${as_root[@]}" systemctl disable --now --quiet "$service" 2>/dev/null || true
+            # Erlang's registry of names, which came with it.
+            [[ $service != rabbitmq-server ]] ||
+                "${as_root[@]}" systemctl disable --now --quiet epmd.socket epmd 2>/dev/null || true
         fi
     done
     ((status == 0)) || die "could not install: $*"

@@ -38,6 +38,7 @@ pub use install::{Install, Proof};
 pub use login::{Dialect, Login};
 pub use managed::{ManagedPasswords, ManagedUser, ManagedUsers, UserState, UserStatus};
 pub use mark::Mark;
+pub(crate) use pair::PairSettings;
 pub use pair::{Account, Accounts, Ownership, Pair};
 pub use password_set::PasswordSet;
 pub use single_user::SingleUser;

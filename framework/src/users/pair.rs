@@ -95,11 +95,7 @@ impl<'a> Pair<'a> {
     }
 
     fn configured(&self, user: &str) -> Option<&str> {
-        self.settings.pairs.iter().find_map(|(one, other)| match user {
-            _ if user == one => Some(other.as_str()),
-            _ if user == other => Some(one.as_str()),
-            _ => None,
-        })
+        self.settings.partner(user)
     }
 
     /// The user that alternates with this one: the one that the configuration names, the one that

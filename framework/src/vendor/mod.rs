@@ -1,8 +1,8 @@
 //! Keys of vendors, over three small traits: [`Issuer`], whose vendor makes keys, [`Updater`], whose
 //! vendor takes the value that it is given, and [`Roller`], whose vendor makes a value anew.
 //!
-//! [`IssuedKeys`], [`UpdatedKey`] and [`RolledKey`] turn them into a [`Rotator`](crate::Rotator): what may be
-//! revoked when, which key is ours, how long to wait for an eventually consistent vendor. An author
+//! [`IssuedKeys`], [`UpdatedKey`], [`PairedKey`] and [`RolledKey`] turn them into a
+//! [`Rotator`](crate::Rotator): what may be revoked when, which key is ours, how long to wait for an eventually consistent vendor. An author
 //! supplies requests and reads answers, and decides none of that.
 
 mod capacity;
@@ -10,6 +10,7 @@ mod control;
 mod issued;
 mod label;
 mod listing;
+mod paired;
 pub(crate) mod pauses;
 mod plan;
 mod proof;
@@ -22,6 +23,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use crate::error::{Error, ErrorKind};
 use crate::ids::SecretId;
@@ -31,6 +33,7 @@ use crate::secret::Secret;
 
 pub use issued::IssuedKeys;
 pub use label::Label;
+pub use paired::{Paired, PairedKey};
 pub use rolled::RolledKey;
 pub use roller::Roller;
 pub use updated::UpdatedKey;
@@ -191,11 +194,24 @@ pub trait Updater: Send + Sync {
     /// [`ErrorKind::Malformed`], naming the field.
     fn propose(&self, base: &Secret) -> Result<Secret, Error>;
 
-    /// Sets the value of `to`. `using` is what works until then, as far as is known.
+    /// Reads what [`update`](Self::update) sets again beside the value, where the vendor would reset
+    /// it. It is asked before the fence, so that nothing stands between that and the change.
+    async fn kept(
+        &self,
+        _to: &Secret,
+        _caller: &Caller<'_>,
+        _turn: &Invocation,
+    ) -> Result<Value, Error> {
+        Ok(Value::Null)
+    }
+
+    /// Sets the value of `to`, with what was [`kept`](Self::kept). `using` is what works until then, as
+    /// far as is known.
     async fn update(
         &self,
         using: &Secret,
         to: &Secret,
+        kept: &Value,
         caller: &Caller<'_>,
         cx: &Invocation,
     ) -> Result<Update, Error>;

@@ -29,33 +29,57 @@ impl<V> UpdatedKey<V> {
     }
 }
 
-impl<V: Updater> UpdatedKey<V> {
-    /// `older`'s value in `current`'s document: that is where the account is now.
-    fn value_of(&self, older: &Secret, current: &Secret) -> Option<Secret> {
-        let Ok(mut document) = current.document().cloned() else {
-            return older.document().is_err().then(|| older.clone());
-        };
-        let older = older.document().ok()?;
-        for field in self.vendor.fields() {
-            document = document.with(field, older.required(field).ok()?);
-        }
-        Some(document.into())
+/// `older`'s credential in `current`'s document: that is where the account is now.
+pub(super) fn moved(fields: &[String], older: &Secret, current: &Secret) -> Option<Secret> {
+    let Ok(mut document) = current.document().cloned() else {
+        return older.document().is_err().then(|| older.clone());
+    };
+    let older = older.document().ok()?;
+    for field in fields {
+        document = document.with(field, older.required(field).ok()?);
     }
+    Some(document.into())
+}
 
-    /// Asks again about a secret that was refused, until it is let in or the vendor should have learnt
-    /// of it, but no more than so often: some vendors lock an account for it. The last answer.
-    async fn again(
-        &self,
-        secret: &Secret,
-        mut verdict: Verdict,
-        questions: usize,
-        cx: &Invocation,
-    ) -> Result<Verdict, Error> {
-        let mut pauses = spread(self.vendor.propagation(), questions);
-        while verdict != Verdict::Accepted && wait(&mut pauses, cx).await {
-            verdict = self.vendor.verify(secret, cx).await?;
+/// Asks again about a secret that was refused, until it is let in or the vendor should have learnt
+/// of it, but no more than so often: some vendors lock an account for it. The last answer.
+async fn again<V: Updater>(
+    vendor: &V,
+    secret: &Secret,
+    mut verdict: Verdict,
+    questions: usize,
+    cx: &Invocation,
+) -> Result<Verdict, Error> {
+    let mut pauses = spread(vendor.propagation(), questions);
+    while verdict != Verdict::Accepted && wait(&mut pauses, cx).await {
+        verdict = vendor.verify(secret, cx).await?;
+    }
+    Ok(verdict)
+}
+
+/// Asks about a secret, so often at most.
+pub(super) async fn ask<V: Updater>(
+    vendor: &V,
+    secret: &Secret,
+    questions: usize,
+    cx: &Invocation,
+) -> Result<Verdict, Error> {
+    let asked = vendor.verify(secret, cx).await?;
+    again(vendor, secret, asked, questions, cx).await
+}
+
+/// A value that somebody set over meanwhile is not promoted.
+pub(super) async fn still_works<V: Updater>(
+    vendor: &V,
+    versions: &PromoteContext<'_>,
+    cx: &Invocation,
+) -> Result<(), Error> {
+    match ask(vendor, versions.pending().secret(), vendor.attempts(), cx).await? {
+        Verdict::Accepted => Ok(()),
+        Verdict::Rejected(why) => {
+            let what = "the vendor refuses AWSPENDING, which worked in testSecret";
+            Err(Error::new(ErrorKind::Rejected, what).caused_by(why))
         }
-        Ok(verdict)
     }
 }
 
@@ -77,9 +101,10 @@ impl<V: Updater> Change<'_, V> {
         {
             return Ok(Update::Stale);
         }
-        self.fence.pass().await?;
         let caller = Caller { own: old, admin: self.admin };
-        self.vendor.update(old, self.pending, &caller, self.cx).await
+        let kept = self.vendor.kept(self.pending, &caller, self.cx).await?;
+        self.fence.pass().await?;
+        self.vendor.update(old, self.pending, &kept, &caller, self.cx).await
     }
 
     /// The vendor refused the value. Only if the one that worked still does was nothing applied; where
@@ -145,7 +170,8 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
         older.extend(versions.others().await?);
         let mut tried = vec![current.clone(), pending.clone()];
         for version in older {
-            let Some(old) = self.value_of(version.secret(), current) else { continue };
+            let fields = self.vendor.fields();
+            let Some(old) = moved(fields, version.secret(), current) else { continue };
             if tried.contains(&old) || tried.len() >= self.vendor.attempts() {
                 continue;
             }
@@ -160,7 +186,7 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
         }
         // One question more than there are pauses, and the first of them was asked above.
         let left = (self.vendor.attempts() + 1).saturating_sub(tried.len());
-        if self.again(pending, asked, left, cx).await? == Verdict::Accepted {
+        if again(&self.vendor, pending, asked, left, cx).await? == Verdict::Accepted {
             return Ok(Applied::Already("the pending value works already".into()));
         }
         Err(Error::new(ErrorKind::Rejected, "cannot set the new value").caused_by(format!(
@@ -170,19 +196,11 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
     }
 
     async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
-        let asked = self.vendor.verify(secret, cx).await?;
-        self.again(secret, asked, self.vendor.attempts(), cx).await
+        ask(&self.vendor, secret, self.vendor.attempts(), cx).await
     }
 
-    /// A value that somebody set over meanwhile is not promoted.
     async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<(), Error> {
-        match self.verify(versions.pending().secret(), cx).await? {
-            Verdict::Accepted => Ok(()),
-            Verdict::Rejected(why) => {
-                let what = "the vendor refuses AWSPENDING, which worked in testSecret";
-                Err(Error::new(ErrorKind::Rejected, what).caused_by(why))
-            }
-        }
+        still_works(&self.vendor, versions, cx).await
     }
 
     async fn preflight(

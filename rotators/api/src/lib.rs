@@ -18,7 +18,7 @@ mod updater;
 mod verify;
 
 use fourstep::net::TlsSettings;
-use fourstep::vendor::{IssuedKeys, RolledKey, UpdatedKey};
+use fourstep::vendor::{IssuedKeys, PairedKey, RolledKey, UpdatedKey};
 use fourstep::{Environment, Error, ErrorKind, PasswordPolicy, Rotator};
 
 use admin::Admin;
@@ -36,7 +36,7 @@ const SPEC: &str = "ROTATION_SPEC";
 const PLACEHOLDER: &str = ".invalid";
 
 /// The specifications that are part of the function, by name.
-pub const SHIPPED: [(&str, &str); 26] = [
+pub const SHIPPED: [(&str, &str); 27] = [
     ("azure-ai-search", include_str!("../specs/azure-ai-search.toml")),
     ("azure-openai", include_str!("../specs/azure-openai.toml")),
     ("cloudflare", include_str!("../specs/cloudflare.toml")),
@@ -59,6 +59,7 @@ pub const SHIPPED: [(&str, &str); 26] = [
     ("ngrok", include_str!("../specs/ngrok.toml")),
     ("okta-client-secret", include_str!("../specs/okta-client-secret.toml")),
     ("openai-service-account", include_str!("../specs/openai-service-account.toml")),
+    ("rabbitmq", include_str!("../specs/rabbitmq.toml")),
     ("sendgrid", include_str!("../specs/sendgrid.toml")),
     ("twilio", include_str!("../specs/twilio.toml")),
     ("vault-userpass", include_str!("../specs/vault-userpass.toml")),
@@ -77,7 +78,7 @@ fn shipped(name: &str) -> Option<&'static str> {
 /// specification or the path of another;
 /// `ADMIN_SECRET`, the secret of its admin, or several of which the rotated secret names one as
 /// `masterarn`; `TLS_CA_BUNDLE`; and, for a value that is made here,
-/// the variables of [`PasswordPolicy`].
+/// the variables of [`PasswordPolicy`], and `USER_PAIRS` where two users take turns.
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`], naming the variable, and the line of the specification.
@@ -127,11 +128,15 @@ pub fn rotator(environment: &Environment) -> Result<Box<dyn Rotator>, Error> {
     }
     let update = document.update.clone().ok_or_else(|| refused(SPEC, "makes no rotation"))?;
     let policy = PasswordPolicy::read(environment, &shape.exclude_characters)?;
-    let fields = fields(vec![shape.key.clone()]);
-    let compares = spec::compares(&document, &update);
+    let (compares, paired) = (spec::compares(&document, &update), document.pair.is_some());
+    let user = paired.then(|| shape.id.clone());
+    let fields = fields(user.into_iter().chain([shape.key.clone()]).collect());
     let client = Client::new(document, tls);
     let updater = ApiUpdater { client, update, compares, fields, policy, admin };
-    Ok(Box::new(UpdatedKey::new(updater)))
+    Ok(match paired {
+        true => Box::new(PairedKey::read(environment, updater)?),
+        false => Box::new(UpdatedKey::new(updater)),
+    })
 }
 
 fn refused(name: &str, what: &str) -> Error {

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fourstep::vendor::{Caller, Updater};
+use fourstep::vendor::{Caller, Paired, Updater};
 use fourstep::{
     Error, ErrorKind, ExposeSecret, Invocation, PasswordPolicy, Secret, SecretId, Verdict, vendor,
 };
+use serde_json::Value;
 
 use crate::admin::Admin;
+use crate::answer::{Reading, strange};
 use crate::client::{Client, Sent, values};
-use crate::spec::{Caller as By, Parts, Update, Values};
+use crate::spec::{Alike, Caller as By, Parts, Update, Values};
 use crate::verify::{negative_control, verify};
 
 /// A vendor that takes a value.
@@ -22,6 +24,21 @@ pub(crate) struct ApiUpdater {
     pub(crate) fields: Vec<String>,
     pub(crate) policy: PasswordPolicy,
     pub(crate) admin: Admin,
+}
+
+impl ApiUpdater {
+    /// What the vendor says of this user.
+    async fn read(
+        &self,
+        (name, parts): (&str, &Parts<'_>),
+        user: &str,
+        caller: &Caller<'_>,
+        cx: &Invocation,
+    ) -> Result<Value, Error> {
+        let placed = Values { id: Some(user), ..values(caller.own, caller.admin) };
+        let answer = self.client.call(name, parts, &[], &placed, cx).await?;
+        Reading::of(&answer).map(|reading| reading.0).map_err(|error| error.while_doing(name))
+    }
 }
 
 #[async_trait]
@@ -61,15 +78,27 @@ impl Updater for ApiUpdater {
         Ok(document.with(&shape.key, value.expose_secret()).into())
     }
 
+    async fn kept(
+        &self,
+        to: &Secret,
+        caller: &Caller<'_>,
+        cx: &Invocation,
+    ) -> Result<Value, Error> {
+        let Some(describe) = &self.client.document.describe else { return Ok(Value::Null) };
+        self.read(("describe", &describe.parts()), &self.client.id(to)?, caller, cx).await
+    }
+
     async fn update(
         &self,
         using: &Secret,
         to: &Secret,
+        kept: &Value,
         caller: &Caller<'_>,
         cx: &Invocation,
     ) -> Result<vendor::Update, Error> {
         let (stale, refused) = (self.update.stale(), &self.update.refused);
-        let placed = Values { new: Some(to), ..values(using, caller.admin) };
+        let described = Some(kept);
+        let placed = Values { new: Some(to), described, ..values(using, caller.admin) };
         let parts = Parts { fenced: true, ..self.update.parts() };
         let others: Vec<u16> = stale.iter().chain(refused).copied().collect();
         let answer = match self.client.send("update", &parts, &placed, cx).await? {
@@ -102,4 +131,55 @@ impl Updater for ApiUpdater {
     ) -> Result<Option<Verdict>, Error> {
         negative_control(&self.client, secret, cx).await
     }
+}
+
+#[async_trait]
+impl Paired for ApiUpdater {
+    fn user_field(&self) -> &str {
+        &self.client.document.secret.id
+    }
+
+    fn user(&self, secret: &Secret) -> Result<String, Error> {
+        self.client.id(secret)
+    }
+
+    fn naming(&self, secret: &Secret, user: &str) -> Result<Secret, Error> {
+        Ok(secret.document()?.with(self.user_field(), user).into())
+    }
+
+    async fn differences(
+        &self,
+        users: [&str; 2],
+        caller: &Caller<'_>,
+        cx: &Invocation,
+    ) -> Result<Vec<String>, Error> {
+        let mut differ = Vec::new();
+        for alike in self.client.document.pair.iter().flat_map(|pair| &pair.alike) {
+            let mut seen = Vec::new();
+            for user in users {
+                let asked = ("alike", &alike.parts());
+                let answer = self.read(asked, user, caller, cx).await;
+                let parts = answer.and_then(|answer| parts(alike, &answer));
+                seen.push(parts.map_err(|error| error.while_doing(format!("user {user:?}")))?);
+            }
+            if let [one, other] = seen.as_slice()
+                && one != other
+            {
+                let at = alike.at.join(", ");
+                differ.push(format!("{at} of {} {}", alike.method, alike.path));
+            }
+        }
+        Ok(differ)
+    }
+}
+
+/// What stands at the pointers that must be alike: in the answer, or in each item of its list.
+fn parts(alike: &Alike, answer: &Value) -> Result<Vec<Vec<Option<Value>>>, Error> {
+    let of = |item: &Value| alike.at.iter().map(|at| item.pointer(at).cloned()).collect();
+    let Some(items) = &alike.items else { return Ok(vec![of(answer)]) };
+    let list = answer.pointer(items).and_then(Value::as_array);
+    let list = list.ok_or_else(|| strange(format!("{items:?} in the answer is no list")))?;
+    let mut all: Vec<Vec<Option<Value>>> = list.iter().map(of).collect();
+    all.sort_by_cached_key(|item| format!("{item:?}"));
+    Ok(all)
 }

@@ -1,4 +1,4 @@
-//! The doubles of vendors that take forms. The specification's file names the documents.
+//! The doubles of vendors that take forms, and of RabbitMQ, where two users take turns. The specification's file names the documents.
 
 use fourstep_testing::{Asked, DoubleKey, DoubleKeys, Told};
 use serde_json::{Value, json};
@@ -111,5 +111,47 @@ pub fn fastly(keys: &mut DoubleKeys, asked: &Asked) -> Told {
             false => refused(404),
         },
         other => panic!("Fastly has no {other:?}"),
+    }
+}
+
+/// Users, who are keys with their names. They have a tag that a change of a password without it takes,
+/// and that lets nobody ask anything.
+pub fn rabbitmq(keys: &mut DoubleKeys, asked: &Asked) -> Told {
+    let (user, word) = basic(asked);
+    let value = |keys: &DoubleKeys, user: &str| {
+        let key = keys.all().find(|key| key.name.as_deref() == Some(user));
+        key.map(|key| key.value.clone())
+    };
+    let refused = |reason: &str| told(401, json!({"error": "not_authorised", "reason": reason}));
+    let segments = asked.segments();
+    match (asked.method.as_str(), segments.as_slice()) {
+        ("GET", ["api", "whoami"]) => {
+            let own =
+                keys.lets_in(&word).is_some() && value(keys, &user).is_some_and(|it| it == word);
+            refused(if own { "Not management user" } else { "Login failed" })
+        }
+        _ if (user.as_str(), word.as_str()) != ("admin", ADMIN) => refused("Login failed"),
+        (_, ["api", "users", name, ..]) if value(keys, name).is_none() => {
+            told(404, json!({"error": "Object Not Found", "reason": "Not Found"}))
+        }
+        ("GET", ["api", "users", name]) => told(
+            200,
+            json!({"name": name, "password_hash": "h", "tags": ["of our own"], "limits": {}}),
+        ),
+        ("GET", ["api", "users", name, "permissions"]) => {
+            let of = |vhost| json!({"user": name, "vhost": vhost, "configure": "", "write": ".*", "read": ".*"});
+            // In whatever order.
+            let all = if *name == "app" { ["/", "app"] } else { ["app", "/"] };
+            told(200, json!(all.map(of)))
+        }
+        ("GET", ["api", "users", _, "topic-permissions"]) => told(200, json!([])),
+        ("PUT", ["api", "users", name]) => {
+            let body = asked.json();
+            assert_eq!(body["tags"], json!(["of our own"]));
+            let old = value(keys, name).unwrap();
+            assert!(keys.update(&old, body["password"].as_str().unwrap()));
+            Told::new(204, "")
+        }
+        other => panic!("RabbitMQ has no {other:?}"),
     }
 }

@@ -17,6 +17,7 @@ mod misnamed;
 mod pages;
 mod plan;
 mod proof;
+mod rabbitmq;
 mod rolled;
 mod rows;
 mod schema;

@@ -21,7 +21,7 @@ const USUAL: Vendor = Vendor {
 };
 
 /// To add a vendor: its specification (named in `SHIPPED`), how its double answers, and a row here.
-pub const VENDORS: [Vendor; 26] = [
+pub const VENDORS: [Vendor; 27] = [
     Vendor {
         file: "sendgrid.toml",
         manner: doubles::sendgrid,
@@ -268,6 +268,17 @@ pub const VENDORS: [Vendor; 26] = [
         key: "sdk_key",
         fields: &["sdk_key"],
         admin: || json!({"token": ADMIN, "project_key": "project", "environment_key": "test"}),
+        ..USUAL
+    },
+    Vendor {
+        file: "rabbitmq.toml",
+        manner: doubles_fourth::rabbitmq,
+        secret: |_| json!({"masterarn": "admin", "username": "app"}),
+        key: "password",
+        fields: &["username", "password"],
+        admin: || json!({"username": "admin", "password": ADMIN}),
+        cap: Some(2),
+        slots: &["app", "app_b"],
         ..USUAL
     },
     Vendor {

@@ -152,7 +152,7 @@ async fn an_answer_that_says_what_was_not_done_costs_no_key() {
         let (current, before) = (rotated.key(AWSCURRENT), rotated.labelled(AWSCURRENT));
         let (table, named) = match vendor.shape() {
             Shape::Issued => ("issue", "the answer has no \"/"),
-            Shape::Set => ("update", "does not log in"),
+            Shape::Set | Shape::Turns => ("update", "does not log in"),
             Shape::Slots | Shape::Lasting => ("roll", "the vendor shows the old value"),
         };
         rotated.answers(table, Told::json(rotated.fine(table), r#"{"success":true}"#));

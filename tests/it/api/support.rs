@@ -21,6 +21,9 @@ use crate::support::stage::FUNCTION;
 /// What an admin shows to a double.
 pub const ADMIN: &str = "admin-credential-0001";
 
+/// The users that take turns, where a specification has such.
+pub const PAIR: &str = "app=app_b";
+
 /// Name and password of Basic authentication, or nothing.
 pub fn basic(asked: &Asked) -> (String, String) {
     let pair = asked.header("authorization").strip_prefix("Basic ").unwrap_or_default();
@@ -92,7 +95,12 @@ impl Files {
             [binary("rotate-api"), self.path("secret.json"), self.path("admin.json")]
                 .map(|path| path.display().to_string());
         let spec = format!("ROTATION_SPEC={}", self.path("spec.toml").display());
-        let mut all = vec![command, "--rotator", &rotator, "--secret", &secret, "--env", &spec];
+        let pair = format!("USER_PAIRS={PAIR}");
+        let mut all = vec![command, "--rotator", &rotator, "--secret", &secret];
+        all.extend(["--env", &spec]);
+        if !more.iter().any(|one| one.starts_with("USER_PAIRS=")) {
+            all.extend(["--env", &pair]);
+        }
         if admin {
             all.extend(["--admin", &admins, "--env", "ADMIN_SECRET=admin"]);
         }
@@ -142,6 +150,7 @@ impl Place {
         let environment = Environment::from([
             ("ROTATION_SPEC", spec.to_str().unwrap()),
             ("ADMIN_SECRET", "admin"),
+            ("USER_PAIRS", PAIR),
         ]);
         let rotator = rotate_api::rotator(&environment)?;
         let (secret, token) = (self.secret.clone(), token.clone());

@@ -30,7 +30,7 @@ pub struct Vendor {
     pub rights: &'static str,
     /// Whether the vendor says that a key is the one that the id beside it names.
     pub proves_ids: bool,
-    /// The two slots, where there are such; the first is in use.
+    /// The two slots or users, where there are such; the first is in use.
     pub slots: &'static [&'static str],
 }
 
@@ -41,6 +41,8 @@ pub enum Shape {
     Issued,
     /// The value of one is set.
     Set,
+    /// That of the user who is not in use is set.
+    Turns,
     /// The value of the slot that is not in use is made anew.
     Slots,
     /// The value of one is made anew, and what it was works on.
@@ -61,7 +63,8 @@ impl Vendor {
         let specification = Specification::read(&specification(self.file)).unwrap();
         match (specification.issues(), specification.rolls()) {
             (true, _) => Shape::Issued,
-            (false, false) => Shape::Set,
+            (false, false) if self.slots.is_empty() => Shape::Set,
+            (false, false) => Shape::Turns,
             (false, true) if self.slots.is_empty() => Shape::Lasting,
             (false, true) => Shape::Slots,
         }
@@ -197,7 +200,7 @@ async fn rotate_three_times(vendor: &Vendor) {
     let (lives, work) = match shape {
         Shape::Issued => ([1, 2, 2 + first, 2 + first], [first == 1, false, true, true]),
         Shape::Set => ([1; 4], [false, false, false, true]),
-        Shape::Slots => ([2; 4], [false, false, true, true]),
+        Shape::Slots | Shape::Turns => ([2; 4], [false, false, true, true]),
         Shape::Lasting => ([1, 2, 3, 4], [true; 4]),
     };
     assert_eq!(lived, lives, "{}", vendor.file);

@@ -13,7 +13,7 @@ use fourstep::users::{
     AdminSession, Assessment, Attempt, Database as _, Driver, Login, ManagedUser, NewPrimary, Part,
     SingleUser, driver,
 };
-use fourstep::vendor::{Caller, Issued, IssuedKeys, RolledKey, UpdatedKey};
+use fourstep::vendor::{Caller, Issued, IssuedKeys, PairedKey, RolledKey, UpdatedKey};
 use fourstep::{
     Current, Deadline, Environment, Invocation, PasswordPolicy, Pending, Previous, Request,
     RotationToken, Secret, SecretId, SecretValue, VersionId,
@@ -156,6 +156,8 @@ fn framework(source: &Source, printed: &mut Printed) {
     printed.see("Caller", &Caller { own: secret, admin: Some(secret) });
     printed.see("Issued", &Issued::Key(secret.clone()));
     printed.see("IssuedKeys", &IssuedKeys::new(environment.clone()));
+    let pairs = Environment::from([("USER_PAIRS", "app=app_b")]);
+    printed.see("PairedKey", &PairedKey::read(&pairs, environment.clone()).unwrap());
     printed.see("RolledKey", &RolledKey::new(environment.clone()));
     printed.see("UpdatedKey", &UpdatedKey::new(environment));
 }

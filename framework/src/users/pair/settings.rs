@@ -40,6 +40,15 @@ impl PairSettings {
         let adopted = words(environment, "ADOPT_USERS")?;
         Ok(Self { pairs, adopted, leveled: words(environment, DROP_EXTRA_RIGHTS)? })
     }
+
+    /// The other user of the pair that names this one.
+    pub(crate) fn partner(&self, user: &str) -> Option<&str> {
+        self.pairs.iter().find_map(|(one, other)| match user {
+            _ if user == one => Some(other.as_str()),
+            _ if user == other => Some(one.as_str()),
+            _ => None,
+        })
+    }
 }
 
 /// The words of a list separated by commas.

@@ -17,8 +17,8 @@ pub struct Terms {
     pub labels: bool,
     /// How many keys may live at once, strangers' included.
     pub cap: Option<usize>,
-    /// How often a new key must be asked for until it is listed, and until it is let in: what one
-    /// part of the vendor did, another learns late.
+    /// How often a new key must be asked for until it is listed, and a new value until it is let in:
+    /// what one part of the vendor did, another learns late.
     pub delay: u32,
 }
 
@@ -229,7 +229,10 @@ impl Vendor {
                 let right =
                     |key: &&mut Key| using.is_none_or(|using| key.value == using.expose_secret());
                 let Some(key) = state.keys.get_mut(id).filter(right) else { return false };
-                to.expose_secret().clone_into(&mut key.value);
+                if key.value != to.expose_secret() {
+                    to.expose_secret().clone_into(&mut key.value);
+                    key.asked = 0;
+                }
                 true
             })
             .await

@@ -26,6 +26,7 @@ mod vendor;
 mod vendor_grace;
 mod vendor_issuer;
 mod vendor_keys;
+mod vendor_paired;
 mod vendor_patience;
 mod vendor_plan;
 mod vendor_rolled;

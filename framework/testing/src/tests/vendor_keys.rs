@@ -182,6 +182,7 @@ impl Updater for Value {
         &self,
         using: &Secret,
         to: &Secret,
+        _: &serde_json::Value,
         _: &Caller<'_>,
         _: &Invocation,
     ) -> Result<Update, Error> {

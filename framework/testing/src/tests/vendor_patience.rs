@@ -59,13 +59,14 @@ impl Updater for Late {
         &self,
         using: &Secret,
         to: &Secret,
+        kept: &serde_json::Value,
         caller: &Caller<'_>,
         cx: &Invocation,
     ) -> Result<Update, Error> {
         if self.strict {
             return Ok(Update::Refused(Error::new(ErrorKind::Unsupported, "it was used before")));
         }
-        let update = self.value.update(using, to, caller, cx).await?;
+        let update = self.value.update(using, to, kept, caller, cx).await?;
         self.count(update == Update::Stale);
         Ok(update)
     }

@@ -2,6 +2,7 @@
 
 mod account;
 mod lines;
+mod pair;
 mod parts;
 mod proof;
 mod roll;
@@ -58,6 +59,7 @@ impl Specification {
         parts::document(&document, &mut check);
         proof::proof(&document, &mut check);
         roll::roll(&document, &mut check);
+        pair::pair(&document, &mut check);
         account::account(&document, &mut check);
         let mut complaints = check.complaints;
         complaints.sort_by_key(|complaint| complaint.line);
@@ -86,6 +88,11 @@ impl Specification {
     /// Whether the vendor makes a value anew in its place.
     pub fn rolls(&self) -> bool {
         self.document.roll.is_some()
+    }
+
+    /// Whether a value is set of two users in turn.
+    pub fn takes_turns(&self) -> bool {
+        self.document.pair.is_some()
     }
 
     /// Whether nothing proves that the id in a secret is that of the key beside it: then the first

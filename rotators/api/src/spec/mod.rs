@@ -12,8 +12,8 @@ use serde::Deserialize;
 pub use check::{Complaint, Specification};
 pub use presentation::{Basic, ClientCredentials, Named, Presentation};
 pub use request::{
-    Body, Caller, Describe, Issue, IssueAnswer, List, Pages, Revoke, Roll, TimeFormat, Update,
-    Verify,
+    Alike, Body, Caller, Describe, Issue, IssueAnswer, List, Pages, Revoke, Roll, TimeFormat,
+    Update, Verify,
 };
 
 pub(crate) use check::compares;
@@ -48,7 +48,7 @@ pub struct Document {
     /// Asks whether a credential works.
     pub verify: Verify,
     /// Looks at one key, for its rights or to see whose value it has; `{id}` is the id in the secret.
-    /// Beside `[roll]`: shows the values that there are.
+    /// Beside `[roll]`: shows the values that there are. Beside `[update]`: what that keeps.
     pub describe: Option<Describe>,
     /// For keys that the vendor makes: makes one.
     pub issue: Option<Issue>,
@@ -60,8 +60,20 @@ pub struct Document {
     pub revoke: Vec<Revoke>,
     /// For a credential whose value the function makes: sets it.
     pub update: Option<Update>,
+    /// For a value that is set: two users take turns, and only that of the other one is set.
+    pub pair: Option<Pair>,
     /// For a value that the vendor makes anew in its place, and shows: has it made.
     pub roll: Option<Roll>,
+}
+
+/// Two users that the secret names in turn, in the field that `id` in `[secret]` says: the function's
+/// `USER_PAIRS` names both.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Pair {
+    /// The requests that find each user, and what both must have alike.
+    pub alike: Vec<Alike>,
 }
 
 /// What the secret in Secrets Manager looks like.

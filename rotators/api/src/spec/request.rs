@@ -136,12 +136,17 @@ requests! {
         /// What in an `ok` answer says that the credential does not work.
         #[serde(default)]
         pub rejected_when: BTreeMap<String, Value>,
+        /// What in a `rejected` answer says that the credential itself is right, and only may not do
+        /// this: JSON Pointers and their values, all of them.
+        #[serde(default)]
+        pub accepted_when: BTreeMap<String, Value>,
         /// In the answer: the id of the key that was shown. It proves that key and id belong together.
         pub id: Option<String>,
     }
 
     /// Looks at one key. What its answer holds can be placed in `[issue]` as
-    /// `{described.POINTER}`, so that the new key has the rights of the current one.
+    /// `{described.POINTER}`, so that the new key has the rights of the current one; and in `[update]`,
+    /// where a vendor resets what is not named.
     Describe {
         /// In the answer: the key itself, where the vendor shows it. It proves that key and id belong
         /// together.
@@ -224,6 +229,15 @@ requests! {
         /// As in `[update]`.
         #[serde(default)]
         pub trusted_fields: Vec<String>,
+    }
+
+    /// Looks at a user of a pair, whose name is `{id}`.
+    Alike {
+        /// The list in the answer, if each of its items is looked at, in whatever order; empty if the
+        /// answer is the list.
+        pub items: Option<String>,
+        /// What both users must have alike: JSON Pointers.
+        pub at: Vec<String>,
     }
 
     /// Revokes a key.

@@ -10,7 +10,7 @@ use crate::spec::{Caller, Document, Hole, Parts, Template};
 /// Refuses what an admin's request takes from the secret though nothing proves it, and what is
 /// copied from a key that nothing proves to be the secret's.
 pub(super) fn account(document: &Document, check: &mut Check<'_>) {
-    let Document { describe, issue, revoke, update, roll, .. } = document;
+    let Document { describe, issue, revoke, update, roll, pair, .. } = document;
     let mut requests = Vec::new();
     requests.extend(describe.iter().map(|one| ("describe".to_owned(), one.parts())));
     requests.extend(issue.iter().map(|one| ("issue".to_owned(), one.parts())));
@@ -18,11 +18,17 @@ pub(super) fn account(document: &Document, check: &mut Check<'_>) {
     requests.extend(numbered.map(|(number, one)| (format!("revoke.{number}"), one.parts())));
     requests.extend(update.iter().map(|one| ("update".to_owned(), one.parts())));
     requests.extend(roll.iter().map(|one| ("roll".to_owned(), one.parts())));
+    let alike = pair.iter().flat_map(|pair| &pair.alike).enumerate();
+    requests.extend(alike.map(|(number, one)| (format!("pair.alike.{number}"), one.parts())));
     for (table, parts) in requests.iter().filter(|(_, parts)| parts.is_admins()) {
         taken(table, parts, document, check);
     }
     if let Some(issue) = issue {
-        copied(&issue.parts(), document, check);
+        copied("issue", &issue.parts(), document.binds(), (document, &mut *check));
+    }
+    if let Some(update) = update {
+        let named = proven(&document.secret.id, document);
+        copied("update", &update.parts(), named, (document, check));
     }
 }
 
@@ -69,7 +75,7 @@ fn taken(table: &str, parts: &Parts<'_>, document: &Document, check: &mut Check<
 
 /// Whether a rotation goes on only if the vendor says that the field and the credential belong
 /// together.
-fn proven(field: &str, document: &Document) -> bool {
+pub(super) fn proven(field: &str, document: &Document) -> bool {
     let Document { secret, verify, describe, list, .. } = document;
     let hole = Hole::Secret(Some(field.to_owned()));
     let named = |parts: &Parts<'_>| {
@@ -107,24 +113,30 @@ fn proven(field: &str, document: &Document) -> bool {
 /// Whether `[verify]` counts successes alone. A refusal proves that the vendor knows the key, and not
 /// that the key may do anything at the account that the path names.
 fn is_outright(document: &Document) -> bool {
-    document.verify.ok.iter().all(|status| (200..300).contains(status))
+    let verify = &document.verify;
+    verify.accepted_when.is_empty() && verify.ok.iter().all(|status| (200..300).contains(status))
 }
 
 /// Rights may be copied only from a key that is proven to be the secret's.
-fn copied(parts: &Parts<'_>, document: &Document, check: &mut Check<'_>) {
+fn copied(
+    table: &str,
+    parts: &Parts<'_>,
+    binds: bool,
+    (document, check): (&Document, &mut Check<'_>),
+) {
     for hole in holes(parts) {
         let told = format!("{{{}}}", hole.name());
         match &hole {
             Hole::Described(_) | Hole::Optional(_) if document.describe.is_none() => {
-                check.complain("issue", &told, format!("{told} needs [describe]"));
+                check.complain(table, &told, format!("{told} needs [describe]"));
             }
-            Hole::Described(_) | Hole::Optional(_) if !document.binds() => {
+            Hole::Described(_) | Hole::Optional(_) if !binds => {
                 let what = format!(
                     "{told} takes the rights of whatever key the secret names; prove that it is the \
                      key beside it: id in [verify], key in [describe] or key_begins or key_ends in \
                      [secret]"
                 );
-                check.complain("issue", &told, what);
+                check.complain(table, &told, what);
             }
             _ => {}
         }

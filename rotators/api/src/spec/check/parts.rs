@@ -16,17 +16,17 @@ const WHOLE: &str = "what may be missing is the whole of a value in json, form o
 
 /// What a request may place.
 #[derive(Clone, Copy)]
-struct Allowed<'a> {
-    table: &'a str,
-    new: bool,
-    label: bool,
-    id: bool,
-    described: bool,
-    later: bool,
+pub(super) struct Allowed<'a> {
+    pub(super) table: &'a str,
+    pub(super) new: bool,
+    pub(super) label: bool,
+    pub(super) id: bool,
+    pub(super) described: bool,
+    pub(super) later: bool,
 }
 
 impl<'a> Allowed<'a> {
-    const fn only(table: &'a str) -> Self {
+    pub(super) const fn only(table: &'a str) -> Self {
         Self { table, new: false, label: false, id: false, described: false, later: false }
     }
 }
@@ -47,7 +47,8 @@ pub(super) fn document(document: &Document, check: &mut Check<'_>) {
             "a status cannot say both, that a key works and that it does not",
         );
     }
-    pointers("verify", verify.rejected_when.keys().map(String::as_str), check);
+    let told = verify.rejected_when.keys().chain(verify.accepted_when.keys());
+    pointers("verify", told.map(String::as_str), check);
     pointers("verify", verify.id.as_deref().into_iter(), check);
     if let Some(describe) = &document.describe {
         let allowed = Allowed { id: true, ..Allowed::only("describe") };
@@ -99,7 +100,8 @@ pub(super) fn document(document: &Document, check: &mut Check<'_>) {
         pointers("roll", roll.slots.values().map(String::as_str), check);
     }
     if let Some(update) = &document.update {
-        request(Allowed { new: true, ..Allowed::only("update") }, &update.parts(), document, check);
+        let allowed = Allowed { new: true, described: true, ..Allowed::only("update") };
+        request(allowed, &update.parts(), document, check);
         refusals("update", "stale", &update.stale(), check);
         if update.parts().is_admins() && update.stale().iter().any(|one| [401, 403].contains(one)) {
             let what = "401 and 403 to the admin are about the admin, not about the old value";
@@ -134,7 +136,12 @@ fn texts<'a>(value: &'a Value, all: &mut Vec<&'a str>) {
     }
 }
 
-fn request(allowed: Allowed<'_>, parts: &Parts<'_>, document: &Document, check: &mut Check<'_>) {
+pub(super) fn request(
+    allowed: Allowed<'_>,
+    parts: &Parts<'_>,
+    document: &Document,
+    check: &mut Check<'_>,
+) {
     let table = allowed.table;
     if let Some(url) = parts.base_url {
         address(table, url, url, check);
@@ -243,9 +250,11 @@ fn template(allowed: Allowed<'_>, text: &str, document: &Document, check: &mut C
             }
             Hole::New(_) if !allowed.new => Some("only [update] has a new value"),
             Hole::Label if !allowed.label => Some("only [issue] has a label"),
-            Hole::Id if !allowed.id => Some("only [describe], [[revoke]] and [roll] have an id"),
+            Hole::Id if !allowed.id => {
+                Some("only [describe], [[revoke]], [roll] and [[pair.alike]] have an id")
+            }
             Hole::Described(_) | Hole::Optional(_) if !allowed.described => {
-                Some("only [issue] copies from a key")
+                Some("only [issue] and [update] place what [describe] shows")
             }
             Hole::Optional(_) if !template.is_optional() => Some(WHOLE),
             Hole::Later(..) if !allowed.later => {
@@ -283,7 +292,7 @@ fn refusals(table: &str, name: &str, statuses: &[u16], check: &mut Check<'_>) {
     }
 }
 
-fn pointers<'a>(table: &str, all: impl Iterator<Item = &'a str>, check: &mut Check<'_>) {
+pub(super) fn pointers<'a>(table: &str, all: impl Iterator<Item = &'a str>, check: &mut Check<'_>) {
     for pointer in all {
         if !pointer.is_empty() && !pointer.starts_with('/') {
             let what = format!("{pointer:?} is no JSON Pointer: these begin with a slash");

@@ -8,6 +8,10 @@ use crate::spec::{Document, Hole, Template};
 pub(super) fn proof(document: &Document, check: &mut Check<'_>) {
     let Document { secret, verify, .. } = document;
     let own = Hole::Secret(Some(secret.id.clone()));
+    if verify.id.is_some() && !verify.accepted_when.is_empty() {
+        let what = "an answer that refuses the request names no key: leave id or accepted_when out";
+        check.complain("verify", "accepted_when", what);
+    }
     // Whoever may look at a key by its id is told that id, whatever key was shown.
     if let Some(pointer) = &verify.id
         && holes(&verify.parts()).contains(&own)

@@ -80,8 +80,8 @@ pub(super) fn shape(document: &Document, check: &mut Check<'_>) {
 
 /// Ids stand in logs, so none may be a key.
 fn ids(document: &Document, check: &mut Check<'_>) {
-    let Document { secret, issue, verify, .. } = document;
-    if secret.key == secret.id && (issue.is_some() || verify.id.is_some()) {
+    let Document { secret, issue, verify, pair, .. } = document;
+    if secret.key == secret.id && (issue.is_some() || verify.id.is_some() || pair.is_some()) {
         let what = "key and id are one field, and ids stand in logs: give the id one of its own";
         check.complain("secret", "", what);
     }

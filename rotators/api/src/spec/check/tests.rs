@@ -129,7 +129,7 @@ fn what_is_no_specification_is_refused_with_its_line() {
         line 1: string values must be quoted, expected literal string
         line 11: invalid basic string, expected `"`
         line 11: duplicate key
-        line 11: unknown field `pth`, expected one of `method`, `base_url`, `path`, `by`, `query`, `headers`, `json`, `content_type`, `form`, `ok`, `expect`, `absent`, `rejected`, `rejected_when`, `id`
+        line 11: unknown field `pth`, expected one of `method`, `base_url`, `path`, `by`, `query`, `headers`, `json`, `content_type`, `form`, `ok`, `expect`, `absent`, `rejected`, `rejected_when`, `accepted_when`, `id`
         line 1: base_url is missing
         line 7: invalid type: integer `7`, expected a string
         line 7: unknown variant `digest`, expected one of `bearer`, `basic`, `header`, `query`, `client_credentials`
@@ -205,7 +205,7 @@ fn what_cannot_be_right_is_refused_with_its_line() {
         line 10: the method is GET, POST, PUT, PATCH or DELETE
         line 10: GET has no body
         line 13: [issue] does not place {label}; place it in the key's name, or set ownership in [terms] to "stored" or "account"
-        line 16: {id} cannot stand here: only [describe], [[revoke]] and [roll] have an id
+        line 16: {id} cannot stand here: only [describe], [[revoke]], [roll] and [[pair.alike]] have an id
         line 13: [issue] does not place {label}; place it in the key's name, or set ownership in [terms] to "stored" or "account"
         line 22: [list] does not say where the label is: label = "/name"
         line 27: "name" is no JSON Pointer: these begin with a slash
