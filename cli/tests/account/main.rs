@@ -16,6 +16,7 @@ mod front;
 mod hostile;
 mod many;
 mod migrate;
+mod migrate_late;
 mod migrate_left;
 mod migrate_page;
 mod migrate_stopped;
