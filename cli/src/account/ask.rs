@@ -6,7 +6,7 @@ use std::io::{self, BufRead as _, Write};
 use fourstep::Question;
 
 use super::aws::Account;
-use crate::events;
+use crate::events::{self, text};
 use crate::function::Invocation;
 
 /// Asks the function that the secret names.
@@ -22,7 +22,27 @@ pub async fn ask(account: &Account, question: Question, secret: &str) -> io::Res
             super::text::clean(&found.name)
         )));
     };
-    invoked(account, question, &found.arn, function).await
+    about(account, question, &found.arn, function).await
+}
+
+/// Asks a function about a secret, of which it may know nothing.
+///
+/// # Errors
+/// If Lambda cannot be reached, or refuses; if the answer is about no secret, or another.
+pub(super) async fn about(
+    account: &Account,
+    question: Question,
+    secret: &str,
+    function: &str,
+) -> io::Result<Invocation> {
+    let asked = invoked(account, question, secret, function).await?;
+    match &asked.answer {
+        Ok(answer) if text(answer, "secret") != secret => Err(io::Error::other(format!(
+            "the answer of {} is none about this secret: it is no function of Fourstep's",
+            super::text::clean(function)
+        ))),
+        _ => Ok(asked),
+    }
 }
 
 /// Asks a function about a secret.

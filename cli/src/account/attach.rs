@@ -7,16 +7,17 @@ use std::time::{Duration, Instant};
 use fourstep::Question;
 use serde_json::json;
 
+use super::ask::about;
 use super::aws::{Account, Found, Function, Rules, Tested};
-use super::invoked;
+use super::migrate::schedule;
 use super::text::{clean, now};
 use crate::replay::{Format, show};
 
 /// How long it waits between two looks into the log, where lines arrive seconds late.
 pub(super) const PAUSE: Duration = Duration::from_secs(2);
 
-/// How far the clock of the log may be behind this machine's, in seconds.
-pub(super) const CLOCKS: i64 = 60;
+/// How far the clock of the log may be behind this machine's, in seconds. A test is known by its version.
+pub(super) const CLOCKS: i64 = 3_600;
 
 /// What is to be attached to what.
 #[derive(Debug, Clone)]
@@ -56,32 +57,42 @@ impl Attach {
         }
         let since = now().saturating_sub(CLOCKS);
         let token = uuid::Uuid::new_v4().to_string();
-        let named = account.attach(&before.arn, &function.arn, Some(&rules), Some(&token)).await?;
-        let (version, log) = (named.unwrap_or(token), &function.log_group);
-        let version = version.as_str();
-        let Some(tested) =
-            outcome(account, log, &before.arn, Some(version), since, self.patience).await?
-        else {
-            return Err(io::Error::other(format!(
-                "{name} is attached, and the log {} has no outcome of its test after {} s: look there, \
-                 or run fourstep preflight {name} {}",
-                clean(&function.log_group),
-                self.patience.as_secs(),
-                account.options(),
-            )));
+        let (secret, log) = (&before.arn, &function.log_group);
+        // Whoever may not read the log would not learn the outcome.
+        outcome(account, log, secret, Some(&token), since, Duration::ZERO).await?;
+        let version = named(account, secret, &function, &rules, token).await?;
+        let attached = |what: &str| {
+            let (word, options) = (super::text::word(&before.name), account.options());
+            io::Error::other(format!(
+                "{name} is attached, and {what}: fourstep preflight {word} {options}"
+            ))
+        };
+        let tested = outcome(account, log, secret, Some(&version), since, self.patience).await;
+        let Some(tested) = tested.map_err(|error| attached(&error.to_string()))? else {
+            let (log, waited) = (clean(log), self.patience.as_secs());
+            let what = format!(
+                "the log {log} has no outcome of its test after {waited} s: look there, or"
+            );
+            return Err(attached(&what));
         };
         if !tested.failed {
             say(format, out, "attached", &tested.why)?;
             return Ok(true);
         }
-        let put_back = put_back(account, &before, version).await?;
+        let put_back = put_back(account, &before, &function.arn, &rules, &version).await;
+        let put_back = put_back.map_err(|error| {
+            attached(&format!(
+                "its test failed ({}), and putting it back failed: {error}",
+                tested.why
+            ))
+        })?;
         say(format, out, "not attached", &format!("{}. {put_back}", tested.why))?;
         Ok(false)
     }
 
     /// Refuses a secret that is not to be attached now.
     fn refuse(&self, account: &Account, secret: &Found) -> io::Result<()> {
-        let (name, options) = (clean(&secret.name), account.options());
+        let name = clean(&secret.name);
         if let Some(owner) = &secret.owner {
             return Err(io::Error::other(format!("{name} is rotated by {owner} itself")));
         }
@@ -97,8 +108,8 @@ impl Attach {
         match secret.pending {
             None => Ok(()),
             Some(_) => Err(io::Error::other(format!(
-                "a rotation of {name} is under way, or stuck: fourstep doctor {} {options}",
-                super::text::word(&secret.name)
+                "a rotation of {name} is under way, or stuck: {}",
+                account.doctor(&secret.name)
             ))),
         }
     }
@@ -164,7 +175,7 @@ async fn preflight(
     format: Format,
     out: &mut dyn Write,
 ) -> io::Result<bool> {
-    let asked = invoked(account, Question::Preflight, &secret.arn, &function.arn).await?;
+    let asked = about(account, Question::Preflight, &secret.arn, &function.arn).await?;
     if asked.answer.as_ref().is_err_and(|(kind, _)| kind == "Forbidden") {
         let why = "the function may read the secret only once it is attached, and tests it then";
         say(format, out, "preflight", why)?;
@@ -173,21 +184,76 @@ async fn preflight(
     show(&asked, Question::Preflight, format, out)
 }
 
-/// Puts the rotation back as it was; what was done for that.
-async fn put_back(account: &Account, before: &Found, version: &str) -> io::Result<String> {
-    let after = account.describe(&before.arn).await?;
-    // Nothing was applied: the test of a schedule sets nothing.
-    if let Some(pending) = after.pending.as_ref().filter(|pending| *pending == version) {
-        account.remove_pending(&before.arn, pending).await?;
+/// Names the function; the id of the version that it tests.
+async fn named(
+    account: &Account,
+    secret: &str,
+    function: &Function,
+    rules: &Rules,
+    token: String,
+) -> io::Result<String> {
+    match account.attach(secret, &function.arn, Some(rules), Some(&token)).await {
+        Ok(named) => Ok(named.unwrap_or(token)),
+        // An answer that was lost is no refusal.
+        Err(error) if error.code.is_empty() => {
+            let is = account.describe(secret).await.ok().and_then(|seen| seen.function);
+            if is.as_deref() == Some(&function.arn) {
+                return Ok(token);
+            }
+            let what = "it is not known whether it is attached: look, and run the same again";
+            Err(io::Error::other(format!("{}; {what}", error.message)))
+        }
+        Err(error) => Err(error.into()),
     }
-    match (&before.function, before.rotation, &before.rules) {
-        (Some(function), Some(true), Some(rules)) => {
-            account.attach(&before.arn, function, Some(rules), None).await?;
-            Ok(format!("The rotation function is {} again, as before", clean(function)))
+}
+
+/// Takes AWSPENDING off the version that Secrets Manager made for its test, which a test that failed
+/// leaves. Nothing was applied with it. True if it was there.
+pub(super) async fn clear(account: &Account, seen: &Found, version: &str) -> io::Result<bool> {
+    let is = |seen: &Found| seen.pending.as_deref() == Some(version);
+    if !is(seen) {
+        return Ok(false);
+    }
+    match account.remove_pending(&seen.arn, version).await {
+        // Secrets Manager may have taken it off itself.
+        Err(error) if is(&account.describe(&seen.arn).await?) => Err(error.into()),
+        _ => Ok(true),
+    }
+}
+
+/// Puts the rotation back as it was, unless somebody changed it since; what was done for that.
+async fn put_back(
+    account: &Account,
+    before: &Found,
+    ours: &str,
+    rules: &Rules,
+    version: &str,
+) -> io::Result<String> {
+    let after = account.describe(&before.arn).await?;
+    clear(account, &after, version).await?;
+    // What DescribeSecret says may be a moment old.
+    let function = after.function.as_deref();
+    if function != Some(ours) && function != before.function.as_deref() {
+        let function = clean(function.unwrap_or("none"));
+        return Ok(format!("It is left: somebody gave it another function since: {function}"));
+    }
+    match &before.function {
+        Some(_) if before.rotation == Some(true) && after.rotation != Some(true) => {
+            Ok("It is left: somebody turned its rotation off since".to_owned())
+        }
+        Some(function) if before.rotation == Some(true) => {
+            account.attach(&before.arn, function, before.rules.as_ref(), None).await?;
+            let stays = match before.rules {
+                Some(_) => "as before".to_owned(),
+                // RotateSecret can set a schedule, and take none away.
+                None => format!("it had no schedule, and has {} now", schedule(Some(rules))),
+            };
+            Ok(format!("The rotation function is {} again, {stays}", clean(function)))
         }
         _ => {
             account.cancel(&before.arn).await?;
-            Ok("Rotation is off, as before".to_owned())
+            let stays = "the function and its schedule stay named in the secret, and do nothing";
+            Ok(format!("Rotation is off, as before; {stays}"))
         }
     }
 }

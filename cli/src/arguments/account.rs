@@ -19,7 +19,8 @@ Manual: docs/doctor.md in the repository.";
 
 const ATTACH: &str = "For example:
   fourstep attach app/db --function fourstep-postgres --schedule 'cron(0 3 ? * SUN *)' --window 3h
-The exit status is 0 if a rotation would succeed, 1 if not (then all is as before), 2 if it is not known.
+The exit status is 0 if a rotation would succeed, 1 if not (then what rotated it before does so again, or
+rotation is off), 2 if it is not known.
 Manual: docs/doctor.md in the repository.";
 
 const MIGRATE: &str = "For example, what there is to move, then three of it, then all back:
@@ -78,7 +79,7 @@ pub(crate) struct DoctorArguments {
     #[command(flatten)]
     pub(crate) reach: ReachArguments,
     /// Only secrets with this tag, and with this value of it, if one is given.
-    #[arg(long, value_name = "KEY[=VALUE]")]
+    #[arg(long, value_name = "KEY[=VALUE]", conflicts_with = "secrets")]
     pub(crate) tag: Option<String>,
     /// Only secrets that this function rotates: its name or ARN.
     #[arg(long, value_name = "FUNCTION")]
@@ -111,8 +112,8 @@ pub(crate) struct DoctorArguments {
 /// Make a function the rotation function of a secret in AWS. Nothing rotates until its schedule says so.
 ///
 /// The function is asked first (preflight). Then it is attached, Secrets Manager has it test the secret,
-/// and the outcome is waited for. If the test fails, the rotation function and the schedule are put back as
-/// they were.
+/// and the outcome is waited for. If the test fails, the rotation function that was there is put back with
+/// its schedule; where none was on, rotation is turned off, and the function stays named in the secret.
 #[derive(Args)]
 #[command(after_help = ATTACH)]
 pub(crate) struct AttachArguments {

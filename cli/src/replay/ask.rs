@@ -67,7 +67,8 @@ pub fn show(
     Ok(match (&asked.answer, question) {
         (Err(_), _) => false,
         (Ok(_), Question::Inspect) => versions(asked).iter().any(current),
-        (Ok(answer), _) => answer.get("ready") != Some(&Value::Bool(false)),
+        (Ok(answer), Question::Preflight) => answer.get("ready") == Some(&Value::Bool(true)),
+        (Ok(answer), Question::Plan) => answer.get("plan").is_some_and(Value::is_array),
     })
 }
 
@@ -110,7 +111,8 @@ fn findings(asked: &Invocation) -> String {
         Some(Value::Bool(true)) => {
             writeln!(text, "A rotation would succeed.{untried} Nothing was changed.")
         }
-        _ => writeln!(text, "A rotation would fail. Nothing was changed."),
+        Some(Value::Bool(false)) => writeln!(text, "A rotation would fail. Nothing was changed."),
+        _ => writeln!(text, "The function's answer is none to preflight. Nothing was changed."),
     };
     text
 }
@@ -120,11 +122,44 @@ fn plan(asked: &Invocation) -> String {
         Ok(answer) => answer,
         Err((kind, message)) => return failed(kind, message),
     };
-    let lines = answer.get("plan").and_then(Value::as_array).into_iter().flatten();
+    let Some(lines) = answer.get("plan").and_then(Value::as_array) else {
+        return "The function's answer is no plan. Nothing was changed.\n".to_owned();
+    };
     let mut text: String =
-        lines.filter_map(Value::as_str).map(|line| format!("{line}\n")).collect();
+        lines.iter().filter_map(Value::as_str).map(|line| format!("{line}\n")).collect();
     if text.is_empty() {
         text.push_str("Nothing but a new password. Nothing was changed.\n");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_an_answer_to_the_question_is_good() {
+        for (question, answer, good) in [
+            (Question::Preflight, json!({"ready": true}), true),
+            (Question::Preflight, json!({"ready": false}), false),
+            (Question::Preflight, json!({"statusCode": 200}), false),
+            (Question::Plan, json!({"plan": []}), true),
+            (Question::Plan, json!({"statusCode": 200}), false),
+            (Question::Plan, json!("hello"), false),
+            (Question::Inspect, json!({"statusCode": 200}), false),
+        ] {
+            let duration = Duration::ZERO;
+            let asked = Invocation { answer: Ok(answer.clone()), lines: Vec::new(), duration };
+            let mut said = Vec::new();
+            let seen = show(&asked, question, Format::Table, &mut said).unwrap();
+            let said = String::from_utf8(said).unwrap();
+            assert_eq!(seen, good, "{question:?} {answer}: {said}");
+            let praised = said.contains("would succeed") || said.contains("Nothing but");
+            assert!(good || !praised, "{question:?} {answer}: {said}");
+        }
+    }
 }

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use fourstep::SecretId;
 use fourstep::store::AWSCURRENT;
-use fourstep_local::NewSecret;
+use fourstep::{SecretId, VersionId};
+use fourstep_local::{NewRotation, NewSecret};
 use serde_json::{Value, json};
+use tokio::process::Child;
 
-use super::front::{CANARY, FUNCTION, Scene, fourstep, served};
+use super::fleet::arn;
+use super::front::{CANARY, FUNCTION, Scene, Stop, fourstep, served, started};
 use super::policies;
 
 const ATTACH: [&str; 4] = ["attach", "app/db", "--function", "fourstep-postgres"];
@@ -65,7 +67,7 @@ async fn what_would_fail_is_not_attached_and_what_failed_is_put_back() {
     let before = scene.labels("app/db");
     let (said, output) = fourstep(&url, &attach, "").await;
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("cannot log in. Rotation is off, as before"), "{said}");
+    assert!(said.contains("cannot log in. Rotation is off, as before; the function and"), "{said}");
     assert_eq!(rotation(&scene).0, Some(false));
     assert_eq!(scene.labels("app/db"), before);
     assert_eq!(*scene.calls.lock().unwrap(), policies()[3]);
@@ -119,4 +121,135 @@ async fn without_an_outcome_in_time_it_says_where_to_look() {
     let (said, output) = fourstep(&url, &wait, "").await;
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("no outcome of its test") && said.contains("preflight"), "{said}");
+}
+
+/// Any function that runs a program of its own answers something.
+#[tokio::test]
+async fn an_answer_of_another_function_is_not_taken_for_ready() {
+    for (answer, status) in [
+        (json!({"statusCode": 200}), 1),
+        (json!({"ready": "true"}), 1),
+        (json!("hello"), 2),
+        (json!({"ready": true, "secret": "another"}), 2),
+    ] {
+        let scene = scene(Some((true, "fine")));
+        *scene.preflight.lock().unwrap() = Some(answer.clone());
+        let url = served(&scene, &[]).await;
+        let (said, output) = fourstep(&url, &[&ATTACH[..], &MONTHLY].concat(), "").await;
+        assert_eq!(output.status.code(), Some(status), "{answer}: {said}");
+        assert!(scene.asked.lock().unwrap().is_empty(), "{answer}: {said}");
+        attached(&scene, "fourstep-postgres", Some("rate(3 days)"));
+        let (said, output) = fourstep(&url, &["preflight", "app/db"], "").await;
+        assert_eq!(output.status.code(), Some(status), "{answer}: {said}");
+        assert!(!said.contains("would succeed"), "{answer}: {said}");
+    }
+}
+
+/// Gives the secret a function, as somebody does.
+fn attached(scene: &Scene, function: &str, schedule: Option<&str>) {
+    let id = SecretId::parse("app/db").unwrap();
+    let token = VersionId::from_store(uuid::Uuid::new_v4().to_string());
+    let rules = schedule.map(|one| fourstep_local::RotationRules {
+        schedule_expression: Some(one.to_owned()),
+        ..fourstep_local::RotationRules::default()
+    });
+    let lambda_arn = Some(arn(function));
+    let rotation = NewRotation { token: token.clone(), lambda_arn, rules, immediately: false };
+    scene.store.rotate(&id, &rotation).unwrap();
+    scene.store.end_test(&id, &token).unwrap();
+}
+
+#[tokio::test]
+async fn whoever_cannot_learn_the_outcome_changes_nothing() {
+    let scene = scene(Some((true, "fine")));
+    *scene.sealed.lock().unwrap() = true;
+    let url = served(&scene, &[]).await;
+    let (said, output) = fourstep(&url, &[&ATTACH[..], &MONTHLY].concat(), "").await;
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("logs:FilterLogEvents: AccessDenied"), "{said}");
+    assert!(scene.asked.lock().unwrap().is_empty(), "{said}");
+}
+
+#[tokio::test]
+async fn the_outcome_is_seen_whatever_the_clocks_and_the_answer_are() {
+    for (behind, stop) in [(1_800, None), (0, Some(Stop::Lost))] {
+        let scene = scene(Some((true, "fine")));
+        (*scene.behind.lock().unwrap(), *scene.stop.lock().unwrap()) = (behind, stop);
+        let url = served(&scene, &[]).await;
+        let wait = [&ATTACH[..], &MONTHLY, &["--wait", "0"]].concat();
+        let (said, output) = fourstep(&url, &wait, "").await;
+        assert!(output.status.success() && said.contains("attached: fine"), "{stop:?}: {said}");
+        assert_eq!(rotation(&scene), (Some(true), Some(FUNCTION.to_owned())));
+    }
+}
+
+/// A run that has attached the function and waits for the outcome.
+async fn waits(scene: &Arc<Scene>, url: &str) -> Child {
+    let child = started(url, &[&ATTACH[..], &MONTHLY].concat());
+    while rotation(scene).1.as_deref() != Some(FUNCTION) {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    child
+}
+
+#[tokio::test]
+async fn an_error_after_the_call_says_what_is_attached() {
+    let scene = scene(None);
+    let url = served(&scene, &[]).await;
+    let child = waits(&scene, &url).await;
+    *scene.sealed.lock().unwrap() = true;
+    let output = child.wait_with_output().await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("app/db is attached, and logs:FilterLogEvents: AccessDenied"), "{said}");
+    assert!(said.contains("fourstep preflight app/db --region us-east-1"), "{said}");
+}
+
+/// The test of the version that the last call named has failed.
+fn fails(scene: &Scene) {
+    let secret = scene.store.describe(&SecretId::parse("app/db").unwrap()).unwrap().arn;
+    let asked = scene.asked.lock().unwrap();
+    let version = &asked.last().unwrap()["ClientRequestToken"];
+    let line = json!({"step": "testSecret", "secret": secret, "version": version, "outcome": "failed", "why": "no"});
+    scene.log.lock().unwrap().push(line.to_string());
+}
+
+#[tokio::test]
+async fn what_somebody_changed_meanwhile_is_left() {
+    for (function, words) in [
+        (Some("somebody-s"), "somebody gave it another function since"),
+        (None, "somebody turned its rotation off since"),
+    ] {
+        let scene = scene(None);
+        attached(&scene, "before", Some("rate(3 days)"));
+        let url = served(&scene, &[]).await;
+        let child = waits(&scene, &url).await;
+        let id = SecretId::parse("app/db").unwrap();
+        let pending = VersionId::from_store(scene.labels("app/db")["AWSPENDING"].clone());
+        scene.store.end_test(&id, &pending).unwrap();
+        match function {
+            Some(function) => attached(&scene, function, None),
+            None => drop(scene.store.cancel_rotation(&id).unwrap()),
+        }
+        let left = rotation(&scene);
+        fails(&scene);
+        let output = child.wait_with_output().await.unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(words), "{said}");
+        assert_eq!(rotation(&scene), left, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_function_without_a_schedule_is_put_back_and_a_label_that_is_gone_keeps_none_from_it() {
+    let scene = scene(Some((false, "cannot log in")));
+    attached(&scene, "before", None);
+    *scene.races.lock().unwrap() = true;
+    let url = served(&scene, &[]).await;
+    let (said, output) = fourstep(&url, &[&ATTACH[..], &MONTHLY].concat(), "").await;
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("had no schedule, and has rate(30 days) now"), "{said}");
+    assert_eq!(rotation(&scene), (Some(true), Some(arn("before"))));
+    assert!(!scene.labels("app/db").contains_key("AWSPENDING"));
 }

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use fourstep::{SecretId, VersionId};
+use fourstep_cli::account::text;
 use fourstep_local::{NewRotation, NewSecret, RotationRules};
 use serde_json::{Value, json};
 
@@ -15,6 +17,12 @@ use super::front::{CANARY, ESCAPE, Scene, answered};
 /// The ARN of a function.
 pub fn arn(name: &str) -> String {
     format!("arn:aws:lambda:us-east-1:000000000000:function:{name}")
+}
+
+/// What AWS says to whoever has no permission.
+fn refused() -> Response {
+    let headers = [("x-amzn-errortype", "AccessDeniedException")];
+    (StatusCode::BAD_REQUEST, headers, "{}").into_response()
 }
 
 /// A folder for the file of a test.
@@ -89,6 +97,43 @@ impl Scene {
         (self.labels(name), detail.rotation_lambda_arn.unwrap_or_default(), rules)
     }
 
+    pub fn logs(&self, body: &Value) -> Response {
+        self.calls.lock().unwrap().insert("logs:FilterLogEvents".to_owned());
+        if *self.sealed.lock().unwrap() {
+            return refused();
+        }
+        let group = body["logGroupName"].as_str().unwrap();
+        assert!(group.starts_with("/aws/lambda/fourstep-"), "{group}");
+        let (log, now) = (self.log.lock().unwrap(), text::now());
+        let (from, until) = (body["startTime"].as_i64().unwrap(), body["endTime"].as_i64());
+        let line = |line: &String| {
+            let said: Value = serde_json::from_str(line).unwrap_or_default();
+            (1_000 * (now - said["age"].as_i64().unwrap_or(0)), line.clone())
+        };
+        let mut lines: Vec<_> = log.iter().map(line).collect();
+        lines.retain(|(at, _)| *at >= from && until.is_none_or(|until| *at <= until));
+        lines.sort_by_key(|(at, _)| *at);
+        let size = Some(*self.paged.lock().unwrap()).filter(|size| *size > 0);
+        let first = body["nextToken"].as_str().map_or(0, |token| token.parse().unwrap());
+        let size = size.unwrap_or(lines.len());
+        let page = lines.iter().skip(first).take(size);
+        let events: Vec<_> =
+            page.map(|(at, line)| json!({"timestamp": at, "message": line})).collect();
+        let next = (first + size < lines.len()).then(|| (first + size).to_string());
+        answered(json!({"events": events, "nextToken": next}))
+    }
+
+    /// As AWS would, where a filter takes what begins with its text: all of these.
+    pub fn listed(&self, secrets: &[&str]) -> Response {
+        self.calls.lock().unwrap().insert("secretsmanager:ListSecrets".to_owned());
+        let entry = |name: &&str| {
+            let detail = self.store.describe(&SecretId::parse(name).unwrap()).unwrap();
+            let tag = |(key, value)| json!({"Key": key, "Value": value});
+            json!({"ARN": detail.arn, "Tags": detail.tags.into_iter().map(tag).collect::<Vec<_>>()})
+        };
+        answered(json!({"SecretList": secrets.iter().map(entry).collect::<Vec<_>>()}))
+    }
+
     /// A function that a test described.
     pub fn described(&self, path: &str) -> Option<Response> {
         let named = path.split('/').nth(3).unwrap();
@@ -99,8 +144,8 @@ impl Scene {
             return Some(answered(json!({"Tags": tags})));
         }
         let functions = self.functions.lock().unwrap();
-        let found = functions.get(name).filter(|_| path.ends_with("/configuration"));
-        found.cloned().map(answered)
+        let found = functions.get(name).filter(|_| path.ends_with("/configuration"))?.clone();
+        Some(if found["refused"] == true { refused() } else { answered(found) })
     }
 
     /// What becomes of the schedule of a secret that got a function.

@@ -1,7 +1,6 @@
 //! An account as a test says: what Lambda and CloudWatch Logs answer, in front of Secrets Manager.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex};
 
 use axum::body::{Body, to_bytes};
@@ -13,7 +12,8 @@ use fourstep::store::{AWSCURRENT, AWSPENDING};
 use fourstep::{SecretId, VersionId};
 use fourstep_local::{MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel, serve};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
+
+pub use super::run::{answered_late, fourstep, started};
 
 pub const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:fourstep-postgres";
 
@@ -29,8 +29,18 @@ pub struct Scene {
     pub store: Arc<MemoryStore>,
     /// What inspect says of a version; of others, that they are accepted.
     pub verdicts: Mutex<BTreeMap<String, String>>,
-    /// Lines of the function's log.
+    /// Besides, what its row says of a version.
+    pub rows: Mutex<BTreeMap<String, Value>>,
+    /// Lines of the function's log; a field `age` says how many seconds old one is.
     pub log: Mutex<Vec<String>>,
+    /// How many lines a page of the log has; all without.
+    pub paged: Mutex<usize>,
+    /// By how many seconds the log's clock is behind.
+    pub behind: Mutex<i64>,
+    /// How a rotation ends: it succeeds, is `refused` by a policy, or `hangs`.
+    pub rotation: Mutex<&'static str>,
+    /// Whether Secrets Manager takes AWSPENDING off itself just before it is asked to.
+    pub races: Mutex<bool>,
     /// Every action, as IAM names it.
     pub calls: Mutex<BTreeSet<String>>,
     /// The strategy that the function's variable has.
@@ -130,7 +140,11 @@ impl Scene {
         let rows = detail.labels.iter().map(|(version, labels)| {
             let verdict = verdicts.get(version.as_str()).map_or("accepted", String::as_str);
             let why = format!("because{ESCAPE}");
-            json!({"version": version.as_str(), "labels": labels, "verdict": verdict, "why": why})
+            let mut row = json!({"version": version.as_str(), "labels": labels, "verdict": verdict, "why": why});
+            if let Some(Value::Object(more)) = self.rows.lock().unwrap().get(version.as_str()) {
+                row.as_object_mut().unwrap().extend(more.clone());
+            }
+            row
         });
         json!({"secret": detail.arn, "versions": rows.collect::<Vec<_>>()})
     }
@@ -179,36 +193,25 @@ impl Scene {
                     ([("x-amz-function-error", "Unhandled")], answered(refusal)).into_response()
                 }
             },
-            _ => answered(json!({"plan": []})),
+            _ => answered(json!({"secret": body["SecretId"], "plan": []})),
         }
     }
 
-    fn logs(&self, body: &Value) -> Response {
-        self.calls.lock().unwrap().insert("logs:FilterLogEvents".to_owned());
-        if *self.sealed.lock().unwrap() {
-            let headers = [("x-amzn-errortype", "AccessDeniedException")];
-            return (StatusCode::BAD_REQUEST, headers, "{}").into_response();
-        }
-        let group = body["logGroupName"].as_str().unwrap();
-        assert!(group.starts_with("/aws/lambda/fourstep-"), "{group}");
-        let log = self.log.lock().unwrap();
-        let line = |(at, line): (usize, &String)| json!({"timestamp": at * 1000, "message": line});
-        answered(json!({"events": log.iter().enumerate().map(line).collect::<Vec<_>>()}))
-    }
-
-    fn listed(&self, secrets: &[&str]) -> Response {
-        self.calls.lock().unwrap().insert("secretsmanager:ListSecrets".to_owned());
-        let arn = |name: &&str| json!({"ARN": self.store.describe(&SecretId::parse(name).unwrap()).unwrap().arn});
-        answered(json!({"SecretList": secrets.iter().map(arn).collect::<Vec<_>>()}))
-    }
-
-    /// What the service and the function do with a rotation that is asked for: it succeeds.
+    /// What the service and the function do with a rotation that is asked for.
     fn rotated(&self, secret: &str) {
         *self.rotations.lock().unwrap() += 1;
         let id = SecretId::parse(secret).unwrap();
         let labels = self.labels(secret);
         let (current, pending) = (&labels[AWSCURRENT], &labels[AWSPENDING]);
         let version = |id: &String| VersionId::from_store(id.clone());
+        match *self.rotation.lock().unwrap() {
+            "hangs" => return,
+            "refused" => {
+                let from = version(pending);
+                return drop(self.store.update_stage(&id, AWSPENDING, None, Some(&from)).unwrap());
+            }
+            _ => {}
+        }
         let value = NewValue {
             token: version(pending),
             value: format!("{CANARY}-rotated").as_str().into(),
@@ -241,7 +244,8 @@ impl Scene {
         let arn = self.store.describe(&id).unwrap().arn;
         let outcome = if fine { "done" } else { "failed" };
         let version = pending.as_str();
-        let line = json!({"step": "testSecret", "secret": arn, "version": version, "outcome": outcome, "why": why, "warnings": ["be warned"]});
+        let age = *self.behind.lock().unwrap();
+        let line = json!({"step": "testSecret", "secret": arn, "version": version, "outcome": outcome, "why": why, "warnings": ["be warned"], "age": age});
         self.log.lock().unwrap().push(line.to_string());
     }
 }
@@ -279,6 +283,11 @@ async fn front(
         scene.stopped.notify_one();
         std::future::pending::<()>().await;
     }
+    if operation == "UpdateSecretVersionStage" && *scene.races.lock().unwrap() {
+        let id = SecretId::parse(fields["SecretId"].as_str().unwrap()).unwrap();
+        let from = fields["RemoveFromVersionId"].as_str().unwrap().to_owned();
+        scene.store.end_test(&id, &VersionId::from_store(from)).unwrap();
+    }
     let answer = next.run(Request::from_parts(parts, Body::from(body))).await;
     if fields["RotateImmediately"] == false && !answer.status().is_success() {
         return answer;
@@ -315,30 +324,4 @@ pub async fn served(scene: &Arc<Scene>, secrets: &'static [&'static str]) -> Str
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
     url
-}
-
-/// The command, started.
-pub fn started(url: &str, arguments: &[&str]) -> tokio::process::Child {
-    tokio::process::Command::new(env!("CARGO_BIN_EXE_fourstep"))
-        .args(arguments)
-        .env_clear()
-        .envs([("AWS_ENDPOINT_URL", url), ("AWS_REGION", "us-east-1")])
-        .envs([("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "key")])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-pub async fn fourstep(url: &str, arguments: &[&str], input: &str) -> (String, Output) {
-    let mut child = started(url, arguments);
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes()).await;
-    let output = child.wait_with_output().await.unwrap();
-    let said =
-        [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said).into_owned());
-    let said = said.concat();
-    assert!(!said.contains(CANARY), "{said}");
-    assert!(said.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{said:?}");
-    (said, output)
 }

@@ -10,14 +10,17 @@
 )]
 
 mod attach;
+mod doctor;
 mod fleet;
 mod front;
 mod hostile;
 mod many;
 mod migrate;
+mod migrate_late;
 mod migrate_left;
 mod migrate_page;
 mod migrate_stopped;
+mod run;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -42,8 +45,9 @@ async fn the_function_that_a_secret_names_is_asked() {
     let (said, output) = fourstep(&url, &["preflight", "app/db"], "").await;
     assert_eq!(said, "A rotation would succeed. Nothing was changed.\n");
     assert!(output.status.success());
-    let (said, _) = fourstep(&url, &["plan", "app/db", "--json"], "").await;
-    assert_eq!(said, "{\"plan\":[]}\n");
+    let (said, output) = fourstep(&url, &["plan", "app/db", "--json"], "").await;
+    assert!(said.contains("\"plan\":[]"), "{said}");
+    assert!(output.status.success());
     let used: Vec<_> = scene.calls.lock().unwrap().iter().cloned().collect();
     assert_eq!(used, ["lambda:InvokeFunction", "secretsmanager:DescribeSecret"]);
     let (said, output) = fourstep(&url, &["inspect", "nothing"], "").await;
@@ -55,7 +59,7 @@ async fn the_function_that_a_secret_names_is_asked() {
 const FLEET: [(&str, [&str; 3], &str, &str); 8] = [
     ("one/untouched", ["accepted", "rejected", "rejected"], "single-user", "discard"),
     ("one/empty", ["accepted", "empty", "rejected"], "single-user", "discard"),
-    ("one/applied", ["rejected", "accepted", "rejected"], "single-user", "promote"),
+    ("one/applied", ["rejected", "accepted", "rejected"], "single-user", "retry"),
     ("one/previous", ["rejected", "rejected", "accepted"], "single-user", "retry"),
     ("one/none", ["rejected", "rejected", "rejected"], "single-user", "discard"),
     ("two/changed", ["rejected", "accepted", "rejected"], "alternating-users", "retry"),
@@ -95,7 +99,7 @@ async fn each_row_of_the_table_is_named_and_only_what_is_safe_is_mended() {
         assert_eq!(output.status.code(), Some(0), "{name}: {said}");
         assert!(said.contains("mended"), "{name}: {said}");
         match advice {
-            "promote" | "retry" => assert_eq!(after[AWSCURRENT], next, "{name}"),
+            "retry" => assert_eq!(after[AWSCURRENT], next, "{name}"),
             _ => assert!(after[AWSCURRENT] != now && after[AWSCURRENT] != next, "{name}"),
         }
         assert_eq!(after[AWSPREVIOUS], now, "{name}");
@@ -104,9 +108,12 @@ async fn each_row_of_the_table_is_named_and_only_what_is_safe_is_mended() {
 
 #[tokio::test]
 async fn a_rotation_that_was_turned_off_is_not_turned_on() {
-    for (current, previous, advice) in
-        [("accepted", "rejected", "discard"), ("rejected", "accepted", "")]
-    {
+    for (current, previous, advice) in [
+        ("accepted", "rejected", "discard"),
+        ("rejected", "accepted", ""),
+        // Nothing would follow that makes AWSCURRENT log in.
+        ("rejected", "rejected", ""),
+    ] {
         let scene = Arc::new(Scene::default());
         scene.stuck("off", current, "rejected", previous);
         let id = SecretId::parse("off").unwrap();

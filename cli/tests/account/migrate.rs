@@ -182,7 +182,7 @@ async fn what_is_not_to_be_moved_is_not_moved() {
         (hours(soon - 5_000), "its rotation is due within"),
         (
             json!({"VersionIdsToStages": {"one": ["AWSCURRENT"], "two": ["AWSPENDING"]}}),
-            "fourstep doctor a/postgres",
+            "fourstep doctor a/postgres --region us-east-1",
         ),
         (json!({"VersionIdsToStages": {"one": ["AWSPREVIOUS"]}}), "has no value"),
     ] {

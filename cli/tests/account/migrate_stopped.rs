@@ -151,7 +151,8 @@ async fn without_an_outcome_in_time_it_is_not_called_moved() {
     let (said, output) = fourstep(&url, &run, "").await;
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
-        said.contains("not known: our function rotates it") && said.contains("--back"),
+        said.contains("not known: our function rotates it")
+            && said.contains("moves.json a/postgres --region us-east-1"),
         "{said}"
     );
     // The version of the test is still there: its own is taken off, and the secret is as it was.

@@ -144,14 +144,14 @@ impl Fleet<'_> {
         }
         self.secret("one/committed", "single-user").await;
         self.said("one/committed", b"COMMIT\0", After).await;
-        states.push(drawn("one/committed", PENDING, "promote", End::Mended));
+        states.push(drawn("one/committed", PENDING, "retry", End::Mended));
         for (name, step, call) in [
             ("one/set", Step::Test, "DescribeSecret"),
             ("one/tested", Step::Finish, "UpdateSecretVersionStage"),
         ] {
             self.secret(name, "single-user").await;
             self.killed(name, step, Point::Call(call, Before)).await;
-            states.push(drawn(name, PENDING, "promote", End::Mended));
+            states.push(drawn(name, PENDING, "retry", End::Mended));
         }
         self.secret("one/promoted", "single-user").await;
         let point = Point::Call("UpdateSecretVersionStage", After);
@@ -206,7 +206,7 @@ impl Fleet<'_> {
         for (name, text, moment, row, advice) in [
             ("admin/not-sent", &b"ALTER ROLE"[..], Moment::Before, CURRENT, "discard"),
             ("admin/not-committed", b"COMMIT\0", Moment::Before, CURRENT, "discard"),
-            ("admin/committed", b"COMMIT\0", Moment::After, PENDING, "promote"),
+            ("admin/committed", b"COMMIT\0", Moment::After, PENDING, "retry"),
         ] {
             self.secret(name, "single-user-by-admin").await;
             self.said(name, text, moment).await;

@@ -7,15 +7,19 @@ use serde_json::{Value, json};
 
 use super::signed::{Answer, Call, Service};
 use super::{Account, CallError};
-use crate::account::text::{clean, clean_answer};
+use crate::account::text::{clean, clean_answer, now};
 use crate::events::text as field;
 use crate::function::Answer as Answered;
 
 /// What stays as it is in a part of a path (RFC 3986, "unreserved").
 const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// The most pages of a log that are read for one secret.
-const MOST_PAGES: usize = 10;
+/// The most pages that are read of a part of a log. A page may be empty, and the newest line is on the last.
+const MOST_PAGES: usize = 30;
+
+/// How far back a log is searched first, and then, in seconds: an hour, and a day.
+const HOUR: i64 = 3_600;
+const NEAR: [i64; 2] = [HOUR, 24 * HOUR];
 
 /// The variables of a function that are kept: those that say how it rotates. Whatever else stands in a
 /// function's environment is none of this command's business, and may be a secret.
@@ -200,7 +204,27 @@ impl Account {
         .await
     }
 
-    /// The last line about a secret in which a field has this value.
+    /// The last step of a rotation, by the id of its version, in a function's log since a moment in seconds
+    /// since 1970.
+    ///
+    /// # Errors
+    /// If CloudWatch Logs refuses or does not answer. A log group that does not exist has no step.
+    pub async fn last_step(
+        &self,
+        log_group: &str,
+        secret: &str,
+        version: &str,
+        since: i64,
+    ) -> Result<Option<String>, CallError> {
+        let pattern = ("version", version);
+        self.last_line(log_group, secret, since, pattern, |line, _| {
+            Some(clean(field(line, "step")))
+        })
+        .await
+    }
+
+    /// The last line about a secret in which a field has this value. The oldest come first, so that the log
+    /// is searched from its end, in parts that grow.
     async fn last_line<T>(
         &self,
         log_group: &str,
@@ -209,17 +233,41 @@ impl Account {
         (name, value): (&str, &str),
         read: impl Fn(&Value, i64) -> Option<T>,
     ) -> Result<Option<T>, CallError> {
+        let (now, mut until) = (now(), None);
         let secret_is = json!(secret);
-        let mut request = json!({
-            "logGroupName": log_group,
-            "startTime": since.max(0).saturating_mul(1000),
-            "filterPattern": format!("{{ ($.{name} = \"{value}\") && ($.secret = {secret_is}) }}"),
-        });
+        let pattern = format!("{{ ($.{name} = \"{value}\") && ($.secret = {secret_is}) }}");
+        let near = NEAR.map(|near| now.saturating_sub(near));
+        let near = near.into_iter().filter(|from| *from > since.saturating_add(HOUR));
+        for from in near.chain([since]) {
+            let mut part = json!({
+                "logGroupName": log_group,
+                "startTime": from.max(0).saturating_mul(1000),
+                "filterPattern": pattern,
+            });
+            if let (Some(until), Some(fields)) = (until.replace(from), part.as_object_mut()) {
+                fields.insert("endTime".into(), json!(until.saturating_mul(1000)));
+            }
+            let ours = |line: &Value| field(line, name) == value && field(line, "secret") == secret;
+            let read = |line: &Value, at| if ours(line) { read(line, at) } else { None };
+            if let Some(found) = self.last_of(part, read).await? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The last line of a part of a log that can be read as one that is asked for.
+    async fn last_of<T>(
+        &self,
+        mut request: Value,
+        read: impl Fn(&Value, i64) -> Option<T>,
+    ) -> Result<Option<T>, CallError> {
+        let operation = "logs:FilterLogEvents";
         let mut last: Option<(i64, T)> = None;
         for _ in 0..MOST_PAGES {
             let call = Call {
                 service: Service::Logs,
-                operation: "logs:FilterLogEvents",
+                operation,
                 method: "POST",
                 path: "/".to_owned(),
                 headers: &[
@@ -235,19 +283,16 @@ impl Account {
             let events = page.get("events").and_then(Value::as_array);
             let lines = events.into_iter().flatten().filter_map(|event| {
                 let (line, at) = line(event)?;
-                let ours = field(&line, name) == value && field(&line, "secret") == secret;
-                if !ours {
-                    return None;
-                }
                 Some((at, read(&line, at)?))
             });
             last = last.into_iter().chain(lines).max_by_key(|(at, _)| *at);
             match (page.get("nextToken").and_then(Value::as_str), request.as_object_mut()) {
                 (Some(token), Some(fields)) => fields.insert("nextToken".into(), json!(token)),
-                _ => break,
+                _ => return Ok(last.map(|(_, read)| read)),
             };
         }
-        Ok(last.map(|(_, read)| read))
+        let what = format!("the log was not read to its end, in {MOST_PAGES} pages");
+        Err(CallError::new(operation, "TooLong", &what))
     }
 }
 

@@ -109,7 +109,12 @@ impl Account {
         &self.region
     }
 
-    /// What an `aws` command needs so that it reaches the same Region as the same caller.
+    /// What the person types to have a secret looked at.
+    pub fn doctor(&self, secret: &str) -> String {
+        format!("fourstep doctor {} {}", super::text::word(secret), self.options())
+    }
+
+    /// What a command needs so that it reaches the same Region as the same caller.
     pub fn options(&self) -> String {
         let profile = self.profile.as_deref();
         let profile = profile.map(|one| format!(" --profile {}", super::text::word(one)));

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
-use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, RotationRulesType, StatusType};
+use aws_sdk_secretsmanager::types::{
+    Filter, FilterNameStringType, RotationRulesType, SecretListEntry, StatusType,
+};
 use fourstep::store::{AWSCURRENT, AWSPENDING};
 
 use super::signed::cause;
@@ -21,6 +23,18 @@ pub struct Selection {
     pub tag: Option<(String, Option<String>)>,
     /// Only those that this function rotates: its ARN or name.
     pub function: Option<String>,
+}
+
+impl Selection {
+    /// Whether a secret has the tag that is asked for. AWS's filters take what begins with their text, the
+    /// key of one tag with the value of another, and the opposite of what begins with `!`.
+    fn tags(&self, secret: &SecretListEntry) -> bool {
+        let Some((key, value)) = &self.tag else { return true };
+        secret.tags().iter().any(|tag| {
+            tag.key() == Some(key)
+                && value.as_deref().is_none_or(|value| tag.value() == Some(value))
+        })
+    }
 }
 
 /// What Secrets Manager knows of a secret.
@@ -100,7 +114,8 @@ impl Account {
             }
         }
         let page = request.send().await.map_err(|error| failed("ListSecrets", &error))?;
-        let arns = page.secret_list.unwrap_or_default().into_iter().filter_map(|one| one.arn);
+        let listed = page.secret_list.unwrap_or_default().into_iter();
+        let arns = listed.filter(|one| selection.tags(one)).filter_map(|one| one.arn);
         let more = page.next_token.filter(|token| !token.is_empty());
         if more.is_some() && more == next {
             let what = "it gave the same page twice; run it again";

@@ -2,10 +2,15 @@
 
 use std::io;
 
-use super::look::Stuck;
+use super::Doctor;
+use super::look::{Stuck, look};
 use super::table::Advice;
 use crate::account::aws::Account;
-use crate::account::text::word;
+use crate::account::text::{length, now, word};
+
+/// For how long the function's log must have no step of a rotation before that is ended, in seconds. The
+/// steps of one follow each other within moments.
+const QUIET: i64 = 300;
 
 /// The commands to type, in their order, as docs/operate.md has them.
 pub(super) fn commands(account: &Account, secret: &str, stuck: &Stuck) -> Vec<String> {
@@ -27,18 +32,34 @@ pub(super) fn commands(account: &Account, secret: &str, stuck: &Stuck) -> Vec<St
     }
 }
 
-/// Does what the table says, if the labels are where they were when the logins were asked.
+/// Does what the table says, if all is as it was when somebody was asked, which may be long ago: Secrets
+/// Manager may have tried the rotation again, and changed the password without moving a label.
 ///
 /// # Errors
-/// If the labels have moved, or Secrets Manager refuses or does not answer.
-pub(super) async fn mend(account: &Account, secret: &str, stuck: &Stuck) -> io::Result<()> {
+/// If anything has changed, or a step has just ended; if AWS refuses or does not answer.
+pub(super) async fn mend(
+    account: &Account,
+    doctor: &Doctor,
+    secret: &str,
+    stuck: &Stuck,
+) -> io::Result<()> {
     let Some(advice) = stuck.advice else { return Ok(()) };
-    let now = account.describe(secret).await?;
-    let same = now.current.as_deref() == Some(&stuck.current)
-        && now.pending.as_deref() == Some(&stuck.pending)
-        && (now.rotation == Some(true)) == stuck.rotation;
-    if !same {
+    let again = look(account, secret, now(), doctor, false).await?;
+    if again.and_then(|look| look.stuck).as_ref() != Some(stuck) {
         return Err(io::Error::other("the secret has changed meanwhile: look again"));
+    }
+    // To ask for the same rotation again disturbs none.
+    let quiet = QUIET.min(doctor.stuck_after);
+    if advice != Advice::Retry && quiet > 0 {
+        let since = now().saturating_sub(quiet);
+        let step = account.last_step(&stuck.log_group, secret, &stuck.pending, since).await?;
+        if let Some(step) = step {
+            let why = format!(
+                "a {step} of this rotation has just ended: look again in {}",
+                length(QUIET)
+            );
+            return Err(io::Error::other(why));
+        }
     }
     match advice {
         Advice::Retry => account.rotate(secret).await?,

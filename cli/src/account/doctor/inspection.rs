@@ -44,16 +44,20 @@ pub(super) fn versions(answer: &Value) -> impl Iterator<Item = &Value> {
     answer.get("versions").and_then(Value::as_array).into_iter().flatten()
 }
 
+/// The version of an answer that has this label.
+pub(super) fn of<'a>(answer: &'a Value, label: &str) -> Option<&'a Value> {
+    versions(answer).find(|row| labels(row).contains(&label))
+}
+
 /// What will go wrong although nothing is stuck. `next` is in how many seconds the next rotation is.
 pub(super) fn troubles(answer: &Value, kind: Kind, next: Option<i64>) -> Vec<Trouble> {
-    let of = |label: &str| versions(answer).find(|row| labels(row).contains(&label));
     let number = |row: &Value, name: &str| row.get(name).and_then(Value::as_i64);
     let mut troubles = Vec::new();
-    if let Some(current) = of(AWSCURRENT) {
+    if let Some(current) = of(answer, AWSCURRENT) {
         let ends = number(current, "ends_in_seconds");
         let early = ends.filter(|ends| *ends < next.unwrap_or(USUAL).max(0));
         troubles.extend(early.map(|ends| Trouble::Ends(clean(field(current, "user")), ends)));
-        if let (Kind::TwoUsers, Some(rests)) = (kind, of(AWSPREVIOUS))
+        if let (Kind::TwoUsers, Some(rests)) = (kind, of(answer, AWSPREVIOUS))
             && field(rests, "user") != field(current, "user")
         {
             let user = clean(field(rests, "user"));

@@ -3,15 +3,15 @@
 use std::io;
 
 use fourstep::Question;
-use fourstep::store::AWSCURRENT;
+use fourstep::store::{AWSCURRENT, AWSPENDING};
 use serde_json::Value;
 
-use super::inspection;
 use super::table::{Advice, Kind, Logins, Row};
-use crate::account::aws::{Account, Failure, Found};
+use super::{Doctor, inspection};
+use crate::account::aws::{Account, Failure, Found, Function};
 use crate::account::invoked;
 use crate::account::text::{clean, length};
-use crate::events::{labels, text as field};
+use crate::events::text as field;
 use crate::function::Invocation;
 
 /// How long after its date a rotation counts as overdue, in seconds: Secrets Manager tries more than
@@ -95,7 +95,7 @@ impl Trouble {
 }
 
 /// A stuck rotation, and what the table says about it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stuck {
     /// The version with AWSCURRENT.
     pub current: String,
@@ -103,10 +103,14 @@ pub struct Stuck {
     pub pending: String,
     /// Whether rotation is on: RotateSecret would turn it on.
     pub rotation: bool,
+    /// How the secret is rotated: the column of the table.
+    pub kind: Kind,
     /// The row of the table.
     pub row: Row,
     /// What is right, if it can be proven.
     pub advice: Option<Advice>,
+    /// The log group of the function.
+    pub log_group: String,
 }
 
 /// A secret as doctor saw it.
@@ -126,7 +130,16 @@ pub struct Look {
     pub stuck: Option<Stuck>,
 }
 
-/// Looks at a secret. What cannot be asked is in the answer, too.
+impl Look {
+    /// Whether AWSCURRENT logs in, by the function's answer.
+    pub fn logs_in(&self) -> bool {
+        let current = self.inspection.as_ref().and_then(|one| inspection::of(one, AWSCURRENT));
+        current.is_some_and(|row| field(row, "verdict") == "accepted")
+    }
+}
+
+/// Looks at a secret. What cannot be asked is in the answer, too. `None` if it is none of those that
+/// doctor is to look at. After a secret was `mended`, its function is asked also where nothing rotates it.
 ///
 /// # Errors
 /// If DescribeSecret fails.
@@ -134,35 +147,44 @@ pub(super) async fn look(
     account: &Account,
     secret: &str,
     now: i64,
-    stuck_after: i64,
-    ask: bool,
-) -> io::Result<Look> {
+    doctor: &Doctor,
+    mended: bool,
+) -> io::Result<Option<Look>> {
     let found = account.describe(secret).await?;
+    if !doctor.selects(&found) {
+        return Ok(None);
+    }
     let mut look = Look { troubles: of_description(&found, now), found, ..Look::default() };
-    if look.found.rotation != Some(true) && look.found.pending.is_none() {
-        return Ok(look);
+    if look.found.rotation != Some(true) && look.found.pending.is_none() && !mended {
+        return Ok(Some(look));
     }
     let age = pending_age(account, &mut look, now).await;
     match age {
-        Some(age) if age > stuck_after => look.troubles.insert(0, Trouble::Stuck(age)),
+        Some(age) if age > doctor.stuck_after => look.troubles.insert(0, Trouble::Stuck(age)),
         age => look.under_way = age,
     }
-    let Some(arn) = look.found.function.clone() else { return Ok(look) };
-    let function = match account.function(&arn).await {
-        Ok(Some(function)) => function,
-        Ok(None) => {
-            look.troubles.push(Trouble::NoFunction);
-            return Ok(look);
-        }
-        Err(error) => {
-            look.troubles.push(Trouble::NotAsked(error.message));
-            return Ok(look);
-        }
-    };
-    if !function.ours {
-        look.troubles.push(Trouble::NotOurs(function.kind));
-        return Ok(look);
+    // A rotation that mends it is still to end: until then a login says nothing.
+    let ask = doctor.ask || (mended && look.found.pending.is_none());
+    if let Some(function) = of_function(account, &mut look).await {
+        of_answers(account, &mut look, &function, now, ask).await;
     }
+    Ok(Some(look))
+}
+
+/// The rotation function of a secret, if it is one of ours.
+async fn of_function(account: &Account, look: &mut Look) -> Option<Function> {
+    let trouble = match account.function(look.found.function.as_deref()?).await {
+        Ok(Some(function)) if function.ours => return Some(function),
+        Ok(Some(function)) => Trouble::NotOurs(function.kind),
+        Ok(None) => Trouble::NoFunction,
+        Err(error) => Trouble::NotAsked(error.message),
+    };
+    look.troubles.push(trouble);
+    None
+}
+
+/// What the function's log and the function itself say.
+async fn of_answers(account: &Account, look: &mut Look, function: &Function, now: i64, ask: bool) {
     let late = |one: &Trouble| matches!(one, Trouble::Stuck(_) | Trouble::Overdue(_));
     if look.troubles.iter().any(late) {
         match account.last_failure(&function.log_group, &look.found.arn, now - LOG).await {
@@ -172,7 +194,7 @@ pub(super) async fn look(
     }
     let stuck = look.troubles.iter().any(|one| matches!(one, Trouble::Stuck(_)));
     if stuck || ask {
-        inspect(account, &mut look, &arn).await;
+        inspect(account, look).await;
     }
     if let Some(inspection) = look.inspection.take() {
         let tag = look.found.strategy.as_deref().unwrap_or(&function.strategy);
@@ -180,30 +202,55 @@ pub(super) async fn look(
         let next = look.found.next.map(|next| next.saturating_sub(now));
         look.troubles.extend(inspection::troubles(&inspection, kind, next));
         match stuck {
-            true => decide(&mut look, &inspection, kind),
+            true => decide(look, &inspection, kind, function),
             // Between setSecret and finishSecret it does not, where there is one password.
             false if look.under_way.is_none() => look.troubles.extend(locked_out(&inspection)),
             false => {}
         }
         look.inspection = Some(inspection);
     }
-    Ok(look)
 }
 
 /// Reads the table.
-fn decide(look: &mut Look, inspection: &Value, kind: Kind) {
+fn decide(look: &mut Look, inspection: &Value, kind: Kind, function: &Function) {
     let (Some(current), Some(pending)) = (look.found.current.clone(), look.found.pending.clone())
     else {
         return;
     };
-    let row = Row::of(Logins::of(inspection));
+    // An answer about other versions, because the labels moved in between, proves nothing.
+    let row =
+        match holds(inspection, AWSCURRENT, &current) && holds(inspection, AWSPENDING, &pending) {
+            true => Row::of(Logins::of(inspection)),
+            false => Row::Unknown,
+        };
     let rotation = look.found.rotation == Some(true);
-    let advice = row.advice(kind).filter(|advice| rotation || *advice != Advice::Retry);
-    look.stuck = Some(Stuck { current, pending, rotation, row, advice });
+    let promotes = |advice: &Advice| *advice == Advice::Promote;
+    let undoes = edited(inspection) || !unopposed(look);
+    let advice = row.advice(kind, rotation).filter(|advice| !(promotes(advice) && undoes));
+    let log_group = function.log_group.clone();
+    look.stuck = Some(Stuck { current, pending, rotation, kind, row, advice, log_group });
+}
+
+/// Whether the answer has this label on this version.
+fn holds(inspection: &Value, label: &str, version: &str) -> bool {
+    let row = inspection::of(inspection, label);
+    row.is_some_and(|row| field(row, "version") == version)
+}
+
+/// Whether somebody stored AWSCURRENT after the rotation began: to promote would undo that.
+fn edited(inspection: &Value) -> bool {
+    let age = |label| inspection::of(inspection, label)?.get("age_seconds")?.as_u64();
+    age(AWSCURRENT).zip(age(AWSPENDING)).is_some_and(|(current, pending)| current < pending)
+}
+
+/// Whether the log was read, and says nothing of two versions that differ in more than the password.
+fn unopposed(look: &Look) -> bool {
+    let asked = !look.troubles.iter().any(|one| matches!(one, Trouble::NotAsked(_)));
+    asked && look.failure.as_ref().is_none_or(|failure| failure.kind != "Mismatch")
 }
 
 fn locked_out(inspection: &Value) -> Option<Trouble> {
-    let current = inspection::versions(inspection).find(|row| labels(row).contains(&AWSCURRENT))?;
+    let current = inspection::of(inspection, AWSCURRENT)?;
     let rejected = field(current, "verdict") == "rejected";
     rejected.then(|| Trouble::LockedOut(clean(field(current, "why"))))
 }
@@ -229,7 +276,8 @@ async fn pending_age(account: &Account, look: &mut Look, now: i64) -> Option<i64
 }
 
 /// Asks the function which version logs in.
-async fn inspect(account: &Account, look: &mut Look, arn: &str) {
+async fn inspect(account: &Account, look: &mut Look) {
+    let Some(arn) = &look.found.function else { return };
     let asked = invoked(account, Question::Inspect, &look.found.arn, arn).await;
     let inspection = match asked {
         Ok(Invocation { answer: Ok(answer), .. }) => inspection::known(answer),

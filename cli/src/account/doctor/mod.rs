@@ -18,7 +18,7 @@ pub use look::{Look, Stuck, Trouble};
 pub use table::{Advice, Kind, Login, Logins, Row};
 
 use super::agreed;
-use super::aws::{Account, Selection};
+use super::aws::{Account, Found, Selection};
 use super::text::{clean, now};
 use crate::replay::Format;
 
@@ -84,7 +84,7 @@ impl Doctor {
                 arns
             };
             let looks = stream::iter(arns).map(|secret| async move {
-                let looked = look::look(account, &secret, now(), self.stuck_after, self.ask).await;
+                let looked = look::look(account, &secret, now(), self, false).await;
                 (secret, looked)
             });
             let mut looks = std::pin::pin!(looks.buffered(AT_ONCE));
@@ -101,14 +101,14 @@ impl Doctor {
         &self,
         account: &Account,
         secret: &str,
-        looked: io::Result<Look>,
+        looked: io::Result<Option<Look>>,
         format: Format,
         out: &mut dyn Write,
         counts: &mut Counts,
     ) -> io::Result<()> {
-        let mut look = match looked {
-            Ok(look) if !self.selects(&look) => return Ok(()),
-            Ok(look) => look,
+        let look = match looked {
+            Ok(Some(look)) => look,
+            Ok(None) => return Ok(()),
             Err(error) => {
                 counts.unseen += 1;
                 return show::unseen(secret, &clean(&error.to_string()), format, out);
@@ -117,21 +117,20 @@ impl Doctor {
         counts.seen += 1;
         progress(counts);
         show::look(account, &look, self.all, format, out)?;
+        let mut wrong = !look.troubles.is_empty();
         if self.fix && self.may_mend(&look, out)? {
             let ended = self.mended(account, &look).await;
-            show::mended(&look, &ended, format, out)?;
-            if let Ok(again) = ended {
-                look = again;
-            }
+            let mended = show::mended(&look, &ended, format, out)?;
+            wrong = !mended || ended.is_ok_and(|again| !again.troubles.is_empty());
         }
-        counts.wrong += usize::from(!look.troubles.is_empty());
+        counts.wrong += usize::from(wrong);
         Ok(())
     }
 
     /// AWS filters by tag only, so a function is asked for here.
-    fn selects(&self, look: &Look) -> bool {
+    fn selects(&self, found: &Found) -> bool {
         let Some(wanted) = &self.selection.function else { return true };
-        let function = look.found.function.as_deref().unwrap_or_default();
+        let function = found.function.as_deref().unwrap_or_default();
         function == wanted || function.split(':').nth(6) == Some(wanted)
     }
 
@@ -148,7 +147,7 @@ impl Doctor {
     /// Mends a secret, and looks again until the rotation that this began has ended.
     async fn mended(&self, account: &Account, look: &Look) -> io::Result<Look> {
         let Some(stuck) = &look.stuck else { return Ok(look.clone()) };
-        fix::mend(account, &look.found.arn, stuck).await?;
+        fix::mend(account, self, &look.found.arn, stuck).await?;
         let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
         while let Some(left) = self.patience.checked_sub(begun.elapsed())
             && account.describe(&look.found.arn).await?.pending.is_some()
@@ -156,7 +155,8 @@ impl Doctor {
             tokio::time::sleep(pause.min(left)).await;
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
         }
-        look::look(account, &look.found.arn, now(), self.stuck_after, self.ask).await
+        let again = look::look(account, &look.found.arn, now(), self, true).await?;
+        again.ok_or_else(|| io::Error::other("it got another function meanwhile: look again"))
     }
 }
 

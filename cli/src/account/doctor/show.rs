@@ -39,27 +39,36 @@ pub(super) fn unseen(
     }
 }
 
+/// Says whether a secret is mended: nothing is under way, and AWSCURRENT logs in.
 pub(super) fn mended(
     look: &Look,
     ended: &io::Result<Look>,
     format: Format,
     out: &mut dyn Write,
-) -> io::Result<()> {
+) -> io::Result<bool> {
+    let troubles = |again: &Look| {
+        let troubles = again.troubles.iter().map(|one| format!("; {}", one.text()));
+        troubles.collect::<String>()
+    };
     let (fine, text) = match ended {
-        Ok(again) if again.found.pending.is_none() => (true, "mended".to_owned()),
+        Ok(again) if again.found.pending.is_some() => {
+            (false, format!("not ended yet: look again in some minutes{}", troubles(again)))
+        }
+        Ok(again) if again.logs_in() => (true, "mended".to_owned()),
         Ok(again) => {
-            let troubles = again.troubles.iter().map(|one| one.text()).collect::<Vec<_>>();
-            (false, format!("not ended yet; look again in some minutes {}", troubles.join("; ")))
+            let what = "not mended: AWSCURRENT was not seen to log in";
+            (false, format!("{what}{}", troubles(again)))
         }
         Err(error) => (false, format!("not mended: {}", clean(&error.to_string()))),
     };
     match format {
         Format::Json => {
             let arn = clean(&look.found.arn);
-            writeln!(out, "{}", json!({"secret": arn, "mended": fine, "text": text}))
+            writeln!(out, "{}", json!({"secret": arn, "mended": fine, "text": text}))?;
         }
-        Format::Table => writeln!(out, "  {text}"),
+        Format::Table => writeln!(out, "  {text}")?,
     }
+    Ok(fine)
 }
 
 /// `on, last rotated 3 days ago`

@@ -136,14 +136,24 @@ impl Row {
         }
     }
 
-    /// What the table says is right for a kind. `None`: nothing that can be proven from here.
-    pub fn advice(self, kind: Kind) -> Option<Advice> {
+    /// What the table says is right for a kind, where rotation is `on` or off. `None`: nothing that can
+    /// be proven from here.
+    pub fn advice(self, kind: Kind, on: bool) -> Option<Advice> {
+        if !on {
+            // No rotation follows, which would see to it that AWSCURRENT logs in.
+            return match (self, kind) {
+                (Self::Current, Kind::Unknown) => None,
+                (Self::Current, _) => Some(Advice::Discard),
+                (Self::Pending, Kind::OnePassword) => Some(Advice::Promote),
+                _ => None,
+            };
+        }
         match (self, kind) {
             (Self::Current, _) => Some(Advice::Discard),
-            (Self::Pending, Kind::OnePassword) => Some(Advice::Promote),
-            (Self::Pending | Self::Previous, Kind::TwoUsers | Kind::DualPassword)
-            | (Self::Previous, Kind::OnePassword)
-            | (Self::Pending, Kind::Keys) => Some(Advice::Retry),
+            // With one password, too: the function compares the two versions before it promotes.
+            (Self::Pending, Kind::OnePassword | Kind::Keys)
+            | (Self::Pending | Self::Previous, Kind::TwoUsers | Kind::DualPassword)
+            | (Self::Previous, Kind::OnePassword) => Some(Advice::Retry),
             // The older key proves the account, and a new one is made with it.
             (Self::Previous, Kind::Keys) => Some(Advice::Discard),
             (Self::None, Kind::OnePassword | Kind::TwoUsers | Kind::DualPassword) => {
@@ -200,21 +210,22 @@ mod tests {
     #[test]
     fn each_row_has_what_the_page_says() {
         use Advice::{Discard, Promote, Retry};
-        let (d, p, r) = (Some(Discard), Some(Promote), Some(Retry));
-        for (logins, expected, advice) in [
-            (["accepted", "accepted", "rejected"], Row::Current, [d, d, d, d, d]),
-            (["accepted", "unknown", "unknown"], Row::Current, [d, d, d, d, d]),
-            (["accepted", "empty", "rejected"], Row::Current, [d, d, d, d, d]),
-            (["rejected", "accepted", "unknown"], Row::Pending, [p, r, r, r, None]),
-            (["rejected", "rejected", "accepted"], Row::Previous, [r, r, r, d, None]),
-            (["rejected", "empty", "accepted"], Row::Previous, [r, r, r, d, None]),
-            (["rejected", "rejected", "rejected"], Row::None, [d, d, d, None, None]),
-            (["rejected", "empty", "empty"], Row::None, [d, d, d, None, None]),
+        let (d, p, r, n) = (Some(Discard), Some(Promote), Some(Retry), None);
+        for (logins, expected, on, off) in [
+            (["accepted", "accepted", "rejected"], Row::Current, [d, d, d, d, d], [d, d, d, d, n]),
+            (["accepted", "unknown", "unknown"], Row::Current, [d, d, d, d, d], [d, d, d, d, n]),
+            (["accepted", "empty", "rejected"], Row::Current, [d, d, d, d, d], [d, d, d, d, n]),
+            (["rejected", "accepted", "unknown"], Row::Pending, [r, r, r, r, n], [p, n, n, n, n]),
+            (["rejected", "rejected", "accepted"], Row::Previous, [r, r, r, d, n], [n; 5]),
+            (["rejected", "empty", "accepted"], Row::Previous, [r, r, r, d, n], [n; 5]),
+            (["rejected", "rejected", "rejected"], Row::None, [d, d, d, n, n], [n; 5]),
+            (["rejected", "empty", "empty"], Row::None, [d, d, d, n, n], [n; 5]),
         ] {
             let [current, pending, previous] = logins;
             let row = row(current, pending, previous);
             assert_eq!(row, expected, "{logins:?}");
-            assert_eq!(KINDS.map(|kind| row.advice(kind)), advice, "{logins:?}");
+            assert_eq!(KINDS.map(|kind| row.advice(kind, true)), on, "{logins:?}");
+            assert_eq!(KINDS.map(|kind| row.advice(kind, false)), off, "{logins:?}");
         }
     }
 
@@ -229,7 +240,9 @@ mod tests {
         ] {
             let row = row(current, pending, previous);
             assert_eq!(row, Row::Unknown, "{current} {pending} {previous}");
-            assert!(KINDS.iter().all(|kind| row.advice(*kind).is_none()));
+            for on in [true, false] {
+                assert!(KINDS.iter().all(|kind| row.advice(*kind, on).is_none()));
+            }
         }
         for answer in [json!({}), json!(null), json!({"versions": 7}), json!({"versions": [3]})] {
             assert_eq!(Row::of(Logins::of(&answer)), Row::Unknown);

@@ -52,34 +52,63 @@ impl Migrate {
                 }
             };
             let ours = seen.function.as_deref() == Some(&entry.new);
-            if ours {
-                moves.found += 1;
-                let left = self.left(account, &entry, &seen, named).await?;
-                if let Some(why) = left {
-                    moves.failed += 1;
-                    show::ended(whose, &Ended::new(false, "left", why), format, out)?;
-                    continue;
-                }
-                moves.ready += 1;
-                moves.wanted += 1;
-                let old = clean(entry.old.split(':').nth(6).unwrap_or(&entry.old));
-                let question = format!("give {} back to {old}?", clean(&entry.name));
-                if !self.yes && !agreed(&question, out)? {
-                    continue;
-                }
-            } else if entry.ended && entry.outcome != Outcome::Moved {
+            if !ours && entry.ended && entry.outcome != Outcome::Moved {
                 // It was not moved, is back already, or is somebody's.
                 continue;
             }
+            moves.found += usize::from(ours);
             let mut mover = Mover { account, ledger: &mut ledger, patience: self.patience };
-            let ended = mover.back(&entry, Outcome::Back).await?;
-            count(&mut moves, &ended);
-            show::ended(whose, &ended, format, out)?;
-            if !ended.fine && ours && self.yes {
-                return Ok(moves);
+            let ended = match ours {
+                true => self.ours(&mut mover, &entry, &seen, named, &mut moves, out).await,
+                false => mover.back(&entry, Outcome::Back).await.map(Some),
+            };
+            match ended {
+                // One that cannot be put back now keeps no other from it.
+                Err(error) => {
+                    moves.unseen += 1;
+                    show::unseen(&entry.name, &error.to_string(), format, out)?;
+                }
+                Ok(None) => {}
+                Ok(Some(ended)) => {
+                    count(&mut moves, &ended);
+                    show::ended(whose, &ended, format, out)?;
+                    if ended.stops && ours && self.yes {
+                        return Ok(moves);
+                    }
+                }
             }
         }
         Ok(moves)
+    }
+
+    /// Puts a secret back that our function rotates, unless it is to be left, or nobody agrees.
+    async fn ours(
+        &self,
+        mover: &mut Mover<'_>,
+        entry: &Entry,
+        seen: &Found,
+        named: bool,
+        moves: &mut Moves,
+        out: &mut dyn Write,
+    ) -> io::Result<Option<Ended>> {
+        let left = |why: String| Ok(Some(Ended::new(false, "left", why).goes_on()));
+        let account = mover.account;
+        if let Some(why) = self.left(account, entry, seen, named).await? {
+            return left(why);
+        }
+        moves.ready += 1;
+        moves.wanted += 1;
+        let old = clean(entry.old.split(':').nth(6).unwrap_or(&entry.old));
+        let question = format!("give {} back to {old}?", clean(&entry.name));
+        if !self.yes && !agreed(&question, out)? {
+            return Ok(None);
+        }
+        // Whoever was asked may have let the time go by.
+        let seen = account.describe(&entry.secret).await?;
+        if let Some(due) = due(account, &seen, now()).filter(|_| !named) {
+            return left(format!("{due}, or name this secret"));
+        }
+        mover.back(entry, Outcome::Back).await.map(Some)
     }
 
     /// Refuses a name that the file does not have, before anything is changed.
@@ -109,7 +138,7 @@ impl Migrate {
         if seen.rotation != Some(true) {
             return Ok(Some("its rotation was turned off since; that would turn it on".to_owned()));
         }
-        if let Some(due) = due(seen, now()).filter(|_| !named) {
+        if let Some(due) = due(account, seen, now()).filter(|_| !named) {
             return Ok(Some(format!("{due}, or name this secret")));
         }
         let mysql = entry.template == "SecretsManagerRDSMySQLRotationMultiUser";

@@ -123,10 +123,10 @@ impl Ledger {
         entries(&bytes).map_err(refused)
     }
 
-    /// What the person types to put a secret back.
-    pub(super) fn way_back(&self, entry: &Entry) -> String {
+    /// What the person types to put a secret back, with the options of the account.
+    pub(super) fn way_back(&self, entry: &Entry, options: &str) -> String {
         let path = self.path.display().to_string();
-        format!("fourstep migrate --back {} {}", word(&path), word(&entry.name))
+        format!("fourstep migrate --back {} {} {options}", word(&path), word(&entry.name))
     }
 
     /// The moves, in their order.

@@ -113,7 +113,6 @@ pub(super) async fn look(
 /// What keeps a secret from being moved, whatever rotates it.
 fn of_secret(account: &Account, found: &Found, now: i64) -> Vec<String> {
     let mut obstacles = Vec::new();
-    let doctor = || format!("fourstep doctor {}", super::super::text::word(&found.name));
     if let Some(owner) = &found.owner {
         obstacles.push(format!("it belongs to {owner}, which rotates it"));
     }
@@ -130,10 +129,11 @@ fn of_secret(account: &Account, found: &Found, now: i64) -> Vec<String> {
         obstacles.push("it has no value".to_owned());
     }
     if found.pending.is_some() {
-        obstacles.push(format!("a rotation is under way, or stuck: {}", doctor()));
+        let doctor = account.doctor(&found.name);
+        obstacles.push(format!("a rotation is under way, or stuck: {doctor}"));
     }
     if found.rotation == Some(true) {
-        obstacles.extend(due(found, now));
+        obstacles.extend(due(account, found, now));
     }
     obstacles
 }
@@ -141,13 +141,13 @@ fn of_secret(account: &Account, found: &Found, now: i64) -> Vec<String> {
 /// Why a rotation may begin at any time, if it may: it would begin with the function before its test is
 /// known. NextRotationDate is the last moment of a rotation (AWS Secrets Manager API reference,
 /// DescribeSecret), the window before it is the schedule's.
-pub(super) fn due(found: &Found, now: i64) -> Option<String> {
+pub(super) fn due(account: &Account, found: &Found, now: i64) -> Option<String> {
     let next = found.next?;
     let left = next.saturating_sub(now);
     if left < -HOUR {
-        let (ago, name) = (length(now.saturating_sub(next)), super::super::text::word(&found.name));
+        let (ago, doctor) = (length(now.saturating_sub(next)), account.doctor(&found.name));
         let what = format!("a rotation was due {ago} ago and could begin at any time");
-        return Some(format!("{what}: fourstep doctor {name}"));
+        return Some(format!("{what}: {doctor}"));
     }
     let when = if left > 0 { format!("within {}", length(left)) } else { "now".to_owned() };
     (left < window(found.rules.as_ref())).then(|| {

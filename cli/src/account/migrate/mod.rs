@@ -24,6 +24,7 @@ pub use ledger::{Entry, Ledger, Outcome};
 pub use look::Case;
 pub use moving::Ended;
 pub use settings::{Meaning, Needs, VARIABLES, Variable};
+pub(super) use show::schedule;
 pub use templates::{Origin, Program, TEMPLATES, Template, Told};
 
 use super::agreed;

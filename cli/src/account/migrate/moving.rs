@@ -5,11 +5,11 @@ use std::io;
 use std::time::Duration;
 
 use super::ledger::{Entry, Ledger, Outcome};
-use super::look::Case;
+use super::look::{Case, due};
 use super::show::kept;
-use crate::account::attach::outcome;
+use crate::account::attach::{CLOCKS, clear, outcome};
 use crate::account::aws::{Account, Found, Rules, Tested};
-use crate::account::text::{clean, now as seconds, word};
+use crate::account::text::{clean, now as seconds};
 
 /// How often, and how long after each other, it is looked whether Secrets Manager has ended its test.
 const LOOKS: u32 = 30;
@@ -77,6 +77,10 @@ impl Mover<'_> {
             let why = "the secret has changed meanwhile: look again";
             return Ok(Ended::new(false, "not moved", why));
         }
+        // Whoever was asked may have let the time go by.
+        if let Some(why) = due(self.account, &before, seconds()) {
+            return Ok(Ended::new(false, "not moved", why));
+        }
         let mut entry = Entry {
             secret: before.arn.clone(),
             name: before.name.clone(),
@@ -93,7 +97,8 @@ impl Mover<'_> {
         let (secret, token) = (&entry.secret, Some(entry.token.as_str()));
         // Whoever may not read the log would not learn the outcome.
         let log = &target.function.log_group;
-        outcome(self.account, log, secret, token, entry.at, Duration::ZERO).await?;
+        let since = entry.at.saturating_sub(CLOCKS);
+        outcome(self.account, log, secret, token, since, Duration::ZERO).await?;
         let (call, error) = self.give(&mut entry, &target.function.arn).await?;
         match (self.settled_after(&entry, call).await?, error) {
             // What the call said is the cause of what is seen.
@@ -137,14 +142,14 @@ impl Mover<'_> {
             let ended = self.left(&seen, entry, Outcome::NotMoved)?;
             return Ok(if call == Call::Earlier { ended.goes_on() } else { ended });
         }
-        let way_back = self.ledger.way_back(entry);
+        let way_back = self.ledger.way_back(entry, &self.account.options());
         let Some(function) = self.account.function(&entry.new).await? else {
             let text = format!("our function rotates it, and does not exist any more: {way_back}");
             return Ok(Ended::new(false, "not known", text).goes_on());
         };
         let (log, token) = (function.log_group, Some(entry.token.as_str()));
         // The token is of this test only, whatever the clocks are.
-        let since = entry.at.saturating_sub(3_600);
+        let since = entry.at.saturating_sub(CLOCKS);
         match outcome(self.account, &log, &entry.secret, token, since, self.patience).await? {
             None => Ok(Ended::new(
                 false,
@@ -177,8 +182,8 @@ impl Mover<'_> {
         let mut text = format!("{}; {kept}{}", tested.why, warnings.collect::<String>());
         let pending = seen.pending.as_deref() == Some(&entry.token);
         if pending {
-            let name = word(&entry.name);
-            text.push_str(&format!("; AWSPENDING is still on its version: fourstep doctor {name}"));
+            let doctor = self.account.doctor(&entry.name);
+            text.push_str(&format!("; AWSPENDING is still on its version: {doctor}"));
         }
         Ok(Ended::new(fine && !pending, "moved", text))
     }
@@ -199,14 +204,14 @@ impl Mover<'_> {
         let mut said = None;
         if seen.function.as_deref() == Some(&entry.new) {
             if seen.pending.as_ref().is_some_and(|pending| *pending != entry.token) {
-                let name = word(&entry.name);
-                let text = format!("a rotation is under way, or stuck: fourstep doctor {name}");
+                let doctor = self.account.doctor(&entry.name);
+                let text = format!("a rotation is under way, or stuck: {doctor}");
                 return Ok(Ended::new(false, "left", text));
             }
             if seen.rotation != Some(true) {
                 return self.somebody_s(&seen, &entry, "its rotation was turned off since");
             }
-            self.clear(&seen, &entry).await?;
+            clear(self.account, &seen, &entry.token).await?;
             entry.token = uuid::Uuid::new_v4().to_string();
             entry.ended = false;
             let old = entry.old.clone();
@@ -222,7 +227,7 @@ impl Mover<'_> {
         if seen.function.as_deref() != Some(&entry.old) {
             return self.left(&seen, &entry, how);
         }
-        let failed = self.clear(&seen, &entry).await?;
+        let failed = clear(self.account, &seen, &entry.token).await?;
         let seen = self.keep(seen, &entry, &entry.old, rules.as_ref()).await?;
         self.end(&entry, how)?;
         let words = if rules == entry.rules { "as before" } else { "as set since the move" };
@@ -234,20 +239,6 @@ impl Mover<'_> {
             );
         }
         Ok(Ended::new(fine, how.word(), text))
-    }
-
-    /// Takes AWSPENDING off the version that Secrets Manager made for its test, which a test that failed
-    /// leaves. Nothing was applied with it. True if it was there.
-    async fn clear(&self, seen: &Found, entry: &Entry) -> io::Result<bool> {
-        let is = |seen: &Found| seen.pending.as_deref() == Some(&entry.token);
-        if !is(seen) {
-            return Ok(false);
-        }
-        match self.account.remove_pending(&entry.secret, &entry.token).await {
-            // Secrets Manager may have taken it off itself.
-            Err(error) if is(&self.account.describe(&entry.secret).await?) => Err(error.into()),
-            _ => Ok(true),
-        }
     }
 
     /// The secret, with the function that was named, unless that was refused.

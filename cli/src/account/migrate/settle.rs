@@ -88,7 +88,8 @@ impl Mover<'_> {
     ) -> io::Result<Ended> {
         self.end(entry, Outcome::Left)?;
         let ours = seen.function.as_deref() == Some(&entry.new);
-        let ours = ours.then(|| format!("; our function is set: {}", self.ledger.way_back(entry)));
+        let way_back = self.ledger.way_back(entry, &self.account.options());
+        let ours = ours.then(|| format!("; our function is set: {way_back}"));
         let text = format!("{changed}{}", ours.unwrap_or_default());
         Ok(Ended::new(false, "left", text).goes_on())
     }

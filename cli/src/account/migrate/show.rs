@@ -152,7 +152,7 @@ pub(super) fn kept(seen: &Found, rules: Option<&Rules>, words: &str) -> (bool, S
 }
 
 /// `cron(0 3 ? * SUN *), window 3h`
-pub(super) fn schedule(rules: Option<&Rules>) -> String {
+pub(in crate::account) fn schedule(rules: Option<&Rules>) -> String {
     let Some(rules) = rules else { return "no schedule".to_owned() };
     let window = rules.window.as_deref().map(|window| format!(", window {}", clean(window)));
     let days = rules.days.map(|days| format!("every {days} days"));

@@ -1,0 +1,59 @@
+//! `fourstep migrate`: what happens while somebody is asked, and what one secret is to the others.
+
+use fourstep_cli::account::text::now;
+use serde_json::json;
+
+use super::fleet::{arn, file, fleet};
+use super::front::{answered_late, fourstep, served};
+use super::migrate_stopped::{MOVE, OLD};
+
+#[tokio::test]
+async fn a_window_that_opens_while_somebody_is_asked_leaves_the_secret_where_it_is() {
+    let (scene, _) = fleet();
+    let (_folder, path) = file();
+    let file = path.to_str().unwrap();
+    let url = served(&scene, &[]).await;
+    let soon = || {
+        let due = json!({"NextRotationDate": now() + 7_000});
+        scene.besides.lock().unwrap().insert("a/postgres".to_owned(), due);
+    };
+    let each =
+        ["migrate", "--function", "fourstep-postgres", "--move", "a/postgres", "--file", file];
+    let (said, output) = answered_late(&url, &each, "move a/postgres to", soon).await;
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("a/postgres: not moved: its rotation is due within 1 hour"), "{said}");
+    assert!(scene.asked.lock().unwrap().is_empty() && !path.exists(), "{said}");
+
+    scene.besides.lock().unwrap().clear();
+    let (said, _) = fourstep(&url, &[&MOVE[..], &[file]].concat(), "").await;
+    assert!(said.contains("a/postgres: moved"), "{said}");
+    let question = "give a/postgres back to";
+    let (said, output) = answered_late(&url, &["migrate", "--back", file], question, soon).await;
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("a/postgres: left: its rotation is due within 1 hour"), "{said}");
+    assert_eq!(scene.state("a/postgres").1, arn("fourstep-postgres"));
+    // Whoever names it knows.
+    scene.besides.lock().unwrap().clear();
+    let named = ["migrate", "--back", file, "a/postgres"];
+    let (said, output) = answered_late(&url, &named, question, soon).await;
+    assert!(output.status.success() && said.contains("put back 1, not 0"), "{said}");
+}
+
+#[tokio::test]
+async fn one_secret_that_cannot_be_put_back_keeps_no_other_from_it() {
+    let (scene, _) = fleet();
+    let (_folder, path) = file();
+    let file = path.to_str().unwrap();
+    let url = served(&scene, &["a/postgres", "b/mysql", "c/pair"]).await;
+    let all = ["migrate", "--function", "fourstep-postgres", "--function", "fourstep-mysql"];
+    let all = [&all[..], &["--move", "--yes", "--file", file]].concat();
+    let (said, output) = fourstep(&url, &all, "").await;
+    assert!(output.status.success() && said.contains("moved 3, not 0"), "{said}");
+    scene.functions.lock().unwrap().get_mut(OLD).unwrap()["refused"] = true.into();
+    let (said, output) = fourstep(&url, &["migrate", "--back", file, "--yes"], "").await;
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("a/postgres") && said.contains("AccessDenied"), "{said}");
+    assert!(said.contains("put back 2, not 0"), "{said}");
+    assert_eq!(scene.state("a/postgres").1, arn("fourstep-postgres"));
+    assert_eq!(scene.state("c/pair").1, arn("mine"));
+}
