@@ -159,6 +159,28 @@ fn a_vpc_brings_its_permissions_and_only_if_asked_an_endpoint() {
     assert_eq!(endpoint["PrivateDnsEnabled"], true);
 }
 
+/// Its private DNS covers the names of one kind of endpoint; the functions must look for that kind.
+#[test]
+fn the_endpoint_is_of_the_kind_at_which_the_functions_look() {
+    let endpoint = [("VpcId", "vpc-1"), ("CreateSecretsManagerEndpoint", "true")];
+    let asked = [VPC, endpoint].concat();
+    for (fips, service) in [("false", "secretsmanager"), ("true", "secretsmanager-fips")] {
+        let changed = [&asked[..], &[("UseFipsEndpoints", fips)]].concat();
+        let Some(template) = template(&changed) else { return };
+        assert!(template.broken_rules().is_empty());
+        let resources = template.resources();
+        for (_, function) in functions(&resources) {
+            assert_eq!(function["Environment"]["Variables"]["AWS_USE_FIPS_ENDPOINT"], fips);
+        }
+        let made = &resources["SecretsManagerVpcEndpoint"]["Properties"]["ServiceName"];
+        assert_eq!(made, &json!(format!("com.amazonaws.us-east-1.{service}")));
+    }
+    let dual = ("UseDualstackEndpoints", "true");
+    let broken = template(&[&asked[..], &[dual]].concat()).unwrap();
+    assert_eq!(broken.broken_rules(), ["EndpointIsNotDualStack"]);
+    assert!(template(&[dual]).unwrap().broken_rules().is_empty());
+}
+
 /// By the endpoint's private DNS nobody in the VPC has another way to Secrets Manager.
 #[test]
 fn the_endpoint_lets_in_the_functions_and_whoever_is_named_beside_them() {
