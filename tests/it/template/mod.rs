@@ -257,6 +257,18 @@ fn each_engine_is_asked_a_question_of_its_own() {
     }
 }
 
+/// What is listed of a PostgreSQL user would end the rotations of another server's user of that name.
+#[test]
+fn the_secrets_of_a_proxy_are_told_only_to_functions_that_keep_them() {
+    let listed = ("ProxySecrets", "app=app/proxy,app_clone=clone/proxy");
+    let Some(template) = template(&[EVERY, listed]) else { return };
+    for (id, function) in functions(&template.resources()) {
+        let keeps = id == "RotatePostgres" || id == "RotateMysql";
+        let told = &function["Environment"]["Variables"]["PROXY_SECRETS"];
+        assert_eq!(told, if keeps { listed.1 } else { "" }, "{id}");
+    }
+}
+
 #[test]
 fn every_parameter_is_shown_in_one_group() {
     let Some(template) = template(&[]) else { return };
