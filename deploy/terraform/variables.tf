@@ -181,7 +181,7 @@ variable "alarms" {
 variable "alarm_topic_arn" {
   type        = string
   default     = null
-  description = "An SNS topic to tell of failed and slow steps; null makes one, and the rule for RotationFailed and RotationAbandoned with it"
+  description = "An SNS topic to tell of failed and slow steps; null makes one, and with it the rule for what Secrets Manager itself reports"
 }
 
 variable "alarm_email" {
