@@ -54,6 +54,19 @@ fn the_module_s_roles_may_do_what_those_of_template_yaml_may() {
     }
 }
 
+/// Who makes the role by hand makes the same for the network.
+#[test]
+fn the_network_s_policy_is_on_the_page_for_other_means() {
+    let page = include_str!("../../../docs/deploy-without-sam.md");
+    let blocks = page.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let shown = blocks.filter(|block| block.contains("ec2:")).map(serde_json::from_str::<Value>);
+    let shown: Vec<Value> = shown.map(Result::unwrap).collect();
+    let [network] = &shown[..] else { panic!("{shown:?}") };
+    let network = network["Statement"].as_array().unwrap().iter().collect();
+    assert_eq!(comparable(network), comparable(policy("vpc").iter().collect()));
+    assert!(!page.contains("policy/service-role/"));
+}
+
 /// What a function needs to work at all, by both ways in.
 #[test]
 fn the_module_s_function_is_that_of_template_yaml() {
