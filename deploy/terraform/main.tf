@@ -118,7 +118,8 @@ resource "aws_cloudwatch_log_group" "this" {
 }
 
 resource "aws_iam_role" "this" {
-  name                 = var.name
+  # IAM is global: the same name in a second Region would be refused. A prefix has 38 characters at most.
+  name_prefix          = "${substr(var.name, 0, 37)}-"
   permissions_boundary = var.permissions_boundary
   tags                 = var.tags
   assume_role_policy = jsonencode({

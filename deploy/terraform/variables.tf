@@ -1,6 +1,6 @@
 variable "name" {
   type        = string
-  description = "The function's name, which its role, log group and alarms share"
+  description = "The function's name, which its log group and alarms share; its role's begins with it"
 }
 
 variable "rotator" {

@@ -92,4 +92,25 @@ fn the_module_s_function_is_that_of_template_yaml() {
     assert!(!permission.contains("source_account"));
     let permission = rest.split_once("\n}").unwrap().0;
     assert!(permission.contains("source_account") && !permission.contains("source_arn  "));
+    // The account whose Secrets Manager calls is that of the role that is assumed there.
+    assert!(permission.contains("try(split(\":\", var.secrets_role_arn)[4], "), "{permission}");
+    // IAM knows no Region: a role of the function's own name could be made in one Region only.
+    let role = main.split("resource \"aws_iam_role\" ").nth(1).unwrap();
+    let role = role.split("\n}").next().unwrap();
+    assert!(role.contains("\n  name_prefix ") && !role.contains("\n  name  "), "{role}");
+}
+
+/// A variable that needs permissions besides is an argument of its own, which brings them.
+#[test]
+fn what_environment_alone_could_not_do_the_module_refuses_there() {
+    let main = file("main.tf");
+    let conditions: Vec<&str> =
+        main.lines().filter_map(|line| line.trim().strip_prefix("condition     = ")).collect();
+    for refused in [
+        "!contains(keys(var.environment), \"SECRETS_ROLE_ARN\")",
+        "var.secrets_role_arn == null || length(var.secrets) == 0",
+        "length(var.proxy_secrets) == 0 || contains([\"postgres\", \"mysql\"], var.rotator)",
+    ] {
+        assert!(conditions.contains(&refused), "{refused}");
+    }
 }
