@@ -82,7 +82,23 @@ variable "admin_secret_arns" {
 variable "proxy_secrets" {
   type        = map(string)
   default     = {}
-  description = "The ARN of the secret by which RDS Proxy knows a user, for both users of each pair; for alternating-users"
+  description = "The ARN of the secret by which RDS Proxy knows a user, for both users of each pair; for alternating-users of postgres and mysql"
+}
+
+variable "secrets_role_arn" {
+  type        = string
+  default     = null
+  description = "The role of another account whose secrets are rotated (docs/accounts.md). Their schedules are made in that account"
+  validation {
+    condition     = var.secrets_role_arn == null || can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$", var.secrets_role_arn))
+    error_message = "A role's ARN is arn:aws:iam::ACCOUNT:role/NAME."
+  }
+}
+
+variable "secrets_role_external_id" {
+  type        = string
+  default     = null
+  description = "The external id that this role's trust policy asks for"
 }
 
 variable "managed_user_arns" {

@@ -8,6 +8,7 @@ use super::{EVERY, VPC, functions};
 
 const KEY: &str = "arn:aws:kms:us-east-1:111122223333:key/one";
 const USER: &str = "arn:aws:elasticache:us-east-1:111122223333:user:app";
+const ROLE: &str = "arn:aws:iam::444455556666:role/rotation";
 const ADMIN: &str = "arn:aws:secretsmanager:us-east-1:111122223333:secret:admin-AbCdEf";
 
 fn file(name: &str) -> String {
@@ -28,6 +29,7 @@ fn policy(name: &str) -> Vec<Value> {
         ("jsonencode(keys)", &json!([KEY]).to_string()),
         ("jsonencode(secrets)", &json!([ADMIN]).to_string()),
         ("jsonencode(users)", &json!([USER]).to_string()),
+        ("jsonencode(role)", &json!(ROLE).to_string()),
     ] {
         text = text.replace(&format!("${{{variable}}}"), value);
     }
@@ -43,8 +45,13 @@ fn the_module_s_roles_may_do_what_those_of_template_yaml_may() {
         ("RotateApi", "api-admin", "ApiAdminSecretArns"),
         ("RotatePostgres", "proxy-secrets", "ProxySecretArns"),
         ("RotateRedis", "managed-users", "ManagedUserArns"),
+        ("RotatePostgres", "secrets-role", "SecretsRoleArn"),
     ] {
-        let value = if admin == "managed-users" { USER } else { ADMIN };
+        let value = match admin {
+            "managed-users" => USER,
+            "secrets-role" => ROLE,
+            _ => ADMIN,
+        };
         let changed = [EVERY, VPC[0], VPC[1], ("KmsKeyArns", KEY), (parameter, value)];
         let Some(template) = template(&changed) else { return };
         let resources = template.resources();
