@@ -31,14 +31,14 @@ resource "aws_cloudwatch_metric_alarm" "this" {
 resource "aws_cloudwatch_event_rule" "ended" {
   count       = local.make_topic ? 1 : 0
   name        = "${var.name}-ended"
-  description = "A rotation failed or was abandoned"
+  description = "A rotation, or the test of one, failed or was abandoned"
   tags        = var.tags
   event_pattern = jsonencode({
     source      = ["aws.secretsmanager"]
     detail-type = ["AWS Service Event via CloudTrail"]
     detail = {
       eventSource = ["secretsmanager.amazonaws.com"]
-      eventName   = ["RotationFailed", "RotationAbandoned"]
+      eventName   = ["RotationFailed", "RotationAbandoned", "TestRotationFailed"]
     }
   })
 }

@@ -33,6 +33,9 @@ locals {
     length(var.proxy_secrets) == 0 ? {} : {
       proxy-secrets = templatefile("${path.module}/policies/proxy-secrets.json", { secrets = values(var.proxy_secrets) })
     },
+    var.secrets_role_arn == null ? {} : {
+      secrets-role = templatefile("${path.module}/policies/secrets-role.json", { role = var.secrets_role_arn })
+    },
     length(var.admin_secret_arns) == 0 ? {} : {
       admin = templatefile(
         "${path.module}/policies/${var.rotator == "api" ? "api-admin" : "admin"}.json",
@@ -74,6 +77,8 @@ resource "aws_lambda_function" "this" {
       length(var.proxy_secrets) == 0 ? {} : {
         PROXY_SECRETS = join(",", [for user, arn in var.proxy_secrets : "${user}=${arn}"])
       },
+      var.secrets_role_arn == null ? {} : { SECRETS_ROLE_ARN = var.secrets_role_arn },
+      var.secrets_role_external_id == null ? {} : { SECRETS_ROLE_EXTERNAL_ID = var.secrets_role_external_id },
       var.environment
     )
   }
@@ -102,6 +107,18 @@ resource "aws_lambda_function" "this" {
       condition     = !local.in_vpc || var.vpc_id != null || length(var.security_group_ids) > 0
       error_message = "subnet_ids needs vpc_id, to make a security group, or security_group_ids."
     }
+    precondition {
+      condition     = !contains(keys(var.environment), "SECRETS_ROLE_ARN")
+      error_message = "SECRETS_ROLE_ARN alone cannot work: give secrets_role_arn, which brings the permissions too."
+    }
+    precondition {
+      condition     = var.secrets_role_arn == null || length(var.secrets) == 0
+      error_message = "With secrets_role_arn the secrets are of another account: make their schedules there (docs/accounts.md)."
+    }
+    precondition {
+      condition     = length(var.proxy_secrets) == 0 || contains(["postgres", "mysql"], var.rotator)
+      error_message = "No proxy stands in front of this target: proxy_secrets is for postgres and mysql."
+    }
   }
 
   # Lambda looks at the role when it makes the network interfaces.
@@ -118,7 +135,8 @@ resource "aws_cloudwatch_log_group" "this" {
 }
 
 resource "aws_iam_role" "this" {
-  name                 = var.name
+  # IAM is global: the same name in a second Region would be refused. A prefix has 38 characters at most.
+  name_prefix          = "${substr(var.name, 0, 37)}-"
   permissions_boundary = var.permissions_boundary
   tags                 = var.tags
   assume_role_policy = jsonencode({
@@ -138,13 +156,13 @@ resource "aws_iam_role_policy" "this" {
   policy   = each.value
 }
 
-# No source_arn: that would tie the function to one secret.
+# No source_arn: that would tie the function to one secret. The account is the secrets'.
 resource "aws_lambda_permission" "this" {
   # checkov:skip=CKV_AWS_364: the account is the limit; which secrets name the function is the schedule's matter
   function_name  = aws_lambda_function.this.function_name
   action         = "lambda:InvokeFunction"
   principal      = "secretsmanager.amazonaws.com"
-  source_account = data.aws_caller_identity.current.account_id
+  source_account = try(split(":", var.secrets_role_arn)[4], data.aws_caller_identity.current.account_id)
 }
 
 resource "aws_secretsmanager_secret_rotation" "this" {

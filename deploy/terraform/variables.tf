@@ -1,6 +1,6 @@
 variable "name" {
   type        = string
-  description = "The function's name, which its role, log group and alarms share"
+  description = "The function's name, which its log group and alarms share; its role's begins with it"
 }
 
 variable "rotator" {
@@ -82,7 +82,23 @@ variable "admin_secret_arns" {
 variable "proxy_secrets" {
   type        = map(string)
   default     = {}
-  description = "The ARN of the secret by which RDS Proxy knows a user, for both users of each pair; for alternating-users"
+  description = "The ARN of the secret by which RDS Proxy knows a user, for both users of each pair; for alternating-users of postgres and mysql"
+}
+
+variable "secrets_role_arn" {
+  type        = string
+  default     = null
+  description = "The role of another account whose secrets are rotated (docs/accounts.md). Their schedules are made in that account"
+  validation {
+    condition     = var.secrets_role_arn == null || can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$", var.secrets_role_arn))
+    error_message = "A role's ARN is arn:aws:iam::ACCOUNT:role/NAME."
+  }
+}
+
+variable "secrets_role_external_id" {
+  type        = string
+  default     = null
+  description = "The external id that this role's trust policy asks for"
 }
 
 variable "managed_user_arns" {
@@ -181,7 +197,7 @@ variable "alarms" {
 variable "alarm_topic_arn" {
   type        = string
   default     = null
-  description = "An SNS topic to tell of failed and slow steps; null makes one, and the rule for RotationFailed and RotationAbandoned with it"
+  description = "An SNS topic to tell of failed and slow steps; null makes one, and with it the rule for what Secrets Manager itself reports"
 }
 
 variable "alarm_email" {

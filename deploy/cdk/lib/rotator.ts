@@ -9,6 +9,7 @@ import * as logs from 'aws-cdk-lib/aws-logs';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import * as sns from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
+import { arnOf, network, tellOfRotations, useOfKey } from './statements';
 
 /** What a function rotates. */
 export type Target = 'postgres' | 'mysql' | 'mongodb' | 'sqlserver' | 'redis' | 'api';
@@ -25,7 +26,17 @@ export interface FourstepRotatorProps {
   readonly strategy?: string;
   /** More of the variables of docs/settings.md. No secret belongs there. */
   readonly environment?: { [name: string]: string };
-  /** The secrets by which RDS Proxy knows both users of each pair: for `alternating-users`. @default none */
+  /**
+   * The role of another account whose secrets are rotated (docs/accounts.md): SECRETS_ROLE_ARN. Their schedules are made in
+   * that account; `rotate` is for secrets of this one. @default none
+   */
+  readonly secretsRoleArn?: string;
+  /** The external id that this role's trust policy asks for. @default none */
+  readonly secretsRoleExternalId?: string;
+  /**
+   * The secrets by which RDS Proxy knows both users of each pair: for `alternating-users` of `postgres` and `mysql`.
+   * @default none
+   */
   readonly proxySecrets?: { [user: string]: secretsmanager.ISecret };
   /**
    * ARNs of users of ElastiCache and MemoryDB whose passwords its role may change: for `redis`. Which secret has which is
@@ -52,7 +63,11 @@ export interface FourstepRotatorProps {
   readonly codeSigningConfig?: lambda.ICodeSigningConfig;
   /** Layers, such as one with the file of TLS_CA_BUNDLE. */
   readonly layers?: lambda.ILayerVersion[];
-  /** Who is told of failed and slow steps. @default alarms without an action */
+  /**
+   * Who is told of failed and slow steps, and of what Secrets Manager itself reports of any secret of the account in this
+   * Region. The policy of a topic that is imported must let CloudWatch and EventBridge publish.
+   * @default alarms without an action, and no rule
+   */
   readonly alarmTopic?: sns.ITopic;
 }
 
@@ -74,6 +89,31 @@ export interface RotateOptions {
 const TIMEOUT = Duration.seconds(60);
 const MANAGED_TIMEOUT = Duration.seconds(900);
 
+/** The function's variables. What needs permissions besides is refused in `environment`, which gives none. */
+function variables(props: FourstepRotatorProps): { [name: string]: string } {
+  if (props.environment?.SECRETS_ROLE_ARN) {
+    throw new Error('SECRETS_ROLE_ARN alone cannot work: give secretsRoleArn, which brings the permissions too');
+  }
+  const made: { [name: string]: string } = {};
+  const proxied = Object.entries(props.proxySecrets ?? {});
+  if (proxied.length > 0 && props.target !== 'postgres' && props.target !== 'mysql') {
+    throw new Error(`no proxy stands in front of ${props.target}: proxySecrets is for postgres and mysql`);
+  }
+  if (props.strategy) {
+    made.ROTATION_STRATEGY = props.strategy;
+  }
+  if (proxied.length > 0) {
+    made.PROXY_SECRETS = proxied.map(([user, secret]) => `${user}=${secret.secretArn}`).join(',');
+  }
+  if (props.secretsRoleArn) {
+    made.SECRETS_ROLE_ARN = props.secretsRoleArn;
+  }
+  if (props.secretsRoleExternalId) {
+    made.SECRETS_ROLE_EXTERNAL_ID = props.secretsRoleExternalId;
+  }
+  return { ...made, ...props.environment };
+}
+
 /**
  * A rotation function: one for each kind of target, for any number of secrets. Its role reaches the
  * secrets that it is given to `rotate`, and no others.
@@ -85,18 +125,14 @@ export class FourstepRotator extends Construct implements ec2.IConnectable, iam.
   public readonly errors: cloudwatch.Alarm;
   /** A step took most of its time. */
   public readonly slow: cloudwatch.Alarm;
-  private readonly inVpc: boolean;
+  private readonly props: FourstepRotatorProps;
 
   constructor(scope: Construct, id: string, props: FourstepRotatorProps) {
     super(scope, id);
-    this.inVpc = props.vpc !== undefined;
+    this.props = props;
     const managed = props.managedUsers ?? [];
     const timeout = managed.length > 0 ? MANAGED_TIMEOUT : TIMEOUT;
-    const strategy: Record<string, string> = props.strategy ? { ROTATION_STRATEGY: props.strategy } : {};
-    const proxied = Object.entries(props.proxySecrets ?? {});
-    if (proxied.length > 0) {
-      strategy.PROXY_SECRETS = proxied.map(([user, secret]) => `${user}=${secret.secretArn}`).join(',');
-    }
+    const proxied = Object.values(props.proxySecrets ?? {});
     this.function = new lambda.Function(this, 'Function', {
       functionName: props.functionName,
       description: `Fourstep: rotates secrets of ${props.target}`,
@@ -106,7 +142,7 @@ export class FourstepRotator extends Construct implements ec2.IConnectable, iam.
       architecture: props.architecture ?? lambda.Architecture.ARM_64,
       memorySize: 128,
       timeout,
-      environment: { ...strategy, ...props.environment },
+      environment: variables(props),
       environmentEncryption: props.environmentKey,
       vpc: props.vpc,
       vpcSubnets: props.vpcSubnets,
@@ -125,13 +161,24 @@ export class FourstepRotator extends Construct implements ec2.IConnectable, iam.
       actions: ['logs:CreateLogStream', 'logs:PutLogEvents'],
       resources: [this.function.logGroup.logGroupArn],
     }));
-    for (const [, secret] of proxied) {
-      secret.grantRead(this);
-      secret.grantWrite(this);
+    if (props.vpc) {
+      // Apart from the role, because it names the function.
+      new iam.Policy(this, 'Network', {
+        roles: [this.function.role!],
+        statements: [network(iam.Effect.DENY, { ArnLike: { 'lambda:SourceFunctionArn': this.function.functionArn } })],
+      });
+    }
+    for (const secret of proxied) {
       this.allow(
-        ['secretsmanager:DescribeSecret', 'secretsmanager:UpdateSecretVersionStage'],
-        [secret.secretFullArn ?? secret.secretArn],
+        [
+          'secretsmanager:DescribeSecret',
+          'secretsmanager:GetSecretValue',
+          'secretsmanager:PutSecretValue',
+          'secretsmanager:UpdateSecretVersionStage',
+        ],
+        [arnOf(secret)],
       );
+      useOfKey(this, secret).forEach((statement) => this.function.addToRolePolicy(statement));
     }
     if (managed.length > 0) {
       this.allow(
@@ -139,10 +186,15 @@ export class FourstepRotator extends Construct implements ec2.IConnectable, iam.
         managed,
       );
     }
-    // No source ARN: that would tie the function to one secret.
+    if (props.secretsRoleArn) {
+      this.allow(['sts:AssumeRole'], [props.secretsRoleArn]);
+    }
+    // No source ARN: that would tie the function to one secret. The account is the secrets'.
     this.function.addPermission('SecretsManager', {
       principal: new iam.ServicePrincipal('secretsmanager.amazonaws.com'),
-      sourceAccount: Stack.of(this).account,
+      sourceAccount: props.secretsRoleArn
+        ? Stack.of(this).splitArn(props.secretsRoleArn, ArnFormat.SLASH_RESOURCE_NAME).account!
+        : Stack.of(this).account,
     });
     this.errors = this.alarm('Errors', 'A rotation step failed', 1, this.function.metricErrors());
     const slow = timeout.toMilliseconds() * 0.75;
@@ -151,6 +203,7 @@ export class FourstepRotator extends Construct implements ec2.IConnectable, iam.
     if (props.alarmTopic) {
       this.errors.addAlarmAction(new SnsAction(props.alarmTopic));
       this.slow.addAlarmAction(new SnsAction(props.alarmTopic));
+      tellOfRotations(props.alarmTopic);
     }
   }
 
@@ -166,6 +219,9 @@ export class FourstepRotator extends Construct implements ec2.IConnectable, iam.
 
   /** Rotates a secret: permissions, its key, the network and the schedule. */
   public rotate(secret: secretsmanager.ISecret, options: RotateOptions = {}): secretsmanager.CfnRotationSchedule {
+    if (this.props.secretsRoleArn) {
+      throw new Error('with secretsRoleArn the secrets are of another account: make their schedules there (docs/accounts.md)');
+    }
     const name = secret.node.path.replace(/\//g, '-');
     // Apart from the function's own policy, so that the schedule can wait for it alone.
     const policy = new iam.Policy(this, `Rotate-${name}`, {
@@ -179,22 +235,16 @@ export class FourstepRotator extends Construct implements ec2.IConnectable, iam.
             'secretsmanager:PutSecretValue',
             'secretsmanager:UpdateSecretVersionStage',
           ],
-          resources: [secret.secretFullArn ?? secret.secretArn],
+          resources: [arnOf(secret)],
         }),
+        ...useOfKey(this, secret),
       ],
     });
-    const service = `secretsmanager.${Stack.of(this).region}.${Stack.of(this).urlSuffix}`;
-    secret.encryptionKey?.grantEncryptDecrypt(new kms.ViaServicePrincipal(service, this.grantPrincipal));
     if (options.admin) {
-      options.admin.grantRead(this);
-      // The tags of a secret that RDS manages say which database it is of.
-      this.allow(['secretsmanager:DescribeSecret'], [options.admin.secretArn]);
-      const questions = ['rds:DescribeBlueGreenDeployments', 'rds:DescribeDBClusters', 'rds:DescribeDBInstances'];
-      this.allow(questions, ['cluster', 'db', 'deployment'].map((resource) =>
-        Stack.of(this).formatArn({ service: 'rds', resource, resourceName: '*', arnFormat: ArnFormat.COLON_RESOURCE_NAME })));
+      this.readAdmin(policy, options.admin);
     }
     if (options.database) {
-      if (!this.inVpc) {
+      if (!this.props.vpc) {
         throw new Error('a rotator without a vpc cannot be let in by a database');
       }
       options.database.connections.allowDefaultPortFrom(this, 'The rotation function');
@@ -219,13 +269,34 @@ export class FourstepRotator extends Construct implements ec2.IConnectable, iam.
     return schedule;
   }
 
-  /** A role without the managed policy for logs, which allows every log group. */
+  /**
+   * A role without AWS's managed policies for functions, which allow every log group. Lambda needs the network's actions
+   * before it makes the function.
+   */
   private role(props: FourstepRotatorProps): iam.Role {
-    const network = iam.ManagedPolicy.fromAwsManagedPolicyName('service-role/AWSLambdaVPCAccessExecutionRole');
+    const policies = { network: new iam.PolicyDocument({ statements: [network(iam.Effect.ALLOW)] }) };
     return new iam.Role(this, 'Role', {
       assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
-      managedPolicies: props.vpc ? [network] : [],
+      inlinePolicies: props.vpc ? policies : undefined,
     });
+  }
+
+  /** In the policy that the schedule waits for. */
+  private readAdmin(policy: iam.Policy, admin: secretsmanager.ISecret): void {
+    const api = this.props.target === 'api';
+    policy.addStatements(
+      new iam.PolicyStatement({
+        // The tags of a secret that RDS manages say which database it is of; a vendor's admin has none.
+        actions: ['secretsmanager:GetSecretValue', ...(api ? [] : ['secretsmanager:DescribeSecret'])],
+        resources: [arnOf(admin)],
+      }),
+      ...useOfKey(this, admin),
+    );
+    if (!api) {
+      const questions = ['rds:DescribeBlueGreenDeployments', 'rds:DescribeDBClusters', 'rds:DescribeDBInstances'];
+      this.allow(questions, ['cluster', 'db', 'deployment'].map((resource) =>
+        Stack.of(this).formatArn({ service: 'rds', resource, resourceName: '*', arnFormat: ArnFormat.COLON_RESOURCE_NAME })));
+    }
   }
 
   private allow(actions: string[], resources: string[]): void {

@@ -45,8 +45,20 @@ function rotated(props: Partial<FourstepRotatorProps> = {}, options: RotateOptio
 /** Every statement of the function's role. */
 function statements(template: Template): any[] {
   const policies = Object.entries(template.findResources('AWS::IAM::Policy'));
-  const own = policies.filter(([id]) => id.startsWith('Rotator'));
-  return own.flatMap(([, policy]) => policy.Properties.PolicyDocument.Statement);
+  const own = policies.filter(([id]) => id.startsWith('Rotator')).map(([, policy]) => policy.Properties);
+  const roles = Object.entries(template.findResources('AWS::IAM::Role')).filter(([id]) => id.startsWith('RotatorRole'));
+  const inline = roles.flatMap(([, role]) => role.Properties.Policies ?? []);
+  assert.deepEqual(roles.flatMap(([, role]) => role.Properties.ManagedPolicyArns ?? []), []);
+  return [...own, ...inline].flatMap((policy) => policy.PolicyDocument.Statement);
+}
+
+/** A policy of the module of Terraform, with what its template is given. */
+function terraform(name: string, lists: { [name: string]: string[] } = {}): any[] {
+  let text = readFileSync(join(repository, `deploy/terraform/policies/${name}.json`), 'utf8');
+  for (const [list, values] of Object.entries(lists)) {
+    text = text.replace(`\${jsonencode(${list})}`, JSON.stringify(values));
+  }
+  return JSON.parse(text).Statement;
 }
 
 const actions = (all: any[], service: string): string[] =>
@@ -68,52 +80,135 @@ for (const architecture of [lambda.Architecture.ARM_64, lambda.Architecture.X86_
 }
 
 test('the role may do what the module of Terraform allows, on this secret alone', () => {
-  const policy = JSON.parse(readFileSync(join(repository, 'deploy/terraform/policies/rotate.json'), 'utf8'));
   const all = statements(rotated());
   for (const service of ['secretsmanager', 'logs']) {
-    assert.deepEqual(actions(all, service), actions(policy.Statement, service), service);
+    assert.deepEqual(actions(all, service), actions(terraform('rotate'), service), service);
   }
-  for (const statement of all) {
+  for (const statement of all.filter((one) => actions([one], 'ec2').length === 0)) {
     assert.ok(!JSON.stringify(statement.Resource).includes('"*"'), JSON.stringify(statement));
   }
   const secrets = all.filter((one) => actions([one], 'secretsmanager').length > 0);
   assert.deepEqual(secrets.map((one) => Object.keys(one.Resource)), [['Ref']]);
 });
 
-test('an admin is read, and nothing of it is written', () => {
-  const { stack, vpc, secret } = database();
-  const admin = new secretsmanager.Secret(stack, 'Admin');
-  const rotator = new FourstepRotator(stack, 'Rotator', { target: 'postgres', archive, vpc, strategy: 'alternating-users' });
-  rotator.rotate(secret, { admin });
-  const of = statements(Template.fromStack(stack)).filter((one) => JSON.stringify(one.Resource).includes('Admin'));
-  assert.deepEqual([...new Set(actions(of, 'secretsmanager'))], ['secretsmanager:DescribeSecret', 'secretsmanager:GetSecretValue']);
+test('a function in a VPC has what Lambda needs for it, and no log group beside its own', () => {
+  const ours = statements(rotated()).filter((one) => actions([one], 'ec2').length > 0);
+  const theirs = terraform('vpc');
+  const plain = (all: any[]) => all.map((one) => [one.Effect, [...one.Action].sort(), Object.keys(one.Condition?.ArnLike ?? {})]);
+  assert.deepEqual(plain(ours).sort(), plain(theirs).sort());
+  const denied = ours.find((one) => one.Effect === 'Deny');
+  assert.match(JSON.stringify(denied.Condition), /"lambda:SourceFunctionArn":\{"Fn::GetAtt":\["RotatorFunction/);
+  // Lambda makes the interfaces with the function: what allows it must be there before.
+  const [role] = Object.entries(rotated().findResources('AWS::IAM::Role')).filter(([id]) => id.startsWith('RotatorRole'));
+  assert.deepEqual(plain(role![1].Properties.Policies[0].PolicyDocument.Statement), plain(theirs).filter(([effect]) => effect === 'Allow'));
+  assert.deepEqual(actions(statements(rotated({}, {}, false)), 'ec2'), []);
+});
+
+for (const [target, name, questions] of [['postgres', 'admin', 3], ['api', 'api-admin', 0]] as const) {
+  test(`an admin of ${target} is read, and nothing of it is written`, () => {
+    const { stack, vpc, secret } = database();
+    const admin = new secretsmanager.Secret(stack, 'Admin');
+    const rotator = new FourstepRotator(stack, 'Rotator', { target, archive, vpc });
+    rotator.rotate(secret, { admin });
+    const all = statements(Template.fromStack(stack));
+    const of = all.filter((one) => JSON.stringify(one.Resource).includes('Admin'));
+    assert.deepEqual(actions(of, 'secretsmanager'), actions(terraform(name, { secrets: [] }), 'secretsmanager'));
+    assert.equal(actions(all, 'rds').length, questions);
+  });
+}
+
+/** Secrets that other stacks made, by the names by which people import them, and their ARNs in a policy. */
+const ARN = 'arn:aws:secretsmanager:us-east-1:111122223333:secret:shop/db';
+const KEY = 'arn:aws:kms:us-east-1:111122223333:key/one';
+const imported: [string, (stack: Stack) => secretsmanager.ISecret, string][] = [
+  ['name', (stack) => secretsmanager.Secret.fromSecretNameV2(stack, 'Theirs', 'shop/db'), `${ARN}-??????`],
+  ['partial ARN', (stack) => secretsmanager.Secret.fromSecretPartialArn(stack, 'Theirs', ARN), `${ARN}-??????`],
+  ['whole ARN', (stack) => secretsmanager.Secret.fromSecretCompleteArn(stack, 'Theirs', `${ARN}-AbCdEf`), `${ARN}-AbCdEf`],
+];
+for (const [by, make, expected] of imported) {
+  test(`a secret that is imported by its ${by} is named so that IAM finds it`, () => {
+    const stack = new Stack(new App(), 'Shop', { env: { account: '111122223333', region: 'us-east-1' } });
+    const secret = make(stack);
+    const proxySecrets = { app: secret, app_clone: new secretsmanager.Secret(stack, 'Clone') };
+    const rotator = new FourstepRotator(stack, 'Rotator', { target: 'postgres', archive, proxySecrets });
+    rotator.rotate(secret, { admin: secret });
+    const all = statements(Template.fromStack(stack)).filter((one) => actions([one], 'secretsmanager').length > 0);
+    const named = all.map((one) => JSON.stringify(one.Resource)).filter((resource) => !resource.includes('Clone'));
+    assert.equal(named.length, 3);
+    for (const resource of named) {
+      assert.ok(resource.includes(expected.slice('arn:aws'.length)), resource);
+      assert.ok(!resource.includes('shop/db"'), resource);
+    }
+  });
+}
+
+test('a key that is imported is used by the role: nothing can be added to its policy', () => {
+  const stack = new Stack(new App(), 'Shop');
+  const key = (id: string) => kms.Key.fromKeyArn(stack, id, `${KEY}-${id}`);
+  const secret = (id: string) => secretsmanager.Secret.fromSecretAttributes(stack, id, {
+    secretCompleteArn: `${ARN}-${id}`, encryptionKey: key(`${id}Key`),
+  });
+  const proxySecrets = { app: secret('AbCdE1'), app_clone: secret('AbCdE2') };
+  const rotator = new FourstepRotator(stack, 'Rotator', { target: 'postgres', archive, proxySecrets });
+  rotator.rotate(secret('AbCdE3'), { admin: secret('AbCdE4') });
+  const all = statements(Template.fromStack(stack)).filter((one) => actions([one], 'kms').length > 0);
+  const keys = all.flatMap((one) => one.Resource).sort();
+  assert.deepEqual(keys, [1, 2, 3, 4].map((number) => `${KEY}-AbCdE${number}Key`));
+  for (const one of all) {
+    assert.deepEqual(one.Action, terraform('kms', { keys: [] })[0].Action);
+    assert.match(JSON.stringify(one.Condition.StringEquals['kms:ViaService']), /secretsmanager\./);
+  }
 });
 
 test('the secrets of a proxy are kept, and named to the function', () => {
   const { stack, vpc } = database();
   const [app, clone] = ['ProxyApp', 'ProxyClone'].map((id) => new secretsmanager.Secret(stack, id));
-  new FourstepRotator(stack, 'Rotator', {
-    target: 'postgres', archive, vpc, strategy: 'alternating-users', proxySecrets: { app, app_clone: clone },
-  });
+  const proxySecrets = { app: app!, app_clone: clone! };
+  new FourstepRotator(stack, 'Rotator', { target: 'postgres', archive, vpc, strategy: 'alternating-users', proxySecrets });
   const template = Template.fromStack(stack);
-  const policy = JSON.parse(readFileSync(join(repository, 'deploy/terraform/policies/proxy-secrets.json'), 'utf8')
-    .replace('${jsonencode(secrets)}', '[]'));
-  const allowed = actions(statements(template), 'secretsmanager');
-  for (const action of actions(policy.Statement, 'secretsmanager')) {
-    assert.ok(allowed.includes(action), action);
+  const expected = actions(terraform('proxy-secrets', { secrets: [] }), 'secretsmanager');
+  const ours = statements(template).filter((one) => actions([one], 'secretsmanager').length > 0);
+  // Nothing more: the statement is one for both, or one for each.
+  assert.deepEqual([...new Set(actions(ours, 'secretsmanager'))], expected);
+  for (const id of ['ProxyApp', 'ProxyClone']) {
+    const of = ours.filter((one) => JSON.stringify(one.Resource).includes(id));
+    assert.deepEqual(actions(of, 'secretsmanager'), expected, id);
   }
   const functions = Object.values(template.findResources('AWS::Lambda::Function'));
-  assert.match(JSON.stringify(functions[0].Properties.Environment), /app=.*app_clone=/);
+  assert.match(JSON.stringify(functions[0]!.Properties.Environment), /app=.*app_clone=/);
+  // No proxy stands in front of these, and what is listed would be refused at every rotation.
+  for (const target of ['mongodb', 'sqlserver', 'redis', 'api'] as const) {
+    assert.throws(() => new FourstepRotator(stack, target, { target, archive, proxySecrets }), /no proxy stands in front/);
+  }
+});
+
+test('the secrets of another account come with its role and its Secrets Manager', () => {
+  const role = 'arn:aws:iam::444455556666:role/rotation';
+  const { stack, secret } = database();
+  const rotator = new FourstepRotator(stack, 'Rotator', {
+    target: 'postgres', archive, secretsRoleArn: role, secretsRoleExternalId: 'shop',
+  });
+  assert.throws(() => rotator.rotate(secret), /of another account/);
+  const template = Template.fromStack(stack);
+  const assumed = statements(template).filter((one) => actions([one], 'sts').length > 0);
+  const plain = { Effect: 'Allow', Action: 'sts:AssumeRole', Resource: role };
+  assert.deepEqual(assumed, [plain]);
+  assert.deepEqual(terraform('secrets-role', {}).map((one) => ({ ...one, Resource: role })), [plain]);
+  template.hasResourceProperties('AWS::Lambda::Permission', { SourceAccount: '444455556666' });
+  template.hasResourceProperties('AWS::Lambda::Function', {
+    Environment: { Variables: { SECRETS_ROLE_ARN: role, SECRETS_ROLE_EXTERNAL_ID: 'shop' } },
+  });
+  const environment = { SECRETS_ROLE_ARN: role };
+  assert.throws(() => new FourstepRotator(stack, 'Other', { target: 'postgres', archive, environment }), /give secretsRoleArn/);
 });
 
 test('managed users are changed by their ARNs, in the time that a change takes', () => {
   const user = 'arn:aws:elasticache:us-east-1:111122223333:user:app';
-  const policy = JSON.parse(readFileSync(join(repository, 'deploy/terraform/policies/managed-users.json'), 'utf8')
-    .replace('${jsonencode(users)}', JSON.stringify([user])));
+  const policy = terraform('managed-users', { users: [user] });
   const template = rotated({ target: 'redis', managedUsers: [user] });
   const ours = statements(template).filter((one) => one.Resource === user);
   for (const service of ['elasticache', 'memorydb']) {
-    assert.deepEqual(actions(ours, service), actions(policy.Statement, service));
+    assert.deepEqual(actions(ours, service), actions(policy, service));
   }
   template.hasResourceProperties('AWS::Lambda::Function', { Timeout: 900 });
   template.hasResourceProperties('AWS::CloudWatch::Alarm', { Threshold: 675000 });
@@ -121,17 +216,10 @@ test('managed users are changed by their ARNs, in the time that a change takes',
 
 test('a key is used through Secrets Manager only', () => {
   const key = statements(rotated()).filter((one) => actions([one], 'kms').length > 0);
-  assert.equal(key.length, 0, 'the grant stands in the policy of the key');
-  rotated().hasResourceProperties('AWS::KMS::Key', {
-    KeyPolicy: {
-      Statement: Match.arrayWith([
-        Match.objectLike({
-          Condition: { StringEquals: { 'kms:ViaService': Match.anyValue() } },
-          Principal: { AWS: { 'Fn::GetAtt': [Match.stringLikeRegexp('^RotatorRole'), 'Arn'] } },
-        }),
-      ]),
-    },
-  });
+  assert.equal(key.length, 1);
+  assert.deepEqual(key[0].Action, terraform('kms', { keys: [] })[0].Action);
+  assert.deepEqual(Object.keys(key[0].Condition.StringEquals), ['kms:ViaService']);
+  assert.match(JSON.stringify(key[0].Resource), /^\{"Fn::GetAtt":\["Key/);
 });
 
 test('Secrets Manager of this account may call it, for any secret', () => {
@@ -145,12 +233,39 @@ test('alarms tell a topic, where there is one', () => {
   const { stack } = database();
   const alarmTopic = new sns.Topic(stack, 'Topic');
   new FourstepRotator(stack, 'Rotator', { target: 'api', archive, alarmTopic });
-  const alarms = Object.values(Template.fromStack(stack).findResources('AWS::CloudWatch::Alarm'));
+  const template = Template.fromStack(stack);
+  const alarms = Object.values(template.findResources('AWS::CloudWatch::Alarm'));
   assert.deepEqual(alarms.map((alarm) => alarm.Properties.MetricName).sort(), ['Duration', 'Errors']);
   for (const { Properties } of alarms) {
     assert.equal(Properties.AlarmActions.length, 1);
     assert.ok([1, 45000].includes(Properties.Threshold));
   }
+  rotated().resourceCountIs('AWS::Events::Rule', 0);
+});
+
+test('the topic is told what Secrets Manager itself reports, once, in the words of the module of Terraform', () => {
+  const { stack } = database();
+  const alarmTopic = new sns.Topic(stack, 'Topic');
+  for (const id of ['Rotator', 'Another']) {
+    new FourstepRotator(stack, id, { target: 'postgres', archive, alarmTopic });
+  }
+  const template = Template.fromStack(stack);
+  const rules = Object.entries(template.findResources('AWS::Events::Rule'));
+  assert.equal(rules.length, 1, 'a rule sees every secret of the account');
+  const [id, rule] = rules[0]!;
+  const pattern = rule.Properties.EventPattern;
+  const alarms = readFileSync(join(repository, 'deploy/terraform/alarms.tf'), 'utf8');
+  const [, names] = /eventName +=(.*)/.exec(alarms)!;
+  assert.deepEqual(pattern.detail.eventName, JSON.parse(names!));
+  assert.ok(alarms.includes(JSON.stringify(pattern['detail-type'])) && alarms.includes(JSON.stringify(pattern.source)));
+  assert.deepEqual(rule.Properties.Targets.map((target: any) => target.Arn), [{ Ref: Object.keys(template.findResources('AWS::SNS::Topic'))[0] }]);
+  // CloudWatch too: the policy takes the place of the default one.
+  const [policy] = Object.values(template.findResources('AWS::SNS::TopicPolicy'));
+  const told = policy!.Properties.PolicyDocument.Statement.map((one: any) => [one.Principal.Service, one.Condition]);
+  assert.deepEqual(told, [
+    ['events.amazonaws.com', { ArnEquals: { 'aws:SourceArn': { 'Fn::GetAtt': [id, 'Arn'] } } }],
+    ['cloudwatch.amazonaws.com', { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } }],
+  ]);
 });
 
 test('a schedule tests first, and waits for what a rotation needs', () => {

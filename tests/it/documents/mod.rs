@@ -7,6 +7,7 @@ mod mysql_pair;
 mod names;
 mod searches;
 mod tables;
+mod workflows;
 
 use std::fs;
 use std::path::{Path, PathBuf};

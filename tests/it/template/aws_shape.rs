@@ -134,8 +134,12 @@ fn its_role_may_do_what_that_of_template_yaml_may() {
     let inline = resources["Role"]["Properties"]["Policies"].as_array().unwrap().iter();
     let ours = attached.chain(inline);
     let ours = ours.flat_map(|one| one["PolicyDocument"]["Statement"].as_array().unwrap());
-    // AWS's own policy is attached for the network.
-    let mut theirs = comparable(statements(&template, "RotatePostgres"));
-    theirs.retain(|statement| !statement.to_string().contains("ec2:"));
-    assert_eq!(comparable(ours.collect()), theirs);
+    assert_eq!(comparable(ours.collect()), comparable(statements(&template, "RotatePostgres")));
+    // Not AWS's own for the network, which its applications attach: it allows every log group.
+    assert_eq!(resources["Role"]["Properties"].get("ManagedPolicyArns"), None);
+    // What allows the network is there before the function is.
+    let inline = resources["Role"]["Properties"]["Policies"].to_string();
+    assert!(inline.contains("ec2:CreateNetworkInterface"), "{inline}");
+    let denied = &resources["DeniedNetwork"]["Properties"]["PolicyDocument"]["Statement"][0];
+    assert_eq!(denied["Condition"]["ArnLike"]["lambda:SourceFunctionArn"], "Rotator.Arn");
 }

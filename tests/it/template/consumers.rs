@@ -107,6 +107,27 @@ fn each_consumer_is_reached_by_itself_and_what_fails_is_kept() {
     }
 }
 
+/// Lambda answers with a function's variables, and an execution's record keeps the whole answer.
+#[test]
+fn what_executions_record_is_under_the_key_that_is_given() {
+    let key = "arn:aws:kms:us-east-1:111122223333:key/one";
+    let functions = ("LambdaFunctionArns", FUNCTION);
+    let Some(plain) = resources(&[functions]) else { return };
+    assert_eq!(plain["Consumers"]["Properties"].get("EncryptionConfiguration"), None);
+    let sealed = resources(&[functions, ("KmsKeyArn", key)]).unwrap();
+    assert_eq!(
+        sealed["Consumers"]["Properties"]["EncryptionConfiguration"],
+        json!({"Type": "CUSTOMER_MANAGED_KMS_KEY", "KmsKeyId": key, "KmsDataKeyReusePeriodSeconds": 300})
+    );
+    // Whoever starts an execution uses it, and the execution itself.
+    let uses = json!({"Effect": "Allow", "Action": ["kms:GenerateDataKey", "kms:Decrypt"], "Resource": key});
+    for role in ["StartRole", "ConsumersRole"] {
+        let policy = &sealed[role]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"];
+        assert!(policy.as_array().unwrap().contains(&uses), "{role}");
+        assert!(!plain[role].to_string().contains("kms:"), "{role}");
+    }
+}
+
 /// A stack that only tells, and one of a single kind of consumer.
 #[test]
 fn what_is_not_asked_for_is_not_there() {

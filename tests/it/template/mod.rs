@@ -160,6 +160,24 @@ fn a_vpc_brings_its_permissions_and_only_if_asked_an_endpoint() {
     assert_eq!(endpoint["PrivateDnsEnabled"], true);
 }
 
+/// Its private DNS covers the names of one kind of endpoint; the functions must look for that kind.
+#[test]
+fn the_endpoint_is_of_the_kind_at_which_the_functions_look() {
+    let endpoint = [("VpcId", "vpc-1"), ("CreateSecretsManagerEndpoint", "true")];
+    let asked = [VPC, endpoint].concat();
+    for (fips, service) in [("false", "secretsmanager"), ("true", "secretsmanager-fips")] {
+        let changed = [&asked[..], &[("UseFipsEndpoints", fips)]].concat();
+        let Some(template) = template(&changed) else { return };
+        assert!(template.broken_rules().is_empty());
+        let resources = template.resources();
+        for (_, function) in functions(&resources) {
+            assert_eq!(function["Environment"]["Variables"]["AWS_USE_FIPS_ENDPOINT"], fips);
+        }
+        let made = &resources["SecretsManagerVpcEndpoint"]["Properties"]["ServiceName"];
+        assert_eq!(made, &json!(format!("com.amazonaws.us-east-1.{service}")));
+    }
+}
+
 /// By the endpoint's private DNS nobody in the VPC has another way to Secrets Manager.
 #[test]
 fn the_endpoint_lets_in_the_functions_and_whoever_is_named_beside_them() {
@@ -233,6 +251,18 @@ fn each_engine_is_asked_a_question_of_its_own() {
     // They take none, and say so wherever it is set.
     for without in ["RotateMongodb", "RotateSqlserver", "RotateRedis"] {
         assert_eq!(variables(without)["PROBE_QUERY"], "", "{without}");
+    }
+}
+
+/// What is listed of a PostgreSQL user would end the rotations of another server's user of that name.
+#[test]
+fn the_secrets_of_a_proxy_are_told_only_to_functions_that_keep_them() {
+    let listed = ("ProxySecrets", "app=app/proxy,app_clone=clone/proxy");
+    let Some(template) = template(&[EVERY, listed]) else { return };
+    for (id, function) in functions(&template.resources()) {
+        let keeps = id == "RotatePostgres" || id == "RotateMysql";
+        let told = &function["Environment"]["Variables"]["PROXY_SECRETS"];
+        assert_eq!(told, if keeps { listed.1 } else { "" }, "{id}");
     }
 }
 

@@ -181,8 +181,8 @@ fn a_permission_is_there_only_if_its_parameter_is() {
                 assert!(added.is_empty(), "{id} {added:?}");
                 continue;
             }
-            // No proxy stands in front of Redis, or of a vendor.
-            let proxied = id != "RotateRedis" && id != "RotateApi";
+            // No proxy stands in front of the others.
+            let proxied = id == "RotatePostgres" || id == "RotateMysql";
             if whose == "ProxySecretArns" && !proxied {
                 assert!(added.is_empty(), "{id} {added:?}");
                 continue;

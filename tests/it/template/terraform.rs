@@ -8,6 +8,7 @@ use super::{EVERY, VPC, functions};
 
 const KEY: &str = "arn:aws:kms:us-east-1:111122223333:key/one";
 const USER: &str = "arn:aws:elasticache:us-east-1:111122223333:user:app";
+const ROLE: &str = "arn:aws:iam::444455556666:role/rotation";
 const ADMIN: &str = "arn:aws:secretsmanager:us-east-1:111122223333:secret:admin-AbCdEf";
 
 fn file(name: &str) -> String {
@@ -28,6 +29,7 @@ fn policy(name: &str) -> Vec<Value> {
         ("jsonencode(keys)", &json!([KEY]).to_string()),
         ("jsonencode(secrets)", &json!([ADMIN]).to_string()),
         ("jsonencode(users)", &json!([USER]).to_string()),
+        ("jsonencode(role)", &json!(ROLE).to_string()),
     ] {
         text = text.replace(&format!("${{{variable}}}"), value);
     }
@@ -43,8 +45,13 @@ fn the_module_s_roles_may_do_what_those_of_template_yaml_may() {
         ("RotateApi", "api-admin", "ApiAdminSecretArns"),
         ("RotatePostgres", "proxy-secrets", "ProxySecretArns"),
         ("RotateRedis", "managed-users", "ManagedUserArns"),
+        ("RotatePostgres", "secrets-role", "SecretsRoleArn"),
     ] {
-        let value = if admin == "managed-users" { USER } else { ADMIN };
+        let value = match admin {
+            "managed-users" => USER,
+            "secrets-role" => ROLE,
+            _ => ADMIN,
+        };
         let changed = [EVERY, VPC[0], VPC[1], ("KmsKeyArns", KEY), (parameter, value)];
         let Some(template) = template(&changed) else { return };
         let resources = template.resources();
@@ -52,6 +59,19 @@ fn the_module_s_roles_may_do_what_those_of_template_yaml_may() {
         let module = comparable(module.iter().collect());
         assert_eq!(module, comparable(statements(&resources, function)), "{function}");
     }
+}
+
+/// Who makes the role by hand makes the same for the network.
+#[test]
+fn the_network_s_policy_is_on_the_page_for_other_means() {
+    let page = include_str!("../../../docs/deploy-without-sam.md");
+    let blocks = page.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let shown = blocks.filter(|block| block.contains("ec2:")).map(serde_json::from_str::<Value>);
+    let shown: Vec<Value> = shown.map(Result::unwrap).collect();
+    let [network] = &shown[..] else { panic!("{shown:?}") };
+    let network = network["Statement"].as_array().unwrap().iter().collect();
+    assert_eq!(comparable(network), comparable(policy("vpc").iter().collect()));
+    assert!(!page.contains("policy/service-role/"));
 }
 
 /// What a function needs to work at all, by both ways in.
@@ -79,4 +99,25 @@ fn the_module_s_function_is_that_of_template_yaml() {
     assert!(!permission.contains("source_account"));
     let permission = rest.split_once("\n}").unwrap().0;
     assert!(permission.contains("source_account") && !permission.contains("source_arn  "));
+    // The account whose Secrets Manager calls is that of the role that is assumed there.
+    assert!(permission.contains("try(split(\":\", var.secrets_role_arn)[4], "), "{permission}");
+    // IAM knows no Region: a role of the function's own name could be made in one Region only.
+    let role = main.split("resource \"aws_iam_role\" ").nth(1).unwrap();
+    let role = role.split("\n}").next().unwrap();
+    assert!(role.contains("\n  name_prefix ") && !role.contains("\n  name  "), "{role}");
+}
+
+/// A variable that needs permissions besides is an argument of its own, which brings them.
+#[test]
+fn what_environment_alone_could_not_do_the_module_refuses_there() {
+    let main = file("main.tf");
+    let conditions: Vec<&str> =
+        main.lines().filter_map(|line| line.trim().strip_prefix("condition     = ")).collect();
+    for refused in [
+        "!contains(keys(var.environment), \"SECRETS_ROLE_ARN\")",
+        "var.secrets_role_arn == null || length(var.secrets) == 0",
+        "length(var.proxy_secrets) == 0 || contains([\"postgres\", \"mysql\"], var.rotator)",
+    ] {
+        assert!(conditions.contains(&refused), "{refused}");
+    }
 }
