@@ -19,6 +19,7 @@ mod engine;
 mod every_server;
 mod faults;
 mod function;
+mod interrupted;
 mod kills;
 mod leaks;
 mod local;

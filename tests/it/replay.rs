@@ -8,7 +8,7 @@ use tokio::process::Command;
 use crate::support::postgres::{Server, User, server};
 use crate::support::program::{SecretFile, binary, fourstep, secret_file};
 
-async fn replay(file: &SecretFile, arguments: &[&str]) -> Output {
+pub(crate) async fn replay(file: &SecretFile, arguments: &[&str]) -> Output {
     let rotator = binary("rotate-postgres");
     let mut all = vec![
         "replay",
@@ -30,11 +30,11 @@ fn steps(output: &Output) -> Vec<Value> {
     lines(output).into_iter().filter(|line| line["event"] == "step").collect()
 }
 
-fn file_of(server: &Server, user: &User) -> SecretFile {
+pub(crate) fn file_of(server: &Server, user: &User) -> SecretFile {
     secret_file(&server.document(user).to_string())
 }
 
-fn password(file: &SecretFile) -> String {
+pub(crate) fn password(file: &SecretFile) -> String {
     let text = std::fs::read_to_string(&file.path).unwrap();
     serde_json::from_str::<Value>(&text).unwrap()["password"].as_str().unwrap().to_owned()
 }
@@ -191,44 +191,6 @@ async fn a_replay_that_stops_half_way_loses_no_password_and_the_next_one_recover
     assert!(why.contains("logged in with AWSPREVIOUS"), "{why}");
     assert!(server.logs_in(&user.name, &password(&file)).await);
     assert!(!file.path.with_extension("json.journal").exists());
-}
-
-#[tokio::test]
-async fn b7_a_test_after_an_interrupted_replay_names_the_way_out_which_works() {
-    let Some(server) = server() else { return };
-    let user = server.user("interrupted").await;
-    let file = file_of(&server, &user);
-    let output = replay(&file, &["--step", "createSecret", "--step", "setSecret"]).await;
-    assert!(output.status.success());
-    for _ in 0..2 {
-        let output = replay(&file, &["--test-only"]).await;
-        let text = String::from_utf8_lossy(&output.stdout)
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ");
-        assert_eq!(output.status.code(), Some(1), "{text}");
-        assert!(
-            text.contains("replay without --test-only, which ends what was interrupted"),
-            "{text}"
-        );
-    }
-    let output = replay(&file, &[]).await;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    assert!(server.logs_in(&user.name, &password(&file)).await);
-}
-
-#[tokio::test]
-async fn a6_what_a_healthy_function_writes_is_shown_where_it_is_asked_for() {
-    let Some(server) = server() else { return };
-    let user = server.user("verbose").await;
-    let file = file_of(&server, &user);
-    for (more, shown) in [(&[][..], false), (&["-v"], true)] {
-        let output = replay(&file, &[&["--test-only"], more].concat()).await;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{said}");
-        assert_eq!(said.contains("\"step\":\"testSecret\""), shown, "{more:?}: {said}");
-        assert!(!said.contains(&user.password), "{more:?}");
-    }
 }
 
 #[tokio::test]
