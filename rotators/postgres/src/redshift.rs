@@ -7,6 +7,7 @@
 //! redshift_connector. docs/redshift.md says what of it was tested, and against what.
 
 mod accounts;
+mod defaults;
 mod options;
 mod pair;
 mod read;
@@ -51,15 +52,20 @@ pub(crate) fn policy(policy: PasswordPolicy) -> Result<PasswordPolicy, Error> {
     policy.mixed(8..=64, "'\"\\/@")
 }
 
+/// What the names that [`check_name`] refuses have.
+pub(crate) const UNFIT: &str = "a capital letter, a backslash or a control character";
+
 /// Refuses a name that Redshift would read as another: it folds capital letters of ASCII, in quotation
 /// marks too, unless the session's enable_case_sensitive_identifier says otherwise, and takes a backslash
-/// in a text for the beginning of an escape.
+/// in a text for the beginning of an escape. Control characters stand for other things in statements that
+/// are not rendered yet.
 pub(crate) fn check_name(name: &str) -> Result<(), Error> {
-    if !name.contains(|c: char| c.is_ascii_uppercase() || c == '\\') {
+    if !name.contains(|c: char| c.is_ascii_uppercase() || c == '\\' || c.is_control()) {
         return Ok(());
     }
-    let what = "the secret's field \"username\" has a capital letter or a backslash, which Amazon \
-                Redshift reads otherwise";
+    let what = format!(
+        "the secret's field \"username\" has {UNFIT}, which Amazon Redshift reads otherwise"
+    );
     Err(Error::new(ErrorKind::Malformed, what).caused_by(
         "write it as it stands in pg_user; a user whose name has one there cannot be rotated",
     ))
@@ -241,6 +247,14 @@ pub(crate) fn late_change() -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_would_be_another_is_refused() {
+        check_name("app:é \"'").unwrap();
+        for wrong in ["App", "a\\", "a\u{1}", "a\u{1e}", "a\n", "a\u{7f}", "a\u{85}"] {
+            assert!(check_name(wrong).unwrap_err().to_string().contains(UNFIT), "{wrong:?}");
+        }
+    }
 
     #[test]
     fn a_challenge_is_read_or_refused() {

@@ -127,6 +127,24 @@ async fn rule_08_who_may_change_others_is_never_changed() {
         assert!(text.contains(why), "{text}");
         assert!(front.accepts(&user.name, &user.password));
     }
+    // Permissions of the system, its own or of a role that comes by another.
+    for by_role in [false, true] {
+        let user = front.user("changer").await;
+        let mut holder = user.clone();
+        if by_role {
+            holder.name += "_role";
+            let [role, team] = [&holder.name, &format!("{}_team", user.name)];
+            let roles =
+                format!("CREATE ROLE \"{role}\"; CREATE ROLE \"{team}\" IN ROLE \"{role}\"");
+            front.server.arrange(&roles).await;
+            front.arrange(&user, &format!("GRANT \"{team}\" TO {{}}")).await;
+        }
+        front.plant("svv_system_privileges", &holder, "ALTER USER");
+        let (kind, text) = refused(&by_admin(&front, &user, &admin, &[BY_ADMIN])).await;
+        assert_eq!(kind, ErrorKind::Unsupported);
+        assert!(text.contains("it has the permission ALTER USER"), "{text}");
+        assert!(front.accepts(&user.name, &user.password));
+    }
     let (user, other) = (front.user("app").await, front.user("other").await);
     front.arrange(&user, "ALTER ROLE {} CREATEDB").await;
     let (kind, text) = refused(&by_admin(&front, &user, &other, &[BY_ADMIN])).await;

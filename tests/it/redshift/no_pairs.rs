@@ -25,7 +25,18 @@ async fn parity_23_what_cannot_be_carried_over_is_refused_by_name_before_anythin
             "CREATE TABLE s_@.\"Upper\" (); GRANT SELECT ON s_@.\"Upper\" TO {}",
             "a capital letter",
         ),
-        ("", "GRANT TRIGGER ON s_@.orders TO {}", "TRIGGER on"),
+        (
+            "",
+            "CREATE TABLE s_@.\"c\u{1}\" (); GRANT SELECT ON s_@.\"c\u{1}\" TO {}",
+            "a control character",
+        ),
+        ("", "ALTER USER {} SET my.own TO E'1\\x1estatement_timeout=5'", "a setting (SET)"),
+        ("", "GRANT INSERT (a) ON s_@.orders TO {}", "INSERT on"),
+        (
+            "",
+            "ALTER DEFAULT PRIVILEGES FOR USER {} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC",
+            "PUBLIC may not execute",
+        ),
         ("svv_iam_privileges", "", "ASSUMEROLE on \"planted\""),
         ("svv_datashare_privileges", "", "the datashare \"planted\""),
         ("svv_ml_model_privileges", "", "the model \"planted\""),
@@ -47,6 +58,21 @@ async fn parity_23_what_cannot_be_carried_over_is_refused_by_name_before_anythin
         assert_eq!(kind, ErrorKind::Unsupported, "{text}");
         assert!(text.contains(told), "{told}: {text}");
     }
+}
+
+/// Nobody logs in to a shared database, so what one has in it is not compared.
+#[tokio::test]
+async fn parity_23_a_right_on_a_shared_database_is_refused_by_name() {
+    let Some(shop) = Shop::new().await else { return };
+    shop.front.plant("svv_redshift_databases", &shop.user, &shop.database);
+    let stage = shop.stage(&[]);
+    let ready = stage.ask(Question::Preflight).await;
+    assert_eq!(ready["ready"], true, "{ready}");
+    let sql = format!("GRANT TEMPORARY ON DATABASE \"{}\" TO {{}}", shop.database);
+    shop.tell(&shop.about(&shop.user, &sql)).await;
+    let (kind, text) = refused(&shop, &stage, Step::Set).await;
+    assert_eq!(kind, ErrorKind::Unsupported);
+    assert!(text.contains("a right on the shared database"), "{text}");
 }
 
 /// An admin secret without a host goes to the user's own cluster, whose name its tag has, and nowhere else. The host

@@ -54,7 +54,7 @@ impl Shop {
     pub async fn give(&self, user: &User) {
         for sql in [
             "GRANT USAGE, CREATE ON SCHEMA s_@ TO {}",
-            "GRANT SELECT, DELETE ON s_@.orders TO {}",
+            "GRANT SELECT, DELETE, TRIGGER ON s_@.orders TO {}",
             "GRANT INSERT ON s_@.orders TO {} WITH GRANT OPTION",
             "GRANT UPDATE (b), SELECT (a) ON s_@.orders TO {}",
             "GRANT SELECT ON s_@.seen TO {}",
@@ -63,7 +63,7 @@ impl Shop {
             "ALTER DEFAULT PRIVILEGES FOR USER stem_@ IN SCHEMA s_@ GRANT SELECT ON TABLES TO {}",
             "ALTER DEFAULT PRIVILEGES FOR USER stem_@ GRANT EXECUTE ON FUNCTIONS TO {} WITH GRANT OPTION",
             "ALTER DEFAULT PRIVILEGES FOR USER {} GRANT SELECT ON TABLES TO GROUP team_@",
-            "ALTER DEFAULT PRIVILEGES FOR USER {} GRANT DELETE ON TABLES TO role_@",
+            "ALTER DEFAULT PRIVILEGES FOR USER {} GRANT DELETE, TRIGGER ON TABLES TO role_@",
         ] {
             for database in ["postgres", &self.database] {
                 self.tell_in(database, &self.about(user, sql)).await;

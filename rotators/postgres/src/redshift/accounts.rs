@@ -25,6 +25,11 @@ pub(crate) const UNFINISHED: &str = "fourstep:unfinished";
 /// system-defined roles".
 const POWERFUL: [&str; 3] = ["sys:superuser", "sys:dba", "sys:secadmin"];
 
+/// System permissions with which it is too, by whatever role: those of `sys:secadmin` that make and change others.
+/// Source: the same, and "System permissions for RBAC".
+const CHANGES_OTHERS: [&str; 6] =
+    ["CREATE USER", "ALTER USER", "DROP USER", "CREATE ROLE", "DROP ROLE", "GRANT ROLE"];
+
 /// Whether a group is a mark, and so nothing that the other user of a pair should be in.
 pub(crate) fn is_mark(group: &str) -> bool {
     group.starts_with(MARK)
@@ -66,16 +71,25 @@ struct User {
 }
 
 impl User {
-    /// Why no admin ever changes it.
-    fn protected(&self, roles: Option<&BTreeSet<String>>) -> Option<String> {
-        let powerful =
-            || POWERFUL.iter().find(|role| roles.is_some_and(|all| all.contains(**role)));
+    /// Why no admin ever changes it, where this is what its roles and permissions say.
+    fn protected(&self, power: Option<&String>) -> Option<String> {
         match self {
             Self { itself: true, .. } => Some("it is the admin itself".to_owned()),
             Self { superuser: true, .. } => Some("it is a superuser".to_owned()),
-            _ => powerful().map(|role| format!("it has the role {role}")),
+            _ => power.cloned(),
         }
     }
+}
+
+/// Why a user of these roles is as good as an admin. The permissions are each that of a user or a role: Redshift
+/// has no role of a user's name.
+fn power(user: &str, roles: &BTreeSet<String>, permissions: &[(String, String)]) -> Option<String> {
+    if let Some(role) = POWERFUL.iter().find(|role| roles.contains(**role)) {
+        return Some(format!("it has the role {role}"));
+    }
+    let own = |(name, _): &&(String, String)| name == user || roles.contains(name);
+    let (name, permission) = permissions.iter().find(own)?;
+    Some(format!("it has the permission {permission}, which was given to {name:?}"))
 }
 
 fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
@@ -130,8 +144,30 @@ pub(crate) async fn objections(
     if !is_super {
         return Ok(vec![no_superuser()]);
     }
-    let roles = roles(session, &[user], cx).await?;
-    Ok(found.protected(roles.get(user)).map_or(Vec::new(), protected))
+    let powers = powers(session, &[user], cx).await?;
+    Ok(found.protected(powers.get(user)).map_or(Vec::new(), protected))
+}
+
+/// Which of these users are as good as an admin, and why.
+async fn powers(
+    session: &mut Session,
+    users: &[&str],
+    cx: &Invocation,
+) -> Result<BTreeMap<String, String>, Error> {
+    let roles = roles(session, users, cx).await?;
+    let query = format!(
+        "SELECT identity_name::text, system_privilege::text FROM pg_catalog.svv_system_privileges \
+         WHERE system_privilege IN ({})",
+        list(CHANGES_OTHERS)
+    );
+    let permissions: Vec<(String, String)> =
+        session.rows("a look at who may change users", query, cx).await?;
+    let none = BTreeSet::new();
+    let found = users.iter().filter_map(|user| {
+        let why = power(user, roles.get(*user).unwrap_or(&none), &permissions)?;
+        Some(((*user).to_owned(), why))
+    });
+    Ok(found.collect())
 }
 
 /// The roles of these users, those that come by other roles included.
@@ -192,7 +228,7 @@ pub(crate) async fn accounts(
     if !is_super {
         return Err(no_superuser());
     }
-    let roles = roles(session, &names, cx).await?;
+    let powers = powers(session, &names, cx).await?;
     let query = format!(
         "SELECT user_name::text FROM pg_catalog.svv_user_info \
          WHERE external_user_id <> '' AND user_name IN ({})",
@@ -203,7 +239,7 @@ pub(crate) async fn accounts(
         let own = || groups.iter().filter(|(one, _)| *one == name).map(|(_, group)| group.as_str());
         let account = Account {
             mark: read_mark(own(), secret),
-            protected: user.protected(roles.get(&name)),
+            protected: user.protected(powers.get(&name)),
             other_login: external.iter().any(|(one,)| *one == name).then(|| {
                 "an identity provider lets it in (EXTERNALID); stop rotating it".to_owned()
             }),
@@ -218,6 +254,19 @@ pub(crate) async fn accounts(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_changes_others_by_itself_or_by_any_role_is_as_good_as_an_admin() {
+        let given = [("helpdesk".to_owned(), "ALTER USER".to_owned())];
+        let why = |user, roles: &[&str]| {
+            power(user, &roles.iter().map(|role| (*role).to_owned()).collect(), &given)
+        };
+        assert_eq!(why("app", &["team", "sys:operator"]), None);
+        assert!(why("app", &["team", "sys:dba"]).unwrap().contains("the role sys:dba"));
+        for (user, roles) in [("app", &["team", "helpdesk"][..]), ("helpdesk", &[])] {
+            assert!(why(user, roles).unwrap().contains("ALTER USER"), "{user}");
+        }
+    }
 
     #[test]
     fn a_mark_is_read_back_and_another_secrets_or_a_second_one_is_never_ours() {

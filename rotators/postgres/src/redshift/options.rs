@@ -12,7 +12,7 @@ use crate::sql::quote;
 /// The setting in which `$user` stands for the user's own name.
 const SEARCH_PATH: &str = "search_path";
 
-/// What stands between two settings: they hold no such character of their own, unless one was put there.
+/// What stands between two settings. One that has such a character of its own is refused.
 const BETWEEN: char = '\u{1e}';
 
 /// The options of one user. Sources: Database Developer Guide, ALTER USER, PG_USER, SVV_USER_INFO.
@@ -39,18 +39,20 @@ pub(crate) async fn read(
     let what = "a look at the user's options";
     let query = format!(
         "SELECT usecreatedb, valuntil IS NOT NULL AND valuntil <> 'infinity', \
-         array_to_string(useconfig, chr({})) FROM pg_catalog.pg_user WHERE usename = {}",
+         array_to_string(useconfig, chr({})), array_to_string(useconfig, '') \
+         FROM pg_catalog.pg_user WHERE usename = {}",
         u32::from(BETWEEN),
         quote(user)
     );
-    let rows: Vec<(bool, bool, Option<String>)> = session.rows(what, query, cx).await?;
+    type Row = (bool, bool, Option<String>, Option<String>);
+    let rows: Vec<Row> = session.rows(what, query, cx).await?;
     let query = format!(
         "SELECT connection_limit::text, syslog_access::text, session_timeout::text \
          FROM pg_catalog.svv_user_info WHERE user_name = {}",
         quote(user)
     );
     let more: Vec<(String, String, String)> = session.rows(what, query, cx).await?;
-    let (Some((createdb, ends, settings)), Some((limit, logs, idle))) =
+    let (Some((createdb, ends, settings, joined)), Some((limit, logs, idle))) =
         (rows.into_iter().next(), more.into_iter().next())
     else {
         return Ok(None);
@@ -69,15 +71,25 @@ pub(crate) async fn read(
         Ok(idle) => options.idle = idle,
         Err(_) => refuse(format!("a session timeout {idle:?}, which is not known")),
     }
-    for setting in settings.iter().flat_map(|all| all.split(BETWEEN)).filter(|it| !it.is_empty()) {
-        match setting.split_once('=') {
-            Some((name, value)) if !value.contains('\\') => {
-                options.settings.insert(name.to_owned(), value.to_owned());
-            }
-            _ => options.refused.push("a setting (SET) that cannot be read".to_owned()),
-        }
+    match read_settings(&settings.unwrap_or_default(), &joined.unwrap_or_default()) {
+        Some(settings) => options.settings = settings,
+        None => refuse(
+            "a setting (SET) that cannot be read, or has a backslash or a control character"
+                .to_owned(),
+        ),
     }
     Ok(Some(options))
+}
+
+/// The settings in this list. None if one cannot be read or written, as `joined` tells, in which nothing stands
+/// between them.
+fn read_settings(list: &str, joined: &str) -> Option<BTreeMap<String, String>> {
+    if joined.contains(|c: char| c.is_control() || c == '\\') {
+        return None;
+    }
+    let each = list.split(BETWEEN).filter(|setting| !setting.is_empty());
+    let parts = each.map(|setting| setting.split_once('='));
+    parts.map(|it| it.map(|(name, value)| (name.to_owned(), value.to_owned()))).collect()
 }
 
 impl Options {
@@ -121,6 +133,17 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_setting_with_a_control_character_is_never_read_as_two() {
+        let read = |all: &[&str]| read_settings(&all.join("\u{1e}"), &all.concat());
+        let all = [("a".to_owned(), "1=2".to_owned()), ("b".to_owned(), String::new())];
+        assert_eq!(read(&["a=1=2", "b="]), Some(all.into()));
+        assert_eq!(read(&[]), Some(BTreeMap::new()));
+        for wrong in ["a=1\u{1e}b=2", "a\u{1}=1", "a=\n", "a=\\", "a"] {
+            assert_eq!(read(&["c=3", wrong]), None, "{wrong:?}");
+        }
+    }
 
     #[test]
     fn every_option_is_levelled_and_then_nothing_is_left() {

@@ -6,15 +6,16 @@ use fourstep::{Error, Invocation};
 
 use super::accounts::is_mark;
 use super::check_name;
+use super::defaults::{DefaultRow, NOT_PUBLIC, hides_functions};
 use super::rights::{Right, Rights, USER};
-use super::views::{DATABASES, DefaultRow, HERE, View};
+use super::views::{DATABASES, HERE, View};
 use crate::session::Session;
 use crate::sql::{quote, quote_identifier};
 
 /// What is not carried over: what it is, a view of it, its name there, whose it is, and of which kind that is.
-type Refused = [&'static str; 5];
+type Refused<'a> = [&'a str; 5];
 
-const OF_ALL: [Refused; 2] = [
+const OF_ALL: [Refused<'_>; 2] = [
     ["ASSUMEROLE on", "svv_iam_privileges", "iam_arn", "identity_name", "identity_type"],
     [
         "a right on the datashare",
@@ -25,7 +26,7 @@ const OF_ALL: [Refused; 2] = [
     ],
 ];
 
-const OF_A_DATABASE: [Refused; 3] = [
+const OF_A_DATABASE: [Refused<'_>; 3] = [
     [
         "EXECUTE on the model",
         "svv_ml_model_privileges",
@@ -168,7 +169,24 @@ impl Reader<'_> {
         }
         self.view(&mut both, &DATABASES, &BTreeSet::new()).await?;
         self.refuse(&mut both, &OWNED_OF_ALL, &OF_ALL).await?;
+        self.shared(&mut both).await?;
         Ok(both)
+    }
+
+    /// Nobody logs in to a database that another cluster shares, so what one has in it is not compared.
+    async fn shared(&mut self, both: &mut Both) -> Result<(), Error> {
+        let query = "SELECT database_name::text FROM pg_catalog.svv_redshift_databases \
+                     WHERE database_type <> 'local'";
+        let rows: Vec<(String,)> =
+            self.session.rows("a look at the shared databases", query, self.cx).await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = rows.iter().map(|(name,)| quote(name)).collect();
+        let kind = format!("database_name IN ({}) AND identity_type", names.join(", "));
+        let [what, view] = ["a right on the shared database", "svv_database_privileges"];
+        let refused = [what, view, "database_name", "identity_name", kind.as_str()];
+        self.refuse(both, &[], &[refused]).await
     }
 
     /// What belongs to the session's database.
@@ -203,7 +221,7 @@ impl Reader<'_> {
         &mut self,
         both: &mut Both,
         owned: &[[&str; 2]],
-        others: &[Refused],
+        others: &[Refused<'_>],
     ) -> Result<(), Error> {
         let named = self.named();
         let owned = owned.iter().map(|[kind, from]| {
@@ -240,19 +258,19 @@ impl Reader<'_> {
         type Row = (Option<String>, String, String, String, Option<String>, String, bool);
         let rows: Vec<Row> =
             self.session.rows("a look at the default privileges", query, self.cx).await?;
+        let defaults =
+            rows.iter().map(|(schema, objects, owner, privilege, grantee, grantee_kind, on)| {
+                let (schema, grantee) = (schema.as_deref(), grantee.as_deref().unwrap_or_default());
+                let row = DefaultRow { schema, objects, owner, privilege, grantee, grantee_kind };
+                (row, *on)
+            });
+        let defaults: Vec<_> = defaults.collect();
         let [one, other] = self.users;
-        for (schema, objects, owner, privilege, grantee, grantee_kind, on) in &rows {
-            let default = DefaultRow {
-                schema: schema.as_deref(),
-                objects,
-                owner,
-                privilege,
-                grantee: grantee.as_deref().unwrap_or_default(),
-                grantee_kind,
-            };
-            for (rights, user, partner) in
-                both.iter_mut().zip([(one, other), (other, one)]).map(|(it, (a, b))| (it, a, b))
-            {
+        for (rights, (user, partner)) in both.iter_mut().zip([(one, other), (other, one)]) {
+            if hides_functions(&defaults, user) {
+                rights.refuse(NOT_PUBLIC.to_owned());
+            }
+            for (default, on) in &defaults {
                 match default.right(user, partner) {
                     Some(Ok(right)) => rights.add(right, *on),
                     Some(Err(why)) => rights.refuse(why),

@@ -7,11 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::sql::quote_identifier;
 
-/// What stands for the user in a statement, and for its partner. No name has such a character.
+/// What stands for the user in a statement, and for its partner. Names that have such a character are
+/// refused.
 pub(crate) const USER: &str = "\u{0}";
 
 /// What stands for the other user of the pair.
 pub(crate) const PARTNER: &str = "\u{1}";
+
+/// How statements about default privileges begin.
+pub(crate) const DEFAULTS: &str = "ALTER DEFAULT PRIVILEGES";
 
 /// Rights that there are on columns too.
 const COLUMNS: [&str; 2] = ["SELECT", "UPDATE"];
@@ -63,7 +67,8 @@ impl Rights {
         self.refused.insert(what);
     }
 
-    /// What gives these what the source has beside them.
+    /// What gives these what the source has beside them. Defaults come last: who is given something of what is
+    /// made in a schema needs CREATE on it first (Database Developer Guide, ALTER DEFAULT PRIVILEGES).
     pub(crate) fn lacking(&self, source: &Self) -> Vec<String> {
         let lacks =
             |(right, on): &(&Right, &bool)| self.held.get(*right).is_none_or(|own| **on && !own);
@@ -71,10 +76,12 @@ impl Rights {
             true => format!("{} WITH {} OPTION", right.give, right.option),
             false => right.give.clone(),
         };
-        source.held.iter().filter(lacks).map(give).collect()
+        let mut all: Vec<_> = source.held.iter().filter(lacks).map(give).collect();
+        all.sort_by_key(|statement| statement.starts_with(DEFAULTS));
+        all
     }
 
-    /// What takes from these what the source has not. A right that is taken of a table is taken of its columns
+    /// What takes from these what the source has not: defaults first, by their order. A right that is taken of a table is taken of its columns
     /// too, so what the source has of columns is given once more behind it.
     pub(crate) fn surplus(&self, source: &Self) -> Vec<String> {
         let take = |(right, on): (&Right, &bool)| match source.held.get(right) {
@@ -107,6 +114,19 @@ mod tests {
             rights.add(Right::granted("", what, USER, "GRANT"), *on);
         }
         rights
+    }
+
+    #[test]
+    fn defaults_are_given_last_and_taken_first() {
+        let mut full = rights(&[("CREATE ON SCHEMA s", false)]);
+        full.add(Right::member("team"), false);
+        let before = format!("{DEFAULTS} FOR USER etl IN SCHEMA s ");
+        full.add(Right::granted(&before, "SELECT ON TABLES", USER, "GRANT"), false);
+        let places = |statements: Vec<String>| -> Vec<_> {
+            statements.iter().map(|one| one.starts_with(DEFAULTS)).collect()
+        };
+        assert_eq!(places(Rights::default().lacking(&full)), [false, false, true]);
+        assert_eq!(places(full.surplus(&Rights::default())), [true, false, false]);
     }
 
     #[test]

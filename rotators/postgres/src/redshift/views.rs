@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use super::check_name;
-use super::rights::{PARTNER, Right, USER};
+use super::rights::{Right, USER};
+use super::{UNFIT, check_name};
 use crate::sql::quote_identifier;
 
 /// A view of rights: its name, what they are on, the first, second and third part of the name of that, and
@@ -28,6 +28,20 @@ pub(crate) enum On {
 }
 
 const OPTION: &str = "admin_option";
+
+/// Rights on tables and views. RULE and TRIGGER come by GRANT ALL.
+pub(super) const ON_TABLES: [&str; 10] = [
+    "SELECT",
+    "INSERT",
+    "UPDATE",
+    "DELETE",
+    "REFERENCES",
+    "DROP",
+    "ALTER",
+    "TRUNCATE",
+    "RULE",
+    "TRIGGER",
+];
 
 /// The views of a database's rights, and the one of all databases.
 pub(crate) const HERE: [View; 5] = [
@@ -82,9 +96,7 @@ impl View {
         let known: &[&str] = match self.1 {
             On::Database => &["CREATE", "TEMP", "TEMPORARY", "USAGE", "ALTER"],
             On::Schema => &["CREATE", "USAGE", "ALTER", "DROP"],
-            On::Relation => {
-                &["SELECT", "INSERT", "UPDATE", "DELETE", "REFERENCES", "DROP", "ALTER", "TRUNCATE"]
-            }
+            On::Relation => &ON_TABLES,
             On::Column => &["SELECT", "UPDATE"],
             On::Function => &["EXECUTE"],
             On::Language => &["USAGE"],
@@ -120,66 +132,9 @@ impl View {
             On::Column => 3,
         };
         if parts.iter().take(named).any(|part| check_name(part).is_err()) {
-            return Err(format!("{what}: its name has a capital letter or a backslash"));
+            return Err(format!("{privilege} on {parts:?}, whose name has {UNFIT}"));
         }
         Ok(Right::granted("", &what, USER, "GRANT"))
-    }
-}
-
-/// A row of svv_default_privileges: what is made where and by whom, and who is given what on it.
-pub(crate) struct DefaultRow<'a> {
-    pub(crate) schema: Option<&'a str>,
-    pub(crate) objects: &'a str,
-    pub(crate) owner: &'a str,
-    pub(crate) privilege: &'a str,
-    pub(crate) grantee: &'a str,
-    pub(crate) grantee_kind: &'a str,
-}
-
-impl DefaultRow<'_> {
-    fn is_granted_to(&self, user: &str) -> bool {
-        self.grantee_kind == "user" && self.grantee == user
-    }
-
-    /// What this is to a user of a pair. None if it is nothing of the user's: an owner has everything of its
-    /// own, and there are no rules and triggers.
-    pub(crate) fn right(&self, user: &str, partner: &str) -> Option<Result<Right, String>> {
-        let Self { owner, privilege, grantee, .. } = *self;
-        let concerned = owner == user || self.is_granted_to(user);
-        if !concerned || self.is_granted_to(owner) || ["RULE", "TRIGGER"].contains(&privilege) {
-            return None;
-        }
-        let person = |name: &str| match name {
-            _ if name == user => USER.to_owned(),
-            _ if name == partner => PARTNER.to_owned(),
-            _ => quote_identifier(name),
-        };
-        let to = match self.grantee_kind {
-            "user" => Some(person(grantee)),
-            "role" => Some(format!("ROLE {}", quote_identifier(grantee))),
-            "group" => Some(format!("GROUP {}", quote_identifier(grantee))),
-            "public" => Some("PUBLIC".to_owned()),
-            _ => None,
-        };
-        let objects = match self.objects {
-            "RELATION" => Some("TABLES"),
-            "FUNCTION" => Some("FUNCTIONS"),
-            "PROCEDURE" => Some("PROCEDURES"),
-            _ => None,
-        };
-        let schema = self.schema.unwrap_or_default();
-        let plain = [schema, owner, grantee].iter().all(|name| check_name(name).is_ok())
-            && privilege.chars().all(|c| c.is_ascii_uppercase());
-        let (Some(to), Some(objects), true) = (to, objects, plain) else {
-            let objects = self.objects;
-            return Some(Err(format!("the default {privilege} on each {objects} of {owner:?}")));
-        };
-        let within = match schema {
-            "" => String::new(),
-            schema => format!("IN SCHEMA {} ", quote_identifier(schema)),
-        };
-        let before = format!("ALTER DEFAULT PRIVILEGES FOR USER {} {within}", person(owner));
-        Some(Ok(Right::granted(&before, &format!("{privilege} ON {objects}"), &to, "GRANT")))
     }
 }
 
@@ -198,6 +153,8 @@ mod tests {
             (&DATABASES, "USAGE", ["d", "SCHEMAS", ""], "USAGE for all SCHEMAS in"),
             (relation, "SELECT; DROP TABLE x", ["s", "t", ""], "not known here"),
             (relation, "SELECT", ["s", "t\\", ""], "a backslash"),
+            (relation, "SELECT", ["s", "t\u{1}", ""], "a control character"),
+            (function, "EXECUTE", ["s", "f", "in\u{1e}t"], "not known here"),
             (column, "INSERT", ["s", "t", "c"], "not known here"),
             (function, "EXECUTE", ["s", "f", "int) TO x; --"], "not known here"),
         ] {
@@ -214,6 +171,7 @@ mod tests {
             (&DATABASES, "TEMP", ["d", "DATABASE", ""], "TEMP ON DATABASE \"d\""),
             (schema, "USAGE", ["s", "SCHEMA", ""], "USAGE ON SCHEMA \"s\""),
             (relation, "SELECT", ["s", "a\"b", ""], "SELECT ON \"s\".\"a\"\"b\""),
+            (relation, "TRIGGER", ["s", "t", ""], "TRIGGER ON \"s\".\"t\""),
             (column, "UPDATE", ["s", "t", "c"], "UPDATE (\"c\") ON \"s\".\"t\""),
             (
                 function,
@@ -227,23 +185,5 @@ mod tests {
             let right = view.right(privilege, parts, &procedures);
             assert_eq!(right, Ok(Right::granted("", what, USER, "GRANT")));
         }
-    }
-
-    #[test]
-    fn a_default_of_the_pair_is_turned_round_for_the_other() {
-        let of = |owner, grantee| DefaultRow {
-            schema: Some("s"),
-            objects: "RELATION",
-            owner,
-            privilege: "SELECT",
-            grantee,
-            grantee_kind: "user",
-        };
-        let right = |owner, grantee, user, partner| of(owner, grantee).right(user, partner);
-        assert_eq!(right("a", "b", "a", "b"), right("b", "a", "b", "a"));
-        assert_ne!(right("a", "b", "a", "b"), right("a", "b", "b", "a"));
-        assert_eq!(right("etl", "a", "a", "b"), right("etl", "b", "b", "a"));
-        assert_eq!(right("etl", "a", "b", "a"), None);
-        assert_eq!(right("a", "a", "a", "b"), None);
     }
 }

@@ -15,14 +15,18 @@ const KIND: &str = "COALESCE((SELECT CASE WHEN rolcanlogin THEN 'user' \
 const DATABASE: &str = "CASE datname WHEN 'postgres' THEN 'dev' ELSE datname END";
 
 /// What no PostgreSQL has: the view, and what its columns of a name, a user and the user's kind are called.
-pub const PLANTED: [[&str; 4]; 6] = [
+pub const PLANTED: [[&str; 4]; 7] = [
     ["svv_iam_privileges", "iam_arn", "identity_name", "identity_type"],
     ["svv_datashare_privileges", "datashare_name", "identity_name", "identity_type"],
     ["svv_ml_model_privileges", "model_name", "identity_name", "identity_type"],
     ["svv_rls_attached_policy", "polname", "grantee", "granteekind"],
     ["svv_attached_masking_policy", "policy_name", "grantee", "grantee_type"],
     ["svv_roles", "role_name", "role_owner", "external_id"],
+    ["svv_system_privileges", "system_privilege", "identity_name", "identity_type"],
 ];
+
+/// The view of databases, where one that was planted is shared by another cluster.
+pub const DATABASES: &str = "svv_redshift_databases";
 
 /// What was planted in one of these views, by a user's name.
 pub type Planted = BTreeSet<(&'static str, String, String)>;
@@ -134,6 +138,8 @@ fn views(databases: &BTreeSet<String>, planted: &Planted) -> Vec<(&'static str, 
         )
     };
     let databases: Vec<_> = databases.iter().map(|name| quoted(name)).collect();
+    let shared = planted.iter().filter(|(view, ..)| *view == DATABASES);
+    let shared: String = shared.map(|(.., name)| format!(", {}", quoted(name))).collect();
     let mut all = vec![
         ("svv_user_grants", grants("u.rolname AS user_name, r.rolname AS role_name", "")),
         (
@@ -150,9 +156,10 @@ fn views(databases: &BTreeSet<String>, planted: &Planted) -> Vec<(&'static str, 
         users(),
         defaults(),
         (
-            "svv_redshift_databases",
+            DATABASES,
             format!(
-                "(SELECT {DATABASE} AS database_name, 'local'::text AS database_type FROM pg_database \
+                "(SELECT {DATABASE} AS database_name, CASE WHEN datname IN (''{shared}) THEN 'shared' \
+                 ELSE 'local' END AS database_type FROM pg_database \
                  WHERE {DATABASE} IN ('dev', {})) AS databases",
                 if databases.is_empty() { "NULL".to_owned() } else { databases.join(", ") }
             ),
