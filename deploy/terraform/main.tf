@@ -112,6 +112,10 @@ resource "aws_lambda_function" "this" {
       error_message = "SECRETS_ROLE_ARN alone cannot work: give secrets_role_arn, which brings the permissions too."
     }
     precondition {
+      condition     = var.secrets_role_external_id == null || var.secrets_role_arn != null
+      error_message = "secrets_role_external_id needs secrets_role_arn: without a role there is nobody to tell it to."
+    }
+    precondition {
       condition     = var.secrets_role_arn == null || length(var.secrets) == 0
       error_message = "With secrets_role_arn the secrets are of another account: make their schedules there (docs/accounts.md)."
     }

@@ -88,7 +88,7 @@ variable "proxy_secrets" {
 variable "secrets_role_arn" {
   type        = string
   default     = null
-  description = "The role of another account whose secrets are rotated (docs/accounts.md). Their schedules are made in that account"
+  description = "The role of another account whose secrets are rotated (docs/accounts.md). Their schedules are made in that account. It must be known when the plan is made: write it out, rather than take it from a resource that does not exist yet"
   validation {
     condition     = var.secrets_role_arn == null || can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$", var.secrets_role_arn))
     error_message = "A role's ARN is arn:aws:iam::ACCOUNT:role/NAME."

@@ -16,6 +16,14 @@ use crate::replay::{Format, show};
 /// How long it waits between two looks into the log, where lines arrive seconds late.
 pub(super) const PAUSE: Duration = Duration::from_secs(2);
 
+/// How often, and how long after each other, it is looked whether Secrets Manager has ended its test.
+pub(super) const LOOKS: u32 = 30;
+const BETWEEN: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether a function that was named is there: what DescribeSecret says may be a
+/// moment old.
+pub(super) const NAMED: u32 = 5;
+
 /// How far the clock of the log may be behind this machine's, in seconds. A test is known by its version.
 pub(super) const CLOCKS: i64 = 3_600;
 
@@ -60,11 +68,13 @@ impl Attach {
         let (secret, log) = (&before.arn, &function.log_group);
         // Whoever may not read the log would not learn the outcome.
         outcome(account, log, secret, Some(&token), since, Duration::ZERO).await?;
-        let version = named(account, secret, &function, &rules, token).await?;
+        let was = was(&before);
+        let version = named(account, secret, &function.arn, Some(&rules), token).await;
+        let version = version.map_err(|error| io::Error::other(format!("{error}; {was}")))?;
         let attached = |what: &str| {
             let (word, options) = (super::text::word(&before.name), account.options());
             io::Error::other(format!(
-                "{name} is attached, and {what}: fourstep preflight {word} {options}"
+                "{name} is attached, and {what}: fourstep preflight {word} {options}; {was}"
             ))
         };
         let tested = outcome(account, log, secret, Some(&version), since, self.patience).await;
@@ -184,27 +194,52 @@ async fn preflight(
     show(&asked, Question::Preflight, format, out)
 }
 
-/// Names the function; the id of the version that it tests.
+/// What a secret had before.
+fn was(before: &Found) -> String {
+    let function = before.function.as_deref().map_or("no function".to_owned(), clean);
+    let off = if before.rotation == Some(true) { "" } else { ", rotation off" };
+    format!("it was {function}, {}{off}", schedule(before.rules.as_ref()))
+}
+
+/// Names a function; the id of the version that it tests.
 async fn named(
     account: &Account,
     secret: &str,
-    function: &Function,
-    rules: &Rules,
+    function: &str,
+    rules: Option<&Rules>,
     token: String,
 ) -> io::Result<String> {
-    match account.attach(secret, &function.arn, Some(rules), Some(&token)).await {
+    match account.attach(secret, function, rules, Some(&token)).await {
         Ok(named) => Ok(named.unwrap_or(token)),
         // An answer that was lost is no refusal.
         Err(error) if error.code.is_empty() => {
-            let is = account.describe(secret).await.ok().and_then(|seen| seen.function);
-            if is.as_deref() == Some(&function.arn) {
+            let is = |seen: &Found| seen.function.as_deref() == Some(function);
+            if until(account, secret, NAMED, is).await.is_ok_and(|seen| is(&seen)) {
                 return Ok(token);
             }
-            let what = "it is not known whether it is attached: look, and run the same again";
+            let what = format!("it is not known whether {} is attached: look", clean(function));
             Err(io::Error::other(format!("{}; {what}", error.message)))
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The secret once it is as it is to be, or as it is when it was looked at so often.
+pub(super) async fn until(
+    account: &Account,
+    secret: &str,
+    times: u32,
+    is: impl Fn(&Found) -> bool,
+) -> io::Result<Found> {
+    let mut seen = account.describe(secret).await?;
+    for _ in 1..times {
+        if is(&seen) {
+            break;
+        }
+        tokio::time::sleep(BETWEEN).await;
+        seen = account.describe(secret).await?;
+    }
+    Ok(seen)
 }
 
 /// Takes AWSPENDING off the version that Secrets Manager made for its test, which a test that failed
@@ -242,13 +277,18 @@ async fn put_back(
             Ok("It is left: somebody turned its rotation off since".to_owned())
         }
         Some(function) if before.rotation == Some(true) => {
-            account.attach(&before.arn, function, before.rules.as_ref(), None).await?;
+            let failed = given_back(account, before, function).await?;
             let stays = match before.rules {
                 Some(_) => "as before".to_owned(),
                 // RotateSecret can set a schedule, and take none away.
                 None => format!("it had no schedule, and has {} now", schedule(Some(rules))),
             };
-            Ok(format!("The rotation function is {} again, {stays}", clean(function)))
+            let failed = if failed {
+                "; Secrets Manager's test of it did not succeed: look into its log"
+            } else {
+                ""
+            };
+            Ok(format!("The rotation function is {} again, {stays}{failed}", clean(function)))
         }
         _ => {
             account.cancel(&before.arn).await?;
@@ -256,6 +296,24 @@ async fn put_back(
             Ok(format!("Rotation is off, as before; {stays}"))
         }
     }
+}
+
+/// Names the function that was there, which Secrets Manager has test the secret, too. True if that did not
+/// succeed: the label that it left is taken off.
+async fn given_back(account: &Account, before: &Found, function: &str) -> io::Result<bool> {
+    let secret = &before.arn;
+    let token = uuid::Uuid::new_v4().to_string();
+    let token = named(account, secret, function, before.rules.as_ref(), token).await?;
+    let ended = async {
+        let is = |seen: &Found| seen.function.as_deref() == Some(function);
+        until(account, secret, NAMED, is).await?;
+        let over = |seen: &Found| seen.pending.as_deref() != Some(&token);
+        let seen = until(account, secret, LOOKS, over).await?;
+        clear(account, &seen, &token).await
+    };
+    ended.await.map_err(|error| {
+        io::Error::other(format!("{} is named again, and {error}", clean(function)))
+    })
 }
 
 fn say(format: Format, out: &mut dyn Write, what: &str, why: &str) -> io::Result<()> {

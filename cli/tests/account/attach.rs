@@ -85,6 +85,9 @@ async fn another_function_and_its_schedule_are_put_back() {
     let (said, output) = fourstep(&url, &[&ATTACH[..], &weekly].concat(), "").await;
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("again, as before"), "{said}");
+    // The function that is put back is tested, too, and fails here.
+    assert!(said.contains("test of it did not succeed: look into its log"), "{said}");
+    assert!(!scene.labels("app/db").contains_key("AWSPENDING"), "{said}");
     let detail = scene.store.describe(&SecretId::parse("app/db").unwrap()).unwrap();
     let rules = detail.rotation_rules.unwrap();
     assert_eq!(rules.schedule_expression.as_deref(), Some("rate(30 days)"));
@@ -172,9 +175,12 @@ async fn whoever_cannot_learn_the_outcome_changes_nothing() {
 
 #[tokio::test]
 async fn the_outcome_is_seen_whatever_the_clocks_and_the_answer_are() {
-    for (behind, stop) in [(1_800, None), (0, Some(Stop::Lost))] {
+    for (behind, stop, late) in
+        [(1_800, None, 0), (0, Some(Stop::Lost), 0), (0, Some(Stop::Lost), 2)]
+    {
         let scene = scene(Some((true, "fine")));
         (*scene.behind.lock().unwrap(), *scene.stop.lock().unwrap()) = (behind, stop);
+        *scene.late.lock().unwrap() = late;
         let url = served(&scene, &[]).await;
         let wait = [&ATTACH[..], &MONTHLY, &["--wait", "0"]].concat();
         let (said, output) = fourstep(&url, &wait, "").await;
@@ -202,7 +208,31 @@ async fn an_error_after_the_call_says_what_is_attached() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("app/db is attached, and logs:FilterLogEvents: AccessDenied"), "{said}");
+    let was = "us-east-1; it was no function, no schedule, rotation off";
     assert!(said.contains("fourstep preflight app/db --region us-east-1"), "{said}");
+    assert!(said.contains(was), "{said}");
+}
+
+/// Other secrets' lines may fill more pages than are read.
+#[tokio::test]
+async fn an_outcome_that_was_found_counts_although_the_log_goes_on() {
+    let scene = scene(None);
+    attached(&scene, "before", Some("rate(3 days)"));
+    let url = served(&scene, &[]).await;
+    let child = waits(&scene, &url).await;
+    *scene.paged.lock().unwrap() = 1;
+    let line =
+        json!({"step": "testSecret", "secret": "another", "version": "v", "outcome": "done"});
+    let ours = json!({
+        "step": "testSecret", "version": scene.labels("app/db")["AWSPENDING"], "outcome": "done",
+        "secret": scene.store.describe(&SecretId::parse("app/db").unwrap()).unwrap().arn,
+        "why": "fine", "age": 100,
+    });
+    let lines = std::iter::once(ours.to_string()).chain((0..40).map(|_| line.to_string()));
+    *scene.log.lock().unwrap() = lines.collect();
+    let output = child.wait_with_output().await.unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && said.contains("attached: fine"), "{said}");
 }
 
 /// The test of the version that the last call named has failed.

@@ -122,6 +122,81 @@ async fn what_the_function_would_refuse_is_not_promoted() {
 }
 
 #[tokio::test]
+async fn a_retry_that_the_function_refuses_is_not_advised() {
+    let (scene, [now, next], url) = stuck(["rejected", "accepted", "rejected"], true).await;
+    let before = scene.labels("app/db");
+    let refuses = |version: &str, kind: &str, age: u64| {
+        let line = json!({"secret": arn(&scene), "step": "setSecret", "outcome": "failed", "error_type": kind, "version": version, "why": "host differs", "age": 30});
+        *scene.log.lock().unwrap() = vec![line.to_string()];
+        scene.rows.lock().unwrap().insert(now.clone(), json!({"age_seconds": age}));
+    };
+    for (version, kind, age, expected) in [
+        (next.as_str(), "Tls", 60, "retry"),
+        ("another", "Mismatch", 60, "retry"),
+        // Somebody has corrected AWSCURRENT.
+        (&next, "Mismatch", 5, "retry"),
+        (&next, "Mismatch", 60, ""),
+    ] {
+        refuses(version, kind, age);
+        assert_eq!(advice(&url).await, expected, "{version} {kind} {age}");
+    }
+    let (said, output) = fourstep(&url, &[&FIX[..], &["--yes"]].concat(), "").await;
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("the function refuses every retry: correct AWSCURRENT, or"), "{said}");
+    assert_eq!((scene.labels("app/db"), *scene.rotations.lock().unwrap()), (before, 0));
+}
+
+/// After the first of its two calls the secret looks healthy.
+#[tokio::test]
+async fn a_discard_that_is_not_followed_by_a_rotation_says_what_is_left_to_do() {
+    for rotation in ["denied", "unseen"] {
+        let (scene, _, url) = stuck(["accepted", "rejected", "rejected"], true).await;
+        *scene.rotation.lock().unwrap() = rotation;
+        let (said, output) = fourstep(&url, &[&FIX[..], &["--yes"]].concat(), "").await;
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let words = match rotation {
+            "denied" => {
+                let command =
+                    format!("rotate-secret --secret-id {} --region us-east-1", arn(&scene));
+                assert_eq!(said.matches(&command).count(), 2, "advised, and left to do: {said}");
+                assert!(!scene.labels("app/db").contains_key("AWSPENDING"), "{said}");
+                "AWSPENDING was taken off, and no rotation is known to have begun (secretsmanager:RotateSecret: AccessDenied"
+            }
+            _ => "begun, and not seen to end (secretsmanager:DescribeSecret: AccessDenied",
+        };
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+/// A look logs in with every password, and the refused ones count towards a lock.
+#[tokio::test]
+async fn where_none_is_accepted_the_log_says_whether_a_password_has_changed() {
+    let (scene, [_, next], url) = stuck(["rejected"; 3], true).await;
+    let before = scene.labels("app/db");
+    let set = || {
+        let line =
+            json!({"secret": arn(&scene), "step": "setSecret", "outcome": "done", "version": next});
+        scene.log.lock().unwrap().push(line.to_string());
+    };
+    let (said, output) = answered_late(&url, &FIX, "discard app/db?", set).await;
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("not mended: a setSecret of this rotation has just ended"), "{said}");
+    let promote = || {
+        let id = SecretId::parse("app/db").unwrap();
+        scene.log.lock().unwrap().clear();
+        scene.store.cancel_rotation(&id).unwrap();
+    };
+    let (said, _) = answered_late(&url, &FIX, "discard app/db?", promote).await;
+    assert!(said.contains("not mended: the secret has changed meanwhile"), "{said}");
+    assert_eq!((scene.labels("app/db"), *scene.rotations.lock().unwrap()), (before, 0));
+
+    let (scene, _, url) = stuck(["rejected"; 3], true).await;
+    let (said, output) = fourstep(&url, &[&FIX[..], &["--yes"]].concat(), "").await;
+    assert!(output.status.success() && said.contains("mended"), "{said}");
+    assert_eq!(*scene.questions.lock().unwrap(), 2, "before, and after it");
+}
+
+#[tokio::test]
 async fn only_a_secret_that_logs_in_is_called_mended() {
     for (rotation, words) in [
         ("refused", "not mended: AWSCURRENT was not seen to log in; AWSCURRENT does not log in"),

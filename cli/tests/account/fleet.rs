@@ -20,7 +20,7 @@ pub fn arn(name: &str) -> String {
 }
 
 /// What AWS says to whoever has no permission.
-fn refused() -> Response {
+pub fn refused() -> Response {
     let headers = [("x-amzn-errortype", "AccessDeniedException")];
     (StatusCode::BAD_REQUEST, headers, "{}").into_response()
 }

@@ -13,6 +13,7 @@ use fourstep::{SecretId, VersionId};
 use fourstep_local::{MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel, serve};
 use serde_json::{Value, json};
 
+use super::fleet::refused;
 pub use super::run::{answered_late, fourstep, started};
 
 pub const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:fourstep-postgres";
@@ -37,7 +38,8 @@ pub struct Scene {
     pub paged: Mutex<usize>,
     /// By how many seconds the log's clock is behind.
     pub behind: Mutex<i64>,
-    /// How a rotation ends: it succeeds, is `refused` by a policy, or `hangs`.
+    /// How a rotation ends: it succeeds, is `refused` by a policy, or `hangs`; RotateSecret itself is `denied`;
+    /// or it hangs and the secret is shown no more, `unseen`.
     pub rotation: Mutex<&'static str>,
     /// Whether Secrets Manager takes AWSPENDING off itself just before it is asked to.
     pub races: Mutex<bool>,
@@ -205,7 +207,7 @@ impl Scene {
         let (current, pending) = (&labels[AWSCURRENT], &labels[AWSPENDING]);
         let version = |id: &String| VersionId::from_store(id.clone());
         match *self.rotation.lock().unwrap() {
-            "hangs" => return,
+            "hangs" | "unseen" => return,
             "refused" => {
                 let from = version(pending);
                 return drop(self.store.update_stage(&id, AWSPENDING, None, Some(&from)).unwrap());
@@ -273,6 +275,12 @@ async fn front(
         _ => scene.calls.lock().unwrap().insert(format!("secretsmanager:{operation}")),
     };
     let rotates = operation == "RotateSecret";
+    let begun = *scene.rotations.lock().unwrap() > 0;
+    match *scene.rotation.lock().unwrap() {
+        "denied" if rotates => return refused(),
+        "unseen" if begun && operation == "DescribeSecret" => return refused(),
+        _ => {}
+    }
     let stop = if rotates { scene.stop.lock().unwrap().take() } else { None };
     if rotates {
         // Whoever asks must be allowed to invoke the function (API reference, RotateSecret).

@@ -40,6 +40,23 @@ async fn a_window_that_opens_while_somebody_is_asked_leaves_the_secret_where_it_
 }
 
 #[tokio::test]
+async fn a_window_that_opens_keeps_no_other_secret_of_a_wave_from_being_moved() {
+    let (scene, _) = fleet();
+    let (_folder, path) = file();
+    let url = served(&scene, &["a/postgres", "b/mysql"]).await;
+    let soon = || {
+        let due = json!({"NextRotationDate": now() + 7_000});
+        scene.besides.lock().unwrap().insert("a/postgres".to_owned(), due);
+    };
+    let wave = ["migrate", "--function", "fourstep-postgres", "--function", "fourstep-mysql"];
+    let wave = [&wave[..], &["--wave", "2", "--file", path.to_str().unwrap()]].concat();
+    let (said, output) = answered_late(&url, &wave, "move these 2", soon).await;
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("a/postgres: not moved: its rotation is due within 1 hour"), "{said}");
+    assert!(said.contains("b/mysql: moved") && said.contains("moved 1, not 1"), "{said}");
+}
+
+#[tokio::test]
 async fn one_secret_that_cannot_be_put_back_keeps_no_other_from_it() {
     let (scene, _) = fleet();
     let (_folder, path) = file();

@@ -65,7 +65,8 @@ export interface FourstepRotatorProps {
   readonly layers?: lambda.ILayerVersion[];
   /**
    * Who is told of failed and slow steps, and of what Secrets Manager itself reports of any secret of the account in this
-   * Region. The policy of a topic that is imported must let CloudWatch and EventBridge publish.
+   * Region. The policy of a topic that is imported must let CloudWatch and EventBridge publish. One that this app makes and
+   * that has no policy yet gets its first one, for these two: whoever else of the account publishes there needs a statement.
    * @default alarms without an action, and no rule
    */
   readonly alarmTopic?: sns.ITopic;
@@ -93,6 +94,9 @@ const MANAGED_TIMEOUT = Duration.seconds(900);
 function variables(props: FourstepRotatorProps): { [name: string]: string } {
   if (props.environment?.SECRETS_ROLE_ARN) {
     throw new Error('SECRETS_ROLE_ARN alone cannot work: give secretsRoleArn, which brings the permissions too');
+  }
+  if (props.secretsRoleExternalId && !props.secretsRoleArn) {
+    throw new Error('secretsRoleExternalId needs secretsRoleArn: without a role there is nobody to tell it to');
   }
   const made: { [name: string]: string } = {};
   const proxied = Object.entries(props.proxySecrets ?? {});

@@ -200,6 +200,8 @@ test('the secrets of another account come with its role and its Secrets Manager'
   });
   const environment = { SECRETS_ROLE_ARN: role };
   assert.throws(() => new FourstepRotator(stack, 'Other', { target: 'postgres', archive, environment }), /give secretsRoleArn/);
+  const alone = { target: 'postgres', archive, secretsRoleExternalId: 'shop' } as const;
+  assert.throws(() => new FourstepRotator(stack, 'Alone', alone), /needs secretsRoleArn/);
 });
 
 test('managed users are changed by their ARNs, in the time that a change takes', () => {

@@ -29,9 +29,8 @@ const MORE: [(&str, &str, &str); 27] = [
     ("AdminSecretArns", "admin_secret_arns", "admin"),
     ("ProxySecretArns", "proxy_secrets", "proxySecrets"),
     ("ManagedUserArns", "managed_user_arns", "managedUsers"),
-    // docs/accounts.md says what is missing there.
-    ("SecretsRoleArn", "", ""),
-    ("SecretsRoleExternalId", "", ""),
+    ("SecretsRoleArn", "secrets_role_arn", "secretsRoleArn"),
+    ("SecretsRoleExternalId", "secrets_role_external_id", "secretsRoleExternalId"),
     ("TlsCaBundleLayer", "layers", "layers"),
     ("ApiAdminSecretArns", "admin_secret_arns", "admin"),
     ("Alarms", "alarms", ""),
@@ -76,7 +75,7 @@ fn each_setting_is_offered_in_aws_s_shape_or_named_among_those_that_are_not() {
 fn each_parameter_is_a_variable_alone_or_has_its_like_in_terraform_and_cdk() {
     // Every variable can be set there.
     assert!(MODULE.contains("\n      var.environment\n"));
-    assert!(CONSTRUCT.contains("environment: { ...strategy, ...props.environment }"));
+    assert!(CONSTRUCT.contains("return { ...made, ...props.environment };"));
     let (_, made) = TEMPLATE.split_once("\nConditions:\n").unwrap();
     let other: Vec<_> = made.lines().filter(|line| variable(line).is_none()).collect();
     let other = other.join("\n");

@@ -116,6 +116,7 @@ fn what_environment_alone_could_not_do_the_module_refuses_there() {
     for refused in [
         "!contains(keys(var.environment), \"SECRETS_ROLE_ARN\")",
         "var.secrets_role_arn == null || length(var.secrets) == 0",
+        "var.secrets_role_external_id == null || var.secrets_role_arn != null",
         "length(var.proxy_secrets) == 0 || contains([\"postgres\", \"mysql\"], var.rotator)",
     ] {
         assert!(conditions.contains(&refused), "{refused}");

@@ -71,6 +71,8 @@ pub struct Function {
 pub struct Failure {
     /// Seconds since 1970.
     pub at: i64,
+    /// The version that was rotated to.
+    pub version: String,
     /// The step.
     pub step: String,
     /// The kind of error.
@@ -168,9 +170,10 @@ impl Account {
         since: i64,
     ) -> Result<Option<Failure>, CallError> {
         let pattern = ("outcome", "failed");
-        self.last_line(log_group, secret, since, pattern, |line, at| {
+        self.last_line(log_group, secret, since, pattern, false, |line, at| {
             Some(Failure {
                 at,
+                version: clean(field(line, "version")),
                 step: clean(field(line, "step")),
                 kind: clean(field(line, "error_type")),
                 why: clean(field(line, "why")),
@@ -192,7 +195,8 @@ impl Account {
         since: i64,
     ) -> Result<Option<Tested>, CallError> {
         let pattern = ("step", "testSecret");
-        self.last_line(log_group, secret, since, pattern, |line, _| {
+        // One version is tested once.
+        self.last_line(log_group, secret, since, pattern, version.is_some(), |line, _| {
             let tested = field(line, "version");
             version.is_none_or(|version| version == tested).then(|| Tested {
                 version: clean(tested),
@@ -217,20 +221,21 @@ impl Account {
         since: i64,
     ) -> Result<Option<String>, CallError> {
         let pattern = ("version", version);
-        self.last_line(log_group, secret, since, pattern, |line, _| {
+        self.last_line(log_group, secret, since, pattern, false, |line, _| {
             Some(clean(field(line, "step")))
         })
         .await
     }
 
     /// The last line about a secret in which a field has this value. The oldest come first, so that the log
-    /// is searched from its end, in parts that grow.
+    /// is searched from its end, in parts that grow. Where `any` will do, the end need not be reached.
     async fn last_line<T>(
         &self,
         log_group: &str,
         secret: &str,
         since: i64,
         (name, value): (&str, &str),
+        any: bool,
         read: impl Fn(&Value, i64) -> Option<T>,
     ) -> Result<Option<T>, CallError> {
         let (now, mut until) = (now(), None);
@@ -249,7 +254,7 @@ impl Account {
             }
             let ours = |line: &Value| field(line, name) == value && field(line, "secret") == secret;
             let read = |line: &Value, at| if ours(line) { read(line, at) } else { None };
-            if let Some(found) = self.last_of(part, read).await? {
+            if let Some(found) = self.last_of(part, any, read).await? {
                 return Ok(Some(found));
             }
         }
@@ -260,6 +265,7 @@ impl Account {
     async fn last_of<T>(
         &self,
         mut request: Value,
+        any: bool,
         read: impl Fn(&Value, i64) -> Option<T>,
     ) -> Result<Option<T>, CallError> {
         let operation = "logs:FilterLogEvents";
@@ -292,7 +298,8 @@ impl Account {
             };
         }
         let what = format!("the log was not read to its end, in {MOST_PAGES} pages");
-        Err(CallError::new(operation, "TooLong", &what))
+        let found = last.filter(|_| any).map(|(_, read)| Some(read));
+        found.ok_or_else(|| CallError::new(operation, "TooLong", &what))
     }
 }
 

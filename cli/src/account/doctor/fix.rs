@@ -3,8 +3,9 @@
 use std::io;
 
 use super::Doctor;
-use super::look::{Stuck, look};
-use super::table::Advice;
+use super::look::{Look, Stuck, look};
+use super::table::{Advice, Row};
+use crate::account::attach::clear;
 use crate::account::aws::Account;
 use crate::account::text::{length, now, word};
 
@@ -14,10 +15,10 @@ const QUIET: i64 = 300;
 
 /// The commands to type, in their order, as docs/operate.md has them.
 pub(super) fn commands(account: &Account, secret: &str, stuck: &Stuck) -> Vec<String> {
+    let rotate = rotate(account, secret);
     let (options, secret) = (account.options(), word(secret));
     let (pending, current) = (word(&stuck.pending), word(&stuck.current));
     let aws = |rest: String| format!("aws secretsmanager {rest} {options}");
-    let rotate = aws(format!("rotate-secret --secret-id {secret}"));
     let stage = format!("update-secret-version-stage --secret-id {secret} --version-stage");
     match stuck.advice {
         None => Vec::new(),
@@ -32,6 +33,11 @@ pub(super) fn commands(account: &Account, secret: &str, stuck: &Stuck) -> Vec<St
     }
 }
 
+fn rotate(account: &Account, secret: &str) -> String {
+    let (secret, options) = (word(secret), account.options());
+    format!("aws secretsmanager rotate-secret --secret-id {secret} {options}")
+}
+
 /// Does what the table says, if all is as it was when somebody was asked, which may be long ago: Secrets
 /// Manager may have tried the rotation again, and changed the password without moving a label.
 ///
@@ -40,18 +46,29 @@ pub(super) fn commands(account: &Account, secret: &str, stuck: &Stuck) -> Vec<St
 pub(super) async fn mend(
     account: &Account,
     doctor: &Doctor,
-    secret: &str,
+    seen: &Look,
     stuck: &Stuck,
 ) -> io::Result<()> {
     let Some(advice) = stuck.advice else { return Ok(()) };
-    let again = look(account, secret, now(), doctor, false).await?;
-    if again.and_then(|look| look.stuck).as_ref() != Some(stuck) {
+    let secret = &seen.found.arn;
+    // A second look would double the refused logins, which count towards a lock of the account. What changes
+    // a password is a step, and the log has those.
+    let none = stuck.row == Row::None;
+    let same = match none {
+        true => account.describe(secret).await? == seen.found,
+        false => {
+            let again = look(account, secret, now(), doctor, false).await?;
+            again.and_then(|look| look.stuck).as_ref() == Some(stuck)
+        }
+    };
+    if !same {
         return Err(io::Error::other("the secret has changed meanwhile: look again"));
     }
     // To ask for the same rotation again disturbs none.
     let quiet = QUIET.min(doctor.stuck_after);
-    if advice != Advice::Retry && quiet > 0 {
+    if advice != Advice::Retry && (quiet > 0 || none) {
         let since = now().saturating_sub(quiet);
+        let since = if none { since.min(seen.at) } else { since };
         let step = account.last_step(&stuck.log_group, secret, &stuck.pending, since).await?;
         if let Some(step) = step {
             let why = format!(
@@ -64,9 +81,15 @@ pub(super) async fn mend(
     match advice {
         Advice::Retry => account.rotate(secret).await?,
         Advice::Discard => {
-            account.remove_pending(secret, &stuck.pending).await?;
+            clear(account, &seen.found, &stuck.pending).await?;
             if stuck.rotation {
-                account.rotate(secret).await?;
+                // From here on the secret looks healthy, and may not be.
+                account.rotate(secret).await.map_err(|error| {
+                    let (why, rotate) = (error.message, rotate(account, secret));
+                    io::Error::other(format!(
+                        "AWSPENDING was taken off, and no rotation is known to have begun ({why}): {rotate}"
+                    ))
+                })?;
             }
         }
         Advice::Promote => account.move_current(secret, &stuck.current, &stuck.pending).await?,

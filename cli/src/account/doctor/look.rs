@@ -109,6 +109,9 @@ pub struct Stuck {
     pub row: Row,
     /// What is right, if it can be proven.
     pub advice: Option<Advice>,
+    /// Whether the function refuses every retry, because AWSPENDING and AWSCURRENT differ in more than the
+    /// password.
+    pub refused: bool,
     /// The log group of the function.
     pub log_group: String,
 }
@@ -116,6 +119,8 @@ pub struct Stuck {
 /// A secret as doctor saw it.
 #[derive(Debug, Clone, Default)]
 pub struct Look {
+    /// When, in seconds since 1970.
+    pub at: i64,
     /// What Secrets Manager knows.
     pub found: Found,
     /// What is wrong.
@@ -154,7 +159,8 @@ pub(super) async fn look(
     if !doctor.selects(&found) {
         return Ok(None);
     }
-    let mut look = Look { troubles: of_description(&found, now), found, ..Look::default() };
+    let mut look =
+        Look { at: now, troubles: of_description(&found, now), found, ..Look::default() };
     if look.found.rotation != Some(true) && look.found.pending.is_none() && !mended {
         return Ok(Some(look));
     }
@@ -226,9 +232,12 @@ fn decide(look: &mut Look, inspection: &Value, kind: Kind, function: &Function) 
     let rotation = look.found.rotation == Some(true);
     let promotes = |advice: &Advice| *advice == Advice::Promote;
     let undoes = edited(inspection) || !unopposed(look);
-    let advice = row.advice(kind, rotation).filter(|advice| !(promotes(advice) && undoes));
+    let one = (row, kind) == (Row::Pending, Kind::OnePassword);
+    let refused = one && rotation && refuses(look, inspection, &pending);
+    let advice = row.advice(kind, rotation);
+    let advice = advice.filter(|advice| !(refused || promotes(advice) && undoes));
     let log_group = function.log_group.clone();
-    look.stuck = Some(Stuck { current, pending, rotation, kind, row, advice, log_group });
+    look.stuck = Some(Stuck { current, pending, rotation, kind, row, advice, refused, log_group });
 }
 
 /// Whether the answer has this label on this version.
@@ -241,6 +250,16 @@ fn holds(inspection: &Value, label: &str, version: &str) -> bool {
 fn edited(inspection: &Value) -> bool {
     let age = |label| inspection::of(inspection, label)?.get("age_seconds")?.as_u64();
     age(AWSCURRENT).zip(age(AWSPENDING)).is_some_and(|(current, pending)| current < pending)
+}
+
+/// Whether the function has refused this version, and AWSCURRENT was not stored since.
+fn refuses(look: &Look, inspection: &Value, pending: &str) -> bool {
+    let age =
+        inspection::of(inspection, AWSCURRENT).and_then(|row| row.get("age_seconds")?.as_i64());
+    look.failure.as_ref().is_some_and(|failure| {
+        let ago = look.at.saturating_sub(failure.at);
+        failure.kind == "Mismatch" && failure.version == pending && age.is_none_or(|age| age >= ago)
+    })
 }
 
 /// Whether the log was read, and says nothing of two versions that differ in more than the password.

@@ -147,15 +147,26 @@ impl Doctor {
     /// Mends a secret, and looks again until the rotation that this began has ended.
     async fn mended(&self, account: &Account, look: &Look) -> io::Result<Look> {
         let Some(stuck) = &look.stuck else { return Ok(look.clone()) };
-        fix::mend(account, self, &look.found.arn, stuck).await?;
+        fix::mend(account, self, look, stuck).await?;
+        let begun = if stuck.rotation { "begun" } else { "done" };
+        let unseen = |error: io::Error| {
+            let doctor = account.doctor(&look.found.name);
+            io::Error::other(format!("{begun}, and not seen to end ({error}): {doctor}"))
+        };
         let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
         while let Some(left) = self.patience.checked_sub(begun.elapsed())
-            && account.describe(&look.found.arn).await?.pending.is_some()
+            && account
+                .describe(&look.found.arn)
+                .await
+                .map_err(|e| unseen(e.into()))?
+                .pending
+                .is_some()
         {
             tokio::time::sleep(pause.min(left)).await;
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
         }
-        let again = look::look(account, &look.found.arn, now(), self, true).await?;
+        let again =
+            look::look(account, &look.found.arn, now(), self, true).await.map_err(unseen)?;
         again.ok_or_else(|| io::Error::other("it got another function meanwhile: look again"))
     }
 }

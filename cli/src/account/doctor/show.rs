@@ -103,6 +103,11 @@ fn people(account: &Account, look: &Look, out: &mut dyn Write) -> io::Result<()>
     }
     let Some(stuck) = &look.stuck else { return Ok(()) };
     match stuck.advice {
+        None if stuck.refused => writeln!(
+            out,
+            "  {}: the function refuses every retry: correct AWSCURRENT, or discard as the last failure says",
+            stuck.row.text()
+        ),
         None => writeln!(
             out,
             "  {}: nothing is safe to do from here; see docs/operate.md, \"A stuck rotation\"",

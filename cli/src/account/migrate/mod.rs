@@ -186,7 +186,8 @@ impl Migrate {
         Ok(secrets)
     }
 
-    /// Moves a wave, which is asked about once, and ends it at the first secret that is put back.
+    /// Moves a wave, which is asked about once, and ends it at the first secret of which our function failed the test, or
+    /// may have.
     async fn wave(
         &self,
         account: &Account,
@@ -212,6 +213,7 @@ impl Migrate {
         Ok(())
     }
 
+    /// Moves one. False if nothing else is moved after it without asking.
     async fn one(
         &self,
         account: &Account,
@@ -226,7 +228,7 @@ impl Migrate {
         count(moves, &ended);
         show::ended((&case.found.arn, &case.found.name), &ended, format, out)?;
         out.flush()?;
-        Ok(ended.fine)
+        Ok(!ended.stops)
     }
 }
 

@@ -7,17 +7,9 @@ use std::time::Duration;
 use super::ledger::{Entry, Ledger, Outcome};
 use super::look::{Case, due};
 use super::show::kept;
-use crate::account::attach::{CLOCKS, clear, outcome};
+use crate::account::attach::{CLOCKS, LOOKS, NAMED, clear, outcome, until};
 use crate::account::aws::{Account, Found, Rules, Tested};
 use crate::account::text::{clean, now as seconds};
-
-/// How often, and how long after each other, it is looked whether Secrets Manager has ended its test.
-const LOOKS: u32 = 30;
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// How often it is looked whether a function that was named is there: what DescribeSecret says may be a
-/// moment old.
-const NAMED: u32 = 5;
 
 /// How a secret's move, or its way back, ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,11 +67,11 @@ impl Mover<'_> {
         let before = self.account.describe(&case.found.arn).await?;
         if !same(&before, &case.found) {
             let why = "the secret has changed meanwhile: look again";
-            return Ok(Ended::new(false, "not moved", why));
+            return Ok(Ended::new(false, "not moved", why).goes_on());
         }
         // Whoever was asked may have let the time go by.
         if let Some(why) = due(self.account, &before, seconds()) {
-            return Ok(Ended::new(false, "not moved", why));
+            return Ok(Ended::new(false, "not moved", why).goes_on());
         }
         let mut entry = Entry {
             secret: before.arn.clone(),
@@ -145,7 +137,8 @@ impl Mover<'_> {
         let way_back = self.ledger.way_back(entry, &self.account.options());
         let Some(function) = self.account.function(&entry.new).await? else {
             let text = format!("our function rotates it, and does not exist any more: {way_back}");
-            return Ok(Ended::new(false, "not known", text).goes_on());
+            let ended = Ended::new(false, "not known", text);
+            return Ok(if call == Call::Earlier { ended.goes_on() } else { ended });
         };
         let (log, token) = (function.log_group, Some(entry.token.as_str()));
         // The token is of this test only, whatever the clocks are.
@@ -244,31 +237,13 @@ impl Mover<'_> {
     /// The secret, with the function that was named, unless that was refused.
     async fn named(&self, entry: &Entry, function: &str, call: Call) -> io::Result<Found> {
         let named = |seen: &Found| seen.function.as_deref() == Some(function);
-        self.until(&entry.secret, NAMED, |seen| call == Call::Refused || named(seen)).await
+        until(self.account, &entry.secret, NAMED, |seen| call == Call::Refused || named(seen)).await
     }
 
     /// The secret once Secrets Manager has taken the version of its test away, or has had the time.
     async fn tested(&self, entry: &Entry) -> io::Result<Found> {
         let over = |seen: &Found| seen.pending.as_deref() != Some(&entry.token);
-        self.until(&entry.secret, LOOKS, over).await
-    }
-
-    /// The secret once it is as it is to be, or as it is when it was looked at so often.
-    async fn until(
-        &self,
-        secret: &str,
-        times: u32,
-        is: impl Fn(&Found) -> bool,
-    ) -> io::Result<Found> {
-        let mut seen = self.account.describe(secret).await?;
-        for _ in 1..times {
-            if is(&seen) {
-                break;
-            }
-            tokio::time::sleep(PAUSE).await;
-            seen = self.account.describe(secret).await?;
-        }
-        Ok(seen)
+        until(self.account, &entry.secret, LOOKS, over).await
     }
 
     /// Sees that the schedule is what it was. It was not sent, so that it stays with its next date; only

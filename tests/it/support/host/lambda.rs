@@ -178,7 +178,10 @@ pub(super) async fn answer(State(lambda): State<Arc<Lambda>>, request: Request) 
     if head.headers.contains_key("x-amz-target") {
         let log = lambda.log.lock().unwrap();
         let pattern = body["filterPattern"].as_str().unwrap();
-        let about = |(_, line): &&(u64, Value)| pattern.contains(&line["secret"].to_string());
+        let from = body["startTime"].as_u64().unwrap();
+        let about = |(at, line): &&(u64, Value)| {
+            *at >= from && pattern.contains(&line["secret"].to_string())
+        };
         let event =
             |(at, line): &(u64, Value)| json!({"timestamp": at, "message": line.to_string()});
         return json!({"events": log.iter().filter(about).map(event).collect::<Vec<_>>()})
