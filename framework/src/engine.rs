@@ -287,9 +287,10 @@ impl Work<'_> {
                     .caused_by(error))
             }
             Err(error) => {
-                let lost = error.code == StoreErrorCode::Unreachable;
+                // The SDK asks again by itself, so it may be the first of two requests that moved it.
+                let unsure = !error.code.had_no_effect();
                 let error = error.during("UpdateSecretVersionStage");
-                Err(match lost {
+                Err(match unsure {
                     true => {
                         error.caused_by("AWSCURRENT may have been moved, and a retry finds out")
                     }

@@ -6,6 +6,13 @@ use crate::error::Error;
 /// What the message of a failure begins with that was met on the way to a role's credentials.
 pub(crate) const ASSUME_ROLE: &str = "AssumeRole";
 
+/// What the message of a refusal begins with that was met with the credentials of a role.
+pub(crate) const CREDENTIALS_OF: &str = "the credentials of ";
+
+/// What to do where the function's or the shell's own credentials have ended.
+pub(crate) const OWN_ENDED: &str = "the function's or the shell's own credentials ended: get new ones, \
+                                    as a new container of the function has, then retry";
+
 /// What to look at where Secrets Manager cannot be reached.
 pub(crate) const NO_WAY: &str = "look at the function's way to Secrets Manager (VPC endpoint or NAT \
                                  gateway, security groups, DNS)";
@@ -42,9 +49,10 @@ impl StoreError {
             StoreErrorCode::DecryptionFailure | StoreErrorCode::EncryptionFailure => {
                 "look at the secret's KMS key: whether it is enabled, and its policy"
             }
-            StoreErrorCode::Expired => {
+            StoreErrorCode::Expired if self.message.starts_with(CREDENTIALS_OF) => {
                 "the credentials of this call have ended; retry, which is done with new ones"
             }
+            StoreErrorCode::Expired => OWN_ENDED,
             StoreErrorCode::Throttled => "retry later",
             StoreErrorCode::LimitExceeded => "look at the quotas of Secrets Manager",
             StoreErrorCode::Internal => "retry, and look at AWS's service health",

@@ -78,6 +78,10 @@ impl<'a> SecretClient<'a> {
         SecretClient { store: self.store, secret, cx: self.cx }
     }
 
+    pub(crate) fn secret(&self) -> &'a SecretId {
+        self.secret
+    }
+
     pub(crate) fn invocation(&self) -> &'a Invocation {
         self.cx
     }

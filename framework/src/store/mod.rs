@@ -17,7 +17,7 @@ use crate::error::ErrorKind;
 use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::value::SecretValue;
 
-pub(crate) use advice::{ASSUME_ROLE, NO_WAY};
+pub(crate) use advice::{ASSUME_ROLE, CREDENTIALS_OF, NO_WAY, OWN_ENDED};
 pub use calls::SecretClient;
 pub(crate) use calls::check_length;
 

@@ -1,22 +1,28 @@
 //! Two users at a vendor that a secret names in turn, where a value is set in place: an admin sets that of
 //! the one that is not in use.
 
+mod pair;
+
 use async_trait::async_trait;
 
-use super::updated::{ask, moved, still_works};
-use super::{Caller, Update, Updater, admin, check, control, heeds_keys};
+use self::pair::discarding;
+use super::updated::{KEPT, ask, still_works};
+use super::{Caller, Updater, admin, check, control, heeds_keys};
 use crate::config::{Environment, refused};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{
-    Applied, CreateContext, Fence, Finding, Form, InspectContext, PromoteContext, Recorded,
-    Rotator, SetContext, Verdict,
+    Applied, CreateContext, Fence, Finding, Form, InspectContext, PromoteContext, Rotator,
+    SetContext, Verdict,
 };
 use crate::secret::Secret;
 use crate::store::SecretDescription;
 use crate::users::PairSettings;
 
 const PAIRS: &str = "USER_PAIRS";
+
+/// What is said of two users that differ before anything is stored.
+const AGAIN: (ErrorKind, &str) = (ErrorKind::Unsupported, "rotate again");
 
 /// A vendor whose admin sets the values of two users that a secret names in turn.
 #[async_trait]
@@ -47,6 +53,20 @@ pub trait Paired: Updater {
         caller: &Caller<'_>,
         cx: &Invocation,
     ) -> Result<Vec<String>, Error>;
+
+    /// Makes ready what sets the value of `to`, and what asks whether that works, and sends neither: a
+    /// user that cannot be named in one of them is found before its value is replaced.
+    ///
+    /// # Errors
+    /// Those of both that need no answer to them.
+    async fn may_set(
+        &self,
+        _to: &Secret,
+        _caller: &Caller<'_>,
+        _turn: &Invocation,
+    ) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// Rotates two users of any [`Paired`] vendor in turn, so that the one in use is never changed and no
@@ -77,127 +97,6 @@ impl<V> PairedKey<V> {
     }
 }
 
-impl<V: Paired> PairedKey<V> {
-    /// The user that a secret names, and the one that takes turns with it.
-    fn users(&self, secret: &Secret) -> Result<(String, String), Error> {
-        let user = self.vendor.user(secret)?;
-        match self.pairs.partner(&user) {
-            Some(partner) => Ok((user, partner.to_owned())),
-            None => Err(refused(PAIRS, &format!("names no pair with user {user:?}")).caused_by(
-                format!(
-                    "name both there, as {user}=OTHER, or correct the secret's field {:?}; a user \
-                     of no pair is never changed",
-                    self.vendor.user_field()
-                ),
-            )),
-        }
-    }
-
-    /// A secret of the pair that the vendor lets in: AWSCURRENT, or an older version of either user.
-    /// An admin acts for whoever shows one, and for nobody else.
-    async fn working(
-        &self,
-        current: &Secret,
-        recorded: &Recorded<'_>,
-        cx: &Invocation,
-    ) -> Result<Secret, Error> {
-        let (user, partner) = self.users(current)?;
-        if self.vendor.verify(current, cx).await? == Verdict::Accepted {
-            return Ok(current.clone());
-        }
-        let mut older: Vec<_> = recorded.previous().await?.into_iter().collect();
-        older.extend(recorded.others().await?);
-        let mut tried = vec![current.clone()];
-        for version in older {
-            let fields = self.vendor.fields();
-            let Some(own) = moved(fields, version.secret(), current) else { continue };
-            let named = self.vendor.user(&own)?;
-            let ours = named == user || named == partner;
-            if !ours || tried.contains(&own) || tried.len() >= self.vendor.attempts() {
-                continue;
-            }
-            if self.vendor.verify(&own, cx).await? == Verdict::Accepted {
-                return Ok(own);
-            }
-            tried.push(own);
-        }
-        let left = self.vendor.attempts().saturating_sub(tried.len());
-        match ask(&self.vendor, current, left, cx).await? {
-            Verdict::Accepted => Ok(current.clone()),
-            Verdict::Rejected(why) => {
-                let what = format!(
-                    "neither user {user:?} nor {partner:?} is let in with what is recorded"
-                );
-                Err(Error::new(ErrorKind::Rejected, what).caused_by(why).caused_by(
-                    "store the value that one of them has in AWSCURRENT; nothing was changed",
-                ))
-            }
-        }
-    }
-
-    /// Refuses a pair of which one user is missing, or may do other things than the other.
-    async fn alike(
-        &self,
-        users: [&str; 2],
-        (caller, kind): (&Caller<'_>, ErrorKind),
-        cx: &Invocation,
-    ) -> Result<(), Error> {
-        let differences = self.vendor.differences(users, caller, cx).await?;
-        if differences.is_empty() {
-            return Ok(());
-        }
-        let [one, other] = users;
-        let what = format!("users {one:?} and {other:?} differ in {}", differences.join(", "));
-        Err(Error::new(kind, what)
-            .caused_by("they take turns, so make them alike at the vendor, then rotate again"))
-    }
-
-    /// Gives AWSCURRENT's user its value again, and waits until that is let in: what lets somebody in
-    /// now may be the pending user's, and dies next.
-    async fn set_again(
-        &self,
-        current: &Secret,
-        caller: &Caller<'_>,
-        fence: &dyn Fence,
-        cx: &Invocation,
-    ) -> Result<(), Error> {
-        let refused = "the vendor refuses AWSCURRENT";
-        if let Some(why) = self.set(current, caller, fence, cx).await? {
-            cx.warn(format!("{refused}, and to set it again: {why}"));
-            return Ok(());
-        }
-        let user = self.vendor.user(current)?;
-        cx.warn(format!("{refused}, so user {user:?} was given it again"));
-        match ask(&self.vendor, current, self.vendor.attempts(), cx).await? {
-            Verdict::Accepted => Ok(()),
-            Verdict::Rejected(_) => {
-                let what = format!("{refused}, which user {user:?} was given again");
-                Err(Error::new(ErrorKind::Conflict, what).caused_by("it may learn late: retry"))
-            }
-        }
-    }
-
-    /// Sets the value of `to`; what is said against that very value, where the vendor refuses it.
-    async fn set(
-        &self,
-        to: &Secret,
-        caller: &Caller<'_>,
-        fence: &dyn Fence,
-        cx: &Invocation,
-    ) -> Result<Option<Error>, Error> {
-        let kept = self.vendor.kept(to, caller, cx).await?;
-        fence.pass().await?;
-        match self.vendor.update(caller.own, to, &kept, caller, cx).await? {
-            Update::Made => Ok(None),
-            Update::Refused(why) => Ok(Some(why)),
-            Update::Stale => {
-                let what = "the vendor says that an old value is wrong, and an admin shows none";
-                Err(Error::new(ErrorKind::Unsupported, what))
-            }
-        }
-    }
-}
-
 #[async_trait]
 impl<V: Paired> Rotator for PairedKey<V> {
     /// Pending must name the other user of AWSCURRENT's pair. A copy of AWSCURRENT is no rotation.
@@ -206,12 +105,7 @@ impl<V: Paired> Rotator for PairedKey<V> {
         if current == pending {
             return Ok(());
         }
-        let (partner, named) = (self.users(current)?.1, self.vendor.user(pending)?);
-        if named != partner {
-            let what = format!("AWSPENDING names user {named:?}, and {partner:?} is next");
-            return Err(Error::new(ErrorKind::Mismatch, what)
-                .caused_by("the value of a user in use must not change, nor that of another's"));
-        }
+        self.turn(current, pending)?;
         check(self.vendor.fields(), versions)
     }
 
@@ -225,16 +119,20 @@ impl<V: Paired> Rotator for PairedKey<V> {
         let (user, partner) = self.users(current)?;
         let proposed = self.vendor.propose(&self.vendor.naming(current, &partner)?)?;
         let admin = admin(self.vendor.admin(current), &known.other_secrets()).await?;
+        self.outside([&user, &partner], admin.as_ref())?;
         heeds_keys(self.vendor.negative_control(current, cx).await)?;
-        let own = self.working(current, &known.recorded(), cx).await?;
+        let mut left = self.vendor.attempts();
+        let own = self.working((current, None), &known.recorded(), &mut left, cx).await?;
         let caller = Caller { own: &own, admin: admin.as_ref() };
-        self.alike([&user, &partner], (&caller, ErrorKind::Unsupported), cx).await?;
+        self.alike([&user, &partner], &caller, AGAIN, cx).await?;
+        self.vendor.may_set(&proposed, &caller, cx).await?;
         Ok(proposed)
     }
 
     /// Pending's value is set without asking whether it is: twice is as once, and in a healthy rotation
     /// the vendor would count a wrong login. An AWSCURRENT that the vendor refuses is set again first:
-    /// a container that stood still, or a restored backup, took it from applications.
+    /// a container that stood still, or a restored backup, took it from applications. Where nothing but
+    /// pending is let in, an earlier run has set that.
     async fn apply(
         &self,
         versions: &SetContext<'_>,
@@ -246,18 +144,28 @@ impl<V: Paired> Rotator for PairedKey<V> {
             return Ok(Applied::Already("AWSPENDING is a copy of AWSCURRENT".to_owned()));
         }
         let admin = admin(self.vendor.admin(current), &versions.other_secrets()).await?;
-        let own = self.working(current, &versions.recorded(), cx).await?;
+        let (user, partner) = self.turn(current, pending)?;
+        self.outside([&user, &partner], admin.as_ref())?;
+        let mut left = self.vendor.attempts();
+        let (pair, recorded) = ((current, Some(pending)), versions.recorded());
+        let own = self.working(pair, &recorded, &mut left, cx).await?;
         let caller = Caller { own: &own, admin: admin.as_ref() };
         if own != *current {
-            self.set_again(current, &caller, fence, cx).await?;
+            self.set_again(current, &caller, (fence, &mut left), cx).await?;
         }
-        let user = self.vendor.user(pending)?;
-        match self.set(pending, &caller, fence, cx).await? {
-            None => Ok(Applied::Changed(format!("user {user:?} has the pending value"))),
-            Some(why) => Ok(match self.vendor.verify(pending, cx).await? {
-                Verdict::Accepted => Applied::Already("the pending value works already".to_owned()),
-                Verdict::Rejected(_) => Applied::Refused(why),
-            }),
+        let already = || Ok(Applied::Already("the pending value works already".to_owned()));
+        if own == *pending {
+            return already();
+        }
+        let Some(why) = self.set(pending, &caller, fence, cx).await? else {
+            return Ok(Applied::Changed(format!("user {partner:?} has the pending value")));
+        };
+        match self.asked(pending, &mut left, cx).await? {
+            Verdict::Accepted => already(),
+            Verdict::Rejected(_) if self.vendor.propagation().is_zero() => {
+                Ok(Applied::Refused(why))
+            }
+            Verdict::Rejected(_) => Err(why.caused_by(KEPT).caused_by(discarding(versions))),
         }
     }
 
@@ -265,13 +173,25 @@ impl<V: Paired> Rotator for PairedKey<V> {
         ask(&self.vendor, secret, self.vendor.attempts(), cx).await
     }
 
-    /// A vendor may have reset more than the value.
+    /// A vendor may have reset more than the value, or have set it of the user in use.
     async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
-        let own = versions.pending().secret();
-        let admin = admin(self.vendor.admin(own), &versions.other_secrets()).await?;
-        let (user, partner) = self.users(own)?;
-        let caller = Caller { own, admin: admin.as_ref() };
-        self.alike([&partner, &user], (&caller, ErrorKind::Conflict), cx).await
+        let (current, own) = (versions.current().secret(), versions.pending().secret());
+        let discard = discarding(versions);
+        let (user, partner) =
+            self.turn(current, own).map_err(|error| match error.kind() == ErrorKind::Mismatch {
+                true => error.caused_by(&discard),
+                false => error,
+            })?;
+        let admin = admin(self.vendor.admin(current), &versions.other_secrets()).await?;
+        let (users, caller) = ([user.as_str(), &partner], Caller { own, admin: admin.as_ref() });
+        self.two((current, own), users, cx).await.map_err(|error| {
+            error.caused_by(format!(
+                "give user {user:?} AWSCURRENT's value at the vendor, name another user beside it \
+                 in {PAIRS}, and {discard}"
+            ))
+        })?;
+        let next = format!("retry; or {discard}");
+        self.alike(users, &caller, (ErrorKind::Conflict, &next), cx).await
     }
 
     async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<(), Error> {
@@ -285,15 +205,19 @@ impl<V: Paired> Rotator for PairedKey<V> {
     ) -> Result<Vec<Finding>, Error> {
         let current = subject.current.secret();
         let (user, partner) = self.users(current)?;
-        self.vendor.propose(&self.vendor.naming(current, &partner)?)?;
+        let proposed = self.vendor.propose(&self.vendor.naming(current, &partner)?)?;
         let mut findings: Vec<Finding> =
             control(self.vendor.negative_control(current, cx).await).into_iter().collect();
         let admin = admin(self.vendor.admin(current), &subject.other_secrets()).await?;
+        findings.extend(self.outside([&user, &partner], admin.as_ref()).err().map(Finding::Fails));
         match self.vendor.verify(current, cx).await? {
             Verdict::Accepted => {
                 let caller = Caller { own: current, admin: admin.as_ref() };
-                let alike = self.alike([&user, &partner], (&caller, ErrorKind::Unsupported), cx);
-                findings.extend(alike.await.err().map(Finding::Fails));
+                let may = match self.alike([&user, &partner], &caller, AGAIN, cx).await {
+                    Ok(()) => self.vendor.may_set(&proposed, &caller, cx).await,
+                    differ => differ,
+                };
+                findings.extend(may.err().map(Finding::Fails));
             }
             Verdict::Rejected(why) => {
                 let error = Error::new(ErrorKind::Rejected, "the vendor refuses AWSCURRENT");

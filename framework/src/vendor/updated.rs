@@ -29,6 +29,10 @@ impl<V> UpdatedKey<V> {
     }
 }
 
+/// What is said of a refused value that may work yet; what gives it up follows.
+pub(super) const KEPT: &str =
+    "it may have been set by an earlier run, so it is kept and tried again; if it stays refused";
+
 /// `older`'s credential in `current`'s document: that is where the account is now.
 pub(super) fn moved(fields: &[String], older: &Secret, current: &Secret) -> Option<Secret> {
     let Ok(mut document) = current.document().cloned() else {
@@ -115,10 +119,8 @@ impl<V: Updater> Change<'_, V> {
             return Ok(Applied::Already("the pending value works already".into()));
         }
         if !self.vendor.propagation().is_zero() {
-            return Err(why.caused_by(
-                "it may have been set by an earlier run, so it is kept and tried again; if it stays \
-                 refused, take AWSPENDING off this version and rotate again",
-            ));
+            let off = "take AWSPENDING off this version and rotate again";
+            return Err(why.caused_by(KEPT).caused_by(off));
         }
         match self.vendor.verify(old, self.cx).await? {
             Verdict::Accepted => Ok(Applied::Refused(why)),

@@ -177,7 +177,7 @@ impl Client {
         sent.map_err(|error| error.while_doing(told()))
     }
 
-    /// Whether a request can be made of these values, which is not sent.
+    /// Whether a request can be made of these values and show its credential, which is not sent.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the field; [`ErrorKind::Unsupported`], naming what is not as
@@ -188,14 +188,33 @@ impl Client {
         parts: &Parts<'_>,
         values: &Values<'_>,
     ) -> Result<(), Error> {
-        let draft = Draft::of(&self.address(parts.base_url)?, parts, values);
-        draft.map(drop).map_err(|error| error.while_doing(self.told(name, parts)))
+        let made = || {
+            let mut draft = Draft::of(&self.address(parts.base_url)?, parts, values)?;
+            match self.presentation(parts) {
+                None => Ok(()),
+                Some(Presentation::ClientCredentials(client)) => {
+                    let address = self.address(client.base_url.as_deref())?;
+                    Draft::of_token(&address, client, values).map(drop)
+                }
+                Some(other) => draft.present(other, values),
+            }
+        };
+        made().map_err(|error: Error| error.while_doing(self.told(name, parts)))
     }
 
     /// What is said of a request: its template, in which no value stands.
     pub(crate) fn told(&self, name: &str, parts: &Parts<'_>) -> String {
         let url = parts.base_url.unwrap_or(&self.document.base_url);
         format!("{name} ({} {}{})", parts.method, url.trim_end_matches('/'), parts.template)
+    }
+
+    /// How the caller of a request is shown.
+    fn presentation(&self, parts: &Parts<'_>) -> Option<&Presentation> {
+        match parts.by {
+            Caller::Credential => Some(&self.document.credential),
+            Caller::Admin => self.document.admin.as_ref(),
+            Caller::Nobody => None,
+        }
     }
 
     async fn attempt(
@@ -207,12 +226,7 @@ impl Client {
     ) -> Result<Sent, Error> {
         let address = self.address(parts.base_url)?;
         let mut draft = Draft::of(&address, parts, values)?;
-        let presentation = match parts.by {
-            Caller::Credential => Some(&self.document.credential),
-            Caller::Admin => self.document.admin.as_ref(),
-            Caller::Nobody => None,
-        };
-        match presentation {
+        match self.presentation(parts) {
             None => {}
             Some(Presentation::ClientCredentials(client)) => {
                 match self.token(client, values, parts, cx).await? {

@@ -163,7 +163,7 @@ impl Paired for ApiUpdater {
                 seen.push(parts.map_err(|error| error.while_doing(format!("user {user:?}")))?);
             }
             if let [one, other] = seen.as_slice()
-                && one != other
+                && !same(alike, one, other)?
             {
                 let at = alike.at.join(", ");
                 differ.push(format!("{at} of {} {}", alike.method, alike.path));
@@ -171,15 +171,147 @@ impl Paired for ApiUpdater {
         }
         Ok(differ)
     }
+
+    async fn may_set(
+        &self,
+        to: &Secret,
+        caller: &Caller<'_>,
+        cx: &Invocation,
+    ) -> Result<(), Error> {
+        let kept = self.kept(to, caller, cx).await?;
+        let placed =
+            Values { new: Some(to), described: Some(&kept), ..values(caller.own, caller.admin) };
+        self.client.made_ready("update", &self.update.parts(), &placed)?;
+        let verify = self.client.document.verify.parts();
+        self.client.made_ready("verify", &verify, &Values::of(to))
+    }
+}
+
+/// What stands at each pointer: one row of an answer, or one of each item of its list.
+type Rows = Vec<Vec<Option<Value>>>;
+
+/// Whether two users have the same there.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] where a pointer names nothing of either answer, as a misspelt one does:
+/// that would make any two alike. Of items one may lack what another has.
+fn same(alike: &Alike, one: &Rows, other: &Rows) -> Result<bool, Error> {
+    let both = one.iter().flatten().zip(other.iter().flatten());
+    let mut named = alike.at.iter().zip(both);
+    let nowhere = named.find(|(_, (one, other))| one.is_none() && other.is_none());
+    match nowhere.filter(|_| alike.items.is_none()) {
+        None => Ok(one == other),
+        Some((at, _)) => Err(strange(format!(
+            "{at:?} in the answers to alike ({} {}) stands for neither user; correct at in \
+             [[pair.alike]], or leave it out",
+            alike.method, alike.path
+        ))),
+    }
+}
+
+/// The same value where the order of a list does not count, as that of tags.
+fn unordered(mut value: Value) -> Value {
+    let scalar = |one: &Value| !one.is_array() && !one.is_object();
+    if let Value::Array(list) = &mut value
+        && list.iter().all(scalar)
+    {
+        list.sort_by_cached_key(Value::to_string);
+    }
+    value
 }
 
 /// What stands at the pointers that must be alike: in the answer, or in each item of its list.
-fn parts(alike: &Alike, answer: &Value) -> Result<Vec<Vec<Option<Value>>>, Error> {
-    let of = |item: &Value| alike.at.iter().map(|at| item.pointer(at).cloned()).collect();
+fn parts(alike: &Alike, answer: &Value) -> Result<Rows, Error> {
+    let of =
+        |item: &Value| alike.at.iter().map(|at| item.pointer(at).cloned().map(unordered)).collect();
     let Some(items) = &alike.items else { return Ok(vec![of(answer)]) };
     let list = answer.pointer(items).and_then(Value::as_array);
     let list = list.ok_or_else(|| strange(format!("{items:?} in the answer is no list")))?;
-    let mut all: Vec<Vec<Option<Value>>> = list.iter().map(of).collect();
+    let mut all: Rows = list.iter().map(of).collect();
     all.sort_by_cached_key(|item| format!("{item:?}"));
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn alike(number: usize) -> Alike {
+        let text = include_str!("../specs/rabbitmq.toml");
+        crate::Specification::read(text).unwrap().document.pair.unwrap().alike.remove(number)
+    }
+
+    #[test]
+    fn two_users_are_alike_by_what_stands_there_and_not_by_what_is_missing() {
+        let user = alike(0);
+        let rows = |answer: Value| parts(&user, &answer).unwrap();
+        let compared = |one: Value, other: Value| same(&user, &rows(one), &rows(other));
+        let [bare, other] =
+            [json!({"tags": [], "limits": {}}), json!({"tags": ["x"], "limits": {}})];
+        assert_eq!(compared(bare.clone(), bare.clone()), Ok(true));
+        assert_eq!(compared(bare.clone(), other), Ok(false));
+        assert_eq!(compared(bare.clone(), json!({"limits": {}})), Ok(false));
+        for (one, other, at) in [
+            (json!({}), json!({}), "/tags"),
+            (json!([]), json!([]), "/tags"),
+            (json!({"tags": []}), json!({"tags": []}), "/limits"),
+        ] {
+            let error = compared(one, other).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            assert!(error.to_string().contains(&format!("{at:?}")), "{error}");
+        }
+        let tags = |tags: Value| json!({"tags": tags, "limits": {}});
+        assert_eq!(compared(tags(json!(["a", "b"])), tags(json!(["b", "a"]))), Ok(true));
+        assert_eq!(compared(tags(json!(["a", "b"])), tags(json!(["a", "a"]))), Ok(false));
+    }
+
+    #[test]
+    fn of_the_items_of_a_list_none_must_be_there() {
+        let list = alike(1);
+        let rows = |answer: Value| parts(&list, &answer).unwrap();
+        assert_eq!(same(&list, &rows(json!([])), &rows(json!([]))), Ok(true));
+        let one = json!([{"vhost": "/", "read": ".*"}]);
+        assert_eq!(same(&list, &rows(one.clone()), &rows(one.clone())), Ok(true));
+        assert_eq!(same(&list, &rows(one), &rows(json!([]))), Ok(false));
+    }
+
+    /// Of the shipped specification, which shows users by Basic.
+    #[tokio::test]
+    async fn a_user_that_cannot_be_shown_is_found_before_its_value_is_set() {
+        let mut text = include_str!("../specs/rabbitmq.toml").to_owned();
+        // Nothing is asked here.
+        let describe =
+            "[describe]\nmethod = \"GET\"\npath = \"/users/{id}\"\nby = \"admin\"\nok = [200]\n";
+        for part in [describe, ", tags = \"{described./tags?}\""] {
+            assert!(text.contains(part), "{part}");
+            text = text.replace(part, "");
+        }
+        let document = crate::Specification::read(&text).unwrap().document;
+        let update = document.update.clone().unwrap();
+        let updater = ApiUpdater {
+            client: Client::new(document, fourstep::net::TlsSettings::default()),
+            update,
+            compares: false,
+            fields: Vec::new(),
+            policy: PasswordPolicy::default(),
+            admin: Admin::None,
+        };
+        let cx = Invocation::new(fourstep::Deadline::after(Duration::from_secs(5)));
+        let named = |name: &str| {
+            Secret::decode(&json!({"username": name, "password": "w"}).to_string().into())
+        };
+        let (own, admin) = (named("app"), named("admin"));
+        let caller = Caller { own: &own, admin: Some(&admin) };
+        updater.may_set(&named("app_b"), &caller, &cx).await.unwrap();
+        let error = updater.may_set(&named("app:b"), &caller, &cx).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Malformed);
+        let text = error.to_string();
+        assert!(text.starts_with("verify (GET") && text.contains("with a colon"), "{text}");
+        let colon = named("an:admin");
+        let caller = Caller { own: &own, admin: Some(&colon) };
+        let error = updater.may_set(&named("app_b"), &caller, &cx).await.unwrap_err();
+        assert!(error.to_string().starts_with("update (PUT"), "{error}");
+    }
 }

@@ -148,8 +148,13 @@ pub fn rabbitmq(keys: &mut DoubleKeys, asked: &Asked) -> Told {
         ("PUT", ["api", "users", name]) => {
             let body = asked.json();
             assert_eq!(body["tags"], json!(["of our own"]));
-            let old = value(keys, name).unwrap();
-            assert!(keys.update(&old, body["password"].as_str().unwrap()));
+            let (old, new) = (value(keys, name).unwrap(), body["password"].as_str().unwrap());
+            // What is said where a credential validator refuses a value.
+            if new.len() < 12 {
+                let reason = "minimum required password length: 12";
+                return told(400, json!({"error": "bad_request", "reason": reason}));
+            }
+            assert!(keys.update(&old, new));
             Told::new(204, "")
         }
         other => panic!("RabbitMQ has no {other:?}"),

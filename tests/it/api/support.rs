@@ -122,7 +122,9 @@ impl Place {
         let store = MemoryStore::new();
         let new = NewSecret { value: Some(secret.into()), ..NewSecret::default() };
         store.create("rotated", new).unwrap();
-        let admin = json!({"token": ADMIN, "api_token": ADMIN}).to_string();
+        let admin =
+            json!({"token": ADMIN, "api_token": ADMIN, "username": "admin", "password": ADMIN});
+        let admin = admin.to_string();
         let new = NewSecret { value: Some(admin.as_str().into()), ..NewSecret::default() };
         store.create("admin", new).unwrap();
         Self { files, store, secret: SecretId::parse("rotated").unwrap() }

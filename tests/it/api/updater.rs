@@ -5,8 +5,8 @@ use fourstep::{ErrorKind, Step};
 use fourstep_testing::{Asked, Double, DoubleKeys, Fault, Told};
 use serde_json::{Value, json};
 
-use super::doubles;
 use super::support::{Files, Place, redirected, specification};
+use super::{doubles, doubles_fourth};
 
 async fn grafana() -> (Double, Place) {
     let double = Double::start(doubles::grafana).await.unwrap();
@@ -44,6 +44,28 @@ async fn a_value_that_the_vendor_refuses_is_given_up_and_the_old_one_works_on() 
     assert!(text.contains("with status 400") && text.contains("PASSWORD_LENGTH"), "{text}");
     assert!(!text.contains("too short"), "{text}");
     // The next rotation proposes another one.
+    place.rotate(2).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_value_that_a_credential_validator_refuses_is_given_up_with_two_users_too() {
+    let double = Double::start(doubles_fourth::rabbitmq).await.unwrap();
+    let [app, _] = ["app", "app_b"].map(|user| double.arrange(Some(user)));
+    let secret = json!({"username": "app", "password": app.value}).to_string();
+    let text = redirected(&specification("rabbitmq.toml"), &double);
+    let place = Place::new(&text, &secret);
+    let token = place.begin(1);
+    place.step(Step::Create, &token).await.unwrap();
+    let told = Told::json(400, r#"{"error":"bad_request","reason":"too weak"}"#);
+    double.plan("PUT", "/api/users/app_b", Fault::Answer(told), 1);
+    let error = place.step(Step::Set, &token).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("AWSPENDING was taken off") && text.contains("PASSWORD_LENGTH"),
+        "{text}"
+    );
+    assert!(!text.contains("too weak"), "{text}");
     place.rotate(2).await.unwrap();
 }
 

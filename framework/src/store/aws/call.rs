@@ -11,6 +11,7 @@ use super::settings::{endpoint, shared};
 use crate::config::Environment;
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
+use crate::store::{OWN_ENDED, StoreErrorCode};
 
 /// What a client of another service of AWS's is made of: Region, credentials, the HTTPS stack and the time
 /// limits of [`AwsStore`](super::AwsStore); and the endpoint, where one of these variables or `AWS_ENDPOINT_URL`
@@ -91,6 +92,7 @@ impl AwsCall {
             ErrorKind::Forbidden => {
                 error.caused_by(format!("let the function's role call {service}:{operation}"))
             }
+            _ if cause.code == StoreErrorCode::Expired => error.caused_by(OWN_ENDED),
             ErrorKind::Unreachable if !answered => error.caused_by(way),
             _ => error,
         })

@@ -21,7 +21,7 @@ use crate::config::Environment;
 use crate::error::Error;
 use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::store::{
-    ASSUME_ROLE, AWSCURRENT, AWSPENDING, Replica, SecretDescription, SecretStore, Select,
+    ASSUME_ROLE, AWSCURRENT, AWSPENDING, CREDENTIALS_OF, Replica, SecretDescription, SecretStore, Select,
     StoreError, StoreErrorCode, StoredVersion, VersionSummary,
 };
 use crate::value::SecretValue;
@@ -80,7 +80,7 @@ impl AwsStore {
             // Where STS refused to give any, the message says so already.
             let own = error.message.starts_with(ASSUME_ROLE);
             if let Some(role) = self.role.as_ref().filter(|_| !own) {
-                error.message = format!("the credentials of {role}: {}", error.message);
+                error.message = format!("{CREDENTIALS_OF}{role}: {}", error.message);
             }
         }
         error

@@ -33,6 +33,10 @@ pub(super) enum Defect {
     NoFence,
     /// AWSCURRENT is not set again.
     NoRepair,
+    /// The vendor takes no value again that a user ever had: its own rule, and nothing is left out.
+    RefusesReuse,
+    /// The vendor does not tell `K1` from `k1`: its own rule as well.
+    OneUser,
 }
 
 /// A vendor with users, whose keys' names are theirs. A change of a value resets the tags.
@@ -42,6 +46,9 @@ pub(super) struct Users {
     wire: Wire,
     /// The users without their tags.
     pub(super) bare: Arc<Mutex<Vec<String>>>,
+    /// Users and the values that were sent for them, and whether each was seen in force. A restored
+    /// backup does not take that back.
+    sent: Arc<Mutex<Vec<(String, String, bool)>>>,
     fields: Vec<String>,
     late: bool,
     defect: Option<Defect>,
@@ -54,12 +61,30 @@ impl Users {
         vendor.arrange();
         vendor.arrange_stranger();
         let fields = FIELDS.map(str::to_owned).to_vec();
+        let known = (first.id.clone(), first.value.expose_secret().to_owned(), true);
+        let sent = Arc::new(Mutex::new(vec![known]));
         let (wire, bare, late) = (wire.clone(), Arc::default(), delay > 0);
-        (Self { vendor, wire, bare, fields, late, defect }, first)
+        (Self { vendor, wire, bare, sent, fields, late, defect }, first)
     }
 
     fn is(&self, defect: Defect) -> bool {
         self.defect == Some(defect)
+    }
+
+    /// Whether this value was ever in force for this user; notes that it is sent now.
+    fn had(&self, user: &str, value: &str) -> bool {
+        let mut sent = self.sent.lock().unwrap();
+        for (user, value, set) in sent.iter_mut() {
+            *set |= self.vendor.accepts(user, value);
+        }
+        let had = sent.contains(&(user.to_owned(), value.to_owned(), true));
+        sent.push((user.to_owned(), value.to_owned(), false));
+        had
+    }
+
+    /// The user that the vendor takes this for.
+    fn known_as(&self, user: &str) -> String {
+        if self.is(Defect::OneUser) { user.to_lowercase() } else { user.to_owned() }
     }
 
     async fn tags(&self, user: &str) -> Result<Value, Lost> {
@@ -110,7 +135,11 @@ impl Updater for Users {
     ) -> Result<Update, Error> {
         assert!(caller.admin.is_some_and(|admin| admin.expose().unwrap() == ADMIN.1));
         let (named, to) = (if self.is(Defect::SetsTheOneInUse) { using } else { to }, key(to)?);
-        let user = key(named)?.id;
+        let user = self.known_as(&key(named)?.id);
+        if self.is(Defect::RefusesReuse) && self.had(&user, to.value.expose_secret()) {
+            let what = "the vendor takes no value again";
+            return Ok(Update::Refused(Error::new(ErrorKind::Unsupported, what)));
+        }
         assert!(self.vendor.update(&user, None, &to.value).await?);
         let mut bare = self.bare.lock().unwrap();
         bare.retain(|one| *one != user);
@@ -123,7 +152,7 @@ impl Updater for Users {
 
     async fn verify(&self, secret: &Secret, _: &Invocation) -> Result<Verdict, Error> {
         let key = key(secret)?;
-        Ok(match self.vendor.verify(&key.id, &key.value).await? {
+        Ok(match self.vendor.verify(&self.known_as(&key.id), &key.value).await? {
             true => Verdict::Accepted,
             false => Verdict::Rejected("the vendor does not know the value".to_owned()),
         })
@@ -152,7 +181,8 @@ impl Paired for Users {
     ) -> Result<Vec<String>, Error> {
         let listed = self.vendor.list().await?;
         for user in users {
-            if !self.late && listed.iter().all(|key| key.id != user) {
+            let known = self.known_as(user);
+            if !self.late && listed.iter().all(|key| key.id != known) {
                 let what = format!("the vendor has no user {user:?}");
                 return Err(Error::new(ErrorKind::NotFound, what));
             }

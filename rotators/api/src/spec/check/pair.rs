@@ -114,29 +114,29 @@ mod tests {
         }
         expect![[r#"
             /users/{secret.username}
-                line 46: {secret.username} is the user in use, whose value is not to change: the other one is {new.username}
+                line 47: {secret.username} is the user in use, whose value is not to change: the other one is {new.username}
             /users/app
-                line 44: [update] does not place {new.username}: which user?
+                line 45: [update] does not place {new.username}: which user?
             path = "/users/{new.username}"
-                line 41: beside [update] the admin looks, and sets: both are by = "admin"
-                line 44: a user cannot set the other one's value: the admin does (by = "admin")
+                line 42: beside [update] the admin looks, and sets: both are by = "admin"
+                line 45: a user cannot set the other one's value: the admin does (by = "admin")
             stale = [409]
-                line 48: an admin shows no old value, so none is stale
+                line 49: an admin shows no old value, so none is stale
             app", p
-                line 38: nothing proves that {secret.username} is the user whose value the secret holds: place it in [credential] or in the path or query of [verify], whose ok must be between 200 and 299 then; id in [secret] says which field holds it
-                line 46: {new.username} lets whoever may write the secret choose the account that the admin changes: nothing proves that it is the credential's; place it in [credential] or in the path or query of [verify], whose ok must be between 200 and 299 for that: a refusal that counts as a yes is told to the keys of other accounts too; or take it from the admin's secret ({admin.username}), or else list the field in trusted_fields
-                line 48: {described./tags?} takes the rights of whatever key the secret names; prove that it is the key beside it: id in [verify], key in [describe] or key_begins or key_ends in [secret]
-                line 51: nothing proves that {secret.username} is the user whose value the secret holds: place it in [credential] or in the path or query of [verify], whose ok must be between 200 and 299 then; id in [secret] says which field holds it
+                line 39: nothing proves that {secret.username} is the user whose value the secret holds: place it in [credential] or in the path or query of [verify], whose ok must be between 200 and 299 then; id in [secret] says which field holds it
+                line 47: {new.username} lets whoever may write the secret choose the account that the admin changes: nothing proves that it is the credential's; place it in [credential] or in the path or query of [verify], whose ok must be between 200 and 299 for that: a refusal that counts as a yes is told to the keys of other accounts too; or take it from the admin's secret ({admin.username}), or else list the field in trusted_fields
+                line 49: {described./tags?} takes the rights of whatever key the secret names; prove that it is the key beside it: id in [verify], key in [describe] or key_begins or key_ends in [secret]
+                line 53: nothing proves that {secret.username} is the user whose value the secret holds: place it in [credential] or in the path or query of [verify], whose ok must be between 200 and 299 then; id in [secret] says which field holds it
             id = "password"
                 line 20: key and id are one field, and ids stand in logs: give the id one of its own
             "/permissions"
-                line 58: [[pair.alike]] does not place {id}: which user?
+                line 60: [[pair.alike]] does not place {id}: which user?
             at = []
-                line 53: at names what both users must have alike
+                line 55: at names what both users must have alike
             path = "/users/{id}"
-                line 38: beside [update] the admin looks, and sets: both are by = "admin"
+                line 39: beside [update] the admin looks, and sets: both are by = "admin"
 
-                line 43: {described./tags?} needs [describe]
+                line 44: {described./tags?} needs [describe]
             rejected
                 line 36: an answer that refuses the request names no key: leave id or accepted_when out
         "#]]
