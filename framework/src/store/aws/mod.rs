@@ -21,8 +21,8 @@ use crate::config::Environment;
 use crate::error::Error;
 use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::store::{
-    ASSUME_ROLE, AWSCURRENT, AWSPENDING, CREDENTIALS_OF, Replica, SecretDescription, SecretStore, Select,
-    StoreError, StoreErrorCode, StoredVersion, VersionSummary,
+    ASSUME_ROLE, AWSCURRENT, AWSPENDING, CREDENTIALS_OF, Replica, SecretDescription, SecretStore,
+    Select, StoreError, StoreErrorCode, StoredVersion, VersionSummary,
 };
 use crate::value::SecretValue;
 

@@ -55,7 +55,9 @@ impl<V: Paired> PairedKey<V> {
         let named = admin.and_then(|admin| admin.document().ok()?.field(field));
         let is = |user: &str| {
             named.is_some_and(|named| {
-                named.as_str().map_or(named.to_string() == user, |it| it == user)
+                // A number is compared as it is written.
+                let written = named.to_string();
+                named.as_str().unwrap_or(&written) == user
             })
         };
         let Some(user) = users.into_iter().find(|user| is(user)) else { return Ok(()) };

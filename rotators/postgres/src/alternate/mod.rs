@@ -52,10 +52,7 @@ impl Alternates for Postgres {
 
     fn check_username(&self, username: &str) -> Result<(), Error> {
         let most = sql::LONGEST_NAME;
-        let unit = format!(
-            "bytes, and PostgreSQL cuts names off after {most}; longer ones of Amazon Redshift do not fit \
-             into its mark"
-        );
+        let unit = format!("bytes, and PostgreSQL cuts names off after {most}");
         driver::check_length(username, username.len(), most, &unit)
     }
 
