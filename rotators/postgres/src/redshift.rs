@@ -57,10 +57,10 @@ pub(crate) const UNFIT: &str = "a capital letter, a backslash or a control chara
 
 /// Refuses a name that Redshift would read as another: it folds capital letters of ASCII, in quotation
 /// marks too, unless the session's enable_case_sensitive_identifier says otherwise, and takes a backslash
-/// in a text for the beginning of an escape. Control characters stand for other things in statements that
-/// are not rendered yet.
+/// in a text for the beginning of an escape. Two control characters stand for other things here: U+0001 in
+/// statements that are not rendered yet, U+001E between settings.
 pub(crate) fn check_name(name: &str) -> Result<(), Error> {
-    if !name.contains(|c: char| c.is_ascii_uppercase() || c == '\\' || c.is_control()) {
+    if !name.contains(|c: char| c.is_ascii_uppercase() || matches!(c, '\\' | '\u{1}' | '\u{1e}')) {
         return Ok(());
     }
     let what = format!(
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn a_name_that_would_be_another_is_refused() {
         check_name("app:é \"'").unwrap();
-        for wrong in ["App", "a\\", "a\u{1}", "a\u{1e}", "a\n", "a\u{7f}", "a\u{85}"] {
+        for wrong in ["App", "a\\", "a\u{1}", "a\u{1e}"] {
             assert!(check_name(wrong).unwrap_err().to_string().contains(UNFIT), "{wrong:?}");
         }
     }

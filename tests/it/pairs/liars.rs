@@ -110,7 +110,8 @@ async fn f11_a_lying_postgresql_does_not_fill_the_memory() {
         for flood in floods {
             let at = (server.port, admin.clone());
             let error = flooded((&shop.stage, &measured), at, flood).await;
-            assert!(error.contains("Unreachable") || error.contains("more than"), "{error}");
+            // Its stream ends, or the driver makes nothing of it, whichever is first.
+            assert!(error.contains("the connection was lost"), "{error}");
         }
         shop.arrange("DROP DATABASE $first").await;
     }

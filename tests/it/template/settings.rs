@@ -25,6 +25,7 @@ const MORE: [(&str, &str, &str); 27] = [
     ("CreateSecretsManagerEndpoint", "", ""),
     ("EndpointClientCidr", "", ""),
     ("Ipv6AllowedForDualStack", "", ""),
+    ("UseFipsEndpoints", "", ""),
     ("KmsKeyArns", "kms_key_arns", ""),
     ("AdminSecretArns", "admin_secret_arns", "admin"),
     ("ProxySecretArns", "proxy_secrets", "proxySecrets"),
