@@ -13,7 +13,7 @@ const CONSTRUCT: &str = include_str!("../../../deploy/cdk/lib/rotator.ts");
 /// Parameters that do more than give a variable its value, each with the Terraform module's input and the
 /// CDK construct's property that do the same. Empty: it is left to Terraform and CDK themselves, or to the
 /// page that is named.
-const MORE: [(&str, &str, &str); 27] = [
+const MORE: [(&str, &str, &str); 28] = [
     ("Rotators", "rotator", "target"),
     ("Architecture", "architecture", "architecture"),
     ("PermissionsBoundary", "permissions_boundary", ""),
