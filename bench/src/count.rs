@@ -46,6 +46,9 @@ struct Arguments {
     /// The binary rotate-redis, the same.
     #[arg(long)]
     redis: PathBuf,
+    /// The binary rotate-iam, the same.
+    #[arg(long)]
+    iam: PathBuf,
     /// The binary rotate-api.
     #[arg(long)]
     api: PathBuf,
@@ -117,6 +120,7 @@ async fn count(arguments: &Arguments) -> io::Result<Vec<Counted>> {
         ("rotate-mongodb", &arguments.mongodb),
         ("rotate-sqlserver", &arguments.sqlserver),
         ("rotate-redis", &arguments.redis),
+        ("rotate-iam", &arguments.iam),
     ] {
         counted.push(valgrind.start(name, &Program::of(binary), &scene).await?);
     }

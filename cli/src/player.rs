@@ -114,9 +114,37 @@ impl OnRotate for Player {
             }
         }
         say!(
-            "{} {}: gave up after {PLAYS} tries; AWSPENDING is left where it is, as AWS leaves it",
+            "{} {}: {}",
             rotation.name,
-            rotation.version
+            rotation.version,
+            advice(&self.endpoint, &rotation.name, rotation.version.as_str())
         );
+    }
+}
+
+/// What to do about a rotation that nobody plays again. The commands name this Secrets Manager: without
+/// that a shell with credentials of AWS would rotate a secret there.
+fn advice(url: &str, name: &str, version: &str) -> String {
+    format!(
+        "gave up after {PLAYS} tries; AWSPENDING is left where it is, as AWS leaves it. Unlike AWS, \
+         nothing plays this rotation again: once the cause is mended, take that label off with `aws \
+         secretsmanager update-secret-version-stage --endpoint-url {url} --secret-id {name} \
+         --version-stage AWSPENDING --remove-from-version-id {version}`, then rotate with `aws \
+         secretsmanager rotate-secret --endpoint-url {url} --secret-id {name}`"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::advice;
+
+    #[test]
+    fn no_command_that_is_advised_goes_to_aws() {
+        let said = advice("http://127.0.0.1:4000", "app", "v-1");
+        let commands: Vec<&str> = said.split('`').skip(1).step_by(2).collect();
+        assert_eq!(commands.len(), 2, "{said}");
+        for command in commands {
+            assert!(command.contains("--endpoint-url http://127.0.0.1:4000 "), "{command}");
+        }
     }
 }

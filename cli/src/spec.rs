@@ -58,16 +58,8 @@ pub fn check(file: &Path, format: Format, out: &mut dyn Write) -> io::Result<boo
                 false => "",
             };
             writeln!(out, "{}: {}: {shape}{admin}", file.display(), specification.name())?;
-            if specification.leaves_the_first() {
-                let what = "nothing proves whose id stands beside a key (id in [verify], key in \
-                            [describe], key_begins or key_ends in [secret]), so the first key, which \
-                            has no label, is never revoked: do it by hand";
-                writeln!(out, "{}: {what}", file.display())?;
-            }
-            if specification.is_placeholder() {
-                let what =
-                    "base_url is a placeholder, which the function refuses: put your own there";
-                writeln!(out, "{}: {what}", file.display())?;
+            for note in specification.notes() {
+                writeln!(out, "{}: {note}", file.display())?;
             }
             return Ok(true);
         }
@@ -112,6 +104,8 @@ pub fn list(out: &mut dyn Write) -> io::Result<bool> {
         let about = Specification::read(text).map(|one| one.name().to_owned()).unwrap_or_default();
         writeln!(out, "{name:<22} {about}")?;
     }
+    let none = "Keys that only sign requests (AWS IAM, R2, Spaces) are rotated by no specification";
+    writeln!(out, "\n{none}: see docs/vendors.md#others")?;
     Ok(true)
 }
 

@@ -30,6 +30,9 @@ locals {
     length(var.managed_user_arns) == 0 ? {} : {
       managed-users = templatefile("${path.module}/policies/managed-users.json", { users = var.managed_user_arns })
     },
+    length(var.iam_user_arns) == 0 ? {} : {
+      iam-users = templatefile("${path.module}/policies/iam-users.json", { users = var.iam_user_arns })
+    },
     length(var.proxy_secrets) == 0 ? {} : {
       proxy-secrets = templatefile("${path.module}/policies/proxy-secrets.json", { secrets = values(var.proxy_secrets) })
     },

@@ -8,7 +8,7 @@ resource "aws_security_group" "this" {
   tags        = var.tags
 }
 
-# Secrets Manager, by an interface endpoint or NAT; for api, the vendor too.
+# Secrets Manager, by an interface endpoint or NAT; for api, the vendor too; for iam, IAM and STS.
 resource "aws_vpc_security_group_egress_rule" "https" {
   count             = local.make_group ? 1 : 0
   security_group_id = aws_security_group.this[0].id

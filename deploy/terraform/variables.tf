@@ -5,10 +5,10 @@ variable "name" {
 
 variable "rotator" {
   type        = string
-  description = "What it rotates: postgres, mysql, mongodb, sqlserver, redis or api"
+  description = "What it rotates: postgres, mysql, mongodb, sqlserver, redis, iam or api"
   validation {
-    condition     = contains(["postgres", "mysql", "mongodb", "sqlserver", "redis", "api"], var.rotator)
-    error_message = "There are rotators for postgres, mysql, mongodb, sqlserver, redis and api."
+    condition     = contains(["postgres", "mysql", "mongodb", "sqlserver", "redis", "iam", "api"], var.rotator)
+    error_message = "There are rotators for postgres, mysql, mongodb, sqlserver, redis, iam and api."
   }
 }
 
@@ -105,6 +105,16 @@ variable "managed_user_arns" {
   type        = list(string)
   default     = []
   description = "Users of ElastiCache and MemoryDB whose passwords the function may change, by their ARNs, for redis; MANAGED_USERS in environment says which secret has which"
+}
+
+variable "iam_user_arns" {
+  type        = list(string)
+  default     = []
+  description = "IAM users whose access keys the function may make and delete, by their ARNs, for iam; DEDICATED_USERS in environment says that each is for one secret only"
+  validation {
+    condition     = alltrue([for arn in var.iam_user_arns : can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:user/[^*?]+$", arn))])
+    error_message = "A user's ARN is arn:aws:iam::ACCOUNT:user/NAME, without a wildcard."
+  }
 }
 
 variable "permissions_boundary" {

@@ -2,12 +2,13 @@
 
 use futures_util::join;
 
+use crate::announce::{Announce, Promoted};
 use crate::error::{Error, ErrorKind};
 use crate::event::RotationEvent;
 use crate::ids::{SecretId, VersionId};
 use crate::invocation::Invocation;
 use crate::outcome::{Outcome, done, nothing};
-use crate::replicas::not_in_sync;
+use crate::replicas::{self, all_in_sync};
 use crate::rotator::{
     Applied, CreateContext, Finding, InspectContext, PromoteContext, RetireContext, Rotator,
     SecretReader, SetContext, Verdict,
@@ -18,8 +19,6 @@ use crate::step::Step;
 use crate::store::{AWSCURRENT, SecretClient, SecretDescription, SecretStore, StoreErrorCode};
 
 const ALREADY: &str = "this version is AWSCURRENT already";
-const NOT_BEFORE: &str =
-    "nothing was stored; WAIT_FOR_REPLICAS is set, and no rotation begins before: retry";
 
 /// Drives a rotator through the steps over a store.
 ///
@@ -28,12 +27,13 @@ pub struct Engine<'a> {
     store: &'a dyn SecretStore,
     rotator: &'a dyn Rotator,
     replicas: bool,
+    bus: Option<&'a dyn Announce>,
 }
 
 impl<'a> Engine<'a> {
     /// An engine over this store and rotator.
     pub fn new(store: &'a dyn SecretStore, rotator: &'a dyn Rotator) -> Self {
-        Self { store, rotator, replicas: false }
+        Self { store, rotator, replicas: false, bus: None }
     }
 
     /// Whether finishSecret waits, within its deadline, until every replica of the secret in another Region
@@ -43,14 +43,19 @@ impl<'a> Engine<'a> {
         Self { replicas, ..self }
     }
 
+    /// Where finishSecret tells that AWSCURRENT has moved. By default nowhere.
+    #[must_use]
+    pub fn announcing(self, bus: Option<&'a dyn Announce>) -> Self {
+        Self { bus, ..self }
+    }
+
     /// Does one step.
     ///
     /// # Errors
     /// Whatever stopped it, naming the step. Every step may be repeated after any error.
     pub async fn step(&self, event: &RotationEvent, cx: &Invocation) -> Result<Outcome, Error> {
         let calls = SecretClient::new(self.store, &event.secret, cx);
-        let work =
-            Work { calls: &calls, rotator: self.rotator, event, cx, replicas: self.replicas };
+        let work = Work { calls: &calls, rotator: self.rotator, event, cx, engine: self };
         match event.step {
             Step::Create => work.create().await,
             Step::Set => work.set().await,
@@ -68,6 +73,10 @@ impl<'a> Engine<'a> {
     pub(crate) fn rotator(&self) -> &'a dyn Rotator {
         self.rotator
     }
+
+    pub(crate) fn waits_for_replicas(&self) -> bool {
+        self.replicas
+    }
 }
 
 struct Work<'a> {
@@ -75,7 +84,7 @@ struct Work<'a> {
     rotator: &'a dyn Rotator,
     event: &'a RotationEvent,
     cx: &'a Invocation,
-    replicas: bool,
+    engine: &'a Engine<'a>,
 }
 
 impl Work<'_> {
@@ -94,10 +103,8 @@ impl Work<'_> {
         }
         let current = fresh(&description, current?)?;
         // What this rotation is about to replace may be what a replica still answers with.
-        if self.replicas
-            && let Some(late) = not_in_sync(&description, NOT_BEFORE)?
-        {
-            return Err(Error::new(ErrorKind::Conflict, late).caused_by(NOT_BEFORE));
+        if self.engine.replicas {
+            all_in_sync(&description)?;
         }
         let known = CreateContext::new(self.calls, &current, token, &description);
         let proposed = self.rotator.propose(&known, self.cx).await?;
@@ -175,7 +182,8 @@ impl Work<'_> {
         let RotationEvent { secret, token, .. } = self.event;
         let what = "the target refuses the proposed secret, and nothing was applied";
         let off = "AWSPENDING was taken off this version";
-        let fix = if why.kind() == ErrorKind::Conflict { "" } else { "change the setting, then " };
+        let set = "change the setting, if one is named, then ";
+        let fix = if why.kind() == ErrorKind::Conflict { "" } else { set };
         let why = why.while_doing(what);
         match self.calls.remove_pending(token).await {
             Ok(()) => why.caused_by(format!("{off}; {fix}rotate again")),
@@ -228,7 +236,9 @@ impl Work<'_> {
     ) -> Result<Outcome, Error> {
         let subject = InspectContext::new(self.calls, current, description);
         let mut obstacles = Vec::new();
-        for finding in self.rotator.preflight(&subject, self.cx).await? {
+        let found = self.rotator.preflight(&subject, self.cx).await?;
+        let replicas = replicas::findings_of_test(description, self.engine.replicas);
+        for finding in replicas.into_iter().chain(found) {
             match finding {
                 Finding::Fails(error) => obstacles.push(error),
                 Finding::Warns(warning) => self.cx.warn(warning),
@@ -254,7 +264,7 @@ impl Work<'_> {
             Decision::AlreadyCurrent => (nothing(ALREADY), description),
             Decision::Proceed => self.promote(description, pending).await?,
         };
-        if self.replicas && !description.replicas.is_empty() {
+        if self.engine.replicas && !description.replicas.is_empty() {
             self.calls.until_replicated().await?;
         }
         let keep = RetireContext::new(self.calls, description, token);
@@ -274,30 +284,31 @@ impl Work<'_> {
         let from = description.holder(AWSCURRENT).ok_or_else(no_current)?;
         let versions = PromoteContext::new(self.calls, &description, &pending, from);
         self.rotator.confirm(&versions, self.cx).await.map_err(|error| self.clearing(error))?;
-        match self.calls.move_current(token, from).await? {
-            Ok(()) => Ok((done("moved AWSCURRENT to this version"), description.promoted(token))),
+        let (how, read) = match self.calls.move_current(token, from).await? {
+            Ok(()) => ("moved AWSCURRENT to this version", None),
             // The answer to an earlier attempt may have been lost, the SDK's own retry included.
             Err(error) if error.code == StoreErrorCode::InvalidParameter => {
                 let description = self.calls.describe().await?;
-                if description.has(token, AWSCURRENT) {
-                    let how = "AWSCURRENT was moved to this version by an earlier attempt";
-                    return Ok((done(how), description));
+                if !description.has(token, AWSCURRENT) {
+                    let what = "AWSCURRENT was not moved to this version";
+                    return Err(Error::new(ErrorKind::Conflict, what).caused_by(error));
                 }
-                Err(Error::new(ErrorKind::Conflict, "AWSCURRENT was not moved to this version")
-                    .caused_by(error))
+                ("AWSCURRENT was moved to this version by an earlier attempt", Some(description))
             }
             Err(error) => {
                 // The SDK asks again by itself, so it may be the first of two requests that moved it.
                 let unsure = !error.code.had_no_effect();
                 let error = error.during("UpdateSecretVersionStage");
-                Err(match unsure {
-                    true => {
-                        error.caused_by("AWSCURRENT may have been moved, and a retry finds out")
-                    }
-                    false => error,
-                })
+                let found = "AWSCURRENT may have been moved, and a retry finds out";
+                return Err(if unsure { error.caused_by(found) } else { error });
             }
+        };
+        if let Some(bus) = self.engine.bus {
+            let (secret, description) = (pending.secret(), &description);
+            let promoted = Promoted { description, version: token, secret, replaced: from };
+            promoted.tell(bus, self.rotator, self.calls, self.cx).await;
         }
+        Ok((done(how), read.unwrap_or_else(|| description.promoted(token))))
     }
 
     /// Adds the way out to an error about a pending version that no retry can apply.
@@ -307,7 +318,7 @@ impl Work<'_> {
         }
         let RotationEvent { secret, token, .. } = self.event;
         error.caused_by(format!(
-            "if AWSCURRENT is right, discard this version with `{}`, then rotate again",
+            "if AWSCURRENT is right and logs in, discard this version with `{}`, then rotate again",
             discard_command(secret, token)
         ))
     }

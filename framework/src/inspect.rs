@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::ids::SecretId;
 use crate::invocation::{Invocation, Seen};
-use crate::rotator::{SecretReader, Verdict};
+use crate::rotator::{Form, SecretReader, Verdict};
 use crate::secret::Secret;
 use crate::store::{AWSCURRENT, Select, StoredVersion};
 
@@ -49,7 +49,9 @@ pub(crate) async fn inspect(
     });
     let mut rows = join_all(rows).await;
     let form = rows.iter().find_map(|(.., form)| *form);
-    add_seen(&mut rows);
+    // A vendor's key has an id in the place of a user.
+    let named = if matches!(form, Some((_, Form::Keys))) { "key" } else { "user" };
+    add_seen(&mut rows, named);
     let versions: Vec<Value> = rows.into_iter().map(|(row, ..)| row).collect();
     Ok(json!({
         "secret": description.arn,
@@ -60,9 +62,9 @@ pub(crate) async fn inspect(
     }))
 }
 
-/// Adds to each row whose version was let in which user that is, how many sessions it has open beside
-/// those of this inspection, and when it ends.
-fn add_seen<T>(rows: &mut [(Value, Option<Seen>, T)]) {
+/// Adds to each row whose version was let in which user or key that is, how many sessions it has open
+/// beside those of this inspection, and when it ends.
+fn add_seen<T>(rows: &mut [(Value, Option<Seen>, T)], named: &str) {
     let mut ours: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
     for Seen { user, sessions, .. } in rows.iter().filter_map(|(_, seen, _)| seen.as_ref()) {
         ours.entry(user.clone()).or_default().extend(sessions.iter().map(|(own, _)| own));
@@ -73,7 +75,7 @@ fn add_seen<T>(rows: &mut [(Value, Option<Seen>, T)]) {
         let others = seen.sessions.as_ref().map(|(_, open)| {
             open.iter().filter(|one| ours.is_none_or(|ours| !ours.contains(one))).count()
         });
-        row.insert("user".to_owned(), json!(seen.user));
+        row.insert(named.to_owned(), json!(seen.user));
         row.insert("sessions".to_owned(), json!(others));
         row.insert("ends_in_seconds".to_owned(), json!(seen.ends_in));
     }

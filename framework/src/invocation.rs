@@ -114,7 +114,7 @@ pub struct InvocationStats {
 /// What a login that was let in tells of itself beside that, for an inspection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// The user. Not a secret.
+    /// The user, or the id of a vendor's key. Not a secret.
     pub user: String,
     /// The server's numbers of this very session and of all that the user has open; no more than
     /// [`Seen::MOST`] are asked for. `None` where the server does not tell.

@@ -18,6 +18,7 @@
 //! at the labels before a change that cannot be taken back. A [*mark*](users::Mark) says at the target whose user it is. An
 //! [*invocation*](Invocation) is one call of the function: its deadline and its counters.
 
+mod announce;
 mod config;
 mod engine;
 mod error;
@@ -43,6 +44,7 @@ pub mod users;
 mod value;
 pub mod vendor;
 
+pub use announce::Announce;
 pub use config::Environment;
 pub use engine::Engine;
 pub use error::{Error, ErrorKind};

@@ -141,8 +141,9 @@ impl Line<'_> {
     fn add_metrics(&self, line: &mut Map<String, Value>, failed: bool) {
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let milliseconds = since_epoch.unwrap_or_default().as_millis() as u64;
-        let of_rds = |operation: &str| operation.starts_with("DescribeDB");
-        let calls = self.stats.calls.iter().filter(|(operation, _)| !of_rds(operation));
+        // No other service that is asked has the word in an operation's name.
+        let of_secrets = |operation: &str| operation.contains("Secret");
+        let calls = self.stats.calls.iter().filter(|(operation, _)| of_secrets(operation));
         let calls: u32 = calls.map(|(_, count)| count).sum();
         let replaced = self.stats.sessions_of_replaced;
         let replaced = replaced.map(|open| ("SessionsOfReplaced", "Count", json!(open)));
@@ -211,6 +212,10 @@ mod tests {
     use crate::outcome::Effect;
 
     fn compose(result: Result<Outcome, &Error>) -> Map<String, Value> {
+        compose_warned(result, &["something".to_owned()])
+    }
+
+    fn compose_warned(result: Result<Outcome, &Error>, warnings: &[String]) -> Map<String, Value> {
         let event = json!({
             "Step": "setSecret", "SecretId": "arn:x", "ClientRequestToken": "t".repeat(32),
             "RotationToken": "canary-0123456789-0123456789-0123456789",
@@ -219,8 +224,9 @@ mod tests {
         cx.count_call("DescribeSecret");
         cx.count_call("DescribeSecret");
         cx.count_call("GetSecretValue");
+        cx.count_call("GetWorkgroup");
         cx.count_connection();
-        cx.warn("something");
+        warnings.iter().for_each(|warning| cx.warn(warning));
         cx.note_sessions_of_replaced(2);
         let line = Line {
             rotator: "rotate-x",
@@ -236,6 +242,17 @@ mod tests {
         line
     }
 
+    /// CloudWatch cuts at 256 KB, and the metrics with it.
+    #[test]
+    fn a_line_has_a_bound_whatever_is_said() {
+        let text = |number: usize| format!("{number}: {}", "REVOKE x FROM y; ".repeat(400_000));
+        let error = Error::new(ErrorKind::Forbidden, text(0));
+        let warnings: Vec<_> = (0..40).map(|number| text(number)[..6_000].to_owned()).collect();
+        let line = Value::Object(compose_warned(Err(&error), &warnings));
+        assert!(line.to_string().len() < 200_000, "{}", line.to_string().len());
+        assert_eq!(line["Failures"], 1);
+    }
+
     #[test]
     fn a_line_says_what_was_done_and_why_and_is_its_own_metric() {
         let why = "changed it".to_owned();
@@ -249,7 +266,7 @@ mod tests {
             ("fourstep", json!(env!("CARGO_PKG_VERSION"))),
             ("version", json!("t".repeat(32))),
             ("warnings", json!(["something"])),
-            ("calls", json!({"DescribeSecret": 2, "GetSecretValue": 1})),
+            ("calls", json!({"DescribeSecret": 2, "GetSecretValue": 1, "GetWorkgroup": 1})),
             ("SecretsManagerCalls", json!(3)),
             ("Connections", json!(1)),
             ("SessionsOfReplaced", json!(2)),

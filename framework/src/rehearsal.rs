@@ -59,14 +59,24 @@ async fn preflight(
     let found = engine.rotator().preflight(&subject, cx).await;
     let mut warnings = Vec::new();
     let found = found.unwrap_or_else(|error| vec![Finding::Fails(error)]);
-    for finding in replicas::findings(&description).chain(found) {
+    let waits = engine.waits_for_replicas();
+    for finding in replicas::findings(&description, waits).into_iter().chain(found) {
         match finding {
             Finding::Fails(error) => obstacles.push(error),
             Finding::Warns(warning) => warnings.push(warning),
         }
     }
     warnings.extend(cx.stats().warnings);
-    let ready = obstacles.is_empty();
+    let (ready, findings) = (obstacles.is_empty(), listed(&obstacles, warnings));
+    let mut answer = json!({"secret": description.arn, "ready": ready, "findings": findings});
+    if let (Some(untried), Some(fields)) = (engine.rotator().untried(), answer.as_object_mut()) {
+        fields.insert("untried".to_owned(), untried.into());
+    }
+    Ok(answer)
+}
+
+/// The findings that fit into an answer, and how many do not.
+fn listed(obstacles: &[Error], warnings: Vec<String>) -> Vec<Value> {
     let fails = obstacles.iter().map(|error| {
         let finding = shortened(error.to_string(), LONGEST_FINDING);
         json!({"severity": "fails", "kind": error.kind().name(), "finding": finding})
@@ -81,11 +91,7 @@ async fn preflight(
         let more = format!("and {left_out} more findings, which are left out");
         findings.push(json!({"severity": "warns", "finding": more}));
     }
-    let mut answer = json!({"secret": description.arn, "ready": ready, "findings": findings});
-    if let (Some(untried), Some(fields)) = (engine.rotator().untried(), answer.as_object_mut()) {
-        fields.insert("untried".to_owned(), untried.into());
-    }
-    Ok(answer)
+    findings
 }
 
 /// The lines that fit into an answer, and how many do not.
@@ -125,6 +131,23 @@ async fn looked(calls: &SecretClient<'_>) -> Result<(SecretDescription, Current)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn findings_fit_into_an_answer() {
+        let all = |count: usize, length: usize| {
+            let text = "a".repeat(length);
+            let fails = |_| Error::new(ErrorKind::Forbidden, text.as_str());
+            listed(&(0..count).map(fails).collect::<Vec<_>>(), vec![text.clone(); count])
+        };
+        assert_eq!(all(3, 9).len(), 6);
+        let many = all(500, 30_000);
+        assert!(json!(many).to_string().len() < 5 << 20, "{}", many.len());
+        assert_eq!(many[0]["severity"], "fails");
+        assert!(many[0]["finding"].as_str().unwrap().ends_with("... and 10000 bytes more"));
+        let more = "and 800 more findings, which are left out";
+        assert_eq!(many.last().unwrap()["finding"], more);
+    }
 
     #[test]
     fn a_plan_fits_into_an_answer() {

@@ -8,6 +8,9 @@ use crate::store::{Replica, SecretDescription};
 /// The most bytes of what the service says about one replica.
 const LONGEST_MESSAGE: usize = 500;
 
+const NOT_BEFORE: &str =
+    "nothing was stored; WAIT_FOR_REPLICAS is set, and no rotation begins before: retry";
+
 /// Refuses a secret that is a replica: nothing can be stored in it, and its password is the primary's.
 ///
 /// # Errors
@@ -29,13 +32,40 @@ pub(crate) fn only_the_primary(secret: &SecretDescription) -> Result<(), Error> 
     )))
 }
 
-/// What preflight says of a secret's replicas. None keeps the primary from rotating.
-pub(crate) fn findings(secret: &SecretDescription) -> impl Iterator<Item = Finding> {
-    only_the_primary(secret)
-        .err()
-        .map(Finding::Fails)
-        .into_iter()
-        .chain(secret.replicas.iter().filter_map(|one| behind(&secret.arn, one)))
+/// What preflight says of a secret's replicas. None keeps the primary from rotating, unless they are
+/// waited for.
+pub(crate) fn findings(secret: &SecretDescription, waits: bool) -> Vec<Finding> {
+    let mut findings = Vec::from_iter(only_the_primary(secret).err().map(Finding::Fails));
+    let refused = if waits { all_in_sync(secret).err() } else { None };
+    if let Some(refused) = refused {
+        findings.push(Finding::Fails(refused));
+    } else {
+        findings.extend(secret.replicas.iter().filter_map(|one| behind(&secret.arn, one)));
+    }
+    findings
+}
+
+/// The same where a schedule is set without rotating. Secrets Manager stores a copy of the secret for that
+/// test, which replicas may still be getting: nothing is told of those.
+pub(crate) fn findings_of_test(secret: &SecretDescription, waits: bool) -> Vec<Finding> {
+    let mut secret = secret.clone();
+    secret.replicas.retain(|one| !is_under_way(one));
+    findings(&secret, waits)
+}
+
+fn is_under_way(replica: &Replica) -> bool {
+    replica.status == "InProgress"
+}
+
+/// Refuses to begin a rotation before every replica has what it is about to replace.
+///
+/// # Errors
+/// [`ErrorKind::Conflict`] while one lags, [`ErrorKind::Unsupported`] where one failed.
+pub(crate) fn all_in_sync(secret: &SecretDescription) -> Result<(), Error> {
+    match not_in_sync(secret, NOT_BEFORE)? {
+        Some(late) => Err(Error::new(ErrorKind::Conflict, late).caused_by(NOT_BEFORE)),
+        None => Ok(()),
+    }
 }
 
 /// Which replicas do not have what the primary has yet, in a sentence.
@@ -43,8 +73,7 @@ pub(crate) fn findings(secret: &SecretDescription) -> impl Iterator<Item = Findi
 /// # Errors
 /// [`ErrorKind::Unsupported`] where one never will: it failed. `so` says how the rotation stands then.
 pub(crate) fn not_in_sync(secret: &SecretDescription, so: &str) -> Result<Option<String>, Error> {
-    let under_way = |one: &&Replica| one.status == "InProgress";
-    let failed = secret.replicas.iter().filter(|one| !under_way(one) && one.status != "InSync");
+    let failed = secret.replicas.iter().filter(|one| !is_under_way(one) && one.status != "InSync");
     let failed = failed.filter_map(|one| match behind(&secret.arn, one) {
         Some(Finding::Warns(said)) => Some(said),
         _ => None,
@@ -53,16 +82,19 @@ pub(crate) fn not_in_sync(secret: &SecretDescription, so: &str) -> Result<Option
     if !failed.is_empty() {
         return Err(Error::new(ErrorKind::Unsupported, failed.join("; ")).caused_by(so));
     }
-    let late = secret.replicas.iter().filter(under_way).map(|one| one.region.as_str());
+    let late = secret.replicas.iter().filter(|one| is_under_way(one));
+    let late = late.map(|one| one.region.as_str());
     let late = late.collect::<Vec<_>>().join(", ");
     Ok((!late.is_empty()).then(|| format!("replicas are not in sync yet: {late}")))
 }
 
 /// A replica that does not have what the primary has.
 fn behind(arn: &str, replica: &Replica) -> Option<Finding> {
-    let Replica { region, status, message } = replica;
+    let Replica { region, status, message, key } = replica;
     let message = message.as_deref().map(|text| shortened(text.to_owned(), LONGEST_MESSAGE));
     let said = message.map(|text| format!(": {text}")).unwrap_or_default();
+    // Without it the replica would be made anew with AWS's own key.
+    let key = key.as_ref().map(|key| format!(",KmsKeyId={key}")).unwrap_or_default();
     match status.as_str() {
         "InSync" => None,
         "InProgress" => Some(Finding::Warns(format!(
@@ -72,7 +104,7 @@ fn behind(arn: &str, replica: &Replica) -> Option<Finding> {
         _ => Some(Finding::Warns(format!(
             "the replica in {region} is not in sync ({status}{said}): it does not get the new password; \
              correct what is named, then repeat `aws secretsmanager replicate-secret-to-regions \
-             --secret-id {arn} --add-replica-regions Region={region}`"
+             --secret-id {arn} --add-replica-regions Region={region}{key}`"
         ))),
     }
 }
@@ -89,6 +121,7 @@ mod tests {
             region: (*region).to_owned(),
             status: (*status).to_owned(),
             message: message.map(str::to_owned),
+            key: message.map(|_| "alias/secrets".to_owned()),
         };
         SecretDescription {
             arn: ARN.to_owned(),
@@ -143,7 +176,7 @@ mod tests {
             ("eu-west-3", "Failed", Some("Secret name app/db already exists in this region")),
         ];
         let secret = secret(Some("us-east-1"), &replicas);
-        let found = findings(&secret).map(|finding| match finding {
+        let found = findings(&secret, false).into_iter().map(|finding| match finding {
             Finding::Warns(text) => text,
             Finding::Fails(error) => panic!("{error}"),
         });
@@ -153,8 +186,28 @@ mod tests {
              region): it does not get the new password; correct what is named, then repeat `aws \
              secretsmanager replicate-secret-to-regions --secret-id \
              arn:aws:secretsmanager:us-east-1:111122223333:secret:app/db-AbCdEf --add-replica-regions \
-             Region=eu-west-3`"
+             Region=eu-west-3,KmsKeyId=alias/secrets`"
         ]
         .assert_eq(&found.collect::<Vec<_>>().join("\n"));
+    }
+
+    /// createSecret refuses then, so preflight must not call a rotation ready.
+    #[test]
+    fn what_is_behind_fails_a_rotation_that_waits_for_it() {
+        for (status, kind) in
+            [("InProgress", ErrorKind::Conflict), ("Failed", ErrorKind::Unsupported)]
+        {
+            let replicas = [("eu-west-1", "InSync", None), ("eu-west-2", status, None)];
+            match &findings(&secret(Some("us-east-1"), &replicas), true)[..] {
+                [Finding::Fails(error)] => assert_eq!(error.kind(), kind, "{error}"),
+                other => panic!("{other:?}"),
+            }
+            assert!(findings(&secret(Some("us-east-1"), &replicas[..1]), true).is_empty());
+            // The copy that a test is made of is on its way there.
+            for waits in [false, true] {
+                let tested = findings_of_test(&secret(Some("us-east-1"), &replicas), waits);
+                assert_eq!(tested.is_empty(), status == "InProgress", "{tested:?}");
+            }
+        }
     }
 }

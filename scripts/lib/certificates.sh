@@ -37,6 +37,17 @@ make_server_certificate() {
         -CA "$dir/$ca.pem" -CAkey "$dir/$ca.key" -CAcreateserial -out "$dir/server.pem"
 }
 
+# make_unnamed_certificate DIR CA: DIR/server.pem and DIR/server.key, signed by that CA, without a
+# subjectAltName: as MySQL makes them for itself.
+make_unnamed_certificate() {
+    local dir=$1 ca=$2
+    printf 'basicConstraints = CA:FALSE\n' >"$dir/server.cnf"
+    quietly openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -sha256 \
+        -subj "/CN=Server_Auto_Generated_Server_Certificate" -keyout "$dir/server.key" -out "$dir/server.csr"
+    quietly openssl x509 -req -sha256 -days 30 -in "$dir/server.csr" -extfile "$dir/server.cnf" \
+        -CA "$dir/$ca.pem" -CAkey "$dir/$ca.key" -CAcreateserial -out "$dir/server.pem"
+}
+
 # make_expired_certificate DIR CA: DIR/expired.pem and DIR/expired.key, good in every way but that it
 # ran out in 2021. It needs DIR/server.cnf, which make_server_certificate leaves.
 make_expired_certificate() {

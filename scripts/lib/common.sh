@@ -49,14 +49,30 @@ clean_up() {
     exit "$status"
 }
 
+# make_scratch [PARENT]
 make_scratch() {
+    local parent=${1:-${TMPDIR:-/tmp}}
     trap clean_up EXIT
     trap 'exit 129' HUP
     trap 'exit 130' INT
     trap 'exit 143' TERM
-    SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/fourstep.XXXXXX")
+    SCRATCH=$(mktemp -d "$parent/fourstep.XXXXXX")
     # A server under another user has to pass through, but not to look around.
     chmod 0711 "$SCRATCH"
+}
+
+# Servers make and remove thousands of small files and wait for the disk at many statements. Where memory
+# is plenty their data is kept there.
+memory_is_plenty() { awk '/^MemAvailable:/ { exit !($2 >= 8000000) }' /proc/meminfo; }
+
+# Where make_scratch may put such data: in memory, unless the user names a place.
+scratch_for_servers() {
+    local memory=/dev/shm
+    if [[ -z ${TMPDIR:-} && -w $memory ]] && memory_is_plenty &&
+        [[ $(findmnt -no OPTIONS --target "$memory") != *noexec* ]] &&
+        (($(df --output=avail "$memory" | tail -n 1) >= 4000000)); then
+        printf '%s\n' "$memory"
+    fi
 }
 
 # Letters and digits only: it goes into SQL, JSON and the environment as it is.

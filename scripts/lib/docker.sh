@@ -29,7 +29,7 @@ docker_start() {
         --pidfile="$SCRATCH/docker.pid" --bip=172.17.0.1/16 >"$SCRATCH/docker.log" 2>&1 &
     DOCKER_DAEMON=$!
     local try
-    for ((try = 0; try < 60; try++)); do
+    for ((try = 0; try < 120; try++)); do
         if docker info >/dev/null 2>&1; then
             return 0
         fi

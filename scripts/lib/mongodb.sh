@@ -50,7 +50,7 @@ mongodb_start() {
         {"_id": 0, "host": "localhost:'"$MONGODB_SET_PORT"'", "priority": 2},
         {"_id": 1, "host": "localhost:'"$MONGODB_OTHER_PORT"'", "priority": 1},
         {"_id": 2, "host": "localhost:'"$arbiter"'", "arbiterOnly": true}],
-        "settings": {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500}}}'
+        "settings": {"electionTimeoutMillis": 3000, "heartbeatIntervalMillis": 500}}}'
     mongodb_launch MONGODB_MONGOS_PORT mongos mongos "${tls[@]}" --configdb "config/localhost:$config"
     mongodb_arrange "$MONGODB_PORT" "$password"
     mongodb_arrange "$MONGODB_SET_PORT" "$password"
@@ -115,7 +115,7 @@ mongodb_client_start() {
     "$MONGODB_TOOLS/pymongo/bin/python" scripts/lib/mongodb_client.py "$port" "$MONGODB_DIR/tls/ca.pem" \
         >"$MONGODB_DIR/client.log" 2>&1 &
     MONGODB_PIDS+=($!)
-    for ((wait = 0; wait < 300; wait++)); do
+    for ((wait = 0; wait < 600; wait++)); do
         if [[ -s $port ]]; then
             MONGODB_CLIENT=127.0.0.1:$(<"$port")
             return 0
@@ -154,6 +154,8 @@ mongodb_new_start() {
     mongodb_ask "$MONGODB_NEW_PORT" '{"createUser": "'"$MONGODB_ARRANGER"'", "pwd": "'"$1"'", "roles": ["root"]}'
     kill "${MONGODB_PIDS[-1]}"
     wait "${MONGODB_PIDS[-1]}" 2>/dev/null || true
+    # Its number may be another process's from now on.
+    unset 'MONGODB_PIDS[-1]'
     mongodb_new_launch "${secantus[@]}" --auth "${tls[@]}"
 }
 

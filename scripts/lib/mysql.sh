@@ -31,11 +31,12 @@ mariadb_missing() {
 mysql_start() {
     local -n at=$1_DIR client=$1_CLIENT
     local root=$2
-    at=$(mktemp -d "$root/tmp/fourstep.XXXXXX")
+    folder_scratch "$1_DIR" "$root"
     MYSQL_DIRS+=("$at")
+    folder_scratch_mount "$at"
     client="chroot $root mysql"
     local inside=${at#"$root"}
-    mysql_certificates "$at"
+    mysql_certificates "$1" "$at"
     local server=(chroot "$root" mysqld)
     mysql_initialize "$root" "$at" "${server[@]}"
     # TLS 1.2: its messages can be counted, and rotate-mysql is killed at each of them. The tickets
@@ -67,7 +68,7 @@ mariadb_start() {
     at=$2
     shift 3
     mkdir -m 0700 "$at"
-    mysql_certificates "$at"
+    mysql_certificates "$name" "$at"
     mariadb-install-db --no-defaults --user="$(id -un)" --datadir="$at/data" --skip-test-db \
         --skip-name-resolve --auth-root-authentication-method=normal >"$at/init.log" 2>&1 ||
         die "MariaDB does not initialize:"$'\n'"$(tail -n 20 "$at/init.log")"
@@ -76,12 +77,16 @@ mariadb_start() {
     mysql_arrange "$at" "$at" "$password" mariadb
 }
 
+# mysql_certificates NAME DIR: those named TWIN or STRICT have one without a name, as MySQL makes it.
 mysql_certificates() {
-    local tls=$1/tls
+    local tls=$2/tls
     mkdir -m 0700 "$tls"
     make_ca "$tls" ca
     make_ca "$tls" other-ca
-    make_server_certificate "$tls" ca
+    case $1 in
+        *_TWIN | *_STRICT) make_unnamed_certificate "$tls" ca ;;
+        *) make_server_certificate "$tls" ca ;;
+    esac
 }
 
 # mysql_launch VARIABLE DIR INSIDE SERVER...: starts the server on a free port and waits until it
@@ -157,7 +162,7 @@ mysql_stop() {
     local dir
     for dir in "${MYSQL_DIRS[@]}"; do
         mysql_stop_in "$dir"
-        rm -rf -- "$dir"
+        folder_scratch_remove "$dir"
     done
     MYSQL_DIRS=()
 }
@@ -176,6 +181,8 @@ mysql_stop_in() {
             kill -0 "$pid" 2>/dev/null || break
             sleep 0.1
         done
+        # When this is called again the number may be another process's.
+        rm -f "$1/pid"
     fi
 }
 

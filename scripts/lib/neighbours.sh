@@ -107,11 +107,11 @@ pooler_start() {
     as_postgres "$POOLER_BINARY" --daemon "$dir/ini" >"$SCRATCH/pooler.log" 2>&1 ||
         die "the pooler does not start:"$'\n'"$(cat "$SCRATCH/pooler.log")"
     local try
-    for ((try = 0; try < 100; try++)); do
+    for ((try = 0; try < 600; try++)); do
         if (exec 3<>"/dev/tcp/127.0.0.1/$POOLER_PORT") 2>/dev/null; then
             return 0
         fi
-        sleep 0.05
+        sleep 0.1
     done
     die "the pooler does not start:"$'\n'"$(cat "$dir/log" 2>/dev/null)"
 }

@@ -19,15 +19,16 @@ postgres_more_start() {
     local -n port=$1_PORT ca=$1_CA log=$1_LOG restart=$1_RESTART dir=$1_DIR stop=$1_STOP
     local root=$2 bin=$3 inside run=()
     if [[ -n $root ]]; then
-        dir=$(mktemp -d "$root/tmp/fourstep.XXXXXX")
+        folder_scratch "$1_DIR" "$root"
         run=(chroot "$root")
     else
         dir=$(mktemp -d "$SCRATCH/postgres.XXXXXX")
     fi
     POSTGRES_MORE+=("$1")
+    [[ -z $root ]] || folder_scratch_mount "$dir"
     ((EUID != 0)) || run+=(runuser -u postgres --)
     inside=${dir#"$root"}
-    postgres_more_folder "$dir" "$root" "$4"
+    postgres_more_folder "$1" "$dir" "$root" "$4"
     log=$dir/log
     ca=$dir/ca.pem
     postgres_more_run "${run[@]}" "$bin/initdb" --pgdata="$inside/data" --no-sync \
@@ -55,14 +56,20 @@ postgres_more_start() {
 # From the root folder: the user postgres may be unable to enter this one.
 postgres_more_run() { (cd / && "$@"); }
 
-# The server's folder: certificates, and the arranger's password for initdb.
+# postgres_more_folder NAME DIR ROOT PASSWORD: the server's folder, with certificates, and the arranger's
+# password for initdb. The certificate of those named TWIN has no name.
 postgres_more_folder() {
-    local dir=$1 owner
+    local name=$1 owner
+    shift
+    local dir=$1
     # 0711 lets the tests read the log, which is made below, by its name.
     chmod 0711 "$dir"
     mkdir -m 0700 "$dir/socket"
     make_ca "$dir" ca
-    make_server_certificate "$dir" ca
+    case $name in
+        *_TWIN) make_unnamed_certificate "$dir" ca ;;
+        *) make_server_certificate "$dir" ca ;;
+    esac
     chmod 0600 "$dir"/*.key
     chmod 0644 "$dir"/*.pem
     (umask 077 && printf '%s\n' "$3" >"$dir/password")
@@ -129,7 +136,7 @@ postgres_more_stop() {
         if [[ -e $folder/data/postmaster.pid ]]; then
             bash -c "$command" || warn "$name did not stop: see $folder"
         fi
-        rm -rf -- "$folder"
+        folder_scratch_remove "$folder"
     done
     POSTGRES_MORE=()
 }

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # what is set here is read by the scripts
 # A RabbitMQ with its management API, in a folder and on ports of its own. It is installed and started
-# beside the compiler: it takes some seconds, and one is enough for all tests. It needs common.sh and
-# packages.sh.
+# beside the compiler: it takes some seconds, and one is enough for all tests. It needs common.sh,
+# alone.sh and packages.sh.
 
 RABBITMQ_PORT= # of the management API
 RABBITMQ_BIN=/usr/lib/rabbitmq/bin/rabbitmq-server
@@ -22,31 +22,17 @@ default_user = arranger
 default_pass = $password
 log.console = false
 END
-    # Erlang's registry of names is started here, or the server would start one that outlives it. Both
-    # are of one process group, which is ended as a whole.
+    # Erlang's registry of names is started here, or the server would start one that outlives it.
+    # shellcheck disable=SC2016 # the other shell expands it
     HOME=$dir ERL_EPMD_PORT=$((RABBITMQ_PORT + 1)) ERL_EPMD_ADDRESS=127.0.0.1 \
         RABBITMQ_DIST_PORT=$((RABBITMQ_PORT + 2)) RABBITMQ_NODENAME=fourstep@localhost \
         RABBITMQ_MNESIA_BASE=$dir/mnesia RABBITMQ_LOG_BASE=$dir/log RABBITMQ_PID_FILE=$dir/server.pid \
         RABBITMQ_ENABLED_PLUGINS_FILE=$dir/plugins RABBITMQ_CONFIG_FILE=$dir/rabbitmq.conf \
         RABBITMQ_CONF_ENV_FILE=/dev/null \
         RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}" \
-        setsid bash -c 'echo $$ >"$1"; epmd & exec "$2"' - "$dir/group" "$RABBITMQ_BIN" \
-        >"$dir/log/output" 2>&1 </dev/null &
-    local tries
-    for ((tries = 0; tries < 600; tries++)); do
-        # The last thing that it opens.
-        if { : </dev/tcp/127.0.0.1/"$RABBITMQ_PORT"; } 2>/dev/null; then
-            return 0
-        fi
-        sleep 0.1
-    done
-    warn "RabbitMQ does not start:"$'\n'"$(tail -n 20 "$dir/log/output")"
-    return 1
-}
-
-# rabbitmq_stop DIR: safe to call at any time.
-rabbitmq_stop() {
-    [[ ! -s $1/group ]] || kill -KILL -- "-$(<"$1/group")" 2>/dev/null || true
+        start_alone "$dir" bash -c 'epmd & exec "$1"' - "$RABBITMQ_BIN"
+    # The last thing that it opens.
+    wait_for_port "$RABBITMQ_PORT" "$dir/output"
 }
 
 # The version that is installed.

@@ -1,9 +1,13 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # what is set here is read by the scripts
 # What scripts/release makes of this tree. It needs common.sh, packages.sh and sam.sh.
 
 RELEASE_TARGET= # cargo's target folder
 RELEASE_LICENCES= # the texts of all dependencies' licences
-RELEASE_ROTATORS=(postgres mysql mongodb sqlserver redis api)
+RELEASE_ROTATORS=(postgres mysql mongodb sqlserver redis iam api)
+
+# The budgets of docs/bench.md for a function, in bytes: its executable, and a zip of it.
+RELEASE_BUDGETS=(6500000 3000000)
 
 # Pinned: the same sources should be described by the same words.
 CYCLONEDX_VERSION=0.5.9
@@ -72,6 +76,16 @@ release_build() {
     fi
 }
 
+# release_fits ROTATOR: the function that was built keeps to its budgets. It is compressed as zip does it, which
+# the archives of a release are not.
+release_fits() {
+    local binary=$RELEASE_TARGET/lambda/rotate-$1/bootstrap sizes
+    sizes=("$(stat -c %s "$binary")" "$(gzip -9 <"$binary" | wc -c)")
+    say "rotate-$1: ${sizes[0]} bytes, ${sizes[1]} in a zip"
+    ((sizes[0] <= RELEASE_BUDGETS[0] && sizes[1] <= RELEASE_BUDGETS[1])) ||
+        die "rotate-$1 is over the budgets of docs/bench.md: ${RELEASE_BUDGETS[*]} bytes"
+}
+
 # release_zip OUT NAME=FILE...: with the licences.
 release_zip() {
     python3 scripts/lib/archive.py "$@" "LICENSE-APACHE=LICENSE-APACHE" "LICENSE-MIT=LICENSE-MIT" \
@@ -112,14 +126,13 @@ release_notes() {
 }
 
 # release_sboms FOLDER VERSION: a CycloneDX file for each executable, whose crates are the same on both
-# processors. The plugin writes beside each
-# Cargo.toml, so it works on a copy.
+# processors. The plugin writes beside each Cargo.toml, so it works on a copy.
 release_sboms() {
     local copy=$SCRATCH/sources package
     mkdir "$copy"
     git ls-files -z | xargs -0 cp --parents -t "$copy"
     (
-        cd "$copy"
+        cd "$copy" || exit
         # The time of the sources, so that the files are the same tomorrow.
         SOURCE_DATE_EPOCH=$(git -C "$OLDPWD" log -1 --format=%ct 2>/dev/null || printf '315532800')
         export SOURCE_DATE_EPOCH

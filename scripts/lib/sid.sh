@@ -27,7 +27,7 @@ sid_find() {
     fi
     command -v debootstrap >/dev/null || install_packages debootstrap
     say "installing ${SID_PACKAGES[*]} into $SID (about a minute, 1 GB)"
-    rm -rf --one-file-system -- "$SID"
+    folder_clear "$SID"
     mkdir -p "$SID"
     if ! sid_install >"$SID.log" 2>&1; then
         warn "could not install ${SID_PACKAGES[*]}:"$'\n'"$(tail -n 20 "$SID.log")"
@@ -82,7 +82,7 @@ ubuntu_find() {
         return 0
     fi
     say "installing $* into $folder (about half a minute, 200 to 400 MB)"
-    rm -rf --one-file-system -- "$folder"
+    folder_clear "$folder"
     if ! ubuntu_install "$suite" "$folder" "$@" >"$folder.log" 2>&1; then
         warn "could not install $*:"$'\n'"$(tail -n 20 "$folder.log")"
         return 1
@@ -100,4 +100,34 @@ ubuntu_install() {
     debootstrap --variant=minbase --components=main,universe --keyring="$keys" "$suite" "$folder" \
         http://archive.ubuntu.com/ubuntu || return
     folder_add "$folder" "$@"
+}
+
+# folder_clear FOLDER: removes what an earlier run left there, a server's folder in memory too.
+folder_clear() {
+    local mounts point folder
+    folder=$(realpath --canonicalize-missing -- "$1")
+    mapfile -t mounts </proc/self/mounts
+    # The later ones may stand on the earlier ones.
+    while read -r _ point _; do
+        [[ $point != "$folder"/* ]] || umount --lazy "$point"
+    done < <(printf '%s\n' "${mounts[@]}" | tac)
+    rm -rf --one-file-system -- "$1"
+}
+
+# folder_scratch VARIABLE FOLDER: a new folder for one server's data, inside FOLDER.
+folder_scratch() {
+    local -n made=$1
+    made=$(mktemp -d "$2/tmp/fourstep.XXXXXX")
+}
+
+# folder_scratch_mount FOLDER: puts it in memory, where that is plenty and the machine allows it. To be called
+# once it is noted for removal: a run that is ended in between must not leave the mount.
+folder_scratch_mount() {
+    ! memory_is_plenty || mount -t tmpfs -o mode=0700,size=2g tmpfs "$1" 2>/dev/null || true
+}
+
+# folder_scratch_remove FOLDER: safe to call again.
+folder_scratch_remove() {
+    ! mountpoint --quiet "$1" || umount --lazy "$1"
+    rm -rf --one-file-system -- "$1"
 }

@@ -115,6 +115,8 @@ class Connected(bridge.Connection):
         self._finish_login(responses)
         # What a process of this number sees is its own.
         self.session.number = self._spid
+        with self.world.mutex:
+            self.world.sessions.add(self.session)
         return True
 
     def _answer(self, query):

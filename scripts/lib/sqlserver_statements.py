@@ -96,6 +96,19 @@ def identity(session):
     return [row]
 
 
+@statement("""
+SELECT CONVERT(nvarchar(12), @@SPID), CONVERT(nvarchar(12), s.session_id) FROM sys.dm_exec_sessions AS s
+WHERE s.original_login_name = ORIGINAL_LOGIN() AND (HAS_PERMS_BY_NAME(NULL, NULL, N'VIEW SERVER STATE') = 1
+OR HAS_PERMS_BY_NAME(NULL, NULL, N'VIEW SERVER PERFORMANCE STATE') = 1)
+""")
+def sessions(session):
+    if not session.may_at_server("VIEW SERVER STATE"):
+        return []
+    with session.world.mutex:
+        own = [one for one in session.world.sessions if one.login == session.login]
+    return [[id(session), id(one)] for one in own]
+
+
 @statement("SET NOCOUNT ON; SET XACT_ABORT ON; SET IMPLICIT_TRANSACTIONS OFF; SET LOCK_TIMEOUT <number>")
 def limits(session, milliseconds):
     session.lock_timeout = milliseconds

@@ -63,6 +63,7 @@ class World:
         self.log, self.traps = [], []
         # By the database and the name of each: its owner, a session or nobody (None).
         self.locks = {}
+        self.sessions = set()
         self.state = {
             # What the server says of TLS: required, off (for the login at most, and here not even that) or
             # not supported.
@@ -253,6 +254,7 @@ class Session:
 
     def end(self):
         with self.world.mutex:
+            self.world.sessions.discard(self)
             for key in [key for key, owner in self.world.locks.items() if owner is self]:
                 del self.world.locks[key]
             self.world.changed.notify_all()

@@ -2,6 +2,8 @@
 //! keeps the secrets of each account apart; and at a front that takes no other credentials than those it
 //! gave, for as long as it said, and no value without the RotationToken.
 
+mod admins;
+
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,11 +19,11 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use expect_test::expect_file;
 use fourstep::store::aws::{AwsStore, http_client};
-use fourstep::store::{AWSCURRENT, SecretClient, SecretStore, Select, StoreErrorCode};
+use fourstep::store::{AWSCURRENT, SecretClient, SecretStore, Select, StoreError, StoreErrorCode};
 use fourstep::{Deadline, Environment, ErrorKind, Invocation, Question, SecretId, Step};
 use fourstep_cli::events;
 use fourstep_local::serve::{self, AccessKey};
-use fourstep_local::{MemoryStore, NewRotation, NewSecret};
+use fourstep_local::{Fault, MemoryStore, NewRotation, NewSecret};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -31,11 +33,11 @@ use crate::support::postgres::server;
 use crate::support::skip;
 use crate::support::stage::{FUNCTION, new_token, read};
 
-const ROLE: &str = "arn:aws:iam::444455556666:role/rotation";
+pub const ROLE: &str = "arn:aws:iam::444455556666:role/rotation";
 /// What the front gives to whoever assumes the role.
 const KEY: &str = "ASIAOFTHEROLE";
 
-async fn store(url: &str, variables: &[(&str, &str)]) -> AwsStore {
+pub async fn store(url: &str, variables: &[(&str, &str)]) -> AwsStore {
     let endpoints = [("SECRETS_MANAGER_ENDPOINT", url), ("AWS_ENDPOINT_URL_STS", url)];
     let environment: Environment = endpoints.iter().chain(variables).copied().collect();
     AwsStore::connect(&environment).await.unwrap()
@@ -74,8 +76,8 @@ async fn the_secrets_of_another_account_are_read_as_its_role() {
 }
 
 /// STS and Secrets Manager at one address, as AWS's own would answer in another account.
-struct Front {
-    url: String,
+pub struct Front {
+    pub url: String,
     store: Arc<MemoryStore>,
     state: Arc<Sts>,
 }
@@ -91,7 +93,7 @@ struct Sts {
 }
 
 impl Front {
-    async fn start(lifetime: u64, external_id: Option<&'static str>) -> Self {
+    pub async fn start(lifetime: u64, external_id: Option<&'static str>) -> Self {
         let (store, sessions) = (Arc::new(MemoryStore::new()), Mutex::default());
         let (given, ended) = Default::default();
         let state = Arc::new(Sts { lifetime, external_id, given, ended, sessions });
@@ -103,12 +105,12 @@ impl Front {
         Self { url, store, state }
     }
 
-    fn secret(&self, value: &str) -> SecretId {
+    pub fn secret(&self, value: &str) -> SecretId {
         let new = NewSecret { value: Some(value.into()), ..NewSecret::default() };
         SecretId::parse(&self.store.create("accounts/secret", new).unwrap().arn).unwrap()
     }
 
-    fn given(&self) -> u64 {
+    pub fn given(&self) -> u64 {
         self.state.given.load(Ordering::SeqCst)
     }
 
@@ -231,7 +233,8 @@ async fn a_secret_of_another_account_is_rotated_and_the_rotation_token_arrives()
 
 #[tokio::test]
 async fn credentials_are_kept_while_they_last_and_renewed_before_they_end() {
-    for (lifetime, asked) in [(3600, 1), (2, 4)] {
+    // The SDK asks anew within five seconds of the end in any case.
+    for (lifetime, asked) in [(3600, 1), (4, 4)] {
         let front = Front::start(lifetime, None).await;
         let secret = front.secret("first");
         let store = store(&front.url, &[("SECRETS_ROLE_ARN", ROLE)]).await;
@@ -286,6 +289,7 @@ async fn a_role_that_cannot_be_had_is_named_with_what_to_do() {
         ("no way to STS", &front, &[role, once, sts("http://127.0.0.1:1")]),
         ("a secret of another account without its role", &front, &[once]),
         ("credentials that have ended", &apart, &[role, once, sts(apart.url.as_str())]),
+        ("an endpoint beside FIPS", &front, &[once, ("AWS_USE_FIPS_ENDPOINT", "true")]),
     ] {
         let invocation = function(&front.url, variables, 30).invoke(&event).await.unwrap();
         let (said, message) = error(&invocation);
@@ -293,6 +297,26 @@ async fn a_role_that_cannot_be_had_is_named_with_what_to_do() {
         table.add(name, kind, message.to_owned());
     }
     assert_eq!(front.given(), 0);
+    let theirs = Front::start(3600, None).await;
+    let there = theirs.secret("first");
+    let event = events::step(Step::Create, there.as_str(), new_token().as_str());
+    let variables = [role, once, sts(theirs.url.as_str())];
+    for (name, message) in [
+        (
+            "a role that may not read the secret",
+            "User: arn:aws:sts::444455556666:assumed-role/rotation/f is not authorized to perform: \
+             secretsmanager:DescribeSecret",
+        ),
+        ("a role that may not use the key", "Access to KMS is not allowed"),
+    ] {
+        theirs.store.set_faults(move |_, _| {
+            Fault::Fail(StoreError::new(StoreErrorCode::AccessDenied, message))
+        });
+        let invocation = function(&theirs.url, &variables, 30).invoke(&event).await.unwrap();
+        let (said, message) = error(&invocation);
+        let kind = ErrorKind::ALL.into_iter().find(|kind| kind.name() == said).unwrap();
+        table.add(name, kind, message.to_owned());
+    }
     expect_file!["accounts.txt"].assert_eq(&table.text);
 }
 

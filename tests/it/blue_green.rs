@@ -14,7 +14,7 @@ use crate::support::postgres::{Server, both_versions, server};
 const STRATEGIES: [&str; 3] = ["single-user", "single-user-by-admin", "alternating-users"];
 
 /// A shop whose database has a slot that no deployment made, as for change data capture.
-async fn captured(server: &Server) -> Shop {
+pub async fn captured(server: &Server) -> Shop {
     let shop = Shop::bare(server, "app", &[]).await;
     slot(&shop, "cdc").await;
     shop
@@ -29,17 +29,17 @@ async fn run(shop: &Shop, sql: &str) {
     shop.server.arrange_in(&shop.databases[0], sql).await;
 }
 
-async fn slot(shop: &Shop, stem: &str) {
+pub async fn slot(shop: &Shop, stem: &str) {
     let name = called(shop, stem);
     run(shop, &format!("SELECT pg_create_logical_replication_slot('{name}', 'pgoutput')")).await;
 }
 
-async fn drop_slot(shop: &Shop, stem: &str) {
+pub async fn drop_slot(shop: &Shop, stem: &str) {
     run(shop, &format!("SELECT pg_drop_replication_slot('{}')", called(shop, stem))).await;
 }
 
 /// Has the function follow this strategy, with these variables.
-fn follow(shop: &mut Shop, strategy: &str, variables: &[(&str, &str)]) {
+pub fn follow(shop: &mut Shop, strategy: &str, variables: &[(&str, &str)]) {
     let all = [&[("ROTATION_STRATEGY", strategy)], variables].concat();
     shop.stage.rotator = rotate_postgres::strategies(&all.into_iter().collect()).unwrap();
 }
@@ -159,18 +159,27 @@ async fn a_slot_that_rds_reads_is_a_deployments() {
     let user =
         crate::support::postgres::User { name: "rdsrepladmin".to_owned(), password: String::new() };
     server.wait_for_session(&user, "backend_type = 'walsender'").await;
+    // A session comes before the slot that it takes.
+    slot_becomes(&shop, true).await;
     refused(&shop, Step::Set, &["blue side"]).await;
     reader.kill().await.unwrap();
     server.arrange("ALTER ROLE rdsrepladmin NOLOGIN").await;
-    let free = format!(
-        "SELECT pg_sleep(0.1) FROM generate_series(1, 100) WHERE EXISTS (SELECT FROM \
-         pg_replication_slots WHERE slot_name = '{}' AND active)",
-        called(&shop, "cdc")
-    );
-    run(&shop, &free).await;
+    slot_becomes(&shop, false).await;
     shop.rotate().await;
     drop_slot(&shop, "cdc").await;
     shop.close().await;
+}
+
+/// Waits until the slot is read, or until it no longer is.
+async fn slot_becomes(shop: &Shop, active: bool) {
+    let wait = format!(
+        "DO $$ BEGIN FOR i IN 1..600 LOOP
+           EXIT WHEN EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = '{}' AND active = {active});
+           PERFORM pg_sleep(0.1);
+         END LOOP; END $$",
+        called(shop, "cdc")
+    );
+    run(shop, &wait).await;
 }
 
 /// What Aurora's own function says of it goes before everything else.

@@ -1,13 +1,13 @@
 //! Bodies of the cases that all servers share, each called by its name from the folder of a server.
 
 use fourstep::store::{AWSCURRENT, AWSPREVIOUS};
-use fourstep::{Effect, ErrorKind, Step};
+use fourstep::{Effect, Error, ErrorKind, Step};
 use fourstep_local::NewRotation;
 use serde_json::{Value, json};
 
 use crate::leaks::Planted;
 use crate::support::accounts::Accounts;
-use crate::support::stage::{FUNCTION, new_token};
+use crate::support::stage::{FUNCTION, Stage, new_token};
 
 pub fn with(document: &Value, field: &str, value: impl Into<Value>) -> Value {
     let mut changed = document.clone();
@@ -114,6 +114,15 @@ pub async fn a_strange_name_is_changed_and_no_other(server: &impl Accounts, stem
     }
 }
 
+/// How a rotation fails, at whichever step connects first.
+async fn fails(stage: &Stage) -> Error {
+    let token = stage.begin();
+    match stage.step(Step::Create, &token).await.result {
+        Ok(_) => stage.step(Step::Set, &token).await.result.unwrap_err(),
+        Err(error) => error,
+    }
+}
+
 /// The server's certificate is not trusted where no bundle is named.
 pub async fn only_the_mode_that_ssl_names_is_tried<S: Accounts>(server: &S) {
     let user = server.user("mode").await;
@@ -126,13 +135,13 @@ pub async fn only_the_mode_that_ssl_names_is_tried<S: Accounts>(server: &S) {
         server.set_password(&user.name, &user.password).await;
     }
     let stage = server.stage(&document, &[("TLS_CA_BUNDLE", "")]);
-    let error = stage.step(Step::Create, &stage.begin()).await.result.unwrap_err();
+    let error = fails(&stage).await;
     assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
     // The default port, at which nothing listens here.
     let mut without = document.clone();
     without.as_object_mut().unwrap().remove("port");
     let stage = server.stage(&without, &[]);
-    let error = stage.step(Step::Create, &stage.begin()).await.error();
+    let error = fails(&stage).await.to_string();
     assert!(error.contains(&format!(":{}", S::DEFAULT_PORT)), "{error}");
 }
 

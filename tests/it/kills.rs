@@ -140,8 +140,7 @@ async fn the_parts_of_the_points_are_played_one_by_one() {
     }
 }
 
-/// One table is whole, and without the SDK's repetitions; the rest are single points, so that this
-/// does not take minutes.
+/// One table is whole, and without the SDK's repetitions; the rest are single points.
 #[tokio::test]
 async fn the_real_function_reports_every_fault_and_gets_over_it() {
     let Some(server) = server() else { return };
@@ -160,12 +159,13 @@ async fn the_real_function_reports_every_fault_and_gets_over_it() {
     ] {
         let user = server.user("faulty").await;
         let file = file_of(&server, &user);
-        let mut arguments = vec!["--json", "--fault", fault];
-        match at {
-            Some(point) => arguments.extend(["--at", point]),
-            None => arguments.extend(["--env", "AWS_MAX_ATTEMPTS=1"]),
+        let more = at.map_or(["--env", "AWS_MAX_ATTEMPTS=1"], |point| ["--at", point]);
+        let arguments = [&["--json", "--fault", fault][..], &more].concat();
+        let mut output = replay("rotate-postgres", &file, &arguments).await;
+        if fault == "slow" && !output.status.success() {
+            // A busy machine may not reach a point in the little time that is given then.
+            output = replay("rotate-postgres", &file, &arguments).await;
         }
-        let output = replay("rotate-postgres", &file, &arguments).await;
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{fault}: {text}");
         let points = points(&output);

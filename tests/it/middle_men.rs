@@ -1,14 +1,16 @@
 //! Somebody between the function and the server who answers logins by itself: that proves nothing.
 
 use fourstep::store::AWSCURRENT;
-use fourstep::{ErrorKind, Question, Step};
+use fourstep::{ErrorKind, Question, SecretId, Step};
+use fourstep_local::NewValue;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::mysql::servers;
 use crate::support::postgres::{Server, User, server_with_neighbours};
-use crate::support::stage::Stage;
+use crate::support::stage::{Stage, new_token};
+use crate::{alternating, mysql};
 
 /// A secret that leads to PgBouncer, in this database of it.
 fn pooled(server: &Server, user: &User, database: &str) -> Value {
@@ -32,17 +34,59 @@ async fn inspected(stage: &Stage) -> String {
 /// Fails unless nobody takes this secret's login for the server's: before anything is changed, in a
 /// preflight and where somebody looks.
 async fn assert_refused(stage: &Stage) {
-    let answer = stage.ask(Question::Preflight).await;
-    assert_eq!(answer["ready"], json!(false), "{answer}");
-    assert!(answer.to_string().contains("not the server itself"), "{answer}");
     let looked_at = inspected(stage).await;
     assert!(looked_at.contains("not the server itself"), "{looked_at}");
     assert!(!looked_at.contains("accepted"), "{looked_at}");
-    let token = stage.play(&[Step::Create]).await;
-    let ended = stage.step(Step::Set, &token).await;
+    assert_stopped(stage, "single-user").await;
+}
+
+/// Fails unless a preflight and the rotation itself stop there.
+async fn assert_stopped(stage: &Stage, what: &str) {
+    let answer = stage.ask(Question::Preflight).await;
+    assert_eq!(answer["ready"], json!(false), "{what}: {answer}");
+    assert!(answer.to_string().contains("not the server itself"), "{what}: {answer}");
+    let token = stage.begin();
+    let mut ended = stage.step(Step::Create, &token).await;
+    // Whose a pair is, is asked before anything is stored.
+    if ended.result.is_ok() {
+        ended = stage.step(Step::Set, &token).await;
+    }
     let error = ended.error();
-    assert_eq!(ended.result.unwrap_err().kind(), ErrorKind::Unsupported, "{error}");
-    assert!(error.contains("not the server itself"), "{error}");
+    assert_eq!(ended.result.unwrap_err().kind(), ErrorKind::Unsupported, "{what}: {error}");
+    assert!(error.contains("not the server itself"), "{what}: {error}");
+    stage.cancel();
+}
+
+/// Stores these documents of a user and its admin.
+fn put_both(stage: &Stage, mut user: Value, admin: &Value) {
+    user["masterarn"] = json!("admin");
+    stage.put_current(&user);
+    let value = NewValue::current(&new_token(), admin.to_string().as_str());
+    stage.store.put(&SecretId::parse("admin").unwrap(), value).unwrap();
+}
+
+const WITH_ADMIN: [&str; 2] = ["single-user-by-admin", "alternating-users"];
+
+/// Whichever of the two logins it is that he answers.
+#[tokio::test]
+async fn rule_19_who_answers_for_a_postgresql_proves_neither_a_user_nor_its_admin() {
+    let Some(server) = server_with_neighbours() else { return };
+    let kept = User { name: "kept".to_owned(), password: server.arrangers_password() };
+    for strategy in WITH_ADMIN {
+        let shop =
+            alternating::Shop::bare(&server, "app", &[("ROTATION_STRATEGY", strategy)]).await;
+        let before = server.verifier(&shop.app).await;
+        for (who, user, admin) in
+            [("the user", &kept, &shop.admin), ("the admin", &shop.app, &kept)]
+        {
+            let [user, admin] = [user, admin].map(|one| pooled(&server, one, "postgres"));
+            put_both(&shop.stage, user, &admin);
+            assert_stopped(&shop.stage, &format!("{strategy}, {who}")).await;
+        }
+        assert_eq!(server.verifier(&shop.app).await, before, "{strategy}");
+        assert!(server.logs_in(&kept.name, &kept.password).await, "{strategy}");
+        shop.close().await;
+    }
 }
 
 #[tokio::test]
@@ -106,5 +150,29 @@ async fn rule_19_who_answers_for_a_mysql_is_not_taken_for_it() {
         let before = server.kept(&user).await;
         assert_refused(&server.stage(&document, &[])).await;
         assert_eq!(server.kept(&user).await, before);
+    }
+}
+
+#[tokio::test]
+async fn rule_19_who_answers_for_a_mysql_proves_neither_a_user_nor_its_admin() {
+    for server in servers() {
+        let between = numbering(server.port).await;
+        // Or a user and an admin of two ports would not be of one server.
+        let same = format!("{0}:{between}={0}:{1}", server.host, server.port);
+        for strategy in WITH_ADMIN {
+            let variables = [("ROTATION_STRATEGY", strategy), ("SAME_DATABASE_HOSTS", &same)];
+            let shop = mysql::alternating::Shop::bare(&server, "app", &variables).await;
+            let before = server.kept(&shop.app).await;
+            for (who, ports) in
+                [("the user", [between, server.port]), ("the admin", [server.port, between])]
+            {
+                let [mut user, mut admin] =
+                    [&shop.app, &shop.admin].map(|one| server.document(one));
+                (user["port"], admin["port"]) = (json!(ports[0]), json!(ports[1]));
+                put_both(&shop.stage, user, &admin);
+                assert_stopped(&shop.stage, &format!("{strategy}, {who}")).await;
+            }
+            assert_eq!(server.kept(&shop.app).await, before, "{strategy}");
+        }
     }
 }

@@ -73,7 +73,7 @@ impl Intercept for Asked {
 }
 
 /// Every API that a function calls, by the settings that its clients are made of.
-async fn urls(settings: &SdkConfig, region: &'static str) -> [String; 5] {
+async fn urls(settings: &SdkConfig, region: &'static str) -> [String; 6] {
     macro_rules! url {
         ($sdk:ident, $question:ident) => {{
             let asked = Asked::default();
@@ -92,6 +92,7 @@ async fn urls(settings: &SdkConfig, region: &'static str) -> [String; 5] {
         url!(aws_sdk_rds, describe_db_instances),
         url!(aws_sdk_elasticache, describe_users),
         url!(aws_sdk_memorydb, describe_users),
+        url!(aws_sdk_iam, list_access_keys),
     ]
 }
 
@@ -114,13 +115,19 @@ async fn every_service_is_asked_in_its_partition_and_at_the_kind_of_endpoint_tha
                 let host = url.strip_prefix("https://").unwrap_or_default().trim_end_matches('/');
                 // Secrets Manager has IPv6 at its ordinary name, so that either is right there.
                 let least = usize::from(dual && !host.starts_with("secretsmanager"));
-                let ends = |suffix: &&str| host.ends_with(&format!(".{region}.{suffix}"));
+                // IAM is one for a partition.
+                let place = if host.starts_with("iam") { "" } else { region };
+                let ends = |suffix: &&str| host.ends_with(&format!("{place}.{suffix}"));
                 assert!(suffixes[least..=usize::from(dual)].iter().any(ends), "{url}");
                 writeln!(table, "    {url}").unwrap();
                 all.push(url);
             }
+            // The only one without an SDK: the test of `store/aws/json.rs` asserts this of its address.
+            let name = if fips { "redshift-serverless-fips" } else { "redshift-serverless" };
+            let suffix = suffixes[usize::from(dual)];
+            writeln!(table, "    https://{name}.{region}.{suffix}/").unwrap();
         }
     }
-    assert_eq!(all.len(), 60);
+    assert_eq!(all.len(), 72);
     expect_file!["networks.txt"].assert_eq(&table);
 }

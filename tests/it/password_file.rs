@@ -163,7 +163,12 @@ async fn preflight_names_the_way_out_of_a_lost_password() {
     let file = File::new("single-user-by-admin", "app", "first-password");
     let admin = secret_file(&file.document("boss").to_string());
     let said = preflight(&file, "lost", admin.path.to_str()).await;
-    for words in ["fails  Rejected:", "in REPAIR_USERS", "What to do: docs/errors.md#rejected"] {
+    for words in [
+        "fails  Rejected:",
+        "user \"app\"",
+        "in REPAIR_USERS",
+        "What to do: docs/errors.md#rejected",
+    ] {
         assert!(said.contains(words), "{said}");
     }
 }

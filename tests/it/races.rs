@@ -59,7 +59,7 @@ async fn rule_03_a_late_container_does_not_undo_a_finished_rotation() {
         Fault::Proceed
     });
     let mut container = stage.beside();
-    container.timeout = Duration::from_secs(7);
+    container.timeout = Duration::from_secs(12);
     let token = late.clone();
     let frozen = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -106,14 +106,14 @@ async fn rule_03_a_frozen_transaction_dies_at_the_server_and_changes_nothing() {
     let Some(server) = server() else { return };
     let user = server.user("frozen").await;
     let mut stage = Stage::new(&server.document(&user), &[]);
-    stage.timeout = Duration::from_secs(7);
+    stage.timeout = Duration::from_secs(12);
     let stage = Arc::new(stage);
     let token = stage.play(&[Step::Create]).await;
     let looks = AtomicU32::new(0);
     stage.store.set_faults(move |_, call| {
         if call.operation == "DescribeSecret" && looks.fetch_add(1, Ordering::SeqCst) == 1 {
             // The whole container stands still, longer than its time.
-            std::thread::sleep(Duration::from_secs(9));
+            std::thread::sleep(Duration::from_secs(14));
         }
         Fault::Proceed
     });
@@ -151,5 +151,6 @@ async fn beyond_12_a_change_that_cannot_be_made_in_time_is_not_made() {
     other.execute(sqlx::raw_sql("ROLLBACK")).await.unwrap();
     other.close().await.unwrap();
     assert!(server.logs_in(&user.name, &user.password).await);
+    stage.timeout = Duration::from_secs(30);
     stage.step(Step::Set, &token).await.why();
 }

@@ -2,120 +2,16 @@
 //! sent to by what it answers. There is no server behind the names that moto gives, so whoever would
 //! connect writes down where to.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use async_trait::async_trait;
 use aws_sdk_rds::Client;
 use fourstep::rds::{AwsRds, Rds};
 use fourstep::store::aws::http_client;
-use fourstep::users::{
-    AdminSession, Administered, Attempt, ByAdmin, Change, Database, Dialect, Driver, Login,
-};
-use fourstep::{
-    Deadline, Engine, Environment, Error, ErrorKind, Fence, Finding, Invocation, PasswordPolicy,
-    RotationEvent, SecretId, SecretString, Step,
-};
-use fourstep_local::{MemoryStore, NewRotation, NewSecret};
+use fourstep::{Environment, Error, ErrorKind};
+use fourstep_local::NewSecret;
 use serde_json::{Value, json};
 
 use crate::support::skip;
-use crate::support::stage::{FUNCTION, new_token};
-
-const DIALECT: Dialect = Dialect {
-    engines: &["postgres", "aurora-postgresql"],
-    default_port: 5432,
-    default_dbname: None,
-    longest_name: 63,
-    most_older_logins: 0,
-    besides: &[],
-};
-
-/// A database that lets everybody in and writes down to which server an admin went.
-#[derive(Default)]
-struct Witness(Mutex<Vec<String>>);
-
-#[async_trait]
-impl Database for Witness {
-    /// Where it was opened.
-    type Session = String;
-    type Prepared = ();
-
-    fn dialect(&self) -> &Dialect {
-        &DIALECT
-    }
-
-    async fn log_in(&self, login: &Login, _: &Invocation) -> Result<Attempt<String>, Error> {
-        Ok(Attempt::Accepted(login.server()))
-    }
-
-    async fn prepare_own(
-        &self,
-        _: &mut String,
-        _: &Login,
-        _: &SecretString,
-        _: &Invocation,
-    ) -> Result<(), Error> {
-        panic!("the admin changes it")
-    }
-
-    fn locks(&self, (): &()) -> Vec<String> {
-        Vec::new()
-    }
-
-    async fn begin(&self, _: &mut String, _: &[String], _: &Invocation) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn set(
-        &self,
-        session: &mut String,
-        (): &(),
-        _: &dyn Fence,
-        _: &Invocation,
-    ) -> Result<Change, Error> {
-        self.0.lock().unwrap().push(session.clone());
-        Ok(Change::Made)
-    }
-
-    async fn preflight(
-        &self,
-        _: &mut String,
-        _: &Login,
-        _: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
-        Ok(Vec::new())
-    }
-}
-
-#[async_trait]
-impl Administered for Witness {
-    async fn prepare_admin(&self, _: &mut String, _: &Login, _: &Invocation) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn prepare_reset(
-        &self,
-        _: &mut AdminSession<String>,
-        _: &Login,
-        _: &Invocation,
-    ) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn objections(
-        &self,
-        _: &mut AdminSession<String>,
-        _: &str,
-        _: &Invocation,
-    ) -> Result<Vec<Error>, Error> {
-        Ok(Vec::new())
-    }
-}
-
-fn invocation() -> Invocation {
-    Invocation::new(Deadline::after(Duration::from_secs(30)))
-}
+use crate::support::stage::new_token;
+use crate::support::witness::{self, invocation};
 
 /// createSecret and setSecret of a user on `host`, by an admin whose secret has this value and these
 /// tags, with the RDS API at `endpoint`: the server that the admin went to.
@@ -124,31 +20,15 @@ async fn set(
     host: &str,
     (admin, tags): (Value, &[(&str, &str)]),
 ) -> Result<String, Error> {
-    let store = MemoryStore::new();
     let value = Some(admin.to_string().as_str().into());
     let tags = tags.iter().map(|(key, arn)| ((*key).to_owned(), (*arn).to_owned())).collect();
-    let admin = store.create("admin", NewSecret { value, tags, ..NewSecret::default() }).unwrap();
     // As the account below has them.
     let port = if host.contains(".cluster-") { 5433 } else { 5432 };
     let user = json!({
         "engine": "postgres", "host": host, "port": port, "username": "app", "password": "first",
-        "masterarn": admin.arn,
     });
-    let value = Some(user.to_string().as_str().into());
-    store.create("user", NewSecret { value, ..NewSecret::default() }).unwrap();
-    let (secret, token) = (SecretId::parse("user").unwrap(), new_token());
-    store.rotate(&secret, &NewRotation::now(&token, FUNCTION)).unwrap();
-    let environment = Environment::from([("AWS_ENDPOINT_URL_RDS", endpoint)]);
-    let database = Arc::new(Driver::new(Witness::default()));
-    let policy = PasswordPolicy::default();
-    let rotator = ByAdmin::read(&environment, database.clone(), policy).unwrap();
-    for step in [Step::Create, Step::Set] {
-        let (secret, token) = (secret.clone(), token.clone());
-        let event = RotationEvent { step, secret, token, rotation_token: None };
-        Engine::new(&store, &rotator).step(&event, &invocation()).await?;
-    }
-    let went = database.server().0.lock().unwrap().pop();
-    Ok(went.expect("the admin went somewhere"))
+    let admin = NewSecret { value, tags, ..NewSecret::default() };
+    witness::set(&[("AWS_ENDPOINT_URL_RDS", endpoint)], user, admin).await
 }
 
 fn of(host: &str) -> (Value, &'static [(&'static str, &'static str)]) {
@@ -211,7 +91,7 @@ impl Account {
     }
 
     /// The writer's endpoint, the readers', and the ARN of a new cluster.
-    async fn cluster(&self, what: &str) -> (String, String, String) {
+    pub async fn cluster(&self, what: &str) -> (String, String, String) {
         let create = self.client.create_db_cluster().db_cluster_identifier(self.id(what));
         let create = create.engine("aurora-postgresql").port(5433);
         let create = create.master_username("u").master_user_password("long-enough");

@@ -64,7 +64,11 @@ impl Place {
     }
 
     fn serve(&self, answer: &str) {
-        fs::write(self.folder.path().join("served/bundle.pem"), answer).unwrap();
+        self.serve_as("bundle.pem", answer);
+    }
+
+    fn serve_as(&self, name: &str, answer: &str) {
+        fs::write(self.folder.path().join("served").join(name), answer).unwrap();
     }
 
     /// Runs the script for one partition at this server; its exit status and what it said.
@@ -74,11 +78,15 @@ impl Place {
     }
 
     fn run(&self, scheme: &str, more: &[&str]) -> (i32, String) {
+        let url = format!("aws={scheme}://localhost:{}/bundle.pem", self.port);
+        self.call(&[&["aws", "--url", &url], more].concat())
+    }
+
+    fn call(&self, arguments: &[&str]) -> (i32, String) {
         let output = script()
-            .args(["aws", "--url", &format!("aws={scheme}://localhost:{}/bundle.pem", self.port)])
             .arg("--root")
             .arg(self.folder.path().join("checkout"))
-            .args(more)
+            .args(arguments)
             .env("SSL_CERT_FILE", self.folder.path().join("server.pem"))
             .output()
             .unwrap();
@@ -86,7 +94,12 @@ impl Place {
     }
 
     fn written(&self) -> Option<String> {
-        fs::read_to_string(self.folder.path().join("checkout/framework/rds-ca/aws.pem")).ok()
+        self.written_of("aws")
+    }
+
+    fn written_of(&self, partition: &str) -> Option<String> {
+        let file = format!("checkout/framework/rds-ca/{partition}.pem");
+        fs::read_to_string(self.folder.path().join(file)).ok()
     }
 
     fn page(&self) -> String {
@@ -163,6 +176,45 @@ fn new_roots_are_written_and_told_by_region_and_none_is_lost_unless_told() {
     let (status, said) = place.update(&north, &["--accept-loss"]);
     assert!(status == 3 && said.contains("- xx-south-9"), "{status}: {said}");
     assert_eq!(place.written().unwrap(), first);
+}
+
+/// As the workflow runs it, without a partition's name.
+#[test]
+fn all_three_partitions_are_written_or_none_is() {
+    let place = Place::new();
+    let bundles =
+        [("aws", "xx-north-8"), ("aws-us-gov", "us-gov-north-8"), ("aws-cn", "cn-north-8")];
+    let bundles = bundles.map(|(partition, region)| {
+        let root = place.root(&format!("Amazon RDS {region} Root CA ECC384 G1"));
+        (partition, region, format!("HTTP/1.0 200 OK\r\n\r\n{root}"))
+    });
+    let mut arguments = Vec::new();
+    for (partition, _, answer) in &bundles {
+        place.serve_as(&format!("{partition}.pem"), answer);
+        let url = format!("{partition}=https://localhost:{}/{partition}.pem", place.port);
+        arguments.extend(["--url".to_owned(), url]);
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (_, _, last) = &bundles[2];
+    place.serve_as("aws-cn.pem", &last[..last.len() - 40]);
+    let (status, said) = place.call(&arguments);
+    assert!(status == 1 && said.contains("it is cut short"), "{status}: {said}");
+    for (partition, region, _) in &bundles {
+        assert_eq!(place.written_of(partition), None, "{partition}");
+        // The first two were sound.
+        assert_eq!(said.contains(&format!("+ {region}")), *partition != "aws-cn", "{said}");
+    }
+    assert_eq!(place.page(), PAGE);
+
+    place.serve_as("aws-cn.pem", last);
+    let (status, said) = place.call(&arguments);
+    assert_eq!(status, 3, "{said}");
+    for (partition, region, answer) in &bundles {
+        let root = answer.split_once("\r\n\r\n").unwrap().1.trim();
+        assert!(place.written_of(partition).unwrap().contains(root), "{partition}");
+        let row = format!("| `{partition}` | 1 | {region} |");
+        assert!(place.page().contains(&row), "{}", place.page());
+    }
 }
 
 /// GovCloud's bundle has four intermediates beside six roots.

@@ -1,7 +1,7 @@
 //! TLS and what is never sent without it, on a real PostgreSQL.
 
 use fourstep::store::{AWSCURRENT, AWSPENDING};
-use fourstep::{ErrorKind, Step};
+use fourstep::{ErrorKind, Question, Step};
 use serde_json::{Value, json};
 
 use crate::support::postgres::{Server, User, server};
@@ -273,4 +273,22 @@ async fn b1_a_certificate_without_a_name_is_believed_only_where_the_function_say
     // The authority of the other tests is none of this server's.
     let error = refusal(&[any]).await;
     assert!(error.contains("not trusted"), "{error}");
+}
+
+/// What a step says of it is in `framework/src/net/tls/tests.rs`.
+#[tokio::test]
+async fn preflight_names_the_region_whose_roots_a_build_has_not() {
+    let Some(server) = server() else { return };
+    let user = server.user("uncovered").await;
+    // Its certificate is of an authority that the build has not, as that of a new Region would be.
+    let name = ("TLS_SERVER_NAME", "db.c1.xx-north-9.rds.amazonaws.com");
+    let stage = Stage::new(&document(&server, &user, Some(json!(true))), &[name]);
+    let before = stage.labels();
+    let answer = stage.ask(Question::Preflight).await;
+    let found = &answer["findings"][0];
+    assert_eq!((&answer["ready"], &found["kind"]), (&json!(false), &json!("Tls")), "{answer}");
+    let said = "this build has no Amazon RDS roots of the Region xx-north-9: name AWS's bundle for that \
+                Region in TLS_CA_BUNDLE, or run scripts/update-rds-roots";
+    assert!(found["finding"].as_str().unwrap().contains(said), "{answer}");
+    assert_eq!(stage.labels(), before);
 }

@@ -76,12 +76,16 @@ pub fn length(seconds: i64) -> String {
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
+/// Which user a row of an inspection is about, or which key of a vendor's.
+pub fn named(row: &Value) -> Option<String> {
+    let one = |name: &str| Some(format!("{name} {:?}", clean(row.get(name)?.as_str()?)));
+    one("user").or_else(|| one("key"))
+}
+
 /// What a row of an inspection tells of the user that was let in: `user "app"`, `2 sessions open`,
 /// `ends in 3 days`.
 pub fn seen(row: &Value) -> Vec<String> {
     let number = |name: &str| row.get(name).and_then(Value::as_i64);
-    let user =
-        row.get("user").and_then(Value::as_str).map(|user| format!("user {:?}", clean(user)));
     let sessions = number("sessions").map(|open| match open {
         1 => "1 session open".to_owned(),
         _ => format!("{open} sessions open"),
@@ -90,7 +94,7 @@ pub fn seen(row: &Value) -> Vec<String> {
         ..0 => format!("ended {} ago", length(ends.saturating_neg())),
         _ => format!("ends in {}", length(ends)),
     });
-    [user, sessions, ends].into_iter().flatten().collect()
+    [named(row), sessions, ends].into_iter().flatten().collect()
 }
 
 #[cfg(test)]

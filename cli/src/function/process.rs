@@ -30,7 +30,7 @@ use super::{
 const INHERITED: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_BACKTRACE"];
 
 /// How long the output of a process that has ended is waited for.
-const LAST_OUTPUT_TIME: Duration = Duration::from_secs(1);
+const LAST_OUTPUT_TIME: Duration = Duration::from_secs(5);
 
 /// A function binary on this machine.
 #[derive(Clone)]

@@ -113,6 +113,13 @@ impl fmt::Debug for Stage {
 }
 
 impl Stage {
+    /// Whether a vendor's key may be what is rotated: a function binary is told so by a variable, and
+    /// what a template tells its function is not known.
+    fn may_rotate_a_vendors(&self) -> bool {
+        let told = self.environment.iter().any(|(name, _)| name == "ROTATION_SPEC");
+        told || matches!(self.rotator, Rotator::Sam { .. })
+    }
+
     /// The access key id that the function signs with: a new one, unless its variables name one,
     /// as for a function that asks AWS something as well.
     fn access_key(&self) -> AccessKey {
@@ -170,7 +177,7 @@ impl Replay<'_> {
         let (played, journal) = (self.rotations(report).await?, self.secret.journal());
         match played {
             Some(settled) => report.finished(self.options, settled, journal)?,
-            None => report.stopped(journal, self.options.test_only)?,
+            None => report.stopped(journal, self.options.test_only, &self.options.stage)?,
         }
         Ok(played.is_some())
     }

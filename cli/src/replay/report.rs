@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::events::{labels, text as field};
 use crate::function::Invocation;
-use crate::replay::Options;
+use crate::replay::{Options, Stage};
 use crate::slips::here;
 
 /// How a replay is shown.
@@ -127,7 +127,12 @@ impl<'a> Report<'a> {
     }
 
     /// The last words of a replay that stopped; `tested` if it was to change nothing.
-    pub(super) fn stopped(&mut self, journal: &Path, tested: bool) -> io::Result<()> {
+    pub(super) fn stopped(
+        &mut self,
+        journal: &Path,
+        tested: bool,
+        stage: &Stage,
+    ) -> io::Result<()> {
         let mut text = "\nThe rotation stopped here.".to_owned();
         text.push_str(match self.logs_in {
             Some(true) if tested && journal.exists() => {
@@ -144,6 +149,12 @@ impl<'a> Report<'a> {
             }
             None => " Whether a stored password logs in is unknown, as the table shows.",
         });
+        if self.logs_in == Some(false) && stage.may_rotate_a_vendors() {
+            text.push_str(
+                " If a vendor's key works elsewhere, [verify] in its specification asks what the key \
+                 may not.",
+            );
+        }
         text.push_str(&kept(journal));
         text.push('\n');
         if let Some(cause) = &self.cause {

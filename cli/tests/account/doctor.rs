@@ -10,6 +10,8 @@ use fourstep::store::AWSCURRENT;
 use fourstep_local::RotationRules;
 use serde_json::{Value, json};
 
+use fourstep_cli::account::text::now;
+
 use super::front::{Scene, answered_late, fourstep, served};
 
 const FIX: [&str; 5] = ["doctor", "app/db", "--fix", "--stuck-after", "0"];
@@ -278,4 +280,42 @@ async fn the_last_failure_is_the_last_of_a_long_log() {
         "{said}"
     );
     assert!(!said.contains("last failure"), "{said}");
+}
+
+#[tokio::test]
+async fn a_rotation_that_is_overdue_and_a_copy_out_of_sync_are_told_of_each_region_by_itself() {
+    let scene = Arc::new(Scene::default());
+    let days = RotationRules { automatically_after_days: Some(30), ..RotationRules::default() };
+    for name in ["a/late", "b/soon"] {
+        scene.rotated_by(name, "fourstep-postgres", days.clone());
+    }
+    let copy =
+        |region, status, why| json!({"Region": region, "Status": status, "StatusMessage": why});
+    let copies = json!([
+        copy("eu-west-2", "Failed", "the key is disabled"),
+        copy("eu-west-3", "InSync", "fine"),
+    ]);
+    let late = json!({"NextRotationDate": now() - 7_205, "ReplicationStatus": copies});
+    // Within the hour in which Secrets Manager tries again.
+    let soon = json!({"NextRotationDate": now() - 1_800});
+    scene.besides.lock().unwrap().extend([("a/late".into(), late), ("b/soon".into(), soon)]);
+    let url = served(&scene, &["a/late", "b/soon"]).await;
+    let regions = ["doctor", "--all", "--region", "us-east-1", "--region", "eu-west-1"];
+    let (said, output) = fourstep(&url, &regions, "").await;
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for (part, times) in [
+        ("overdue: a rotation was due 2 hours ago", 1),
+        ("a copy is out of sync: eu-west-2 the key is disabled", 1),
+        ("eu-west-3", 0),
+        ("b/soon\n  rotation on", 2),
+        ("us-east-1: 2 secrets looked at; something is wrong with 1.", 1),
+        ("eu-west-1: 1 secrets looked at; something is wrong with 0.", 1),
+    ] {
+        assert_eq!(said.matches(part).count(), times, "{part}: {said}");
+    }
+    let (said, _) = fourstep(&url, &["doctor", "a/late", "--json"], "").await;
+    let seen: Value = serde_json::from_str(&said).unwrap();
+    let troubles = seen["troubles"].as_array().unwrap().iter();
+    let kinds: Vec<_> = troubles.map(|one| &one["kind"]).collect();
+    assert_eq!(kinds, ["overdue", "replica"], "{said}");
 }

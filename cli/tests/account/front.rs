@@ -45,7 +45,7 @@ pub struct Scene {
     pub races: Mutex<bool>,
     /// Every action, as IAM names it.
     pub calls: Mutex<BTreeSet<String>>,
-    /// The strategy that the function's variable has.
+    /// The strategy that the function's variable has, or `form: ` and the form that its answers have.
     pub strategy: Mutex<String>,
     /// Functions that do not exist, and what else Lambda says of one.
     pub runtime: Mutex<Option<String>>,
@@ -148,7 +148,11 @@ impl Scene {
             }
             row
         });
-        json!({"secret": detail.arn, "versions": rows.collect::<Vec<_>>()})
+        let mut said = json!({"secret": detail.arn, "versions": rows.collect::<Vec<_>>()});
+        if let Some(form) = self.strategy.lock().unwrap().strip_prefix("form: ") {
+            said["form"] = form.into();
+        }
+        said
     }
 
     fn lambda(&self, path: &str, body: &Value) -> Response {
@@ -265,12 +269,16 @@ async fn front(
     assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKID/"), "{authorization}");
     let target = parts.headers.get("x-amz-target").map(|one| one.to_str().unwrap().to_owned());
     let Some(target) = target else {
-        assert!(authorization.contains("/us-east-1/lambda/aws4_request"), "{authorization}");
+        assert!(authorization.contains("-1/lambda/aws4_request"), "{authorization}");
         return scene.lambda(parts.uri.path(), &fields);
     };
     let operation = target.rsplit('.').next().unwrap();
     match operation {
         "FilterLogEvents" => return scene.logs(&fields),
+        // Another Region lacks the first.
+        "ListSecrets" if authorization.contains("/eu-west-1/") => {
+            return scene.listed(secrets.get(1..).unwrap_or_default());
+        }
         "ListSecrets" => return scene.listed(secrets),
         _ => scene.calls.lock().unwrap().insert(format!("secretsmanager:{operation}")),
     };

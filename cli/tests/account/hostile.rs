@@ -2,6 +2,7 @@
 //! terminal acts upon, lists without end. Whatever is said, the command ends by itself with one of its
 //! statuses, and prints no value and nothing that a terminal acts upon.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -97,17 +98,23 @@ fn arn(number: u64) -> String {
 fn honest(operation: &str, asked: &Value, dice: &mut Dice) -> Value {
     let secret = asked["SecretId"].as_str().unwrap_or_default();
     let now = 1_790_000_000;
+    // Attach takes a secret without a rotation under way.
+    let mut labels = json!({"v1": ["AWSCURRENT"], "v3": ["AWSPREVIOUS"]});
+    if secret != arn(SECRETS) {
+        labels["v2"] = json!(["AWSPENDING"]);
+    }
     match operation {
         "ListSecrets" => {
             let list: Vec<_> = (0..SECRETS).map(|number| json!({"ARN": arn(number)})).collect();
-            json!({"SecretList": list})
+            json!({"SecretList": list, "NextToken": null})
         }
+        "RotateSecret" => json!({"ARN": secret, "Name": "odd", "VersionId": "v2"}),
         "DescribeSecret" => json!({
             "ARN": secret, "Name": "odd", "Description": CANARY, "RotationEnabled": true,
             "RotationLambdaARN": FUNCTION, "LastRotatedDate": now, "NextRotationDate": now + 9,
             "RotationRules": {"AutomaticallyAfterDays": 30, "ScheduleExpression": "rate(3 days)"},
             "Tags": [{"Key": "fourstep:strategy", "Value": "single-user"}, {"Key": CANARY, "Value": CANARY}],
-            "VersionIdsToStages": {"v1": ["AWSCURRENT"], "v2": ["AWSPENDING"], "v3": ["AWSPREVIOUS"]},
+            "VersionIdsToStages": labels,
             "ReplicationStatus": [{"Region": "eu-west-1", "Status": "Failed", "StatusMessage": "no"}],
         }),
         "ListSecretVersionIds" => json!({"Versions": [
@@ -147,7 +154,21 @@ fn honest(operation: &str, asked: &Value, dice: &mut Dice) -> Value {
     }
 }
 
-async fn answer(State(dice): State<Arc<Mutex<Dice>>>, request: Request) -> Response {
+/// What an account with a seed was asked, and how often.
+type Questions = Arc<Mutex<HashMap<String, u64>>>;
+
+/// A command asks several questions at once, in an order of their own. The answer follows from the seed, from
+/// the question, and from how often it was asked before, so that each seed is one story all the same.
+fn dice(seed: u64, questions: &Questions, question: String) -> Dice {
+    let number =
+        question.bytes().fold(seed, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let mut questions = questions.lock().unwrap();
+    let before = questions.entry(question).or_default();
+    *before += 1;
+    Dice(number.wrapping_mul(31).wrapping_add(*before))
+}
+
+async fn answer(State((seed, questions)): State<(u64, Questions)>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let asked: Value =
         serde_json::from_slice(&to_bytes(body, 1 << 20).await.unwrap()).unwrap_or_default();
@@ -158,13 +179,11 @@ async fn answer(State(dice): State<Arc<Mutex<Dice>>>, request: Request) -> Respo
         (None, path) if path.contains("/tags/") => "tags",
         (None, _) => "invocation",
     };
-    let mut dice = dice.lock().unwrap();
+    // Times are left out, as they differ in every run.
+    let about = ["SecretId", "filterPattern", "nextToken", "NextToken"].map(|name| &asked[name]);
+    let mut dice = dice(seed, &questions, format!("{operation} {} {about:?}", head.uri.path()));
     let honest = honest(operation, &asked, &mut dice);
-    let body = match operation {
-        // Without a list nothing else is asked for.
-        "ListSecrets" => honest.to_string().into_bytes(),
-        _ => dice.body(honest),
-    };
+    let body = dice.body(honest);
     match dice.next(30) {
         0 => {
             let code = dice.of(&["AccessDeniedException", "a#b:c", "", "\u{7f}x"]);
@@ -183,14 +202,34 @@ async fn listening(router: Router) -> String {
     url
 }
 
+/// An account that follows from a seed.
+async fn account(seed: u64) -> String {
+    listening(Router::new().fallback(answer).with_state((seed, Questions::default()))).await
+}
+
 /// `FOURSTEP_TEST_SEEDS` plays so many accounts instead of a few.
+fn seeds(few: u64) -> std::ops::Range<u64> {
+    let seeds = std::env::var("FOURSTEP_TEST_SEEDS").ok().and_then(|one| one.parse().ok());
+    0..seeds.unwrap_or(few)
+}
+
+/// What a command says that ends as it should.
+async fn said(url: &str, arguments: &[&str], seed: u64) -> String {
+    // The command's own limit is longer than a test may take.
+    let ended = fourstep(url, arguments, "");
+    let ended = tokio::time::timeout(Duration::from_secs(100), ended).await;
+    let (said, output) = ended.unwrap_or_else(|_| panic!("{seed} {arguments:?}: no end"));
+    let code = output.status.code();
+    assert!(matches!(code, Some(0..=2)), "{seed} {arguments:?}: {code:?} {said}");
+    assert!(!said.contains("panicked"), "{seed} {arguments:?}: {said}");
+    said
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_an_account_answers_the_command_ends_and_prints_no_value() {
-    let seeds = std::env::var("FOURSTEP_TEST_SEEDS").ok().and_then(|one| one.parse().ok());
     let mut decided = 0;
-    for seed in 0..seeds.unwrap_or(6) {
-        let dice = Arc::new(Mutex::new(Dice(seed)));
-        let url = listening(Router::new().fallback(answer).with_state(dice)).await;
+    for seed in seeds(6) {
+        let url = account(seed).await;
         for arguments in [
             &["doctor", "--all", "--ask", "--stuck-after", "0"][..],
             &["doctor", "--json", "--stuck-after", "0"],
@@ -199,17 +238,25 @@ async fn whatever_an_account_answers_the_command_ends_and_prints_no_value() {
             &["migrate", "--function", "postgres=fourstep-postgres"],
             &["inspect", "odd"],
         ] {
-            // The command's own limit is longer than a test may take.
-            let ended = fourstep(&url, arguments, "");
-            let ended = tokio::time::timeout(Duration::from_secs(100), ended).await;
-            let (said, output) = ended.unwrap_or_else(|_| panic!("{seed} {arguments:?}: no end"));
-            let code = output.status.code();
-            assert!(matches!(code, Some(0..=2)), "{seed} {arguments:?}: {code:?} {said}");
-            assert!(!said.contains("panicked"), "{seed} {arguments:?}: {said}");
+            let said = said(&url, arguments, seed).await;
             decided += said.matches("AWSCURRENT rejected, AWSPENDING accepted").count();
         }
     }
     assert!(decided > 0, "they reach nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_an_account_answers_attach_ends_and_prints_no_value() {
+    let secret = arn(SECRETS);
+    let attach = ["attach", &secret, "--function", FUNCTION, "--schedule", "rate(1 day)"];
+    let attach = [&attach[..], &["--wait", "0"]].concat();
+    let mut attached = 0;
+    for seed in seeds(60) {
+        let said = said(&account(seed).await, &attach, seed).await;
+        attached +=
+            usize::from(said.contains("not attached: ") || said.contains(" is attached, and "));
+    }
+    assert!(attached > 0, "they reach nothing");
 }
 
 /// A page after which the same one comes, or another one for ever.

@@ -26,6 +26,7 @@ struct Region {
     open: AtomicUsize,
     most: AtomicUsize,
     calls: AtomicUsize,
+    described: AtomicUsize,
     refused: Mutex<Vec<Instant>>,
     /// How long after the refusals of a question it was asked again, in milliseconds.
     pauses: Mutex<Vec<u128>>,
@@ -78,11 +79,13 @@ async fn said(region: &Region, request: Request) -> Response {
     let target = head.headers.get("x-amz-target").map(|one| one.to_str().unwrap().to_owned());
     let asked: Value =
         serde_json::from_slice(&to_bytes(body, 1 << 20).await.unwrap()).unwrap_or_default();
-    let call = region.calls.fetch_add(1, Ordering::SeqCst);
+    region.calls.fetch_add(1, Ordering::SeqCst);
     let secret = asked["SecretId"].as_str().unwrap_or_default();
     match target.as_deref().map(|target| target.rsplit('.').next().unwrap()) {
-        // A question is refused now and then; Lambda's limits are met as often.
-        Some("DescribeSecret") if call % 1_000 == 500 => {
+        // One in a thousand is refused, whatever else is asked between them.
+        Some("DescribeSecret")
+            if region.described.fetch_add(1, Ordering::SeqCst) % 1_000 == 500 =>
+        {
             region.refused.lock().unwrap().push(Instant::now());
             let refusal = json!({"__type": "ThrottlingException", "message": "Rate exceeded"});
             (StatusCode::BAD_REQUEST, refusal.to_string()).into_response()
@@ -164,4 +167,26 @@ async fn five_thousand_secrets_are_looked_at_in_bounded_memory() {
     // parts of its log, and its function.
     let needed = pages + 5_000 + rotating + 5 * stuck;
     assert_eq!(region.calls.load(Ordering::SeqCst), needed + refused);
+}
+
+/// On a terminal, which `script` of Debian's essential bsdutils makes.
+#[tokio::test(flavor = "multi_thread")]
+async fn how_far_it_is_is_shown_on_a_terminal() {
+    let region = Arc::new(Region { size: 250, ..Region::default() });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().fallback(answer).with_state(region);
+    tokio::spawn(axum::serve(listener, router).into_future());
+    let command = format!("{} doctor", env!("CARGO_BIN_EXE_fourstep"));
+    let output = tokio::process::Command::new("script")
+        .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+        .envs([("AWS_ENDPOINT_URL", url.as_str()), ("AWS_REGION", "us-east-1")])
+        .envs([("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "key")])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let far: Vec<_> = said.lines().filter(|line| line.contains(" looked at ...")).collect();
+    assert_eq!(far, ["100 secrets looked at ...", "200 secrets looked at ..."], "{said}");
 }

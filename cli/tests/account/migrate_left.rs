@@ -75,6 +75,24 @@ fn no_advice_makes_a_moved_secret_rotate_in_another_way() {
     }
 }
 
+/// A function that would make a single user of a pair may well be ready for that.
+#[tokio::test]
+async fn an_answer_for_another_strategy_is_no_word_about_this_one() {
+    let (scene, _) = fleet();
+    scene.ours("fourstep-postgres", json!({}));
+    *scene.preflight.lock().unwrap() = Some(json!({"ready": true, "findings": []}));
+    let url = served(&scene, &[]).await;
+    let look = ["migrate", "--function", "fourstep-postgres", "--json", "c/pair"];
+    let (said, _) = fourstep(&url, &look, "").await;
+    let seen: Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
+    let needs = [
+        "RotationStrategy=single-user,alternating-users",
+        "AdoptUsers with the second user of this pair",
+    ];
+    assert_eq!((&seen["needs"], &seen["asked"]), (&json!(needs), &json!(false)), "{said}");
+    assert_eq!(*scene.questions.lock().unwrap(), 0);
+}
+
 #[test]
 fn an_endpoint_is_no_matter_of_passwords() {
     let mut old = Function::default();

@@ -45,7 +45,7 @@ pub async fn answered_late(
     ended(child, String::from_utf8_lossy(&said).into_owned()).await
 }
 
-async fn ended(child: tokio::process::Child, before: String) -> (String, Output) {
+pub async fn ended(child: tokio::process::Child, before: String) -> (String, Output) {
     let output = child.wait_with_output().await.unwrap();
     let said =
         [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said).into_owned());

@@ -12,7 +12,7 @@ import { Construct } from 'constructs';
 import { arnOf, network, tellOfRotations, useOfKey } from './statements';
 
 /** What a function rotates. */
-export type Target = 'postgres' | 'mysql' | 'mongodb' | 'sqlserver' | 'redis' | 'api';
+export type Target = 'postgres' | 'mysql' | 'mongodb' | 'sqlserver' | 'redis' | 'iam' | 'api';
 
 /** What makes a {@link FourstepRotator}. */
 export interface FourstepRotatorProps {
@@ -43,6 +43,8 @@ export interface FourstepRotatorProps {
    * said by MANAGED_USERS in `environment`. @default none
    */
   readonly managedUsers?: string[];
+  /** ARNs of IAM users whose access keys its role may make and delete: for `iam`. @default none */
+  readonly iamUsers?: string[];
   /** The VPC to run in. @default none */
   readonly vpc?: ec2.IVpc;
   /** Which of its subnets. @default private ones */
@@ -102,6 +104,9 @@ function variables(props: FourstepRotatorProps): { [name: string]: string } {
   const proxied = Object.entries(props.proxySecrets ?? {});
   if (proxied.length > 0 && props.target !== 'postgres' && props.target !== 'mysql') {
     throw new Error(`no proxy stands in front of ${props.target}: proxySecrets is for postgres and mysql`);
+  }
+  if (props.iamUsers?.some((arn) => /[*?]/.test(arn))) {
+    throw new Error('an ARN of iamUsers has a wildcard: the function could make keys of an administrator');
   }
   if (props.strategy) {
     made.ROTATION_STRATEGY = props.strategy;
@@ -189,6 +194,9 @@ export class FourstepRotator extends Construct implements ec2.IConnectable, iam.
         ['elasticache:DescribeUsers', 'elasticache:ModifyUser', 'memorydb:DescribeUsers', 'memorydb:UpdateUser'],
         managed,
       );
+    }
+    if (props.iamUsers?.length) {
+      this.allow(['iam:CreateAccessKey', 'iam:DeleteAccessKey', 'iam:ListAccessKeys'], props.iamUsers);
     }
     if (props.secretsRoleArn) {
       this.allow(['sts:AssumeRole'], [props.secretsRoleArn]);
@@ -290,7 +298,7 @@ export class FourstepRotator extends Construct implements ec2.IConnectable, iam.
     const api = this.props.target === 'api';
     policy.addStatements(
       new iam.PolicyStatement({
-        // The tags of a secret that RDS manages say which database it is of; a vendor's admin has none.
+        // The tags of a secret that RDS or Redshift manages say which database it is of; a vendor's admin has none.
         actions: ['secretsmanager:GetSecretValue', ...(api ? [] : ['secretsmanager:DescribeSecret'])],
         resources: [arnOf(admin)],
       }),
@@ -300,6 +308,8 @@ export class FourstepRotator extends Construct implements ec2.IConnectable, iam.
       const questions = ['rds:DescribeBlueGreenDeployments', 'rds:DescribeDBClusters', 'rds:DescribeDBInstances'];
       this.allow(questions, ['cluster', 'db', 'deployment'].map((resource) =>
         Stack.of(this).formatArn({ service: 'rds', resource, resourceName: '*', arnFormat: ArnFormat.COLON_RESOURCE_NAME })));
+      this.allow(['redshift-serverless:GetNamespace', 'redshift-serverless:GetWorkgroup'], ['namespace', 'workgroup'].map(
+        (resource) => Stack.of(this).formatArn({ service: 'redshift-serverless', resource, resourceName: '*' })));
     }
   }
 

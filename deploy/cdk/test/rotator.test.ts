@@ -114,6 +114,7 @@ for (const [target, name, questions] of [['postgres', 'admin', 3], ['api', 'api-
     const of = all.filter((one) => JSON.stringify(one.Resource).includes('Admin'));
     assert.deepEqual(actions(of, 'secretsmanager'), actions(terraform(name, { secrets: [] }), 'secretsmanager'));
     assert.equal(actions(all, 'rds').length, questions);
+    assert.deepEqual(actions(all, 'redshift-serverless'), actions(terraform(name, { secrets: [] }), 'redshift-serverless'));
   });
 }
 
@@ -177,7 +178,7 @@ test('the secrets of a proxy are kept, and named to the function', () => {
   const functions = Object.values(template.findResources('AWS::Lambda::Function'));
   assert.match(JSON.stringify(functions[0]!.Properties.Environment), /app=.*app_clone=/);
   // No proxy stands in front of these, and what is listed would be refused at every rotation.
-  for (const target of ['mongodb', 'sqlserver', 'redis', 'api'] as const) {
+  for (const target of ['mongodb', 'sqlserver', 'redis', 'iam', 'api'] as const) {
     assert.throws(() => new FourstepRotator(stack, target, { target, archive, proxySecrets }), /no proxy stands in front/);
   }
 });
@@ -214,6 +215,14 @@ test('managed users are changed by their ARNs, in the time that a change takes',
   }
   template.hasResourceProperties('AWS::Lambda::Function', { Timeout: 900 });
   template.hasResourceProperties('AWS::CloudWatch::Alarm', { Threshold: 675000 });
+});
+
+test('the access keys of IAM users are made and deleted by their ARNs', () => {
+  const user = 'arn:aws:iam::111122223333:user/app';
+  const template = rotated({ target: 'iam', iamUsers: [user] });
+  const ours = statements(template).filter((one) => one.Resource === user);
+  assert.deepEqual(actions(ours, 'iam'), actions(terraform('iam-users', { users: [user] }), 'iam'));
+  assert.throws(() => rotated({ target: 'iam', iamUsers: ['arn:aws:iam::111122223333:user/*'] }), /wildcard/);
 });
 
 test('a key is used through Secrets Manager only', () => {

@@ -91,10 +91,10 @@ fn explain(cause: &io::Error) -> String {
 mod tests {
     use super::*;
     use crate::invocation::Deadline;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
 
     fn invocation() -> Invocation {
-        Invocation::new(Deadline::after(Duration::from_secs(10)))
+        Invocation::new(Deadline::after(Duration::from_secs(60)))
     }
 
     #[tokio::test]
@@ -106,7 +106,10 @@ mod tests {
         assert!(stream.nodelay().unwrap());
         assert_eq!(cx.stats().connections, 1);
 
-        drop((listener, stream));
+        // It keeps its port, so that nobody else listens there.
+        let unheard = TcpSocket::new_v4().unwrap();
+        unheard.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = unheard.local_addr().unwrap().port();
         let error = connect_tcp("127.0.0.1", port, &cx).await.unwrap_err();
         assert_eq!(
             error.to_string(),

@@ -1,9 +1,11 @@
-//! The RDS API through the AWS SDK. The only file beside the store's that names an SDK type.
+//! The RDS API through the AWS SDK, and the Redshift Serverless API through its parts. The only file beside the
+//! store's that names an SDK type.
 
 use std::fmt::Debug;
-use std::sync::OnceLock;
 
 use async_trait::async_trait;
+#[cfg(feature = "redshift")]
+use aws_config::SdkConfig;
 use aws_sdk_rds::Client;
 use aws_sdk_rds::types::{DbCluster, DbInstance, Filter};
 
@@ -11,17 +13,15 @@ use super::{Cluster, Deployment, Instance, Rds, Side};
 use crate::config::Environment;
 use crate::error::Error;
 use crate::invocation::Invocation;
-use crate::store::aws::{AwsCall, check_endpoint, client_settings};
+#[cfg(feature = "redshift")]
+use crate::store::aws::JsonService;
+use crate::store::aws::{AwsCall, LazyClient};
 
 /// As every AWS SDK names the endpoint of one service.
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_RDS";
 
-/// The RDS API that Lambda functions ask. Nothing is prepared before the first question: most
-/// functions never have one.
-pub struct AwsRds {
-    environment: Environment,
-    client: OnceLock<Client>,
-}
+/// The RDS API that Lambda functions ask.
+pub struct AwsRds(LazyClient<Client>);
 
 impl AwsRds {
     /// Reads `AWS_ENDPOINT_URL_RDS`; Region and credentials are those of the store, once they are
@@ -39,16 +39,11 @@ impl AwsRds {
     /// assert!(AwsRds::read(&nowhere).unwrap_err().to_string().contains("AWS_ENDPOINT_URL_RDS"));
     /// ```
     pub fn read(environment: &Environment) -> Result<Self, Error> {
-        check_endpoint(environment, &[ENDPOINT])?;
-        Ok(Self { environment: environment.clone(), client: OnceLock::new() })
+        LazyClient::read(environment, ENDPOINT).map(Self)
     }
 
     async fn client(&self) -> Result<&Client, Error> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
-        }
-        let settings = client_settings(&self.environment, &[ENDPOINT]).await?;
-        Ok(self.client.get_or_init(|| Client::new(&settings)))
+        self.0.get(Client::new).await
     }
 }
 
@@ -93,7 +88,7 @@ impl Rds for AwsRds {
 /// A question about one database, and how the API names that there is none.
 fn about(operation: &'static str) -> AwsCall {
     let known = &["DBInstanceNotFound", "DBClusterNotFound", "BlueGreenDeploymentNotFound"];
-    AwsCall { name: "RDS", service: "rds", operation, known, sends_secret: false }
+    AwsCall { name: "RDS", service: Some("rds"), operation, known, sends_secret: false }
 }
 
 fn of_instance(found: DbInstance) -> Instance {
@@ -119,5 +114,50 @@ fn of_cluster(found: DbCluster) -> Cluster {
         host: found.endpoint,
         port: found.port.and_then(|port| port.try_into().ok()),
         others: found.reader_endpoint.into_iter().chain(custom).collect(),
+    }
+}
+
+/// The same for Redshift Serverless.
+#[cfg(feature = "redshift")]
+const SERVERLESS_ENDPOINT: &str = "AWS_ENDPOINT_URL_REDSHIFT_SERVERLESS";
+
+/// The Redshift Serverless API, by botocore's model of it.
+#[cfg(feature = "redshift")]
+const SERVERLESS: JsonService = JsonService {
+    name: "Redshift Serverless",
+    prefix: "redshift-serverless",
+    target: "RedshiftServerless",
+    known: &["ResourceNotFound"],
+};
+
+/// The Redshift Serverless API that Lambda functions ask.
+#[cfg(feature = "redshift")]
+pub(crate) struct Serverless(LazyClient<SdkConfig>);
+
+#[cfg(feature = "redshift")]
+impl Serverless {
+    /// Reads `AWS_ENDPOINT_URL_REDSHIFT_SERVERLESS`; Region and credentials are those of [`AwsRds`].
+    pub(crate) fn read(environment: &Environment) -> Result<Self, Error> {
+        LazyClient::read(environment, SERVERLESS_ENDPOINT).map(Self)
+    }
+
+    /// The answer of an operation about the one that has this name, if there is one.
+    pub(super) async fn get(
+        &self,
+        operation: &'static str,
+        field: &'static str,
+        name: &str,
+        cx: &Invocation,
+    ) -> Result<Option<serde_json::Value>, Error> {
+        let settings = self.0.get(SdkConfig::clone).await?;
+        let question = serde_json::json!({field: name});
+        Ok(SERVERLESS.ask(settings, operation, &question, cx).await?.ok())
+    }
+}
+
+#[cfg(feature = "redshift")]
+impl Debug for Serverless {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Serverless")
     }
 }

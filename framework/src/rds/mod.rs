@@ -1,10 +1,11 @@
 //! What the RDS API knows of databases: which host is which instance or cluster, and which of them
-//! hold the same data. Asked only where the secrets themselves do not say it.
+//! hold the same data; and the same of Redshift Serverless. Asked only where the secrets themselves do not say it.
 
 #[cfg(feature = "rds")]
 mod aws;
 mod deployment;
 mod place;
+mod serverless;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use deployment::{Deployment, Side, unfinished};
 #[cfg(test)]
 pub(crate) use place::tests::account;
 pub(crate) use place::{Place, is_of_rds, managed_by, same_database};
+pub(crate) use serverless::{Serverless, Workgroup};
 
 /// The questions that are asked of the RDS API.
 #[async_trait]

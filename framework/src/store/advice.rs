@@ -9,6 +9,9 @@ pub(crate) const ASSUME_ROLE: &str = "AssumeRole";
 /// What the message of a refusal begins with that was met with the credentials of a role.
 pub(crate) const CREDENTIALS_OF: &str = "the credentials of ";
 
+/// What the message of a refusal begins with that a role met, and not the function's own.
+pub(crate) const TO_ROLE: &str = "as the role ";
+
 /// What to do where the function's or the shell's own credentials have ended.
 pub(crate) const OWN_ENDED: &str = "the function's or the shell's own credentials ended: get new ones, \
                                     as a new container of the function has, then retry";
@@ -39,9 +42,22 @@ impl StoreError {
             StoreErrorCode::Unreachable if assuming => {
                 "look at the function's way to STS (VPC endpoint or NAT gateway, security groups, DNS)"
             }
-            StoreErrorCode::AccessDenied if self.message.contains("KMS") => {
-                "let the function's role use the secret's KMS key (kms:Decrypt and \
-                 kms:GenerateDataKey, in the role's and in the key's policy)"
+            StoreErrorCode::AccessDenied if self.message.starts_with(TO_ROLE) => {
+                match self.is_about_kms() {
+                    true => {
+                        "let this role, which SECRETS_ROLE_ARN names, use the secret's KMS key \
+                         (kms:Decrypt, and kms:GenerateDataKey for a secret that it writes; in the role's and in \
+                         the key's policy)"
+                    }
+                    false => {
+                        "look at the policies of this role, which SECRETS_ROLE_ARN names, and of the \
+                         secret"
+                    }
+                }
+            }
+            StoreErrorCode::AccessDenied if self.is_about_kms() => {
+                "let the function's role use the secret's KMS key (kms:Decrypt, and \
+                 kms:GenerateDataKey for a secret that it writes; in the role's and in the key's policy)"
             }
             StoreErrorCode::AccessDenied => {
                 "look at the policies of the function's role and of the secret"
@@ -63,5 +79,36 @@ impl StoreError {
             | StoreErrorCode::InvalidRequest
             | StoreErrorCode::Other => return None,
         })
+    }
+
+    /// Whether a key is refused, as the service says that ("Access to KMS is not allowed") or the key's
+    /// policy does. The message may begin with a role's name: neither a space nor a colon is in one.
+    fn is_about_kms(&self) -> bool {
+        ["Access to KMS", "kms:"].iter().any(|word| self.message.contains(word))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_named_after_kms_is_not_taken_for_a_refused_key() {
+        for (said, key) in [
+            ("Access to KMS is not allowed", true),
+            ("User: u is not authorized to perform: kms:Decrypt on this resource", true),
+            (
+                "User: arn:aws:sts::1:assumed-role/app-KMS-x/f is not authorized to perform: a:B",
+                false,
+            ),
+        ] {
+            for before in ["", "as the role arn:aws:iam::1:role/app-KMS-reader: "] {
+                let message = format!("{before}{said}");
+                let error = StoreError { code: StoreErrorCode::AccessDenied, message };
+                let told = error.during("GetSecretValue").to_string();
+                assert_eq!(told.contains("KMS key"), key, "{told}");
+                assert_eq!(told.contains("SECRETS_ROLE_ARN"), !before.is_empty(), "{told}");
+            }
+        }
     }
 }

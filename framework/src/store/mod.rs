@@ -17,7 +17,7 @@ use crate::error::ErrorKind;
 use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::value::SecretValue;
 
-pub(crate) use advice::{ASSUME_ROLE, CREDENTIALS_OF, NO_WAY, OWN_ENDED};
+pub(crate) use advice::{ASSUME_ROLE, CREDENTIALS_OF, NO_WAY, OWN_ENDED, TO_ROLE};
 pub use calls::SecretClient;
 pub(crate) use calls::check_length;
 
@@ -156,6 +156,8 @@ pub struct Replica {
     pub status: String,
     /// The service's own words about it.
     pub message: Option<String>,
+    /// The KMS key that it was made with there; AWS's own for Secrets Manager if none is named.
+    pub key: Option<String>,
 }
 
 impl SecretDescription {

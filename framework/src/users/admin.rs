@@ -2,6 +2,7 @@
 
 mod hosts;
 mod redshift;
+mod serverless;
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::SecretId;
 use crate::invocation::Invocation;
 use crate::net::same_host;
-use crate::rds::{self, Rds};
+use crate::rds::{self, Rds, Serverless};
 use crate::rotator::SecretReader;
 use crate::secret::{Document, Secret, malformed};
 use crate::users::pair::protected;
@@ -28,6 +29,7 @@ const FIELD: &str = "masterarn";
 pub(super) struct Admins {
     same_hosts: SameHosts,
     rds: Arc<dyn Rds>,
+    serverless: Serverless,
 }
 
 /// The admin of one secret.
@@ -45,7 +47,11 @@ impl Admins {
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
     pub(super) fn read(environment: &Environment) -> Result<Self, Error> {
-        Ok(Self { same_hosts: SameHosts::read(environment)?, rds: rds::of(environment)? })
+        Ok(Self {
+            same_hosts: SameHosts::read(environment)?,
+            rds: rds::of(environment)?,
+            serverless: Serverless::read(environment)?,
+        })
     }
 
     /// The same with another RDS API: for tests.
@@ -121,10 +127,10 @@ impl Admins {
         if document.field("engine").is_some() || document.field("host").is_some() {
             return Login::read(&secret, dialect);
         }
-        let tags = others.describe(id).await?.tags;
-        let place = match redshift::managed(&tags, user)? {
+        let described = others.describe(id).await?;
+        let place = match redshift::managed(&described, user, &self.serverless, cx).await? {
             Some(place) => place,
-            None => rds::managed_by(&*self.rds, &tags, cx).await?,
+            None => rds::managed_by(&*self.rds, &described.tags, cx).await?,
         };
         let document = document.with("engine", &place.engine).with("host", &place.host);
         let document = document.with("port", &place.port.to_string());

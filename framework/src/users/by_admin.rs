@@ -23,6 +23,10 @@ use crate::users::{Administered, Attempt, Change, Driver, Login, common};
 const UNPROVEN: &str = "nothing proves that this account is the secret's; store its password, or, if \
                         it is lost, list the user in REPAIR_USERS of the function";
 
+/// What is said before where a rotation has gone as far as its change, or may have.
+const UNDER_WAY: &str = "a rotation is under way, whose AWSPENDING may be what logs in: have that \
+                         retried first, which tries older passwords too";
+
 /// The strategy single-user-by-admin over any [`Administered`] database: the admin of the secret
 /// that the field `masterarn` names sets the user's password.
 ///
@@ -209,7 +213,11 @@ impl<S: Administered> ByAdmin<S> {
                 findings.push(Finding::Warns(format!("{what}: {why}")));
             }
             Ok(Attempt::Refused(why)) => {
-                findings.push(common::current_refused(format!("{why}: {UNPROVEN}")));
+                let holder = |label| subject.description.holder(label);
+                let pending = holder(AWSPENDING).filter(|one| Some(*one) != holder(AWSCURRENT));
+                let way = if pending.is_some() { UNDER_WAY } else { UNPROVEN };
+                let account = login.account();
+                findings.push(common::current_refused(format!("{account}: {why}: {way}")));
             }
             Err(error) => findings.push(Finding::Fails(error)),
         }

@@ -128,13 +128,19 @@ impl Login {
     /// # Errors
     /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the field.
     pub(super) fn at_proxy(&self, document: &Document) -> Result<Option<Self>, Error> {
-        let port = read_port("proxyPort", document)?.unwrap_or(self.port);
-        let Some(host) = document.optional("proxyHost")? else { return Ok(None) };
+        let port = read_port("proxyPort", document)?;
+        let Some(host) = document.optional("proxyHost")? else {
+            return match port {
+                None => Ok(None),
+                Some(_) => Err(malformed("proxyPort", "stands there without \"proxyHost\"")
+                    .caused_by("name the proxy in \"proxyHost\", or take \"proxyPort\" out")),
+            };
+        };
         if host.contains('\0') {
             return Err(malformed("proxyHost", "contains a NUL character"));
         }
         fields::check_host("proxyHost", host)?;
-        Ok(Some(self.at(host, port)))
+        Ok(Some(self.at(host, port.unwrap_or(self.port))))
     }
 
     /// This login in another database of the same server.

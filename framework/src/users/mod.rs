@@ -20,6 +20,7 @@ mod mark;
 mod pair;
 mod password_set;
 mod proxy_secrets;
+pub mod scram;
 mod single_user;
 mod ssl;
 mod strategies;

@@ -166,8 +166,8 @@ impl<'a> Pair<'a> {
             names(account, partner) || accounts.get(partner).is_some_and(|one| names(one, user));
         Ok(match linked {
             true => Ownership::Ours,
-            // Another secret's mark is not to be overwritten: that secret may be in use.
-            false if self.is_anothers(account) => Ownership::Unproven,
+            // That secret may be in use.
+            false if self.anothers_mark(accounts, user, partner).is_some() => Ownership::Unproven,
             false if self.is_adopted(user) => Ownership::Adopted,
             false if self.is_adopted(partner) && self.is_second_half(partner, user) => {
                 Ownership::Adopted
@@ -246,22 +246,65 @@ impl<'a> Pair<'a> {
         claims(user, partner) || claims(partner, user)
     }
 
-    fn is_anothers(&self, account: &Account) -> bool {
-        account.named().is_some_and(|mark| mark.secret != self.secret)
+    /// The mark that makes the user another secret's, and on whom it stands: as a mark of this secret, one
+    /// on either of two users speaks for both, and so does one that does not tell its partner. A claim on the
+    /// partner is none, which it may have written itself.
+    fn anothers_mark<'b>(
+        &self,
+        accounts: &'b Accounts,
+        user: &'b str,
+        partner: &'b str,
+    ) -> Option<(&'b str, &'b Mark)> {
+        let own = accounts.get(user).and_then(Account::named).map(|mark| (user, mark));
+        let others = accounts.get(partner).and_then(|account| account.mark.as_ref());
+        let names = |mark: &&Mark| mark.partner == user || mark.partner.is_empty();
+        let others = others.filter(names).map(|mark| (partner, mark));
+        own.into_iter().chain(others).find(|(_, mark)| mark.secret != self.secret)
+    }
+
+    /// What to know of a pair of this secret where one of the two has another secret's mark: either secret
+    /// would take it for its own.
+    pub(crate) fn contradicted(
+        &self,
+        accounts: &Accounts,
+        user: &str,
+        partner: &str,
+    ) -> Option<String> {
+        let ours = matches!(self.ownership(accounts, user, partner), Ok(Ownership::Ours));
+        let marks = [user, partner].map(|on| Some((on, accounts.get(on)?.mark.as_ref()?)));
+        let mut marks = marks.into_iter().flatten();
+        let (on, mark) = marks.find(|(_, mark)| ours && mark.secret != self.secret)?;
+        Some(format!(
+            "users {user:?} and {partner:?} are marked as this secret's, and {on:?} carries the mark of {} \
+             too: where that secret is in use, both change the pair; give one of them another in \
+             USER_PAIRS, or remove the mark that is wrong",
+            mark.secret
+        ))
     }
 
     /// The error about a user that exists and is not known to be ours, and the ways out.
     pub(crate) fn not_ours(&self, accounts: &Accounts, user: &str, partner: &str) -> Error {
-        let mark = accounts.get(user).and_then(Account::named);
-        match mark.filter(|mark| mark.secret != self.secret) {
-            Some(mark) => unproven(user).caused_by(format!(
-                "it carries the mark of {}; where that is another secret in use, choose another in \
-                 USER_PAIRS, as {partner}=OTHER; if it is gone, as after this secret was made anew \
-                 or a snapshot was restored, remove the mark as the page of the server says \
-                 (docs/postgres-admin.md, docs/mysql-alternating.md, docs/mongodb.md, docs/redshift.md), and list it \
-                 in ADOPT_USERS",
-                mark.secret
-            )),
+        match self.anothers_mark(accounts, user, partner) {
+            Some((on, mark)) => {
+                // Who adopts a second half adopts the first.
+                let second = if self.is_named_second(partner, user) { partner } else { user };
+                let [carrier, removed, listed] = match on == user {
+                    true => ["it carries the mark", "the mark", "it"].map(str::to_owned),
+                    false => [
+                        format!("user {on:?}, whose other half it is, carries the mark"),
+                        format!("that mark from {on:?}"),
+                        format!("{second:?}"),
+                    ],
+                };
+                unproven(user).caused_by(format!(
+                    "{carrier} of {}; where that is another secret in use, choose another in \
+                     USER_PAIRS, as {partner}=OTHER; if it is gone, as after this secret was made \
+                     anew or a snapshot was restored, remove {removed} as the page of the server says \
+                     (docs/postgres-admin.md, docs/mysql-alternating.md, docs/mongodb.md, \
+                     docs/redshift.md), and list {listed} in ADOPT_USERS",
+                    mark.secret
+                ))
+            }
             None if self.is_claimed(accounts, user, partner) => unproven(user).caused_by(format!(
                 "a mark says so that a user can write on itself, and no recorded password of it \
                      logs in; if it is the other half of {partner:?}, list it in ADOPT_USERS"

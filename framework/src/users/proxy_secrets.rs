@@ -143,6 +143,15 @@ impl ProxySecrets {
         }
     }
 
+    /// The same before anything is asked: what the secret says of a proxy must be sound, too.
+    fn named(&self, subject: Subject<'_>, next: &str) -> Result<Option<[&SecretId; 2]>, Error> {
+        let (secret, login) = (subject.current.secret(), subject.login);
+        if !self.is_empty() {
+            login.at_proxy(secret.document()?)?;
+        }
+        self.of(secret, [&login.username, next])
+    }
+
     /// What stands in the proxy secrets of a pair, of which `next` has its turn; none where it is
     /// behind no proxy.
     ///
@@ -154,8 +163,8 @@ impl ProxySecrets {
         next: &'a str,
     ) -> Result<Option<Behind<'a>>, Vec<Error>> {
         let (calls, user) = (subject.calls, subject.login.username.as_str());
-        let named = self.of(subject.current.secret(), [user, next]);
-        let Some([ours, theirs]) = named.map_err(|error| vec![error])? else { return Ok(None) };
+        let named = self.named(subject, next).map_err(|error| vec![error])?;
+        let Some([ours, theirs]) = named else { return Ok(None) };
         let held = join!(
             Held::read(user, ours, subject.arn, calls),
             Held::read(next, theirs, subject.arn, calls)
@@ -191,7 +200,7 @@ impl ProxySecrets {
                 Ok(Some(why)) => why,
                 // As of a user that it does not know yet.
                 Err(error) if unknown_yet(&error) => error.to_string(),
-                Err(error) => return Err(error.while_doing("at the proxy")),
+                Err(error) => return Err(at_proxy(error)),
             };
             if !pauses::wait(&mut pauses, cx).await {
                 return Err(not_learned(&proxied, id).caused_by(refused));
@@ -222,6 +231,20 @@ impl ProxySecrets {
             }
         }
     }
+}
+
+/// What else keeps a login out there. TLS_SERVER_NAME, which an error of the certificate's name advises,
+/// would be expected of the server's certificate too.
+fn at_proxy(error: Error) -> Error {
+    let tls = error.kind() == ErrorKind::Tls;
+    let error = error.while_doing("at the proxy");
+    if tls {
+        return error.caused_by(
+            "of the proxy and the server the same TLS settings hold: if it is about the name, let \
+             \"proxyHost\" be one that the proxy's certificate carries",
+        );
+    }
+    error
 }
 
 fn unknown_yet(error: &Error) -> bool {
@@ -289,7 +312,11 @@ impl<'a> Behind<'a> {
                     let error = not_learned(&proxied, self.in_use.id).caused_by(why);
                     findings.push(Finding::Fails(error));
                 }
-                Err(error) => findings.push(Finding::Fails(error.while_doing("at the proxy"))),
+                Err(error) if unknown_yet(&error) => {
+                    let error = not_learned(&proxied, self.in_use.id).caused_by(error);
+                    findings.push(Finding::Fails(error));
+                }
+                Err(error) => findings.push(Finding::Fails(at_proxy(error))),
             },
         }
         findings

@@ -33,13 +33,13 @@ impl<V: Issuer> IssuedKeys<V> {
     ) -> Result<Secret, Error> {
         let cap = self.vendor.terms().cap;
         let any = BTreeSet::new();
-        let count = match (&caller.admin, cap) {
-            (Some(_), _) => {
+        let count = match (self.above(caller), cap) {
+            (true, _) => {
                 let own = self.vendor.id(caller.own)?;
                 self.keys_with(&own, &any, caller, cx).await?.0.count()
             }
-            (None, Some(_)) => self.keys(&any, caller, cx).await?.count(),
-            (None, None) => 0,
+            (false, Some(_)) => self.keys(&any, caller, cx).await?.count(),
+            (false, None) => 0,
         };
         let full = cap.is_some_and(|cap| count >= cap);
         if !full && let Issued::Key(secret) = self.mint(known, caller, cx).await? {
@@ -48,7 +48,7 @@ impl<V: Issuer> IssuedKeys<V> {
         self.free_a_slot(known, caller, cx).await?;
         match self.mint(known, caller, cx).await? {
             Issued::Key(secret) => Ok(secret),
-            Issued::Full => Err(none()),
+            Issued::Full => Err(still_full()),
         }
     }
 
@@ -73,7 +73,7 @@ impl<V: Issuer> IssuedKeys<V> {
         cx: &Invocation,
     ) -> Result<(), Error> {
         let stored = known.stored().await?;
-        let recorded = self.ids(stored.iter());
+        let recorded = self.recorded(&stored, caller.own);
         let (listing, issued) = self.proven(caller.own, AWSCURRENT, &recorded, caller, cx).await?;
         let snapshot = Snapshot { caller, keys: &listing.keys, issued, stored: &stored };
         let candidates = self.candidates(known, &snapshot)?;
@@ -85,7 +85,7 @@ impl<V: Issuer> IssuedKeys<V> {
                 known.fence().pass().await?;
                 self.revoke(&eviction_candidate.id, caller, cx).await
             }
-            None => Err(none()),
+            None => Err(self.none()),
         }
     }
 
@@ -130,10 +130,10 @@ impl<V: Issuer> IssuedKeys<V> {
         known: &CreateContext<'_>,
         snapshot: &Snapshot<'_>,
     ) -> Result<Vec<Key>, Error> {
-        let Snapshot { keys, issued: own, stored, .. } = *snapshot;
+        let Snapshot { caller, keys, issued: own, stored } = *snapshot;
         let mut candidates = self.idle(known, snapshot)?;
         if candidates.is_empty() {
-            return Err(none());
+            return Err(self.none());
         }
         // One issued after the key in use may be about to be recorded, or to be promoted: the
         // labels do not stop a run that was cancelled in its last call.
@@ -143,7 +143,7 @@ impl<V: Issuer> IssuedKeys<V> {
         }
         let held = known.description.holder(AWSPREVIOUS);
         let previous = self.ids(stored.iter().filter(|one| Some(one.version()) == held));
-        let recorded = self.ids(stored.iter());
+        let recorded = self.recorded(stored, caller.own);
         candidates
             .retain(|key| !recorded.contains(&key.id) || !self.in_grace(key, keys, &recorded));
         if candidates.is_empty() {
@@ -165,7 +165,7 @@ impl<V: Issuer> IssuedKeys<V> {
         let mut kept = self.kept(stored.iter().filter(|one| held(one.version())))?;
         kept.insert(self.vendor.id(known.current.secret())?);
         kept.insert(self.vendor.id(caller.own)?);
-        let recorded = self.ids(stored.iter());
+        let recorded = self.recorded(stored, caller.own);
         let own = self.label(&description.arn, known.token);
         let ours = |key: &&Key| recorded.contains(&key.id) || self.marked(key, &own);
         Ok(keys.iter().filter(|key| !kept.contains(&key.id)).filter(ours).cloned().collect())
@@ -178,11 +178,20 @@ impl<V: Issuer> IssuedKeys<V> {
         let later = keys.iter().filter(|one| one.issued > key.issued && recorded.contains(&one.id));
         !grace.is_zero() && later.map(|one| one.age).max().is_none_or(|age| age < grace)
     }
+
+    pub(super) fn none(&self) -> Error {
+        let what = "the vendor's limit of keys is reached";
+        let advice = self.vendor.at_the_limit();
+        Error::new(ErrorKind::Throttled, what)
+            .caused_by(format!("no key of this secret can be revoked; {advice}"))
+    }
 }
 
-pub(super) fn none() -> Error {
-    Error::new(ErrorKind::Throttled, "the vendor's limit of keys is reached")
-        .caused_by("no key of this secret can be revoked; raise the limit or revoke another key")
+fn still_full() -> Error {
+    Error::new(ErrorKind::Conflict, "the vendor's limit of keys is reached").caused_by(
+        "a key was revoked to make room, and another run took the room or the vendor counts that key yet; \
+         retry later",
+    )
 }
 
 fn too_young() -> Error {

@@ -21,6 +21,31 @@ pub(super) fn control(asked: Result<Option<Verdict>, Error>) -> Option<Finding> 
     }
 }
 
+/// What speaks against a proof by a field that `verify` names, if the vendor does not look at it there.
+pub(super) fn heeds_fields(unheeded: Option<String>) -> Option<Finding> {
+    let field = unheeded?;
+    let what = format!("the vendor lets the key in whatever the secret's field {field:?} says");
+    Some(Finding::Fails(Error::new(ErrorKind::Unsupported, what).caused_by(
+        "so nothing proves that it is about the key's account, and whoever may write the secret \
+         could name another's: verify by a request that is refused then, or take it from the admin's \
+         secret",
+    )))
+}
+
+/// What speaks against the value in use, which preflight asked about; `unheeded` is asked of one that works.
+pub(super) async fn in_use(
+    verdict: Verdict,
+    unheeded: impl Future<Output = Option<String>>,
+) -> Option<Finding> {
+    match verdict {
+        Verdict::Accepted => heeds_fields(unheeded.await),
+        Verdict::Rejected(why) => {
+            let error = Error::new(ErrorKind::Rejected, "the vendor refuses AWSCURRENT");
+            Some(Finding::Fails(error.caused_by(why)))
+        }
+    }
+}
+
 /// Ends a rotation at a vendor that lets in a key which is wrong, before a key is made or dies: no
 /// answer to `verify` says anything there. One that cannot be asked now is asked by what follows.
 pub(super) fn heeds_keys(asked: Result<Option<Verdict>, Error>) -> Result<(), Error> {

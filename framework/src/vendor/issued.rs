@@ -8,14 +8,16 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
-use super::listing::{Listing, not_gone};
-use super::retention::{Promotion, Retention};
-use super::{Caller, Issuer, Label, Ownership, admin, check, control, heeds_keys, pauses, wait};
+use super::listing::{Listing, newer, not_gone};
+use super::retention::{Promotion, Retention, undated};
+use super::{
+    Caller, Issuer, Label, Ownership, admin, check, control, heeds_fields, heeds_keys, pauses, wait,
+};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{
     Applied, CreateContext, Fence, Finding, Form, InspectContext, PromoteContext, RetireContext,
-    Rotator, SetContext, Verdict,
+    Rotator, SecretReader, SetContext, Verdict,
 };
 use crate::secret::Secret;
 use crate::store::SecretDescription;
@@ -182,6 +184,19 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         self.ask(secret, TEST_TIME, cx).await
     }
 
+    async fn verify_everywhere(
+        &self,
+        secret: &Secret,
+        secrets: &SecretReader<'_>,
+        cx: &Invocation,
+    ) -> Result<Verdict, Error> {
+        let verdict = self.verify(secret, cx).await?;
+        if verdict == Verdict::Accepted && !cx.waits() {
+            self.note_end(secret, secrets, cx).await;
+        }
+        Ok(verdict)
+    }
+
     /// A key that is another one than its id names, that was revoked meanwhile, or that nobody lists,
     /// is not promoted: every rotation after it would fail, or leave a key behind.
     async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<(), Error> {
@@ -202,33 +217,33 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         let promoted = promoted.ok_or_else(gone)?.secret();
         let admin = admin(self.vendor.admin(promoted), &keep.other_secrets()).await?;
         let caller = Caller { own: promoted, admin: admin.as_ref() };
-        let kept = self.kept(versions.iter())?;
+        let (kept, id) = (self.kept(versions.iter())?, self.vendor.id(promoted)?);
         let labelled = self.ids(versions.iter());
         // The token of a version that somebody wrote by hand may be rotated to: then nobody has
         // tested it.
-        let (Listing { mut keys, left_out }, issued) = match caller.admin {
-            Some(_) => self.proven(promoted, "AWSCURRENT", &labelled, &caller, cx).await?,
-            None => self.keys_with(&self.vendor.id(promoted)?, &labelled, &caller, cx).await?,
+        let (Listing { mut keys, left_out }, issued) = match self.above(&caller) {
+            true => self.proven(promoted, "AWSCURRENT", &labelled, &caller, cx).await?,
+            false => self.keys_with(&id, &labelled, &caller, cx).await?,
         };
         let own = self.label(&keep.description().arn, keep.promoted());
         let issued = Some(issued);
-        let promotion = Promotion { label: &own, issued, kept: &kept, keys: &keys };
-        // Asked only where it is needed: for a key without our mark, as the first one of a secret,
-        // or for one that may be in use.
+        let promotion = Promotion::of(&own, (&id, issued), &kept, &keys);
+        // Asked only where it is needed: for a key without our mark, or for one that may be in use.
         let asks = |key: &Key| match self.retention(key, &promotion, &BTreeSet::new()) {
             Retention::Stranger => true,
-            Retention::Goes => !self.vendor.terms().grace.is_zero(),
+            Retention::Newer => Some(key.issued) == issued && !self.marked(key, &own),
+            Retention::Goes => promotion.is_alone() || !self.vendor.terms().grace.is_zero(),
             _ => false,
         };
         let stored = match left_out > 0 || keys.iter().any(asks) {
             true => keep.stored().await?,
             false => Vec::new(),
         };
-        let recorded = self.ids(stored.iter());
+        let recorded = self.recorded(&stored, promoted);
         if left_out > 0 {
             keys = self.keys(&recorded, &caller, cx).await?.keys;
         }
-        let promotion = Promotion { label: &own, issued, kept: &kept, keys: &keys };
+        let promotion = Promotion::of(&own, (&id, issued), &kept, &keys);
         let mut going = BTreeSet::new();
         for key in &keys {
             match self.retention(key, &promotion, &recorded) {
@@ -237,6 +252,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
                     going.insert(&key.id);
                 }
                 Retention::Newer if self.marked(key, &own) => cx.warn(newer(&key.id)),
+                Retention::Newer if recorded.contains(&key.id) => cx.warn(undated(&key.id)),
                 _ => {}
             }
         }
@@ -267,7 +283,9 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         let mut findings = Vec::new();
         findings.extend(control(self.vendor.negative_control(secret, cx).await));
         match self.ask(secret, TEST_TIME, cx).await {
-            Ok(Verdict::Accepted) => {}
+            Ok(Verdict::Accepted) => {
+                findings.extend(heeds_fields(self.vendor.unheeded(secret, cx).await));
+            }
             Ok(Verdict::Rejected(why)) => {
                 let error = Error::new(ErrorKind::Rejected, "the vendor refuses AWSCURRENT's key");
                 findings.push(Finding::Fails(error.caused_by(why)));
@@ -303,10 +321,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         match told {
             Ok(Some(true)) => {}
             Ok(Some(false)) => findings.push(Finding::Fails(self.not_its_id(&id))),
-            Ok(None) => findings.push(Finding::Warns(format!(
-                "this vendor does not say whether AWSCURRENT's key is {id:?}, so it is never \
-                 revoked if it carries no label of ours"
-            ))),
+            Ok(None) => findings.extend(self.stays(&id).map(Finding::Warns)),
             Err(error) => findings.push(Finding::Fails(error)),
         }
         if self.vendor.terms().cap.is_some_and(|cap| listing.count() > cap) {
@@ -332,8 +347,4 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
     ) -> Result<Vec<String>, Error> {
         self.planned(subject, cx).await
     }
-}
-
-fn newer(id: &str) -> String {
-    format!("key {id:?} is kept: a run may be about to record it, and a later rotation revokes it")
 }

@@ -4,12 +4,18 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use super::issued::Key;
-use super::{Caller, IssuedKeys, Issuer, Label, ListedKey, Ownership, pauses, wait};
+use super::{Caller, IssuedKeys, Issuer, Label, ListedKey, Ownership, admin, pauses, wait};
 use crate::error::{Error, ErrorKind};
-use crate::invocation::Invocation;
+use crate::invocation::{Invocation, Seen};
+use crate::net::within;
+use crate::rotator::SecretReader;
+use crate::secret::Secret;
 
 /// How many keys are kept that nothing is known of: an account may have more than fit into memory.
 const MOST_KEPT: usize = 1_000;
+
+/// The most that a look at when a key ends may take: a list may have any number of pages.
+const LOOK_TIME: Duration = Duration::from_secs(5);
 
 /// What an account has.
 #[derive(Debug, Clone)]
@@ -115,6 +121,32 @@ impl<V: Issuer> IssuedKeys<V> {
         }
     }
 
+    /// Notes for an inspection which key of a secret was let in, and when that ends by itself, where the
+    /// vendor tells; it goes on without.
+    pub(super) async fn note_end(
+        &self,
+        secret: &Secret,
+        secrets: &SecretReader<'_>,
+        cx: &Invocation,
+    ) {
+        let (true, Ok(user)) = (self.vendor.tells_ends(), self.vendor.id(secret)) else { return };
+        let look = async {
+            let admin = admin(self.vendor.admin(secret), secrets).await?;
+            let caller = Caller { own: secret, admin: admin.as_ref() };
+            self.keys(&[user.clone()].into(), &caller, cx).await
+        };
+        let listing = within(cx, "a look at the keys", LOOK_TIME, look).await.flatten();
+        let key = |listing: Listing| listing.keys.into_iter().find(|key| key.id == user);
+        let expires = listing.ok().and_then(key).and_then(|key| key.expires);
+        let now = (self.clock)(&self.vendor);
+        let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        let ends_in = expires.map(|expires| match expires.duration_since(now) {
+            Ok(left) => seconds(left),
+            Err(past) => -seconds(past.duration()),
+        });
+        cx.note_seen(Seen { user, sessions: None, ends_in });
+    }
+
     /// Whether one of these keys is listed; the first of them. Whoever answers that a key is revoked
     /// may not have done it, or later.
     pub(super) async fn still_listed(
@@ -138,6 +170,10 @@ impl<V: Issuer> IssuedKeys<V> {
             }
         }
     }
+}
+
+pub(super) fn newer(id: &str) -> String {
+    format!("key {id:?} is kept: a run may be about to record it, and a later rotation revokes it")
 }
 
 pub(super) fn not_gone(id: &str) -> Error {

@@ -17,6 +17,7 @@ mod proof;
 mod retention;
 mod rolled;
 mod roller;
+mod secrets;
 mod updated;
 
 use std::fmt;
@@ -25,10 +26,10 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use serde_json::Value;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::ids::SecretId;
 use crate::invocation::Invocation;
-use crate::rotator::{SecretReader, SetContext, Verdict};
+use crate::rotator::Verdict;
 use crate::secret::Secret;
 
 pub use issued::IssuedKeys;
@@ -38,8 +39,9 @@ pub use rolled::RolledKey;
 pub use roller::Roller;
 pub use updated::UpdatedKey;
 
-use control::{control, heeds_keys};
+use control::{control, heeds_fields, heeds_keys, in_use};
 use pauses::{pauses, spread, wait};
+use secrets::{admin, check};
 
 /// The longest that AWS lets a function run, which is 15 minutes (AWS Lambda Developer Guide,
 /// "Lambda quotas"), and five more for a vendor whose clock differs. Until then a key that nobody
@@ -58,9 +60,25 @@ pub trait Issuer: Send + Sync {
     /// The secret of whoever may issue and revoke keys, where the key itself may not.
     ///
     /// # Errors
-    /// [`ErrorKind::Malformed`], naming the field that should name it.
+    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the field that should name it.
     fn admin(&self, _secret: &Secret) -> Result<Option<SecretId>, Error> {
         Ok(None)
+    }
+
+    /// Whether the function asks in its own name, as by its role, whatever the secret holds. As where an
+    /// admin asks, a key of the account must prove itself before anything is made or revoked there.
+    fn asks_for_itself(&self) -> bool {
+        false
+    }
+
+    /// Whether a version's secret is about the server that `own` names. Keys at another are others, whatever their ids.
+    fn same_place(&self, _version: &Secret, _own: &Secret) -> bool {
+        true
+    }
+
+    /// What a person does where the vendor's limit is reached and no key of the secret's may go.
+    fn at_the_limit(&self) -> &'static str {
+        "raise the limit or revoke another key"
     }
 
     /// The fields of the secret that a rotation changes; none where the secret is a plain text.
@@ -70,7 +88,7 @@ pub trait Issuer: Send + Sync {
     /// read without looking at the key: an id whose key is missing still names a key to keep.
     ///
     /// # Errors
-    /// [`ErrorKind::Malformed`], naming the field.
+    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the field.
     fn id(&self, secret: &Secret) -> Result<String, Error>;
 
     /// The field of the secret that holds the id, for messages.
@@ -103,7 +121,7 @@ pub trait Issuer: Send + Sync {
     /// Asks once whether a secret's key works; see [`Rotator::verify`](crate::Rotator::verify).
     ///
     /// # Errors
-    /// [`ErrorKind::Mismatch`] if the vendor lets the key in and says that it is not the one that
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if the vendor lets the key in and says that it is not the one that
     /// the secret's id names: that is no refusal, since the key is in use.
     async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error>;
 
@@ -124,6 +142,11 @@ pub trait Issuer: Send + Sync {
     /// Revokes a key. One that is gone already is no error.
     async fn revoke(&self, id: &str, caller: &Caller<'_>, cx: &Invocation) -> Result<(), Error>;
 
+    /// Whether [`list`](Self::list) says when keys end by themselves: an inspection lists them then.
+    fn tells_ends(&self) -> bool {
+        false
+    }
+
     /// Asks once about a key that is wrong and looks like the one that a secret holds: whoever lets
     /// that in proves nothing by letting in another, so each createSecret asks it before anything is
     /// made, and preflight does. `None` where that cannot be asked.
@@ -133,6 +156,13 @@ pub trait Issuer: Send + Sync {
         _turn: &Invocation,
     ) -> Result<Option<Verdict>, Error> {
         Ok(None)
+    }
+
+    /// The field of the secret that is taken for the credential's since `verify` names it, and that the
+    /// vendor does not look at: with another value there it lets the key in all the same. Preflight
+    /// asks of a key that works. What is no answer is no sign of that.
+    async fn unheeded(&self, _secret: &Secret, _turn: &Invocation) -> Option<String> {
+        None
     }
 
     /// Makes ready the request for a key, with all that it copies from another, and does not send it:
@@ -147,7 +177,7 @@ pub trait Issuer: Send + Sync {
     /// Asks whether a key may be revoked, revoking none, where the vendor has a request for that.
     ///
     /// # Errors
-    /// [`ErrorKind::Forbidden`] where none may be.
+    /// [`ErrorKind::Forbidden`](crate::ErrorKind::Forbidden) where none may be.
     async fn may_revoke(&self, _caller: &Caller<'_>, _turn: &Invocation) -> Result<(), Error> {
         Ok(())
     }
@@ -163,7 +193,7 @@ pub trait Updater: Send + Sync {
     /// The secret of whoever may set the value, where the credential itself may not.
     ///
     /// # Errors
-    /// [`ErrorKind::Malformed`], naming the field that should name it.
+    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the field that should name it.
     fn admin(&self, _secret: &Secret) -> Result<Option<SecretId>, Error> {
         Ok(None)
     }
@@ -191,7 +221,7 @@ pub trait Updater: Send + Sync {
     /// Makes the next secret: `base` with a new value. Asks nobody.
     ///
     /// # Errors
-    /// [`ErrorKind::Malformed`], naming the field.
+    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the field.
     fn propose(&self, base: &Secret) -> Result<Secret, Error>;
 
     /// Reads what [`update`](Self::update) sets again beside the value, where the vendor would reset
@@ -216,6 +246,11 @@ pub trait Updater: Send + Sync {
         cx: &Invocation,
     ) -> Result<Update, Error>;
 
+    /// As [`Issuer::same_place`]: a value for one server is shown to no other.
+    fn same_place(&self, _version: &Secret, _own: &Secret) -> bool {
+        true
+    }
+
     /// Asks once whether a secret works; see [`Rotator::verify`](crate::Rotator::verify).
     async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error>;
 
@@ -226,6 +261,11 @@ pub trait Updater: Send + Sync {
         _turn: &Invocation,
     ) -> Result<Option<Verdict>, Error> {
         Ok(None)
+    }
+
+    /// As [`Issuer::unheeded`].
+    async fn unheeded(&self, _secret: &Secret, _turn: &Invocation) -> Option<String> {
+        None
     }
 }
 
@@ -251,8 +291,8 @@ pub struct Terms {
 pub enum Ownership {
     /// It carries our label, or a version of the secret holds it.
     Labels,
-    /// A version of the secret holds it: the vendor keeps no labels. A key whose answer was lost
-    /// cannot be told from a stranger's and stays; so there must be no limit, or a wide one.
+    /// A version of the secret holds it: the vendor keeps no labels. A key whose answer was lost looks like a
+    /// stranger's and stays; under a narrow limit a person makes room then.
     Stored,
     /// The account is for this secret only, so every key of it is ours. Whoever configures this
     /// says that nobody makes keys there by hand.
@@ -305,41 +345,6 @@ pub enum Update {
     /// `using` is not the value that works; nothing was changed.
     Stale,
     /// The vendor refuses this very value, as a policy does, and nothing was changed. The error is
-    /// [`ErrorKind::Unsupported`] and says what to look at.
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) and says what to look at.
     Refused(Error),
-}
-
-/// Pending must be current with another credential: any other difference is an edit of AWSCURRENT
-/// that promoting pending would revert.
-fn check(fields: &[String], versions: &SetContext<'_>) -> Result<(), Error> {
-    let mismatch = |what: String| Err(Error::new(ErrorKind::Mismatch, what));
-    let (current, pending) = (versions.current(), versions.pending());
-    match (current.secret().document(), pending.secret().document()) {
-        (Ok(current), Ok(pending)) => {
-            let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
-            match current.difference(pending, &fields) {
-                None => Ok(()),
-                Some(field) => mismatch(format!(
-                    "AWSPENDING differs from AWSCURRENT in {field:?} too, so AWSCURRENT was edited \
-                     since AWSPENDING was made"
-                )),
-            }
-        }
-        (Err(_), Err(_)) => Ok(()),
-        _ => {
-            mismatch("one of AWSCURRENT and AWSPENDING is a JSON object and one is not".to_owned())
-        }
-    }
-}
-
-/// The admin's secret, read where there is one.
-async fn admin(
-    secret: Result<Option<SecretId>, Error>,
-    secrets: &SecretReader<'_>,
-) -> Result<Option<Secret>, Error> {
-    let Some(secret) = secret? else { return Ok(None) };
-    match secrets.current(&secret).await {
-        Ok(value) => Ok(Some(value)),
-        Err(error) => Err(error.while_doing(format!("cannot read the admin secret {secret}"))),
-    }
 }

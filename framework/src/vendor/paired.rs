@@ -6,8 +6,8 @@ mod pair;
 use async_trait::async_trait;
 
 use self::pair::discarding;
-use super::updated::{KEPT, ask, still_works};
-use super::{Caller, Updater, admin, check, control, heeds_keys};
+use super::updated::{KEPT, ask, asked, still_works};
+use super::{Caller, Updater, admin, check, control, heeds_fields, heeds_keys};
 use crate::config::{Environment, refused};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
@@ -160,7 +160,7 @@ impl<V: Paired> Rotator for PairedKey<V> {
         let Some(why) = self.set(pending, &caller, fence, cx).await? else {
             return Ok(Applied::Changed(format!("user {partner:?} has the pending value")));
         };
-        match self.asked(pending, &mut left, cx).await? {
+        match asked(&self.vendor, pending, &mut left, cx).await? {
             Verdict::Accepted => already(),
             Verdict::Rejected(_) if self.vendor.propagation().is_zero() => {
                 Ok(Applied::Refused(why))
@@ -170,7 +170,7 @@ impl<V: Paired> Rotator for PairedKey<V> {
     }
 
     async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
-        ask(&self.vendor, secret, self.vendor.attempts(), cx).await
+        ask(&self.vendor, secret, cx).await
     }
 
     /// A vendor may have reset more than the value, or have set it of the user in use.
@@ -212,6 +212,7 @@ impl<V: Paired> Rotator for PairedKey<V> {
         findings.extend(self.outside([&user, &partner], admin.as_ref()).err().map(Finding::Fails));
         match self.vendor.verify(current, cx).await? {
             Verdict::Accepted => {
+                findings.extend(heeds_fields(self.vendor.unheeded(current, cx).await));
                 let caller = Caller { own: current, admin: admin.as_ref() };
                 let may = match self.alike([&user, &partner], &caller, AGAIN, cx).await {
                     Ok(()) => self.vendor.may_set(&proposed, &caller, cx).await,

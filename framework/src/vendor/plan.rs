@@ -1,7 +1,7 @@
 //! What a rotation would do at a vendor, as lines to read: from one listing, and by the same
 //! decisions as the rotation itself. It asks whether keys work, and changes nothing.
 
-use super::capacity::{self, Snapshot};
+use super::capacity::Snapshot;
 use super::issued::Key;
 use super::listing::Listing;
 use super::listing::not_listed;
@@ -31,7 +31,7 @@ impl Asked {
     }
 }
 
-fn fails(step: &str, error: &Error) -> String {
+pub(super) fn fails(step: &str, error: &Error) -> String {
     format!("{step} would fail with {}: {error}", error.kind().name())
 }
 
@@ -98,8 +98,8 @@ impl<V: Issuer> IssuedKeys<V> {
         stored: &[Previous],
         cx: &Invocation,
     ) -> Result<Asked, Error> {
-        let recorded = self.ids(stored.iter());
         let current = known.current.secret();
+        let recorded = self.recorded(stored, current);
         let admin = admin(self.vendor.admin(current), &known.other_secrets()).await?;
         let caller = Caller { own: current, admin: admin.as_ref() };
         if self.speaks_for_itself(&caller, cx).await {
@@ -130,7 +130,7 @@ impl<V: Issuer> IssuedKeys<V> {
         let full = cap.filter(|cap| keys.len() >= *cap);
         let id = self.vendor.id(caller.own)?;
         let Some(issued) = keys.iter().find(|key| key.id == id).map(|key| key.issued) else {
-            return Ok(match full.is_some() || caller.admin.is_some() {
+            return Ok(match full.is_some() || self.above(&caller) {
                 true => Err(not_listed(&id, self.vendor.id_field())),
                 false => Ok((None, None)),
             });
@@ -146,7 +146,7 @@ impl<V: Issuer> IssuedKeys<V> {
                         None => Ok(eviction_candidate),
                         Some(error) => Err(error),
                     },
-                    None => Err(capacity::none()),
+                    None => Err(self.none()),
                 }
             }
             Err(error) => Err(error),
@@ -188,8 +188,8 @@ impl<V: Issuer> IssuedKeys<V> {
         let versions: Vec<Previous> = stored.iter().filter(labelled).cloned().collect();
         let kept = self.kept(versions.iter())?;
         let label = self.label(&after.arn, known.token);
-        let promotion = Promotion { label: &label, issued, kept: &kept, keys };
-        let recorded = self.ids(stored.iter());
+        let promotion = Promotion { label: &label, promoted: None, issued, kept: &kept, keys };
+        let recorded = self.recorded(stored, &listing.own);
         let caller = listing.caller();
         let others = (keys, &caller);
         let unclear = self.disagreement(versions.iter(), &listing.own, others, cx).await?;
@@ -211,10 +211,14 @@ impl<V: Issuer> IssuedKeys<V> {
                         true => revokes,
                         false => format!(
                             "finishSecret keeps key {id:?}: it has no label of ours, and the vendor \
-                             does not say that it is the key stored beside its id; revoke it by hand"
+                             does not say that it is the key stored beside its id; if nothing uses it, revoke it \
+                             by hand"
                         ),
                     }
                 }
+                Retention::Last => format!(
+                    "finishSecret keeps key {id:?}: AWSPREVIOUS's is gone then, and applications may use this one"
+                ),
                 Retention::Held => {
                     let labels = self.labels_of(id, &after, &versions);
                     format!("finishSecret keeps key {id:?}: it is {labels}'s then")

@@ -50,7 +50,8 @@ impl<V: Issuer> IssuedKeys<V> {
         if let Verdict::Rejected(why) = self.ask(secret, most, cx).await? {
             let what = format!("the vendor refuses {label}'s key {id:?}");
             return Ok(Some(Error::new(ErrorKind::Rejected, what).caused_by(format!(
-                "{why}; nothing is made or revoked without proof, so store a key that works first"
+                "{why}; nothing is made or revoked without proof, so store a key that works first, \
+                 or verify by another request if this one works elsewhere"
             ))));
         }
         self.another(secret, None, caller, cx).await
@@ -78,11 +79,16 @@ impl<V: Issuer> IssuedKeys<V> {
         }
     }
 
+    /// Whether another than the key asks: what it may do is not bound to the account that the key is of.
+    pub(super) fn above(&self, caller: &Caller<'_>) -> bool {
+        caller.admin.is_some() || self.vendor.asks_for_itself()
+    }
+
     /// Whether nothing is to be asked before a key makes the next one: the vendor lets it in or not,
     /// and does not say whose its id is. An admin is let in whatever the secret holds.
     pub(super) async fn speaks_for_itself(&self, caller: &Caller<'_>, cx: &Invocation) -> bool {
         let told = || self.vendor.belongs(caller.own, caller, cx);
-        caller.admin.is_none() && matches!(told().await, Ok(None))
+        !self.above(caller) && matches!(told().await, Ok(None))
     }
 
     /// What speaks against the id that a secret holds: its key works, and is another one. A key that
@@ -115,7 +121,7 @@ impl<V: Issuer> IssuedKeys<V> {
     ) -> Result<Option<Error>, Error> {
         for version in versions.filter(|one| one.secret() != proven) {
             let secret = version.secret();
-            if self.vendor.id(secret).is_err() {
+            if self.vendor.id(secret).is_err() || !self.vendor.same_place(secret, proven) {
                 continue;
             }
             let about = |error: Error| error.while_doing(format!("version {}", version.version()));
@@ -223,6 +229,7 @@ impl<V: Issuer> IssuedKeys<V> {
         for version in stored {
             let secret = version.secret();
             if self.vendor.id(secret).is_ok_and(|one| one == id)
+                && self.vendor.same_place(secret, caller.own)
                 && self.vendor.belongs(secret, caller, cx).await? == Some(true)
             {
                 match self.vendor.verify(secret, cx).await {
@@ -234,9 +241,28 @@ impl<V: Issuer> IssuedKeys<V> {
         }
         cx.warn(format!(
             "key {id:?} is kept: it has no label of ours, and the vendor does not say that it is \
-             the key stored beside its id; revoke it by hand"
+             the key stored beside its id; if nothing uses it, revoke it by hand"
         ));
         Ok(false)
+    }
+
+    /// Which keys are never revoked where the vendor does not say whose id stands beside a key.
+    pub(super) fn stays(&self, id: &str) -> Option<String> {
+        let untold = format!("this vendor does not say whether AWSCURRENT's key is {id:?}");
+        match self.vendor.terms().ownership {
+            Ownership::Labels => {
+                Some(format!("{untold}, so it is never revoked if it carries no label of ours"))
+            }
+            Ownership::Stored => {
+                Some(format!("{untold}, and keys carry no label: none is ever revoked"))
+            }
+            Ownership::Account => None,
+        }
+    }
+
+    /// The ids of the keys that versions hold of the server that `own` is about.
+    pub(super) fn recorded(&self, stored: &[Previous], own: &Secret) -> BTreeSet<String> {
+        self.ids(stored.iter().filter(|one| self.vendor.same_place(one.secret(), own)))
     }
 
     /// The ids of the keys that versions hold. One that holds none is nothing of ours.

@@ -16,6 +16,9 @@ pub(super) enum Retention {
     Newer,
     /// A version held it, and the grace period is not over.
     Graced,
+    /// AWSPREVIOUS's key is gone at the vendor, and this is the newest that a version held: applications may
+    /// use it until they read the promoted one.
+    Last,
     /// Nothing says that it is ours.
     Stranger,
     /// It carries no label of ours. It goes if a version proves to hold this very key.
@@ -28,12 +31,38 @@ pub(super) enum Retention {
 pub(super) struct Promotion<'a> {
     /// The label of its key.
     pub(super) label: &'a Label,
-    /// When its key was issued; none if that is still to be.
+    /// The id of its key, and when it was issued; none if that is still to be.
+    pub(super) promoted: Option<&'a str>,
     pub(super) issued: Option<SystemTime>,
     /// The keys that labelled versions hold by then.
     pub(super) kept: &'a BTreeSet<String>,
     /// Every key of the account.
     pub(super) keys: &'a [Key],
+}
+
+impl<'a> Promotion<'a> {
+    /// One whose key is there.
+    pub(super) fn of(
+        label: &'a Label,
+        (id, issued): (&'a str, Option<SystemTime>),
+        kept: &'a BTreeSet<String>,
+        keys: &'a [Key],
+    ) -> Self {
+        Self { label, promoted: Some(id), issued, kept, keys }
+    }
+
+    /// Whether no other key lives that a labelled version holds.
+    pub(super) fn is_alone(&self) -> bool {
+        let beside = |key: &Key| self.promoted != Some(&key.id) && self.kept.contains(&key.id);
+        !self.keys.iter().any(beside)
+    }
+
+    /// Whether a key is the newest that a version held, of those before the promoted one.
+    fn is_newest(&self, key: &Key, recorded: &BTreeSet<String>) -> bool {
+        let older = |one: &&Key| self.issued.is_none_or(|issued| one.issued < issued);
+        let others = self.keys.iter().filter(older).filter(|one| recorded.contains(&one.id));
+        others.max_by_key(|one| one.issued).is_some_and(|one| one.id == key.id)
+    }
 }
 
 impl<V: Issuer> IssuedKeys<V> {
@@ -44,7 +73,7 @@ impl<V: Issuer> IssuedKeys<V> {
         promotion: &Promotion<'_>,
         recorded: &BTreeSet<String>,
     ) -> Retention {
-        let Promotion { label, issued, kept, keys } = *promotion;
+        let Promotion { label, issued, kept, keys, .. } = *promotion;
         // Under the promoted token itself nothing can be recorded any more.
         let of_own = key.label.as_ref().is_some_and(|one| one.same_version(label));
         // Moments are told to the second, and of one second nobody can say which was the first: a
@@ -54,9 +83,20 @@ impl<V: Issuer> IssuedKeys<V> {
             _ if kept.contains(&key.id) => Retention::Held,
             _ if !older && !of_own => Retention::Newer,
             (true, _) if self.in_grace(key, keys, recorded) => Retention::Graced,
+            (true, _) if promotion.is_alone() && promotion.is_newest(key, recorded) => {
+                Retention::Last
+            }
             (false, false) => Retention::Stranger,
             (_, true) => Retention::Goes,
             (true, false) => Retention::Unproven,
         }
     }
+}
+
+/// What is said of a key that a version held, and that is told to be no older than the promoted one.
+pub(super) fn undated(id: &str) -> String {
+    format!(
+        "key {id:?} is kept: the vendor says that it was made in the second of AWSCURRENT's, or later; if \
+         that is said again, look at where the moment is read, since no key is ever revoked then"
+    )
 }

@@ -3,11 +3,14 @@
 //!
 //! The new value is read, and not taken from the answer that made it: a lost answer loses nothing.
 
+mod proof;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Caller, Roller, admin, check, control, heeds_keys, pauses, wait};
+use super::plan::fails;
+use super::{Caller, Roller, admin, check, control, heeds_keys, in_use, pauses, wait};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{
@@ -65,84 +68,6 @@ impl<V: Roller> RolledKey<V> {
                 verdict => return Ok(verdict),
             }
         }
-    }
-
-    /// Whether the vendor shows a secret's value in the slot that the secret names.
-    async fn stands(
-        &self,
-        secret: &Secret,
-        caller: &Caller<'_>,
-        cx: &Invocation,
-    ) -> Result<bool, Error> {
-        let slot = self.vendor.slot(secret)?;
-        Ok(self.vendor.shown(secret, &slot, caller, cx).await? == *secret)
-    }
-
-    fn misplaced(&self, slot: &str) -> Error {
-        let what = format!("the key that is recorded is not the one in {}", place(slot));
-        let error = Error::new(ErrorKind::Mismatch, what);
-        match self.vendor.slot_field() {
-            Some(field) => error
-                .caused_by(format!("correct the secret's field {field:?}; nothing was changed")),
-            None => error,
-        }
-    }
-
-    /// The secret that stands for the account: AWSCURRENT, or, where its value is refused, another
-    /// version that differs from it in the value only.
-    async fn working(
-        &self,
-        known: &CreateContext<'_>,
-        admin: Option<&Secret>,
-        cx: &Invocation,
-    ) -> Result<Secret, Error> {
-        let current = known.current.secret();
-        let refusal = match self.ask(current, TEST_TIME, cx).await? {
-            Verdict::Accepted => return self.in_its_slot(current, admin, cx).await,
-            Verdict::Rejected(why) => why,
-        };
-        let mut older: Vec<_> = known.recorded().previous().await?.into_iter().collect();
-        older.extend(known.recorded().others().await?);
-        for version in older.iter().take(MOST_ASKED - 1) {
-            let own = version.secret();
-            if !self.same_account(current, own) {
-                continue;
-            }
-            if self.vendor.verify(own, cx).await? == Verdict::Accepted {
-                cx.warn(format!(
-                    "the vendor refuses AWSCURRENT's key: {refusal}; version {} has one that \
-                     works, and it is used",
-                    version.version()
-                ));
-                return self.in_its_slot(own, admin, cx).await;
-            }
-        }
-        Err(Error::new(ErrorKind::Rejected, "the vendor refuses AWSCURRENT's key").caused_by(
-            format!("{refusal}; nothing is made without proof, so store a key that works first"),
-        ))
-    }
-
-    /// A secret whose value works, once it is proven to be in the slot that the secret names. Where
-    /// there is one value only, one that works and is not shown was replaced already.
-    async fn in_its_slot(
-        &self,
-        own: &Secret,
-        admin: Option<&Secret>,
-        cx: &Invocation,
-    ) -> Result<Secret, Error> {
-        let caller = Caller { own, admin };
-        if !self.vendor.slots().is_empty() && !self.stands(own, &caller, cx).await? {
-            return Err(self.misplaced(&self.vendor.slot(own)?));
-        }
-        Ok(own.clone())
-    }
-
-    fn same_account(&self, current: &Secret, other: &Secret) -> bool {
-        let (Ok(one), Ok(another)) = (current.document(), other.document()) else {
-            return current.document().is_err() && other.document().is_err();
-        };
-        let fields: Vec<&str> = self.vendor.fields().iter().map(String::as_str).collect();
-        one.difference(another, &fields).is_none()
     }
 
     /// Refuses to replace a value that a version holds for whoever labelled it.
@@ -226,7 +151,10 @@ impl<V: Roller> Rotator for RolledKey<V> {
         let before = self.vendor.shown(current, &slot, &caller, cx).await?;
         // An earlier run's answer was lost, or a person made it: what replaced the value in use is
         // there already, and another one would end what is left of its time.
-        if self.vendor.slots().is_empty() && !self.same_value(&before, &own) {
+        let slots = !self.vendor.slots().is_empty();
+        if !slots && !self.same_value(&before, &own) {
+            self.tried(&before, Duration::MAX, cx).await?;
+            cx.warn("the vendor shows another value than AWSCURRENT's, and that is taken over");
             return Ok(before);
         }
         self.free(known, &before).await?;
@@ -236,6 +164,9 @@ impl<V: Roller> Rotator for RolledKey<V> {
         loop {
             let after = self.vendor.shown(current, &slot, &caller, cx).await?;
             if !self.same_value(&after, &before) {
+                self.works_on(&own, cx).await;
+                // Not tried here: one value that stood here before was AWSCURRENT's, so this place is
+                // its own, and a new value that is let in late would be recorded nowhere. setSecret waits.
                 return Ok(after);
             }
             if !wait(&mut pauses, cx).await {
@@ -284,18 +215,16 @@ impl<V: Roller> Rotator for RolledKey<V> {
         let slot = self.vendor.slot(current)?;
         let mut findings = Vec::new();
         findings.extend(control(self.vendor.negative_control(current, cx).await));
-        if let Verdict::Rejected(why) = self.ask(current, TEST_TIME, cx).await? {
-            let error = Error::new(ErrorKind::Rejected, "the vendor refuses AWSCURRENT");
-            findings.push(Finding::Fails(error.caused_by(why)));
-        }
+        let verdict = self.ask(current, TEST_TIME, cx).await?;
+        findings.extend(in_use(verdict, self.vendor.unheeded(current, cx)).await);
         let admin = admin(self.vendor.admin(current), &subject.other_secrets()).await?;
         let caller = Caller { own: current, admin: admin.as_ref() };
-        match self.stands(current, &caller, cx).await {
-            Ok(true) => {}
-            Ok(false) if self.vendor.slots().is_empty() => findings.push(Finding::Warns(
-                "AWSCURRENT's value was replaced and works on for a time only: rotate now".into(),
-            )),
-            Ok(false) => findings.push(Finding::Fails(self.misplaced(&slot))),
+        match self.vendor.shown(current, &slot, &caller, cx).await {
+            Ok(shown) if shown == *current => {}
+            Ok(shown) if self.vendor.slots().is_empty() => {
+                findings.push(self.replaced(&shown, cx).await);
+            }
+            Ok(_) => findings.push(Finding::Fails(self.misplaced(&slot))),
             Err(error) => findings.push(Finding::Fails(error)),
         }
         findings.push(Finding::Warns(
@@ -307,7 +236,10 @@ impl<V: Roller> Rotator for RolledKey<V> {
     }
 
     fn untried(&self) -> Option<&'static str> {
-        Some("making a value anew")
+        Some(match self.vendor.slots() {
+            [] => "making a value anew, and whether the one that it replaces works on",
+            _ => "making a value anew",
+        })
     }
 
     async fn plan(
@@ -317,7 +249,22 @@ impl<V: Roller> Rotator for RolledKey<V> {
     ) -> Result<Vec<String>, Error> {
         let current = subject.current.secret();
         let asking = self.vendor.admin(current)?;
-        admin(Ok(asking.clone()), &subject.other_secrets()).await?;
+        let admin = admin(Ok(asking.clone()), &subject.other_secrets()).await?;
+        if self.vendor.slots().is_empty() {
+            let caller = Caller { own: current, admin: admin.as_ref() };
+            let shown = self.vendor.shown(current, "", &caller, cx).await?;
+            if !self.same_value(&shown, current) {
+                let taken = "createSecret takes over the value that the vendor shows, which is not \
+                             AWSCURRENT's, and has none made";
+                return match self.tried(&shown, TEST_TIME, cx).await {
+                    Ok(()) => Ok(vec![taken.to_owned()]),
+                    Err(error) if error.kind() == ErrorKind::Mismatch => {
+                        Ok(vec![fails("createSecret", &error)])
+                    }
+                    Err(error) => Err(error),
+                };
+            }
+        }
         let who = asking.map(|secret| format!(", asked by the admin of secret {secret}"));
         let who = who.unwrap_or_default();
         let slot = self.idle(current)?;

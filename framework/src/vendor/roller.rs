@@ -66,6 +66,11 @@ pub trait Roller: Send + Sync {
     /// Asks once whether a secret works; see [`Rotator::verify`](crate::Rotator::verify).
     async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error>;
 
+    /// As [`Issuer::unheeded`](super::Issuer::unheeded).
+    async fn unheeded(&self, _secret: &Secret, _turn: &Invocation) -> Option<String> {
+        None
+    }
+
     /// As [`Issuer::negative_control`](super::Issuer::negative_control).
     async fn negative_control(
         &self,

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Caller, Update, Updater, admin, check, control, heeds_keys, spread, wait};
+use super::{Caller, Update, Updater, admin, check, control, heeds_keys, in_use, spread, wait};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{
@@ -33,43 +33,61 @@ impl<V> UpdatedKey<V> {
 pub(super) const KEPT: &str =
     "it may have been set by an earlier run, so it is kept and tried again; if it stays refused";
 
-/// `older`'s credential in `current`'s document: that is where the account is now.
-pub(super) fn moved(fields: &[String], older: &Secret, current: &Secret) -> Option<Secret> {
+/// `older`'s credential in `current`'s document: that is where the account is now. None of another place, where
+/// it would be shown to a stranger.
+pub(super) fn moved<V: Updater>(vendor: &V, older: &Secret, current: &Secret) -> Option<Secret> {
+    if !vendor.same_place(older, current) {
+        return None;
+    }
     let Ok(mut document) = current.document().cloned() else {
         return older.document().is_err().then(|| older.clone());
     };
     let older = older.document().ok()?;
-    for field in fields {
+    for field in vendor.fields() {
         document = document.with(field, older.required(field).ok()?);
     }
     Some(document.into())
 }
 
-/// Asks again about a secret that was refused, until it is let in or the vendor should have learnt
-/// of it, but no more than so often: some vendors lock an account for it. The last answer.
+/// Asks about a secret in a step that shows no other: once at the least.
+pub(super) async fn ask<V: Updater>(
+    vendor: &V,
+    secret: &Secret,
+    cx: &Invocation,
+) -> Result<Verdict, Error> {
+    asked(vendor, secret, &mut vendor.attempts().max(1), cx).await
+}
+
+/// Asks about a secret until it is let in or the vendor should have learnt of it. `left` is how many
+/// logins more may be refused: some vendors lock an account for them. The last answer.
+pub(super) async fn asked<V: Updater>(
+    vendor: &V,
+    secret: &Secret,
+    left: &mut usize,
+    cx: &Invocation,
+) -> Result<Verdict, Error> {
+    if *left == 0 {
+        return Ok(Verdict::Rejected("no more logins may be refused in this step".to_owned()));
+    }
+    let verdict = vendor.verify(secret, cx).await?;
+    *left -= usize::from(verdict != Verdict::Accepted);
+    again(vendor, secret, verdict, left, cx).await
+}
+
+/// The same after that answer: a pause comes before each question.
 async fn again<V: Updater>(
     vendor: &V,
     secret: &Secret,
     mut verdict: Verdict,
-    questions: usize,
+    left: &mut usize,
     cx: &Invocation,
 ) -> Result<Verdict, Error> {
-    let mut pauses = spread(vendor.propagation(), questions);
+    let mut pauses = spread(vendor.propagation(), left.saturating_add(1));
     while verdict != Verdict::Accepted && wait(&mut pauses, cx).await {
         verdict = vendor.verify(secret, cx).await?;
+        *left = left.saturating_sub(usize::from(verdict != Verdict::Accepted));
     }
     Ok(verdict)
-}
-
-/// Asks about a secret, so often at most.
-pub(super) async fn ask<V: Updater>(
-    vendor: &V,
-    secret: &Secret,
-    questions: usize,
-    cx: &Invocation,
-) -> Result<Verdict, Error> {
-    let asked = vendor.verify(secret, cx).await?;
-    again(vendor, secret, asked, questions, cx).await
 }
 
 /// A value that somebody set over meanwhile is not promoted.
@@ -78,7 +96,7 @@ pub(super) async fn still_works<V: Updater>(
     versions: &PromoteContext<'_>,
     cx: &Invocation,
 ) -> Result<(), Error> {
-    match ask(vendor, versions.pending().secret(), vendor.attempts(), cx).await? {
+    match ask(vendor, versions.pending().secret(), cx).await? {
         Verdict::Accepted => Ok(()),
         Verdict::Rejected(why) => {
             let what = "the vendor refuses AWSPENDING, which worked in testSecret";
@@ -164,16 +182,15 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
             Update::Refused(why) => return change.refused(why, current).await,
             Update::Stale => {}
         }
-        let asked = self.vendor.verify(pending, cx).await?;
-        if asked == Verdict::Accepted {
+        let refused = self.vendor.verify(pending, cx).await?;
+        if refused == Verdict::Accepted {
             return Ok(Applied::Already("the pending value works already".into()));
         }
         let mut older: Vec<_> = versions.previous().await?.into_iter().collect();
         older.extend(versions.others().await?);
         let mut tried = vec![current.clone(), pending.clone()];
         for version in older {
-            let fields = self.vendor.fields();
-            let Some(old) = moved(fields, version.secret(), current) else { continue };
+            let Some(old) = moved(&self.vendor, version.secret(), current) else { continue };
             if tried.contains(&old) || tried.len() >= self.vendor.attempts() {
                 continue;
             }
@@ -186,9 +203,8 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
                 Update::Stale => tried.push(old),
             }
         }
-        // One question more than there are pauses, and the first of them was asked above.
-        let left = (self.vendor.attempts() + 1).saturating_sub(tried.len());
-        if again(&self.vendor, pending, asked, left, cx).await? == Verdict::Accepted {
+        let mut left = self.vendor.attempts().saturating_sub(tried.len());
+        if again(&self.vendor, pending, refused, &mut left, cx).await? == Verdict::Accepted {
             return Ok(Applied::Already("the pending value works already".into()));
         }
         Err(Error::new(ErrorKind::Rejected, "cannot set the new value").caused_by(format!(
@@ -198,7 +214,7 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
     }
 
     async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
-        ask(&self.vendor, secret, self.vendor.attempts(), cx).await
+        ask(&self.vendor, secret, cx).await
     }
 
     async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<(), Error> {
@@ -215,10 +231,8 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
         findings.extend(control(self.vendor.negative_control(current, cx).await));
         self.vendor.propose(current)?;
         admin(self.vendor.admin(current), &subject.other_secrets()).await?;
-        if let Verdict::Rejected(why) = self.vendor.verify(current, cx).await? {
-            let error = Error::new(ErrorKind::Rejected, "the vendor refuses AWSCURRENT");
-            findings.push(Finding::Fails(error.caused_by(why)));
-        }
+        let verdict = self.vendor.verify(current, cx).await?;
+        findings.extend(in_use(verdict, self.vendor.unheeded(current, cx)).await);
         if !self.vendor.compares() {
             findings.push(Finding::Warns(
                 "this vendor is not told which value is replaced, so a container that stood still \

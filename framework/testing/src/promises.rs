@@ -166,13 +166,15 @@ impl Simulation {
         Ok(true)
     }
 
-    /// Somebody stores AWSCURRENT again with a note added, or, if it is no document, as it is.
+    /// Somebody stores AWSCURRENT again as the remote says, or with a note added, or, if it is no document,
+    /// as it is.
     fn edit(&mut self) -> Checked {
         let Some(current) = self.holder(AWSCURRENT)? else { return Ok(()) };
         let Some(secret) = self.value(&current)? else { return Ok(()) };
-        let edited = match secret.document() {
-            Ok(document) => Secret::from(document.with("note", "edited")),
-            Err(_) => secret,
+        let edited = match (self.remote.edited(&secret), secret.document()) {
+            (Some(text), _) => Secret::decode(&text.as_str().into()),
+            (None, Ok(document)) => Secret::from(document.with("note", "edited")),
+            (None, Err(_)) => secret,
         };
         let token = version(1_000);
         self.wire.line().note(format!("somebody stores an edited copy of {current} as {token}"));

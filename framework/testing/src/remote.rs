@@ -105,6 +105,11 @@ pub trait Remote: Send + Sync {
         false
     }
 
+    /// What a person stores in AWSCURRENT's place, where that may be more than a note: another host, say.
+    fn edited(&self, _current: &Secret) -> Option<String> {
+        None
+    }
+
     /// Whether a credential that is applied takes the place of the one that a cancelled rotation
     /// applied, as with two users or two passwords, and not with keys that are added. Where it
     /// does, a cancelled rotation that a container promotes late leaves an AWSCURRENT that does

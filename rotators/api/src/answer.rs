@@ -7,28 +7,42 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::{Rfc2822, Rfc3339};
 
-use crate::exchange::Answer;
+use crate::exchange::{Answer, Expected};
 use crate::spec::{Parts, TimeFormat};
 
 /// Refuses an answer whose status is neither in `ok` nor in `others`, or an `ok` one in which
 /// something else stands than is expected.
 ///
 /// # Errors
-/// By the status; [`ErrorKind::Unsupported`] for the rest.
+/// By the status; [`ErrorKind::Mismatch`] if another value stands where that of a placeholder is
+/// expected, as another account's; [`ErrorKind::Unsupported`] for the rest, as for none at all.
 pub(crate) fn expect(answer: &Answer, parts: &Parts<'_>, others: &[u16]) -> Result<(), Error> {
     if others.contains(&answer.status) {
         return Ok(());
     }
     status(answer, parts.ok)?;
-    if parts.expect.is_empty() && parts.absent.is_empty() {
+    if answer.expected.is_empty() && parts.absent.is_empty() {
         return Ok(());
     }
     let reading = Reading::of(answer)?;
-    for (pointer, value) in parts.expect {
-        if reading.0.pointer(pointer) != Some(value) {
-            return Err(strange(format!(
-                "{pointer:?} in the answer is not what is expected there"
-            )));
+    for Expected { pointer, value, from } in &answer.expected {
+        let found = reading.0.pointer(pointer);
+        match from {
+            None if found == Some(value) => {}
+            None => {
+                let what = format!("{pointer:?} in the answer is not what is expected there");
+                return Err(strange(what));
+            }
+            Some(_) if found.is_some_and(|found| is_same(found, value)) => {}
+            Some(from) if found.is_none_or(Value::is_null) => {
+                let what = format!("the answer has no {pointer:?}, where {{{from}}} is expected");
+                return Err(strange(what));
+            }
+            Some(from) => {
+                let what = format!("{pointer:?} in the answer is not what {{{from}}} says");
+                let why = "the vendor names another one: correct that field";
+                return Err(Error::new(ErrorKind::Mismatch, what).caused_by(why));
+            }
         }
     }
     let stands = |pointer: &&String| match reading.0.pointer(pointer) {
@@ -41,6 +55,20 @@ pub(crate) fn expect(answer: &Answer, parts: &Parts<'_>, others: &[u16]) -> Resu
     match parts.absent.iter().find(stands) {
         None => Ok(()),
         Some(pointer) => Err(strange(format!("{pointer:?} in the answer says that it failed"))),
+    }
+}
+
+/// Whether two values are one: people write a number as text too.
+fn is_same(one: &Value, other: &Value) -> bool {
+    one == other || (written(one).is_some() && written(one) == written(other))
+}
+
+/// A text, or the text of a number; nothing else stands for itself in a text.
+pub(crate) fn written(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
     }
 }
 
@@ -171,4 +199,38 @@ fn since_1970(moment: OffsetDateTime) -> f64 {
 pub(crate) fn strange(what: String) -> Error {
     Error::new(ErrorKind::Unsupported, what)
         .caused_by("the vendor answers otherwise than the specification says")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_another_value_is_another_accounts() {
+        let text = include_str!("../specs/sendgrid.toml");
+        let document = crate::Specification::read(text).unwrap().document;
+        let parts = document.verify.parts();
+        let told = |body: &str| {
+            let expected = Expected {
+                pointer: "/team".to_owned(),
+                value: json!("7"),
+                from: Some("secret.team".to_owned()),
+            };
+            let answer = Answer {
+                status: parts.ok[0],
+                body: body.to_owned().into(),
+                content_type: None,
+                retry_after: None,
+                next: None,
+                expected: vec![expected],
+            };
+            expect(&answer, &parts, &[]).map_err(|error| error.kind())
+        };
+        assert_eq!(told(r#"{"team":7}"#), Ok(()));
+        assert_eq!(told(r#"{"team":8}"#), Err(ErrorKind::Mismatch));
+        assert_eq!(told(r#"{"team":null}"#), Err(ErrorKind::Unsupported));
+        assert_eq!(told("{}"), Err(ErrorKind::Unsupported));
+    }
 }

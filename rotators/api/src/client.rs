@@ -13,9 +13,10 @@ use serde_json::Value;
 use crate::address::Address;
 use crate::answer::{self, Reading};
 use crate::exchange::{Answer, exchange};
+use crate::hosts;
 use crate::items::Items;
 use crate::spec::{Caller, ClientCredentials, Document, Parts, Presentation, Template, Values};
-use build::Draft;
+use build::{Draft, expected};
 
 /// How often a request is made while the vendor says that there were too many.
 const MOST_TRIES: u32 = 3;
@@ -189,11 +190,12 @@ impl Client {
         values: &Values<'_>,
     ) -> Result<(), Error> {
         let made = || {
-            let mut draft = Draft::of(&self.address(parts.base_url)?, parts, values)?;
+            let mut draft = Draft::of(&self.address(parts.base_url, values)?, parts, values)?;
+            expected(parts, values)?;
             match self.presentation(parts) {
                 None => Ok(()),
                 Some(Presentation::ClientCredentials(client)) => {
-                    let address = self.address(client.base_url.as_deref())?;
+                    let address = self.address(client.base_url.as_deref(), values)?;
                     Draft::of_token(&address, client, values).map(drop)
                 }
                 Some(other) => draft.present(other, values),
@@ -224,8 +226,9 @@ impl Client {
         values: &Values<'_>,
         cx: &Invocation,
     ) -> Result<Sent, Error> {
-        let address = self.address(parts.base_url)?;
+        let address = self.address(parts.base_url, values)?;
         let mut draft = Draft::of(&address, parts, values)?;
+        let expected = expected(parts, values)?;
         match self.presentation(parts) {
             None => {}
             Some(Presentation::ClientCredentials(client)) => {
@@ -236,7 +239,8 @@ impl Client {
             }
             Some(other) => draft.present(other, values)?,
         }
-        self.repeat(&address, &draft, items, parts.fenced, cx).await.map(Sent::Answered)
+        let answer = self.repeat(&address, &draft, items, parts.fenced, cx).await?;
+        Ok(Sent::Answered(Answer { expected, ..answer }))
     }
 
     /// Asks for a token; `None` if the vendor refuses the credential.
@@ -247,7 +251,7 @@ impl Client {
         parts: &Parts<'_>,
         cx: &Invocation,
     ) -> Result<Option<SecretString>, Error> {
-        let address = self.address(client.base_url.as_deref())?;
+        let address = self.address(client.base_url.as_deref(), values)?;
         let draft = Draft::of_token(&address, client, values)?;
         if !parts.proves
             && let Some(known) = self.known_token(&draft, cx)
@@ -330,9 +334,8 @@ impl Client {
         tokio::time::sleep(due - now).await;
     }
 
-    pub(crate) fn address(&self, url: Option<&str>) -> Result<Address, Error> {
-        let read = Address::read(url.unwrap_or(&self.document.base_url));
-        read.map_err(|what| Error::new(ErrorKind::Malformed, what))
+    pub(crate) fn address(&self, url: Option<&str>, values: &Values<'_>) -> Result<Address, Error> {
+        hosts::address(url.unwrap_or(&self.document.base_url), &self.document, values)
     }
 }
 

@@ -10,6 +10,7 @@ use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, LINK, RETRY_AFTER};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::address::Address;
@@ -31,6 +32,16 @@ pub(crate) struct Answer {
     pub(crate) retry_after: Option<Duration>,
     /// The URL of the next page, by a `Link` header (RFC 8288).
     pub(crate) next: Option<String>,
+    /// What must stand in it, as its request says.
+    pub(crate) expected: Vec<Expected>,
+}
+
+/// What must stand at a place of an answer.
+pub(crate) struct Expected {
+    pub(crate) pointer: String,
+    pub(crate) value: Value,
+    /// The placeholder that the value was taken from.
+    pub(crate) from: Option<String>,
 }
 
 /// Sends a request and reads the answer. Redirects are answers: nobody follows them.
@@ -99,6 +110,7 @@ async fn read(
     };
     Ok(Answer {
         next,
+        expected: Vec::new(),
         status: status.as_u16(),
         body,
         content_type,

@@ -11,10 +11,11 @@ use crate::admin::Admin;
 use crate::answer::{self, Reading, strange};
 use crate::client::{Client, Sent, template, values};
 use crate::exchange::Answer;
+use crate::hosts;
 use crate::items::Items;
 use crate::pages::Way;
 use crate::spec::{Issue, List, Parts, Values};
-use crate::verify::{negative_control, verify};
+use crate::verify::{negative_control, unheeded, verify};
 
 /// The most pages of keys that are read.
 const MOST_PAGES: usize = 1_000;
@@ -23,7 +24,7 @@ const MOST_PAGES: usize = 1_000;
 const LONGEST_ID: usize = 2_048;
 
 /// How long a label is.
-const LABEL: usize = 55;
+const LABEL: usize = 47;
 
 /// A vendor that makes keys.
 pub(crate) struct ApiIssuer {
@@ -132,6 +133,10 @@ impl Issuer for ApiIssuer {
         Some(&self.client.document.secret.id)
     }
 
+    fn same_place(&self, version: &Secret, own: &Secret) -> bool {
+        hosts::alike(&self.client.document, version, own)
+    }
+
     async fn issue(
         &self,
         base: &Secret,
@@ -154,7 +159,10 @@ impl Issuer for ApiIssuer {
         {
             return Ok(Issued::Full);
         }
-        let answer = self.client.expected("issue", sent, &parts, &[])?;
+        let lost = || format!("a key may have been made that nobody knows, labelled {label}");
+        let taken = matches!(&sent, Sent::Answered(answer) if parts.ok.contains(&answer.status));
+        let answer = self.client.expected("issue", sent, &parts, &[]);
+        let answer = answer.map_err(|error| if taken { error.caused_by(lost()) } else { error })?;
         let made = || -> Result<Secret, Error> {
             let reading = Reading::of(&answer)?;
             let (shape, at) = (&self.client.document.secret, &self.issue.answer);
@@ -167,10 +175,9 @@ impl Issuer for ApiIssuer {
             self.client.id(&next)?;
             Ok(next)
         };
-        made().map(Issued::Key).map_err(|error| {
-            let lost = format!("a key may have been made that nobody knows, labelled {label}");
-            error.while_doing(self.client.told("issue", &parts)).caused_by(lost)
-        })
+        made()
+            .map(Issued::Key)
+            .map_err(|error| error.while_doing(self.client.told("issue", &parts)).caused_by(lost()))
     }
 
     async fn list(
@@ -180,7 +187,7 @@ impl Issuer for ApiIssuer {
         cx: &Invocation,
     ) -> Result<(), Error> {
         let placed = values(caller.own, caller.admin);
-        let base = self.client.address(self.list.base_url.as_deref())?;
+        let base = self.client.address(self.list.base_url.as_deref(), &placed)?;
         let mut way = Way::first(self.list.parts(), self.list.pages.as_ref(), &base);
         let mut seen = 0;
         for _ in 0..MOST_PAGES {
@@ -213,12 +220,20 @@ impl Issuer for ApiIssuer {
         verify(&self.client, secret, cx).await
     }
 
+    fn tells_ends(&self) -> bool {
+        self.list.expires.is_some()
+    }
+
     async fn negative_control(
         &self,
         secret: &Secret,
         cx: &Invocation,
     ) -> Result<Option<Verdict>, Error> {
         negative_control(&self.client, secret, cx).await
+    }
+
+    async fn unheeded(&self, secret: &Secret, cx: &Invocation) -> Option<String> {
+        unheeded(&self.client, secret, cx).await
     }
 
     async fn may_issue(&self, caller: &Caller<'_>, cx: &Invocation) -> Result<(), Error> {

@@ -9,6 +9,7 @@ mod admin;
 mod answer;
 mod client;
 mod exchange;
+mod hosts;
 mod issuer;
 mod items;
 mod pages;
@@ -36,7 +37,7 @@ const SPEC: &str = "ROTATION_SPEC";
 const PLACEHOLDER: &str = ".invalid";
 
 /// The specifications that are part of the function, by name.
-pub const SHIPPED: [(&str, &str); 27] = [
+pub const SHIPPED: [(&str, &str); 29] = [
     ("azure-ai-search", include_str!("../specs/azure-ai-search.toml")),
     ("azure-openai", include_str!("../specs/azure-openai.toml")),
     ("cloudflare", include_str!("../specs/cloudflare.toml")),
@@ -52,6 +53,7 @@ pub const SHIPPED: [(&str, &str); 27] = [
     ("grafana-password", include_str!("../specs/grafana-password.toml")),
     ("hcp-terraform-team-token", include_str!("../specs/hcp-terraform-team-token.toml")),
     ("influxdb", include_str!("../specs/influxdb.toml")),
+    ("jupyterhub", include_str!("../specs/jupyterhub.toml")),
     ("launchdarkly", include_str!("../specs/launchdarkly.toml")),
     ("launchdarkly-sdk-key", include_str!("../specs/launchdarkly-sdk-key.toml")),
     ("mailgun-sending-key", include_str!("../specs/mailgun-sending-key.toml")),
@@ -59,6 +61,7 @@ pub const SHIPPED: [(&str, &str); 27] = [
     ("ngrok", include_str!("../specs/ngrok.toml")),
     ("okta-client-secret", include_str!("../specs/okta-client-secret.toml")),
     ("openai-service-account", include_str!("../specs/openai-service-account.toml")),
+    ("pocketbase-password", include_str!("../specs/pocketbase-password.toml")),
     ("rabbitmq", include_str!("../specs/rabbitmq.toml")),
     ("sendgrid", include_str!("../specs/sendgrid.toml")),
     ("twilio", include_str!("../specs/twilio.toml")),

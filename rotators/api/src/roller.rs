@@ -10,7 +10,7 @@ use crate::admin::Admin;
 use crate::answer::Reading;
 use crate::client::{Client, values};
 use crate::spec::{Describe, Parts, Roll, Values};
-use crate::verify::{negative_control, verify};
+use crate::verify::{negative_control, unheeded, verify};
 
 /// A vendor that makes a value anew.
 pub(crate) struct ApiRoller {
@@ -111,5 +111,9 @@ impl Roller for ApiRoller {
         cx: &Invocation,
     ) -> Result<Option<Verdict>, Error> {
         negative_control(&self.client, secret, cx).await
+    }
+
+    async fn unheeded(&self, secret: &Secret, cx: &Invocation) -> Option<String> {
+        unheeded(&self.client, secret, cx).await
     }
 }

@@ -12,8 +12,9 @@ use serde_json::Value;
 use crate::admin::Admin;
 use crate::answer::{Reading, strange};
 use crate::client::{Client, Sent, values};
+use crate::hosts;
 use crate::spec::{Alike, Caller as By, Parts, Update, Values};
-use crate::verify::{negative_control, verify};
+use crate::verify::{negative_control, unheeded, verify};
 
 /// A vendor that takes a value.
 pub(crate) struct ApiUpdater {
@@ -61,6 +62,10 @@ impl Updater for ApiUpdater {
 
     fn compares(&self) -> bool {
         self.compares
+    }
+
+    fn same_place(&self, version: &Secret, own: &Secret) -> bool {
+        hosts::alike(&self.client.document, version, own)
     }
 
     fn propose(&self, base: &Secret) -> Result<Secret, Error> {
@@ -130,6 +135,10 @@ impl Updater for ApiUpdater {
         cx: &Invocation,
     ) -> Result<Option<Verdict>, Error> {
         negative_control(&self.client, secret, cx).await
+    }
+
+    async fn unheeded(&self, secret: &Secret, cx: &Invocation) -> Option<String> {
+        unheeded(&self.client, secret, cx).await
     }
 }
 

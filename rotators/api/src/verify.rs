@@ -2,9 +2,9 @@
 
 use fourstep::{Error, ErrorKind, Invocation, Secret, Verdict};
 
-use crate::answer::{Reading, expect};
+use crate::answer::{Reading, expect, written};
 use crate::client::{Client, Sent};
-use crate::spec::{Parts, Values};
+use crate::spec::{Parts, Values, named_only};
 
 /// Ids longer than this are not quoted: a vendor may say anything.
 const LONGEST_ID: usize = 200;
@@ -51,16 +51,48 @@ pub(crate) async fn negative_control(
     ask(client, parts, &wrong, cx).await.map(Some)
 }
 
-fn mangled(key: &str) -> String {
-    let from = key.chars().count() * 2 / 3;
-    let other = |(at, one): (usize, char)| match one {
-        _ if at < from => one,
+/// The field of a secret that proves nothing though `[verify]` names it: asked with another value there,
+/// the vendor lets the key in all the same. Asked once for each.
+///
+/// This finds only what the vendor ignores. A value that nobody has may be refused where that of another
+/// account is not, and no such value is known here.
+pub(crate) async fn unheeded(client: &Client, secret: &Secret, cx: &Invocation) -> Option<String> {
+    for field in named_only(&client.document) {
+        let document = secret.document().ok()?;
+        let Some(own) = document.field(&field).and_then(written) else { continue };
+        let other: Secret = document.with(&field, &another(&own)).into();
+        let parts = Parts { fenced: true, ..client.document.verify.parts() };
+        // Any error says that it was not let in.
+        if other != *secret
+            && let Ok(Verdict::Accepted) = ask(client, parts, &other, cx).await
+        {
+            return Some(field);
+        }
+    }
+    None
+}
+
+/// What names no account: every letter and digit is another, and a short name is repeated, since a
+/// neighbour's may be one that the key may look at.
+fn another(name: &str) -> String {
+    const LEAST: usize = 8;
+    let other: String = name.chars().map(next).collect();
+    other.repeat(LEAST.div_ceil(other.len().max(1)))
+}
+
+fn next(one: char) -> char {
+    match one {
         'z' => 'a',
         'Z' => 'A',
         '9' => '0',
         'a'..='y' | 'A'..='Y' | '0'..='8' => char::from_u32(u32::from(one) + 1).unwrap_or(one),
         _ => one,
-    };
+    }
+}
+
+fn mangled(key: &str) -> String {
+    let from = key.chars().count() * 2 / 3;
+    let other = |(at, one): (usize, char)| if at < from { one } else { next(one) };
     key.chars().enumerate().map(other).collect()
 }
 

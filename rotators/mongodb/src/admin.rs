@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use fourstep::users::driver::lacks_rights;
+use fourstep::users::driver::{lacks_rights, never_changed};
 use fourstep::users::{AdminSession, Administered, Login};
 use fourstep::{Error, ErrorKind, Invocation};
 
@@ -79,12 +79,7 @@ impl Administered for Mongodb {
         if !lacks.is_empty() {
             return Ok(vec![lacks_rights(lacks.iter().map(String::as_str))]);
         }
-        let never = find(session, here, user, cx).await?.power().map(|why| {
-            let what = format!("user {user:?} is never changed by an admin");
-            Error::new(ErrorKind::Unsupported, what).caused_by(format!(
-                "{why}; let it change its own password (ROTATION_STRATEGY=single-user)"
-            ))
-        });
-        Ok(never.into_iter().collect())
+        let power = find(session, here, user, cx).await?.power();
+        Ok(power.iter().map(|why| never_changed(format!("user {user:?}"), why)).collect())
     }
 }

@@ -61,15 +61,19 @@ impl Prepared {
         cx: &Invocation,
     ) -> Result<Change, Error> {
         let has = self.mechanisms.as_deref().unwrap_or_default();
-        match self.try_with(self.mechanisms.as_deref(), session, cx).await {
+        let tried = match self.try_with(self.mechanisms.as_deref(), session, cx).await {
             // Of a user's mechanisms the server may know one no longer (authenticationMechanisms).
             Err(Failure::Refused(ServerError { code: BAD_VALUE }))
                 if has.len() > 1 && has.iter().any(|name| name == STRONGEST) =>
             {
                 let strongest = [STRONGEST.to_owned()];
-                sorted(self.try_with(Some(&strongest), session, cx).await)
+                self.try_with(Some(&strongest), session, cx).await
             }
-            tried => sorted(tried),
+            tried => tried,
+        };
+        match tried {
+            Ok(()) => Ok(Change::Made),
+            Err(failure) => failure.decided(errors::of_password_change),
         }
     }
 
@@ -92,14 +96,6 @@ impl Prepared {
     }
 }
 
-fn sorted(tried: Result<(), Failure>) -> Result<Change, Error> {
-    match tried {
-        Ok(()) => Ok(Change::Made),
-        Err(Failure::Refused(refusal)) => errors::of_password_change(refusal),
-        Err(Failure::Lost(error) | Failure::Late(error)) => Err(error),
-    }
-}
-
 /// Sends a command that changes a user, which a majority of the members is to confirm. The errors say
 /// whether it is known that nothing was changed.
 pub(crate) async fn exchange(
@@ -114,10 +110,7 @@ pub(crate) async fn exchange(
     command.append(cstr!("writeConcern"), concern);
     command.append(cstr!("maxTimeMS"), milliseconds(left));
     let answer = session.run("the change", &command, cx).await;
-    let answer = answer.map_err(|failure| match failure {
-        Failure::Refused(refusal) => Failure::Refused(refusal),
-        Failure::Lost(cause) | Failure::Late(cause) => Failure::Lost(errors::unknown(cause)),
-    })?;
+    let answer = answer.map_err(|failure| failure.of_change(errors::USER))?;
     match ServerError::of_majority(&answer) {
         None => Ok(()),
         Some(refusal) => Err(Failure::Lost(errors::no_majority(refusal))),

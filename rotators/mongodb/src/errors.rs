@@ -6,10 +6,17 @@
 
 use bson::raw::{RawBsonRef, RawDocument};
 use fourstep::users::Change;
-use fourstep::users::driver::Refusal;
+use fourstep::users::driver::{Refusal, unknown};
 use fourstep::{Error, ErrorKind};
 
 const UNCHANGED: &str = "nothing was changed";
+
+/// What ends a change before anything was changed.
+const BEFORE_A_CHANGE: [i32; 16] =
+    [2, 9, 11, 13, 14, 31, 40, 46, 59, 72, 112, 115, 10107, 11000, 13435, 51003];
+
+/// What a change is one of.
+pub(crate) const USER: &str = "the user";
 
 /// An answer that is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,28 +44,6 @@ impl ServerError {
             0 => "the server gave no code".to_owned(),
             code => format!("error {code}"),
         }
-    }
-
-    /// Whether it ended a change before anything was changed.
-    fn is_before_a_change(self) -> bool {
-        matches!(
-            self.code,
-            2 | 9
-                | 11
-                | 13
-                | 14
-                | 31
-                | 40
-                | 46
-                | 59
-                | 72
-                | 112
-                | 115
-                | 10107
-                | 11000
-                | 13435
-                | 51003
-        )
     }
 }
 
@@ -110,7 +95,7 @@ fn meaning(code: i32) -> Option<(ErrorKind, &'static str)> {
 ///
 /// # Errors
 /// Everything but a refused password, for which the reason is returned.
-pub(crate) fn of_login(refusal: &ServerError, database: &str) -> Result<String, Error> {
+pub(crate) fn of_login(refusal: ServerError, database: &str) -> Result<String, Error> {
     match refusal.code {
         18 | 11 => Ok(format!(
             "refused with error {} (a wrong password, no such user in the authentication database \
@@ -154,19 +139,10 @@ pub(crate) fn of_change(refusal: ServerError) -> Error {
         return no_majority(refusal);
     }
     let error = refusal.of_statement("the change");
-    if refusal.is_before_a_change() {
+    if BEFORE_A_CHANGE.contains(&refusal.code) {
         return error.caused_by(UNCHANGED);
     }
-    unknown(error)
-}
-
-/// The error of a change of which it is not known whether it was made.
-pub(crate) fn unknown(cause: Error) -> Error {
-    Error::new(
-        ErrorKind::Unreachable,
-        "the user may or may not have been changed, and a retry finds out",
-    )
-    .caused_by(cause)
+    unknown(USER, error)
 }
 
 /// The error of a change that the primary made, and a majority of the members has not confirmed.
@@ -194,7 +170,7 @@ mod tests {
 
     #[test]
     fn causes_of_a_failed_login_are_told_apart() {
-        let kind = |code| of_login(&ServerError { code }, "admin").map_err(|error| error.kind());
+        let kind = |code| of_login(ServerError { code }, "admin").map_err(|error| error.kind());
         assert!(kind(18).unwrap().contains("\"admin\""));
         assert_eq!(kind(334), Err(ErrorKind::Unsupported));
         assert_eq!(kind(91), Err(ErrorKind::Unreachable));

@@ -2,10 +2,11 @@
 
 use bson::raw::RawDocument;
 use fourstep::users::Login;
+use fourstep::users::scram::Hash;
 
 use crate::errors::ServerError;
 use crate::user::User;
-use crate::wire::{Hello, Mechanism, Scram};
+use crate::wire::{Hello, scram};
 
 /// Reads an answer as each of those that there are.
 pub fn answer(bytes: &[u8]) {
@@ -20,8 +21,8 @@ pub fn answer(bytes: &[u8]) {
 /// Answers a challenge of SCRAM. A server that does not know the password proves nothing.
 pub fn challenge(challenge: &[u8], proof: &[u8]) {
     let login = Login::new("db.example", 27017, "app", "pencil");
-    let Ok(scram) = Scram::new(Mechanism::Sha1, &login) else { return };
-    if let Ok((_, expected)) = scram.answer(challenge) {
+    let Ok(scram) = scram::begin(Hash::Sha1, &login) else { return };
+    if let Ok((_, expected)) = scram.answer(challenge, b"pencil") {
         assert!(expected.check(proof).is_err());
     }
 }

@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy};
 use fourstep::users::{Attempt, Change, Database, Dialect, Driver, Login, Strategies};
 use fourstep::{
-    Environment, Error, ErrorKind, Fence, Finding, Invocation, PasswordPolicy, SecretString,
+    Environment, Error, ErrorKind, Fence, Finding, Invocation, PasswordPolicy, SecretString, Seen,
 };
 
 pub use change::Prepared;
@@ -119,6 +119,10 @@ impl Database for Mongodb {
 
     async fn close(&self, mut session: Session) {
         session.channel.shut_down().await;
+    }
+
+    async fn seen(&self, session: &mut Session, _: &Login, cx: &Invocation) -> Result<Seen, Error> {
+        session.seen(cx).await
     }
 
     async fn prepare_own(

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use bson::raw::{RawArray, RawDocument, RawDocumentBuf};
+use bson::raw::{RawArray, RawBsonRef, RawDocument, RawDocumentBuf};
+use bson::rawdoc;
 use fourstep::net::Transport;
 use fourstep::users::{Login, driver};
-use fourstep::{Error, ErrorKind, Invocation};
+use fourstep::{Error, ErrorKind, Invocation, Seen};
 
 use crate::errors::ServerError;
 use crate::wire::{Channel, Wire};
@@ -73,6 +74,43 @@ impl Session {
         self.opened.elapsed().unwrap_or(Duration::MAX)
     }
 
+    /// The connections on which its own user is logged in, by the server's numbers, which a user may see
+    /// without a right: `$currentOp` with allUsers false. A mongos shows those of its shards, and is not
+    /// asked. Source: MongoDB manual, "$currentOp (aggregation)"; `whatsmyuri` is what its shells ask.
+    pub(crate) async fn seen(&mut self, cx: &Invocation) -> Result<Seen, Error> {
+        let what = "a look at the sessions";
+        if self.router {
+            return Ok(Seen::default());
+        }
+        let most = i32::try_from(Seen::MOST).unwrap_or(i32::MAX);
+        let own = rawdoc! { "whatsmyuri": 1, "$db": "admin" };
+        let all = rawdoc! {
+            "aggregate": 1,
+            "pipeline": [
+                { "$currentOp": { "allUsers": false, "idleConnections": true } },
+                { "$match": { "connectionId": { "$exists": true } } },
+                { "$limit": most },
+                { "$project": { "_id": 0, "connectionId": 1, "client": 1 } },
+            ],
+            "cursor": { "batchSize": most },
+            "$db": "admin",
+        };
+        let own = self.run(what, &own, cx).await.map_err(|failure| failure.of(what))?;
+        let all = self.run(what, &all, cx).await.map_err(|failure| failure.of(what))?;
+        let you = text(&own, "you").ok_or_else(|| unusable(what))?;
+        let batch = all.get_document("cursor").ok();
+        let batch = batch.and_then(|cursor| cursor.get_array("firstBatch").ok());
+        let rows = batch.ok_or_else(|| unusable(what))?.into_iter();
+        let rows = rows.filter_map(|row| row.ok()?.as_document());
+        let rows = rows.filter_map(|row| Some((number(row.get("connectionId").ok()??)?, row)));
+        let rows: Vec<_> = rows.collect();
+        let own = rows.iter().find(|(_, row)| text(row, "client") == Some(you));
+        // One that does not list itself lists others wrongly.
+        let own = own.map(|(own, _)| *own);
+        let all = rows.into_iter().map(|(one, _)| one).collect();
+        Ok(Seen { sessions: own.map(|own| (own, all)), ..Seen::default() })
+    }
+
     /// Runs one command. `what` describes it in errors.
     pub(crate) async fn run(
         &mut self,
@@ -80,16 +118,18 @@ impl Session {
         command: &RawDocument,
         cx: &Invocation,
     ) -> Result<RawDocumentBuf, Failure> {
-        let answer = self.channel.exchange(command);
-        let answer = cx.deadline().bound(what, Duration::MAX, answer).await;
-        match answer.map_err(Failure::Late)? {
-            Ok(answer) => match ServerError::of(&answer) {
-                None => Ok(answer),
-                Some(refusal) => Err(Failure::Refused(refusal)),
-            },
-            Err(error) => Err(Failure::Lost(error.while_doing(format!("no answer to {what}")))),
+        let answer = driver::answer(cx, what, self.channel.exchange(command)).await?;
+        match ServerError::of(&answer) {
+            None => Ok(answer),
+            Some(refusal) => Err(Failure::Refused(refusal)),
         }
     }
+}
+
+/// A whole number that is not negative, of any of BSON's types.
+fn number(value: RawBsonRef<'_>) -> Option<u64> {
+    let number = value.as_i64().or_else(|| value.as_i32().map(i64::from));
+    number.and_then(|number| number.try_into().ok())
 }
 
 /// The error of an answer that lacks what was asked for.

@@ -162,21 +162,11 @@ impl Administered for Mysql {
     async fn remarks(
         &self,
         admin: &mut AdminSession<Session>,
-        _: &str,
+        user: &str,
         partner: Option<&str>,
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        // On MySQL an admin without further rights reads no routine.
-        let Some(user) = partner.filter(|_| admin.session.server.flavour == Flavour::Mariadb)
-        else {
-            return Ok(Vec::new());
-        };
-        match mentions(&mut admin.session, user, cx).await {
-            Ok(found) => Ok(found.into_iter().collect()),
-            Err(error) if error.kind() == ErrorKind::Forbidden => {
-                Ok(vec![Finding::Warns(error.to_string())])
-            }
-            Err(error) => Err(error),
-        }
+        let Some(partner) = partner else { return Ok(Vec::new()) };
+        Ok(mentions(&mut admin.session, [user, partner], cx).await?.into_iter().collect())
     }
 }

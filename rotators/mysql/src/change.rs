@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use fourstep::users::Change;
+use fourstep::users::driver::unknown;
 use fourstep::{Error, ErrorKind, Fence, Invocation, SecretString};
 
 use crate::Mysql;
@@ -229,13 +230,9 @@ pub(crate) async fn exchange(
             let refusal = session.look_behind(refusal, cx).await;
             Err(errors::of_password_change(&refusal))
         }
-        Err(Failure::Lost(cause) | Failure::Late(cause)) => Err(NoChange::Failed(
-            Error::new(
-                ErrorKind::Unreachable,
-                "the password may or may not have been changed, and a retry finds out",
-            )
-            .caused_by(cause),
-        )),
+        Err(Failure::Lost(cause) | Failure::Late(cause)) => {
+            Err(NoChange::Failed(unknown("the password", cause)))
+        }
     }
 }
 

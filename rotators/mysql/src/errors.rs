@@ -91,8 +91,8 @@ fn before_login(number: u16) -> Option<(ErrorKind, &'static str)> {
         ),
         1129 => (
             ErrorKind::Forbidden,
-            "the server blocks this address after broken connections; run FLUSH HOSTS or TRUNCATE \
-             TABLE performance_schema.host_cache",
+            "the server blocks this address after broken connections; run TRUNCATE TABLE \
+             performance_schema.host_cache, on MariaDB FLUSH HOSTS",
         ),
         1130 => (ErrorKind::Forbidden, "no account of the server covers this address"),
         1053 | 1079 | 3032 => {

@@ -120,14 +120,11 @@ impl Session {
         };
         // It stays so if this is dropped half-way.
         self.busy = true;
-        let answer = query(channel, statement, keep);
-        let answer = cx.deadline().bound(what, Duration::MAX, answer).await;
-        let answer = answer.map_err(Failure::Late)?;
-        self.busy = answer.is_err();
+        let answer = driver::answer(cx, what, query(channel, statement, keep)).await?;
+        self.busy = false;
         match answer {
-            Ok(Answer::Rows(rows)) => Ok(rows),
-            Ok(Answer::Refused(refusal)) => Err(Failure::Refused(refusal)),
-            Err(error) => Err(Failure::Lost(error.while_doing(format!("no answer to {what}")))),
+            Answer::Rows(rows) => Ok(rows),
+            Answer::Refused(refusal) => Err(Failure::Refused(refusal)),
         }
     }
 

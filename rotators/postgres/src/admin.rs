@@ -2,7 +2,7 @@
 //! application's.
 
 use async_trait::async_trait;
-use fourstep::users::driver::lacks_rights;
+use fourstep::users::driver::{lacks_rights, never_changed};
 use fourstep::users::{AdminSession, Administered, Login};
 use fourstep::{Error, ErrorKind, Finding, Invocation};
 
@@ -34,12 +34,11 @@ async fn guard(session: &mut Session, user: &str, cx: &Invocation) -> Result<(),
 }
 
 fn protected(user: &str, why: &str) -> Error {
-    let way = match why.contains(accounts::BY_SUPERUSER) {
-        true => "rotate a user without that attribute",
-        false => "let it change its own password (ROTATION_STRATEGY=single-user)",
-    };
+    if !why.contains(accounts::BY_SUPERUSER) {
+        return never_changed(format!("user {user:?}"), why);
+    }
     Error::new(ErrorKind::Unsupported, format!("user {user:?} is never changed by an admin"))
-        .caused_by(format!("{why}; {way}"))
+        .caused_by(format!("{why}; rotate a user without that attribute"))
 }
 
 /// What the session's user lacks to alter these users and to make them members of each other: the

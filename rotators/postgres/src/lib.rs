@@ -249,12 +249,12 @@ impl Database for Postgres {
     async fn seen(
         &self,
         session: &mut Session,
-        _login: &Login,
+        login: &Login,
         cx: &Invocation,
     ) -> Result<Seen, Error> {
         match session.kind {
-            Kind::Redshift => Ok(Seen::default()),
-            _ => preflight::seen(session, cx).await,
+            Kind::Redshift => Ok(redshift::seen(session, login, cx).await),
+            Kind::Postgres => preflight::seen(session, cx).await,
         }
     }
 

@@ -14,11 +14,12 @@ mod read;
 mod rights;
 mod views;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fourstep::net::not_a;
 use fourstep::users::{Change, Dialect, Login};
-use fourstep::{Error, ErrorKind, Finding, Invocation, PasswordPolicy, SecretString};
+use fourstep::{Error, ErrorKind, Finding, Invocation, PasswordPolicy, SecretString, Seen};
 
 use crate::change::{Prepared, UNCHANGED, other_user};
 use crate::errors::{self, Moment, ServerError};
@@ -224,6 +225,13 @@ pub(crate) async fn run(
             let what = format!("{statement}: the admin may not do this");
             Error::new(ErrorKind::Forbidden, what).caused_by(refusal.state()).caused_by(again)
         }
+        // Not a replica, as at PostgreSQL.
+        Failure::Refused(refusal) if refusal.code == "0A000" => {
+            let what = format!("{statement}: Amazon Redshift does not support this");
+            Error::new(ErrorKind::Unsupported, what).caused_by(refusal.state()).caused_by(
+                "have an administrator make the two users equal in it, and see that neither is given it again",
+            )
+        }
         Failure::Refused(refusal) => errors::of_admin(statement, &refusal).caused_by(again),
         Failure::Lost(error) | Failure::Late(error) => error.caused_by(again),
     })
@@ -242,6 +250,30 @@ pub(crate) async fn preflight(
 /// What an operator should know of every user.
 pub(crate) fn late_change() -> Finding {
     Finding::Warns(LATE_CHANGE.to_owned())
+}
+
+/// When VALID UNTIL comes, by the session's own row of PG_USER, and the session's process. Neither is asked of
+/// STV_SESSIONS in one statement: what only the leader node has is not combined with what all nodes have
+/// (Database Developer Guide, "SQL functions supported on the leader node").
+const ENDS_IN: &str = "SELECT CAST(pg_backend_pid() AS bigint), CASE WHEN valuntil <> 'infinity' THEN \
+    CAST(date_part('epoch', CAST(valuntil AS timestamp)) - date_part('epoch', CAST(now() AS timestamp)) \
+    AS bigint) END FROM pg_catalog.pg_user WHERE usename = session_user";
+
+/// What the session tells of its user. What cannot be read is unknown: of STV_SESSIONS an ordinary user sees its
+/// own rows, with the first 50 bytes of its name, and whether every serverless namespace has it was not tried.
+pub(crate) async fn seen(session: &mut Session, login: &Login, cx: &Invocation) -> Seen {
+    let what = "a look at the sessions";
+    let asked = session.ask(what, ENDS_IN, cx).await;
+    let (own, ends_in): (Option<i64>, Option<i64>) = asked.unwrap_or_default();
+    let query = format!(
+        "SELECT CAST(process AS bigint) FROM pg_catalog.stv_sessions WHERE user_name = {} LIMIT {}",
+        sql::quote(&login.username),
+        Seen::MOST
+    );
+    let rows: Vec<(i64,)> = session.rows(what, query, cx).await.unwrap_or_default();
+    let all: BTreeSet<_> = rows.iter().map(|(one,)| one.unsigned_abs()).collect();
+    let own = own.map(i64::unsigned_abs).filter(|own| all.contains(own));
+    Seen { sessions: own.map(|own| (own, all)), ends_in, ..Seen::default() }
 }
 
 #[cfg(test)]

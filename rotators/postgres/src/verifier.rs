@@ -4,12 +4,14 @@
 //! Sources: RFC 5803, section 2; PostgreSQL documentation, `pg_authid` and `scram_iterations`; Amazon
 //! Redshift Database Developer Guide, CREATE USER.
 
+use std::borrow::Cow;
 use std::num::NonZeroU32;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
+use fourstep::users::scram::{Hash, Keys};
 use fourstep::{Error, ExposeSecret, SecretString, hex, random_bytes};
-use ring::{digest, hmac, pbkdf2};
+use ring::digest;
 
 /// The rounds of a server that does not say otherwise.
 pub(crate) const ROUNDS: u32 = 4096;
@@ -54,18 +56,18 @@ pub(crate) fn salted_digest(password: &SecretString, salt: &[u8]) -> digest::Dig
     context.finish()
 }
 
-fn salted(password: &SecretString, salt: &[u8; 16], rounds: u32) -> String {
+/// The password in the form in which SCRAM takes it. As the server does: what SASLprep forbids is taken as
+/// it is.
+pub(crate) fn prepared(password: &SecretString) -> Cow<'_, str> {
     let password = password.expose_secret();
-    // As the server does: what SASLprep forbids is taken as it is.
-    let prepared = stringprep::saslprep(password).unwrap_or(password.into());
-    let mut key = [0; digest::SHA256_OUTPUT_LEN];
+    stringprep::saslprep(password).unwrap_or(password.into())
+}
+
+fn salted(password: &SecretString, salt: &[u8; 16], rounds: u32) -> String {
     let at_least_one = NonZeroU32::new(rounds).unwrap_or(NonZeroU32::MIN);
-    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, at_least_one, salt, prepared.as_bytes(), &mut key);
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
-    let stored = digest::digest(&digest::SHA256, hmac::sign(&key, b"Client Key").as_ref());
+    let keys = Keys::derive(Hash::Sha256, prepared(password).as_bytes(), salt, at_least_one);
     let [salt, stored, server] =
-        [&salt[..], stored.as_ref(), hmac::sign(&key, b"Server Key").as_ref()]
-            .map(|bytes| BASE64.encode(bytes));
+        [&salt[..], keys.stored().as_ref(), keys.server()].map(|bytes| BASE64.encode(bytes));
     format!("SCRAM-SHA-256${rounds}:{salt}${stored}:{server}")
 }
 

@@ -22,7 +22,9 @@ use fourstep::users::{
     AdminSession, Administered, Attempt, Change, Database, Dialect, Driver, End, Login,
     ManagedPasswords, PasswordSets, Peers, SameHosts, Strategies, Strategy,
 };
-use fourstep::{Environment, Error, ErrorKind, Fence, Invocation, PasswordPolicy, SecretString};
+use fourstep::{
+    Environment, Error, ErrorKind, Fence, Invocation, PasswordPolicy, SecretString, Seen,
+};
 
 use account::{Prepared, absent, hash};
 
@@ -93,6 +95,15 @@ impl Database for Redis {
         let login = &self.place(login, cx).await?;
         let connect = |transport| self.connect(login, transport, cx);
         login.ssl.connect(self.transport, cx, connect).await?.log_in(login, cx).await
+    }
+
+    async fn seen(
+        &self,
+        session: &mut Session,
+        login: &Login,
+        cx: &Invocation,
+    ) -> Result<Seen, Error> {
+        session.seen(&login.username, cx).await
     }
 
     /// Whoever may run ACL SETUSER may give itself everything, so no application's user can.

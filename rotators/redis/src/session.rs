@@ -4,11 +4,11 @@
 //! connects, so the password would be sent before it is known that the other side is a Redis that asks
 //! for one, and its errors repeat what the server says after that.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use fourstep::net::{Stream, Transport, connect_time, open, within};
 use fourstep::users::{Attempt, Login, Peers, driver};
-use fourstep::{Error, ErrorKind, ExposeSecret, Invocation};
+use fourstep::{Error, ErrorKind, ExposeSecret, Invocation, Seen};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::Redis;
@@ -145,6 +145,25 @@ fn not_redis() -> Error {
 }
 
 impl Session {
+    /// The sessions of a user on this server, by their numbers. Source: Redis documentation, "CLIENT LIST",
+    /// "CLIENT ID". A user may run neither unless its rules say so.
+    pub(crate) async fn seen(&mut self, user: &str, cx: &Invocation) -> Result<Seen, Error> {
+        let what = "a look at the sessions";
+        let of = |failure: Failure| failure.of(what);
+        let own = self.run(what, &["CLIENT", "ID"], cx).await.map_err(of)?;
+        let list = self.run(what, &["CLIENT", "LIST"], cx).await.map_err(of)?;
+        let own = match own {
+            Reply::Number(own) => Some(own.unsigned_abs()),
+            _ => None,
+        };
+        let all = sessions_of(list.text().unwrap_or_default(), user);
+        // One that does not list itself lists others wrongly.
+        Ok(Seen {
+            sessions: own.filter(|own| all.contains(own)).map(|own| (own, all)),
+            ..Seen::default()
+        })
+    }
+
     /// Runs one command. `what` names it in errors.
     pub(crate) async fn run(
         &mut self,
@@ -152,11 +171,33 @@ impl Session {
         words: &[&str],
         cx: &Invocation,
     ) -> Result<Reply, Failure> {
-        let asked = cx.deadline().bound(what, Duration::MAX, self.channel.ask(words)).await;
-        match asked.map_err(Failure::Late)? {
-            Ok(Reply::Refused(refusal)) => Err(Failure::Refused(refusal)),
-            Ok(reply) => Ok(reply),
-            Err(error) => Err(Failure::Lost(error.while_doing(format!("no answer to {what}")))),
+        match driver::answer(cx, what, self.channel.ask(words)).await? {
+            Reply::Refused(refusal) => Err(Failure::Refused(refusal)),
+            reply => Ok(reply),
         }
+    }
+}
+
+/// The numbers of a user's sessions in the answer to CLIENT LIST: a line each, of `name=value` between blanks.
+fn sessions_of(list: &str, user: &str) -> BTreeSet<u64> {
+    let session = |line: &str| {
+        let field = |name: &str| line.split(' ').find_map(|one| one.strip_prefix(name));
+        (field("user=")? == user).then(|| field("id=")?.parse().ok()).flatten()
+    };
+    list.lines().filter_map(session).take(Seen::MOST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_are_known_by_the_whole_name_of_their_user() {
+        let list = "id=3 addr=127.0.0.1:1 name=user=app user=app cmd=ping\nid=4 user=app_b\nuser=app\n\
+                    id=x user=app\nid=6 laddr= user=app\n";
+        // A client chooses its name, in which no blank can be.
+        let named = "id=7 name=user=app user=other\n";
+        assert_eq!(sessions_of(list, "app"), BTreeSet::from([3, 6]));
+        assert_eq!(sessions_of(named, "app"), BTreeSet::new());
     }
 }

@@ -4,7 +4,7 @@
 //! Configuration": who may alter accounts of a kind sees them all, but not what roles they have.
 
 use async_trait::async_trait;
-use fourstep::users::driver::lacks_rights;
+use fourstep::users::driver::{lacks_rights, never_changed};
 use fourstep::users::{AdminSession, Administered, Login};
 use fourstep::{Error, ErrorKind, Finding, Invocation};
 
@@ -158,20 +158,15 @@ impl Administered for Sqlserver {
         if read_only {
             objections.push(crate::preflight::read_only());
         }
-        let never = |why: String| {
-            let what = format!("{} is never changed by an admin", found.account.shown());
-            Error::new(ErrorKind::Unsupported, what).caused_by(format!(
-                "{why}; let it change its own password (ROTATION_STRATEGY=single-user)"
-            ))
-        };
+        let never = |why: &str| never_changed(found.account.shown(), why);
         if found.own {
-            objections.push(never("it is the admin itself".to_owned()));
+            objections.push(never("it is the admin itself"));
         }
         let kind = found.account.kind;
         let query = sql::powers(kind, &sql::text("username", user)?);
         let rows = admin.session.rows("a look at what the account may do", &query, cx).await?;
         if !rows.is_empty() {
-            objections.push(never(powers(kind, &rows.concat())));
+            objections.push(never(&powers(kind, &rows.concat())));
         }
         objections.extend(found.shut);
         Ok(objections)

@@ -8,7 +8,7 @@ use fourstep::users::{Change, Login};
 use fourstep::{Error, ErrorKind, ExposeSecret, Fence, Invocation, SecretString};
 
 use crate::Sqlserver;
-use crate::errors::{self, UNCHANGED};
+use crate::errors::{self, PASSWORD, UNCHANGED};
 use crate::session::{Failure, Session};
 use crate::sql::{self, LONGEST_PASSWORD, Statement};
 use crate::wire;
@@ -129,8 +129,7 @@ impl Sqlserver {
         match sent.map_err(Failure::Late).flatten() {
             // Nothing waits for the end of this session, which has no lock.
             Ok(()) => Ok(Change::Made),
-            Err(Failure::Refused(refusal)) => errors::of_change_at_login(refusal),
-            Err(Failure::Lost(cause) | Failure::Late(cause)) => Err(errors::unknown(cause)),
+            Err(failure) => failure.of_change(PASSWORD).decided(errors::of_change_at_login),
         }
     }
 }
@@ -144,7 +143,8 @@ async fn exchange(
 ) -> Result<Change, Error> {
     match session.run("the change of the password", statement.expose(), cx).await {
         Ok(_) => Ok(Change::Made),
-        Err(Failure::Refused(refusal)) => errors::of_change(refusal, own),
-        Err(Failure::Lost(cause) | Failure::Late(cause)) => Err(errors::unknown(cause)),
+        Err(failure) => {
+            failure.of_change(PASSWORD).decided(|refusal| errors::of_change(refusal, own))
+        }
     }
 }

@@ -6,11 +6,14 @@
 //! have. No number was seen of a real server.
 
 use fourstep::users::Change;
-use fourstep::users::driver::Refusal;
+use fourstep::users::driver::{Refusal, unknown};
 use fourstep::{Error, ErrorKind};
 
 /// What is added to an error from before the change.
 pub(crate) const UNCHANGED: &str = "nothing was changed";
+
+/// What a change is one of.
+pub(crate) const PASSWORD: &str = "the password";
 
 /// A login failed, of which the server does not say more.
 const LOGIN_FAILED: i32 = 18456;
@@ -200,7 +203,7 @@ pub(crate) fn of_change(refusal: ServerError, own: bool) -> Result<Change, Error
             let error = refusal.of_statement("the change");
             let raised = number == 0 || number >= RAISED;
             let lost = raised || error.kind() == ErrorKind::Unreachable;
-            return Err(if lost { unknown(error) } else { error.caused_by(UNCHANGED) });
+            return Err(if lost { unknown(PASSWORD, error) } else { error.caused_by(UNCHANGED) });
         }
     };
     Err(Error::new(kind, what).caused_by(refusal.cause()).caused_by(UNCHANGED))
@@ -219,13 +222,11 @@ pub(crate) fn of_change_at_login(refusal: ServerError) -> Result<Change, Error> 
     }
     let error = of_login(&refusal).err().unwrap_or_else(|| refusal.of_statement("the login"));
     let before = [EXPIRED, MUST_CHANGE, MAY_NOT_CHANGE, 15113, 18452, 18468, 18470, 18486];
-    Err(if before.contains(&refusal.number) { error.caused_by(UNCHANGED) } else { unknown(error) })
-}
-
-/// The error of a change of which it is not known whether it was made.
-pub(crate) fn unknown(cause: Error) -> Error {
-    let what = "the password may or may not have been changed, and a retry finds out";
-    Error::new(ErrorKind::Unreachable, what).caused_by(cause)
+    Err(if before.contains(&refusal.number) {
+        error.caused_by(UNCHANGED)
+    } else {
+        unknown(PASSWORD, error)
+    })
 }
 
 #[cfg(test)]

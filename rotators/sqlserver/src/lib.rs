@@ -26,7 +26,7 @@ use fourstep::users::{
 };
 use fourstep::{
     Environment, Error, ErrorKind, Fence, Finding, Invocation, PasswordPolicy, Rotator,
-    SecretString,
+    SecretString, Seen,
 };
 
 pub use change::Prepared;
@@ -114,10 +114,9 @@ impl Sqlserver {
             Err(Failure::Refused(refusal)) if refusal.is_expired() => {
                 Ok(Attempt::Accepted(Session::expired(login, refusal)))
             }
-            Err(Failure::Refused(refusal)) => errors::of_login(&refusal).map(Attempt::Refused),
-            Err(Failure::Lost(error) | Failure::Late(error)) => {
-                Err(error.while_doing("during the login"))
-            }
+            Err(failure) => failure
+                .while_doing("during the login")
+                .decided(|refusal| errors::of_login(&refusal).map(Attempt::Refused)),
         }
     }
 }
@@ -158,6 +157,10 @@ impl Database for Sqlserver {
 
     fn usable(&self, session: &Session) -> Result<(), Error> {
         session.identity().map(drop)
+    }
+
+    async fn seen(&self, session: &mut Session, _: &Login, cx: &Invocation) -> Result<Seen, Error> {
+        session.seen(cx).await
     }
 
     async fn prepare_own(

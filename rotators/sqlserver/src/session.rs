@@ -1,9 +1,9 @@
 //! An open session: whose it is, and statements bounded by the deadline, each failure in its own class.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use fourstep::users::{Login, driver};
-use fourstep::{Error, ErrorKind, Invocation};
+use fourstep::{Error, ErrorKind, Invocation, Seen};
 
 use crate::errors::{self, ServerError};
 use crate::sql::{self, Account, Kind};
@@ -105,6 +105,21 @@ impl Session {
         }
     }
 
+    /// The sessions of the session's own login. Of a user of a contained database the server does not say.
+    pub(crate) async fn seen(&mut self, cx: &Invocation) -> Result<Seen, Error> {
+        let what = "a look at the sessions";
+        if self.identity()?.account.kind != Kind::Login {
+            return Ok(Seen::default());
+        }
+        let rows = self.rows(what, sql::SESSIONS, cx).await?;
+        let number = |text: &Option<String>| text.as_deref()?.parse::<u64>().ok();
+        let pairs = rows.iter().filter_map(|row| number(row.first()?).zip(number(row.get(1)?)));
+        let pairs: Vec<_> = pairs.take(Seen::MOST).collect();
+        let all: BTreeSet<_> = pairs.iter().map(|(_, one)| *one).collect();
+        let sessions = pairs.first().map(|(own, _)| (*own, all));
+        Ok(Seen { sessions, ..Seen::default() })
+    }
+
     /// Runs a query.
     pub(crate) async fn rows(
         &mut self,
@@ -139,12 +154,11 @@ async fn run(
     batch: &str,
     cx: &Invocation,
 ) -> Result<Vec<Row>, Failure> {
-    let answer = async {
+    let exchange = async {
         channel.send(wire::Kind::Batch, &wire::batch(batch)).await?;
         Answer::read(&channel.receive().await?).ok_or_else(not_sqlserver)
     };
-    let answer = cx.deadline().bound(what, Duration::MAX, answer).await.map_err(Failure::Late)?;
-    let answer = answer.map_err(|error| error.while_doing(format!("no answer to {what}")))?;
+    let answer = driver::answer(cx, what, exchange).await?;
     match ServerError::decisive(&answer.errors) {
         None => Ok(answer.rows),
         Some(refusal) => Err(Failure::Refused(refusal)),

@@ -50,6 +50,14 @@ impl Account {
     }
 }
 
+/// The sessions of the login, which only whoever may see the server's state is shown beside its own; nothing
+/// for others. Sources: SQL Server documentation, "sys.dm_exec_sessions", "HAS_PERMS_BY_NAME": that answers
+/// null for a permission that an older version has not.
+pub(crate) const SESSIONS: &str = "SELECT CONVERT(nvarchar(12), @@SPID), CONVERT(nvarchar(12), s.session_id) \
+    FROM sys.dm_exec_sessions AS s WHERE s.original_login_name = ORIGINAL_LOGIN() \
+    AND (HAS_PERMS_BY_NAME(NULL, NULL, N'VIEW SERVER STATE') = 1 \
+    OR HAS_PERMS_BY_NAME(NULL, NULL, N'VIEW SERVER PERFORMANCE STATE') = 1)";
+
 /// A statement that carries a password. Has no `Debug`. That the server keeps ALTER LOGIN's text out of its
 /// traces is believed after SQL Server's documentation, "SQL Trace"; of ALTER USER none says so.
 pub(crate) struct Statement(String);

@@ -149,7 +149,7 @@ async fn a_table_in_use_is_not_held_up_for_the_sake_of_its_owner() {
         let began = Instant::now();
         let error = shop.refusal().await;
         assert!(error.contains("REASSIGN OWNED") && error.contains("retry once"), "{error}");
-        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
         reader.close().await.unwrap();
         rotate_and_compare(&shop, "free again").await;
         shop.close().await;

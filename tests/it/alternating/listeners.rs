@@ -10,8 +10,12 @@ use crate::support::postgres::both_versions;
 /// made-up password. The admin would set that password on the real server.
 #[tokio::test]
 async fn rule_18_a_server_at_another_port_of_a_listed_host_proves_no_user() {
-    let [server, theirs] = &both_versions()[..] else { return };
-    for strategy in ["single-user-by-admin", "alternating-users"] {
+    let [old, new] = &both_versions()[..] else { return };
+    let strategies = ["single-user-by-admin", "alternating-users"];
+    let pairs = [(old, new), (new, old)].into_iter();
+    for (server, theirs, strategy) in
+        pairs.flat_map(|(server, theirs)| strategies.map(|strategy| (server, theirs, strategy)))
+    {
         let mut shop = Shop::bare(server, "victim", &[]).await;
         let same = format!("{}=alias.example", server.host);
         shop.configure(&[("ROTATION_STRATEGY", strategy), ("SAME_DATABASE_HOSTS", &same)]);

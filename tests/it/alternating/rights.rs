@@ -331,7 +331,7 @@ async fn sessions_of_the_idle_user_are_reported_or_stop_the_rotation() {
 
 async fn wait_until_gone(server: &Server, user: &str) {
     let mut connection = server.superuser().await;
-    for _ in 0..200 {
+    for _ in 0..3000 {
         let query = sqlx::query("SELECT FROM pg_stat_activity WHERE usename = $1").bind(user);
         if query.fetch_optional(&mut connection).await.unwrap().is_none() {
             return;

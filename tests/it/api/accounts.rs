@@ -127,10 +127,14 @@ async fn rule_08_a_working_token_of_ones_own_gets_no_other_account_reset() {
     let compared = BESIDE
         .replace("key = \"token\"", "key = \"token\"\nid = \"user_id\"")
         .replace("ok = [200]", "ok = [200]\nid = \"/id\"");
+    let told =
+        BESIDE.replace("ok = [200]", "ok = [200]\nexpect = { \"/id\" = \"{secret.user_id}\" }");
     for (spec, victims, ends) in [
         (BESIDE, true, Some(ErrorKind::Malformed)),
         (&compared, true, Some(ErrorKind::Mismatch)),
         (&compared, false, None),
+        (&told, true, Some(ErrorKind::Mismatch)),
+        (&told, false, None),
     ] {
         let double = Double::start(beside).await.unwrap();
         let (own, victim) = (double.arrange(None), double.arrange(None));

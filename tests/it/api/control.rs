@@ -119,9 +119,14 @@ async fn a_key_that_ends_before_the_next_rotation_is_told() {
         place_at(&spec("expires = \"/ends\"\nexpires_as = \"unix\"\n"), ending).await;
     let said = preflight(&place).await;
     assert!(said.starts_with('|') && said.contains("ends by itself in 10 days"), "{said}");
+    let said = place.files.show("inspect").await;
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.contains("key \"") && said.contains(", ends in 10 days"), "{said}");
     let (_double, place) = place_at(&spec(""), ending).await;
     let said = preflight(&place).await;
     assert!(!said.contains("ends by itself"), "{said}");
+    let said = place.files.show("inspect").await;
+    assert!(!String::from_utf8(said.stdout).unwrap().contains("key \""));
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ async fn a_wait_longer_than_the_functions_time_is_reported_at_once() {
     let error = place.step_in(Step::Create, &token, &cx).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Throttled);
     assert!(error.to_string().contains("3600 s to wait; retry later"), "{error}");
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(20));
     assert_eq!(double.live().len(), 1);
 }
 
@@ -90,7 +90,7 @@ async fn a_key_that_was_revoked_by_hand_is_refused_and_nothing_is_promoted() {
     let newest = double.live().pop().unwrap();
     double.revoke(&newest);
     // Asking again for as long as the vendor may take is bounded by the function's time.
-    let cx = Invocation::new(Deadline::after(Duration::from_secs(6)));
+    let cx = Invocation::new(Deadline::after(Duration::from_secs(10)));
     let error = place.step_in(Step::Set, &token, &cx).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
     assert!(error.to_string().contains(&format!("refuses AWSPENDING's key {newest:?}")), "{error}");

@@ -8,8 +8,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use super::hostile::plain;
-use super::support::redirected;
 use crate::support::program::binary;
+use crate::support::redis::free_port;
 
 const GALLERY: &str = include_str!("../../../docs/vendors.md");
 const GUIDE: &str = include_str!("../../../docs/rotate-a-vendor-key.md");
@@ -21,14 +21,14 @@ fn blocks(kind: &str) -> Vec<&'static str> {
     fences.map(|rest| rest.split("```").next().unwrap()).collect()
 }
 
-#[tokio::test]
-async fn the_guide_works_word_by_word() {
-    let double = Double::start(plain).await.unwrap();
-    let key = double.arrange(Some("made by hand"));
+/// The page's commands, in a folder with the specification and the secret that they name. What the
+/// file of the secret holds in the end.
+async fn followed(url: &str, secret: &serde_json::Value) -> serde_json::Value {
     let folder = tempfile::tempdir().unwrap();
     let [spec] = blocks("toml")[..] else { panic!("the page has one specification") };
-    std::fs::write(folder.path().join("vendor.toml"), redirected(spec, &double)).unwrap();
-    let secret = json!({"api_key": key.value, "api_key_id": key.id, "note": "kept"});
+    assert!(spec.contains("https://vendor.example\""));
+    let spec = spec.replace("https://vendor.example\"", &format!("{url}\""));
+    std::fs::write(folder.path().join("vendor.toml"), spec).unwrap();
     let file = folder.path().join("secret.json");
     std::fs::write(&file, secret.to_string()).unwrap();
 
@@ -51,11 +51,39 @@ async fn the_guide_works_word_by_word() {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{command}: {text}");
     }
-    let now: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn the_guide_works_word_by_word() {
+    let double = Double::start(plain).await.unwrap();
+    let key = double.arrange(Some("made by hand"));
+    let secret = json!({"api_key": key.value, "api_key_id": key.id, "note": "kept"});
+    let now = followed(&double.url(), &secret).await;
     assert_eq!(now["note"], "kept");
     assert!(double.works(now["api_key"].as_str().unwrap()));
     assert_eq!(double.live().len(), 2);
+}
+
+#[tokio::test]
+async fn the_guides_double_needs_no_checkout() {
+    let [double] = blocks("python")[..] else { panic!("the page has one double") };
+    // None of those that the kernel hands out to others before the double has it.
+    let port = free_port();
+    let mut server = Command::new("python3")
+        .args(["-c", double, &port.to_string()])
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        assert!(server.try_wait().unwrap().is_none(), "the double ended");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let secret = json!({"api_key": "first-key", "api_key_id": "1"});
+    let now = followed(&format!("http://127.0.0.1:{port}"), &secret).await;
+    assert_ne!(now["api_key"], "first-key");
+    server.kill().await.unwrap();
 }
 
 /// Whoever has no vendor takes the example's word for it.

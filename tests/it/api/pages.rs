@@ -1,13 +1,14 @@
 //! Lists of keys on many pages: read to their end or not at all, and measured at one moment.
 
+use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use fourstep::{ErrorKind, Step};
-use fourstep_testing::{Asked, Double, DoubleKey, DoubleKeys, Fault, Told};
+use fourstep::{Deadline, ErrorKind, Invocation, Step};
+use fourstep_testing::{Asked, Double, DoubleKey, DoubleKeys, Fault, Manner, Told};
 use serde_json::{Value, json};
 
 use super::hostile::{SPEC, place_at, plain};
-use super::support::Place;
+use super::support::{Files, Place};
 
 const BY_CURSOR: &str = "{ cursor = { query = \"after\", next = \"/next\" } }";
 const BY_NUMBER: &str = "{ number = { query = \"page\", first = 1 } }";
@@ -31,7 +32,7 @@ fn busy(keys: &mut DoubleKeys, asked: &Asked) -> Told {
             let [mark, secret, _, moment] = ours.split('-').collect::<Vec<_>>()[..] else {
                 panic!("{ours} is no label")
             };
-            let label = format!("{mark}-{secret}-{}-{moment}", "0".repeat(16));
+            let label = format!("{mark}-{secret}-{}-{moment}", "0".repeat(13));
             let key = keys.issue(Some(&label)).unwrap();
             std::thread::sleep(Duration::from_millis(1500));
             vec![listed(&key)]
@@ -132,22 +133,69 @@ async fn fifty_thousand_keys_of_others_are_in_nobodys_way() {
 }
 
 /// All of them in one answer, which is longer than the longest that is read at once.
-fn long(keys: &mut DoubleKeys, asked: &Asked) -> Told {
+fn long<const OTHERS: usize>(keys: &mut DoubleKeys, asked: &Asked) -> Told {
     if (asked.method.as_str(), asked.path.as_str()) != ("GET", "/keys") {
         return plain(keys, asked);
     }
-    let others = (0..50_000).map(|at| json!({"id": format!("other-{at}"), "name": "by hand"}));
+    let others = (0..OTHERS).map(|at| json!({"id": format!("other-{at}"), "name": "by hand"}));
     let all: Vec<Value> = others.chain(keys.list().iter().map(listed)).collect();
     Told::json(200, json!({"keys": all, "next": null}).to_string())
 }
 
 #[tokio::test]
 async fn an_answer_of_any_length_is_read_item_by_item() {
-    let (double, place) = place_at(SPEC, long).await;
+    let (double, place) = place_at(SPEC, long::<50_000>).await;
     for number in 1..4 {
         place.rotate(number).await.unwrap();
     }
     assert_eq!(double.live(), ["id000001", "id000003", "id000004"]);
+}
+
+/// The most memory in KiB of a process of the function that reads this specification, so far.
+fn peak(spec: &Path) -> Option<u64> {
+    let setting = format!("ROTATION_SPEC={}", spec.display());
+    let of = |process: std::fs::DirEntry| {
+        let read = |name| std::fs::read(process.path().join(name));
+        let environ = read("environ").ok()?;
+        // The command, which starts the function, has it as an argument.
+        environ.split(|byte| *byte == 0).find(|one| *one == setting.as_bytes())?;
+        let status = String::from_utf8(read("status").ok()?).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().trim_end_matches(" kB").parse().ok()
+    };
+    std::fs::read_dir("/proc").unwrap().filter_map(|process| of(process.ok()?)).max()
+}
+
+/// The same over three rotations of the real function at this vendor.
+async fn peak_at(manner: Manner) -> u64 {
+    let double = Double::start(manner).await.unwrap();
+    let key = double.arrange(None);
+    let secret = json!({"key": key.value, "key_id": key.id}).to_string();
+    let spec = SPEC.replace("https://plain.example", &double.url());
+    let files = Files::new(&spec, &secret, None);
+    let (spec, mut most, mut samples) = (files.path("spec.toml"), 0, 0);
+    let mut rotations = std::pin::pin!(files.replay(false, &["--rotations", "3"]));
+    let output = loop {
+        let pause = tokio::time::sleep(Duration::from_millis(5));
+        tokio::select! {
+            output = &mut rotations => break output,
+            () = pause => {
+                let seen = peak(&spec);
+                samples += usize::from(seen.is_some());
+                most = most.max(seen.unwrap_or_default());
+            }
+        }
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(samples > 10, "{samples}");
+    most
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_functions_memory_does_not_grow_with_the_keys_of_others() {
+    let (few, many) = (peak_at(long::<500>).await, peak_at(long::<50_000>).await);
+    eprintln!("peak: {few} KiB beside 500 keys, {many} KiB beside 50,000");
+    assert!(many < few + 2 * 1024, "{few} KiB beside 500 keys, {many} KiB beside 50,000");
 }
 
 /// One key a page, each linked to by a whole URL: in the answer and in a header.
@@ -208,4 +256,32 @@ async fn a_vendors_clock_that_is_ahead_delays_no_revocation() {
         place.rotate(number).await.unwrap();
     }
     assert_eq!(double.live(), ["id000001", "id000003", "id000004"]);
+}
+
+/// Where the moment is read, the moment of the account stands.
+fn undated(keys: &mut DoubleKeys, asked: &Asked) -> Told {
+    if (asked.method.as_str(), asked.path.as_str()) != ("GET", "/keys") {
+        return plain(keys, asked);
+    }
+    let all = keys.list().into_iter().map(|key| json!({"id": key.id, "made": 1_800_000_000}));
+    Told::json(200, json!({"keys": all.collect::<Vec<_>>()}).to_string())
+}
+
+#[tokio::test]
+async fn a_moment_that_never_differs_revokes_nothing_and_is_told() {
+    let stored = "id = \"/id\"\n\n[terms]\nownership = \"stored\"\n\n[issue]\n";
+    let (double, place) = place_at(&SPEC.replace("[issue]\n", stored), undated).await;
+    for number in 1..4 {
+        let token = place.begin(number);
+        for step in [Step::Create, Step::Set, Step::Test] {
+            place.step(step, &token).await.unwrap();
+        }
+        let cx = Invocation::new(Deadline::after(Duration::from_secs(30)));
+        place.step_in(Step::Finish, &token, &cx).await.unwrap();
+        let said = cx.stats().warnings.join("; ");
+        let told = "was made in the second of AWSCURRENT's, or later; if that is said again";
+        // After the first rotation two keys live, and both are in use.
+        assert_eq!(said.contains(told), number > 1, "{number}: {said}");
+    }
+    assert_eq!(double.live().len(), 4);
 }

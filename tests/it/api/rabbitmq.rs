@@ -1,55 +1,36 @@
 //! rotate-api at a real RabbitMQ, with the shipped specification: two users in turn, while a client uses
 //! what is current; killed at its calls; and pairs that are none.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
+use super::real::{Real, refused_before_anything_is_stored, used_without_a_refusal};
 use super::support::{Files, specification};
 use crate::support::program::{crash_points, survived};
-use crate::support::skip;
 
-/// The management API, asked by an own client.
-struct Server {
-    port: u16,
-    arranger: String,
-}
+/// The management API.
+struct Server(Real);
 
 fn server() -> Option<Server> {
-    let variable = |name: &str| std::env::var(format!("FOURSTEP_TEST_RABBITMQ_{name}")).ok();
-    let (Some(port), Some(arranger)) = (variable("PORT"), variable("ARRANGER_PASSWORD")) else {
-        skip("FOURSTEP_TEST_RABBITMQ_PORT and its companions");
-        return None;
-    };
-    Some(Server { port: port.parse().unwrap(), arranger })
+    Real::of("RABBITMQ").map(Server)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
 }
 
 impl Server {
-    /// The status and the JSON of an answer.
-    async fn ask(&self, user: [&str; 2], what: [&str; 2], body: Option<Value>) -> (u16, Value) {
+    async fn ask(&self, user: [&str; 2], what: [&str; 2], body: Option<&Value>) -> (u16, Value) {
         let ([name, word], [method, path]) = (user, what);
-        let shown = STANDARD.encode(format!("{name}:{word}"));
-        let body = body.map_or(String::new(), |body| body.to_string());
-        let length = body.len();
-        let request = format!(
-            "{method} /api{path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic {shown}\r\n\
-             Content-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-        );
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, serde_json::from_str(body).unwrap_or_default())
+        let shown = format!("Basic {}", STANDARD.encode(format!("{name}:{word}")));
+        self.0.ask(&shown, [method, &format!("/api{path}")], body).await
     }
 
     async fn arrange(&self, what: [&str; 2], body: Option<Value>) -> Value {
-        let (status, answer) = self.ask(["arranger", &self.arranger], what, body).await;
+        let (status, answer) = self.ask(["arranger", &self.0.arranger], what, body.as_ref()).await;
         assert!(status < 300, "{what:?}: {status}");
         answer
     }
@@ -71,11 +52,11 @@ impl Server {
             let body = json!({"configure": "", "write": "app-.*", "read": ".*"});
             self.arrange(["PUT", &format!("/permissions/%2F/{user}")], Some(body)).await;
         }
-        let url = format!("http://127.0.0.1:{}/api", self.port);
+        let url = format!("http://127.0.0.1:{}/api", self.0.port);
         let text = specification("rabbitmq.toml").replace("https://rabbitmq.invalid/api", &url);
         let secret = json!({"masterarn": "admin", "username": users[0],
             "password": format!("first of {}", users[0])});
-        let admin = json!({"username": "arranger", "password": self.arranger});
+        let admin = json!({"username": "arranger", "password": self.0.arranger});
         let files = Files::new(&text, &secret.to_string(), Some(&admin));
         Pair { setting: format!("USER_PAIRS={}", users.join("=")), users, files }
     }
@@ -88,11 +69,6 @@ struct Pair {
 }
 
 impl Pair {
-    fn current(&self) -> [String; 2] {
-        let secret: Value = serde_json::from_str(&self.files.secret()).unwrap();
-        ["username", "password"].map(|field| secret[field].as_str().unwrap().to_owned())
-    }
-
     async fn replay(&self, more: &[&str]) -> std::process::Output {
         let always = ["--env", &self.setting, "--json"];
         self.files.replay(true, &[&always[..], more].concat()).await
@@ -104,40 +80,21 @@ async fn three_rotations_at_a_real_rabbitmq_refuse_no_client_and_keep_what_users
     let Some(server) = server() else { return };
     for tags in [json!([]), json!(["management", "of our own"])] {
         let pair = server.pair(&tags).await;
-        let ended = AtomicBool::new(false);
-        let rotations = async {
-            let output = pair.replay(&["--rotations", "3", "--twice"]).await;
-            ended.store(true, Ordering::Relaxed);
-            output
+        let logs_in = async |secret: &Value| {
+            server.works(text(&secret["username"]), text(&secret["password"])).await
         };
-        let client = async {
-            let (mut calls, mut seen) = (0, vec![pair.current()]);
-            while !ended.load(Ordering::Relaxed) {
-                let current = pair.current();
-                assert!(server.works(&current[0], &current[1]).await, "{calls} calls");
-                if seen.last() != Some(&current) {
-                    seen.push(current);
-                }
-                calls += 1;
-            }
-            seen.push(pair.current());
-            seen.dedup();
-            (calls, seen)
-        };
-        let (output, (calls, seen)) = tokio::join!(rotations, client);
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-        assert!(calls > 20, "{calls}");
+        let rotations = pair.replay(&["--rotations", "3", "--twice"]);
+        let used = used_without_a_refusal(&pair.files, rotations, logs_in).await;
         let [one, other] = [&pair.users[0], &pair.users[1]];
-        let named: Vec<_> = seen.iter().map(|[user, _]| user).collect();
+        let named: Vec<_> = used.secrets.iter().map(|secret| text(&secret["username"])).collect();
         assert_eq!(named, [one, other, one, other]);
         let mut works = Vec::new();
-        for [user, password] in &seen {
-            works.push(server.works(user, password).await);
-            assert!(!text.contains(password), "{user}");
+        for secret in &used.secrets {
+            works.push(logs_in(secret).await);
+            assert!(!used.printed.contains(text(&secret["password"])));
         }
         assert_eq!(works, [false, false, true, true]);
-        assert!(!text.contains(&server.arranger));
+        assert!(!used.printed.contains(&server.0.arranger));
         for user in &pair.users {
             let known = server.arrange(["GET", &format!("/users/{user}")], None).await;
             assert_eq!(known["tags"], tags);
@@ -160,10 +117,7 @@ async fn a_pair_that_is_none_at_a_real_rabbitmq_is_refused_before_anything_is_st
     let [one, other] = &pair.users;
     let before = pair.files.secret();
     let refused = async |says: &str| {
-        let output = pair.replay(&[]).await;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(!output.status.success() && text.contains(says), "{says}: {text}");
-        assert!(text.contains("createSecret") && !text.contains("stored the proposed"), "{text}");
+        refused_before_anything_is_stored(&pair.replay(&[]).await, says);
         assert_eq!(pair.files.secret(), before);
     };
     let body = json!({"configure": ".*", "write": "app-.*", "read": ".*"});

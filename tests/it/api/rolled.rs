@@ -182,4 +182,9 @@ async fn preflight_and_plan_tell_what_would_be_made_anew_and_change_nothing() {
     double.arrange(Some(ONE));
     let said = preflight(&place).await;
     assert!(said.starts_with('|') && said.contains("for a time only: rotate now"), "{said}");
+    let text = std::fs::read_to_string(place.files.path("spec.toml")).unwrap();
+    let secret = current(&place).to_string();
+    let plan = Files::new(&text, &secret, Some(&json!({"token": ADMIN}))).ask("plan").await;
+    let plan = String::from_utf8_lossy(&plan.stdout).into_owned();
+    assert!(plan.contains("takes over the value that the vendor shows"), "{plan}");
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::support::ADMIN;
 use super::vendors::Vendor;
-use super::{doubles, doubles_fourth, doubles_more, doubles_rolled, doubles_third};
+use super::{doubles, doubles_fifth, doubles_fourth, doubles_more, doubles_rolled, doubles_third};
 
 /// What most vendors are.
 const USUAL: Vendor = Vendor {
@@ -21,7 +21,7 @@ const USUAL: Vendor = Vendor {
 };
 
 /// To add a vendor: its specification (named in `SHIPPED`), how its double answers, and a row here.
-pub const VENDORS: [Vendor; 27] = [
+pub const VENDORS: [Vendor; 29] = [
     Vendor {
         file: "sendgrid.toml",
         manner: doubles::sendgrid,
@@ -296,6 +296,27 @@ pub const VENDORS: [Vendor; 27] = [
         key: "password",
         fields: &["password"],
         admin: || json!({"token": ADMIN}),
+        ..USUAL
+    },
+    Vendor {
+        file: "jupyterhub.toml",
+        manner: doubles_fifth::jupyterhub,
+        secret: |key| json!({"masterarn": "admin", "username": "alice", "token_id": key.id}),
+        key: "token",
+        fields: &["token_id", "token"],
+        admin: || json!({"token": ADMIN}),
+        rights: r#"["read:servers!user=alice","read:users:name!user=alice"]"#,
+        ..USUAL
+    },
+    Vendor {
+        file: "pocketbase-password.toml",
+        manner: doubles_fifth::pocketbase,
+        secret: |_| json!({"masterarn": "admin", "email": "app@example.com"}),
+        key: "password",
+        fields: &["email", "password"],
+        admin: || json!({"token": ADMIN}),
+        cap: Some(2),
+        slots: &["app@example.com", "app_b@example.com"],
         ..USUAL
     },
 ];

@@ -22,7 +22,7 @@ use crate::support::stage::FUNCTION;
 pub const ADMIN: &str = "admin-credential-0001";
 
 /// The users that take turns, where a specification has such.
-pub const PAIR: &str = "app=app_b";
+pub const PAIR: &str = "app=app_b,app@example.com=app_b@example.com";
 
 /// Name and password of Basic authentication, or nothing.
 pub fn basic(asked: &Asked) -> (String, String) {

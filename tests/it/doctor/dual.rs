@@ -1,4 +1,4 @@
-//! The states of one user with two passwords, at a real MySQL.
+//! The states of one user with two passwords, and some of two users, at a real MySQL.
 
 use fourstep::Step;
 use fourstep::store::{AWSCURRENT, AWSPREVIOUS, Select};
@@ -22,7 +22,7 @@ async fn secret(host: &Host, server: &Server, name: &str) -> User {
 pub async fn two_passwords(host: &Host, server: &Server) -> Vec<State> {
     let trust = server.variables();
     let trust: Vec<_> = trust.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let strategy = [("ROTATION_STRATEGY", "dual-password")];
+    let strategy = [("ROTATION_STRATEGY", "dual-password,alternating-users")];
     host.ours(MYSQL, "rotate-mysql", &[&trust[..], &strategy].concat());
     let put = Point::Call("PutSecretValue", Moment::After);
     let [fresh, set, discarded] = ["dual/recorded", "dual/set", "dual/discarded"];
@@ -50,6 +50,37 @@ pub async fn two_passwords(host: &Host, server: &Server) -> Vec<State> {
         once(discarded, PENDING, "retry", End::Mended),
         once(restored, PREVIOUS, "retry", End::Mended),
         once(by_hand, NONE, "discard", End::ByHand),
+    ]
+}
+
+/// Two states of two users, of secrets of the same function.
+pub async fn two_users(host: &Host, server: &Server) -> Vec<State> {
+    let names = ["pair/tested", "pair/changed"];
+    for name in names {
+        let [user, admin] = [server.user("fleet").await, server.user("admin").await];
+        let account = format!("'{}'@'127.%'", admin.name);
+        // docs/mysql-alternating.md
+        let grants = format!(
+            "GRANT CREATE USER, ROLE_ADMIN ON *.* TO {account}; GRANT SELECT ON mysql.* TO {account};"
+        );
+        server.arrange(&grants).await;
+        let mut document = server.document(&user);
+        document["masterarn"] = format!("{name}/admin").into();
+        host.secret(&format!("{name}/admin"), &server.document(&admin), None);
+        host.secret(name, &document, Some((MYSQL, days(30))));
+        host.tag(name, "fourstep:strategy", "alternating-users");
+    }
+    let [tested, changed] = names;
+    let point = Point::Call("UpdateSecretVersionStage", Moment::Before);
+    killed(host, tested, Step::Finish, point).await;
+    // Somebody changed the password of the user in use.
+    begun(host, changed, Step::Test).await;
+    let current = document(host.store(), changed, Select::Label(AWSCURRENT)).unwrap();
+    let user = current["username"].as_str().unwrap();
+    server.arrange(&format!("ALTER USER '{user}'@'127.%' IDENTIFIED BY 'Of-a-person-1'")).await;
+    vec![
+        once(tested, CURRENT, "discard", End::Mended),
+        once(changed, PENDING, "retry", End::Mended),
     ]
 }
 

@@ -4,8 +4,11 @@
 
 mod dual;
 mod in_use;
+mod keys;
 mod killed;
-mod states;
+mod moto;
+mod others;
+pub mod states;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,10 +27,19 @@ const SIZE: usize = 200;
 
 /// Runs doctor with these arguments; what it says of each secret, by its name, and its status.
 async fn doctor(host: &Host, more: &[&str]) -> (BTreeMap<String, Vec<Value>>, Option<i32>) {
+    told(host, host.endpoints(), more).await
+}
+
+/// The same at these endpoints.
+async fn told(
+    host: &Host,
+    endpoints: [&str; 2],
+    more: &[&str],
+) -> (BTreeMap<String, Vec<Value>>, Option<i32>) {
     let arguments =
         ["doctor", "--json", "--stuck-after", "0"].into_iter().chain(more.iter().copied());
     let arguments: Vec<_> = arguments.map(str::to_owned).collect();
-    let (lines, code) = host.fourstep(&arguments).await;
+    let (lines, code) = host.fourstep_at(endpoints, &arguments).await;
     let mut said: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for line in lines {
         let arn = line["secret"].as_str().unwrap();
@@ -43,8 +55,13 @@ fn text<'a>(said: &'a Value, field: &str) -> &'a str {
 
 /// Waits until the rotations that were begun have ended, however they end.
 async fn quiet(host: &Host) {
-    for _ in 0..600 {
-        if host.under_way() == 0 {
+    settled(|| host.under_way()).await;
+}
+
+/// The same of whoever counts them.
+async fn settled(under_way: impl Fn() -> usize) {
+    for _ in 0..3000 {
+        if under_way() == 0 {
             return;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -54,6 +71,18 @@ async fn quiet(host: &Host) {
 
 async fn logs_in(fleet: &Fleet<'_>, name: &str) -> bool {
     let document = document(fleet.host.store(), name, Select::Label(AWSCURRENT)).unwrap();
+    logs_in_with(fleet, &document).await
+}
+
+async fn logs_in_with(fleet: &Fleet<'_>, document: &Value) -> bool {
+    if document["key"].is_string() {
+        return fleet.vendor.as_ref().unwrap().lets_in(document);
+    }
+    if let Some(others) = &fleet.others
+        && let Some(let_in) = others.let_in(document).await
+    {
+        return let_in;
+    }
     let field = |one: &str| document[one].as_str().unwrap();
     let (user, password) = (field("username"), field("password"));
     match field("engine") {
@@ -71,13 +100,18 @@ fn labels(host: &Host, states: &[State]) -> Vec<String> {
     states.iter().map(labels).collect()
 }
 
-/// Every state, and as many secrets drawn after them as the fleet has room for.
-async fn made(fleet: &Fleet<'_>, closed: &Door) -> Vec<State> {
+/// Every state, and as many secrets drawn after them as a fleet of this size has room for.
+async fn made(fleet: &Fleet<'_>, closed: &Door, size: usize) -> Vec<State> {
     let mut states = fleet.one_password().await;
     states.extend(fleet.by_admin().await);
     states.extend(fleet.two_users().await);
     states.extend(fleet.unknown(closed).await);
     states.extend(dual::two_passwords(fleet.host, fleet.mysql.unwrap()).await);
+    states.extend(dual::two_users(fleet.host, fleet.mysql.unwrap()).await);
+    states.extend(fleet.vendor.as_ref().unwrap().states(fleet.host).await);
+    if let Some(others) = &fleet.others {
+        states.extend(others.states(fleet.host).await);
+    }
     states.extend(functions_of_nobody(fleet).await);
     fleet.secret("one/quiet", "single-user").await;
     states.push(drawn("one/quiet", "", "", End::Healthy));
@@ -85,7 +119,7 @@ async fn made(fleet: &Fleet<'_>, closed: &Door) -> Vec<State> {
     // Most are quiet, as in an account, and so that this does not take minutes.
     let quiet = patterns.last().unwrap().clone();
     patterns.resize(4 * patterns.len(), quiet);
-    let room = SIZE - states.len();
+    let room = size - states.len();
     for (first, pattern) in patterns.iter().enumerate() {
         let alive = fleet.alive(&pattern.name).await;
         for number in (first..room).step_by(patterns.len()) {
@@ -95,6 +129,31 @@ async fn made(fleet: &Fleet<'_>, closed: &Door) -> Vec<State> {
         }
     }
     states
+}
+
+/// A fleet without secrets, at these servers and at a vendor of its own.
+async fn of_every_kind<'a>(
+    host: &'a Host,
+    server: &'a postgres::Server,
+    mysql: &'a mysql::Server,
+) -> Fleet<'a> {
+    let strategies = "single-user,single-user-by-admin,alternating-users";
+    host.ours(POSTGRES, "rotate-postgres", &[("ROTATION_STRATEGY", strategies)]);
+    let door = Door::new(Way::To(server.port)).await;
+    let vendor = Some(keys::Vendor::start().await);
+    let others = others::Others::start().await;
+    Fleet { host, server, mysql: Some(mysql), vendor, others, door }
+}
+
+/// That each state was named right.
+fn named(states: &[State], said: &BTreeMap<String, Vec<Value>>) {
+    for state in states {
+        let said = &said[&state.name][0];
+        assert_eq!(text(said, "row"), state.row, "{}: {said:#}", state.name);
+        assert_eq!(text(said, "advice"), state.advice, "{}: {said:#}", state.name);
+        let stuck = said["troubles"].as_array().unwrap().iter().any(|one| one["kind"] == "stuck");
+        assert_eq!(stuck, state.end != End::Healthy, "{}: {said:#}", state.name);
+    }
 }
 
 /// Secrets whose function is gone, or is not ours.
@@ -116,13 +175,10 @@ async fn a_fleet_in_every_state_is_named_and_mended_where_it_is_safe() {
     let Some(mysql) = mysql::mysql() else { return };
     let _undisturbed = postgres::undisturbed().await;
     let host = Host::start().await;
-    let strategies = "single-user,single-user-by-admin,alternating-users";
-    host.ours(POSTGRES, "rotate-postgres", &[("ROTATION_STRATEGY", strategies)]);
-    let door = Door::new(Way::To(server.port)).await;
-    let fleet = Fleet { host: &host, server: &server, mysql: Some(&mysql), door };
+    let fleet = of_every_kind(&host, &server, &mysql).await;
     let closed = Door::new(Way::Closed).await;
     let begun = std::time::Instant::now();
-    let states = made(&fleet, &closed).await;
+    let states = made(&fleet, &closed, SIZE).await;
     assert_eq!(states.len(), SIZE);
     eprintln!("made in {:?}", begun.elapsed());
     tokio::time::sleep(Duration::from_millis(1_100)).await;
@@ -131,13 +187,7 @@ async fn a_fleet_in_every_state_is_named_and_mended_where_it_is_safe() {
     let (said, code) = doctor(&host, &[]).await;
     eprintln!("looked at {:?}", begun.elapsed());
     assert_eq!(code, Some(1));
-    for state in &states {
-        let said = &said[&state.name][0];
-        assert_eq!(text(said, "row"), state.row, "{}: {said:#}", state.name);
-        assert_eq!(text(said, "advice"), state.advice, "{}: {said:#}", state.name);
-        let stuck = said["troubles"].as_array().unwrap().iter().any(|one| one["kind"] == "stuck");
-        assert_eq!(stuck, state.end != End::Healthy, "{}: {said:#}", state.name);
-    }
+    named(&states, &said);
     assert_eq!(labels(&host, &states), before, "a look changed something");
 
     doctor(&host, &["--fix", "--yes", "--wait", "0"]).await;
@@ -190,7 +240,9 @@ async fn by_people(fleet: &Fleet<'_>, closed: &Door) {
     // Whoever turns a rotation on again begins a new one.
     fleet.take_off("off/restored");
     fleet.host.rotate("off/restored").await;
-    let away = ["away/recorded", "away/committed"];
+    // No key works: one is made at the vendor, and stored.
+    fleet.vendor.as_ref().unwrap().by_hand(fleet.host, "keys/none");
+    let away = ["keys/none", "away/recorded", "away/committed"];
     doctor(fleet.host, &[&away[..], &by_hand, &["--fix", "--yes", "--wait", "0"]].concat()).await;
     quiet(fleet.host).await;
 }

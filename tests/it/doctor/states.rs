@@ -57,12 +57,13 @@ pub fn once(name: &str, row: &'static str, advice: &'static str, end: End) -> St
     State { drawn: false, ..drawn(name, row, advice, end) }
 }
 
-/// Where the fleet is.
 pub struct Fleet<'a> {
     pub host: &'a Host,
     pub server: &'a Server,
-    /// Where those with two passwords are.
+    /// Where those with two passwords are, those with keys, and some more.
     pub mysql: Option<&'a mysql::Server>,
+    pub vendor: Option<super::keys::Vendor>,
+    pub others: Option<super::others::Others>,
     /// In front of the server; secrets name it.
     pub door: Door,
 }

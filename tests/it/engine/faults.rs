@@ -286,8 +286,9 @@ async fn a_token_that_is_current_is_finished_whatever_becomes_of_the_read() {
 
 #[tokio::test]
 async fn beyond_12_no_change_is_begun_when_too_little_time_is_left() {
-    let scene = Scene { timeout: Duration::from_secs(3), ..scene() };
+    let scene = scene();
     scene.done(&[Step::Create]).await;
+    let scene = Scene { timeout: Duration::from_secs(4), ..scene };
     let (result, effects) = scene.run(Step::Set).await;
     let error = result.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutOfTime);

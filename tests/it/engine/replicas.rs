@@ -39,6 +39,7 @@ impl SecretStore for Replicated<'_> {
             region: region.to_owned(),
             status: status.to_owned(),
             message: (status == "Failed").then(|| "the key is disabled".to_owned()),
+            key: None,
         });
         Ok(SecretDescription { replicas: replicas.collect(), ..description })
     }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use fourstep_local::serve;
 use tokio::process::Command;
 
+use super::ahead::Ahead;
 use super::case::{Case, Row};
 use super::site::Site;
 
@@ -103,16 +104,33 @@ const NOT_FOLLOWED: [(&str, &str); 1] = [(
     "it would be given the password, as the setting's page says",
 )];
 
+/// Where a preflight does not say the way out, and why.
+const NOT_AHEAD: [(&str, &str); 1] = [(
+    "a user whose password is lost",
+    "it tries AWSCURRENT alone, and says to have others tried first",
+)];
+
 impl<S: Site> Case<S> {
     /// Follows the way out whose turn it is, if there are so many, and rotates. What a play does on
-    /// its own to have the fault gone is done only where that did not lead out.
-    pub async fn follow_what_was_said(&mut self, message: &str) {
+    /// its own to have the fault gone is done only where that did not lead out. What a preflight had
+    /// said to do must be that too; whatever it says besides is followed in the same way.
+    pub async fn follow_what_was_said(&mut self, message: &str, said_ahead: Vec<Remedy>) {
         let choice = self.ground.choice.load(Ordering::Relaxed);
         let row = self.row.as_mut().unwrap();
         if NOT_FOLLOWED.iter().any(|(name, _)| *name == row.name) {
             return;
         }
-        let remedies = remedies(message);
+        let mut remedies = remedies(message);
+        let known = NOT_AHEAD.iter().any(|(name, _)| *name == row.name);
+        assert!(
+            known
+                || row.ahead != Ahead::Refused
+                || remedies.iter().all(|one| said_ahead.contains(one)),
+            "{}: of {remedies:?} a preflight says {said_ahead:?}",
+            row.name
+        );
+        let only_ahead = said_ahead.into_iter().filter(|said| !remedies.contains(said));
+        remedies.extend(only_ahead.collect::<Vec<_>>());
         row.ways = remedies.len();
         let Some(remedy) = remedies.get(choice) else { return };
         self.follow_literally(remedy).await;

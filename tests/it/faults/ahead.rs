@@ -1,11 +1,11 @@
 //! Preflight is honest: what it calls ready, rotates. Every fault is played through it before the
 //! step that fails. A row for which it says ready is on a list here, with the reason.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fourstep::{Deadline, Engine, Invocation, Question};
 
+use super::advice::{Remedy, remedies};
 use super::case::{Case, Row};
 use super::site::Site;
 
@@ -65,26 +65,28 @@ const READY: [(&str, &str); 27] = [
 ];
 
 impl<S: Site> Case<S> {
-    /// Asks a preflight, in the state in which the next step will fail.
-    pub async fn ask_ahead(&self, name: &str) -> Ahead {
-        // Once is enough.
-        let again = self.ground.choice.load(Ordering::Relaxed) > 0;
-        if again || NOT_ASKED.contains(&name) {
-            return Ahead::NotAsked;
+    /// Asks a preflight, in the state in which the next step will fail. And the ways out of what would
+    /// fail that it prints.
+    pub async fn ask_ahead(&self, name: &str) -> (Ahead, Vec<Remedy>) {
+        if NOT_ASKED.contains(&name) {
+            return (Ahead::NotAsked, Vec::new());
         }
         let cx = Invocation::new(Deadline::after(Duration::from_secs(self.seconds)));
         let engine = Engine::new(&*self.seen, &self.stage.rotator);
         match engine.answer(Question::Preflight, &self.stage.secret, &cx).await {
-            Ok(answer) if answer["ready"] == true => Ahead::Ready,
+            Ok(answer) if answer["ready"] == true => (Ahead::Ready, Vec::new()),
             Ok(answer) => {
                 let findings = answer["findings"].to_string();
                 self.ground.planted.lock().await.assert_absent(name, &findings);
                 // Whoever became a member of such a user would log in as it does.
                 let otherwise = findings.contains("is not what it logs in with");
                 assert!(!(otherwise && findings.contains("GRANT ")), "{name}: {findings}");
-                Ahead::Refused
+                let fails = answer["findings"].as_array().unwrap().iter();
+                let fails = fails.filter(|one| one["severity"] == "fails");
+                let ways = fails.flat_map(|one| remedies(one["finding"].as_str().unwrap()));
+                (Ahead::Refused, ways.collect())
             }
-            Err(_) => Ahead::Refused,
+            Err(error) => (Ahead::Refused, remedies(&error.to_string())),
         }
     }
 }

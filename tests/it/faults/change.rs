@@ -13,13 +13,18 @@ use crate::support::door::{Moment, Then, Way};
 use crate::support::postgres::User;
 
 pub fn all(ground: &Arc<Ground>) -> Vec<Playing> {
-    let mut all = play!(ground; a_lock_held, a_role_that_is_being_altered, a_statement_cancelled,
-        a_session_terminated, too_little_time, a_pending_password_that_was_never_set);
+    let mut all = at_server(ground);
     all.extend(BROKEN.iter().map(|broken| -> Playing {
         let ground = Arc::clone(ground);
         Box::pin(async move { broken.play(&ground).await })
     }));
     all
+}
+
+/// Those that the server itself has a part in.
+pub fn at_server(ground: &Arc<Ground>) -> Vec<Playing> {
+    play!(ground; a_lock_held, a_role_that_is_being_altered, a_statement_cancelled,
+        a_session_terminated, too_little_time, a_pending_password_that_was_never_set)
 }
 
 /// A connection that breaks or falls silent at one statement of setSecret.
@@ -127,7 +132,7 @@ const BROKEN: [Broken; 9] = [
         moment: Moment::After,
         then: Then::Silence,
         kind: ErrorKind::OutOfTime,
-        seconds: 7,
+        seconds: 10,
         share: Share::AtDeadline,
         left: Left::Unchanged,
     },
@@ -138,7 +143,7 @@ const BROKEN: [Broken; 9] = [
         moment: Moment::After,
         then: Then::Silence,
         kind: ErrorKind::Unreachable,
-        seconds: 7,
+        seconds: 10,
         share: Share::AtDeadline,
         left: Left::Changed,
     },
@@ -166,11 +171,11 @@ async fn held_by(case: &Case, sql: &str) -> PgConnection {
 
 /// Another container of the same rotation, which stopped right before its statement.
 async fn a_lock_held(ground: Arc<Ground>) -> Row {
-    let (mut case, door) = Case::behind(&ground, "the account's lock held", 7).await;
+    let (mut case, door) = Case::behind(&ground, "the account's lock held", 10).await;
     case.reach(Step::Set).await;
     door.set(Way::Until(ground.server.port, b"ALTER ROLE", Moment::Before, Then::Silence));
     let mut other = case.stage.beside();
-    other.timeout = Duration::from_secs(20);
+    other.timeout = Duration::from_secs(60);
     let token = case.token.clone();
     let other = tokio::spawn(async move { other.step(Step::Set, &token).await });
     let idle = "state = 'idle in transaction' AND query LIKE '%advisory%'";
@@ -183,7 +188,7 @@ async fn a_lock_held(ground: Arc<Ground>) -> Row {
 
 async fn a_role_that_is_being_altered(ground: Arc<Ground>) -> Row {
     let name = "a role that another session is altering";
-    let (mut case, _door) = Case::behind(&ground, name, 7).await;
+    let (mut case, _door) = Case::behind(&ground, name, 10).await;
     case.reach(Step::Set).await;
     let other = held_by(&case, "BEGIN; ALTER ROLE \"USER\" CONNECTION LIMIT 9").await;
     case.ends(Step::Set, ErrorKind::Conflict, Share::Before, Left::Unchanged).await;

@@ -7,7 +7,7 @@ const GUIDE: &str = include_str!("../../../docs/errors.md");
 const ADMINS: &str = include_str!("../../../docs/errors-admins.md");
 const ACCOUNTS: &str = include_str!("../../../docs/accounts.md");
 const OPERATE: &str = include_str!("../../../docs/operate.md");
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 13] = [
     include_str!("table.txt"),
     include_str!("table-postgres18.txt"),
     include_str!("table-mysql.txt"),
@@ -19,6 +19,8 @@ const TABLES: [&str; 11] = [
     include_str!("../proxy/table.txt"),
     include_str!("../engine/replicas.txt"),
     include_str!("../accounts.txt"),
+    include_str!("../redshift/serverless.txt"),
+    include_str!("../redshift/table.txt"),
 ];
 
 /// Kind and message of every row of these tables.
@@ -99,7 +101,7 @@ fn what_the_page_on_accounts_quotes_is_what_the_code_says() {
     let lines = table.lines().filter(|line| line.starts_with('|')).skip(3);
     let cells = lines.map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
     let quoted: Vec<_> = cells.filter(|cells| !cells[1].is_empty()).collect();
-    assert_eq!(quoted.len(), 5, "{quoted:?}");
+    assert_eq!(quoted.len(), 6, "{quoted:?}");
     for cells in quoted {
         let kind = cells[1].strip_prefix("a step, `").and_then(|kind| kind.strip_suffix('`'));
         let (kind, quote) = (kind.unwrap(), cells[2].trim_matches('`'));
@@ -125,6 +127,7 @@ fn what_the_page_of_a_server_quotes_is_what_its_table_says_and_the_other_way_rou
     let pages = [
         (include_str!("../../../docs/mongodb.md"), include_str!("../mongodb/table.txt")),
         (include_str!("../../../docs/sqlserver.md"), include_str!("../sqlserver/table.txt")),
+        (include_str!("../../../docs/redshift.md"), include_str!("../redshift/table.txt")),
     ];
     for (page, table) in pages {
         let (own, rows) = (own_rows(page), rows(&[table]));

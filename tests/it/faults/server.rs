@@ -11,14 +11,23 @@ use super::{Playing, play};
 use crate::support::door::Way;
 
 pub fn all(ground: &Arc<Ground>) -> Vec<Playing> {
+    let mut all = at_server(ground);
+    all.extend(play!(ground; a_read_only_replica, no_entry_in_pg_hba,
+        a_pooler_that_maps_users, a_pooler_that_keeps_passwords, a_pooler_without_its_server,
+        a_server_that_wants_the_password_in_cleartext));
+    all
+}
+
+/// Those that need nobody beside the server.
+pub fn at_server(ground: &Arc<Ground>) -> Vec<Playing> {
     let refusals = REFUSED.iter().map(|refused| -> Playing {
         let ground = Arc::clone(ground);
         Box::pin(async move { refused.play(&ground).await })
     });
     let mut all: Vec<Playing> = refusals.collect();
-    all.extend(play!(ground; a_user_that_does_not_exist, a_missing_database, a_blue_green_deployment, a_read_only_replica, no_entry_in_pg_hba,
-        a_pooler_that_maps_users, a_pooler_that_keeps_passwords, a_pooler_without_its_server,
-        a_server_that_wants_the_password_in_cleartext));
+    all.extend(
+        play!(ground; a_user_that_does_not_exist, a_missing_database, a_blue_green_deployment),
+    );
     all
 }
 

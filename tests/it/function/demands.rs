@@ -16,7 +16,7 @@ async fn a_rotation_keeps_to_its_budget_of_calls_sequences_and_logins() {
     let user = server.user("demands").await;
     let scene = Scene::new(&server.document(&user)).await.unwrap();
     // Long enough for a step on a busy machine to send what it sends together.
-    scene.manager.set_latency(Duration::from_millis(200));
+    scene.manager.set_latency(Duration::from_millis(600));
     let command = binary("rotate-postgres");
     let folder = command.parent().unwrap().to_owned();
     let function = Program { command, arguments: Vec::new(), folder, environment: Vec::new() };

@@ -314,4 +314,7 @@ fn these_have_no_debug() {
     <fourstep::store::SecretClient<'static> as Chosen<_>>::chosen();
     <fourstep_cli::replay::Report<'static> as Chosen<_>>::chosen();
     <fourstep_testing::models::OneUser as Chosen<_>>::chosen();
+    <fourstep::users::scram::Keys as Chosen<_>>::chosen();
+    <fourstep::users::scram::Scram as Chosen<_>>::chosen();
+    <fourstep::users::scram::Expected as Chosen<_>>::chosen();
 }

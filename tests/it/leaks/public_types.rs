@@ -13,6 +13,7 @@ pub fn public_types() -> BTreeSet<String> {
         "framework/local/src",
         "framework/testing/src",
         "rotators/api/src",
+        "rotators/iam/src",
         "rotators/mongodb/src",
         "rotators/postgres/src",
         "rotators/mysql/src",

@@ -5,7 +5,7 @@ use fourstep::{Environment, ErrorKind, Question, Step};
 use fourstep_local::NewSecret;
 use serde_json::{Value, json};
 
-use super::{CREATE_AND_SET, with};
+use super::with;
 use crate::support::mongodb::{SET, Server, User, mongodb, replica_set, secantus, servers};
 use crate::support::stage::Stage;
 
@@ -26,7 +26,7 @@ impl Shop {
         Self::with(server, app, server.admin().await, variables)
     }
 
-    fn with(server: &Server, app: User, admin: User, variables: &[(&str, &str)]) -> Self {
+    pub fn with(server: &Server, app: User, admin: User, variables: &[(&str, &str)]) -> Self {
         let document = with(&server.document(&app), "masterarn", "admin");
         let always = [("ROTATION_STRATEGY", "alternating-users")];
         let stage = server.stage(&document, &[&always[..], variables].concat());
@@ -75,7 +75,7 @@ impl Shop {
         self.change(json!({"updateUser": user, "pwd": password})).await;
     }
 
-    async fn change(&self, command: Value) {
+    pub async fn change(&self, command: Value) {
         self.server.arrange(command).await;
     }
 }
@@ -142,68 +142,6 @@ async fn no_login_fails_and_nothing_is_written_where_nothing_differs() {
         }
         shop.stage.end(&token);
     }
-}
-
-#[tokio::test]
-async fn rule_07_a_stranger_is_refused_before_anything_is_stored() {
-    let _undisturbed = SET.read().await;
-    for server in servers() {
-        let shop = Shop::open(&server, &[]).await;
-        let stranger = User { name: shop.second(), password: "canary-stranger".to_owned() };
-        server.create(&stranger, "admin", json!(["readAnyDatabase"])).await;
-        let kept = server.kept(&stranger.name).await;
-        let error = shop.stage.step(Step::Create, &shop.stage.begin()).await.result.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.to_string().contains("ADOPT_USERS"), "{error}");
-        assert_eq!(shop.stage.try_text(AWSPENDING), None);
-        assert_eq!(server.kept(&stranger.name).await, kept);
-    }
-}
-
-/// `x_clone` exists and has nothing to do with `x`; and the secret is pointed at somebody else's user.
-#[tokio::test]
-async fn rule_07_a_suffix_proves_nothing() {
-    let Some(server) = mongodb() else { return };
-    let x = server.user("x").await;
-    let alone = User { name: format!("{}_clone", x.name), password: "canary-alone".to_owned() };
-    server.create(&alone, "admin", json!([])).await;
-    let shop = Shop::with(&server, alone, server.admin().await, &[]);
-    let kept = server.kept(&x.name).await;
-    let error = shop.stage.step(Step::Create, &shop.stage.begin()).await.error();
-    assert!(error.contains("USER_PAIRS"), "{error}");
-    assert_eq!(server.kept(&x.name).await, kept);
-
-    let shop = Shop::open(&server, &[]).await;
-    shop.stage.play(&Step::ALL).await;
-    let (y, clone) = (server.user("y").await, shop.second());
-    // Another user with its right password: its other half is made anew, and the one that was there,
-    // which is the first user's, stays as it is.
-    let named = with(&shop.stage.document(AWSCURRENT), "username", y.name.as_str());
-    shop.stage.put_current(&with(&named, "password", y.password.as_str()));
-    let (kept, clone_kept) = (server.kept(&y.name).await, server.kept(&clone).await);
-    shop.stage.play(&CREATE_AND_SET).await;
-    assert_ne!(shop.stage.document(AWSPENDING)["username"], json!(clone));
-    assert_eq!((server.kept(&y.name).await, server.kept(&clone).await), (kept, clone_kept));
-}
-
-/// Who may write customData of its own can write a mark there.
-#[tokio::test]
-async fn rule_18_a_mark_that_a_user_can_write_on_itself_proves_nothing() {
-    let Some(server) = mongodb() else { return };
-    let shop = Shop::open(&server, &[]).await;
-    let own = json!([{"resource": {"db": "admin", "collection": ""}, "actions": ["changeOwnCustomData"]}]);
-    server.role("admin", "ownData", own).await;
-    let forger = User { name: shop.second(), password: "canary-forger".to_owned() };
-    server.create(&forger, "admin", json!(["ownData"])).await;
-    let mark = json!({"partner": shop.app.name, "secret": shop.stage.secret.as_str()});
-    let arn = shop.stage.store.describe(&shop.stage.secret).unwrap().arn;
-    let mark = with(&mark, "secret", arn);
-    let forged = json!({"updateUser": forger.name, "customData": {"fourstep": mark}});
-    let answer = server.ask(&forger, "admin", "admin", forged).await;
-    assert!(answer["ok"].is_object(), "{answer}");
-    let error = shop.stage.step(Step::Create, &shop.stage.begin()).await.error();
-    assert!(error.contains("a mark says so that a user can write on itself"), "{error}");
-    assert_eq!(server.info("admin", &forger.name).await["roles"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

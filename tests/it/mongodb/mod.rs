@@ -10,6 +10,7 @@ mod faults;
 mod kills;
 mod leaks;
 mod single_user;
+mod strangers;
 mod topology;
 
 use fourstep::Step;

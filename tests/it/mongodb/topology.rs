@@ -101,7 +101,7 @@ async fn a_fail_over_in_any_step_loses_nothing() {
         let (ended, _) = tokio::join!(stage.step(step, &token), down);
         let mut result = ended.result.map(drop);
         // An election takes a moment, in which there is no primary: that is said, and a retry goes on.
-        for _ in 0..100 {
+        for _ in 0..400 {
             let Err(error) = result else { break };
             assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -1,6 +1,6 @@
 //! rotate-mysql at a real MySQL and a real MariaDB: each test at both, where it applies to both.
 
-mod alternating;
+pub mod alternating;
 mod conformance;
 mod dual_password;
 mod kills;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::CREATE_AND_SET;
 use super::alternating::Shop;
-use crate::support::mysql::{Server, User, servers};
+use crate::support::mysql::{Server, User, counting, servers};
 
 /// As a server is set up for all: here for the users whose names begin so, because others are at work.
 const INIT_CONNECT: &str = "
@@ -18,7 +18,8 @@ const INIT_CONNECT: &str = "
     SET SESSION time_zone = IF(USER() LIKE 'latin%', '+05:00', 'SYSTEM');
     SET SESSION net_retry_count = IF(USER() LIKE 'thrownout%', (SELECT 1 UNION SELECT 2), 10)";
 
-/// Sets the server up so, once and for good: the same again changes nothing.
+/// Sets the server up so: the same again changes nothing. Whoever sets it up otherwise waits while
+/// `counting` is held.
 async fn arrange(server: &Server) {
     let read_only = if server.is_mysql() { "transaction_read_only" } else { "tx_read_only" };
     let all = INIT_CONNECT.replace("@read_only", read_only).replace('\'', "''");
@@ -33,6 +34,7 @@ async fn user(server: &Server, stem: &str) -> User {
 
 #[tokio::test]
 async fn the_defaults_of_a_server_make_no_difference_to_a_user_that_changes_itself() {
+    let _undisturbed = counting().await;
     for server in servers() {
         for stem in ["latin größe", "readonly", "nocommit"] {
             let user = user(&server, stem).await;
@@ -47,6 +49,7 @@ async fn the_defaults_of_a_server_make_no_difference_to_a_user_that_changes_itse
 
 #[tokio::test]
 async fn the_defaults_of_a_server_make_no_difference_to_an_admin() {
+    let _undisturbed = counting().await;
     for server in servers() {
         arrange(&server).await;
         for stem in ["latin größe", "readonly", "nocommit"] {
@@ -65,6 +68,7 @@ async fn the_defaults_of_a_server_make_no_difference_to_an_admin() {
 
 #[tokio::test]
 async fn a_session_that_the_server_ends_at_once_says_so() {
+    let _undisturbed = counting().await;
     for server in servers() {
         let user = user(&server, "thrownout").await;
         let stage = server.stage(&server.document(&user), &[]);

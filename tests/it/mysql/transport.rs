@@ -5,7 +5,7 @@ use fourstep::{Environment, ErrorKind, Step};
 use serde_json::{Value, json};
 
 use super::with;
-use crate::support::mysql::{Server, mariadb, mysql, servers};
+use crate::support::mysql::{PLUGINS, Server, mariadb, mysql, servers};
 use crate::support::stage::{Ended, Stage};
 
 /// The first two steps; how setSecret ended.
@@ -139,10 +139,12 @@ async fn rule_09_an_account_with_another_plugin_is_refused_by_name() {
          ALTER USER '{}'@'127.%' IDENTIFIED VIA ed25519 USING PASSWORD('{}')",
         user.name, user.password
     );
+    let _alone = PLUGINS.write().await;
     server.arrange(&change).await;
     let ended = set(&server.stage(&server.document(&user), &[])).await;
     assert_eq!(kind(&ended), ErrorKind::Unsupported);
     assert!(ended.error().contains("client_ed25519"), "{}", ended.error());
+    server.arrange(&format!("DROP USER '{}'@'127.%'", user.name)).await;
 }
 
 #[tokio::test]

@@ -16,10 +16,6 @@ use crate::support::stage::{Stage, new_token};
 /// What a server may take of the function's memory, in bytes.
 const MOST_MEMORY: u64 = 32 << 20;
 
-/// The same of PostgreSQL's function: of one message that is as long as a session may be, the driver's
-/// buffer has a copy while it grows. A function has 128 MB.
-const MOST_OF_POSTGRES: u64 = 56 << 20;
-
 /// As much as it says, in bytes.
 const FLOOD: usize = 40 << 20;
 
@@ -105,7 +101,7 @@ async fn f11_a_lying_server_does_not_fill_the_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f11_a_lying_postgresql_does_not_fill_the_memory() {
-    // Very many rows of no cells, and one cell that is longer than a session may be.
+    // Very many rows of no cells, and one cell that is longer than a message may be.
     let huge = [&[0, 1][..], &(FLOOD as u32).to_be_bytes(), &vec![b'x'; FLOOD]].concat();
     let floods = [rows_of_postgres(&[0, 0]), rows_of_postgres(&huge)];
     for server in both_versions() {
@@ -114,7 +110,7 @@ async fn f11_a_lying_postgresql_does_not_fill_the_memory() {
         let [healthy, _] = measured.both(|| 0).await;
         for flood in floods {
             let at = (server.port, server.document(&shop.admin));
-            let lies = (flood, healthy.peak_memory + MOST_OF_POSTGRES);
+            let lies = (flood, healthy.peak_memory + MOST_MEMORY);
             let error = flooded((&shop.stage, &measured), at, lies).await;
             // Its stream ends, or the driver makes nothing of it, whichever is first.
             assert!(error.contains("the connection was lost"), "{error}");

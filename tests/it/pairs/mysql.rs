@@ -11,6 +11,7 @@ use super::Scene;
 use super::client::Work;
 use crate::support::mysql::{Server, Session, User, server};
 use crate::support::stage::Stage;
+use crate::support::twins;
 
 /// A shop with its application's user.
 pub struct Shop {
@@ -231,6 +232,7 @@ impl Scene for Shop {
     }
 
     async fn restart(&self) {
+        let _turn = twins().await;
         // It is written when a server is up.
         let process = || std::fs::read(self.server.file("pid")).unwrap_or_default();
         let before = process();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use expect_test::expect_file;
-use fourstep::store::AWSPENDING;
+use fourstep::store::{AWSCURRENT, AWSPENDING};
 use fourstep::{SecretId, SecretValue, Step};
 use fourstep_local::{NewRotation, NewValue};
 use serde_json::{Value, json};
@@ -35,6 +35,15 @@ async fn every_fault_of_a_proxy_secret_is_said() {
     fronted.shop.configure(&[("PROXY_SECRETS", "other=proxy-other")]);
     table.create("neither user is named", &fronted.shop.stage).await;
     fronted.shop.stage.cancel();
+    let list = format!("{app}={},{clone}={}", SECRETS[0], SECRETS[1]);
+    fronted.shop.configure(&[("PROXY_SECRETS", &list)]);
+    let sound = fronted.shop.stage.document(AWSCURRENT);
+    let mut without = sound.clone();
+    without.as_object_mut().unwrap().remove("proxyHost");
+    fronted.shop.stage.put_current(&without);
+    table.create("a proxyPort without proxyHost", &fronted.shop.stage).await;
+    fronted.shop.stage.cancel();
+    fronted.shop.stage.put_current(&sound);
     let list = format!("{app}={},{clone}=nowhere", SECRETS[0]);
     fronted.shop.configure(&[("PROXY_SECRETS", &list)]);
     table.create("no such proxy secret", &fronted.shop.stage).await;
@@ -79,13 +88,13 @@ async fn every_fault_of_a_proxy_secret_is_said() {
 
     // A proxy that has not got the secret: here, one that reads it no more.
     let mut late = Fronted::open(&server, Duration::from_secs(3600)).await;
-    late.shop.stage.timeout = Duration::from_secs(6);
     table.mask([
         (&late.shop.app.name, "USER"),
         (&format!("127.0.0.1:{}", late.proxy.port), "HOST:PORT"),
     ]);
+    let token = late.shop.stage.play(&[Step::Create, Step::Set]).await;
+    late.shop.stage.timeout = Duration::from_secs(9);
     let stage = &late.shop.stage;
-    let token = stage.play(&[Step::Create, Step::Set]).await;
     table.step("a proxy that does not learn", stage, (Step::Test, &token)).await;
     late.shop.close().await;
 

@@ -1,27 +1,31 @@
 //! Alternating users behind a proxy that knows each of them by a secret of its own (docs/rds-proxy.md):
-//! the real strategy at real PostgreSQL, and a front that behaves as AWS documents RDS Proxy.
+//! the real strategy at real servers, and a front that behaves as AWS documents RDS Proxy.
 
 mod faults;
+mod mysql;
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fourstep::store::{AWSCURRENT, StoreError, StoreErrorCode};
 use fourstep::{Question, SecretId, Step, VersionId};
-use fourstep_local::{Fault, MemoryStore, NewSecret};
+use fourstep_local::{Fault, NewSecret};
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions, Connection};
 
 use crate::alternating::Shop;
-use crate::support::postgres::{Server, both_versions, server};
+use crate::support::postgres::{Server, User, both_versions, server};
 use crate::support::program::every_point;
-use crate::support::rds_proxy::RdsProxy;
-use crate::support::stage::read;
+use crate::support::rds_proxy::{Behind, RdsProxy};
+use crate::support::stage::{Stage, read};
 
 /// The secrets that are registered with the proxy.
-const SECRETS: [&str; 2] = ["proxy-first", "proxy-second"];
+pub const SECRETS: [&str; 2] = ["proxy-first", "proxy-second"];
+/// For a proxy that reads them once.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// A shop whose application comes through a proxy.
 pub struct Fronted {
@@ -33,41 +37,88 @@ impl Fronted {
     /// The proxy reads its secrets every so often.
     pub async fn open(server: &Server, every: Duration) -> Self {
         let mut shop = Shop::bare(server, "app", &[]).await;
-        let (app, clone) = (shop.app.clone(), shop.clone_name());
-        let held = [(&app.name, app.password.as_str()), (&clone, "canary-nothing-yet")];
-        for (name, (user, password)) in SECRETS.into_iter().zip(held) {
-            let document = json!({"username": user, "password": password, "team": "shop"});
-            let value = Some(document.to_string().as_str().into());
-            shop.stage.store.create(name, NewSecret { value, ..NewSecret::default() }).unwrap();
-        }
-        let proxy = RdsProxy::start(server, &shop.stage.store, &SECRETS, every).await;
-        let mut document = shop.stage.document(AWSCURRENT);
-        document["proxyHost"] = json!("127.0.0.1");
-        document["proxyPort"] = json!(proxy.port);
-        shop.stage.put_current(&document);
-        let secrets = format!("{}={},{clone}={}", app.name, SECRETS[0], SECRETS[1]);
-        shop.configure(&[("PROXY_SECRETS", &secrets)]);
+        let (behind, clone) = (Behind::Postgres(server.clone()), shop.clone_name());
+        let users = (&shop.app, clone.as_str());
+        let (proxy, list) = put_before(&shop.stage, behind, users, "127.0.0.1", every).await;
+        shop.configure(&[("PROXY_SECRETS", &list)]);
         Self { shop, proxy }
     }
 
     /// What a proxy secret holds.
     pub fn held(&self, secret: &str) -> Value {
-        let secret = SecretId::parse(secret).unwrap();
-        serde_json::from_str(&read(&self.shop.stage.store, &secret, AWSCURRENT)).unwrap()
+        held(&self.shop.stage, secret)
     }
 
-    /// Each proxy secret's AWSCURRENT logs in at the server, and has what else stood in it.
     async fn assert_in_step(&self, what: &str) {
-        for secret in SECRETS {
-            let held = self.held(secret);
-            assert!(self.shop.logs_in(&held).await, "{what}: {secret}");
-            assert_eq!(held["team"], "shop", "{what}: {secret}");
-        }
+        let logs_in = async |document: &Value| self.shop.logs_in(document).await;
+        assert_in_step(&self.shop.stage, logs_in, what).await;
     }
 
     fn client(&self) -> Client {
-        let store = Arc::clone(&self.shop.stage.store);
-        Client::start(self.shop.server.clone(), self.proxy.port, store, &self.shop.stage.secret)
+        let (server, port) = (self.shop.server.clone(), self.proxy.port);
+        Client::start(&self.shop.stage, move |user, password| {
+            let options = server.options(&user, &password, "postgres");
+            async move {
+                let mut connection = options.host("127.0.0.1").port(port).connect().await?;
+                sqlx::raw_sql("SELECT 1").execute(&mut connection).await.unwrap();
+                let _ = connection.close().await;
+                Ok::<_, sqlx::Error>(())
+            }
+        })
+    }
+}
+
+/// Makes a proxy secret for each of two users, of which the second has no password yet, puts a proxy
+/// before the server and names it in the rotated secret; with what `PROXY_SECRETS` lists.
+async fn put_before(
+    stage: &Stage,
+    behind: Behind,
+    (app, clone): (&User, &str),
+    host: &str,
+    every: Duration,
+) -> (RdsProxy, String) {
+    let held = [(app.name.as_str(), app.password.as_str()), (clone, "canary-nothing-yet")];
+    for (name, (user, password)) in SECRETS.into_iter().zip(held) {
+        let document = json!({"username": user, "password": password, "team": "shop"});
+        let value = Some(document.to_string().as_str().into());
+        stage.store.create(name, NewSecret { value, ..NewSecret::default() }).unwrap();
+    }
+    let proxy = RdsProxy::start(behind, &stage.store, &SECRETS, every).await;
+    let mut document = stage.document(AWSCURRENT);
+    document["proxyHost"] = json!(host);
+    document["proxyPort"] = json!(proxy.port);
+    stage.put_current(&document);
+    (proxy, format!("{}={},{clone}={}", app.name, SECRETS[0], SECRETS[1]))
+}
+
+fn held(stage: &Stage, secret: &str) -> Value {
+    let secret = SecretId::parse(secret).unwrap();
+    serde_json::from_str(&read(&stage.store, &secret, AWSCURRENT)).unwrap()
+}
+
+/// Each proxy secret's AWSCURRENT logs in at the server, and has what else stood in it.
+async fn assert_in_step(stage: &Stage, logs_in: impl AsyncFn(&Value) -> bool, what: &str) {
+    for secret in SECRETS {
+        let held = held(stage, secret);
+        assert!(logs_in(&held).await, "{what}: {secret}");
+        assert_eq!(held["team"], "shop", "{what}: {secret}");
+    }
+}
+
+/// Four rotations, after each of which both proxy secrets are as they should be.
+async fn four_rotations(stage: &Stage, logs_in: impl AsyncFn(&Value) -> bool) {
+    for round in 1..=4 {
+        let token = stage.play(&Step::ALL).await;
+        let current = stage.document(AWSCURRENT);
+        let own = SECRETS[usize::from(round % 2 == 1)];
+        let held = held(stage, own);
+        for field in ["username", "password"] {
+            assert_eq!(held[field], current[field], "round {round}");
+        }
+        let versions = stage.store.describe(&SecretId::parse(own).unwrap()).unwrap();
+        assert!(versions.labels.contains_key(&token), "round {round}");
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        assert_in_step(stage, &logs_in, &format!("round {round}")).await;
     }
 }
 
@@ -79,26 +130,34 @@ struct Client {
 }
 
 impl Client {
-    fn start(server: Server, port: u16, store: Arc<MemoryStore>, secret: &SecretId) -> Self {
+    /// `log_in` makes one session with a user's name and password.
+    fn start<Failure: Display + Send + 'static, Login>(
+        stage: &Stage,
+        log_in: impl Fn(String, String) -> Login + Send + 'static,
+    ) -> Self
+    where
+        Login: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
         let client =
             Self { stop: Arc::default(), logins: Arc::default(), failures: Arc::default() };
         let (stop, logins) = (Arc::clone(&client.stop), Arc::clone(&client.logins));
-        let (failures, secret) = (Arc::clone(&client.failures), secret.clone());
+        let (failures, secret) = (Arc::clone(&client.failures), stage.secret.clone());
+        let store = Arc::clone(&stage.store);
         tokio::spawn(async move {
             while !stop.load(Ordering::SeqCst) {
                 let now: Value = serde_json::from_str(&read(&store, &secret, AWSCURRENT)).unwrap();
                 let text = |field: &str| now[field].as_str().unwrap().to_owned();
-                let options = server.options(&text("username"), &text("password"), "postgres");
-                match options.host("127.0.0.1").port(port).connect().await {
-                    Ok(mut connection) => {
-                        sqlx::raw_sql("SELECT 1").execute(&mut connection).await.unwrap();
-                        let _ = connection.close().await;
-                        logins.fetch_add(1, Ordering::SeqCst);
-                    }
-                    Err(error) => {
-                        eprintln!("{}: {error}", text("username"));
-                        failures.fetch_add(1, Ordering::SeqCst);
-                    }
+                let began = Instant::now();
+                let failed = log_in(text("username"), text("password")).await.err();
+                if let Some(error) = failed.map(|error| error.to_string()) {
+                    eprintln!("{}: {error}", text("username"));
+                    // One that stood still came after the next rotation, too, had changed its user.
+                    let current = read(&store, &secret, AWSCURRENT);
+                    let late = began.elapsed() > Duration::from_millis(100)
+                        && serde_json::from_str::<Value>(&current).unwrap() != now;
+                    failures.fetch_add(u32::from(!late), Ordering::SeqCst);
+                } else {
+                    logins.fetch_add(1, Ordering::SeqCst);
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -131,19 +190,7 @@ async fn four_rotations_behind_a_proxy_and_its_client_never_fails() {
         });
         let plan = shop.plan().await;
         assert!(plan.iter().any(|line| line.contains(SECRETS[1])), "{plan:?}");
-        for round in 1..=4 {
-            let token = shop.stage.play(&Step::ALL).await;
-            let current = shop.stage.document(AWSCURRENT);
-            let own = SECRETS[usize::from(round % 2 == 1)];
-            let held = fronted.held(own);
-            for field in ["username", "password"] {
-                assert_eq!(held[field], current[field], "round {round}");
-            }
-            let versions = shop.stage.store.describe(&SecretId::parse(own).unwrap()).unwrap();
-            assert!(versions.labels.contains_key(&token), "round {round}");
-            tokio::time::sleep(Duration::from_millis(60)).await;
-            fronted.assert_in_step(&format!("round {round}")).await;
-        }
+        four_rotations(&shop.stage, async |document: &Value| shop.logs_in(document).await).await;
         // What the role may do, which tests/it/template/ compares with template.yaml's.
         let policy = include_str!("../../../deploy/terraform/policies/proxy-secrets.json");
         let policy = policy.replace("${jsonencode(secrets)}", "[]");
@@ -162,8 +209,7 @@ async fn four_rotations_behind_a_proxy_and_its_client_never_fails() {
 #[tokio::test(flavor = "multi_thread")]
 async fn preflight_finds_every_permission_that_is_missing_on_a_proxy_secret() {
     let Some(server) = server() else { return };
-    // The proxy itself reads once.
-    let fronted = Fronted::open(&server, Duration::from_secs(3600)).await;
+    let fronted = Fronted::open(&server, LONG).await;
     let stage = &fronted.shop.stage;
     let state = || {
         SECRETS.map(|secret| {
@@ -193,6 +239,17 @@ async fn preflight_finds_every_permission_that_is_missing_on_a_proxy_secret() {
     }
     assert_eq!(stage.ask(Question::Preflight).await["ready"], json!(true));
     assert_eq!(state(), before);
+
+    // A proxy that has not got the secret of the user in use does not ask for a password.
+    let behind = Behind::Postgres(server.clone());
+    let lacks = RdsProxy::start(behind, &stage.store, &SECRETS[1..], LONG).await;
+    let mut document = stage.document(AWSCURRENT);
+    document["proxyPort"] = json!(lacks.port);
+    stage.put_current(&document);
+    let answer = stage.ask(Question::Preflight).await;
+    let found = &answer["findings"][0];
+    assert_eq!(found["kind"], "Rejected", "{answer}");
+    assert!(found["finding"].as_str().unwrap().contains("among those of the proxy"), "{answer}");
     fronted.shop.close().await;
 }
 

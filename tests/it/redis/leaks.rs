@@ -37,7 +37,7 @@ async fn beyond_04_no_server_shows_or_logs_a_password() {
         }
         // What is shown is shown: a value that anybody writes.
         server.arrange(&["SET", "app:shown", "this is shown"]).await;
-        let shown = monitor.end().await;
+        let shown = monitor.end("this is shown").await;
         let slow = server.arrange(&["SLOWLOG", "GET", "-1"]).await;
         for text in [&shown, &slow] {
             assert!(

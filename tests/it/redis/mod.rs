@@ -4,7 +4,7 @@ mod conformance;
 mod faults;
 mod kills;
 mod leaks;
-mod managed;
+pub mod managed;
 mod nodes;
 mod replication;
 mod rotations;

@@ -43,8 +43,9 @@ async fn a_client_that_is_a_whole_rotation_late_never_fails_on_a_cluster_that_fa
         stage.end(&token);
         let third = stage.password(AWSCURRENT);
         let mut shown = String::new();
-        for monitor in monitors {
-            let text = monitor.end().await;
+        for (node, monitor) in cluster.nodes.iter().zip(monitors) {
+            node.arrange(&["ECHO", "the last one"]).await;
+            let text = monitor.end("the last one").await;
             assert!(text.to_lowercase().contains("cluster"), "{text}");
             shown += &text;
         }

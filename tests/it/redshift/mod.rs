@@ -1,15 +1,20 @@
 //! rotate-postgres at a front that logs in as Amazon Redshift does, before a real PostgreSQL; and AWS's
-//! own driver, which is asked whether a password works there.
+//! own driver, which is asked whether a password works there. `parity_NN` are here the cases of AWS's Redshift
+//! templates.
 
+mod common;
 mod conformance;
+mod faults;
 mod kills;
 mod no_pairs;
-mod pairs;
+pub mod pairs;
+pub mod serverless;
 
 use fourstep::store::AWSCURRENT;
 use fourstep::{ErrorKind, Question, Step};
 use fourstep_local::NewSecret;
 use serde_json::json;
+use sqlx::{ConnectOptions, Connection};
 
 use crate::leaks::Planted;
 use crate::support::postgres::User;
@@ -51,7 +56,7 @@ async fn parity_19_by_digest_md5_and_cleartext_in_verified_tls() {
         stage.play(&Step::ALL).await;
         let password = stage.password(AWSCURRENT);
         assert!(front.logs_in(&user.name, &password).await, "{kind}");
-        assert!(!front.accepts(&user.name, &user.password), "{kind}");
+        assert!(!front.logs_in(&user.name, &user.password).await, "{kind}: the first one");
         // Without TLS nothing of it is sent, unless the function's owner allows it.
         let mut document = stage.document(AWSCURRENT);
         document["ssl"] = json!(false);
@@ -217,4 +222,46 @@ async fn a_session_that_is_old_is_opened_anew_before_the_change() {
     stage.step(Step::Set, &token).await.why();
     assert_eq!(front.logins(), 2);
     assert!(!front.accepts(&user.name, &user.password));
+}
+
+/// In the user's own right, and whatever the views answer.
+#[tokio::test]
+async fn inspect_tells_of_open_sessions_and_of_valid_until_as_far_as_they_can_be_seen() {
+    let Some(front) = front().await else { return };
+    let user = front.user("seen").await;
+    let stage = front.stage(&front.document(&user), &[]);
+    let told = async || {
+        // The server notices a moment later that the session of the last question has ended.
+        let open = "SELECT count(*) FROM pg_stat_activity AS a WHERE a.usename";
+        let both = format!("({open} = '{}') = 2", user.name);
+        front.server.wait_for_session(&user, &both).await;
+        let answer = stage.ask(Question::Inspect).await;
+        let row = &answer["versions"][0];
+        assert_eq!(row["verdict"], "accepted", "{answer}");
+        (row["sessions"].as_u64(), row["ends_in_seconds"].as_i64())
+    };
+    let open = async || {
+        let options = front.server.options(&user.name, &user.password, "postgres");
+        options.connect().await.unwrap()
+    };
+    let clients = [open().await, open().await];
+    assert_eq!(told().await, (Some(2), None));
+    front.arrange(&user, "ALTER USER {} VALID UNTIL 'infinity'").await;
+    assert_eq!(told().await, (Some(2), None));
+    let until = "SELECT format('ALTER ROLE %I VALID UNTIL %L', 'USER', now() + interval '3 days')";
+    let sql = front.server.text(&until.replace("USER", &user.name)).await;
+    front.server.arrange(&sql).await;
+    let (sessions, ends) = told().await;
+    assert_eq!((sessions, ends.map(|ends| (ends + 60) / 86_400)), (Some(2), Some(3)), "{ends:?}");
+    // Where a view is not to be had, the rest is told.
+    front.refuse("SELECT CAST(process", ["42501", "planted"]);
+    let (sessions, ends) = told().await;
+    assert_eq!((sessions, ends.is_some()), (None, true));
+    front.refuse("SELECT CAST(pg_backend_pid", ["0A000", "planted"]);
+    assert_eq!(told().await, (None, None));
+    front.refuse("SELECT CAST(pg_backend_pid", ["", "planted"]);
+    assert_eq!(told().await, (None, None));
+    for client in clients {
+        client.close().await.unwrap();
+    }
 }

@@ -80,15 +80,12 @@ async fn parity_23_a_right_on_a_shared_database_is_refused_by_name() {
 #[tokio::test]
 async fn parity_22_the_admin_secret_that_redshift_manages_is_completed_by_its_tags() {
     let cluster = "arn:aws:redshift:us-east-1:000000000000:cluster:fourstep-no-such";
-    let namespace = "arn:aws:redshift-serverless:us-east-1:000000000000:namespace/page-2";
     let host = "fourstep-no-such.c1.us-east-1.redshift.amazonaws.com";
     let unreachable = format!("user \"boss\" on {host}:5439");
-    let [one, other] = ["aws:redshift:primaryClusterArn", "aws:redshift-serverless:namespaceArn"];
-    for (tag, arn, told) in [
-        (one, cluster.to_owned(), unreachable.as_str()),
-        (one, format!("{cluster}2"), "the user is on"),
-        (other, namespace.to_owned(), "which workgroup that is only Redshift's API says"),
-    ] {
+    let tag = "aws:redshift:primaryClusterArn";
+    for (arn, told) in
+        [(cluster.to_owned(), unreachable.as_str()), (format!("{cluster}2"), "the user is on")]
+    {
         let document = serde_json::json!({
             "engine": "redshift", "host": host, "username": "app", "password": "p", "masterarn": "admin",
         });

@@ -26,7 +26,10 @@ pub struct Shop {
 
 impl Shop {
     pub async fn new() -> Option<Self> {
-        let front = front().await?;
+        Some(Self::at(front().await?).await)
+    }
+
+    pub async fn at(front: Front) -> Self {
         let (user, admin) = (front.user("app").await, front.admin().await);
         let clone = User { name: format!("{}_clone", user.name), ..user.clone() };
         let database = front.database().await;
@@ -47,7 +50,7 @@ impl Shop {
                 shop.front.server.arrange_in(database, &sql.replace('@', &shop.stem)).await;
             }
         }
-        Some(shop)
+        shop
     }
 
     /// Gives the user in use, who is `{}`, everything; `@` is the stem.

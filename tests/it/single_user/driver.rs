@@ -97,10 +97,10 @@ async fn a_closed_fence_or_a_late_hour_changes_nothing() {
 
     // Passed in time, but so slowly that no time is left to commit.
     let slow = Gate(async || {
-        tokio::time::sleep(Duration::from_millis(4900)).await;
+        tokio::time::sleep(Duration::from_millis(6900)).await;
         Ok(())
     });
-    let error = place.change(6, "second", &slow).await.unwrap_err();
+    let error = place.change(8, "second", &slow).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutOfTime);
     assert!(error.to_string().contains("rolled back"), "{error}");
     assert!(place.logs_in_with(&place.user.password).await);
@@ -129,7 +129,8 @@ async fn another_session_s_change_at_the_same_moment_is_a_conflict() {
     let gate = open_gate();
     let changed = place.change(30, "second", &gate);
     let commit = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        // Not before ours waits for it: ours would see it and go on.
+        place.server.wait_for_session(&place.user, "wait_event_type = 'Lock'").await;
         run(&mut other, "COMMIT").await;
     };
     let (changed, ()) = tokio::join!(changed, commit);

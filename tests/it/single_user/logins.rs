@@ -4,7 +4,7 @@ use fourstep::store::{AWSCURRENT, AWSPENDING};
 use fourstep::{Effect, ErrorKind, Step};
 use serde_json::json;
 
-use crate::support::postgres::server;
+use crate::support::postgres::{both_versions, server};
 use crate::support::stage::Stage;
 
 use super::{CREATE_AND_SET, with};
@@ -164,16 +164,17 @@ async fn parity_30_every_step_delivered_twice_has_the_effect_of_once() {
 
 #[tokio::test]
 async fn a_user_whose_role_setting_makes_it_somebody_else_still_changes_itself() {
-    let Some(server) = server() else { return };
-    let user = server.user("setrole").await;
-    let name = &user.name;
-    server
-        .arrange(&format!(
-            "CREATE ROLE {name}_owner NOLOGIN; GRANT {name}_owner TO {name}; ALTER ROLE {name} SET role = {name}_owner; \
-             ALTER ROLE {name} SET default_transaction_read_only = on; ALTER ROLE {name} SET statement_timeout = '1ms'"
-        ))
-        .await;
-    let stage = Stage::new(&server.document(&user), &[]);
-    stage.play(&Step::ALL).await;
-    assert!(server.logs_in(name, &stage.password(AWSCURRENT)).await);
+    for server in both_versions() {
+        let user = server.user("setrole").await;
+        let name = &user.name;
+        server
+            .arrange(&format!(
+                "CREATE ROLE {name}_owner NOLOGIN; GRANT {name}_owner TO {name}; ALTER ROLE {name} SET role = {name}_owner; \
+                 ALTER ROLE {name} SET default_transaction_read_only = on; ALTER ROLE {name} SET statement_timeout = '2s'"
+            ))
+            .await;
+        let stage = Stage::new(&server.document(&user), &[]);
+        stage.play(&Step::ALL).await;
+        assert!(server.logs_in(name, &stage.password(AWSCURRENT)).await);
+    }
 }

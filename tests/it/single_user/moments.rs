@@ -41,7 +41,7 @@ async fn an_account_s_lock_that_a_stranger_holds_stops_no_rotation() {
         let mut own = open(&pending).await;
         sqlx::raw_sql(sqlx::AssertSqlSafe(lock(&user.name))).execute(&mut own).await.unwrap();
         let mut stage = Stage::new(&server.document(&pending), &[]);
-        stage.timeout = std::time::Duration::from_secs(7);
+        stage.timeout = std::time::Duration::from_secs(10);
         let token = stage.play(&[Step::Create]).await;
         let ended = stage.step(Step::Set, &token).await;
         let error = ended.error();

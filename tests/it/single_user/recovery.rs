@@ -141,7 +141,7 @@ async fn rule_04_a_live_value_recorded_with_another_port_is_found() {
     let token = stage.play(&[Step::Create]).await;
     // The proxy keeps its first answer to COMMIT back, so the step ends without one.
     let mut hurried = stage.beside();
-    hurried.timeout = std::time::Duration::from_secs(6);
+    hurried.timeout = std::time::Duration::from_secs(12);
     let ended = hurried.step(Step::Set, &token).await;
     assert!(ended.error().contains("may or may not have been changed"), "{}", ended.error());
     let ended = stage.step(Step::Set, &token).await;

@@ -103,7 +103,7 @@ async fn of_the_change(table: &mut FaultTable, server: &Server) {
     server.no_traps().await;
     server.tell(json!({"do": "hold", "name": name, "database": "master"})).await;
     let mut stage = server.stage(&server.document(&user), &[]);
-    stage.timeout = std::time::Duration::from_secs(5);
+    stage.timeout = std::time::Duration::from_secs(9);
     table.set("another session has the lock", &stage).await;
 
     let inside = server.contained_user("app").await;

@@ -50,7 +50,7 @@ async fn a_lock_that_another_session_has_is_a_conflict() {
         let name = format!("fourstep:{kind}:{}", user.name);
         let hold = json!({"do": "hold", "name": name, "database": database});
         server.tell(hold.clone()).await;
-        stage.timeout = Duration::from_secs(5);
+        stage.timeout = Duration::from_secs(9);
         let error = stage.step(Step::Set, &token).await.result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
         assert!(error.to_string().contains("nothing was changed"), "{error}");
@@ -70,9 +70,15 @@ async fn rule_03_a_late_change_of_one_s_own_password_is_compared() {
     let user = server.user("late").await;
     let stage = server.stage(&server.document(&user), &[]);
     let token = stage.play(&[Step::Create]).await;
-    server.trap("ALTER LOGIN", "wait", json!({"seconds": 0.6, "once": true})).await;
+    server.trap("ALTER LOGIN", "wait", json!({"seconds": 3, "once": true})).await;
     let meanwhile = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        // Once it is logged in, and before its statement is done.
+        for _ in 0..1500 {
+            if server.heard().await.contains("sp_getapplock") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         server.set_login(&user.name, "password", "Somebody's-Canary-1").await;
     };
     let (ended, ()) = tokio::join!(stage.step(Step::Set, &token), meanwhile);
@@ -140,20 +146,20 @@ async fn rule_10_a_server_that_hangs_is_given_up_within_the_deadline() {
     let token = stage.play(&[Step::Create]).await;
     // A change is not begun where less than four seconds are left.
     for (text, seconds) in [("sys.dm_exec_sessions", 2), ("WITH PASSWORD", 5)] {
-        server.trap(text, "wait", json!({"seconds": seconds + 1, "once": true})).await;
+        server.trap(text, "wait", json!({"seconds": seconds + 6, "once": true})).await;
         stage.timeout = Duration::from_secs(seconds);
         let started = std::time::Instant::now();
         let ended = stage.step(Step::Set, &token).await;
         assert!(ended.result.is_err(), "{text}");
         assert!(
-            started.elapsed() < Duration::from_secs(seconds + 1),
+            started.elapsed() < Duration::from_secs(seconds + 5),
             "{text}: {:?}",
             started.elapsed()
         );
         server.no_traps().await;
     }
     // What hung has run by then, or never does.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
     stage.timeout = Duration::from_secs(30);
     stage.step(Step::Set, &token).await.why();
     stage.step(Step::Test, &token).await.why();

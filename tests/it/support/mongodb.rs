@@ -170,7 +170,7 @@ impl Server {
         let user = User { name: user.to_owned(), password: password.to_owned() };
         let mut answer = json!(null);
         // A member that has just changed its part closes every connection.
-        for _ in 0..5 {
+        for _ in 0..30 {
             answer = self.ask(&user, database, "admin", json!({"connectionStatus": 1})).await;
             if answer["error"] != 0 {
                 break;

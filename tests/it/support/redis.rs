@@ -133,7 +133,7 @@ impl Server {
     }
 
     async fn is_up(&self) {
-        for _ in 0..200 {
+        for _ in 0..1200 {
             let Ok(up) = self.try_run(&self.arranger, &["PING"]).await else { break };
             if up.contains("PONG") {
                 return;
@@ -284,7 +284,7 @@ impl Server {
 
     /// Waits until a command's answer holds this text.
     pub async fn says(&self, words: &[&str], text: &str) {
-        for _ in 0..400 {
+        for _ in 0..1600 {
             if self.try_run(&self.arranger, words).await.unwrap().contains(text) {
                 return;
             }
@@ -305,7 +305,7 @@ impl Server {
             .spawn()
             .unwrap();
         let monitor = Monitor { child, shown };
-        for _ in 0..400 {
+        for _ in 0..1600 {
             if monitor.text().contains("OK") {
                 return monitor;
             }
@@ -326,10 +326,15 @@ impl Monitor {
         String::from_utf8_lossy(&std::fs::read(&self.shown).unwrap()).into_owned()
     }
 
-    /// What was shown. The server shows the last command just after it answers, so the caller runs one
-    /// that may be missing.
-    pub async fn end(mut self) -> String {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+    /// What was shown, up to the last command, in which this stands: the server shows it just after it
+    /// answers.
+    pub async fn end(mut self, last: &str) -> String {
+        for _ in 0..1600 {
+            if self.text().contains(last) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
         self.child.kill().await.unwrap();
         self.text()
     }

@@ -72,7 +72,7 @@ impl Cluster {
 
     /// Waits until each node knows each other one, and all answer.
     pub async fn is_whole(&self) {
-        for _ in 0..400 {
+        for _ in 0..1600 {
             let mut whole = true;
             for node in &self.nodes {
                 let nodes = node.arrange(&["CLUSTER", "NODES"]).await;
@@ -174,7 +174,7 @@ impl Sentinel {
              sentinel resolve-hostnames yes\nsentinel announce-hostnames yes\n\
              sentinel monitor main localhost {} 1\n\
              sentinel auth-user main arranger\nsentinel auth-pass main {}\n\
-             sentinel down-after-milliseconds main 2000\nsentinel failover-timeout main 6000\n",
+             sentinel down-after-milliseconds main 6000\nsentinel failover-timeout main 6000\n",
             primary.port,
             primary.arranger.password,
             inside = primary.flavour.inside(&dir),
@@ -199,7 +199,7 @@ impl Sentinel {
     pub async fn names(&self, primary: &Server) {
         let ca = primary.variables().remove(0).1;
         let mut answer = String::new();
-        for _ in 0..600 {
+        for _ in 0..1600 {
             let output = Command::new("redis-cli")
                 .args(["-h", "localhost", "-p", &self.port.to_string(), "--tls", "--cacert", &ca])
                 .args(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"])

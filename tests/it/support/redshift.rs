@@ -1,6 +1,7 @@
 //! A front before a real PostgreSQL that logs in as Amazon Redshift does, and keeps the digests of its
 //! users. Every other statement is run by the real server; what Redshift lacks is refused.
 
+mod accounts;
 mod catalog;
 mod wire;
 
@@ -11,9 +12,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fourstep::net::Stream;
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, SupportedProtocolVersion};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -23,7 +24,7 @@ use super::postgres::{Server, User, server};
 use super::skip;
 use super::stage::Stage;
 use catalog::Planted;
-use wire::{answer, ask, error, message, read_body, read_change, read_message, sha256};
+use wire::{answer, ask, error, message, read_body, read_change, read_message};
 
 pub use wire::Kept;
 
@@ -52,6 +53,8 @@ struct State {
     users: BTreeMap<String, Kept>,
     heard: String,
     logins: usize,
+    /// What statements that begin so are refused with, or all logins.
+    refusal: Option<(&'static str, [&'static str; 2])>,
     /// How long the answer to who a session's user is takes.
     slowness: Duration,
     /// Databases beside `dev`, and what was planted in views.
@@ -70,6 +73,15 @@ pub struct Front {
 
 /// The front, or None after skipping aloud.
 pub async fn front() -> Option<Front> {
+    begin(rustls::DEFAULT_VERSIONS).await
+}
+
+/// The same for kills: the messages of TLS 1.2 can be counted.
+pub async fn front_of_tls_1_2() -> Option<Front> {
+    begin(&[&rustls::version::TLS12]).await
+}
+
+async fn begin(versions: &[&'static SupportedProtocolVersion]) -> Option<Front> {
     let server = server()?;
     let variable = |name: &str| std::env::var(format!("FOURSTEP_TEST_REDSHIFT_{name}")).ok();
     let (Some(folder), Some(python)) = (variable("DIR"), variable("PYTHON")) else {
@@ -84,7 +96,7 @@ pub async fn front() -> Option<Front> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let front = Front { port, server, folder, python, state: Arc::default() };
-    let (acceptor, serving) = (tls(Path::new(&front.folder)), front.clone());
+    let (acceptor, serving) = (tls(Path::new(&front.folder), versions), front.clone());
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let (front, acceptor) = (serving.clone(), acceptor.clone());
@@ -95,13 +107,14 @@ pub async fn front() -> Option<Front> {
     Some(front)
 }
 
-fn tls(folder: &Path) -> TlsAcceptor {
+/// Takes clients in with the certificate in a server's folder.
+pub(super) fn tls(folder: &Path, versions: &[&'static SupportedProtocolVersion]) -> TlsAcceptor {
     let folder = folder.join("tls");
     let chain = CertificateDer::pem_file_iter(folder.join("server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).unwrap();
     let config =
         ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(chain.collect::<Result<_, _>>().unwrap(), key)
@@ -165,6 +178,22 @@ impl Front {
         self.state.lock().unwrap().slowness = slowness;
     }
 
+    /// Has statements that begin so, or every LOGIN, refused with this SQLSTATE and text; without one the
+    /// connection is cut there.
+    pub fn refuse(&self, at: &'static str, said: [&'static str; 2]) {
+        self.state.lock().unwrap().refusal = Some((at, said));
+    }
+
+    /// Refuses nothing any more.
+    pub fn mend(&self) {
+        self.state.lock().unwrap().refusal = None;
+    }
+
+    fn refusal(&self, at: &str) -> Option<[&'static str; 2]> {
+        let refusal = self.state.lock().unwrap().refusal;
+        refusal.filter(|(begins, _)| at.starts_with(begins)).map(|(_, said)| said)
+    }
+
     /// How many logins were begun.
     pub fn logins(&self) -> usize {
         self.state.lock().unwrap().logins
@@ -186,18 +215,13 @@ impl Front {
 
     /// A stage for a secret with this document, and rotate-postgres with these variables.
     pub fn stage(&self, document: &Value, variables: &[(&str, &str)]) -> Stage {
-        let more = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
-        let environment = self.variables().into_iter().chain(more).collect();
-        Stage::of(rotate_postgres::strategies, &document.to_string(), environment)
+        self.stage_of_text(&document.to_string(), variables)
     }
 
-    /// Whether what the front keeps is of this password.
-    pub fn accepts(&self, user: &str, password: &str) -> bool {
-        match self.state.lock().unwrap().users.get(user) {
-            Some(Kept::Digest { digest, salt }) => sha256(&[password.as_bytes(), salt]) == *digest,
-            Some(Kept::Md5(kept) | Kept::Cleartext(kept)) => kept == password,
-            Some(Kept::Disabled) | None => false,
-        }
+    pub fn stage_of_text(&self, text: &str, variables: &[(&str, &str)]) -> Stage {
+        let more = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        let environment = self.variables().into_iter().chain(more).collect();
+        Stage::of(rotate_postgres::strategies, text, environment)
     }
 
     /// Whether AWS's driver logs in.
@@ -247,9 +271,13 @@ impl Front {
             state.users.get(&user).cloned()
         };
         let kept = kept.unwrap_or_else(|| Kept::of("nobody knows it"));
+        let text = format!("password authentication failed for user \"{user}\"");
+        let refused = error("FATAL", "28000", &text, "auth_failed");
         if !ask(near, &user, &kept).await? {
-            let text = format!("password authentication failed for user \"{user}\"");
-            return near.write_all(&error("FATAL", "28000", &text, "auth_failed")).await;
+            return near.write_all(&refused).await;
+        }
+        if let Some([code, text]) = self.refusal("LOGIN") {
+            return near.write_all(&error("FATAL", code, text, "planted")).await;
         }
         // Redshift's database `dev` is the real server's `postgres`.
         let mut far = TcpStream::connect((self.server.host.as_str(), self.server.port)).await?;
@@ -257,7 +285,10 @@ impl Front {
         let body = format!("\0\x03\0\0user\0{user}\0database\0{database}\0\0");
         let length = u32::try_from(body.len() + 4).unwrap();
         far.write_all(&[&length.to_be_bytes()[..], body.as_bytes()].concat()).await?;
-        let (greeting, _) = answer(&mut far).await?;
+        // One that was dropped has no password.
+        let Ok((greeting, _)) = answer(&mut far).await else {
+            return near.write_all(&refused).await;
+        };
         near.write_all(&greeting).await?;
         loop {
             let (kind, body) = read_message(near).await?;
@@ -283,13 +314,21 @@ impl Front {
             let refused = error("ERROR", "42883", &format!("there is no {lacking}"), "lacking");
             return near.write_all(&[refused, message(b'Z', b"I")].concat()).await;
         }
+        match self.refusal(&text) {
+            Some(["", why]) => return Err(std::io::Error::other(why)),
+            Some([code, text]) => {
+                let refused = error("ERROR", code, text, "planted");
+                return near.write_all(&[refused, message(b'Z', b"I")].concat()).await;
+            }
+            None => {}
+        }
         let mut real = text.replace("pg_catalog.version()", &format!("'{VERSION}'::text"));
         real = {
             let state = self.state.lock().unwrap();
             catalog::real(&real, &state.databases, &state.planted)
         };
         let change = read_change(&text);
-        if let Some((user, _)) = &change {
+        if let Some((user, Kept::Digest { .. })) = &change {
             let user = user.replace('"', "\"\"");
             real = format!("ALTER USER \"{user}\" PASSWORD NULL");
         }

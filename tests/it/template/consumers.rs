@@ -17,7 +17,8 @@ fn resources(changed: &[(&str, &str)]) -> Option<Map<String, Value>> {
     )
 }
 
-fn definition(resources: &Map<String, Value>) -> Value {
+/// The state machine's definition, its substitutions filled in.
+pub fn definition(resources: &Map<String, Value>) -> Value {
     let machine = &resources["Consumers"]["Properties"];
     let mut text = machine["DefinitionString"].as_str().unwrap().to_owned();
     for (name, value) in machine["DefinitionSubstitutions"].as_object().unwrap() {

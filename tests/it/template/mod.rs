@@ -1,6 +1,7 @@
 //! template.yaml, transformed: what a deployment makes, for each choice a person has.
 
 mod aws_shape;
+mod calls;
 mod consumers;
 mod partitions;
 mod permissions;
@@ -16,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use resolve::template;
 
-const EVERY: (&str, &str) = ("Rotators", "postgres,mysql,mongodb,sqlserver,redis,api");
+const EVERY: (&str, &str) = ("Rotators", "postgres,mysql,mongodb,sqlserver,redis,iam,api");
 
 const VPC: [(&str, &str); 2] =
     [("SubnetIds", "subnet-1,subnet-2"), ("SecurityGroupIds", "sg-1,sg-2")];
@@ -105,6 +106,11 @@ fn settings(function: &str, environment: &Environment) -> (PasswordPolicy, [Stri
         assert_eq!(refused, "the environment variable ROTATION_SPEC is not set");
         let policy = PasswordPolicy::read(environment, "").unwrap();
         return (policy, [refused, String::new()]);
+    }
+    if function == "RotateIam" {
+        assert!(rotate_iam::rotator(environment).is_ok());
+        let dedicated = environment.flag("DEDICATED_USERS").unwrap().to_string();
+        return (PasswordPolicy::read(environment, "").unwrap(), [dedicated, String::new()]);
     }
     let (characters, strategies, database) = match function {
         "RotatePostgres" => (
@@ -202,6 +208,11 @@ fn the_endpoint_lets_in_the_functions_and_whoever_is_named_beside_them() {
     // Who is to be let in where there is nothing to be let in by, has misread something.
     assert_eq!(template(&[clients]).unwrap().broken_rules(), ["EndpointHasClients"]);
     assert_eq!(template(&endpoint[1..]).unwrap().broken_rules(), ["EndpointIsComplete"]);
+    for kind in ["UseFipsEndpoints", "UseDualstackEndpoints"] {
+        let both = [("SecretsManagerEndpoint", "https://sm.example"), (kind, "true")];
+        assert_eq!(template(&both).unwrap().broken_rules(), ["EndpointIsMadeOrNamed"]);
+        assert!(template(&both[..1]).unwrap().broken_rules().is_empty());
+    }
     assert!(template(&[]).unwrap().broken_rules().is_empty());
 }
 

@@ -15,7 +15,7 @@ use crate::support::stage::Stage;
 /// What Secrets Manager does with a customer managed key in the caller's name. Sources: AWS Secrets
 /// Manager User Guide, "Secret encryption and decryption" for the calls, and "Lambda rotation
 /// function execution role permissions" for kms:DescribeKey, which it asks for beside them.
-const KMS: [(&str, &[&str]); 2] = [
+pub const KMS: [(&str, &[&str]); 2] = [
     ("GetSecretValue", &["kms:Decrypt"]),
     ("PutSecretValue", &["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]),
 ];
@@ -63,14 +63,17 @@ fn listed(value: &Value) -> Vec<&str> {
     }
 }
 
+/// Each action that statements allow, and on what.
+pub fn allow<'a>(statements: &[&'a Value]) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    statements.iter().filter(|statement| statement["Effect"] == "Allow").flat_map(|statement| {
+        listed(&statement["Action"]).into_iter().map(move |action| (action, &statement["Resource"]))
+    })
+}
+
 /// The actions of one service that statements allow.
 fn allowed<'a>(statements: &[&'a Value], service: &str) -> BTreeSet<&'a str> {
-    statements
-        .iter()
-        .filter(|statement| statement["Effect"] == "Allow")
-        .flat_map(|statement| listed(&statement["Action"]))
-        .filter(|action| action.split(':').next() == Some(service))
-        .collect()
+    let actions = allow(statements).map(|(action, _)| action);
+    actions.filter(|action| action.split(':').next() == Some(service)).collect()
 }
 
 fn services(statements: &[&Value]) -> BTreeSet<String> {
@@ -84,7 +87,7 @@ fn with(changed: &[(&str, &str)]) -> Option<Map<String, Value>> {
 
 /// Every call of a rotation that goes well, and of one that finds its password in a version that
 /// has lost its labels.
-async fn recorded() -> Option<BTreeSet<&'static str>> {
+pub async fn recorded() -> Option<BTreeSet<&'static str>> {
     let server = server()?;
     let user = server.user("permitted").await;
     let stage = Stage::new(&server.document(&user), &[]);
@@ -149,6 +152,68 @@ async fn what_is_called_is_what_is_allowed() {
         assert_eq!(allowed(&statements(&resources, id), "kms"), needed);
         assert_eq!(allowed(&statements(&resources, id), "secretsmanager"), called);
     }
+    // The role that another account's secrets are reached by.
+    let example = include_str!("../../../examples/secrets-of-another-account.yaml");
+    let lines = || example.lines().map(str::trim);
+    let secrets = lines().filter_map(|line| line.strip_prefix("- "));
+    let secrets = secrets.filter(|action| action.starts_with("secretsmanager:"));
+    assert_eq!(secrets.collect::<BTreeSet<_>>(), called);
+    let keys = lines().filter_map(|line| line.strip_prefix("Action: [")?.strip_suffix(']'));
+    assert_eq!(keys.flat_map(|line| line.split(", ")).collect::<BTreeSet<_>>(), needed);
+}
+
+/// GetCallerIdentity needs no permission, and a user's own key makes it.
+#[tokio::test]
+async fn what_rotate_iam_calls_is_what_its_parameter_allows() {
+    let user = "arn:aws:iam::111122223333:user/app";
+    let Some(resources) = with(&[EVERY, ("IamUserArns", user)]) else { return };
+    if !crate::iam::has_credentials() {
+        return;
+    }
+    let all = statements(&resources, "RotateIam");
+    let allowed = ["iam", "secretsmanager"].map(|service| allowed(&all, service));
+    let allowed: BTreeSet<String> = allowed.into_iter().flatten().map(str::to_owned).collect();
+    let mut called = crate::iam::calls().await;
+    assert!(called.remove("GetCallerIdentity"));
+    let action = |call: &&str| match call.contains("AccessKey") {
+        true => format!("iam:{call}"),
+        false => format!("secretsmanager:{call}"),
+    };
+    assert_eq!(called.iter().map(action).collect::<BTreeSet<String>>(), allowed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_tells_a_bus_is_what_its_parameter_allows() {
+    let Some(resources) = with(&[EVERY, ("RotationEventBus", "rotations")]) else { return };
+    let Some((mut called, bus)) = crate::event_bus::recorded().await else { return };
+    let Some(rotation) = recorded().await else { return };
+    called.retain(|call| !rotation.contains(call.as_str()));
+    let called: BTreeSet<String> = called.iter().map(|call| format!("events:{call}")).collect();
+    for (id, function) in functions(&resources) {
+        let all = statements(&resources, id);
+        let on = allow(&all).filter(|(action, _)| action.starts_with("events:"));
+        let (allowed, on): (BTreeSet<_>, Vec<_>) =
+            on.map(|(action, on)| (action.to_owned(), on)).unzip();
+        assert_eq!(allowed, called, "{id}");
+        let arn = json!(format!("arn:aws:events:us-east-1:111122223333:event-bus/{bus}"));
+        assert_eq!(on, [&arn], "{id}");
+        assert_eq!(function["Environment"]["Variables"]["ROTATION_EVENT_BUS"], bus.as_str());
+    }
+}
+
+/// Whether a parameter adds to a function's role.
+pub(super) fn concerns(parameter: &str, function: &str) -> bool {
+    match parameter {
+        // Databases' admins are none of a vendor's business, and the other way round; IAM is asked as the role.
+        "AdminSecretArns" => function != "RotateApi" && function != "RotateIam",
+        "ApiAdminSecretArns" => function == "RotateApi",
+        // No proxy stands in front of the others.
+        "ProxySecretArns" => function == "RotatePostgres" || function == "RotateMysql",
+        // Nobody else has users that an API manages.
+        "ManagedUserArns" => function == "RotateRedis",
+        "IamUserArns" => function == "RotateIam",
+        _ => true,
+    }
 }
 
 /// What a parameter adds to the roles, and to what; nothing else changes.
@@ -158,14 +223,18 @@ fn a_permission_is_there_only_if_its_parameter_is() {
     let admin = "arn:aws:secretsmanager:us-east-1:111122223333:secret:admin-AbCdEf";
     let key = "arn:aws:kms:us-east-1:111122223333:key/one";
     let user = "arn:aws:elasticache:us-east-1:111122223333:user:app";
+    let iam = "arn:aws:iam::111122223333:user/app";
     let role = "arn:aws:iam::444455556666:role/rotation";
+    let bus = "arn:aws:events:us-east-1:111122223333:event-bus/rotations";
     for (changed, action, resource) in [
         (&[("AdminSecretArns", admin)][..], "secretsmanager:GetSecretValue", json!([admin])),
         (&[("ProxySecretArns", admin)][..], "secretsmanager:PutSecretValue", json!([admin])),
         (&[("ManagedUserArns", user)][..], "elasticache:ModifyUser", json!([user])),
+        (&[("IamUserArns", iam)][..], "iam:CreateAccessKey", json!([iam])),
         (&[("ApiAdminSecretArns", admin)][..], "secretsmanager:GetSecretValue", json!([admin])),
         (&[("KmsKeyArns", key)][..], "kms:Decrypt", json!([key])),
         (&[("SecretsRoleArn", role)][..], "sts:AssumeRole", json!(role)),
+        (&[("RotationEventBus", "rotations")][..], "events:PutEvents", json!(bus)),
         (&VPC[..], "ec2:CreateNetworkInterface", json!("*")),
     ] {
         let resources = with(&[changed, &[EVERY]].concat()).unwrap();
@@ -174,21 +243,8 @@ fn a_permission_is_there_only_if_its_parameter_is() {
             let own = statements(&plain, id);
             let all = statements(&resources, id);
             let added: Vec<&Value> = all.into_iter().filter(|one| !own.contains(one)).collect();
-            // Databases' admins are none of a vendor's business, and the other way round.
             let whose = changed[0].0;
-            if whose.ends_with("AdminSecretArns") && whose.starts_with("Api") != (id == "RotateApi")
-            {
-                assert!(added.is_empty(), "{id} {added:?}");
-                continue;
-            }
-            // No proxy stands in front of the others.
-            let proxied = id == "RotatePostgres" || id == "RotateMysql";
-            if whose == "ProxySecretArns" && !proxied {
-                assert!(added.is_empty(), "{id} {added:?}");
-                continue;
-            }
-            // Nobody else has users that an API manages.
-            if whose == "ManagedUserArns" && id != "RotateRedis" {
+            if !concerns(whose, id) {
                 assert!(added.is_empty(), "{id} {added:?}");
                 continue;
             }
@@ -196,11 +252,14 @@ fn a_permission_is_there_only_if_its_parameter_is() {
             assert!(listed(&added[0]["Action"]).contains(&action), "{added:?}");
             let rest = added[1..].iter().filter(|statement| statement["Effect"] != "Deny");
             let rest: Vec<_> = rest.flat_map(|statement| listed(&statement["Action"])).collect();
-            // Which database a secret that RDS manages is of.
+            // Which database a secret that RDS or Redshift manages is of: what they are asked (`rds/aws.rs`,
+            // `rds/serverless.rs`).
             let finds = [
                 "rds:DescribeBlueGreenDeployments",
                 "rds:DescribeDBClusters",
                 "rds:DescribeDBInstances",
+                "redshift-serverless:GetNamespace",
+                "redshift-serverless:GetWorkgroup",
             ];
             assert_eq!(rest, if whose == "AdminSecretArns" { &finds[..] } else { &[] });
         }

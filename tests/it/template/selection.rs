@@ -3,12 +3,13 @@
 use super::resolve::template;
 
 /// The logical ids of a rotator's resources and outputs, without those of the others.
-const NAMES: [(&str, &str); 6] = [
+const NAMES: [(&str, &str); 7] = [
     ("postgres", "RotatePostgres"),
     ("mysql", "RotateMysql"),
     ("mongodb", "RotateMongodb"),
     ("sqlserver", "RotateSqlserver"),
     ("redis", "RotateRedis"),
+    ("iam", "RotateIam"),
     ("api", "RotateApi"),
 ];
 
@@ -32,7 +33,8 @@ fn without_a_choice_every_function_is_made() {
 
 #[test]
 fn a_function_that_is_not_named_leaves_nothing_behind() {
-    for chosen in ["postgres", "mysql", "mongodb", "sqlserver", "redis", "api", "api,mysql"] {
+    for chosen in ["postgres", "mysql", "mongodb", "sqlserver", "redis", "iam", "api", "api,mysql"]
+    {
         let Some(template) = template(&[("Rotators", chosen)]) else { return };
         let (resources, outputs) = (template.resources(), template.outputs());
         for (name, id) in NAMES {

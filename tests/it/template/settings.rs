@@ -13,7 +13,7 @@ const CONSTRUCT: &str = include_str!("../../../deploy/cdk/lib/rotator.ts");
 /// Parameters that do more than give a variable its value, each with the Terraform module's input and the
 /// CDK construct's property that do the same. Empty: it is left to Terraform and CDK themselves, or to the
 /// page that is named.
-const MORE: [(&str, &str, &str); 28] = [
+const MORE: [(&str, &str, &str); 32] = [
     ("Rotators", "rotator", "target"),
     ("Architecture", "architecture", "architecture"),
     ("PermissionsBoundary", "permissions_boundary", ""),
@@ -25,14 +25,19 @@ const MORE: [(&str, &str, &str); 28] = [
     ("CreateSecretsManagerEndpoint", "", ""),
     ("EndpointClientCidr", "", ""),
     ("Ipv6AllowedForDualStack", "", ""),
+    ("UseDualstackEndpoints", "", ""),
     ("UseFipsEndpoints", "", ""),
     ("KmsKeyArns", "kms_key_arns", ""),
     ("AdminSecretArns", "admin_secret_arns", "admin"),
     ("ProxySecretArns", "proxy_secrets", "proxySecrets"),
     ("ManagedUserArns", "managed_user_arns", "managedUsers"),
+    ("IamUserArns", "iam_user_arns", "iamUsers"),
     ("SecretsRoleArn", "secrets_role_arn", "secretsRoleArn"),
     ("SecretsRoleExternalId", "secrets_role_external_id", "secretsRoleExternalId"),
+    // With Terraform and CDK the variable, and a policy of the role's beside it: docs/consumers.md.
+    ("RotationEventBus", "", ""),
     ("TlsCaBundleLayer", "layers", "layers"),
+    ("SecretsManagerEndpoint", "", ""),
     ("ApiAdminSecretArns", "admin_secret_arns", "admin"),
     ("Alarms", "alarms", ""),
     ("AlarmEmail", "alarm_email", "alarmTopic"),

@@ -45,10 +45,11 @@ fn the_module_s_roles_may_do_what_those_of_template_yaml_may() {
         ("RotateApi", "api-admin", "ApiAdminSecretArns"),
         ("RotatePostgres", "proxy-secrets", "ProxySecretArns"),
         ("RotateRedis", "managed-users", "ManagedUserArns"),
+        ("RotateIam", "iam-users", "IamUserArns"),
         ("RotatePostgres", "secrets-role", "SecretsRoleArn"),
     ] {
         let value = match admin {
-            "managed-users" => USER,
+            "managed-users" | "iam-users" => USER,
             "secrets-role" => ROLE,
             _ => ADMIN,
         };

@@ -1,9 +1,10 @@
-//! The calls to AWS, by the SDK's usual chain of variables, profiles and roles, without SSO (docs/doctor.md). The
-//! only folder of the command that names an SDK type.
+//! The calls to AWS, by the SDK's usual chain of variables, profiles, SSO and roles (docs/doctor.md). The only folder
+//! of the command that names an SDK type.
 //!
 //! Secrets Manager is asked through its SDK, which the framework has anyway. Lambda and CloudWatch Logs
 //! are asked by requests that are signed here (`signed.rs`): three calls are not worth two more SDKs.
 
+mod credentials;
 mod functions;
 mod secrets;
 mod signed;
@@ -13,10 +14,12 @@ use std::io;
 
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_secretsmanager::Client;
 use fourstep::Environment;
 use fourstep::store::aws::http_client;
 
+use credentials::Held;
 pub use functions::{Failure, Function, Tested};
 pub use secrets::{Found, Replica, Rules, Selection};
 use signed::Signed;
@@ -82,7 +85,7 @@ impl Account {
         let environment: Environment = bundle.into_iter().collect();
         let http = http_client(&environment).map_err(io::Error::other)?;
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(http)
+            .http_client(http.clone())
             .retry_config(RetryConfig::adaptive().with_max_attempts(MOST_TRIES));
         if let Some(profile) = profile {
             loader = loader.profile_name(profile);
@@ -96,9 +99,14 @@ impl Account {
                 "no Region: give --region, or set AWS_REGION, or one in the profile",
             ));
         };
+        let held = Held::new(&shared, http, profile);
+        // Before anything else is said, and once.
+        held.found().await.map_err(io::Error::other)?;
+        let held = SharedCredentialsProvider::new(held);
+        let shared = shared.into_builder().credentials_provider(held.clone()).build();
         Ok(Self {
             secrets: Client::new(&shared),
-            signed: Signed::new(&shared, &environment, &region)?,
+            signed: Signed::new(&shared, &environment, &region, held)?,
             profile: profile.map(str::to_owned),
             region,
         })

@@ -86,12 +86,8 @@ impl Signed {
         shared: &SdkConfig,
         environment: &Environment,
         region: &str,
+        credentials: SharedCredentialsProvider,
     ) -> io::Result<Self> {
-        let credentials = shared.credentials_provider().ok_or_else(|| {
-            io::Error::other(
-                "no credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and what belongs to it",
-            )
-        })?;
         let http = http_connector(environment, CONNECT, READ).map_err(io::Error::other)?;
         let endpoint = shared.endpoint_url().map(str::to_owned);
         Ok(Self { credentials, http, region: region.to_owned(), endpoint })

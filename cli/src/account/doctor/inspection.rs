@@ -5,13 +5,22 @@ use serde_json::{Map, Value};
 
 use super::look::Trouble;
 use super::table::Kind;
-use crate::account::text::clean;
+use crate::account::text::{clean, named};
 use crate::events::{labels, text as field};
 
 /// What is shown of an answer. Whatever else a function says, it may be a secret.
 const FIELDS: [&str; 5] = ["secret", "rotation_enabled", "strategy", "form", "versions"];
-const OF_A_VERSION: [&str; 8] =
-    ["version", "labels", "age_seconds", "verdict", "why", "user", "sessions", "ends_in_seconds"];
+const OF_A_VERSION: [&str; 9] = [
+    "version",
+    "labels",
+    "age_seconds",
+    "verdict",
+    "why",
+    "user",
+    "key",
+    "sessions",
+    "ends_in_seconds",
+];
 
 /// Until when a login must work where nothing says when the next rotation is, in seconds: 30 days, as
 /// preflight has it.
@@ -56,7 +65,7 @@ pub(super) fn troubles(answer: &Value, kind: Kind, next: Option<i64>) -> Vec<Tro
     if let Some(current) = of(answer, AWSCURRENT) {
         let ends = number(current, "ends_in_seconds");
         let early = ends.filter(|ends| *ends < next.unwrap_or(USUAL).max(0));
-        troubles.extend(early.map(|ends| Trouble::Ends(clean(field(current, "user")), ends)));
+        troubles.extend(early.map(|ends| Trouble::Ends(named(current).unwrap_or_default(), ends)));
         if let (Kind::TwoUsers, Some(rests)) = (kind, of(answer, AWSPREVIOUS))
             && field(rests, "user") != field(current, "user")
         {
@@ -122,8 +131,13 @@ mod tests {
             (json!(f64::MAX), None, None),
         ] {
             let told: Vec<_> =
-                told.map(|ends| Trouble::Ends("app".into(), ends)).into_iter().collect();
+                told.map(|ends| Trouble::Ends("user \"app\"".into(), ends)).into_iter().collect();
             assert_eq!(seen(ends.clone(), next), told, "{ends} {next:?}");
         }
+        let key =
+            json!({"versions": [{"labels": [AWSCURRENT], "key": "k1", "ends_in_seconds": day}]});
+        let told = Trouble::Ends("key \"k1\"".into(), day);
+        assert_eq!(told.text(), "key \"k1\" ends in 1 day, before the next rotation");
+        assert_eq!(troubles(&known(key), Kind::Keys, None), [told]);
     }
 }

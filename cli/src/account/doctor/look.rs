@@ -42,7 +42,8 @@ pub enum Trouble {
     LockedOut(String),
     /// The user whose password the next rotation replaces, and how many sessions it has open.
     InUse(String, i64),
-    /// The user of AWSCURRENT, and in how many seconds it ends by itself: before the next rotation.
+    /// The user or the key of AWSCURRENT, and in how many seconds it ends by itself: before the next
+    /// rotation.
     Ends(String, i64),
 }
 
@@ -84,11 +85,11 @@ impl Trouble {
                  session{} open: its clients have not read the secret since the last rotation",
                 if *open == 1 { "" } else { "s" }
             ),
-            Self::Ends(user, ends) if *ends < 0 => {
-                format!("user {user:?} ended {} ago", length(ends.saturating_neg()))
+            Self::Ends(login, ends) if *ends < 0 => {
+                format!("{login} ended {} ago", length(ends.saturating_neg()))
             }
-            Self::Ends(user, ends) => {
-                format!("user {user:?} ends in {}, before the next rotation", length(*ends))
+            Self::Ends(login, ends) => {
+                format!("{login} ends in {}, before the next rotation", length(*ends))
             }
         }
     }

@@ -48,6 +48,8 @@ pub struct Case {
     pub asked: bool,
     /// Whether the function that would take it over rotates it already.
     pub there: bool,
+    /// Whether our function as it is would rotate it by another strategy.
+    pub by_another: bool,
 }
 
 impl Case {
@@ -101,10 +103,12 @@ pub(super) async fn look(
         notes: Vec::new(),
         asked: false,
         there: false,
+        by_another: false,
     };
     case.there = case.found.function.as_deref().is_some_and(|arn| functions.is_target(arn));
     of_functions(&mut case, functions, function.as_ref());
-    if case.obstacles.is_empty() {
+    // What it answers for another strategy is no word about this one.
+    if case.obstacles.is_empty() && !case.by_another {
         ask(account, functions, &mut case, named).await?;
     }
     Ok(Some(case))
@@ -216,6 +220,7 @@ fn of_functions(case: &mut Case, functions: &Functions, old: Option<&Function>) 
         case.needs.extend(needs.passwords);
     }
     case.unless_ready = needs.unless_marked;
+    case.by_another = needs.by_another;
     case.target = Some(target.clone());
 }
 

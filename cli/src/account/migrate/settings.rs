@@ -137,6 +137,8 @@ pub struct Needs {
     pub passwords: Vec<String>,
     /// Only a function that can be asked says whether it needs these.
     pub unless_marked: Vec<String>,
+    /// Whether the function as it is would rotate the secret by another strategy, and answers for that one.
+    pub by_another: bool,
 }
 
 impl Needs {
@@ -156,6 +158,8 @@ impl Needs {
             let parameter = program.strategy_parameter();
             needs.strategy.push(format!("{parameter}={},{chosen}", listed.join(",")));
         }
+        let now = tag.or(listed.first().copied());
+        needs.by_another = now != Some(chosen) || !listed.contains(&chosen);
         // A pair says itself what it is, so that no later list of the function makes it something else.
         let untagged = tag.is_none() && !template.pair && listed.first() == Some(&chosen);
         if tag != Some(chosen) && !untagged {

@@ -25,7 +25,7 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 const QUIET_TIME: Duration = Duration::from_millis(30);
 
 /// How long connections are waited for at the end. Their process is dead by then.
-const LAST_BYTES_TIME: Duration = Duration::from_secs(1);
+const LAST_BYTES_TIME: Duration = Duration::from_secs(5);
 
 /// The most that is read at once.
 const CHUNK: usize = 16 * 1024;

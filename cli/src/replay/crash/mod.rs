@@ -199,7 +199,7 @@ impl Sweep<'_> {
             report.step(step, &watched.invocation, &inspection)?;
             break;
         }
-        report.stopped(self.secret.journal(), false)?;
+        report.stopped(self.secret.journal(), false, &self.options.stage)?;
         Ok(None)
     }
 }

@@ -24,7 +24,7 @@ use super::watch::{Fate, Watch};
 use crate::replay::LocalSecret;
 
 /// How long requests that are under way are waited for at the end. Their process is dead by then.
-const LAST_REQUESTS_TIME: Duration = Duration::from_secs(1);
+const LAST_REQUESTS_TIME: Duration = Duration::from_secs(5);
 
 /// A local Secrets Manager for one invocation, over the store of all and for the same access key id.
 pub(super) struct StoreProxy {

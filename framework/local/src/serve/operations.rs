@@ -153,8 +153,8 @@ fn list(store: &MemoryStore, input: &Input) -> Result<Value, Refusal> {
         }
         row.with_some("CreatedDate", created.map(seconds)).done()
     };
-    let rows: Vec<_> = listed.versions.into_iter().map(row).collect();
-    Ok(Body::new(&listed.arn, &listed.name).with("Versions", rows).done())
+    let page = catalogue::page(listed.versions.into_iter().map(row), "Versions", input)?;
+    Ok(Body(page).with("ARN", &*listed.arn).with("Name", &*listed.name).done())
 }
 
 fn rotate(store: &MemoryStore, input: &Input) -> Result<Answer, Refusal> {

@@ -1,13 +1,14 @@
 //! Calls to other services of AWS's: counted, bounded by the deadline, and their errors named.
 
 use std::fmt::Debug;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
 use super::errors::store_error;
-use super::settings::{endpoint, shared};
+use super::settings::{chosen, endpoint, shared};
 use crate::config::Environment;
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
@@ -26,12 +27,43 @@ pub async fn client_settings(
     shared(environment, endpoint(environment, endpoints)?).await
 }
 
-/// Refuses an endpoint that no client can use, without making one.
-///
-/// # Errors
-/// [`ErrorKind::Malformed`], naming the variable.
-pub fn check_endpoint(environment: &Environment, endpoints: &[&str]) -> Result<(), Error> {
-    endpoint(environment, endpoints).map(drop)
+/// A client of another service of AWS's, or what it is made of. Nothing is prepared before the first call: most
+/// functions never make one.
+#[derive(Clone)]
+pub struct LazyClient<C> {
+    environment: Environment,
+    endpoint: &'static str,
+    client: OnceLock<C>,
+}
+
+impl<C> LazyClient<C> {
+    /// Refuses an endpoint that no client can use. `endpoint` is the variable that every AWS SDK reads for that
+    /// of one service. What contradicts an endpoint is refused at the first call.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], naming the variable.
+    pub fn read(environment: &Environment, endpoint: &'static str) -> Result<Self, Error> {
+        chosen(environment, &[endpoint])?;
+        Ok(Self { environment: environment.clone(), endpoint, client: OnceLock::new() })
+    }
+
+    /// The client, which is made once.
+    ///
+    /// # Errors
+    /// Those of [`client_settings`].
+    pub async fn get(&self, make: impl FnOnce(&SdkConfig) -> C) -> Result<&C, Error> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let settings = client_settings(&self.environment, &[self.endpoint]).await?;
+        Ok(self.client.get_or_init(|| make(&settings)))
+    }
+}
+
+impl<C> Debug for LazyClient<C> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("LazyClient").field(&self.endpoint).finish()
+    }
 }
 
 /// A call to another service of AWS's.
@@ -39,8 +71,8 @@ pub fn check_endpoint(environment: &Environment, endpoints: &[&str]) -> Result<(
 pub struct AwsCall {
     /// The service, for people: `RDS`.
     pub name: &'static str,
-    /// The service, as policies name its actions: `rds`.
-    pub service: &'static str,
+    /// The service, as policies name its actions: `rds`; none where no permission of the role's is needed.
+    pub service: Option<&'static str>,
     /// The operation: `DescribeDBInstances`.
     pub operation: &'static str,
     /// The codes of refusals that are an answer to the caller, without the `Fault` or `Exception` at their end
@@ -88,12 +120,12 @@ impl AwsCall {
         }
         let kind = cause.code.kind();
         let error = Error::new(kind, format!("{operation} failed")).caused_by(&cause);
-        Err(match kind {
-            ErrorKind::Forbidden => {
+        Err(match (kind, service) {
+            (ErrorKind::Forbidden, Some(service)) => {
                 error.caused_by(format!("let the function's role call {service}:{operation}"))
             }
             _ if cause.code == StoreErrorCode::Expired => error.caused_by(OWN_ENDED),
-            ErrorKind::Unreachable if !answered => error.caused_by(way),
+            (ErrorKind::Unreachable, _) if !answered => error.caused_by(way),
             _ => error,
         })
     }

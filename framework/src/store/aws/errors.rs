@@ -1,7 +1,10 @@
 //! What the SDK's errors mean, and how little of their text may leave.
 
+use std::any::Any;
+
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use rustls::CertificateError::UnknownIssuer;
 
 use super::http;
@@ -20,7 +23,11 @@ where
     let message = metadata.message().unwrap_or("the service gave no message");
     match code_of(name) {
         StoreErrorCode::Other if name.is_empty() => {
-            StoreError::new(StoreErrorCode::Unreachable, "the answer is not one that AWS gives")
+            let answer: &dyn Any = service.raw();
+            let status = answer.downcast_ref().map(|answer: &HttpResponse| answer.status());
+            let status = status.map(|code| format!(" (HTTP {code})")).unwrap_or_default();
+            let what = format!("the answer{status} is not one that AWS gives");
+            StoreError::new(StoreErrorCode::Unreachable, what)
         }
         StoreErrorCode::Other => {
             StoreError::new(StoreErrorCode::Other, format!("{name}: {message}"))

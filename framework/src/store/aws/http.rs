@@ -22,6 +22,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::ErrorKind;
+use http_body_util::Limited;
 use hyper::Uri;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::{
@@ -41,6 +42,10 @@ use crate::net::roots;
 /// As every AWS SDK that has one names it: "Specifies the path to a custom certificate bundle" (AWS
 /// SDKs and Tools Reference Guide, "ca_bundle").
 pub(super) const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
+
+/// The most of an answer that is read, in bytes: more than any of AWS's is, and a small part of a function's
+/// memory. What answers more is not AWS.
+const LONGEST: usize = 8 * 1024 * 1024;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -155,7 +160,8 @@ impl HttpConnector for Pool {
         HttpConnectorFuture::new(async move {
             let answer = within(read, async { answer.await.map_err(BoxError::from) }).await;
             let answer = answer.map_err(failed)?;
-            HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
+            let body = |body| SdkBody::from_body_1_x(Limited::new(body, LONGEST));
+            HttpResponse::try_from(answer.map(body))
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })
     }

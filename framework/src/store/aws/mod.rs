@@ -1,8 +1,10 @@
 //! Secrets Manager through the AWS SDK. Only this folder and `rds/aws.rs` name an SDK type.
 
+mod bus;
 mod call;
 mod errors;
 mod http;
+mod json;
 mod role;
 mod settings;
 
@@ -22,12 +24,14 @@ use crate::error::Error;
 use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::store::{
     ASSUME_ROLE, AWSCURRENT, AWSPENDING, CREDENTIALS_OF, Replica, SecretDescription, SecretStore,
-    Select, StoreError, StoreErrorCode, StoredVersion, VersionSummary,
+    Select, StoreError, StoreErrorCode, StoredVersion, TO_ROLE, VersionSummary,
 };
 use crate::value::SecretValue;
 
-pub use self::call::{AwsCall, check_endpoint, client_settings};
+pub(crate) use self::bus::EventBus;
+pub use self::call::{AwsCall, LazyClient, client_settings};
 pub use self::http::{http_client, http_connector};
+pub(crate) use self::json::JsonService;
 
 /// What names the endpoint: AWS's templates, then every AWS SDK.
 const ENDPOINTS: [&str; 2] = ["SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL_SECRETS_MANAGER"];
@@ -77,10 +81,19 @@ impl AwsStore {
         if error.code == StoreErrorCode::Expired {
             let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
             *client = Client::from_conf(client.config().clone());
-            // Where STS refused to give any, the message says so already.
-            let own = error.message.starts_with(ASSUME_ROLE);
-            if let Some(role) = self.role.as_ref().filter(|_| !own) {
-                error.message = format!("{CREDENTIALS_OF}{role}: {}", error.message);
+        }
+        // Where STS refused to give any credentials, the message says so already. Otherwise it says whose
+        // they were: somebody else's policies are to be looked at than the function's own.
+        let own = error.message.starts_with(ASSUME_ROLE);
+        if let Some(role) = self.role.as_ref().filter(|_| !own) {
+            match error.code {
+                StoreErrorCode::Expired => {
+                    error.message = format!("{CREDENTIALS_OF}{role}: {}", error.message);
+                }
+                StoreErrorCode::AccessDenied => {
+                    error.message = format!("{TO_ROLE}{role}: {}", error.message);
+                }
+                _ => {}
             }
         }
         error
@@ -108,7 +121,8 @@ impl SecretStore for AwsStore {
                 .into_iter()
                 .filter_map(|one| {
                     let status = one.status.map(|status| status.as_str().to_owned())?;
-                    Some(Replica { region: one.region?, status, message: one.status_message })
+                    let (message, key) = (one.status_message, one.kms_key_id);
+                    Some(Replica { region: one.region?, status, message, key })
                 })
                 .collect(),
         })

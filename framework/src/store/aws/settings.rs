@@ -27,6 +27,10 @@ const ATTEMPT_TIME: Duration = Duration::from_secs(5);
 /// As every AWS SDK names the endpoint of all services.
 const ENDPOINT: &str = "AWS_ENDPOINT_URL";
 
+/// As every AWS SDK names the kinds of endpoint of which it makes the address itself.
+const FIPS: &str = "AWS_USE_FIPS_ENDPOINT";
+const DUAL_STACK: &str = "AWS_USE_DUALSTACK_ENDPOINT";
+
 /// Region, credentials, the HTTPS stack, time limits; and the endpoint, where it is not the Region's
 /// own.
 ///
@@ -51,13 +55,14 @@ pub(crate) async fn shared(
         .retry_config(retries)
         .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIME).build());
     settings.set_endpoint_url(endpoint.map(str::to_owned));
-    settings.set_use_fips(environment.flag_if_set("AWS_USE_FIPS_ENDPOINT")?);
-    settings.set_use_dual_stack(environment.flag_if_set("AWS_USE_DUALSTACK_ENDPOINT")?);
+    settings.set_use_fips(environment.flag_if_set(FIPS)?);
+    settings.set_use_dual_stack(environment.flag_if_set(DUAL_STACK)?);
     Ok(settings.build())
 }
 
 /// The endpoint of a service: by the first of these variables that is set, or by the one for all
-/// services. Each is checked: the SDK would report one that cannot be used at the first call only.
+/// services. Each is checked: the SDK would report one that cannot be used at the first call only, and
+/// as a request that could not be sent. So it does where it is to make the address by itself, too.
 ///
 /// # Errors
 /// [`crate::ErrorKind::Malformed`], naming the variable.
@@ -65,13 +70,33 @@ pub(crate) fn endpoint<'a>(
     environment: &'a Environment,
     names: &[&str],
 ) -> Result<Option<&'a str>, Error> {
+    let Some((name, endpoint)) = chosen(environment, names)? else { return Ok(None) };
+    for kind in [FIPS, DUAL_STACK] {
+        if environment.flag_if_set(kind)? == Some(true) {
+            let what = format!(
+                "cannot be used together with {kind}: if it is the address of such an endpoint, set \
+                 {kind} to false, which is about the addresses that the SDK makes; otherwise take \
+                 {name} out"
+            );
+            return Err(refused(name, &what));
+        }
+    }
+    Ok(Some(endpoint))
+}
+
+/// The same, with its variable, and whatever is to make the address. For a service that may never be
+/// asked.
+pub(super) fn chosen<'a, 'b>(
+    environment: &'a Environment,
+    names: &[&'b str],
+) -> Result<Option<(&'b str, &'a str)>, Error> {
     let mut chosen = None;
     for name in names.iter().copied().chain([ENDPOINT]) {
         let Some(endpoint) = environment.text(name)? else { continue };
         if !is_usable(endpoint) {
             return Err(refused(name, "is not a URL that begins with https:// or http://"));
         }
-        chosen = chosen.or(Some(endpoint));
+        chosen = chosen.or(Some((name, endpoint)));
     }
     Ok(chosen)
 }
@@ -107,6 +132,25 @@ mod tests {
         }
         let error = read(&[("FIRST", &one), ("AWS_ENDPOINT_URL", "three")]).unwrap_err();
         assert!(error.to_string().contains("AWS_ENDPOINT_URL"), "{error}");
+    }
+
+    #[test]
+    fn an_endpoint_is_refused_beside_a_kind_of_endpoint_that_the_sdk_makes() {
+        for kind in [FIPS, DUAL_STACK] {
+            let read = |on: &str, pairs: &[(&str, &str)]| {
+                let variables = pairs.iter().chain(&[(kind, on)]).copied().collect();
+                endpoint(&variables, &["FIRST"]).map(|one| one.map(str::to_owned))
+            };
+            for name in ["FIRST", "AWS_ENDPOINT_URL"] {
+                let error = read("true", &[(name, "http://one")]).unwrap_err().to_string();
+                assert!(error.contains(name) && error.contains(kind), "{error}");
+                // A service that is never asked stops no start.
+                let variables = [(name, "http://one"), (kind, "true")].into_iter().collect();
+                assert!(chosen(&variables, &["FIRST"]).unwrap().is_some());
+                assert!(read("false", &[(name, "http://one")]).unwrap().is_some());
+            }
+            assert_eq!(read("true", &[]).unwrap(), None);
+        }
     }
 
     #[tokio::test]

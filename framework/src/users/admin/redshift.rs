@@ -1,50 +1,53 @@
-//! Admin secrets that Amazon Redshift manages: a user and a password, and a tag that names the cluster.
+//! Admin secrets that Amazon Redshift manages: a user and a password, and a tag that names the cluster or, with
+//! Redshift Serverless, the namespace.
 //!
-//! Redshift's API is not asked. The user's host says which cluster it is of, by a name that AWS alone gives:
+//! Of a cluster no API is asked. The user's host says which cluster it is of, by a name that AWS alone gives:
 //! `CLUSTER.LETTERS.REGION.redshift.amazonaws.com`. Another account may have a cluster of that name and Region,
 //! and so be asked to let the admin in; it is Redshift itself, in verified TLS, which tells its owner nothing.
 
-use std::collections::BTreeMap;
-
 use crate::error::{Error, ErrorKind};
-use crate::rds::Place;
+use crate::invocation::Invocation;
+use crate::rds::{Place, Serverless};
+use crate::store::SecretDescription;
 use crate::users::Login;
+
+use super::serverless;
 
 /// The tags. Source: AWS's rotation templates, which compare them in lower case.
 const CLUSTER: &str = "aws:redshift:primaryclusterarn";
 const NAMESPACE: &str = "aws:redshift-serverless:namespacearn";
 
 /// How its secrets name Redshift.
-const ENGINE: &str = "redshift";
+pub(super) const ENGINE: &str = "redshift";
 
 /// What else a managed secret can be: one of one's own, whose fields say everything.
-const OWN_SECRET: &str = "store a superuser of its own in a secret with \"engine\", \"host\" and \"port\", \
-                          and name that in \"masterarn\"; nothing was changed";
+pub(super) const OWN_SECRET: &str = "store a superuser of its own in a secret with \"engine\", \"host\" and \"port\", \
+                                     and name that in \"masterarn\"; nothing was changed";
 
-/// The user's own place, where these are the tags of a secret that Redshift manages for its cluster. `None`
+/// The user's own place, where this is a secret that Redshift manages for its cluster or namespace. `None`
 /// where Redshift manages none.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] for a serverless namespace, whose host no name tells;
-/// [`ErrorKind::Mismatch`] for another cluster than the user's.
-pub(super) fn managed(
-    tags: &BTreeMap<String, String>,
+/// [`ErrorKind::Mismatch`] for another cluster or namespace than the user's; those of
+/// [`serverless::place_of`].
+pub(super) async fn managed(
+    secret: &SecretDescription,
     user: &Login,
+    api: &Serverless,
+    cx: &Invocation,
 ) -> Result<Option<Place>, Error> {
     let tag = |name| {
-        let found = tags.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        let found = secret.tags.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, arn)| arn.escape_debug().to_string())
     };
     if let Some(arn) = tag(NAMESPACE) {
-        let what = format!("Amazon Redshift manages it for the serverless namespace {arn}");
-        return Err(Error::new(ErrorKind::Unsupported, what).caused_by(format!(
-            "which workgroup that is only Redshift's API says, which is not asked; {OWN_SECRET}"
-        )));
+        // Boxed: a rotation's futures are as deep as the compiler takes already.
+        let found = Box::pin(serverless::place_of(user, &secret.arn, &arn, api, cx)).await;
+        return found.map(Some);
     }
     let Some(arn) = tag(CLUSTER) else { return Ok(None) };
     if user.engine == Some(ENGINE) && is_of(&user.host, &arn) {
-        let (engine, host) = (ENGINE.to_owned(), user.host.clone());
-        return Ok(Some(Place { engine, host, port: user.port }));
+        return Ok(Some(own_place(user)));
     }
     let what = format!(
         "Amazon Redshift manages it for the cluster {arn}, and the user is on {}",
@@ -54,6 +57,11 @@ pub(super) fn managed(
         "the user's \"engine\" must be {ENGINE} and its \"host\" the cluster's own endpoint; correct \
          them, or {OWN_SECRET}"
     )))
+}
+
+/// Where the user is, the admin is too.
+pub(super) fn own_place(user: &Login) -> Place {
+    Place { engine: ENGINE.to_owned(), host: user.host.clone(), port: user.port }
 }
 
 /// Whether a host is the endpoint of the cluster with this ARN.
@@ -75,34 +83,45 @@ fn is_of(host: &str, arn: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Environment;
+    use crate::invocation::Deadline;
+    use std::time::Duration;
 
-    fn asked(tag: &str, arn: &str, engine: Option<&'static str>) -> Result<Option<Place>, Error> {
+    async fn asked(
+        tag: &str,
+        arn: &str,
+        engine: Option<&'static str>,
+    ) -> Result<Option<Place>, Error> {
         let host = "sales.abc.us-east-1.redshift.amazonaws.com";
         let user = Login { engine, ..Login::new(host, 5440, "app", "p") };
-        managed(&[(tag.to_owned(), arn.to_owned())].into(), &user)
+        let tags = [(tag.to_owned(), arn.to_owned())].into();
+        let secret = SecretDescription { tags, ..SecretDescription::default() };
+        let api = Serverless::read(&Environment::default()).unwrap();
+        let cx = Invocation::new(Deadline::after(Duration::from_secs(9)));
+        let found = managed(&secret, &user, &api, &cx).await;
+        assert!(cx.stats().calls.is_empty(), "no API is asked about a cluster");
+        found
     }
 
-    #[test]
-    fn parity_22_the_tag_names_the_users_own_cluster_or_the_secret_is_refused() {
+    #[tokio::test]
+    async fn parity_22_the_tag_names_the_users_own_cluster_or_the_secret_is_refused() {
         let arn = "arn:aws:redshift:us-east-1:111122223333:cluster:sales";
         let tag = "aws:redshift:primaryClusterArn";
-        let place = asked(tag, arn, Some(ENGINE)).unwrap().unwrap();
+        let place = asked(tag, arn, Some(ENGINE)).await.unwrap().unwrap();
         assert_eq!((place.engine.as_str(), place.port), (ENGINE, 5440));
         assert!(place.host.starts_with("sales.abc."));
-        assert_eq!(asked("aws:rds:primarydbinstancearn", arn, Some(ENGINE)).unwrap(), None);
-        for (tag, arn, engine, kind) in [
-            (tag, &format!("{arn}2"), Some(ENGINE), ErrorKind::Mismatch),
-            (tag, &arn.to_owned(), None, ErrorKind::Mismatch),
-            (
-                "aws:redshift-serverless:namespaceArn",
-                &"arn:aws:redshift-serverless:us-east-1:1:namespace/x".to_owned(),
-                Some(ENGINE),
-                ErrorKind::Unsupported,
-            ),
+        assert_eq!(asked("aws:rds:primarydbinstancearn", arn, Some(ENGINE)).await.unwrap(), None);
+        let namespace = "arn:aws:redshift-serverless:us-east-1:1:namespace/x";
+        for (tag, arn, engine) in [
+            (tag, format!("{arn}2"), Some(ENGINE)),
+            (tag, arn.to_owned(), None),
+            // The user is at no workgroup.
+            ("aws:redshift-serverless:namespaceArn", namespace.to_owned(), Some(ENGINE)),
         ] {
-            let error = asked(tag, arn, engine).unwrap_err();
-            assert_eq!(error.kind(), kind);
-            assert!(error.to_string().contains(arn) && error.to_string().contains("masterarn"));
+            let error = asked(tag, &arn, engine).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Mismatch);
+            let text = error.to_string();
+            assert!(text.contains(&arn) && text.contains("masterarn"), "{text}");
         }
     }
 

@@ -6,15 +6,12 @@ use crate::error::Error;
 use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding};
 use crate::users::admin::Admin;
-use crate::users::driver::lacks_rights;
+use crate::users::driver::{OWN_PASSWORD, lacks_rights};
 use crate::users::pair::unproven;
 use crate::users::{
     Accounts, AdminSession, Alternates, Attempt, Change, Driver, Install, Login, Ownership, Pair,
     Proof,
 };
-
-/// What is left to a user that no admin may change.
-const OWN_PASSWORD: &str = "let it change its own password (ROTATION_STRATEGY=single-user)";
 
 /// The way out where a user may not be the other half.
 fn another(user: &str) -> String {

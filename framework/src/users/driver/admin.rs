@@ -1,10 +1,23 @@
 //! What an admin does to one user.
 
+use std::fmt::Display;
+
 use super::{Administered, Driver, PASSWORD_UNKNOWN, close, is_made, is_old, log_in, named};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding};
 use crate::users::{AdminSession, Change, Login};
+
+/// What is left to a user that no admin may change.
+pub(crate) const OWN_PASSWORD: &str =
+    "let it change its own password (ROTATION_STRATEGY=single-user)";
+
+/// The error of an account that is more than an application's, for the reason `why`.
+#[must_use]
+pub fn never_changed(account: impl Display, why: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("{account} is never changed by an admin"))
+        .caused_by(format!("{why}; {OWN_PASSWORD}"))
+}
 
 /// Opens a session of an admin's.
 ///
@@ -84,6 +97,22 @@ impl<S: Administered> Driver<S> {
         named(outcome, &format!("cannot set the password of {}", target.account()))
     }
 
+    /// What an operator should know beside. That it cannot be asked stops no change.
+    pub(super) async fn remarks(
+        &self,
+        admin: &mut AdminSession<S::Session>,
+        user: &str,
+        partner: Option<&str>,
+        cx: &Invocation,
+    ) -> Vec<Finding> {
+        let found = self.server.remarks(admin, user, partner, cx).await;
+        found.unwrap_or_else(|error| {
+            vec![Finding::Warns(format!(
+                "what else is to be known of user {user:?} was not looked for: {error}"
+            ))]
+        })
+    }
+
     /// Finds everything that would make [`reset_password`](Self::reset_password) fail.
     pub(crate) async fn preflight_reset(
         &self,
@@ -99,7 +128,7 @@ impl<S: Administered> Driver<S> {
             self.begin(admin, &[], cx).await?;
             let objections = server.objections(admin, &target.username, cx).await?;
             findings.extend(objections.into_iter().map(Finding::Fails));
-            findings.extend(server.remarks(admin, &target.username, None, cx).await?);
+            findings.extend(self.remarks(admin, &target.username, None, cx).await);
             Ok(findings)
         }
         .await;

@@ -1,8 +1,11 @@
 //! How a statement fails, and what may be repeated of what a server says.
 
+use std::time::Duration;
+
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 
 /// The longest message of a server that is quoted, in characters.
 const LONGEST_QUOTE: usize = 200;
@@ -37,6 +40,59 @@ impl<R: Refusal> Failure<R> {
             Self::Lost(error) | Self::Late(error) => error,
         }
     }
+
+    /// What a refusal means, where that need not be an error, as at a login and at the change of a
+    /// password.
+    ///
+    /// # Errors
+    /// Those of `decide`, and that there was no answer.
+    pub fn decided<T>(self, decide: impl FnOnce(R) -> Result<T, Error>) -> Result<T, Error> {
+        match self {
+            Self::Refused(refusal) => decide(refusal),
+            Self::Lost(error) | Self::Late(error) => Err(error),
+        }
+    }
+
+    /// The same failure, and what was under way where there was no answer.
+    #[must_use]
+    pub fn while_doing(self, what: &str) -> Self {
+        match self {
+            Self::Lost(error) => Self::Lost(error.while_doing(what)),
+            Self::Late(error) => Self::Late(error.while_doing(what)),
+            refused @ Self::Refused(_) => refused,
+        }
+    }
+
+    /// The same failure of a statement that changes `what`: without an answer it is not known whether it
+    /// did.
+    #[must_use]
+    pub fn of_change(self, what: &str) -> Self {
+        match self {
+            Self::Lost(cause) | Self::Late(cause) => Self::Lost(unknown(what, cause)),
+            refused @ Self::Refused(_) => refused,
+        }
+    }
+}
+
+/// The error of a change of `what` of which it is not known whether it was made.
+#[must_use]
+pub fn unknown(what: &str, cause: Error) -> Error {
+    let what = format!("{what} may or may not have been changed, and a retry finds out");
+    Error::new(ErrorKind::Unreachable, what).caused_by(cause)
+}
+
+/// Waits for the server's answer to `what`, as long as the invocation lasts.
+///
+/// # Errors
+/// [`Failure::Lost`] and [`Failure::Late`], saying to what there was no answer.
+pub async fn answer<T, R>(
+    cx: &Invocation,
+    what: &str,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Failure<R>> {
+    let answer = cx.deadline().bound(what, Duration::MAX, work).await.map_err(Failure::Late)?;
+    let lost = |error: Error| Failure::Lost(error.while_doing(format!("no answer to {what}")));
+    answer.map_err(lost)
 }
 
 impl<R> From<Error> for Failure<R> {

@@ -24,13 +24,14 @@ use crate::net::{LEAST_PATIENCE, within};
 use crate::users::common::no_failure;
 use crate::users::{Attempt, Change, Login};
 
-pub use admin::open_admin;
+pub(crate) use admin::OWN_PASSWORD;
+pub use admin::{never_changed, open_admin};
 pub use alternates::Alternates;
 pub(crate) use assessment::MOST_LISTED;
 pub use assessment::{Assessment, OpenSessions, Part, Step, check_length, lacks_rights, listed};
 pub use dual_passwords::DualPasswords;
 pub(crate) use everywhere::Addition;
-pub use failure::{Failure, Refusal, ServerMessage, sqlstate};
+pub use failure::{Failure, Refusal, ServerMessage, answer, sqlstate, unknown};
 pub use password_sets::{PasswordSets, Peer, Peers};
 pub(crate) use places::Place;
 pub use traits::{Administered, Database};

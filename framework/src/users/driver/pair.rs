@@ -47,6 +47,7 @@ impl<S: Alternates> Job<'_, S> {
         let server = &self.driver.server;
         let mut found = server.assess(admin, self.install, &accounts, ownership, self.cx).await?;
         found.objections.splice(0..0, judged.err());
+        found.warnings.extend(self.install.pair.contradicted(&accounts, target, source));
         if target != source {
             let open = server.open_sessions(admin, target, self.cx).await?;
             if let OpenSessions::Count(open) = open {
@@ -263,9 +264,10 @@ impl<S: Alternates> Driver<S> {
         let outlook = self.server.outlook(&mut admin.session, &admin.login, cx).await?;
         let assessed = async {
             self.begin(admin, &[], cx).await?;
-            let remarks =
-                self.server.remarks(admin, install.target, Some(install.source), cx).await?;
-            Ok::<_, Error>((remarks, job.assess(admin).await?))
+            // Last: what a remark fails at may end the transaction.
+            let found = job.assess(admin).await?;
+            let remarks = self.remarks(admin, install.target, Some(install.source), cx).await;
+            Ok::<_, Error>((remarks, found))
         }
         .await;
         self.abandon(&mut admin.session, cx).await;

@@ -285,7 +285,7 @@ pub trait Administered: Database {
     ) -> Result<Vec<Error>, Error>;
 
     /// What an operator should know of this user beside that. `partner` is the other user of a pair.
-    /// The default has nothing to say.
+    /// The default has nothing to say. An error becomes a warning.
     async fn remarks(
         &self,
         _admin: &mut AdminSession<Self::Session>,

@@ -138,6 +138,47 @@ fn only_a_mark_of_this_secret_or_the_configuration_proves_a_user() {
     assert_eq!(pair.ownership(&accounts, "web", "app").unwrap(), Ownership::Absent);
 }
 
+/// A second secret names the second half of another's pair, which the function's configuration still
+/// lists from when that one adopted it.
+#[test]
+fn rule_07_the_first_half_of_another_secret_s_pair_is_not_adopted_through_its_second() {
+    for (pairs, adopted) in [("", "app_clone"), ("app=app_clone", "app"), ("", "app,app_clone")] {
+        let settings = settings(pairs, adopted);
+        let pair = Pair::new(&settings, SECRET);
+        let mut accounts = accounts([("app", None), ("app_clone", None)]);
+        accounts.entry("app_clone".to_owned()).or_default().mark = mark("app", "arn:another");
+        assert_eq!(pair.ownership(&accounts, "app", "app_clone").unwrap(), Ownership::Unproven);
+        let error = pair.not_ours(&accounts, "app", "app_clone").to_string();
+        assert!(error.contains("user \"app_clone\", whose other half it is, carries"), "{error}");
+        assert!(error.contains("arn:another"), "{error}");
+        assert!(error.contains("remove that mark from \"app_clone\""), "{error}");
+        assert!(error.contains("and list \"app_clone\" in ADOPT_USERS"), "{error}");
+        // One that does not tell its partner may be the pair's.
+        accounts.entry("app_clone".to_owned()).or_default().mark = mark("", "arn:another");
+        assert_eq!(pair.ownership(&accounts, "app", "app_clone").unwrap(), Ownership::Unproven);
+        // It says nothing of a third user, nor does what the second may have written itself.
+        for (partner, claims) in [("web", false), ("app", true)] {
+            let said = mark(partner, "arn:another");
+            let second = accounts.entry("app_clone".to_owned()).or_default();
+            (second.mark, second.claim) = if claims { (None, said) } else { (said, None) };
+            let ownership = pair.ownership(&accounts, "app", "app_clone").unwrap();
+            assert_eq!(ownership, Ownership::Adopted);
+        }
+    }
+}
+
+/// Why no mark is written on the first half, which stands before the pair and outlives it: it would speak
+/// for whoever is made anew by the name of the second.
+#[test]
+fn rule_07_a_second_half_that_somebody_made_anew_is_not_taken_over() {
+    let settings = settings("", "");
+    let pair = Pair::new(&settings, SECRET);
+    let anew = accounts([("app", None), ("app_clone", None)]);
+    assert_eq!(pair.ownership(&anew, "app_clone", "app").unwrap(), Ownership::Unproven);
+    let marked = accounts([("app", Some("app_clone")), ("app_clone", None)]);
+    assert_eq!(pair.ownership(&marked, "app_clone", "app").unwrap(), Ownership::Ours);
+}
+
 #[test]
 fn a_mark_of_another_secret_is_named_since_adopting_the_user_would_not_help() {
     let settings = settings("", "app_clone");
@@ -149,6 +190,33 @@ fn a_mark_of_another_secret_is_named_since_adopting_the_user_would_not_help() {
     let error = pair.not_ours(&accounts, "app_clone", "app").to_string();
     assert!(error.contains("it carries the mark of arn:another"), "{error}");
     assert!(error.contains("remove the mark") && error.contains("ADOPT_USERS"), "{error}");
+}
+
+#[test]
+fn where_the_first_half_has_another_secret_s_mark_the_second_is_to_be_listed() {
+    let settings = settings("", "");
+    let pair = Pair::new(&settings, SECRET);
+    let mut accounts = accounts([("app", None), ("app_clone", None)]);
+    accounts.entry("app".to_owned()).or_default().mark = mark("app_clone", "arn:another");
+    let error = pair.not_ours(&accounts, "app_clone", "app").to_string();
+    assert!(error.contains("remove that mark from \"app\""), "{error}");
+    assert!(error.contains("and list \"app_clone\" in ADOPT_USERS"), "{error}");
+}
+
+#[test]
+fn a_pair_that_two_secrets_marked_is_warned_about() {
+    let settings = settings("", "");
+    let pair = Pair::new(&settings, SECRET);
+    let mut accounts = accounts([("app", None), ("app_clone", Some("app"))]);
+    assert_eq!(pair.contradicted(&accounts, "app", "app_clone"), None);
+    accounts.entry("app".to_owned()).or_default().mark = mark("app_clone", "arn:another");
+    for (one, other) in [("app", "app_clone"), ("app_clone", "app")] {
+        let told = pair.contradicted(&accounts, one, other).unwrap();
+        assert!(told.contains("\"app\" carries the mark of arn:another"), "{told}");
+    }
+    // A pair that is not this secret's is refused, and not warned about.
+    accounts.entry("app_clone".to_owned()).or_default().mark = None;
+    assert_eq!(pair.contradicted(&accounts, "app", "app_clone"), None);
 }
 
 #[test]

@@ -7,8 +7,7 @@ use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{Fence, Recorded, SetContext, Verdict};
 use crate::secret::Secret;
-use crate::vendor::pauses::{spread, wait};
-use crate::vendor::updated::moved;
+use crate::vendor::updated::{asked, moved};
 use crate::vendor::{Caller, Update};
 
 /// How a pending version is given up.
@@ -87,7 +86,7 @@ impl<V: Paired> PairedKey<V> {
         older.extend(recorded.others().await?);
         let mut candidates = Vec::new();
         for version in &older {
-            let own = moved(self.vendor.fields(), version.secret(), current);
+            let own = moved(&self.vendor, version.secret(), current);
             candidates.extend(own.map(|own| (own, kept)));
         }
         candidates.extend(pending.map(|pending| (pending.clone(), 0)));
@@ -103,7 +102,7 @@ impl<V: Paired> PairedKey<V> {
             *left -= 1;
             tried.push(own);
         }
-        match self.asked(current, left, cx).await? {
+        match asked(&self.vendor, current, left, cx).await? {
             Verdict::Accepted => Ok(current.clone()),
             Verdict::Rejected(why) => {
                 let what = format!(
@@ -115,30 +114,6 @@ impl<V: Paired> PairedKey<V> {
                 )))
             }
         }
-    }
-
-    /// Asks about a secret until it is let in, for as long as the vendor may learn of it, and no more
-    /// often than logins may be refused.
-    pub(super) async fn asked(
-        &self,
-        secret: &Secret,
-        left: &mut usize,
-        cx: &Invocation,
-    ) -> Result<Verdict, Error> {
-        let mut pauses = spread(self.vendor.propagation(), *left);
-        let mut verdict =
-            Verdict::Rejected("no more logins may be refused in this step".to_owned());
-        while *left > 0 {
-            verdict = self.vendor.verify(secret, cx).await?;
-            if verdict == Verdict::Accepted {
-                break;
-            }
-            *left -= 1;
-            if !wait(&mut pauses, cx).await {
-                break;
-            }
-        }
-        Ok(verdict)
     }
 
     /// Refuses a pair of which one user is missing, or may do other things than the other. `next` is
@@ -197,7 +172,7 @@ impl<V: Paired> PairedKey<V> {
         }
         let user = self.vendor.user(current)?;
         cx.warn(format!("{refused}, so user {user:?} was given it again"));
-        match self.asked(current, left, cx).await? {
+        match asked(&self.vendor, current, left, cx).await? {
             Verdict::Accepted => Ok(()),
             Verdict::Rejected(_) => {
                 let what = format!("{refused}, which user {user:?} was given again");

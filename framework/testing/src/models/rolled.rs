@@ -15,23 +15,35 @@ const GRACE: u32 = 1_000;
 pub struct Rolled {
     wire: Wire,
     slots: Arc<Vec<String>>,
+    /// How often a value that was made must be asked for until it is shown, and until it is let in.
+    delay: u32,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
 struct State {
     /// The value of each slot, or the one.
-    values: Vec<String>,
+    values: Vec<Value>,
     /// What was replaced, and the hour in which it ends.
     ending: Vec<(String, u32)>,
     made: u32,
     hour: u32,
 }
 
+struct Value {
+    value: String,
+    /// What is shown in its place until it was asked for often enough.
+    before: String,
+    /// How often it was asked for, by its slot and by itself.
+    shown: u32,
+    asked: u32,
+}
+
 impl State {
-    fn make(&mut self) -> String {
+    fn make(&mut self, before: String) -> Value {
         self.made += 1;
-        format!("value {} of a slot", self.made)
+        let value = format!("value {} of a slot", self.made);
+        Value { value, before, shown: 0, asked: 0 }
     }
 }
 
@@ -48,8 +60,24 @@ impl Rolled {
 
     fn new(wire: &Wire, slots: Vec<String>) -> Self {
         let mut state = State::default();
-        state.values = (0..slots.len().max(1)).map(|_| state.make()).collect();
-        Self { wire: wire.clone(), slots: Arc::new(slots), state: Arc::new(Mutex::new(state)) }
+        for _ in 0..slots.len().max(1) {
+            let first = state.make(String::new());
+            state.values.push(Value { shown: u32::MAX, asked: u32::MAX, ..first });
+        }
+        let state = Arc::new(Mutex::new(state));
+        Self { wire: wire.clone(), slots: Arc::new(slots), delay: 0, state }
+    }
+
+    /// The same where what one part of the vendor made, another learns late: a value must be asked for
+    /// so often until it is shown, and until it is let in. The one that it replaced in a slot is dead
+    /// at once.
+    pub fn late(self, delay: u32) -> Self {
+        Self { delay, ..self }
+    }
+
+    /// Whether a new value begins to work only after it was asked for.
+    pub fn learns_late(&self) -> bool {
+        self.delay > 0
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -67,14 +95,15 @@ impl Rolled {
 
     /// What stands in a slot; past the wire.
     pub fn standing(&self, slot: &str) -> String {
-        self.state().values.get(self.place(slot)).cloned().unwrap_or_default()
+        let state = self.state();
+        state.values.get(self.place(slot)).map(|one| one.value.clone()).unwrap_or_default()
     }
 
     /// Whether this value lets in; past the wire.
     pub fn accepts(&self, value: &str) -> bool {
         let state = self.state();
         let ending = state.ending.iter().any(|(one, until)| one == value && *until > state.hour);
-        ending || state.values.iter().any(|one| one == value)
+        ending || state.values.iter().any(|one| one.value == value && one.asked >= self.delay)
     }
 
     /// Whether this value lets in.
@@ -82,7 +111,16 @@ impl Rolled {
     /// # Errors
     /// [`Lost`].
     pub async fn verify(&self, value: &str) -> Result<bool, Lost> {
-        self.wire.call("verify a value", || self.accepts(value)).await
+        self.wire
+            .call("verify a value", || {
+                let accepted = self.accepts(value);
+                let mut state = self.state();
+                for one in state.values.iter_mut().filter(|one| one.value == value) {
+                    one.asked = one.asked.saturating_add(1);
+                }
+                accepted
+            })
+            .await
     }
 
     /// What stands in a slot.
@@ -90,7 +128,15 @@ impl Rolled {
     /// # Errors
     /// [`Lost`].
     pub async fn shown(&self, slot: &str) -> Result<String, Lost> {
-        self.wire.call(&format!("show slot {slot:?}"), || self.standing(slot)).await
+        self.wire
+            .call(&format!("show slot {slot:?}"), || {
+                let place = self.place(slot);
+                let mut state = self.state();
+                let Some(one) = state.values.get_mut(place) else { return String::new() };
+                one.shown = one.shown.saturating_add(1);
+                if one.shown > self.delay { one.value.clone() } else { one.before.clone() }
+            })
+            .await
     }
 
     /// Makes a new value in a slot, whatever stands there.
@@ -102,12 +148,15 @@ impl Rolled {
             .call(&format!("roll slot {slot:?}"), || {
                 let place = self.place(slot);
                 let mut state = self.state();
-                let (new, until) = (state.make(), state.hour + GRACE);
+                let Some(old) = state.values.get(place).map(|one| one.value.clone()) else {
+                    return;
+                };
+                let (new, until) = (state.make(old.clone()), state.hour + GRACE);
                 if let Some(value) = state.values.get_mut(place) {
-                    let old = std::mem::replace(value, new);
-                    if self.slots.is_empty() {
-                        state.ending.push((old, until));
-                    }
+                    *value = new;
+                }
+                if self.slots.is_empty() {
+                    state.ending.push((old, until));
                 }
             })
             .await

@@ -24,6 +24,7 @@ mod two_passwords;
 mod unlocked;
 mod vendor;
 mod vendor_grace;
+mod vendor_hosts;
 mod vendor_issuer;
 mod vendor_keys;
 mod vendor_paired;

@@ -38,14 +38,18 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn rotator(vendor: Vendor, manner: Manner) -> IssuedKeys<Self> {
+        IssuedKeys::by_clock(Self::new(vendor, manner), Self::clock)
+    }
+
+    pub(super) fn new(vendor: Vendor, manner: Manner) -> Self {
         let Manner { ownership, cap, grace, .. } = manner;
         let propagation = Duration::from_secs(2);
         let terms = Terms { ownership, cap, propagation, grace };
         let fields = ["key_id", "key"].map(str::to_owned).to_vec();
-        IssuedKeys::by_clock(Self { vendor, manner, terms, fields }, Self::clock)
+        Self { vendor, manner, terms, fields }
     }
 
-    fn clock(&self) -> SystemTime {
+    pub(super) fn clock(&self) -> SystemTime {
         self.vendor.clock()
     }
 

@@ -1,6 +1,8 @@
 //! Values that a vendor makes anew, in every sweep: in the slot that is not in use, and in the place
 //! of one that works on for a time.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use fourstep::vendor::{Caller, RolledKey, Roller};
 use fourstep::{Error, ErrorKind, Invocation, Rotator, Secret, Verdict};
@@ -67,6 +69,10 @@ impl Roller for Values {
         Ok(self.vendor.roll(&slot).await?)
     }
 
+    fn propagation(&self) -> Duration {
+        if self.vendor.learns_late() { Duration::from_secs(2) } else { Duration::ZERO }
+    }
+
     async fn verify(&self, secret: &Secret, _: &Invocation) -> Result<Verdict, Error> {
         Ok(match self.vendor.verify(secret.document()?.required("key")?).await? {
             true => Verdict::Accepted,
@@ -78,6 +84,8 @@ impl Roller for Values {
 /// Accounts whose values are made anew: with two slots, or with one value that works on.
 struct Rolling {
     slots: bool,
+    /// How often a new value must be asked for.
+    delay: u32,
     defect: Option<Defect>,
 }
 
@@ -94,6 +102,7 @@ impl Testbed for Rolling {
 
     async fn fresh(&self, wire: &Wire) -> Box<dyn Remote> {
         let vendor = if self.slots { Rolled::slots(wire) } else { Rolled::one(wire) };
+        let vendor = vendor.late(self.delay);
         let first = vendor.standing("a");
         Box::new(Account { vendor, first, defect: self.defect })
     }
@@ -136,6 +145,10 @@ impl Remote for Account {
         true
     }
 
+    fn propagates(&self) -> bool {
+        self.vendor.learns_late()
+    }
+
     fn lingers(&self) -> bool {
         self.vendor.names().is_empty()
     }
@@ -147,25 +160,35 @@ impl Remote for Account {
 
 #[test]
 fn two_slots_survive_every_sweep() {
-    assert_safe(&Rolling { slots: true, defect: None });
+    assert_safe(&Rolling { slots: true, delay: 0, defect: None });
 }
 
 #[test]
 fn a_value_that_works_on_survives_every_sweep() {
-    assert_safe(&Rolling { slots: false, defect: None });
+    assert_safe(&Rolling { slots: false, delay: 0, defect: None });
+}
+
+#[test]
+fn two_slots_of_a_vendor_that_learns_late_survive_every_sweep() {
+    assert_safe(&Rolling { slots: true, delay: 2, defect: None });
+}
+
+#[test]
+fn a_value_that_works_on_at_a_vendor_that_learns_late_survives_every_sweep() {
+    assert_safe(&Rolling { slots: false, delay: 2, defect: None });
 }
 
 #[test]
 fn a_slot_in_use_that_is_made_anew_is_caught() {
-    let broken = Rolling { slots: true, defect: Some(Defect::RollsTheOneInUse) };
+    let broken = Rolling { slots: true, delay: 0, defect: Some(Defect::RollsTheOneInUse) };
     assert_caught(&broken, "AWSCURRENT does not log in");
 }
 
 #[tokio::test(start_paused = true)]
 async fn both_keep_the_contract_verb_by_verb() {
-    for slots in [true, false] {
-        conformance(&Rolling { slots, defect: None }).await.assert_safe();
+    for (slots, delay) in [(true, 0), (false, 0), (true, 2), (false, 2)] {
+        conformance(&Rolling { slots, delay, defect: None }).await.assert_safe();
     }
-    let broken = Rolling { slots: true, defect: Some(Defect::ReadsBefore) };
+    let broken = Rolling { slots: true, delay: 0, defect: Some(Defect::ReadsBefore) };
     assert_refuted(&broken, "a healthy createSecret fails").await;
 }

@@ -59,6 +59,9 @@ fn keys_that_an_admin_makes_survive_every_sweep() {
     assert_safe(&Issuing::at(LABELS).told(BY_ADMIN));
     assert_safe(&Issuing::at(CAPPED).told(Manner { cap: Some(3), ..BY_ADMIN }));
     assert_safe(&Issuing::at(SLOW).told(BY_ADMIN));
+    // So does a function's own role ask for the access keys of AWS IAM.
+    let account = Manner { ownership: Ownership::Account, cap: Some(2), ..BY_ADMIN };
+    assert_safe(&two(false, Ownership::Account, Some(2)).told(account));
 }
 
 #[test]

@@ -17,7 +17,8 @@ use serde_json::{Map, Value};
 
 use super::template;
 use crate::address::Address;
-use crate::spec::{ClientCredentials, Parts, Presentation, Values};
+use crate::exchange::Expected;
+use crate::spec::{ClientCredentials, Hole, Parts, Presentation, Values};
 
 /// What stands for itself in a URL wherever it is: RFC 3986, section 2.3.
 const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -71,7 +72,7 @@ impl Draft {
         }
         if let Some(body) = parts.json {
             let kind = parts.content_type.unwrap_or(CONTENT_TYPE_JSON);
-            draft.body(kind, Value::Object(object(body, values)?).to_string())?;
+            draft.body(kind, json(body, values)?.to_string())?;
         } else if let Some(form) = parts.form {
             let placed = placed_pairs(form, values)?;
             let form = pairs(placed.iter().map(|(name, value)| (name.as_str(), value.as_str())));
@@ -201,10 +202,15 @@ impl Draft {
 const CONTENT_TYPE_JSON: &str = "application/json";
 const CONTENT_TYPE_FORM: &str = "application/x-www-form-urlencoded";
 
-/// A path in which each value is one segment, or part of one.
+/// A path in which each value is one segment, or part of one. A slash between braces is of a pointer.
 fn path(text: &str, values: &Values<'_>) -> Result<String, Error> {
     let mut rendered = String::new();
-    for segment in text.split('/').skip(1) {
+    let mut in_braces = false;
+    let between_segments = |one: char| {
+        in_braces = one == '{' || (in_braces && one != '}');
+        one == '/' && !in_braces
+    };
+    for segment in text.split(between_segments).skip(1) {
         let placed = template(segment)?.render(values, encoded)?;
         let strange = placed.is_empty() || placed == "." || placed == "..";
         if strange && segment.contains('{') {
@@ -249,6 +255,69 @@ fn json(value: &Value, values: &Values<'_>) -> Result<Value, Error> {
     })
 }
 
+/// What must stand in the answer to a request, with its placeholders filled in.
+///
+/// # Errors
+/// [`ErrorKind::Malformed`], naming the field.
+pub(super) fn expected(parts: &Parts<'_>, values: &Values<'_>) -> Result<Vec<Expected>, Error> {
+    let placed = |(pointer, value): (&String, &Value)| {
+        let from = match value.as_str() {
+            Some(text) => template(text)?.holes().next().map(Hole::name),
+            None => None,
+        };
+        Ok(Expected { pointer: pointer.clone(), value: json(value, values)?, from })
+    };
+    parts.expect.iter().map(placed).collect()
+}
+
 fn malformed(what: &str) -> Error {
     Error::new(ErrorKind::Malformed, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_body_is_placed_whatever_it_is() {
+        let secret = fourstep::Secret::decode(&json!({"a": "x\"y", "b": [1]}).to_string().into());
+        let described = json!({"empty": null});
+        let values = Values { described: Some(&described), ..Values::of(&secret) };
+        for (body, placed) in [
+            (
+                json!([{"op": "add", "value": "{secret.b}"}, "{described./empty?}"]),
+                r#"[{"op":"add","value":[1]}]"#,
+            ),
+            (json!("{secret.a}"), r#""x\"y""#),
+            (json!({"a": "{secret.a}"}), r#"{"a":"x\"y"}"#),
+        ] {
+            assert_eq!(json(&body, &values).unwrap().to_string(), placed);
+        }
+    }
+
+    #[test]
+    fn what_a_vendor_described_is_one_segment_of_a_path_and_its_pointer_has_slashes() {
+        let secret = fourstep::Secret::decode(&json!({"name": "a/b"}).to_string().into());
+        let text = "/users/{secret.name}/x-{described./items/0/id}/keys";
+        let placed = |id: Value| {
+            let described = json!({"items": [{"id": id}]});
+            path(text, &Values { described: Some(&described), ..Values::of(&secret) })
+        };
+        assert_eq!(placed(json!("7?")).unwrap(), "/users/a%2Fb/x-7%3F/keys");
+        assert_eq!(placed(json!("../..")).unwrap(), "/users/a%2Fb/x-..%2F../keys");
+        for (id, said) in [
+            (json!(""), "describe: \"/items/0/id\" in the answer is empty"),
+            (Value::Null, "describe: \"/items/0/id\" in the answer is empty"),
+            (json!(["7"]), "described./items/0/id is neither text nor a number"),
+        ] {
+            let error = placed(id).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+        let dots = json!({"items": [{"id": ".."}]});
+        let values = Values { described: Some(&dots), ..Values::of(&secret) };
+        let error = path("/users/{described./items/0/id}", &values).unwrap_err();
+        assert!(error.to_string().contains("which is no segment"), "{error}");
+    }
 }

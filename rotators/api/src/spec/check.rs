@@ -1,18 +1,23 @@
 //! Reads a specification and refuses what cannot be right, each complaint with its line.
 
 mod account;
+mod admins;
 mod lines;
+mod literal;
 mod pair;
 mod parts;
 mod proof;
 mod roll;
+mod several;
 mod shape;
 
 use std::fmt;
 
+pub(crate) use admins::named_only;
 use lines::Lines;
+pub(crate) use several::unproven_choice;
 
-use super::{Caller, Document, Hole, Parts, Presentation, Template, Update};
+use super::{Caller, Document, Hole, Ownership, Parts, Presentation, Template, Update};
 
 /// What is wrong with a specification, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +66,7 @@ impl Specification {
         roll::roll(&document, &mut check);
         pair::pair(&document, &mut check);
         account::account(&document, &mut check);
+        literal::literal(&document, &mut check);
         let mut complaints = check.complaints;
         complaints.sort_by_key(|complaint| complaint.line);
         complaints.dedup();
@@ -95,10 +101,39 @@ impl Specification {
         self.document.pair.is_some()
     }
 
-    /// Whether nothing proves that the id in a secret is that of the key beside it: then the first
-    /// key, which has no label, is never revoked.
-    pub fn leaves_the_first(&self) -> bool {
-        self.issues() && !self.document.binds()
+    /// What to know of a specification in which nothing is wrong.
+    pub fn notes(&self) -> Vec<String> {
+        let document = &self.document;
+        let mut notes = Vec::new();
+        let by_label = document.terms.ownership == Ownership::Labels;
+        if self.issues() && by_label && !document.binds() {
+            notes.push(
+                "nothing proves whose id stands beside a key (id in [verify], key in [describe], \
+                 key_begins or key_ends in [secret]), so the first key, which has no label, is never \
+                 revoked: do it by hand"
+                    .to_owned(),
+            );
+        }
+        if let Some(why) = unproven_choice(document) {
+            notes.push(format!("ADMIN_SECRET must name one admin, and not several: {why}"));
+        }
+        if let Some(seconds) = document.roll.as_ref().and_then(|roll| roll.works_on_seconds) {
+            notes.push(format!(
+                "that a replaced value works on for {seconds} s is believed: look at the table of a \
+                 replay, and at `fourstep replay --crash all`"
+            ));
+        }
+        if let Some(host) = SIGNED.iter().find(|host| signs(&document.base_url, host)) {
+            notes.push(format!(
+                "most keys of *.{host} only sign requests, which no specification can: is the key \
+                 itself shown by [credential]?"
+            ));
+        }
+        if self.is_placeholder() {
+            let what = "base_url is a placeholder, which the function refuses: put your own there";
+            notes.push(what.to_owned());
+        }
+        notes
     }
 
     /// Whether requests are made by the admin.
@@ -120,12 +155,43 @@ fn unread(text: &str, error: &toml::de::Error) -> Vec<Complaint> {
         return missing;
     }
     let line = error.span().map(|span| lines.at(span.start));
-    let what = match error.message().starts_with("wanted exactly 1 element") {
-        true => format!("one key stands here, and no more: {PRESENTATIONS}; in pages {PAGES}"),
-        false => error.message().replace('\n', "; "),
+    let message = error.message().replace('\n', "; ");
+    let what = match message.as_str() {
+        text if text.starts_with("wanted exactly 1 element") => {
+            format!("one key stands here, and no more: {PRESENTATIONS}; in pages {PAGES}")
+        }
+        text if text.starts_with("unknown variant") && text.contains("`bearer`") => {
+            format!(
+                "{text}. If the key only signs requests {SIGNS}, no specification can rotate it; and \
+                 none logs an admin in by JSON or by a JWT that is signed here: that needs an Issuer in \
+                 Rust"
+            )
+        }
+        text if text.starts_with("unknown field `trusted_fields`") => {
+            format!(
+                "{text}. trusted_fields stands in [issue], [update] or [roll], for all requests"
+            )
+        }
+        _ => message,
     };
     vec![Complaint { line, what }]
 }
+
+/// Whether requests go to a host, but for those of one's own there (API Gateway).
+fn signs(base_url: &str, host: &str) -> bool {
+    let authority = base_url.split("://").nth(1).and_then(|rest| rest.split('/').next());
+    authority.is_some_and(|one| {
+        let name = one.split_once(':').map_or(one, |(name, _port)| name).to_ascii_lowercase();
+        name.ends_with(host) && !name.contains(".execute-api.")
+    })
+}
+
+/// Hosts whose keys sign requests.
+const SIGNED: [&str; 4] =
+    ["digitaloceanspaces.com", "r2.cloudflarestorage.com", "amazonaws.com", "amazonaws.com.cn"];
+
+/// How keys are used that no request shows.
+const SIGNS: &str = "(SigV4, HMAC: DigitalOcean Spaces, R2, IAM and the like)";
 
 /// How a key is shown.
 const PRESENTATIONS: &str =

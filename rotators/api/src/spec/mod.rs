@@ -16,7 +16,7 @@ pub use request::{
     Update, Verify,
 };
 
-pub(crate) use check::compares;
+pub(crate) use check::{compares, named_only, unproven_choice};
 pub(crate) use place::{Hole, Template, Values};
 pub(crate) use request::Parts;
 
@@ -34,6 +34,11 @@ pub struct Document {
     /// Where requests go, as in `https://api.example.com/v2`. It is https, but for 127.0.0.1 and
     /// `[::1]` in tests.
     pub base_url: String,
+    /// The hosts of which a secret names one, where `base_url` takes it from there, as in
+    /// `https://{secret.host}/v2`: `api.example.com`, or `api.example.com:8443`. They are compared as
+    /// text. The admin's secret has that field too, and its credential goes to no other host.
+    #[serde(default)]
+    pub hosts: Vec<String>,
     /// What the secret in Secrets Manager looks like.
     #[serde(default)]
     pub secret: SecretShape,

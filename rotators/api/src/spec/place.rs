@@ -4,7 +4,7 @@ use fourstep::{Error, ErrorKind, Secret};
 use serde_json::Value;
 
 use super::later::{self, Form};
-use crate::answer::strange;
+use crate::answer::{strange, written};
 
 /// What a placeholder stands for. `None` is the whole of a plain text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,14 +111,12 @@ fn part(secret: &Secret, field: Option<&str>, whose: &str) -> Result<Value, Erro
 
 /// A value as text, if it has a form that stands for itself.
 fn text(value: Value, hole: &Hole) -> Result<String, Error> {
-    match value {
-        Value::String(text) => Ok(text),
-        Value::Number(number) => Ok(number.to_string()),
-        _ => Err(Error::new(
+    written(&value).ok_or_else(|| {
+        Error::new(
             ErrorKind::Malformed,
             format!("{} is neither text nor a number, so it cannot be placed in text", hole.name()),
-        )),
-    }
+        )
+    })
 }
 
 fn is_empty(value: &Value) -> bool {

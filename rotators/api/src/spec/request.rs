@@ -34,7 +34,7 @@ macro_rules! requests {
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(deny_unknown_fields)]
         pub struct $name {
-            /// GET, POST, PUT, PATCH or DELETE.
+            /// GET, POST, PUT, PATCH, DELETE, or one of the vendor's own, as LIST.
             pub method: String,
             /// Where it goes, if not to the specification's `base_url`.
             pub base_url: Option<String>,
@@ -50,7 +50,7 @@ macro_rules! requests {
             /// Headers.
             #[serde(default)]
             pub headers: BTreeMap<String, String>,
-            /// A JSON body. A string that is one placeholder and nothing else takes the field's
+            /// A JSON body: a table, a list or a string. A string that is one placeholder and nothing else takes the field's
             /// value as it is, whatever its type.
             pub json: Option<Body>,
             /// The type of the JSON body, if it is not application/json: application/vnd.api+json.
@@ -61,7 +61,8 @@ macro_rules! requests {
             #[serde(default = "success")]
             pub ok: Vec<u16>,
             /// What must stand in a successful answer: JSON Pointers and their values. Anything
-            /// else is an error.
+            /// else is an error. A placeholder stands for its value, a number also for its text:
+            /// in `[verify]` that proves a field of the secret, unless the request names it.
             #[serde(default)]
             pub expect: BTreeMap<String, Value>,
             /// What must not stand in a successful answer, but for null, false and what is empty:
@@ -119,8 +120,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) proves: bool,
 }
 
-/// A JSON body: a table whose strings may hold placeholders.
-pub type Body = serde_json::Map<String, Value>;
+/// A JSON body, whose strings may hold placeholders.
+pub type Body = Value;
 
 fn success() -> Vec<u16> {
     vec![200, 201, 202, 204]

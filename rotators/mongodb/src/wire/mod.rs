@@ -5,13 +5,14 @@
 
 mod login;
 mod message;
-mod scram;
+pub(crate) mod scram;
 
 use bson::raw::{RawDocument, RawDocumentBuf};
 use bson::rawdoc;
 use fourstep::net::{Transport, connect_time, open, within};
 use fourstep::users::Login;
 use fourstep::users::driver::Refusal;
+use fourstep::users::scram::Hash;
 use fourstep::{Error, ErrorKind, Invocation};
 
 use crate::Mongodb;
@@ -20,9 +21,6 @@ use crate::session::{database, texts};
 
 pub(crate) use login::log_in;
 pub(crate) use message::{Channel, not_mongodb};
-pub(crate) use scram::Mechanism;
-#[cfg(feature = "fuzzing")]
-pub(crate) use scram::Scram;
 
 /// The longest `host:port` that is followed.
 const LONGEST_ADDRESS: usize = 260;
@@ -123,10 +121,10 @@ impl Hello {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] where it offers none of those that are known here.
-    fn mechanism(&self) -> Result<Mechanism, Error> {
-        let Some(offered) = &self.mechanisms else { return Ok(Mechanism::Sha1) };
-        let known = [Mechanism::Sha256, Mechanism::Sha1];
-        known.into_iter().find(|known| offered.iter().any(|name| name == known.name())).ok_or_else(|| {
+    fn hash(&self) -> Result<Hash, Error> {
+        let Some(offered) = &self.mechanisms else { return Ok(Hash::Sha1) };
+        let offers = |known: &Hash| offered.iter().any(|name| name == known.mechanism());
+        [Hash::Sha256, Hash::Sha1].into_iter().find(offers).ok_or_else(|| {
             Error::new(
                 ErrorKind::Unsupported,
                 "the server offers neither SCRAM-SHA-256 nor SCRAM-SHA-1 for this user, so that it \
@@ -158,16 +156,16 @@ mod tests {
             let mut array = bson::raw::RawArrayBuf::new();
             names.iter().for_each(|name| array.push(*name));
             answer.append(bson::raw::cstr!("saslSupportedMechs"), array);
-            hello(answer).mechanism()
+            hello(answer).hash()
         };
-        assert_eq!(offered(&["SCRAM-SHA-1", "SCRAM-SHA-256"]).unwrap(), Mechanism::Sha256);
-        assert_eq!(offered(&["SCRAM-SHA-1"]).unwrap(), Mechanism::Sha1);
+        assert_eq!(offered(&["SCRAM-SHA-1", "SCRAM-SHA-256"]).unwrap(), Hash::Sha256);
+        assert_eq!(offered(&["SCRAM-SHA-1"]).unwrap(), Hash::Sha1);
         for none in [&["MONGODB-X509"][..], &[]] {
             assert_eq!(offered(none).unwrap_err().kind(), ErrorKind::Unsupported);
         }
         // MongoDB 3.6.
         let old = hello(rawdoc! { "ok": 1.0, "ismaster": true, "maxWireVersion": 6 });
-        assert_eq!(old.mechanism().unwrap(), Mechanism::Sha1);
+        assert_eq!(old.hash().unwrap(), Hash::Sha1);
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Grants {
     /// Lines of SHOW GRANTS; `None` if one is not understood.
     pub fn read(lines: &str) -> Option<Self> {
         let lines = lines.split('\n').filter(|line| !line.is_empty());
-        rights::read(lines).map(Self)
+        rights::read(lines).ok().map(Self)
     }
 
     /// How many rights these are.

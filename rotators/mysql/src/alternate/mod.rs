@@ -10,6 +10,7 @@ mod compose;
 mod copy;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod identity;
 mod install;
 mod own;
 mod pattern;
@@ -34,7 +35,7 @@ use compose::Found;
 
 pub(crate) use accounts::power;
 pub(crate) use compose::plugin;
-pub(crate) use copy::identity::mentions;
+pub(crate) use identity::mentions;
 pub(crate) use own::{Own, gives_everywhere};
 pub(crate) use pattern::is_like;
 pub(crate) use quoting::AccountName;

@@ -204,7 +204,8 @@ fn unchecked() -> Error {
 }
 
 /// Refuses by name what the account asks for instead of a password check that is known here. The
-/// name comes from the server, but it has not been sent the password.
+/// name comes from the server, but it has not been sent the password. MariaDB asks whom it does not know as
+/// it asks some account that it knows, so that nobody can tell (`find_mpvio_user`).
 fn other_plugin(name: &[u8]) -> Error {
     let real = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     let (name, hint) = match std::str::from_utf8(name) {
@@ -223,7 +224,7 @@ fn other_plugin(name: &[u8]) -> Error {
     unsupported(&format!(
         "the account's authentication plugin is not one that is answered here; nothing of the \
          password was sent (it asks for {name}: {hint}; use caching_sha2_password, or \
-         mysql_native_password on MariaDB)"
+         mysql_native_password on MariaDB, which asks like that for some users that it does not know, too)"
     ))
 }
 

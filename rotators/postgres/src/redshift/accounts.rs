@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fourstep::users::driver::never_changed;
 use fourstep::users::{Account, Accounts, Mark};
 use fourstep::{Error, ErrorKind, Invocation, hex};
 use ring::digest;
@@ -48,6 +49,12 @@ pub(crate) fn group(mark: &Mark) -> String {
     of_secret(&mark.secret) + &mark.partner
 }
 
+/// The partner in the name of a secret's mark, whichever that secret is.
+fn partner(group: &str) -> Option<&str> {
+    let (digits, partner) = group.strip_prefix(MARK)?.split_once(':')?;
+    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then_some(partner)
+}
+
 /// The mark of a user that is in these groups. One of several is no one's to take.
 fn read_mark<'a>(groups: impl Iterator<Item = &'a str>, secret: &str) -> Option<Mark> {
     let marks: Vec<_> = groups.filter(|name| is_mark(name) && *name != UNFINISHED).collect();
@@ -57,8 +64,12 @@ fn read_mark<'a>(groups: impl Iterator<Item = &'a str>, secret: &str) -> Option<
             partner: one.strip_prefix(&of_secret(secret)).unwrap_or_default().to_owned(),
             secret: secret.to_owned(),
         }),
+        // Of several the partner is not told: each may be the pair's.
         _ => Some(Mark {
-            partner: String::new(),
+            partner: match marks[..] {
+                [one] => partner(one).unwrap_or_default().to_owned(),
+                _ => String::new(),
+            },
             secret: format!("another secret (the group {:?})", marks.join(" and ")),
         }),
     }
@@ -127,11 +138,7 @@ pub(crate) async fn objections(
     cx: &Invocation,
 ) -> Result<Vec<Error>, Error> {
     let (users, is_super) = users(session, &[user], cx).await?;
-    let protected = |why: String| {
-        let what = format!("user {user:?} is never changed by an admin");
-        let own_change = "let it change its own password (ROTATION_STRATEGY=single-user)";
-        vec![Error::new(ErrorKind::Unsupported, what).caused_by(format!("{why}; {own_change}"))]
-    };
+    let protected = |why: &str| vec![never_changed(format!("user {user:?}"), why)];
     let Some(found) = users.get(user) else {
         let what = format!("user {user:?} does not exist");
         return Ok(vec![
@@ -139,13 +146,13 @@ pub(crate) async fn objections(
         ]);
     };
     if let Some(why) = found.protected(None) {
-        return Ok(protected(why));
+        return Ok(protected(&why));
     }
     if !is_super {
         return Ok(vec![no_superuser()]);
     }
     let powers = powers(session, &[user], cx).await?;
-    Ok(found.protected(powers.get(user)).map_or(Vec::new(), protected))
+    Ok(found.protected(powers.get(user)).as_deref().map_or(Vec::new(), protected))
 }
 
 /// Which of these users are as good as an admin, and why.
@@ -278,6 +285,11 @@ mod tests {
         assert_eq!(read(&["team", UNFINISHED]), None);
         for groups in [&[other.as_str()][..], &[&ours, &other], &[&ours, "fourstep:x"]] {
             assert_ne!(read(groups).unwrap().secret, mark.secret, "{groups:?}");
+        }
+        // Another secret's tells whose other half the user is; several do not.
+        assert_eq!(read(&[&other]).unwrap().partner, mark.partner);
+        for groups in [&[ours.as_str(), &other][..], &["fourstep:x"], &["fourstep:x:app"]] {
+            assert_eq!(read(groups).unwrap().partner, "", "{groups:?}");
         }
     }
 }

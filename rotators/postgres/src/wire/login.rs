@@ -1,10 +1,10 @@
 //! The login: answers what the server asks, as far as the transport allows, and makes sure that it
 //! did ask.
 
+use fourstep::users::scram::{Hash, Scram, unproven};
 use fourstep::users::{Attempt, Login};
 use fourstep::{Error, ErrorKind, ExposeSecret, hex, random_bytes};
 use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::frontend;
 use ring::digest;
 
@@ -195,49 +195,41 @@ impl Conversation<'_> {
         Ok(())
     }
 
-    /// SCRAM-SHA-256 (RFC 5802, RFC 7677), which proves the password to the server and the
-    /// server's knowledge of it to us, and shows it to nobody on the way.
+    /// SCRAM-SHA-256, which proves the password to the server and the server's knowledge of it to us,
+    /// and shows it to nobody on the way.
     async fn answer_scram(&mut self, mechanisms: &[u8]) -> Result<(), Failure> {
-        if !mechanisms.split(|&byte| byte == 0).any(|name| name == SCRAM_SHA_256.as_bytes()) {
+        let mechanism = Hash::Sha256.mechanism();
+        if !mechanisms.split(|&byte| byte == 0).any(|name| name == mechanism.as_bytes()) {
             return Err(Failure::Lost(unsupported(
                 "the server asks for a SASL mechanism other than SCRAM-SHA-256",
             )));
         }
-        let password = self.login.password.expose_secret().as_bytes();
-        // Without channel binding: the certificate has been verified already, or there is none.
-        let mut scram = ScramSha256::new(password, ChannelBinding::unsupported());
+        // Without channel binding: the certificate has been verified already, or there is none. The name
+        // is the one of the startup message.
+        let scram = Scram::begin(Hash::Sha256, "", 1..=MOST_ROUNDS)?;
+        let scram = scram.with_setting("scram_iterations");
+        let first = scram.first();
         let first =
-            |bytes: &mut _| frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), bytes);
+            |bytes: &mut _| frontend::sasl_initial_response(mechanism, first.as_bytes(), bytes);
         self.exchange.send(first).await?;
 
         let challenge = self.hear().await?;
         let Request::Continue(challenge) = Request::parse(&challenge)? else {
             return Err(Failure::Lost(not_postgres()));
         };
-        let challenged = std::str::from_utf8(challenge).unwrap_or_default();
-        let salt = challenged.split(',').find_map(|part| part.strip_prefix("s="));
-        self.salt = salt.map(str::to_owned);
-        let rounds = challenged.split(',').find_map(|part| part.strip_prefix("i="));
-        if rounds
-            .and_then(|rounds| rounds.parse().ok())
-            .is_some_and(|rounds: u32| rounds > MOST_ROUNDS)
-        {
-            return Err(Failure::Lost(unsupported(&format!(
-                "the server asks for more than {MOST_ROUNDS} rounds of SCRAM-SHA-256 (scram_iterations)"
-            ))));
-        }
-        scram.update(challenge).map_err(|cause| {
-            Error::new(ErrorKind::Unsupported, "cannot answer the server's SCRAM challenge")
-                .caused_by(cause)
-        })?;
-        self.exchange.send(|bytes| frontend::sasl_response(scram.message(), bytes)).await?;
+        let mut parts = challenge.split(|&byte| byte == b',');
+        let salt = parts.find_map(|part| part.strip_prefix(b"s="));
+        self.salt = salt.map(|salt| String::from_utf8_lossy(salt).into_owned());
+        let password = verifier::prepared(&self.login.password);
+        let (answer, expected) = scram.answer(challenge, password.as_bytes())?;
+        self.exchange.send(|bytes| frontend::sasl_response(answer.as_bytes(), bytes)).await?;
         self.answered(Method::ScramSha256);
 
         let outcome = self.hear().await?;
         let Request::Final(outcome) = Request::parse(&outcome)? else {
             return Err(Failure::Lost(unproven()));
         };
-        scram.finish(outcome).map_err(|_| Failure::Lost(unproven()))
+        Ok(expected.check(outcome)?)
     }
 }
 
@@ -296,8 +288,4 @@ fn too_weak(request: &Request<'_>) -> Error {
         "the server asks for the password {what} on a connection without TLS, and it was not \
          sent; use TLS or scram-sha-256, or set ALLOW_WEAK_AUTHENTICATION"
     ))
-}
-
-fn unproven() -> Error {
-    unsupported("the server did not prove that it knows the password; it may be an impostor")
 }

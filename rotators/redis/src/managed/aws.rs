@@ -2,14 +2,13 @@
 //! names an SDK type.
 
 use std::ops::RangeInclusive;
-use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use aws_sdk_elasticache::config::retry::RetryConfig;
 use aws_sdk_elasticache::{Client as ElastiCache, config as elasticache};
 use aws_sdk_memorydb::types::{AuthenticationMode, InputAuthenticationType};
 use aws_sdk_memorydb::{Client as MemoryDb, config as memorydb};
-use fourstep::store::aws::{AwsCall, check_endpoint, client_settings};
+use fourstep::store::aws::{AwsCall, LazyClient};
 use fourstep::users::{
     Attempt, Change, Driver, Login, ManagedUser, ManagedUsers, UserState, UserStatus,
 };
@@ -17,9 +16,6 @@ use fourstep::{Environment, Error, ErrorKind, ExposeSecret, Invocation, Secret, 
 
 use super::user::{self, Service, UserArn};
 use crate::Redis;
-
-/// As every AWS SDK names the endpoint of one service.
-const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL_ELASTICACHE", "AWS_ENDPOINT_URL_MEMORYDB"];
 
 /// How many characters a password has. Source: ElastiCache User Guide, "Authenticating with the Valkey and Redis OSS
 /// AUTH command", which says it of AUTH tokens; of users the documents say nothing.
@@ -48,42 +44,28 @@ macro_rules! found {
     }};
 }
 
-/// The real APIs. Nothing is prepared before the first call.
+/// The real APIs.
 pub(crate) struct Aws {
-    environment: Environment,
     caches: Driver<Redis>,
-    elasticache: OnceLock<ElastiCache>,
-    memorydb: OnceLock<MemoryDb>,
+    elasticache: LazyClient<ElastiCache>,
+    memorydb: LazyClient<MemoryDb>,
 }
 
 impl Aws {
     /// Reads the endpoints; the rest is read once it is needed.
     pub(crate) fn of(environment: &Environment) -> Result<Self, Error> {
-        for endpoint in ENDPOINTS {
-            check_endpoint(environment, &[endpoint])?;
-        }
-        Ok(Self {
-            environment: environment.clone(),
-            caches: Driver::read(environment, Redis::read(environment)?)?,
-            elasticache: OnceLock::new(),
-            memorydb: OnceLock::new(),
-        })
+        let elasticache = LazyClient::read(environment, "AWS_ENDPOINT_URL_ELASTICACHE")?;
+        let memorydb = LazyClient::read(environment, "AWS_ENDPOINT_URL_MEMORYDB")?;
+        let caches = Driver::read(environment, Redis::read(environment)?)?;
+        Ok(Self { caches, elasticache, memorydb })
     }
 
     async fn elasticache(&self) -> Result<&ElastiCache, Error> {
-        if let Some(client) = self.elasticache.get() {
-            return Ok(client);
-        }
-        let settings = client_settings(&self.environment, &ENDPOINTS[..1]).await?;
-        Ok(self.elasticache.get_or_init(|| ElastiCache::new(&settings)))
+        self.elasticache.get(ElastiCache::new).await
     }
 
     async fn memorydb(&self) -> Result<&MemoryDb, Error> {
-        if let Some(client) = self.memorydb.get() {
-            return Ok(client);
-        }
-        let settings = client_settings(&self.environment, &ENDPOINTS[1..]).await?;
-        Ok(self.memorydb.get_or_init(|| MemoryDb::new(&settings)))
+        self.memorydb.get(MemoryDb::new).await
     }
 }
 
@@ -92,7 +74,7 @@ fn call(arn: &UserArn, operation: &'static str, sends_secret: bool) -> AwsCall {
         Service::ElastiCache => "ElastiCache",
         Service::MemoryDb => "MemoryDB",
     };
-    AwsCall { name, service: arn.service.name(), operation, known: KNOWN, sends_secret }
+    AwsCall { name, service: Some(arn.service.name()), operation, known: KNOWN, sends_secret }
 }
 
 /// Source: API references, User, Status: `active`, `modifying` or `deleting`.

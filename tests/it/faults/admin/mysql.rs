@@ -13,7 +13,13 @@ type Ground = GroundOf<Server>;
 
 pub fn all(ground: &Arc<Ground>) -> Vec<Playing> {
     let mut all = secret::all(ground);
-    all.extend(arranged(ground, &RESET));
+    all.extend(at_server(ground));
+    all
+}
+
+/// Those that the server itself has a part in.
+pub fn at_server(ground: &Arc<Ground>) -> Vec<Playing> {
+    let mut all = arranged(ground, &RESET);
     let (rights, equal) = match ground.server.is_mysql() {
         true => (&OF_ROLES[..], &ACTING[..]),
         false => (&OF_COPIES[..], &COPIED[..]),
@@ -267,7 +273,7 @@ async fn sessions_that_are_open(ground: Arc<Ground>) -> Row {
     case.reach(Step::Set).await;
     let (server, user) = (ground.server.clone(), case.user.name.clone());
     let password = case.user.password.clone();
-    let held = tokio::spawn(async move { server.hold(&user, &password, "SELECT SLEEP(20)").await });
+    let held = tokio::spawn(async move { server.hold(&user, &password, "SELECT SLEEP(90)").await });
     ground.server.wait_for_session(&case.user.name, "info LIKE '%SLEEP%'").await;
     case.ends(Step::Set, ErrorKind::Conflict, Share::AtOnce, Left::Unchanged).await;
     ground.server.end_sessions(&case.user.name).await;

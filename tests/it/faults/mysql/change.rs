@@ -9,10 +9,10 @@ use super::{Case, Ground, arrange};
 use crate::faults::case::{Left, Row, Share};
 use crate::faults::{Playing, play};
 use crate::support::door::{Moment, Then, Way};
+use crate::support::mysql::User;
 
 pub fn all(ground: &Arc<Ground>) -> Vec<Playing> {
-    let mut all = play!(ground; a_lock_held, a_session_killed, too_little_time,
-        a_pending_password_that_was_never_set, a_pending_password_that_has_expired);
+    let mut all = at_server(ground);
     if !ground.server.is_mysql() {
         all.extend(BROKEN.iter().map(|broken| -> Playing {
             let ground = Arc::clone(ground);
@@ -20,6 +20,12 @@ pub fn all(ground: &Arc<Ground>) -> Vec<Playing> {
         }));
     }
     all
+}
+
+/// Those that the server itself has a part in.
+pub fn at_server(ground: &Arc<Ground>) -> Vec<Playing> {
+    play!(ground; a_lock_held, a_session_killed, too_little_time,
+        a_pending_password_that_was_never_set, a_pending_password_that_has_expired)
 }
 
 /// A connection that breaks or falls silent at one statement of setSecret.
@@ -106,7 +112,7 @@ const BROKEN: [Broken; 7] = [
         moment: Moment::Before,
         then: Then::Silence,
         kind: ErrorKind::OutOfTime,
-        seconds: 6,
+        seconds: 10,
         share: Share::AtDeadline,
         left: Left::Unchanged,
     },
@@ -117,7 +123,7 @@ const BROKEN: [Broken; 7] = [
         moment: Moment::After,
         then: Then::Silence,
         kind: ErrorKind::Unreachable,
-        seconds: 7,
+        seconds: 10,
         share: Share::AtDeadline,
         left: Left::Changed,
     },
@@ -136,25 +142,28 @@ impl Broken {
     }
 }
 
-/// Has somebody hold the account's lock; to be aborted.
-fn held(case: &Case) -> tokio::task::JoinHandle<()> {
-    let (server, user) = (case.ground.server.clone(), case.user.name.clone());
-    let password = case.user.password.clone();
+/// Has this user hold the account's lock, as anybody may who logs in; to be aborted.
+fn held(case: &Case, holder: &User) -> tokio::task::JoinHandle<()> {
+    let (server, holder) = (case.ground.server.clone(), holder.clone());
     // As the function names it.
+    let user = &case.user.name;
     let key = format!("CONCAT('fourstep:', UPPER(LEFT(SHA2('{user}@127.%', 256), 32)))");
     tokio::spawn(async move {
-        server.hold(&user, &password, &format!("SELECT GET_LOCK({key}, 0), SLEEP(20)")).await;
+        server
+            .hold(&holder.name, &holder.password, &format!("SELECT GET_LOCK({key}, 0), SLEEP(90)"))
+            .await;
     })
 }
 
 async fn a_lock_held(ground: Arc<Ground>) -> Row {
     let mut case = Case::new(&ground, "the account's lock held", &[], |_| ()).await;
-    case.seconds = 7;
+    case.seconds = 10;
     case.reach(Step::Set).await;
-    let held = held(&case);
-    ground.server.wait_for_session(&case.user.name, "info LIKE '%SLEEP%'").await;
+    let stranger = ground.server.user("stranger").await;
+    let held = held(&case, &stranger);
+    ground.server.wait_for_session(&stranger.name, "info LIKE '%SLEEP%'").await;
     case.ends(Step::Set, ErrorKind::Conflict, Share::Before, Left::Unchanged).await;
-    ground.server.end_sessions(&case.user.name).await;
+    ground.server.end_sessions(&stranger.name).await;
     held.abort();
     case.converges().await
 }
@@ -162,7 +171,7 @@ async fn a_lock_held(ground: Arc<Ground>) -> Row {
 async fn a_session_killed(ground: Arc<Ground>) -> Row {
     let mut case = Case::new(&ground, "a session that is killed", &[], |_| ()).await;
     case.reach(Step::Set).await;
-    let held = held(&case);
+    let held = held(&case, &case.user);
     ground.server.wait_for_session(&case.user.name, "info LIKE '%SLEEP%'").await;
     let (server, user) = (ground.server.clone(), case.user.name.clone());
     let killed = tokio::spawn(async move {

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{Case, Ground, arrange};
 use crate::faults::case::{Left, Row, Share};
 use crate::faults::{Playing, play};
+use crate::support::mysql::PLUGINS;
 
 pub fn all(ground: &Arc<Ground>) -> Vec<Playing> {
     let here =
@@ -110,6 +111,9 @@ impl Refused {
             case = case.cause(self.cause);
         }
         case.reach(Step::Set).await;
+        let strange = self.begin.contains("VIA ed25519") || self.begin.contains("VIA unix_socket");
+        let _alone = if strange { Some(PLUGINS.write().await) } else { None };
+        let _known = if strange { None } else { Some(PLUGINS.read().await) };
         arrange(&case, self.begin).await;
         case.ends(Step::Set, self.kind, Share::AtOnce, Left::Unchanged).await;
         arrange(&case, self.end).await;
@@ -121,6 +125,7 @@ async fn a_user_that_does_not_exist(ground: Arc<Ground>) -> Row {
     let name = "a user that does not exist";
     let case = Case::new(&ground, name, &[], |document| document["username"] = json!("nobody"));
     let mut case = case.await.cause(PASSWORD);
+    let _known = PLUGINS.read().await;
     case.ends(Step::Set, ErrorKind::Rejected, Share::AtOnce, Left::Unchanged).await;
     case.correct();
     case.converges().await
@@ -151,10 +156,11 @@ async fn a_user_at_its_connection_limit(ground: Arc<Ground>) -> Row {
     arrange(&case, "ALTER USER <account> WITH MAX_USER_CONNECTIONS 1").await;
     let (server, user) = (ground.server.clone(), case.user.name.clone());
     let password = case.user.password.clone();
-    let held = tokio::spawn(async move { server.hold(&user, &password, "SELECT SLEEP(9)").await });
+    let held = tokio::spawn(async move { server.hold(&user, &password, "SELECT SLEEP(90)").await });
     ground.server.wait_for_session(&case.user.name, "info LIKE 'SELECT SLEEP%'").await;
     case.ends(Step::Set, ErrorKind::Throttled, Share::AtOnce, Left::Unchanged).await;
     arrange(&case, "ALTER USER <account> WITH MAX_USER_CONNECTIONS 0").await;
+    ground.server.end_sessions(&case.user.name).await;
     held.abort();
     case.converges().await
 }

@@ -5,7 +5,8 @@ use fourstep::{ErrorKind, Step};
 use serde_json::json;
 
 use super::Shop;
-use crate::support::mysql::{engines, mysql, mysqls, servers};
+use crate::support::mysql::{mysql, server as named, servers};
+use crate::support::twins;
 
 const BY_ADMIN: (&str, &str) = ("ROTATION_STRATEGY", "single-user-by-admin");
 
@@ -50,8 +51,9 @@ async fn rule_08_neither_the_admin_nor_another_admin_is_reset() {
 /// knows the victim's name with a made-up password.
 #[tokio::test]
 async fn rule_18_a_server_at_another_port_of_a_listed_host_proves_no_user() {
-    let Some(theirs) = mysqls().pop() else { return };
-    for server in engines() {
+    let Some(theirs) = named("mysql", "MYSQL80_TWIN") else { return };
+    let _turn = twins().await;
+    for server in servers() {
         for strategy in [BY_ADMIN, ("ROTATION_STRATEGY", "alternating-users")] {
             let mut shop = Shop::bare(&server, "victim", &[]).await;
             let same = format!("{}=alias.example", server.host);

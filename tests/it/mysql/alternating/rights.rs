@@ -75,9 +75,10 @@ async fn an_open_session_of_the_user_at_rest_is_reported_or_refused() {
         let sleep = server.clone();
         let text = |field: &str| sleeper[field].as_str().unwrap().to_owned();
         let (user, password) = (text("username"), text("password"));
+        let sleeper = user.clone();
         let sleeping =
-            tokio::spawn(async move { sleep.run(&user, &password, "SELECT SLEEP(4)").await });
-        tokio::time::sleep(Duration::from_millis(700)).await;
+            tokio::spawn(async move { sleep.hold(&user, &password, "SELECT SLEEP(90)").await });
+        server.wait_for_session(&sleeper, "info LIKE '%SLEEP%'").await;
         let token = shop.stage.play(&[Step::Create]).await;
         let set = shop.stage.step(Step::Set, &token).await;
         set.why();
@@ -86,7 +87,14 @@ async fn an_open_session_of_the_user_at_rest_is_reported_or_refused() {
         shop.configure(&[("REFUSE_OPEN_SESSIONS", "true")]);
         let refused = shop.stage.step(Step::Set, &token).await;
         assert_eq!(refused.result.as_ref().unwrap_err().kind(), ErrorKind::Conflict);
-        sleeping.await.unwrap().unwrap();
+        server.end_sessions(&sleeper).await;
+        sleeping.abort();
+        // The server notices a moment later.
+        let open =
+            format!("SELECT COUNT(*) FROM information_schema.processlist WHERE user = '{sleeper}'");
+        while server.arrange(&open).await.trim() != "0" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         shop.stage.step(Step::Set, &token).await.why();
     }
 }
@@ -169,5 +177,36 @@ async fn a_version_that_current_lost_is_set_again_and_the_pair_goes_on() {
         shop.stage.step(Step::Set, &token).await.why();
         assert!(shop.logs_in(&shop.stage.document(AWSCURRENT)).await);
         assert!(shop.logs_in(&shop.stage.document(AWSPENDING)).await);
+    }
+}
+
+/// As where a migration tool logs in as the application: what one half made, the other goes on with.
+#[tokio::test]
+async fn either_of_the_two_works_with_what_the_other_made() {
+    for server in servers() {
+        let shop = Shop::bare(&server, "app", &[]).await;
+        shop.arrange("GRANT ALL PRIVILEGES ON $schema.* TO $app").await;
+        for round in 0..4 {
+            let document = shop.rotate().await;
+            let mut sql = format!(
+                "CREATE TABLE $schema.made_{round} (a int);
+                 CREATE VIEW $schema.seen_{round} AS SELECT a FROM $schema.made_{round};
+                 CREATE FUNCTION $schema.f_{round}() RETURNS int READS SQL DATA
+                 RETURN (SELECT COUNT(*) FROM $schema.made_{round});"
+            );
+            for earlier in 0..round {
+                sql += &format!(
+                    "ALTER TABLE $schema.made_{earlier} ADD COLUMN b_{round} int;
+                     INSERT INTO $schema.made_{earlier} (a) VALUES ({round});
+                     SELECT $schema.f_{earlier}(), a FROM $schema.seen_{earlier};
+                     CREATE OR REPLACE VIEW $schema.seen_{earlier} AS SELECT {round} AS a;
+                     CREATE OR REPLACE VIEW $schema.seen_{earlier} AS
+                     SELECT a FROM $schema.made_{earlier};"
+                );
+            }
+            let text = |field: &str| document[field].as_str().unwrap();
+            let done = server.run(text("username"), text("password"), &shop.fill(&sql)).await;
+            assert!(done.is_ok(), "round {round}: {done:?}");
+        }
     }
 }

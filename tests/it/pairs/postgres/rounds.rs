@@ -12,6 +12,7 @@ use crate::pairs::Scene;
 use crate::pairs::client::Work;
 use crate::support::postgres::alone;
 use crate::support::stage::Stage;
+use crate::support::twins;
 
 /// What an application does each time. Every object that it makes was made by either user before, so
 /// that it can be replaced only if both act as one.
@@ -161,6 +162,7 @@ impl Scene for Shop {
 
     async fn restart(&self) {
         let _alone = if self.old { Some(alone().await) } else { None };
+        let _turn = twins().await;
         crate::pairs::shell(&self.restart).await;
     }
 }

@@ -75,7 +75,7 @@ async fn every_fault_of_a_managed_user_ends_in_a_class_of_its_own() {
     assert!(double.state().sent.is_empty());
     double.state().lasts = Lasts::UntilTold;
     let mut slow = stage();
-    slow.timeout = std::time::Duration::from_secs(6);
+    slow.timeout = std::time::Duration::from_secs(10);
     table.set("the change lasts longer than the function", &slow).await;
     double.finish().await;
     expect_file!["table.txt"].assert_eq(&table.text);

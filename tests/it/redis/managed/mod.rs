@@ -1,7 +1,7 @@
 //! Users of ElastiCache and MemoryDB: doubles of their APIs in front of a real Valkey, and moto where it has the call.
 
 mod conformance;
-mod double;
+pub mod double;
 mod faults;
 mod kills;
 mod parity;
@@ -13,7 +13,7 @@ use crate::support::redis::{Keeping, Server, valkey};
 use crate::support::stage::Stage;
 
 /// A real Valkey, whose users live in its memory as a cache's do.
-async fn server() -> Option<Arc<Server>> {
+pub async fn server() -> Option<Arc<Server>> {
     Some(Arc::new(valkey()?.start(Keeping::AclFile, &[]).await))
 }
 

@@ -112,7 +112,7 @@ async fn parity_13_a_wait_ends_before_the_function_does_and_the_retry_goes_on() 
     let Some(server) = server().await else { return };
     let double = Double::elasticache(&server).await;
     let mut stage = double.stage(&double.document(), &[]);
-    stage.timeout = Duration::from_secs(6);
+    stage.timeout = Duration::from_secs(10);
     let token = stage.play(&[Step::Create]).await;
     double.state().lasts = Lasts::UntilTold;
     let [current, pending] = [AWSCURRENT, AWSPENDING].map(|label| stage.password(label));

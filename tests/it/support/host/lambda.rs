@@ -12,28 +12,41 @@ use axum::response::{IntoResponse, Response};
 use fourstep::store::AWSPENDING;
 use fourstep::{SecretId, Step, VersionId};
 use fourstep_cli::events;
-use fourstep_cli::function::{Answer, Function, Killable, kill_switch};
+use fourstep_cli::function::{Answer, Function, Invocation, Killable, kill_switch};
 use fourstep_local::{MemoryStore, PendingLabel, serve};
 use serde_json::{Value, json};
-use tokio::process::Command;
 use tokio::sync::Semaphore;
 
 use super::arn;
 use crate::support::program::binary;
 use crate::support::stage::read;
-use crate::support::{mysql, postgres};
+use crate::support::{mongodb, mysql, postgres};
 
 /// A server that a template of AWS's logs in at.
 #[derive(Clone)]
 pub enum Old {
     Postgres(postgres::Server),
     Mysql(mysql::Server),
+    Mongodb(mongodb::Server),
+}
+
+impl Old {
+    pub async fn logs_in(&self, user: &str, password: &str) -> bool {
+        match self {
+            Self::Postgres(server) => server.logs_in(user, password).await,
+            Self::Mysql(server) => server.logs_in(user, password).await,
+            Self::Mongodb(server) => server.logs_in(user, password).await,
+        }
+    }
 }
 
 /// What a function is.
 #[derive(Clone)]
 pub(super) enum Kind {
+    /// One of AWS's templates, stood in for.
     Template(Old),
+    /// AWS's own code, with the file of the authorities that it is to trust.
+    Awss(String),
     Ours(&'static str, Vec<(String, String)>),
 }
 
@@ -48,8 +61,8 @@ pub(super) struct Lambda {
     pub(super) reads_everything: Mutex<bool>,
     pub(super) rotations: Mutex<u32>,
     pub(super) under_way: AtomicUsize,
-    /// Which of AWS's own templates ran, and how each ended.
-    pub(super) templates: Mutex<Vec<(String, bool)>>,
+    /// The steps that AWS's own templates did: `TEMPLATE STEP`.
+    pub(super) templates: Mutex<Vec<String>>,
     pub(super) endpoint: OnceLock<String>,
     pub(super) turns: Semaphore,
 }
@@ -83,43 +96,34 @@ impl Lambda {
     /// Runs one of our functions; its line goes to the log.
     pub(super) async fn run(
         &self,
-        (name, own): (&str, &[(String, String)]),
+        function: (&str, &[(String, String)]),
         event: &Value,
         endpoint: Option<&str>,
         killable: Killable,
     ) -> Answer {
-        let _turn = self.turns.acquire().await.unwrap();
         let endpoint = endpoint.unwrap_or_else(|| self.endpoint.get().unwrap());
-        let function = Function::new(&binary(name), endpoint, own, Duration::from_secs(60));
-        let invocation = function.invoke_killable(event, killable).await.unwrap();
+        let invocation = self.invoked(function, event, endpoint, killable).await;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
         let lines = invocation.lines.iter().map(|line| (now, line.clone()));
         self.log.lock().unwrap().extend(lines);
         invocation.answer
     }
 
-    /// Runs AWS's template by the interpreter that FOURSTEP_TEST_AWS_PYTHON names.
-    async fn run_template(&self, function: &str, event: &Value) -> bool {
-        let python = std::env::var("FOURSTEP_TEST_AWS_PYTHON").unwrap();
-        let script = "import json, sys; sys.path.insert(0, sys.argv[1]); import lambda_function; \
-                      lambda_function.lambda_handler(json.loads(sys.argv[2]), None)";
-        let output = Command::new(python)
-            .args(["-c", script, &template(function).unwrap(), &event.to_string()])
-            .env("SECRETS_MANAGER_ENDPOINT", self.endpoint.get().unwrap())
-            .envs([("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "local")])
-            .env("AWS_SECRET_ACCESS_KEY", "local")
-            .output()
-            .await
-            .unwrap();
-        self.templates.lock().unwrap().push((function.to_owned(), output.status.success()));
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}");
-        true
+    pub(super) async fn invoked(
+        &self,
+        (name, own): (&str, &[(String, String)]),
+        event: &Value,
+        endpoint: &str,
+        killable: Killable,
+    ) -> Invocation {
+        let _turn = self.turns.acquire().await.unwrap();
+        let function = Function::new(&binary(name), endpoint, own, Duration::from_secs(60));
+        function.invoke_killable(event, killable).await.unwrap()
     }
 
-    fn configuration(&self, name: &str, kind: &Kind) -> Value {
+    pub(super) fn configuration(&self, name: &str, kind: &Kind) -> Value {
         let (runtime, handler, variables) = match kind {
-            Kind::Template(_) => {
+            Kind::Template(_) | Kind::Awss(_) => {
                 let endpoint = "https://secretsmanager.us-east-1.amazonaws.com";
                 (
                     "python3.9",
@@ -161,14 +165,6 @@ impl Lambda {
             }
         }
     }
-}
-
-/// The folder with the `lambda_function.py` of a template, which is AWS's and not part of this
-/// repository: one of this name in FOURSTEP_TEST_AWS_TEMPLATES. Without, the template is stood in for.
-fn template(function: &str) -> Option<String> {
-    let folder = std::env::var("FOURSTEP_TEST_AWS_TEMPLATES").ok()?;
-    let folder = format!("{folder}/{}", function.rsplit(':').next()?);
-    std::path::Path::new(&folder).join("lambda_function.py").exists().then_some(folder)
 }
 
 pub(super) async fn answer(State(lambda): State<Arc<Lambda>>, request: Request) -> Response {
@@ -220,18 +216,13 @@ impl Lambda {
                 Kind::Ours(program, own) => {
                     self.run((program, &own), &event, None, kill_switch().1).await.is_ok()
                 }
-                Kind::Template(_) if template(&function).is_some() => {
-                    self.run_template(&function, &event).await
-                }
+                Kind::Awss(ca) => self.run_template(&function, &ca, &event).await,
                 Kind::Template(server) => {
                     let value: Value =
                         serde_json::from_str(&read(&self.store, &id, AWSPENDING)).unwrap();
                     let [user, password] =
                         ["username", "password"].map(|field| value[field].as_str().unwrap());
-                    match server {
-                        Old::Postgres(server) => server.logs_in(user, password).await,
-                        Old::Mysql(server) => server.logs_in(user, password).await,
-                    }
+                    server.logs_in(user, password).await
                 }
             };
             // A test that failed leaves its version, as AWS's documentation has it.

@@ -1,7 +1,8 @@
 //! An account on this machine: Secrets Manager as `fourstep serve` has it, Lambda that runs the real
-//! functions and stands in for AWS's templates, and the functions' logs.
+//! functions and stands in for AWS's templates, or runs them too, and the functions' logs.
 
 mod lambda;
+mod template;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use axum::response::Response;
 use fourstep::store::AWSCURRENT;
 use fourstep::{SecretId, Step, VersionId};
 use fourstep_cli::events;
-use fourstep_cli::function::{Answer, Killable};
+use fourstep_cli::function::{Answer, Invocation, Killable, kill_switch};
 use fourstep_local::serve;
 use fourstep_local::{MemoryStore, NewRotation, NewSecret, RotationRules};
 use serde_json::Value;
@@ -77,6 +78,18 @@ impl Host {
         self.lambda.run((program, &own), &event, endpoint, killable).await
     }
 
+    /// Has one of our functions answer an event, with a Secrets Manager elsewhere; this log does not have it.
+    pub async fn run(&self, function: &str, event: &Value, endpoint: &str) -> Invocation {
+        let Some(Kind::Ours(program, own)) = self.lambda.kind(function) else { panic!("not ours") };
+        self.lambda.invoked((program, &own), event, endpoint, kill_switch().1).await
+    }
+
+    /// What Lambda says of each function.
+    pub fn functions(&self) -> Vec<Value> {
+        let functions = self.lambda.functions.lock().unwrap();
+        functions.iter().map(|(name, kind)| self.lambda.configuration(name, kind)).collect()
+    }
+
     pub fn value(&self, name: &str) -> String {
         read(self.store(), &SecretId::parse(name).unwrap(), AWSCURRENT)
     }
@@ -88,11 +101,6 @@ impl Host {
     /// How many rotations have begun and not ended.
     pub fn under_way(&self) -> usize {
         self.lambda.under_way.load(Ordering::SeqCst)
-    }
-
-    /// How often AWS's own templates ran, all without an error.
-    pub fn templates(&self) -> usize {
-        self.lambda.templates.lock().unwrap().iter().filter(|(_, fine)| *fine).count()
     }
 
     /// Whether our functions may read secrets that do not name them.
@@ -148,13 +156,27 @@ impl Host {
         log.iter().map(|(_, line)| line.clone()).filter(about).collect()
     }
 
+    /// Where Lambda and the logs are, and Secrets Manager.
+    pub fn endpoints(&self) -> [&str; 2] {
+        [&self.url, self.lambda.endpoint.get().unwrap()]
+    }
+
     /// Runs the command in this account; its lines of JSON and its status. No canary is in them.
     pub async fn fourstep(&self, arguments: &[String]) -> (Vec<Value>, Option<i32>) {
+        self.fourstep_at(self.endpoints(), arguments).await
+    }
+
+    /// The same in an account at these endpoints.
+    pub async fn fourstep_at(
+        &self,
+        [all, secrets]: [&str; 2],
+        arguments: &[String],
+    ) -> (Vec<Value>, Option<i32>) {
         let output = Command::new(binary("fourstep"))
             .args(arguments)
             .env_clear()
-            .env("AWS_ENDPOINT_URL", &self.url)
-            .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", self.lambda.endpoint.get().unwrap())
+            .env("AWS_ENDPOINT_URL", all)
+            .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets)
             .envs([("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "local")])
             .env("AWS_SECRET_ACCESS_KEY", "local")
             .output()

@@ -170,6 +170,13 @@ fn views(databases: &BTreeSet<String>, planted: &Planted) -> Vec<(&'static str, 
                 .to_owned(),
         ),
         ("pg_proc_info", "pg_proc".to_owned()),
+        (
+            "stv_sessions",
+            "(SELECT pid AS process, CAST(usename AS char(50)) AS user_name FROM pg_stat_activity \
+             WHERE session_user IN (usename, (SELECT usename FROM pg_user WHERE usesuper \
+             AND usename = session_user))) AS sessions"
+                .to_owned(),
+        ),
     ];
     all.extend(lists());
     for [view, name, user, kind] in PLANTED {

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// How a user's password is kept, by which it is asked for.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub enum Kept {
     Digest { digest: Vec<u8>, salt: Vec<u8> },
     Md5(String),
@@ -32,6 +32,10 @@ pub async fn answer(far: &mut TcpStream) -> std::io::Result<(Vec<u8>, bool)> {
         if kind == b'S' && body.starts_with(b"server_version\0") {
             body = b"server_version\x008.0.2\0".to_vec();
         }
+        // The real server lets in whom it knows, and asks everybody else.
+        if kind == b'R' && body != [0; 4] {
+            return Err(std::io::Error::other("there is no such user"));
+        }
         fine &= kind != b'E';
         said.extend(message(kind, &body));
         if kind == b'Z' {
@@ -40,8 +44,12 @@ pub async fn answer(far: &mut TcpStream) -> std::io::Result<(Vec<u8>, bool)> {
     }
 }
 
-/// Whose password a statement sets, and what is kept of it.
+/// Whose password a statement sets, and what is kept of it. A user that is made has none.
 pub fn read_change(text: &str) -> Option<(String, Kept)> {
+    if let Some(made) = text.strip_prefix("CREATE USER \"") {
+        let (name, _) = made.split_once("\" PASSWORD DISABLE")?;
+        return Some((name.replace("\"\"", "\""), Kept::Disabled));
+    }
     let (name, digest) = text.strip_prefix("ALTER USER \"")?.split_once("\" PASSWORD 'sha256|")?;
     let (digest, salt) = digest.strip_suffix('\'')?.split_once('|')?;
     let bytes = |text: &str| -> Option<Vec<u8>> {

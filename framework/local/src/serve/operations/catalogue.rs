@@ -2,7 +2,7 @@
 
 use fourstep::store::{AWSCURRENT, Select, StoreError};
 use fourstep::{Environment, ExposeSecret, PasswordPolicy, SecretId};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{described, read};
 use crate::serve::refusal::Refusal;
@@ -18,7 +18,34 @@ const SWITCHES: [(&str, &str); 5] = [
     ("RequireEachIncludedType", "REQUIRE_EACH_INCLUDED_TYPE"),
 ];
 
-/// One page holds all.
+/// How many rows a page has at most, and without `MaxResults`. Source: Secrets Manager API Reference, "ListSecrets"
+/// and "ListSecretVersionIds".
+const LARGEST_PAGE: u32 = 100;
+
+/// The page of a list that is asked for, with the token of the next one. As a token says no more than where its
+/// page begins, a list that changes between two pages may show a row twice or not at all.
+pub(super) fn page(
+    rows: impl Iterator<Item = Value>,
+    field: &str,
+    input: &Input,
+) -> Result<Map<String, Value>, Refusal> {
+    let size = input.number("MaxResults")?.unwrap_or(LARGEST_PAGE);
+    if !(1..=LARGEST_PAGE).contains(&size) {
+        return Err(Refusal::validation("maxResults", "Member must be from 1 to 100"));
+    }
+    let invalid = || Refusal::new("InvalidNextTokenException", "The NextToken value is invalid.");
+    let start = input.text("NextToken")?.map(|token| token.parse::<usize>());
+    let start = start.transpose().map_err(|_| invalid())?.unwrap_or_default();
+    let mut rows = rows.skip(start);
+    let shown: Vec<_> = rows.by_ref().take(size as usize).collect();
+    let mut page = Map::new();
+    if rows.next().is_some() {
+        page.insert("NextToken".to_owned(), (start + shown.len()).to_string().into());
+    }
+    page.insert(field.to_owned(), shown.into());
+    Ok(page)
+}
+
 pub(super) fn list(store: &MemoryStore, input: &Input) -> Result<Value, Refusal> {
     let deleted_too = input.flag("IncludePlannedDeletion")?.unwrap_or(false);
     let mut secrets = store.secrets(deleted_too)?;
@@ -31,7 +58,7 @@ pub(super) fn list(store: &MemoryStore, input: &Input) -> Result<Value, Refusal>
         secrets.retain(|secret| wanted.iter().any(|value| matches(secret, &key, value)));
     }
     let rows = secrets.into_iter().map(|secret| described(secret, "SecretVersionsToStages"));
-    Ok(json!({"SecretList": rows.collect::<Vec<_>>()}))
+    page(rows, "SecretList", input).map(Value::Object)
 }
 
 /// Whether a secret has what a filter asks for: a beginning, in either case; not, with `!` before it.

@@ -210,7 +210,7 @@ async fn exchanged(address: SocketAddr, written: &Written) -> Vec<u8> {
     }
     let mut answer = Vec::new();
     let reading = stream.read_to_end(&mut answer);
-    let read = tokio::time::timeout(Duration::from_secs(10), reading).await;
+    let read = tokio::time::timeout(Duration::from_secs(60), reading).await;
     assert!(read.is_ok(), "the server hangs on {written:?}");
     answer
 }

@@ -4,48 +4,29 @@
 //! account of the credential is an answer of the vendor in which both stand.
 
 use super::Check;
+use super::admins::{field_of, of_admin, trusted};
 use super::parts::holes;
-use crate::spec::{Caller, Document, Hole, Parts, Template};
+use crate::spec::{Caller, Describe, Document, Hole, Parts, Template};
 
 /// Refuses what an admin's request takes from the secret though nothing proves it, and what is
 /// copied from a key that nothing proves to be the secret's.
 pub(super) fn account(document: &Document, check: &mut Check<'_>) {
-    let Document { describe, issue, revoke, update, roll, pair, .. } = document;
-    let mut requests = Vec::new();
-    requests.extend(describe.iter().map(|one| ("describe".to_owned(), one.parts())));
-    requests.extend(issue.iter().map(|one| ("issue".to_owned(), one.parts())));
-    let numbered = revoke.iter().enumerate();
-    requests.extend(numbered.map(|(number, one)| (format!("revoke.{number}"), one.parts())));
-    requests.extend(update.iter().map(|one| ("update".to_owned(), one.parts())));
-    requests.extend(roll.iter().map(|one| ("roll".to_owned(), one.parts())));
-    let alike = pair.iter().flat_map(|pair| &pair.alike).enumerate();
-    requests.extend(alike.map(|(number, one)| (format!("pair.alike.{number}"), one.parts())));
-    for (table, parts) in requests.iter().filter(|(_, parts)| parts.is_admins()) {
+    for (table, parts) in &of_admin(document) {
         taken(table, parts, document, check);
     }
-    if let Some(issue) = issue {
+    if let Some(issue) = &document.issue {
         copied("issue", &issue.parts(), document.binds(), (document, &mut *check));
     }
-    if let Some(update) = update {
+    if let Some(update) = &document.update {
         let named = proven(&document.secret.id, document);
         copied("update", &update.parts(), named, (document, check));
     }
 }
 
 fn taken(table: &str, parts: &Parts<'_>, document: &Document, check: &mut Check<'_>) {
-    let trusted = match (&document.issue, &document.update, &document.roll) {
-        (Some(issue), ..) => issue.trusted_fields.as_slice(),
-        (None, Some(update), _) => &update.trusted_fields,
-        (None, None, Some(roll)) => &roll.trusted_fields,
-        (None, None, None) => &[],
-    };
+    let (trusting, trusted) = trusted(document);
     for hole in holes(parts) {
-        let field = match &hole {
-            Hole::Secret(Some(field)) => field,
-            // What an update does not set is what stood in the secret.
-            Hole::New(Some(field)) if *field != document.secret.key => field,
-            _ => continue,
-        };
+        let Some(field) = field_of(&hole, document).filter(|_| hole != Hole::Id) else { continue };
         if trusted.contains(field) || proven(field, document) {
             continue;
         }
@@ -54,18 +35,22 @@ fn taken(table: &str, parts: &Parts<'_>, document: &Document, check: &mut Check<
             true => format!(
                 "{told} lets whoever may write the secret decide what the admin makes; copy it \
                  from the current key ({{described./POINTER}}), take it from the admin's secret \
-                 ({{admin.{field}}}), or else list the field in trusted_fields"
+                 ({{admin.{field}}}), or else list the field in trusted_fields of {trusting}"
             ),
             false => format!(
                 "{told} lets whoever may write the secret choose the account that the admin \
-                 changes: nothing proves that it is the credential's; place it in [credential] or \
-                 in the path or query of [verify]{}; or take it from the admin's secret \
-                 ({{admin.{field}}}), or else list the field in trusted_fields",
-                match is_outright(document) {
-                    true => "",
-                    false =>
+                 changes: nothing proves that it is the credential's; place it in [credential], or \
+                 in the path or query of [verify] or in its expect, where the vendor refuses another \
+                 one{}; or take it from the admin's secret ({{admin.{field}}}), or else list the \
+                 field in trusted_fields of {trusting}",
+                match (document.verify.accepted_when.is_empty(), is_outright(document)) {
+                    (_, true) => "",
+                    (false, _) =>
+                        ", without accepted_when: a refusal that counts as a yes is told to the \
+                         keys of other accounts too",
+                    (true, false) =>
                         ", whose ok must be between 200 and 299 for that: a refusal that counts \
-                              as a yes is told to the keys of other accounts too",
+                         as a yes is told to the keys of other accounts too",
                 }
             ),
         };
@@ -76,22 +61,46 @@ fn taken(table: &str, parts: &Parts<'_>, document: &Document, check: &mut Check<
 /// Whether a rotation goes on only if the vendor says that the field and the credential belong
 /// together.
 pub(super) fn proven(field: &str, document: &Document) -> bool {
-    let Document { secret, verify, describe, list, .. } = document;
+    field == document.secret.key || by_request(field, document) || by_answer(field, document)
+}
+
+/// Whether a path or a query names a field of the secret.
+pub(super) fn named(parts: &Parts<'_>, hole: &Hole) -> bool {
+    let query = parts.query.values().flat_map(|text| read(text));
+    read(parts.path).into_iter().chain(query).any(|one| one == *hole)
+}
+
+/// Whether the vendor lets the credential in by a request that names the field.
+fn by_request(field: &str, document: &Document) -> bool {
+    let verify = &document.verify;
     let hole = Hole::Secret(Some(field.to_owned()));
-    let named = |parts: &Parts<'_>| {
-        let query = parts.query.values().flat_map(|text| read(text));
-        read(parts.path).into_iter().chain(query).any(|one| one == hole)
-    };
     let outright = is_outright(document);
-    let verified = match verify.by {
+    match verify.by {
         // All that is asked about stands in the request.
         Caller::Nobody => outright && holes(&verify.parts()).contains(&hole),
         Caller::Credential | Caller::Admin => {
             let mut shown = document.credential.templates().into_iter().flat_map(read);
-            shown.any(|one| one == hole) || (outright && named(&verify.parts()))
+            shown.any(|one| one == hole) || (outright && named(&verify.parts(), &hole))
         }
-    };
-    if field == secret.key || verified || (field == secret.id && verify.id.is_some()) {
+    }
+}
+
+/// Whether an answer says that the field is the credential's.
+pub(super) fn by_answer(field: &str, document: &Document) -> bool {
+    let Document { secret, verify, describe, list, .. } = document;
+    let hole = Hole::Secret(Some(field.to_owned()));
+    let named = |parts: &Parts<'_>| named(parts, &hole);
+    if field == secret.id && verify.id.is_some() {
+        return true;
+    }
+    // What the request itself names may be repeated whoever asks.
+    let asked = holes(&verify.parts()).into_iter();
+    let mut asked = asked.chain(document.credential.templates().into_iter().flat_map(read));
+    let mut told = verify.expect.values().filter_map(|value| Some(read(value.as_str()?)));
+    if is_outright(document)
+        && !asked.any(|one| one == hole)
+        && told.any(|told| told.as_slice() == std::slice::from_ref(&hole))
+    {
         return true;
     }
     // Where keys are made, the secret's id must be listed, which is about the key only if the id is;
@@ -103,11 +112,14 @@ pub(super) fn proven(field: &str, document: &Document) -> bool {
         return true;
     }
     let listed = || list.as_ref().is_some_and(|list| named(&list.parts()));
-    let described = || {
-        let shown = describe.as_ref().filter(|one| one.key.is_some() && !secret.holds_id());
-        shown.is_some_and(|describe| named(&describe.parts()))
-    };
+    let described = || shows_key(document).is_some_and(|describe| named(&describe.parts()));
     issues && ((document.binds() && (field == secret.id || listed())) || described())
+}
+
+/// The request by which the vendor shows the key in use, if it must: a key that holds its id tells that by
+/// itself.
+pub(super) fn shows_key(document: &Document) -> Option<&Describe> {
+    document.describe.as_ref().filter(|one| one.key.is_some() && !document.secret.holds_id())
 }
 
 /// Whether `[verify]` counts successes alone. A refusal proves that the vendor knows the key, and not
@@ -144,7 +156,7 @@ fn copied(
 }
 
 /// The placeholders of one template.
-fn read(text: &str) -> Vec<Hole> {
+pub(super) fn read(text: &str) -> Vec<Hole> {
     Template::read(text).iter().flat_map(Template::holes).cloned().collect()
 }
 

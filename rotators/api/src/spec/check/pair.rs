@@ -72,8 +72,8 @@ pub(super) fn pair(document: &Document, check: &mut Check<'_>) {
 fn unproven(id: &str) -> String {
     format!(
         "nothing proves that {{secret.{id}}} is the user whose value the secret holds: place it in \
-         [credential] or in the path or query of [verify], whose ok must be between 200 and 299 then; \
-         id in [secret] says which field holds it"
+         [credential], or in the path or query of [verify], whose ok must be between 200 and 299 then, \
+         without accepted_when; id in [secret] says which field holds it"
     )
 }
 
@@ -123,10 +123,10 @@ mod tests {
             stale = [409]
                 line 49: an admin shows no old value, so none is stale
             app", p
-                line 39: nothing proves that {secret.username} is the user whose value the secret holds: place it in [credential] or in the path or query of [verify], whose ok must be between 200 and 299 then; id in [secret] says which field holds it
-                line 47: {new.username} lets whoever may write the secret choose the account that the admin changes: nothing proves that it is the credential's; place it in [credential] or in the path or query of [verify], whose ok must be between 200 and 299 for that: a refusal that counts as a yes is told to the keys of other accounts too; or take it from the admin's secret ({admin.username}), or else list the field in trusted_fields
+                line 39: nothing proves that {secret.username} is the user whose value the secret holds: place it in [credential], or in the path or query of [verify], whose ok must be between 200 and 299 then, without accepted_when; id in [secret] says which field holds it
+                line 47: {new.username} lets whoever may write the secret choose the account that the admin changes: nothing proves that it is the credential's; place it in [credential], or in the path or query of [verify] or in its expect, where the vendor refuses another one, without accepted_when: a refusal that counts as a yes is told to the keys of other accounts too; or take it from the admin's secret ({admin.username}), or else list the field in trusted_fields of [update]
                 line 49: {described./tags?} takes the rights of whatever key the secret names; prove that it is the key beside it: id in [verify], key in [describe] or key_begins or key_ends in [secret]
-                line 53: nothing proves that {secret.username} is the user whose value the secret holds: place it in [credential] or in the path or query of [verify], whose ok must be between 200 and 299 then; id in [secret] says which field holds it
+                line 53: nothing proves that {secret.username} is the user whose value the secret holds: place it in [credential], or in the path or query of [verify], whose ok must be between 200 and 299 then, without accepted_when; id in [secret] says which field holds it
             id = "password"
                 line 20: key and id are one field, and ids stand in logs: give the id one of its own
             "/permissions"

@@ -4,7 +4,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::Check;
-use crate::address::Address;
+use crate::hosts;
 use crate::spec::{Caller, Document, Hole, Pages, Parts, Presentation, Template};
 
 /// Headers that the client sets itself.
@@ -32,7 +32,10 @@ impl<'a> Allowed<'a> {
 }
 
 pub(super) fn document(document: &Document, check: &mut Check<'_>) {
-    address("", "base_url", &document.base_url, check);
+    address("", "base_url", &document.base_url, document, check);
+    if let Some(what) = hosts::listed(document) {
+        check.complain("", "base_url", what);
+    }
     presentation("credential", &document.credential, document, check);
     if let Some(admin) = &document.admin {
         presentation("admin", admin, document, check);
@@ -123,11 +126,18 @@ pub(super) fn templates<'a>(parts: &Parts<'a>) -> Vec<&'a str> {
     all.extend(parts.query.values().map(String::as_str));
     all.extend(parts.headers.values().map(String::as_str));
     all.extend(parts.form.into_iter().flat_map(|form| form.values()).map(String::as_str));
-    parts.json.into_iter().flat_map(|body| body.values()).for_each(|one| texts(one, &mut all));
+    parts.json.into_iter().for_each(|body| texts(body, &mut all));
     all
 }
 
-fn texts<'a>(value: &'a Value, all: &mut Vec<&'a str>) {
+/// Every template of what must stand in the answer. None of it is sent.
+fn expected<'a>(parts: &Parts<'a>) -> Vec<&'a str> {
+    let mut all = Vec::new();
+    parts.expect.values().for_each(|one| texts(one, &mut all));
+    all
+}
+
+pub(super) fn texts<'a>(value: &'a Value, all: &mut Vec<&'a str>) {
     match value {
         Value::String(text) => all.push(text),
         Value::Array(list) => list.iter().for_each(|one| texts(one, all)),
@@ -144,10 +154,12 @@ pub(super) fn request(
 ) {
     let table = allowed.table;
     if let Some(url) = parts.base_url {
-        address(table, url, url, check);
+        address(table, url, url, document, check);
     }
-    if !["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&parts.method) {
-        check.complain(table, "method", "the method is GET, POST, PUT, PATCH or DELETE");
+    let letters = parts.method.bytes().all(|one| one.is_ascii_uppercase());
+    if !letters || ["", "CONNECT", "TRACE"].contains(&parts.method) {
+        let what = "the method is GET, POST, PUT, PATCH, DELETE, or the vendor's own, as LIST";
+        check.complain(table, "method", what);
     }
     match (parts.json.is_some(), parts.form.is_some(), parts.method) {
         (true, true, _) => check.complain(table, "form", "a request has a JSON body or a form"),
@@ -157,6 +169,9 @@ pub(super) fn request(
     path(table, parts.path, check);
     for text in templates(parts) {
         template(allowed, text, document, check);
+    }
+    for text in expected(parts) {
+        template(Allowed { later: false, ..allowed }, text, document, check);
     }
     for (name, value) in parts.headers {
         let reserved = RESERVED.contains(&name.to_ascii_lowercase().as_str());
@@ -217,7 +232,7 @@ fn presentation(
             path(table, &client.path, check);
             refusals(table, "rejected", &client.rejected, check);
             if let Some(url) = &client.base_url {
-                address(table, url, url, check);
+                address(table, url, url, document, check);
             }
         }
         other if other.templates().iter().all(|text| text.is_empty()) => {
@@ -279,8 +294,8 @@ fn path(table: &str, path: &str, check: &mut Check<'_>) {
     }
 }
 
-fn address(table: &str, needle: &str, url: &str, check: &mut Check<'_>) {
-    if let Err(what) = Address::read(url) {
+fn address(table: &str, needle: &str, url: &str, document: &Document, check: &mut Check<'_>) {
+    if let Some(what) = hosts::complaint(url, document) {
         check.complain(table, needle, what);
     }
 }

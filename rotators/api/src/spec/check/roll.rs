@@ -151,22 +151,22 @@ slots = { one = "/one", two = "/two" }
             }
         }
         expect![[r#"
-            line 21: {secret.account} lets whoever may write the secret choose the account that the admin changes: nothing proves that it is the credential's; place it in [credential] or in the path or query of [verify]; or take it from the admin's secret ({admin.account}), or else list the field in trusted_fields
+            line 21: {secret.account} lets whoever may write the secret choose the account that the admin changes: nothing proves that it is the credential's; place it in [credential], or in the path or query of [verify] or in its expect, where the vendor refuses another one; or take it from the admin's secret ({admin.account}), or else list the field in trusted_fields of [roll]
             line 24: the new value is read by [describe], so that a lost answer loses nothing; for one value, its key says where. If the vendor does not show it again, it cannot be rotated so
             line 24: the value in use dies before the new one is recorded, and whoever loses that answer is locked out. Set a value by [update], if the vendor takes one; name its two slots, if it has them; or say how long a replaced value works on (works_on_seconds)
-            line 26: {secret.account} lets whoever may write the secret choose the account that the admin changes: nothing proves that it is the credential's; place it in [credential] or in the path or query of [verify]; or take it from the admin's secret ({admin.account}), or else list the field in trusted_fields
+            line 26: {secret.account} lets whoever may write the secret choose the account that the admin changes: nothing proves that it is the credential's; place it in [credential], or in the path or query of [verify] or in its expect, where the vendor refuses another one; or take it from the admin's secret ({admin.account}), or else list the field in trusted_fields of [roll]
             line 28: there are two slots, of which one is in use
             line 28: both slots are read at one place
             line 24: [roll] does not place {id}: which of the slots?
             line 24: [update] does not place {new.key}, so it sets nothing
             line 28: [roll] stands beside [issue], [list], [[revoke]] or [update]; a specification has one of them
             line 6: key and id are one field, and ids stand in logs
-            line 21: {secret.account} lets whoever may write the secret choose the account that the admin changes: nothing proves that it is the credential's; place it in [credential] or in the path or query of [verify]; or take it from the admin's secret ({admin.account}), or else list the field in trusted_fields
-            line 27: {secret.account} lets whoever may write the secret choose the account that the admin changes: nothing proves that it is the credential's; place it in [credential] or in the path or query of [verify]; or take it from the admin's secret ({admin.account}), or else list the field in trusted_fields
+            line 21: {secret.account} lets whoever may write the secret choose the account that the admin changes: nothing proves that it is the credential's; place it in [credential], or in the path or query of [verify] or in its expect, where the vendor refuses another one; or take it from the admin's secret ({admin.account}), or else list the field in trusted_fields of [roll]
+            line 27: {secret.account} lets whoever may write the secret choose the account that the admin changes: nothing proves that it is the credential's; place it in [credential], or in the path or query of [verify] or in its expect, where the vendor refuses another one; or take it from the admin's secret ({admin.account}), or else list the field in trusted_fields of [roll]
             line 29: works_on_seconds is at least 3600: rotations are repeated
-            line 21: {secret.account} lets whoever may write the secret choose the account that the admin changes: nothing proves that it is the credential's; place it in [credential] or in the path or query of [verify]; or take it from the admin's secret ({admin.account}), or else list the field in trusted_fields
+            line 21: {secret.account} lets whoever may write the secret choose the account that the admin changes: nothing proves that it is the credential's; place it in [credential], or in the path or query of [verify] or in its expect, where the vendor refuses another one; or take it from the admin's secret ({admin.account}), or else list the field in trusted_fields of [roll]
             line 24: the new value is read by [describe], so that a lost answer loses nothing; for one value, its key says where. If the vendor does not show it again, it cannot be rotated so
-            line 26: {secret.account} lets whoever may write the secret choose the account that the admin changes: nothing proves that it is the credential's; place it in [credential] or in the path or query of [verify]; or take it from the admin's secret ({admin.account}), or else list the field in trusted_fields
+            line 26: {secret.account} lets whoever may write the secret choose the account that the admin changes: nothing proves that it is the credential's; place it in [credential], or in the path or query of [verify] or in its expect, where the vendor refuses another one; or take it from the admin's secret ({admin.account}), or else list the field in trusted_fields of [roll]
         "#]].assert_eq(&said);
         let trusted = lasting.replace("works_on", "trusted_fields = [\"account\"]\nworks_on");
         assert!(Specification::read(&trusted).is_ok());

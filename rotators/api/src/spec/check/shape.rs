@@ -154,6 +154,13 @@ pub(super) fn terms(document: &Document, check: &mut Check<'_>) {
         );
         check.complain("terms", "keys", what);
     }
+    if terms.ownership == Ownership::Stored && !document.binds() {
+        let what = "without labels a key is revoked only if the vendor says that it is the one stored \
+                    beside its id, and nothing says so: no key would ever be revoked. Prove whose id \
+                    it is (id in [verify], key in [describe], key_begins or key_ends in [secret]), or \
+                    set ownership to \"labels\" or, if the account is for this secret only, \"account\"";
+        check.complain("terms", "ownership", what);
+    }
     if terms.keys.is_some_and(|keys| keys < 2) {
         let what = "a vendor that allows one key has no room for a new one beside it";
         check.complain("terms", "keys", what);

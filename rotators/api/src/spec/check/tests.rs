@@ -118,6 +118,7 @@ fn what_is_no_specification_is_refused_with_its_line() {
         ("base_url = \"https://plain.example/v1\"\n", ""),
         ("bearer = \"{secret.key}\"", "bearer = 7"),
         ("bearer = \"{secret.key}\"", "digest = \"x\""),
+        ("[list]", "[describe]\ntrusted_fields = [\"a\"]\n\n[list]"),
         ("bearer = \"{secret.key}\"", "bearer = \"a\"\nquery = { name = \"a\", value = \"b\" }"),
         ("[list]", "[list]\nok = [\"200\"]"),
         ("[list]", "[list]\nok = [70000]"),
@@ -132,7 +133,8 @@ fn what_is_no_specification_is_refused_with_its_line() {
         line 11: unknown field `pth`, expected one of `method`, `base_url`, `path`, `by`, `query`, `headers`, `json`, `content_type`, `form`, `ok`, `expect`, `absent`, `rejected`, `rejected_when`, `accepted_when`, `id`
         line 1: base_url is missing
         line 7: invalid type: integer `7`, expected a string
-        line 7: unknown variant `digest`, expected one of `bearer`, `basic`, `header`, `query`, `client_credentials`
+        line 7: unknown variant `digest`, expected one of `bearer`, `basic`, `header`, `query`, `client_credentials`. If the key only signs requests (SigV4, HMAC: DigitalOcean Spaces, R2, IAM and the like), no specification can rotate it; and none logs an admin in by JSON or by a JWT that is signed here: that needs an Issuer in Rust
+        line 23: unknown field `trusted_fields`, expected one of `method`, `base_url`, `path`, `by`, `query`, `headers`, `json`, `content_type`, `form`, `ok`, `expect`, `absent`, `key`. trusted_fields stands in [issue], [update] or [roll], for all requests
         line 6: one key stands here, and no more: in [credential] and [admin] bearer, basic, header, query or client_credentials; in pages link, cursor, number or offset
         line 23: invalid type: string "200", expected u16
         line 23: invalid value: integer `70000`, expected u16
@@ -170,6 +172,13 @@ fn what_cannot_be_right_is_refused_with_its_line() {
         ("[list]", "[terms]\nkeys = 1\nrequests_per_second = 0\n\n[list]"),
         ("path = \"/keys\"", "path = \"/keys\"\nfull = [403]"),
         ("path = \"/keys\"", "path = \"/keys\"\nby = \"admin\""),
+        ("path = \"/me\"", "path = \"/me\"\nrejected_when = { \"/of\" = \"{secret.of}\" }"),
+        ("path = \"/me\"", "path = \"/me\"\nexpect = { \"/of\" = \"{label}\" }"),
+        (
+            "id = \"/id\"\nlabel",
+            "id = \"/{secret.id}\"\nonly = { \"/of\" = \"{secret.of}\" }\nlabel",
+        ),
+        ("{ name = \"{label}\"", "{ \"{secret.of}\" = 1, name = \"{label}\""),
         ("\"{label}\"", "\"{label}\", of = \"{described./of}\""),
         ("[list]", "[describe]\nmethod = \"GET\"\npath = \"/keys/\"\n\n[list]"),
         ("[list]", "[secret]\nkey_begins = \"SG.\"\n\n[list]"),
@@ -184,7 +193,7 @@ fn what_cannot_be_right_is_refused_with_its_line() {
     let said: String = edits.iter().map(with).collect();
     expect![[r#"
         line 4: the URL "http://plain.example/v1" must be https; http is for 127.0.0.1 and [::1] in tests
-        line 4: the URL "https://{secret.host}/v1" cannot be read
+        line 4: hosts must list those that a secret may name: hosts = ["api.example.com"]
         line 4: the URL "given" holds a user; credentials stand in [credential]
         line 6: [credential] does not show {secret.key}, so it proves nothing
         line 6: [credential] does not show {secret.key}, so it proves nothing
@@ -202,7 +211,7 @@ fn what_cannot_be_right_is_refused_with_its_line() {
         line 12: ok lists statuses between 200 and 299; in [verify] also 400, 403, 404, 405, 422
         line 12: "Host" is no header that can be set here
         line 12: "x y" is no header that can be set here
-        line 10: the method is GET, POST, PUT, PATCH or DELETE
+        line 10: the method is GET, POST, PUT, PATCH, DELETE, or the vendor's own, as LIST
         line 10: GET has no body
         line 13: [issue] does not place {label}; place it in the key's name, or set ownership in [terms] to "stored" or "account"
         line 16: {id} cannot stand here: only [describe], [[revoke]], [roll] and [[pair.alike]] have an id
@@ -211,13 +220,19 @@ fn what_cannot_be_right_is_refused_with_its_line() {
         line 27: "name" is no JSON Pointer: these begin with a slash
         line 31: [[revoke]] does not place {id}: which key?
         keys that the vendor makes need [issue], [list] and [[revoke]]
+        line 23: without labels a key is revoked only if the vendor says that it is the one stored beside its id, and nothing says so: no key would ever be revoked. Prove whose id it is (id in [verify], key in [describe], key_begins or key_ends in [secret]), or set ownership to "labels" or, if the account is for this secret only, "account"
         line 24: without labels a key whose answer was lost is never revoked, and fills a limit below 4; if the account is for this secret only, set ownership to "account"
         line 26: without labels [list] must say when a key was made (created = "/created_at"), or older keys cannot be told from newer ones
         line 23: a vendor that allows one key has no room for a new one beside it
         line 24: no request at all is allowed by that
         line 16: 403 may mean other things than that there is no room, and a key is revoked then; set keys in [terms], or say by full_when what stands in that answer
         line 16: by = "admin" needs [admin], which says how it is shown
-        line 17: {secret.scope} lets whoever may write the secret decide what the admin makes; copy it from the current key ({described./POINTER}), take it from the admin's secret ({admin.scope}), or else list the field in trusted_fields
+        line 17: {secret.scope} lets whoever may write the secret decide what the admin makes; copy it from the current key ({described./POINTER}), take it from the admin's secret ({admin.scope}), or else list the field in trusted_fields of [issue]
+        line 12: "{secret.of}" is read as it stands: placeholders are filled in where a request places a value, and in expect
+        line 12: {label} cannot stand here: only [issue] has a label
+        line 26: "/{secret.id}" is read as it stands: placeholders are filled in where a request places a value, and in expect
+        line 27: "{secret.of}" is read as it stands: placeholders are filled in where a request places a value, and in expect
+        line 16: "{secret.of}" is read as it stands: placeholders are filled in where a request places a value, and in expect
         line 16: {described./of} needs [describe]
         line 22: [describe] does not place {id}: which key?
         line 23: key_begins does not place {id}, so it proves nothing
@@ -235,4 +250,87 @@ fn what_cannot_be_right_is_refused_with_its_line() {
         line 20: key and id are one place in the answer, and ids stand in logs: where is the id?
         line 21: fields sets "key_id", which key and id in [issue.answer] set
     "#]].assert_eq(&said);
+}
+
+#[test]
+fn what_a_good_one_leaves_open_is_noted() {
+    let notes = |text: &str| Specification::read(text).unwrap().notes().join("; ");
+    let first = "the first key, which has no label, is never revoked";
+    assert!(notes(GOOD).contains(first), "{}", notes(GOOD));
+    // Every key of the account goes, the first among them.
+    let listed = ("label = \"/name\"", "label = \"/name\"\ncreated = \"/made\"");
+    let account = GOOD.replacen(listed.0, listed.1, 1);
+    let account = account.replacen("[list]", "[terms]\nownership = \"account\"\n\n[list]", 1);
+    assert_eq!(notes(&account), "");
+    // Without labels and without proof nothing ever goes.
+    let stored = account.replacen("\"account\"", "\"stored\"", 1);
+    let said = complaints(&stored);
+    assert!(
+        said.starts_with("line 23: ") && said.contains("no key would ever be revoked"),
+        "{said}"
+    );
+    let bound = stored.replacen("path = \"/me\"", "path = \"/me\"\nid = \"/id\"", 1);
+    assert_eq!((complaints(&bound).as_str(), notes(&bound).as_str()), ("none\n", ""));
+    let bound = GOOD.replacen("path = \"/me\"", "path = \"/me\"\nid = \"/id\"", 1);
+    for (host, signed) in [
+        ("nyc3.digitaloceanspaces.com", true),
+        ("iam.amazonaws.com", true),
+        ("iam.amazonaws.com:443", true),
+        ("iam.cn-north-1.amazonaws.com.cn", true),
+        ("id.execute-api.eu-west-1.amazonaws.com", false),
+        ("id.execute-api.cn-north-1.amazonaws.com.cn:443", false),
+    ] {
+        let said = notes(&bound.replace("plain.example", host));
+        assert_eq!(said.contains("only sign requests"), signed, "{host}: {said}");
+    }
+}
+
+#[test]
+fn rule_08_a_host_comes_from_the_secret_only_with_a_list_of_hosts() {
+    let base = "base_url = \"https://plain.example/v1\"";
+    let with = |base_url: &str, hosts: &str| {
+        complaints(&GOOD.replace(base, &format!("base_url = \"{base_url}\"\n{hosts}")))
+    };
+    let chosen = "https://{secret.host}/v1";
+    assert_eq!(with(chosen, "hosts = [\"a.example\", \"b.example:8443\"]"), "none\n");
+    for (url, hosts, says) in [
+        (chosen, "", "hosts must list those that a secret may name"),
+        (chosen, "hosts = [\"*.example\"]", "There are no patterns"),
+        (
+            "https://plain.example",
+            "hosts = [\"a.example\"]",
+            "hosts needs a base_url that takes one",
+        ),
+        ("https://{secret.key}/", "hosts = [\"a.example\"]", "a rotation sets \"key\""),
+        ("https://{secret.key_id}/", "hosts = [\"a.example\"]", "a rotation sets \"key_id\""),
+        ("https://{secret.host}/{secret.x}", "hosts = [\"a.example\"]", "and nothing else"),
+        ("http://{secret.host}/", "hosts = [\"a.example\"]", "must be https"),
+        (
+            "https://{secret.a}.example",
+            "hosts = [\"a.example\"]",
+            "a URL takes a host from the secret",
+        ),
+    ] {
+        let said = with(url, hosts);
+        assert!(said.starts_with("line 4: ") && said.contains(says), "{url} {hosts}: {said}");
+    }
+    let other = GOOD.replace(base, &format!("base_url = \"{chosen}\"\nhosts = [\"a.example\"]"));
+    let other = other.replacen("[list]", "[list]\nbase_url = \"https://{secret.other}\"", 1);
+    assert!(complaints(&other).contains("in one field, which stands in the first base_url"));
+}
+
+#[test]
+fn a_body_may_be_a_list_or_a_text_and_a_method_the_vendors_own() {
+    let body = "json = { name = \"{label}\", scopes = [\"a\", { of = \"{secret.scope}\" }] }";
+    for other in ["json = [{ op = \"add\", value = \"{label}\" }]", "json = \"{label}\""] {
+        assert_eq!(with(&(body, other)), "none\n", "{other}");
+    }
+    let said = with(&(body, "json = [{ \"{label}\" = 1, value = \"{label}\" }]"));
+    assert!(said.starts_with("line 16: \"{label}\" is read as it stands"), "{said}");
+    let list = "[list]\nmethod = \"GET\"";
+    assert_eq!(with(&(list, "[list]\nmethod = \"LIST\"")), "none\n");
+    for method in ["list", "", "CONNECT", "GET /x"] {
+        let said = with(&(list, &format!("[list]\nmethod = \"{method}\"")));
+        assert!(said.starts_with("line 23: the method is GET"), "{method}: {said}");
+    }
 }

@@ -3,7 +3,6 @@
 
 pub(crate) mod compare;
 pub(crate) mod compose;
-pub(crate) mod identity;
 pub(crate) mod needs;
 pub(crate) mod plan;
 pub(crate) mod read;
@@ -18,7 +17,6 @@ use fourstep::{Error, ErrorKind, Invocation};
 use crate::alternate::compose::{Composed, Step, locked};
 use crate::alternate::own::Own;
 use crate::alternate::quoting::AccountName;
-use crate::alternate::read::not_understood;
 use crate::session::Session;
 use crate::wire::Plugin;
 
@@ -34,7 +32,7 @@ pub(crate) async fn compose(
     cx: &Invocation,
 ) -> Result<Composed, Error> {
     let mut users = Users::read(session, [install.source, install.target], cx).await?;
-    let rights = rights::read(own.lines.iter().map(String::as_str)).ok_or_else(not_understood)?;
+    let rights = rights::read(own.lines.iter().map(String::as_str))?;
     let admin = Admin { rights: &rights };
     // With rights on what the admin may not see, which would look as if it were gone.
     let mark_for = matches!(ownership, Ownership::Absent | Ownership::Adopted);

@@ -5,8 +5,11 @@
 
 use std::collections::BTreeSet;
 
+use fourstep::{Error, ErrorKind};
+
 use crate::alternate::copy::tokens::{Token, Tokens};
 use crate::alternate::quoting::AccountName;
+use crate::alternate::read::not_understood;
 
 /// The right to pass on what one has on an object, listed as if it were a privilege.
 pub(crate) const GRANT_OPTION: &str = "GRANT OPTION";
@@ -50,19 +53,31 @@ pub(crate) enum Right {
 
 pub(crate) type Rights = BTreeSet<Right>;
 
+fn too_many() -> Error {
+    let megabytes = MOST_BYTES >> 20;
+    let what = format!("an account has more than {megabytes} MB of rights, too many to be copied");
+    Error::new(ErrorKind::Unsupported, what).caused_by(
+        "grant on whole schemas instead of on each table, or choose the strategy \
+         single-user-by-admin, which copies none",
+    )
+}
+
 /// What all these lines of SHOW GRANTS say.
 ///
-/// `None` if one is not understood, or if they say more than there can be of one account.
-pub(crate) fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> Option<Rights> {
+/// # Errors
+/// [`ErrorKind::Unsupported`] if a line is not understood, or if they take more than [`MOST_BYTES`].
+pub(crate) fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> Result<Rights, Error> {
     let (mut rights, mut bytes) = (Rights::new(), 0_usize);
     for line in lines {
-        for right in parse(line)? {
+        for right in parse(line).ok_or_else(not_understood)? {
             bytes = bytes.saturating_add(right.bytes());
-            (bytes <= MOST_BYTES).then_some(())?;
+            if bytes > MOST_BYTES {
+                return Err(too_many());
+            }
             rights.insert(right);
         }
     }
-    Some(rights)
+    Ok(rights)
 }
 
 /// Whether this is how servers write the name of a privilege. It is the one name that stands in

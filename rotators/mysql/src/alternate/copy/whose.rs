@@ -8,7 +8,8 @@
 //! the server's own tables, which INSERT on *.* gives to many an application. The server notes who made a
 //! role, gives that account ADMIN OPTION on it, and lets nobody without SUPER or SET USER name another. So
 //! a mark counts where the admin itself has ADMIN OPTION on the role. The server is asked for what it goes
-//! by, and not for its table, into which INSERT writes too. Any other is a claim.
+//! by, and not for its table, into which INSERT writes too. Any other is a claim. A role that the admin made
+//! and that is none of this secret's is another's mark, by the user in its name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +26,9 @@ use crate::wire::account_key;
 
 /// What the name of a marker role begins with.
 const ROLE: &str = "fourstep:";
+
+/// So many characters of the user are in it.
+const NAMED: usize = 40;
 
 /// With any of these on the whole server a user is as good as an admin: it makes users, or acts as
 /// others. INSERT and UPDATE there are not among them, although they reach the server's own tables:
@@ -46,8 +50,15 @@ struct Row {
 /// for whoever looks at it.
 pub(crate) fn marker_role(user: &str, mark: &Mark) -> String {
     let key = account_key(&serde_json::json!([user, mark.partner, mark.secret]).to_string());
-    let name: String = user.chars().take(40).collect();
+    let name: String = user.chars().take(NAMED).collect();
     format!("{ROLE}{key}:{name}")
+}
+
+/// The user that a marker role names, where it names a whole one.
+fn marked_by(role: &str) -> Option<&str> {
+    let (key, user) = role.strip_prefix(ROLE)?.split_once(':')?;
+    let whole = user.chars().count() < NAMED;
+    (whole && key.len() == 32 && key.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(user)
 }
 
 /// These users, and every user whose mark names the secret.
@@ -118,7 +129,8 @@ async fn made_by_admin(session: &mut Session, cx: &Invocation) -> Result<BTreeSe
 
 /// Finds the marks that roles stand for: of each user, whether a role is named after it and a
 /// partner. One of the two is a user that was asked about. Those that were not `made` by the admin are
-/// claims.
+/// claims. What is `made` by the admin and none of these is another secret's mark of a user that was asked
+/// about, whose partner is not told.
 fn mark_by_roles(rows: &mut [Row], made: &BTreeSet<String>, usernames: &[&str], secret: &str) {
     let marks = |row: &&Row| row.role && row.name.user.starts_with(ROLE);
     let roles: BTreeSet<String> =
@@ -130,15 +142,29 @@ fn mark_by_roles(rows: &mut [Row], made: &BTreeSet<String>, usernames: &[&str], 
     let all: BTreeSet<String> =
         there.chain(usernames.iter().map(|&name| name.to_owned())).collect();
     let asked: BTreeSet<String> = usernames.iter().map(|&name| name.to_owned()).collect();
+    let mut known = BTreeSet::new();
     for row in rows.iter_mut().filter(|row| !row.role) {
         let user = row.name.user.as_str();
-        let mark = |partner: &String| Mark { partner: partner.clone(), secret: secret.to_owned() };
         let partners = if asked.contains(user) { &all } else { &asked };
-        let marks = partners.iter().filter(|partner| partner.as_str() != user).map(mark);
-        let there = marks.filter(|mark| roles.contains(&marker_role(user, mark)));
+        let marks = partners.iter().filter(|partner| partner.as_str() != user).map(|partner| {
+            let mark = Mark { partner: partner.clone(), secret: secret.to_owned() };
+            (marker_role(user, &mark), mark)
+        });
+        let there: Vec<_> = marks.filter(|(role, _)| roles.contains(role)).collect();
+        known.extend(there.iter().map(|(role, _)| role.clone()));
         let (ours, others): (Vec<_>, Vec<_>) =
-            there.partition(|mark| made.contains(&marker_role(user, mark)));
-        (row.mark, row.claim) = (ours.into_iter().next(), others.into_iter().next());
+            there.into_iter().partition(|(role, _)| made.contains(role));
+        let first = |marks: Vec<(_, Mark)>| marks.into_iter().next().map(|(_, mark)| mark);
+        (row.mark, row.claim) = (first(ours), first(others));
+    }
+    let unknown: Vec<_> = roles.intersection(made).filter(|role| !known.contains(*role)).collect();
+    for row in rows.iter_mut().filter(|row| !row.role && row.mark.is_none()) {
+        let user = row.name.user.as_str();
+        let role = unknown.iter().find(|role| marked_by(role) == Some(user));
+        row.mark = role.filter(|_| asked.contains(user)).map(|role| Mark {
+            partner: String::new(),
+            secret: format!("another secret (the role {role:?})"),
+        });
     }
 }
 
@@ -183,6 +209,57 @@ fn power_of(rights: &Rights) -> Option<String> {
 mod tests {
     use super::*;
     use crate::alternate::copy::rights;
+
+    const SECRET: &str = "arn:this";
+
+    fn role_of(user: &str, secret: &str) -> String {
+        marker_role(user, &Mark { partner: "app".to_owned(), secret: secret.to_owned() })
+    }
+
+    /// The marks and claims of these users, by the roles there are and those that the admin made.
+    fn marks(
+        users: &[&str],
+        roles: &[String],
+        made: &[String],
+    ) -> Vec<(Option<Mark>, Option<Mark>)> {
+        let row = |name: &str, role: bool| Row {
+            name: AccountName { user: name.to_owned(), host: (!role).then(|| "%".to_owned()) },
+            locked: false,
+            role,
+            mark: None,
+            claim: None,
+        };
+        let users_there = users.iter().map(|user| row(user, false));
+        let mut rows: Vec<_> =
+            users_there.chain(roles.iter().map(|role| row(role, true))).collect();
+        mark_by_roles(&mut rows, &made.iter().cloned().collect(), users, SECRET);
+        rows.into_iter().take(users.len()).map(|row| (row.mark, row.claim)).collect()
+    }
+
+    /// The other secret's pair would be adopted through its second user, where that stays listed.
+    #[test]
+    fn rule_07_a_role_of_another_secret_marks_its_user_and_one_of_this_secret_comes_first() {
+        let users = ["app", "app_clone"];
+        let (ours, others) = (role_of("app_clone", SECRET), role_of("app_clone", "arn:another"));
+        let foreign = std::slice::from_ref(&others);
+        let found = marks(&users, foreign, foreign);
+        let mark = found[1].0.as_ref().unwrap();
+        assert!(mark.partner.is_empty() && mark.secret.contains(&others), "{mark:?}");
+        assert_eq!(found[0], (None, None));
+        // One that somebody else made proves nothing.
+        assert_eq!(marks(&users, foreign, &[])[1], (None, None));
+        let both = [ours.clone(), others];
+        let expected = Mark { partner: "app".to_owned(), secret: SECRET.to_owned() };
+        assert_eq!(marks(&users, &both, &both)[1], (Some(expected), None));
+        // Nor does what only looks like one, or may be of a user whose name begins so.
+        let long = "u".repeat(NAMED);
+        for role in [format!("{ROLE}x:app_clone"), role_of(&format!("{long}_clone"), "arn:another")]
+        {
+            let role = [role];
+            let found = marks(&["app", "app_clone", &long], &role, &role);
+            assert!(found.iter().all(|one| *one == (None, None)), "{found:?}");
+        }
+    }
 
     #[test]
     fn who_is_as_good_as_an_admin_is_so_beside_any_other_right() {

@@ -115,8 +115,13 @@ fn a_line_that_would_become_very_much_is_refused() {
     assert_eq!(parse(&line(400_000)), None);
     assert_eq!(parse(&line(600_000)), None);
     let lines = vec![line(20_000); 10];
-    assert_eq!(read(lines.iter().map(String::as_str)), None);
-    assert!(read(lines.iter().take(1).map(String::as_str)).is_some());
+    let error = read(lines.iter().map(String::as_str)).unwrap_err().to_string();
+    assert!(
+        error.contains("more than 32 MB of rights") && error.contains("whole schemas"),
+        "{error}"
+    );
+    assert!(read(lines.iter().take(1).map(String::as_str)).is_ok());
+    assert!(read(["GRANT"]).unwrap_err().to_string().contains("is not understood"));
 }
 
 /// A name as a server quotes it.

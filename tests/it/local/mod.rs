@@ -1,4 +1,4 @@
-//! `fourstep serve`, used as people use it: through the AWS CLI.
+//! `fourstep serve`, used as people use it: through the AWS CLI and boto3.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,11 +11,13 @@ use tokio::process::{Child, Command};
 use crate::store::CommandLine;
 use crate::support::postgres::server;
 use crate::support::program::binary;
+use crate::support::skip;
 use crate::support::stage::{FUNCTION, new_token};
 
 /// A running `fourstep serve`, stopped when dropped.
 struct Serving {
     _child: Child,
+    url: String,
     aws: CommandLine,
 }
 
@@ -31,8 +33,9 @@ async fn serve(arguments: &[&str]) -> Option<Serving> {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let first = lines.next_line().await.unwrap().unwrap();
     let url = first.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
-    let aws = CommandLine::find(url.trim_end_matches('.'))?;
-    Some(Serving { _child: child, aws })
+    let url = url.trim_end_matches('.').to_owned();
+    let aws = CommandLine::find(&url)?;
+    Some(Serving { _child: child, url, aws })
 }
 
 impl Serving {
@@ -108,6 +111,75 @@ async fn every_operation_works_from_the_aws_cli() {
         serving.code("describe-secret", json!({"SecretId": arn})).await,
         StoreErrorCode::NotFound
     );
+}
+
+/// In the order in which Terraform's provider creates, reads anew, changes and destroys a secret and its
+/// value, and with what else scripts and operators of clusters ask.
+#[tokio::test]
+async fn what_terraform_and_other_tools_call_works_from_the_aws_cli() {
+    let Some(serving) = serve(&[]).await else { return };
+    let token = new_token();
+    let new =
+        json!({"Name": "app/db", "Description": "orders", "ForceOverwriteReplicaSecret": false});
+    let arn = serving.ok("create-secret", new).await["ARN"].clone();
+    let id = json!({ "SecretId": arn });
+    let nothing = serving.ok("describe-secret", id.clone()).await;
+    assert_eq!(nothing["VersionIdsToStages"].as_object().map_or(0, serde_json::Map::len), 0);
+    assert_eq!(serving.code("get-secret-value", id.clone()).await, StoreErrorCode::NotFound);
+    let policy = serving.ok("get-resource-policy", id.clone()).await;
+    assert_eq!((&policy["ARN"], policy.get("ResourcePolicy")), (&arn, None));
+
+    let value =
+        json!({"SecretId": arn, "SecretString": "one", "ClientRequestToken": token.as_str()});
+    serving.ok("put-secret-value", value.clone()).await;
+    // As after a lost answer.
+    serving.ok("put-secret-value", value).await;
+    let read = json!({"SecretId": arn, "VersionId": token.as_str(), "VersionStage": "AWSCURRENT"});
+    assert_eq!(serving.ok("get-secret-value", read).await["SecretString"], "one");
+
+    let tags = json!({"SecretId": arn, "Tags": [{"Key": "team", "Value": "a"}, {"Key": "k", "Value": "v"}]});
+    serving.ok("tag-resource", tags).await;
+    serving.ok("untag-resource", json!({"SecretId": arn, "TagKeys": ["k"]})).await;
+    let update = json!({"SecretId": arn, "Description": "shop", "KmsKeyId": "alias/app"});
+    let updated = serving.ok("update-secret", update).await;
+    assert!(updated.get("VersionId").is_none(), "no value was given: {updated}");
+    let described = serving.ok("describe-secret", id.clone()).await;
+    assert_eq!(
+        (&described["Description"], &described["KmsKeyId"], &described["Tags"]),
+        (&json!("shop"), &json!("alias/app"), &json!([{"Key": "team", "Value": "a"}]))
+    );
+    let changed = json!({"SecretId": "app/db", "SecretString": "two"});
+    assert!(serving.ok("update-secret", changed).await["VersionId"].is_string());
+
+    let filters = json!({"Filters": [{"Key": "name", "Values": ["app/"]}, {"Key": "tag-key", "Values": ["team"]}]});
+    assert_eq!(serving.ok("list-secrets", filters.clone()).await["SecretList"][0]["ARN"], arn);
+    let several =
+        serving.ok("batch-get-secret-value", json!({"SecretIdList": ["app/db", "app/none"]})).await;
+    assert_eq!(several["SecretValues"][0]["SecretString"], "two");
+    assert_eq!(several["Errors"][0]["SecretId"], "app/none");
+    let drawn = json!({"PasswordLength": 20, "ExcludePunctuation": true});
+    let drawn = serving.ok("get-random-password", drawn).await;
+    assert_eq!(drawn["RandomPassword"].as_str().map(str::len), Some(20));
+
+    serving.ok("delete-secret", json!({"SecretId": arn, "RecoveryWindowInDays": 30})).await;
+    // Terraform asks until the secret is gone, and takes this date for it.
+    assert!(!serving.ok("describe-secret", id.clone()).await["DeletedDate"].is_null());
+    assert_eq!(serving.ok("list-secrets", filters).await["SecretList"], json!([]));
+    serving.ok("restore-secret", id.clone()).await;
+    assert_eq!(serving.ok("get-secret-value", id).await["SecretString"], "two");
+}
+
+/// boto3 has classes of exceptions, dates and pages of its own.
+#[tokio::test]
+async fn what_scripts_in_python_call_works_from_boto3() {
+    let Ok(python) = std::env::var("FOURSTEP_TEST_BOTO3_PYTHON") else {
+        return skip("FOURSTEP_TEST_BOTO3_PYTHON");
+    };
+    let Some(serving) = serve(&[]).await else { return };
+    let script = ["-c", include_str!("boto3_client.py"), &serving.url];
+    let output = Command::new(python).args(script).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && output.stdout == b"as AWS\n", "{said}");
 }
 
 /// Waits until a rotation has ended as `ended` says it should.

@@ -1,27 +1,17 @@
-//! A front before PostgreSQL that behaves as AWS documents RDS Proxy: it knows each user by the
-//! AWSCURRENT of a secret that is registered with it, which it reads at an interval; it lets clients in
-//! by itself; and it opens sessions of its own with what it knows.
+//! How the front speaks PostgreSQL's protocol, with SCRAM-SHA-256 on both sides.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
-use fourstep::SecretId;
-use fourstep::store::AWSCURRENT;
-use fourstep_local::MemoryStore;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::frontend;
 use ring::{digest, hmac, pbkdf2};
-use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
-use super::postgres::Server;
-use super::stage::read;
+use super::{Known, Postgres, password_of};
 
 /// What PostgreSQL says of a wrong password.
 const WRONG: &[u8] = b"SFATAL\0VFATAL\0C28P01\0Mthe password that was provided is wrong\0\0";
@@ -29,54 +19,7 @@ const WRONG: &[u8] = b"SFATAL\0VFATAL\0C28P01\0Mthe password that was provided i
 /// How often it hashes, as PostgreSQL does.
 const ROUNDS: u32 = 4096;
 
-type Known = Arc<Mutex<BTreeMap<String, String>>>;
-
-/// A front that runs until the test ends.
-pub struct RdsProxy {
-    pub port: u16,
-}
-
-impl RdsProxy {
-    /// A front before this server, with these secrets of a store, which it reads every so often.
-    pub async fn start(
-        server: &Server,
-        store: &Arc<MemoryStore>,
-        secrets: &[&str],
-        every: Duration,
-    ) -> Self {
-        let known = Known::default();
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let secrets = secrets.iter().map(|secret| SecretId::parse(secret).unwrap());
-        let secrets: Vec<SecretId> = secrets.collect();
-        learn(&known, store, &secrets);
-        let (store, learns) = (Arc::clone(store), Arc::clone(&known));
-        tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(every).await;
-                learn(&learns, &store, &secrets);
-            }
-        });
-        let place = (server.host.clone(), server.port);
-        tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                // A client that goes away, or is refused, ends its connection alone.
-                tokio::spawn(serve(near, place.clone(), Arc::clone(&known)));
-            }
-        });
-        Self { port }
-    }
-}
-
-fn learn(known: &Known, store: &MemoryStore, secrets: &[SecretId]) {
-    for secret in secrets {
-        let held: Value = serde_json::from_str(&read(store, secret, AWSCURRENT)).unwrap();
-        let text = |field: &str| held[field].as_str().unwrap().to_owned();
-        known.lock().unwrap().insert(text("username"), text("password"));
-    }
-}
-
-async fn serve(mut near: TcpStream, place: (String, u16), known: Known) -> io::Result<()> {
+pub(super) async fn serve(mut near: TcpStream, server: &Postgres, known: &Known) -> io::Result<()> {
     let length = near.read_u32().await?;
     let mut startup = vec![0; length as usize - 4];
     near.read_exact(&mut startup).await?;
@@ -88,14 +31,13 @@ async fn serve(mut near: TcpStream, place: (String, u16), known: Known) -> io::R
             break value;
         }
     };
-    let password = known.lock().unwrap().get(&user).cloned();
-    let Some(password) = password.filter(|password| !password.is_empty()) else {
+    let Some(password) = password_of(known, &user) else {
         return send(&mut near, b'E', WRONG).await;
     };
     if !lets_in(&mut near, &password).await? {
         return send(&mut near, b'E', WRONG).await;
     }
-    let mut far = TcpStream::connect(place).await?;
+    let mut far = TcpStream::connect((server.host.as_str(), server.port)).await?;
     far.write_all(&[&length.to_be_bytes()[..], &startup].concat()).await?;
     if let Some(refusal) = log_in(&mut far, &password).await? {
         return send(&mut near, b'E', &refusal).await;
