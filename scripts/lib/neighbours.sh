@@ -36,6 +36,8 @@ replica_start() {
 		unix_socket_directories = ''
 		ssl_cert_file = '$tls/expired.pem'
 		ssl_key_file = '$tls/expired.key'
+		# No session here holds up what is replayed.
+		hot_standby_feedback = on
 	CONF
     local try
     for try in 1 2 3 4 5; do

@@ -124,6 +124,8 @@ postgres_settings() {
 		max_connections = 60
 		# For slots such as a blue/green deployment has.
 		wal_level = logical
+		# DROP DATABASE makes a checkpoint, which removes what a replica has not received by then.
+		wal_keep_size = 2GB
 		ssl = on
 		ssl_cert_file = '$POSTGRES_DIR.tls/server.pem'
 		ssl_key_file = '$POSTGRES_DIR.tls/server.key'

@@ -262,15 +262,21 @@ impl Server {
 
     /// Waits until this query of the superuser's says something other than 0.
     async fn wait_for(&self, query: &str) {
+        assert!(self.comes_to(query).await, "it did not come to this: {query}");
+    }
+
+    /// Whether this query of the superuser's says something other than 0 within two minutes.
+    async fn comes_to(&self, query: &str) -> bool {
         let mut connection = self.superuser().await;
-        for _ in 0..400 {
+        for _ in 0..6000 {
             let row = connection.fetch_one(sqlx::AssertSqlSafe(query)).await.unwrap();
             if row.get::<i64, _>(0) != 0 {
-                return connection.close().await.unwrap();
+                connection.close().await.unwrap();
+                return true;
             }
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
-        panic!("it did not come to this: {query}");
+        false
     }
 
     /// Waits until the replica has all that was done here so far.
@@ -281,7 +287,10 @@ impl Server {
         connection.close().await.unwrap();
         let replica = Self { port: self.replica, ..self.clone() };
         let sql = "SELECT count(*) FROM pg_last_wal_replay_lsn() AS at WHERE at >=";
-        replica.wait_for(&format!("{sql} '{position}'")).await;
+        if !replica.comes_to(&format!("{sql} '{position}'")).await {
+            let followers = "SELECT coalesce(json_agg(f)::text, 'nobody') FROM pg_stat_replication f";
+            panic!("the replica is behind {position}; who follows: {}", self.text(followers).await);
+        }
     }
 
     /// What the server has logged so far about this user.
