@@ -88,7 +88,7 @@ impl Session {
         statement: impl Into<String>,
         cx: &Invocation,
     ) -> Result<(), Failure> {
-        self.read::<()>(what, statement.into(), cx).await.map(drop)
+        self.each(what, statement.into(), &mut |_| Ok(()), cx).await
     }
 
     /// Runs a query of one row.
@@ -132,31 +132,45 @@ impl Session {
         self.read(what, query.into(), cx).await.map_err(|failure| failure.of(what))
     }
 
-    /// Sends one query message in the simple protocol, which leaves no prepared statement behind and
-    /// passes through poolers. Of each row no more is kept than what it is read as.
+    /// Runs one query message; each row is read as it comes.
     async fn read<T: Columns>(
         &mut self,
         what: &str,
         statement: String,
         cx: &Invocation,
     ) -> Result<Vec<T>, Failure> {
+        let mut read = Vec::new();
+        let mut keep = |row: &PgRow| {
+            if read.len() * size_of::<T>() > MOST_KEPT {
+                return Err(std::io::Error::other("it sends more rows than there can be").into());
+            }
+            read.push(T::from_row(row)?);
+            Ok(())
+        };
+        self.each(what, statement, &mut keep, cx).await?;
+        Ok(read)
+    }
+
+    /// Sends one query message in the simple protocol, which leaves no prepared statement behind and
+    /// passes through poolers. Compiled once, and not for each kind of row.
+    async fn each(
+        &mut self,
+        what: &str,
+        statement: String,
+        keep: &mut (dyn FnMut(&PgRow) -> sqlx::Result<()> + Send),
+        cx: &Invocation,
+    ) -> Result<(), Failure> {
         // Asserted safe: statements are put together out of quoted parts.
         let mut rows = sqlx::raw_sql(AssertSqlSafe(statement)).fetch(&mut self.connection);
         let answer = async {
-            let mut read = Vec::new();
             while let Some(row) = rows.try_next().await? {
-                if read.len() * size_of::<T>() > MOST_KEPT {
-                    return Err(
-                        std::io::Error::other("it sends more rows than there can be").into()
-                    );
-                }
-                read.push(T::from_row(&row)?);
+                keep(&row)?;
             }
-            Ok(read)
+            Ok(())
         };
         let answer = cx.deadline().bound(what, Duration::MAX, without_panic(answer)).await;
         let cause = match answer.map_err(Failure::Late)? {
-            Some(Ok(read)) => return Ok(read),
+            Some(Ok(())) => return Ok(()),
             Some(Err(error)) => match (ServerError::of_driver(&error), error) {
                 (Some(refusal), _) => return Err(Failure::Refused(refusal)),
                 (None, sqlx::Error::Io(cause)) if cause.kind() == ErrorKindOfIo::UnexpectedEof => {
