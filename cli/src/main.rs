@@ -15,7 +15,7 @@ use fourstep::{Question, Step};
 use fourstep_cli::account;
 use fourstep_cli::account::Attach;
 use fourstep_cli::account::aws::{Account, Selection};
-use fourstep_cli::account::doctor::{Counts, Doctor};
+use fourstep_cli::account::doctor::Doctor;
 use fourstep_cli::account::migrate::{Migrate, Mode, Moves};
 use fourstep_cli::new::new;
 use fourstep_cli::player::Player;
@@ -118,15 +118,15 @@ async fn run_doctor(arguments: DoctorArguments) -> io::Result<bool> {
     let (mut out, mut fine, mut unseen) = (io::stdout(), true, 0);
     for region in regions {
         let account = Account::connect(profile, region).await?;
-        let Counts { seen, wrong, unseen: more } = doctor.run(&account, format, &mut out).await?;
-        (fine, unseen) = (fine && wrong == 0, unseen + more);
+        let counts = doctor.run(&account, format, &mut out).await?;
+        (fine, unseen) = (fine && counts.wrong == 0, unseen + counts.unseen);
         if format == Format::Table {
-            let region = account.region();
-            writeln!(out, "{region}: {seen} secrets looked at; something is wrong with {wrong}.")?;
+            writeln!(out, "{}: {}", account.region(), counts.text())?;
         }
     }
     if unseen > 0 {
-        return Err(io::Error::other(format!("{unseen} secrets could not be looked at")));
+        let what = account::text::count(unseen, "secret");
+        return Err(io::Error::other(format!("{what} could not be looked at")));
     }
     Ok(fine)
 }

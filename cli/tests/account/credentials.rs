@@ -155,7 +155,7 @@ impl Person {
 const PRODUCTION: [&str; 2] = ["--profile", "production"];
 const EVER: &str = "2999-01-01T00:00:00Z";
 const OVER: &str = "2020-01-01T00:00:00Z";
-const DISCARD: &str = "AWSCURRENT accepted: discard:";
+const DISCARD: &str = "advice (AWSCURRENT accepted): discard";
 
 #[tokio::test]
 async fn a_profile_that_is_logged_in_to_by_sso_signs() {

@@ -14,10 +14,10 @@ use fourstep_cli::account::text::now;
 
 use super::front::{Scene, answered_late, fourstep, served};
 
-const FIX: [&str; 5] = ["doctor", "app/db", "--fix", "--stuck-after", "0"];
+pub const FIX: [&str; 5] = ["doctor", "app/db", "--fix", "--stuck-after", "0"];
 
 /// A stuck secret, whose rotation is on or off, and its versions: AWSCURRENT and AWSPENDING.
-async fn stuck(
+pub async fn stuck(
     [current, pending, previous]: [&str; 3],
     on: bool,
 ) -> (Arc<Scene>, [String; 2], String) {
@@ -31,7 +31,7 @@ async fn stuck(
     (scene, versions, url)
 }
 
-fn arn(scene: &Scene) -> String {
+pub fn arn(scene: &Scene) -> String {
     scene.store.describe(&SecretId::parse("app/db").unwrap()).unwrap().arn
 }
 
@@ -309,7 +309,7 @@ async fn a_rotation_that_is_overdue_and_a_copy_out_of_sync_are_told_of_each_regi
         ("eu-west-3", 0),
         ("b/soon\n  rotation on", 2),
         ("us-east-1: 2 secrets looked at; something is wrong with 1.", 1),
-        ("eu-west-1: 1 secrets looked at; something is wrong with 0.", 1),
+        ("eu-west-1: 1 secret looked at; something is wrong with 0.", 1),
     ] {
         assert_eq!(said.matches(part).count(), times, "{part}: {said}");
     }

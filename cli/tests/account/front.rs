@@ -38,7 +38,7 @@ pub struct Scene {
     pub paged: Mutex<usize>,
     /// By how many seconds the log's clock is behind.
     pub behind: Mutex<i64>,
-    /// How a rotation ends: it succeeds, is `refused` by a policy, or `hangs`; RotateSecret itself is `denied`;
+    /// How a rotation ends: it succeeds, is `refused` by a policy, `fails` or `hangs`; RotateSecret itself is `denied`;
     /// or it hangs and the secret is shown no more, `unseen`.
     pub rotation: Mutex<&'static str>,
     /// Whether Secrets Manager takes AWSPENDING off itself just before it is asked to.
@@ -212,6 +212,11 @@ impl Scene {
         let version = |id: &String| VersionId::from_store(id.clone());
         match *self.rotation.lock().unwrap() {
             "hangs" | "unseen" => return,
+            "fails" => {
+                let line = json!({"step": "setSecret", "secret": self.store.describe(&id).unwrap().arn, "version": pending, "outcome": "failed", "error_type": "Rejected", "why": "setSecret: 3 versions were tried"});
+                self.verdicts.lock().unwrap().insert(pending.clone(), "rejected".to_owned());
+                return self.log.lock().unwrap().push(line.to_string());
+            }
             "refused" => {
                 let from = version(pending);
                 return drop(self.store.update_stage(&id, AWSPENDING, None, Some(&from)).unwrap());

@@ -12,6 +12,7 @@
 mod attach;
 mod credentials;
 mod doctor;
+mod doctor_left;
 mod fleet;
 mod front;
 mod hostile;
@@ -170,10 +171,10 @@ async fn every_secret_of_a_region_is_looked_at_with_the_last_failure_of_each() {
     for part in [
         "a/stuck\n",
         "setSecret: Tls: the last",
-        "AWSCURRENT accepted: discard:",
+        "advice (AWSCURRENT accepted): discard",
         "aws secretsmanager rotate-secret --secret-id arn:",
         "--region us-east-1",
-        "us-east-1: 2 secrets looked at; something is wrong with 1.",
+        "us-east-1: 2 secrets looked at; something is wrong with 1, of which --fix mends 1.\n",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }

@@ -17,6 +17,9 @@ const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.')
 /// The most pages that are read of a part of a log. A page may be empty, and the newest line is on the last.
 const MOST_PAGES: usize = 30;
 
+/// The steps of a rotation.
+const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
+
 /// How far back a log is searched first, and then, in seconds: an hour, and a day.
 const HOUR: i64 = 3_600;
 const NEAR: [i64; 2] = [HOUR, 24 * HOUR];
@@ -79,6 +82,16 @@ pub struct Failure {
     pub kind: String,
     /// Why.
     pub why: String,
+}
+
+impl Failure {
+    /// Whether every retry ends the same until somebody corrects something: by kinds, as docs/errors.md has
+    /// them. What is not known there may pass.
+    pub fn is_final(&self) -> bool {
+        let kinds =
+            ["Forbidden", "Malformed", "Mismatch", "NotFound", "Rejected", "Tls", "Unsupported"];
+        kinds.contains(&self.kind.as_str())
+    }
 }
 
 /// How a function's test of a secret ended.
@@ -171,12 +184,16 @@ impl Account {
     ) -> Result<Option<Failure>, CallError> {
         let pattern = ("outcome", "failed");
         self.last_line(log_group, secret, since, pattern, false, |line, at| {
-            Some(Failure {
+            let step = clean(field(line, "step"));
+            let why = clean(field(line, "why"));
+            // A question of somebody's is no rotation.
+            STEPS.contains(&step.as_str()).then(|| Failure {
                 at,
                 version: clean(field(line, "version")),
-                step: clean(field(line, "step")),
                 kind: clean(field(line, "error_type")),
-                why: clean(field(line, "why")),
+                // The text begins with the step, too.
+                why: why.strip_prefix(&format!("{step}: ")).unwrap_or(&why).to_owned(),
+                step,
             })
         })
         .await

@@ -119,7 +119,12 @@ impl Account {
 
     /// What the person types to have a secret looked at.
     pub fn doctor(&self, secret: &str) -> String {
-        format!("fourstep doctor {} {}", super::text::word(secret), self.options())
+        format!("fourstep doctor {}", self.of(secret))
+    }
+
+    /// The same without the command: the secret, and what reaches it.
+    pub fn of(&self, secret: &str) -> String {
+        format!("{} {}", super::text::word(secret), self.options())
     }
 
     /// What a command needs so that it reaches the same Region as the same caller.

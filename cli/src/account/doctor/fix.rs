@@ -15,22 +15,41 @@ const QUIET: i64 = 300;
 
 /// The commands to type, in their order, as docs/operate.md has them.
 pub(super) fn commands(account: &Account, secret: &str, stuck: &Stuck) -> Vec<String> {
-    let rotate = rotate(account, secret);
-    let (options, secret) = (account.options(), word(secret));
-    let (pending, current) = (word(&stuck.pending), word(&stuck.current));
-    let aws = |rest: String| format!("aws secretsmanager {rest} {options}");
-    let stage = format!("update-secret-version-stage --secret-id {secret} --version-stage");
+    let (pending, current) = (&stuck.pending, &stuck.current);
     match stuck.advice {
         None => Vec::new(),
-        Some(Advice::Retry) => vec![rotate],
-        Some(Advice::Discard) => {
-            let discard = aws(format!("{stage} AWSPENDING --remove-from-version-id {pending}"));
-            if stuck.rotation { vec![discard, rotate] } else { vec![discard] }
+        Some(Advice::Retry) => vec![rotate(account, secret)],
+        Some(Advice::Discard) if stuck.rotation => {
+            vec![discard(account, secret, pending), rotate(account, secret)]
         }
-        Some(Advice::Promote) => vec![aws(format!(
-            "{stage} AWSCURRENT --move-to-version-id {pending} --remove-from-version-id {current}"
-        ))],
+        Some(Advice::Discard) => vec![discard(account, secret, pending)],
+        Some(Advice::Promote) => {
+            let to = format!("--move-to-version-id {}", word(pending));
+            vec![stage(
+                account,
+                secret,
+                &format!("AWSCURRENT {to} --remove-from-version-id {}", word(current)),
+            )]
+        }
     }
+}
+
+/// Takes AWSPENDING off its version.
+pub(super) fn discard(account: &Account, secret: &str, pending: &str) -> String {
+    stage(account, secret, &format!("AWSPENDING --remove-from-version-id {}", word(pending)))
+}
+
+fn stage(account: &Account, secret: &str, rest: &str) -> String {
+    let (secret, options) = (word(secret), account.options());
+    format!(
+        "aws secretsmanager update-secret-version-stage --secret-id {secret} --version-stage {rest} {options}"
+    )
+}
+
+/// Asks for the same rotation again: the command, and what its answer means.
+pub(super) fn retry(account: &Account, secret: &str) -> [String; 2] {
+    let meant = "# it answers that the rotation \"will be reattempted\": that is the retry";
+    [rotate(account, secret), meant.to_owned()]
 }
 
 fn rotate(account: &Account, secret: &str) -> String {

@@ -28,8 +28,8 @@ pub enum Trouble {
     Stuck(i64),
     /// The next rotation should have been so many seconds ago.
     Overdue(i64),
-    /// There is no such function.
-    NoFunction,
+    /// There is no such function; its name.
+    NoFunction(String),
     /// The function is another's; what it is.
     NotOurs(String),
     /// A copy in another Region is not as the secret is.
@@ -53,7 +53,7 @@ impl Trouble {
         match self {
             Self::Stuck(_) => "stuck",
             Self::Overdue(_) => "overdue",
-            Self::NoFunction => "no-function",
+            Self::NoFunction(_) => "no-function",
             Self::NotOurs(_) => "not-ours",
             Self::Replica(_) => "replica",
             Self::CannotLook(_) => "cannot-look",
@@ -74,7 +74,7 @@ impl Trouble {
                 )
             }
             Self::Overdue(age) => format!("overdue: a rotation was due {} ago", length(*age)),
-            Self::NoFunction => "the rotation function does not exist".to_owned(),
+            Self::NoFunction(name) => format!("the rotation function does not exist: {name}"),
             Self::NotOurs(kind) => format!("the rotation function is not Fourstep's: {kind}"),
             Self::Replica(what) => format!("a copy is out of sync: {what}"),
             Self::CannotLook(why) => format!("the function could not look: {why}"),
@@ -137,6 +137,30 @@ pub struct Look {
 }
 
 impl Look {
+    /// Whether a rotation is stuck.
+    pub fn is_stuck(&self) -> bool {
+        self.troubles.iter().any(|one| matches!(one, Trouble::Stuck(_)))
+    }
+
+    /// What mends it, if something is stuck and that can be proven.
+    pub fn advice(&self) -> Option<Advice> {
+        self.stuck.as_ref()?.advice
+    }
+
+    /// The failure of the rotation that AWSPENDING is of, if no retry gets over it.
+    pub fn failed(&self) -> Option<&Failure> {
+        let pending = self.found.pending.as_ref()?;
+        self.failure.as_ref().filter(|failure| failure.version == *pending && failure.is_final())
+    }
+
+    /// Whether nothing goes on with the rotation that AWSPENDING is of, however young it is.
+    fn is_over(&self) -> bool {
+        let gone = |one: &Trouble| matches!(one, Trouble::NoFunction(_));
+        self.found.rotation != Some(true)
+            || self.failed().is_some()
+            || self.troubles.iter().any(gone)
+    }
+
     /// Whether AWSCURRENT logs in, by the function's answer.
     pub fn logs_in(&self) -> bool {
         let current = self.inspection.as_ref().and_then(|one| inspection::of(one, AWSCURRENT));
@@ -166,13 +190,23 @@ pub(super) async fn look(
         return Ok(Some(look));
     }
     let age = pending_age(account, &mut look, now).await;
+    let function = of_function(account, &mut look).await;
+    let overdue = look.troubles.iter().any(|one| matches!(one, Trouble::Overdue(_)));
+    if let (Some(function), true) = (&function, age.is_some() || overdue) {
+        match account.last_failure(&function.log_group, &look.found.arn, now - LOG).await {
+            Ok(failure) => look.failure = failure,
+            Err(error) => look.troubles.push(Trouble::NotAsked(error.message)),
+        }
+    }
     match age {
-        Some(age) if age > doctor.stuck_after => look.troubles.insert(0, Trouble::Stuck(age)),
+        Some(age) if age > doctor.stuck_after || look.is_over() => {
+            look.troubles.insert(0, Trouble::Stuck(age));
+        }
         age => look.under_way = age,
     }
     // A rotation that mends it is still to end: until then a login says nothing.
     let ask = doctor.ask || (mended && look.found.pending.is_none());
-    if let Some(function) = of_function(account, &mut look).await {
+    if let Some(function) = function {
         of_answers(account, &mut look, &function, now, ask).await;
     }
     Ok(Some(look))
@@ -180,26 +214,22 @@ pub(super) async fn look(
 
 /// The rotation function of a secret, if it is one of ours.
 async fn of_function(account: &Account, look: &mut Look) -> Option<Function> {
-    let trouble = match account.function(look.found.function.as_deref()?).await {
+    let arn = look.found.function.as_deref()?;
+    let trouble = match account.function(arn).await {
         Ok(Some(function)) if function.ours => return Some(function),
-        Ok(Some(function)) => Trouble::NotOurs(function.kind),
-        Ok(None) => Trouble::NoFunction,
+        Ok(Some(function)) => {
+            Trouble::NotOurs(format!("{}; its log: {}", function.kind, clean(&function.log_group)))
+        }
+        Ok(None) => Trouble::NoFunction(clean(arn)),
         Err(error) => Trouble::NotAsked(error.message),
     };
     look.troubles.push(trouble);
     None
 }
 
-/// What the function's log and the function itself say.
+/// What the function itself says.
 async fn of_answers(account: &Account, look: &mut Look, function: &Function, now: i64, ask: bool) {
-    let late = |one: &Trouble| matches!(one, Trouble::Stuck(_) | Trouble::Overdue(_));
-    if look.troubles.iter().any(late) {
-        match account.last_failure(&function.log_group, &look.found.arn, now - LOG).await {
-            Ok(failure) => look.failure = failure,
-            Err(error) => look.troubles.push(Trouble::NotAsked(error.message)),
-        }
-    }
-    let stuck = look.troubles.iter().any(|one| matches!(one, Trouble::Stuck(_)));
+    let stuck = look.is_stuck();
     if stuck || ask {
         inspect(account, look).await;
     }
@@ -235,8 +265,10 @@ fn decide(look: &mut Look, inspection: &Value, kind: Kind, function: &Function) 
     let undoes = edited(inspection) || !unopposed(look);
     let one = (row, kind) == (Row::Pending, Kind::OnePassword);
     let refused = one && rotation && refuses(look, inspection, &pending);
+    // The function has tried every password that is recorded.
+    let spent = row == Row::None && look.failed().is_some_and(|one| one.kind == "Rejected");
     let advice = row.advice(kind, rotation);
-    let advice = advice.filter(|advice| !(refused || promotes(advice) && undoes));
+    let advice = advice.filter(|advice| !(refused || spent || promotes(advice) && undoes));
     let log_group = function.log_group.clone();
     look.stuck = Some(Stuck { current, pending, rotation, kind, row, advice, refused, log_group });
 }

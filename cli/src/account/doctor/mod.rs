@@ -1,10 +1,11 @@
 //! `fourstep doctor`: what is wrong with the secrets of an account, and what mends each.
 //!
-//! `look` asks, `table` decides, `fix` acts, `show` prints. Secrets are listed page by page and looked
+//! `look` asks, `table` decides, `fix` acts, `left` says what people must do, `show` prints. Secrets are listed page by page and looked
 //! at a few at a time, so that memory does not grow with their number.
 
 mod fix;
 mod inspection;
+mod left;
 mod look;
 mod show;
 mod table;
@@ -18,8 +19,8 @@ pub use look::{Look, Stuck, Trouble};
 pub use table::{Advice, Kind, Login, Logins, Row};
 
 use super::agreed;
-use super::aws::{Account, Found, Selection};
-use super::text::{clean, now};
+use super::aws::{Account, CallError, Found, Selection};
+use super::text::{clean, count, now};
 use crate::replay::Format;
 
 /// How many secrets are looked at at the same time: each may log in at a database.
@@ -28,6 +29,12 @@ const AT_ONCE: usize = 8;
 /// The pauses between two looks at a rotation that it began: the first, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// From which pause on the log is asked whether the rotation has failed.
+const LOG_PAUSE: Duration = Duration::from_millis(500);
+
+/// In seconds: the clocks of the log and of this machine may differ by that.
+const HOUR: i64 = 3_600;
 
 /// What doctor is to do.
 #[derive(Debug, Clone, Default)]
@@ -57,8 +64,23 @@ pub struct Counts {
     pub seen: usize,
     /// Those with which something is wrong, after mending.
     pub wrong: usize,
+    /// Those of them that `--fix` would mend, where that was not asked for.
+    pub mendable: usize,
     /// Those that could not be looked at.
     pub unseen: usize,
+}
+
+impl Counts {
+    /// A sentence for people.
+    pub fn text(&self) -> String {
+        let Self { wrong, mendable, .. } = self;
+        let seen = count(self.seen, "secret");
+        let mended = match mendable {
+            0 => String::new(),
+            _ => format!(", of which --fix mends {mendable}"),
+        };
+        format!("{seen} looked at; something is wrong with {wrong}{mended}.")
+    }
 }
 
 impl Doctor {
@@ -116,11 +138,12 @@ impl Doctor {
         };
         counts.seen += 1;
         progress(counts);
-        show::look(account, &look, self.all, format, out)?;
+        show::look(account, &look, self, format, out)?;
         let mut wrong = !look.troubles.is_empty();
-        if self.fix && self.may_mend(&look, out)? {
+        counts.mendable += usize::from(!self.fix && look.advice().is_some());
+        if self.fix && self.may_mend(&look, format, out)? {
             let ended = self.mended(account, &look).await;
-            let mended = show::mended(&look, &ended, format, out)?;
+            let mended = show::mended(account, &look, &ended, format, out)?;
             wrong = !mended || ended.is_ok_and(|again| !again.troubles.is_empty());
         }
         counts.wrong += usize::from(wrong);
@@ -134,14 +157,19 @@ impl Doctor {
         function == wanted || function.split(':').nth(6) == Some(wanted)
     }
 
-    fn may_mend(&self, look: &Look, out: &mut dyn Write) -> io::Result<bool> {
-        let Some(advice) = look.stuck.as_ref().and_then(|stuck| stuck.advice) else {
+    fn may_mend(&self, look: &Look, format: Format, out: &mut dyn Write) -> io::Result<bool> {
+        let Some(advice) = look.advice() else {
+            if look.is_stuck() {
+                show::unchanged(format, out)?;
+            }
             return Ok(false);
         };
-        if self.yes {
-            return Ok(true);
+        let question = format!("{} {}?", advice.name(), clean(&look.found.name));
+        let agreed = self.yes || agreed(&question, out)?;
+        if !agreed {
+            show::unchanged(format, out)?;
         }
-        agreed(&format!("{} {}?", advice.name(), clean(&look.found.name)), out)
+        Ok(agreed)
     }
 
     /// Mends a secret, and looks again until the rotation that this began has ended.
@@ -153,21 +181,34 @@ impl Doctor {
             let doctor = account.doctor(&look.found.name);
             io::Error::other(format!("{begun}, and not seen to end ({error}): {doctor}"))
         };
-        let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
-        while let Some(left) = self.patience.checked_sub(begun.elapsed())
-            && account
-                .describe(&look.found.arn)
-                .await
-                .map_err(|e| unseen(e.into()))?
-                .pending
-                .is_some()
-        {
-            tokio::time::sleep(pause.min(left)).await;
-            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
-        }
+        self.waited(account, look, stuck).await.map_err(|error| unseen(error.into()))?;
         let again =
             look::look(account, &look.found.arn, now(), self, true).await.map_err(unseen)?;
         again.ok_or_else(|| io::Error::other("it got another function meanwhile: look again"))
+    }
+
+    /// Waits until the rotation that was begun has ended, or has failed in a way that no retry mends.
+    async fn waited(&self, account: &Account, look: &Look, stuck: &Stuck) -> Result<(), CallError> {
+        let arn = &look.found.arn;
+        let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
+        while let Some(left) = self.patience.checked_sub(begun.elapsed()) {
+            let Some(pending) = account.describe(arn).await?.pending else { return Ok(()) };
+            // The log is some seconds late, and is asked less often.
+            if pause > LOG_PAUSE {
+                let since = look.at.saturating_sub(HOUR);
+                // What the log does not say is waited for.
+                let failure =
+                    account.last_failure(&stuck.log_group, arn, since).await.ok().flatten();
+                let new = failure.filter(|one| one.version == pending && one.is_final());
+                // Of a retry, the version has failed before.
+                if new.is_some_and(|one| look.failure.as_ref() != Some(&one)) {
+                    return Ok(());
+                }
+            }
+            tokio::time::sleep(pause.min(left)).await;
+            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+        }
+        Ok(())
     }
 }
 

@@ -2,12 +2,15 @@
 
 use std::io::{self, Write};
 
+use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS};
 use serde_json::{Value, json};
 
-use super::fix::commands;
+use super::fix::{commands, retry};
 use super::inspection::versions;
+use super::left::left;
 use super::look::Look;
-use crate::account::aws::Account;
+use super::{Advice, Doctor};
+use crate::account::aws::{Account, Failure};
 use crate::account::text::{clean, length, now, seen};
 use crate::events::{labels, text as field};
 use crate::replay::Format;
@@ -15,13 +18,15 @@ use crate::replay::Format;
 pub(super) fn look(
     account: &Account,
     look: &Look,
-    all: bool,
+    doctor: &Doctor,
     format: Format,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     match format {
         Format::Json => writeln!(out, "{}", object(account, look)),
-        Format::Table if all || !look.troubles.is_empty() => people(account, look, out),
+        Format::Table if doctor.all || !look.troubles.is_empty() => {
+            people(account, look, doctor.fix, out)
+        }
         Format::Table => Ok(()),
     }
 }
@@ -39,8 +44,17 @@ pub(super) fn unseen(
     }
 }
 
+/// Says that nothing was done.
+pub(super) fn unchanged(format: Format, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::Json => Ok(()),
+        Format::Table => writeln!(out, "  nothing was changed"),
+    }
+}
+
 /// Says whether a secret is mended: nothing is under way, and AWSCURRENT logs in.
 pub(super) fn mended(
+    account: &Account,
     look: &Look,
     ended: &io::Result<Look>,
     format: Format,
@@ -50,9 +64,20 @@ pub(super) fn mended(
         let troubles = again.troubles.iter().map(|one| format!("; {}", one.text()));
         troubles.collect::<String>()
     };
+    let mut told = Vec::new();
     let (fine, text) = match ended {
+        Ok(again) if let Some(failure) = again.failed() => {
+            told = left(account, again);
+            let Failure { step, kind, why, .. } = failure;
+            (
+                false,
+                format!(
+                    "not mended: the rotation that was begun has failed: {step}: {kind}: {why}"
+                ),
+            )
+        }
         Ok(again) if again.found.pending.is_some() => {
-            (false, format!("not ended yet: look again in some minutes{}", troubles(again)))
+            (false, "not ended yet: look again in some minutes".to_owned())
         }
         Ok(again) if again.logs_in() => (true, "mended".to_owned()),
         Ok(again) => {
@@ -64,9 +89,11 @@ pub(super) fn mended(
     match format {
         Format::Json => {
             let arn = clean(&look.found.arn);
-            writeln!(out, "{}", json!({"secret": arn, "mended": fine, "text": text}))?;
+            let said =
+                json!({"secret": arn, "mended": fine, "text": text, "left_to_a_person": told});
+            writeln!(out, "{said}")?;
         }
-        Format::Table => writeln!(out, "  {text}")?,
+        Format::Table => lines(std::iter::once(text).chain(told), out)?,
     }
     Ok(fine)
 }
@@ -85,8 +112,12 @@ fn rotation(look: &Look) -> String {
     format!("{state}{owner}{}{next}", look.found.last.map(ago).unwrap_or_default())
 }
 
-fn people(account: &Account, look: &Look, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}\n  rotation {}", clean(&look.found.name), rotation(look))?;
+fn lines(lines: impl IntoIterator<Item = String>, out: &mut dyn Write) -> io::Result<()> {
+    lines.into_iter().try_for_each(|line| writeln!(out, "  {line}"))
+}
+
+fn people(account: &Account, look: &Look, fixes: bool, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\n{}\n  rotation {}", clean(&look.found.name), rotation(look))?;
     if let Some(age) = look.under_way {
         writeln!(out, "  a rotation is under way, for {}", length(age))?;
     }
@@ -95,41 +126,39 @@ fn people(account: &Account, look: &Look, out: &mut dyn Write) -> io::Result<()>
     }
     if let Some(failure) = &look.failure {
         let ago = length(now().saturating_sub(failure.at));
-        let (step, kind, why) = (&failure.step, &failure.kind, &failure.why);
+        let Failure { step, kind, why, .. } = failure;
         writeln!(out, "  last failure, {ago} ago: {step}: {kind}: {why}")?;
     }
-    for row in look.inspection.iter().flat_map(versions) {
-        writeln!(out, "  {}", version(row))?;
+    let mut rows: Vec<_> = look.inspection.iter().flat_map(versions).collect();
+    rows.sort_by_key(|row| {
+        ORDER.iter().position(|label| labels(row).contains(label)).unwrap_or(ORDER.len())
+    });
+    lines(rows.into_iter().map(version), out)?;
+    lines(left(account, look), out)?;
+    let Some((stuck, advice)) = look.stuck.as_ref().zip(look.advice()) else { return Ok(()) };
+    writeln!(out, "  advice ({}): {}", stuck.row.text(), advice.name())?;
+    let by_hand = match advice {
+        Advice::Retry => retry(account, &look.found.arn).into(),
+        _ => commands(account, &look.found.arn, stuck),
+    };
+    if !fixes {
+        writeln!(out, "    {} --fix", account.doctor(&look.found.name))?;
     }
-    let Some(stuck) = &look.stuck else { return Ok(()) };
-    match stuck.advice {
-        None if stuck.refused => writeln!(
-            out,
-            "  {}: the function refuses every retry: correct AWSCURRENT, or discard as the last failure says",
-            stuck.row.text()
-        ),
-        None => writeln!(
-            out,
-            "  {}: nothing is safe to do from here; see docs/operate.md, \"A stuck rotation\"",
-            stuck.row.text()
-        ),
-        Some(advice) => {
-            writeln!(out, "  {}: {}:", stuck.row.text(), advice.name())?;
-            for command in commands(account, &look.found.arn, stuck) {
-                writeln!(out, "    {command}")?;
-            }
-            Ok(())
-        }
-    }
+    writeln!(out, "  the same by hand:")?;
+    lines(by_hand.into_iter().map(|command| format!("  {command}")), out)
 }
+
+/// In which order versions are shown.
+const ORDER: [&str; 3] = [AWSCURRENT, AWSPENDING, AWSPREVIOUS];
 
 /// `AWSPREVIOUS accepted: user "app_clone", 2 sessions open, ends in 3 days`
 fn version(row: &Value) -> String {
     let mut parts = vec![clean(field(row, "why"))];
     parts.extend(seen(row));
     parts.retain(|part| !part.is_empty());
+    let between = if parts.is_empty() { "" } else { ": " };
     let labels = clean(&labels(row).join(" "));
-    format!("{labels} {}: {}", clean(field(row, "verdict")), parts.join(", "))
+    format!("{labels} {}{between}{}", clean(field(row, "verdict")), parts.join(", "))
 }
 
 fn object(account: &Account, look: &Look) -> Value {
@@ -141,7 +170,7 @@ fn object(account: &Account, look: &Look) -> Value {
         json!({"at": failure.at, "step": step, "error_type": kind, "why": why})
     });
     let stuck = look.stuck.as_ref();
-    let advice = stuck.and_then(|stuck| stuck.advice).map(|advice| advice.name());
+    let advice = look.advice().map(Advice::name);
     json!({
         "secret": clean(&look.found.arn),
         "name": clean(&look.found.name),
@@ -157,6 +186,7 @@ fn object(account: &Account, look: &Look) -> Value {
         "inspection": look.inspection,
         "row": stuck.map(|stuck| stuck.row.text()),
         "advice": advice,
+        "left_to_a_person": left(account, look),
         "commands": stuck.map(|stuck| commands(account, &look.found.arn, stuck)),
     })
 }

@@ -1,0 +1,152 @@
+//! `fourstep doctor`: what it leaves to a person, and how it says so.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::doctor::{FIX, arn, stuck};
+use super::front::fourstep;
+
+/// What a person reads who looks as usual, not long after.
+async fn seen(url: &str) -> (String, Option<i32>) {
+    let (said, output) = fourstep(url, &["doctor", "app/db"], "").await;
+    (said, output.status.code())
+}
+
+#[tokio::test]
+async fn a_rotation_that_no_retry_mends_is_told_at_once_and_not_begun_again() {
+    let (scene, [now, _], url) = stuck(["rejected"; 3], true).await;
+    scene.rows.lock().unwrap().insert(now.clone(), json!({"user": "app"}));
+    *scene.rotation.lock().unwrap() = "fails";
+    let begun = Instant::now();
+    let (said, output) = fourstep(&url, &[&FIX[..], &["--yes", "--wait", "60"]].concat(), "").await;
+    assert!(begun.elapsed() < Duration::from_secs(50), "it waited for a rotation that had failed");
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let failed = "not mended: the rotation that was begun has failed: setSecret: Rejected: 3 versions were tried\n";
+    let by_hand = "left to a person (none accepted): let an administrator set the password that AWSCURRENT \
+                   holds for user \"app\"";
+    let retry = format!("rotate-secret --secret-id {} --region us-east-1\n", arn(&scene));
+    for part in [failed, by_hand, &retry] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // The new rotation is seconds old, and is shown as what it is.
+    let (said, code) = seen(&url).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("stuck: AWSPENDING") && said.contains(by_hand), "{said}");
+    assert!(!said.contains("advice") && said.contains("something is wrong with 1.\n"), "{said}");
+    let labels = scene.labels("app/db");
+    let (said, _) = fourstep(&url, &[&FIX[..], &["--yes"]].concat(), "").await;
+    assert!(said.contains("nothing was changed"), "{said}");
+    assert_eq!((scene.labels("app/db"), *scene.rotations.lock().unwrap()), (labels, 1));
+}
+
+#[tokio::test]
+async fn a_failure_that_may_pass_is_waited_for() {
+    let (scene, [_, next], url) = stuck(["accepted", "rejected", "rejected"], true).await;
+    let failed = |version: &str, step: &str, kind: &str| {
+        let line = json!({"secret": arn(&scene), "step": step, "outcome": "failed", "version": version, "error_type": kind, "why": "because"});
+        *scene.log.lock().unwrap() = vec![line.to_string()];
+    };
+    for (version, step, kind, over) in [
+        (next.as_str(), "setSecret", "Unreachable", false),
+        (&next, "setSecret", "a new word", false),
+        ("another", "setSecret", "Rejected", false),
+        // A question of somebody's.
+        (&next, "plan", "Rejected", false),
+        (&next, "setSecret", "Forbidden", true),
+    ] {
+        failed(version, step, kind);
+        let (said, code) = seen(&url).await;
+        assert_eq!(code, Some(i32::from(over)), "{version} {step} {kind}: {said}");
+        assert_eq!(said.contains("stuck"), over, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_function_of_ours_it_says_what_to_look_at_and_what_to_type() {
+    for (runtime, parts) in [
+        (
+            "none",
+            [
+                "does not exist: arn:aws:lambda",
+                "and deploy the function again, or turn rotation off",
+            ],
+        ),
+        (
+            "python3.9",
+            [
+                "its log: /aws/lambda/fourstep-postgres",
+                "fourstep migrate app/db --region us-east-1",
+            ],
+        ),
+    ] {
+        let (scene, [_, next], url) = stuck(["accepted", "rejected", "rejected"], true).await;
+        *scene.runtime.lock().unwrap() = Some(runtime.to_owned());
+        let (said, output) = fourstep(&url, &FIX, "").await;
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let discard = format!("--version-stage AWSPENDING --remove-from-version-id {next}");
+        let left = "left to a person: log in with what AWSCURRENT holds";
+        for part in parts.into_iter().chain([left, &discard, "nothing was changed"]) {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert_eq!(*scene.questions.lock().unwrap(), 0, "{said}");
+        // Nobody goes on with a rotation whose function is gone, however young it is.
+        let (said, _) = seen(&url).await;
+        assert_eq!(said.contains("stuck"), runtime == "none", "{said}");
+    }
+}
+
+#[tokio::test]
+async fn each_row_that_is_left_has_words_of_its_own() {
+    let admin = "let an administrator set the password that AWSCURRENT holds for its user";
+    let off = "rotation is off, so that nothing tries again";
+    let vendor = "make a key at the vendor, and store it with put-secret-value";
+    let doctor = "fourstep doctor app/db --region us-east-1 --fix";
+    for (logins, on, form, parts) in [
+        (["rejected", "rejected", "accepted"], false, "one password", [off, admin, doctor]),
+        (["rejected", "accepted", "rejected"], false, "two users", [off, admin, doctor]),
+        (["rejected", "rejected", "rejected"], false, "one password", [off, admin, doctor]),
+        (["rejected", "rejected", "rejected"], true, "keys", [vendor, "none accepted", doctor]),
+        (["rejected", "accepted", "rejected"], false, "keys", [off, vendor, doctor]),
+        (
+            ["rejected", "rejected", "accepted"],
+            true,
+            "of its own",
+            ["how the secret is rotated", "A stuck rotation", doctor],
+        ),
+        (
+            ["unknown", "accepted", "accepted"],
+            true,
+            "two users",
+            ["could not be tried", "correct the cause", doctor],
+        ),
+    ] {
+        let (scene, _, url) = stuck(logins, on).await;
+        *scene.strategy.lock().unwrap() = format!("form: {form}");
+        let (said, output) = fourstep(&url, &FIX[..2], "").await;
+        // What nobody tries again is stuck at once.
+        assert_eq!(output.status.code(), Some(i32::from(!on)), "{said}");
+        let (said, _) = fourstep(&url, &FIX, "").await;
+        for part in parts.into_iter().chain(["left to a person", "nothing was changed"]) {
+            assert!(said.contains(part), "{logins:?} {on} {form}: {part}: {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_says_no_reads_that_nothing_was_changed_and_versions_stand_in_one_order() {
+    let (scene, _, url) = stuck(["rejected", "accepted", "rejected"], true).await;
+    let before = scene.labels("app/db");
+    let (said, output) = fourstep(&url, &FIX, "n\n").await;
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("  nothing was changed\n"), "{said}");
+    assert_eq!(scene.labels("app/db"), before);
+    let at = |part: &str| said.find(part).unwrap_or_else(|| panic!("{part}: {said}"));
+    assert!(at("\n  AWSCURRENT rejected") < at("\n  AWSPENDING accepted"), "{said}");
+    assert!(at("\n  AWSPENDING accepted") < at("\n  AWSPREVIOUS rejected"), "{said}");
+    assert!(said.contains("will be reattempted"), "what the answer of a retry means: {said}");
+    let (said, _) = fourstep(&url, &["doctor", "app/db", "--json", "--stuck-after", "0"], "").await;
+    let seen: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(seen["commands"].as_array().unwrap().len(), 1, "{said}");
+    assert_eq!(seen["left_to_a_person"], json!([]), "{said}");
+}
