@@ -63,7 +63,7 @@ make_scratch() {
 
 # Servers make and remove thousands of small files and wait for the disk at many statements. Where memory
 # is plenty their data is kept there.
-memory_is_plenty() { awk '/^MemAvailable:/ { exit !($2 >= 8000000) }' /proc/meminfo; }
+memory_is_plenty() { awk -v least="${1:-8000000}" '/^MemAvailable:/ { exit !($2 >= least) }' /proc/meminfo; }
 
 # Where make_scratch may put such data: in memory, unless the user names a place.
 scratch_for_servers() {

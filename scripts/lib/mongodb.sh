@@ -31,7 +31,9 @@ mongodb_find() {
 # mongodb_start PASSWORD: all of them; PASSWORD is the arranger's.
 mongodb_start() {
     local password=$1 config arbiter
-    MONGODB_DIR=$(mktemp -d "$FOCAL/tmp/fourstep.XXXXXX")
+    folder_scratch MONGODB_DIR "$FOCAL"
+    # A member that waits for the disk is no longer primary. The journals alone take 1.5 GB.
+    folder_scratch_mount "$MONGODB_DIR" 4g 16000000
     # The members of the set know each other by the name in their certificate.
     printf '127.0.0.1 localhost\n' >"$FOCAL/etc/hosts"
     mongodb_certificates "$MONGODB_DIR/tls"
@@ -185,7 +187,7 @@ mongodb_stop() {
     done
     MONGODB_PIDS=()
     if [[ -n $MONGODB_DIR ]]; then
-        rm -rf -- "$MONGODB_DIR"
+        folder_scratch_remove "$MONGODB_DIR"
     fi
 }
 

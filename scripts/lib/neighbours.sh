@@ -99,7 +99,9 @@ pooler_start() {
 		auth_user = $POSTGRES_ARRANGER
 		auth_query = SELECT rolname, rolpassword FROM pg_catalog.pg_authid WHERE rolname = \$1
 		pool_mode = session
-		query_wait_timeout = 3
+		query_wait_timeout = 8
+		server_idle_timeout = 60
+		server_login_retry = 1
 		ignore_startup_parameters = extra_float_digits
 		logfile = $dir/log
 		pidfile = $dir/pid

@@ -121,7 +121,7 @@ postgres_settings() {
     cat <<-CONF
 		listen_addresses = '127.0.0.1${POSTGRES_ALSO_LISTEN:+,$POSTGRES_ALSO_LISTEN}'
 		unix_socket_directories = '$POSTGRES_DIR/socket'
-		max_connections = 60
+		max_connections = 200
 		# For slots such as a blue/green deployment has.
 		wal_level = logical
 		# DROP DATABASE makes a checkpoint, which removes what a replica has not received by then.
@@ -130,8 +130,11 @@ postgres_settings() {
 		ssl_cert_file = '$POSTGRES_DIR.tls/server.pem'
 		ssl_key_file = '$POSTGRES_DIR.tls/server.key'
 		# The data is thrown away at the end.
+		# An ANALYZE in the middle of a hand-over would be waited for.
+		autovacuum = off
 		fsync = off
-		synchronous_commit = off
+		# Without fsync it costs nothing, and what was answered is in pg_current_wal_flush_lsn().
+		synchronous_commit = on
 		full_page_writes = off
 		# The tests read here what a server would have logged, to find secrets in it,
 		# and count logins.
@@ -183,6 +186,7 @@ postgres_arrange() {
 		CREATE ROLE hba_md5 NOLOGIN;
 		CREATE ROLE hba_tls_only NOLOGIN;
 		CREATE DATABASE nohba;
+		CREATE DATABASE other;
 	SQL
     postgres_sql --tuples-only --output=/dev/null <<-'SQL'
 		SELECT count(*) > 0 AS statements FROM pg_available_extensions

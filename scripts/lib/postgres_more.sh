@@ -50,6 +50,7 @@ postgres_more_start() {
 		CREATE ROLE hba_md5 NOLOGIN;
 		CREATE ROLE hba_tls_only NOLOGIN;
 		CREATE EXTENSION pg_stat_statements;
+		CREATE DATABASE other;
 	SQL
 }
 
@@ -84,15 +85,18 @@ postgres_more_settings() {
     cat <<-CONF
 		listen_addresses = '127.0.0.1'
 		unix_socket_directories = '$1/socket'
-		max_connections = 60
+		max_connections = 200
 		# For slots such as a blue/green deployment has.
 		wal_level = logical
 		shared_buffers = 32MB
 		ssl = on
 		ssl_cert_file = '$1/server.pem'
 		ssl_key_file = '$1/server.key'
+		# An ANALYZE in the middle of a hand-over would be waited for.
+		autovacuum = off
 		fsync = off
-		synchronous_commit = off
+		# Without fsync it costs nothing, and what was answered is in pg_current_wal_flush_lsn().
+		synchronous_commit = on
 		full_page_writes = off
 		# Nothing of the host's /proc, /dev/shm or io_uring is in a folder.
 		dynamic_shared_memory_type = mmap

@@ -18,6 +18,8 @@ redis_prepare() {
     root=$2 server=$3
     dir=$(mktemp -d "${root:-$SCRATCH}${root:+/tmp}/fourstep.XXXXXX")
     REDIS_DIRS+=("$dir")
+    # Each change of rights and of nodes is synchronised with the disk by the only thread.
+    [[ -z $root ]] || folder_scratch_mount "$dir"
     mkdir -m 0700 "$dir/tls"
     make_ca "$dir/tls" ca
     make_ca "$dir/tls" other-ca
@@ -43,7 +45,7 @@ redis_stop() {
         for pid in "$dir"/*/pid; do
             [[ ! -s $pid ]] || kill -KILL "$(<"$pid")" 2>/dev/null || true
         done
-        rm -rf -- "$dir"
+        folder_scratch_remove "$dir"
     done
     REDIS_DIRS=() REDIS_SERVERS=()
 }

@@ -120,10 +120,10 @@ folder_scratch() {
     made=$(mktemp -d "$2/tmp/fourstep.XXXXXX")
 }
 
-# folder_scratch_mount FOLDER: puts it in memory, where that is plenty and the machine allows it. To be called
-# once it is noted for removal: a run that is ended in between must not leave the mount.
+# folder_scratch_mount FOLDER [SIZE [KILOBYTES]]: puts it in memory, where that is plenty (so many are free)
+# and the machine allows it. To be called once it is noted for removal: a run that is ended in between must not leave the mount.
 folder_scratch_mount() {
-    ! memory_is_plenty || mount -t tmpfs -o mode=0700,size=2g tmpfs "$1" 2>/dev/null || true
+    ! memory_is_plenty "${3:-}" || mount -t tmpfs -o "mode=0700,size=${2:-2g}" tmpfs "$1" 2>/dev/null || true
 }
 
 # folder_scratch_remove FOLDER: safe to call again.

@@ -171,7 +171,7 @@ async fn an_edit_after_create_secret(ground: Arc<Ground>) -> Row {
     let mut case = Case::new(&ground, name, &[], |_| ()).await;
     case.reach(Step::Set).await;
     let mut edited = case.stage.document(AWSCURRENT);
-    edited["dbname"] = json!("template1");
+    edited["dbname"] = json!("other");
     let value = NewValue::labelled(&new_token(), edited.to_string().as_str(), &[AWSCURRENT]);
     case.stage.store.put(&case.stage.secret, value).unwrap();
     case.ends(Step::Set, ErrorKind::Mismatch, Share::AtOnce, Left::Unchanged).await;

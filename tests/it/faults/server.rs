@@ -218,7 +218,7 @@ async fn a_read_only_replica(ground: Arc<Ground>) -> Row {
 /// The replica's pg_hba.conf knows the database postgres alone.
 async fn no_entry_in_pg_hba(ground: Arc<Ground>) -> Row {
     let (mut case, door) = Case::behind(&ground, "no entry in pg_hba.conf", 24).await;
-    case.edit(|document| document["dbname"] = json!("template1"));
+    case.edit(|document| document["dbname"] = json!("other"));
     case.reach(Step::Set).await;
     ground.server.replica_has_all().await;
     door.set(Way::To(ground.server.replica));

@@ -63,7 +63,7 @@ async fn beyond_10_the_command_that_the_error_prints_clears_a_stale_pending_valu
         match stale {
             Stale::Edited => {
                 scene.step(Step::Create, &token).await.answer.unwrap();
-                changed["dbname"] = json!("template1");
+                changed["dbname"] = json!("other");
                 put(NewValue::labelled(&new_token(), changed.to_string().as_str(), &[AWSCURRENT]));
             }
             Stale::AnotherUser => {

@@ -91,6 +91,7 @@ async fn parity_08_where_no_majority_confirms_the_change_may_be_made_and_the_ret
 async fn a_fail_over_in_any_step_loses_nothing() {
     let (Some(primary), Some(other)) = (replica_set(), secondary()) else { return };
     let _set = SET.write().await;
+    settle(&primary).await;
     let user = primary.user("stepdown").await;
     let stage = primary.stage(&primary.document(&user), &[]);
     let token = stage.begin();

@@ -8,7 +8,7 @@ mod leaks;
 mod other_logins;
 mod policies;
 mod recovery;
-mod sessions;
+pub mod sessions;
 mod single_user;
 mod transport;
 

@@ -20,7 +20,7 @@ const INIT_CONNECT: &str = "
 
 /// Sets the server up so: the same again changes nothing. Whoever sets it up otherwise waits while
 /// `counting` is held.
-async fn arrange(server: &Server) {
+pub async fn arrange(server: &Server) {
     let read_only = if server.is_mysql() { "transaction_read_only" } else { "tx_read_only" };
     let all = INIT_CONNECT.replace("@read_only", read_only).replace('\'', "''");
     server.arrange(&format!("SET GLOBAL init_connect = '{all}'")).await;

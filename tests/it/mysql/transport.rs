@@ -5,7 +5,7 @@ use fourstep::{Environment, ErrorKind, Step};
 use serde_json::{Value, json};
 
 use super::with;
-use crate::support::mysql::{PLUGINS, Server, mariadb, mysql, servers};
+use crate::support::mysql::{PLUGINS, Server, counting, mariadb, mysql, servers};
 use crate::support::stage::{Ended, Stage};
 
 /// The first two steps; how setSecret ended.
@@ -69,6 +69,8 @@ async fn parity_27_false_means_plaintext_as_asked_where_the_password_can_log_in_
 async fn rule_09_plaintext_is_refused_before_any_change_where_the_password_itself_would_be_asked_for()
  {
     let Some(server) = mysql() else { return };
+    // A server that reads its tables again forgets which passwords it has seen.
+    let _seen = counting().await;
     let user = server.user("unseen").await;
     let document = with(&server.document(&user), "ssl", false);
     // The server has not seen the password yet: it asks for it, and is not told.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::size::Measured;
 use super::{mysql, postgres};
 use crate::support::door::{Door, Moment, Then, Way};
-use crate::support::mysql::{mariadb, mysqls};
+use crate::support::mysql::{counting, mariadb, mysqls};
 use crate::support::postgres::both_versions;
 use crate::support::stage::{Stage, new_token};
 
@@ -89,6 +89,8 @@ async fn flooded(
 async fn f11_a_lying_server_does_not_fill_the_memory() {
     let flood = rows();
     for server in mysqls().into_iter().chain(mariadb()) {
+        // A server that reads its tables again forgets the admin's password, which plaintext does not show.
+        let _seen = counting().await;
         let shop = mysql::Shop::bare(&server).await;
         let measured = Measured::new(&shop.stage, "rotate-mysql", server.variables());
         let [healthy, _] = measured.both(|| 0).await;

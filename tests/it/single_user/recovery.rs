@@ -177,7 +177,7 @@ async fn rule_02_an_edit_of_current_is_not_reverted_by_an_older_pending() {
     let user = server.user("edited").await;
     let stage = Stage::new(&server.document(&user), &[]);
     let token = stage.play(&[Step::Create]).await;
-    let edited = with(&server.document(&user), "dbname", "template1").to_string();
+    let edited = with(&server.document(&user), "dbname", "other").to_string();
     let value = NewValue::labelled(&new_token(), edited.as_str(), &[AWSCURRENT]);
     stage.store.put(&stage.secret, value).unwrap();
     let ended = stage.step(Step::Set, &token).await;
@@ -189,5 +189,5 @@ async fn rule_02_an_edit_of_current_is_not_reverted_by_an_older_pending() {
     // What the message says, done: the next rotation starts from the edit.
     stage.store.update_stage(&stage.secret, AWSPENDING, None, Some(&token)).unwrap();
     stage.play(&Step::ALL).await;
-    assert_eq!(stage.document(AWSCURRENT)["dbname"], "template1");
+    assert_eq!(stage.document(AWSCURRENT)["dbname"], "other");
 }

@@ -47,7 +47,9 @@ pub fn free_port() -> u16 {
     loop {
         let number = SERVERS.fetch_add(1, Ordering::Relaxed) + std::process::id() * 7;
         let port = u16::try_from(15000 + number % 4500).unwrap();
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        // A node of a cluster listens 10,000 further on too, where scripts/test has servers.
+        let free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if free(port) && free(port + 10_000) {
             return port;
         }
     }

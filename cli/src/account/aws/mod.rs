@@ -6,6 +6,7 @@
 
 mod credentials;
 mod functions;
+mod logs;
 mod secrets;
 mod signed;
 
@@ -20,7 +21,8 @@ use fourstep::Environment;
 use fourstep::store::aws::http_client;
 
 use credentials::Held;
-pub use functions::{Failure, Function, Tested};
+pub use functions::Function;
+pub use logs::{Failure, Tested};
 pub use secrets::{Found, Replica, Rules, Selection};
 use signed::Signed;
 

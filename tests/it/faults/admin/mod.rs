@@ -120,6 +120,7 @@ impl Arranged {
             case.edit(|document| document["username"] = json!(username));
         }
         case.reach(self.step).await;
+        let _known = crate::support::mysql::PLUGINS.read().await;
         case.make(self.begin).await;
         case.ends(self.step, self.kind, Share::AtOnce, Left::Unchanged).await;
         case.make(self.end).await;

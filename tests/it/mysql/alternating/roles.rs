@@ -200,13 +200,16 @@ async fn a_server_that_takes_the_role_from_every_session_is_the_cause_that_is_na
 async fn the_cost_of_a_rotation_does_not_grow_with_the_rights() {
     let _counting = counting().await;
     for server in mysqls() {
+        // What sessions begin with counts, too, and is as another test sets it.
+        crate::mysql::sessions::arrange(&server).await;
         let shop = Shop::bare(&server, "app", &[]).await;
         shop.rotate().await;
         shop.rotate().await;
         let cost = async || {
             let counted = format!(
                 "SELECT SUM(COUNT_STAR), SUM(SUM_ROWS_SENT) FROM \
-                 performance_schema.events_statements_summary_by_user_by_event_name WHERE USER = '{}'",
+                 performance_schema.events_statements_summary_by_user_by_event_name WHERE USER = '{}' \
+                 AND EVENT_NAME <> 'statement/com/Quit'",
                 shop.admin.name
             );
             let mut costs = Vec::new();
