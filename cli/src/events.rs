@@ -1,5 +1,6 @@
 //! The events that Secrets Manager and Fourstep's own commands send to a function.
 
+use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS};
 use fourstep::{Question, Step};
 use serde_json::{Value, json};
 
@@ -21,6 +22,13 @@ pub fn question(question: Question, secret_arn: &str) -> Value {
 /// A text field of an answer; empty if it is not there.
 pub fn text<'a>(answer: &'a Value, field: &str) -> &'a str {
     answer.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Where a version stands among those of an inspection: in the order in which people think of them, not of
+/// their random ids.
+pub fn rank(row: &Value) -> [bool; 3] {
+    let labels = labels(row);
+    [AWSCURRENT, AWSPENDING, AWSPREVIOUS].map(|label| !labels.contains(&label))
 }
 
 /// The labels of a version in an inspection.

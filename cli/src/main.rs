@@ -179,10 +179,18 @@ async fn run_migrate(arguments: MigrateArguments) -> io::Result<bool> {
         let region = account.region();
         let told = match back {
             true => format!("{seen} secrets of the file; put back {done}, not {failed}"),
-            false => format!(
-                "{seen} secrets looked at; AWS's functions rotate {found}, of which {ready} are ready; \
-                 moved {done}, not {failed}"
-            ),
+            false => {
+                let next = match looks {
+                    true => {
+                        "to move these: --move, and --function with the name of ours".to_owned()
+                    }
+                    false => format!("moved {done}, not {failed}"),
+                };
+                let seen = account::text::count(seen, "secret");
+                format!(
+                    "{seen} looked at; AWS's functions rotate {found}, of which {ready} are ready; {next}"
+                )
+            }
         };
         writeln!(out, "{region}: {told}.")?;
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 
 use super::StageArguments;
+use fourstep_cli::account::doctor::USUAL;
 
 const ASK: &str = "For example, of a secret in AWS, whose own function answers:
   fourstep preflight app/db --profile production
@@ -91,7 +92,7 @@ pub(crate) struct DoctorArguments {
     #[arg(long, requires = "fix")]
     pub(crate) yes: bool,
     /// For how long a rotation may be under way before it counts as stuck, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1200)]
+    #[arg(long, value_name = "SECONDS", default_value_t = USUAL)]
     pub(crate) stuck_after: u32,
     /// How long a rotation that mends a secret is waited for, in seconds. With 0 none is: look again later.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]

@@ -4,11 +4,10 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
 
-use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS};
 use fourstep::{ErrorKind, Step};
 use serde_json::{Value, json};
 
-use crate::events::{labels, text as field};
+use crate::events::{labels, rank, text as field};
 use crate::function::Invocation;
 use crate::replay::{Options, Stage};
 use crate::slips::here;
@@ -286,11 +285,7 @@ pub(super) fn versions_table(inspection: &Invocation, told: &mut Vec<String>) ->
         Ok(answer) => answer.get("versions").and_then(Value::as_array).cloned().unwrap_or_default(),
         Err((kind, message)) => return failed(kind, message),
     };
-    // In the order in which people think of them, not of their random ids.
-    rows.sort_by_key(|row| {
-        let rank = |label: &str| !labels(row).contains(&label);
-        (rank(AWSCURRENT), rank(AWSPENDING), rank(AWSPREVIOUS))
-    });
+    rows.sort_by_key(rank);
     let mut text = format!("    {:<10} {:<24} logs in\n", "version", "labels");
     for row in rows {
         let short: String = field(&row, "version").chars().take(8).collect();

@@ -26,14 +26,20 @@ async fn a_rotation_that_no_retry_mends_is_told_at_once_and_not_begun_again() {
     let by_hand = "left to a person (none accepted): let an administrator set the password that AWSCURRENT \
                    holds for user \"app\"";
     let retry = format!("rotate-secret --secret-id {} --region us-east-1\n", arn(&scene));
-    for part in [failed, by_hand, &retry] {
+    let value = format!("get-secret-value --secret-id {} --region us-east-1 --query", arn(&scene));
+    let again = "  fourstep doctor app/db --region us-east-1 --stuck-after 0\n";
+    for part in [failed, by_hand, &value, &retry, again] {
         assert!(said.contains(part), "{part}: {said}");
     }
     // The new rotation is seconds old, and is shown as what it is.
     let (said, code) = seen(&url).await;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("stuck: AWSPENDING") && said.contains(by_hand), "{said}");
-    assert!(!said.contains("advice") && said.contains("something is wrong with 1.\n"), "{said}");
+    assert!(
+        said.ends_with("us-east-1: 1 secret looked at; something is wrong with 1.\n"),
+        "{said}"
+    );
+    assert!(!said.contains("advice"), "{said}");
     let labels = scene.labels("app/db");
     let (said, _) = fourstep(&url, &[&FIX[..], &["--yes"]].concat(), "").await;
     assert!(said.contains("nothing was changed"), "{said}");
@@ -58,7 +64,7 @@ async fn a_failure_that_may_pass_is_waited_for() {
         failed(version, step, kind);
         let (said, code) = seen(&url).await;
         assert_eq!(code, Some(i32::from(over)), "{version} {step} {kind}: {said}");
-        assert_eq!(said.contains("stuck"), over, "{said}");
+        assert_eq!(said.contains("stuck: "), over, "{said}");
     }
 }
 
@@ -90,9 +96,11 @@ async fn without_a_function_of_ours_it_says_what_to_look_at_and_what_to_type() {
             assert!(said.contains(part), "{part}: {said}");
         }
         assert_eq!(*scene.questions.lock().unwrap(), 0, "{said}");
+        assert!(said.contains("get-secret-value --secret-id"), "{said}");
         // Nobody goes on with a rotation whose function is gone, however young it is.
         let (said, _) = seen(&url).await;
-        assert_eq!(said.contains("stuck"), runtime == "none", "{said}");
+        assert_eq!(said.contains("stuck: "), runtime == "none", "{said}");
+        assert_eq!(said.contains("stuck after 20 minutes"), runtime != "none", "{said}");
     }
 }
 
@@ -139,13 +147,23 @@ async fn whoever_says_no_reads_that_nothing_was_changed_and_versions_stand_in_on
     let before = scene.labels("app/db");
     let (said, output) = fourstep(&url, &FIX, "n\n").await;
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("  nothing was changed\n"), "{said}");
+    assert!(said.contains("  nothing was changed: the answer was not y"), "{said}");
     assert_eq!(scene.labels("app/db"), before);
     let at = |part: &str| said.find(part).unwrap_or_else(|| panic!("{part}: {said}"));
     assert!(at("\n  AWSCURRENT rejected") < at("\n  AWSPENDING accepted"), "{said}");
     assert!(at("\n  AWSPENDING accepted") < at("\n  AWSPREVIOUS rejected"), "{said}");
     assert!(said.contains("will be reattempted"), "what the answer of a retry means: {said}");
-    let (said, _) = fourstep(&url, &["doctor", "app/db", "--json", "--stuck-after", "0"], "").await;
+    // What is printed can be typed, and means what was asked.
+    let typed =
+        said.lines().find_map(|line| line.trim().strip_prefix("fourstep ")).map(str::to_owned);
+    assert_eq!(typed, None, "it is asked here: {said}");
+    let (said, _) = fourstep(&url, &["doctor", "app/db", "--stuck-after", "0"], "").await;
+    let typed = said.lines().find_map(|line| line.trim().strip_prefix("fourstep ")).unwrap();
+    let typed: Vec<_> = typed.split(' ').collect();
+    let (json, _) = fourstep(&url, &["doctor", "app/db", "--json", "--stuck-after", "0"], "").await;
+    let (said, output) = fourstep(&url, &typed, "y\n").await;
+    assert!(output.status.success() && said.contains("  mended\n"), "{typed:?}: {said}");
+    let said = json;
     let seen: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(seen["commands"].as_array().unwrap().len(), 1, "{said}");
     assert_eq!(seen["left_to_a_person"], json!([]), "{said}");

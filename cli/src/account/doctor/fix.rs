@@ -40,10 +40,7 @@ pub(super) fn discard(account: &Account, secret: &str, pending: &str) -> String 
 }
 
 fn stage(account: &Account, secret: &str, rest: &str) -> String {
-    let (secret, options) = (word(secret), account.options());
-    format!(
-        "aws secretsmanager update-secret-version-stage --secret-id {secret} --version-stage {rest} {options}"
-    )
+    aws(account, "update-secret-version-stage", secret) + " --version-stage " + rest
 }
 
 /// Asks for the same rotation again: the command, and what its answer means.
@@ -53,8 +50,13 @@ pub(super) fn retry(account: &Account, secret: &str) -> [String; 2] {
 }
 
 fn rotate(account: &Account, secret: &str) -> String {
+    aws(account, "rotate-secret", secret)
+}
+
+/// An operation of Secrets Manager on a secret, to type.
+pub(super) fn aws(account: &Account, operation: &str, secret: &str) -> String {
     let (secret, options) = (word(secret), account.options());
-    format!("aws secretsmanager rotate-secret --secret-id {secret} {options}")
+    format!("aws secretsmanager {operation} --secret-id {secret} {options}")
 }
 
 /// Does what the table says, if all is as it was when somebody was asked, which may be long ago: Secrets

@@ -2,34 +2,31 @@
 
 use fourstep::store::AWSCURRENT;
 
-use super::fix::{discard, retry};
-use super::inspection;
+use super::fix::{aws, discard, retry};
 use super::look::{Look, Stuck, Trouble};
 use super::table::{Kind, Row};
+use super::{Doctor, inspection};
 use crate::account::aws::Account;
 use crate::account::text::named;
 
 /// Lines for people, commands among them indented. Empty where `--fix` mends it, or nothing is stuck.
-pub(super) fn left(account: &Account, look: &Look) -> Vec<String> {
+pub(super) fn left(account: &Account, doctor: &Doctor, look: &Look) -> Vec<String> {
     let no_function = |one: &Trouble| matches!(one, Trouble::NoFunction(_) | Trouble::NotOurs(_));
+    let again = format!("  {}", doctor.command(account, look, true));
     match &look.stuck {
         _ if !look.is_stuck() => Vec::new(),
         Some(stuck) if stuck.advice.is_some() => Vec::new(),
-        Some(stuck) => by_row(account, look, stuck),
+        Some(stuck) => by_row(account, doctor, look, stuck),
         None if look.troubles.iter().any(no_function) => by_hand(account, look),
         None => vec![
             "left to a person: correct what kept it from looking, which stands above; then"
                 .to_owned(),
-            again(account, look),
+            again,
         ],
     }
 }
 
-fn again(account: &Account, look: &Look) -> String {
-    format!("  {} --fix", account.doctor(&look.found.name))
-}
-
-fn by_row(account: &Account, look: &Look, stuck: &Stuck) -> Vec<String> {
+fn by_row(account: &Account, doctor: &Doctor, look: &Look, stuck: &Stuck) -> Vec<String> {
     let current = look.inspection.as_ref().and_then(|all| inspection::of(all, AWSCURRENT));
     let user = current.and_then(named).unwrap_or_else(|| "its user".to_owned());
     let by_password = !matches!(stuck.kind, Kind::Unknown | Kind::Keys)
@@ -46,7 +43,10 @@ fn by_row(account: &Account, look: &Look, stuck: &Stuck) -> Vec<String> {
         (_, Kind::Unknown) => {
             "it cannot be told how the secret is rotated: see docs/operate.md, \"A stuck rotation\"".to_owned()
         }
-        (_, Kind::Keys) => "make a key at the vendor, and store it with put-secret-value".to_owned(),
+        (_, Kind::Keys) => {
+            "make a key at the vendor, and store it with put-secret-value, beside the other fields as they are"
+                .to_owned()
+        }
         _ => format!(
             "let an administrator set the password that AWSCURRENT holds for {user}, as docs/operate.md says \
              in \"By hand\""
@@ -57,27 +57,47 @@ fn by_row(account: &Account, look: &Look, stuck: &Stuck) -> Vec<String> {
         false => "rotation is off, so that nothing tries again; ",
     };
     let mut lines = vec![format!("left to a person ({}): {off}{what}; then", stuck.row.text())];
-    match by_password && stuck.rotation {
-        // Of a rotation that has just failed nothing is discarded, and to try it again is never wrong.
-        true => lines.extend(retry(account, &look.found.arn).map(|line| format!("  {line}"))),
-        false => lines.push(again(account, look)),
+    // What AWSCURRENT holds is read for both.
+    if by_password || stuck.kind == Kind::Keys {
+        lines.insert(1, value(account, look));
     }
+    // Of a rotation that has just failed nothing is discarded, and to try it again is never wrong.
+    if by_password && stuck.rotation {
+        lines.extend(retry(account, &look.found.arn).map(|line| format!("  {line}")));
+    }
+    let fix = !(by_password && stuck.rotation);
+    lines.push(format!("  {}", doctor.command(account, look, fix)));
     lines
+}
+
+/// What shows the value of AWSCURRENT.
+fn value(account: &Account, look: &Look) -> String {
+    format!(
+        "  {}",
+        aws(account, "get-secret-value", &look.found.arn) + " --query SecretString --output text"
+    )
 }
 
 /// Where no function can say which password works.
 fn by_hand(account: &Account, look: &Look) -> Vec<String> {
     let mut lines = vec![
         "left to a person: log in with what AWSCURRENT holds; if that is refused, let an administrator set that \
-         password; then"
+         password, as docs/operate.md says in \"By hand\"; then"
             .to_owned(),
+        value(account, look),
     ];
     if let Some(pending) = &look.found.pending {
         lines.push(format!("  {}", discard(account, &look.found.arn, pending)));
     }
-    lines.push(match look.troubles.iter().any(|one| matches!(one, Trouble::NoFunction(_))) {
-        true => "and deploy the function again, or turn rotation off".to_owned(),
-        false => format!("and move the secret: fourstep migrate {}", account.of(&look.found.name)),
-    });
+    match look.troubles.iter().any(|one| matches!(one, Trouble::NoFunction(_))) {
+        true => lines.extend([
+            "and deploy the function again, or turn rotation off:".to_owned(),
+            format!("  {}", aws(account, "cancel-rotate-secret", &look.found.arn)),
+        ]),
+        false => lines.extend([
+            "and move the secret to a function of ours, as docs/migrate.md says:".to_owned(),
+            format!("  fourstep migrate {}", account.of(&look.found.name)),
+        ]),
+    }
     lines
 }

@@ -33,6 +33,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// From which pause on the log is asked whether the rotation has failed.
 const LOG_PAUSE: Duration = Duration::from_millis(500);
 
+/// For how long a rotation may be under way if nobody says it, in seconds: Secrets Manager's own tries take
+/// some minutes.
+pub const USUAL: u32 = 1_200;
+
 /// In seconds: the clocks of the log and of this machine may differ by that.
 const HOUR: i64 = 3_600;
 
@@ -143,11 +147,29 @@ impl Doctor {
         counts.mendable += usize::from(!self.fix && look.advice().is_some());
         if self.fix && self.may_mend(&look, format, out)? {
             let ended = self.mended(account, &look).await;
-            let mended = show::mended(account, &look, &ended, format, out)?;
+            let mended = show::mended(account, self, &look, &ended, format, out)?;
             wrong = !mended || ended.is_ok_and(|again| !again.troubles.is_empty());
         }
         counts.wrong += usize::from(wrong);
         Ok(())
+    }
+
+    /// Whether a secret is shown to people: one that they have named also while its rotation is under way.
+    fn shows(&self, look: &Look) -> bool {
+        let asked_for = !self.secrets.is_empty() && look.under_way.is_some();
+        self.all || asked_for || !look.troubles.is_empty()
+    }
+
+    /// What looks at this secret again in the same way, to type.
+    fn command(&self, account: &Account, look: &Look, fix: bool) -> String {
+        let mut command = account.doctor(&look.found.name);
+        if fix {
+            command += " --fix";
+        }
+        if self.stuck_after != i64::from(USUAL) {
+            command += &format!(" --stuck-after {}", self.stuck_after);
+        }
+        command
     }
 
     /// AWS filters by tag only, so a function is asked for here.
@@ -160,14 +182,14 @@ impl Doctor {
     fn may_mend(&self, look: &Look, format: Format, out: &mut dyn Write) -> io::Result<bool> {
         let Some(advice) = look.advice() else {
             if look.is_stuck() {
-                show::unchanged(format, out)?;
+                show::unchanged("it is left to a person", format, out)?;
             }
             return Ok(false);
         };
         let question = format!("{} {}?", advice.name(), clean(&look.found.name));
         let agreed = self.yes || agreed(&question, out)?;
         if !agreed {
-            show::unchanged(format, out)?;
+            show::unchanged("the answer was not y (--yes does not ask)", format, out)?;
         }
         Ok(agreed)
     }

@@ -2,17 +2,16 @@
 
 use std::io::{self, Write};
 
-use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS};
 use serde_json::{Value, json};
 
 use super::fix::{commands, retry};
 use super::inspection::versions;
 use super::left::left;
 use super::look::Look;
-use super::{Advice, Doctor};
+use super::{Advice, Doctor, Row};
 use crate::account::aws::{Account, Failure};
 use crate::account::text::{clean, length, now, seen};
-use crate::events::{labels, text as field};
+use crate::events::{labels, rank, text as field};
 use crate::replay::Format;
 
 pub(super) fn look(
@@ -23,10 +22,8 @@ pub(super) fn look(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     match format {
-        Format::Json => writeln!(out, "{}", object(account, look)),
-        Format::Table if doctor.all || !look.troubles.is_empty() => {
-            people(account, look, doctor.fix, out)
-        }
+        Format::Json => writeln!(out, "{}", object(account, doctor, look)),
+        Format::Table if doctor.shows(look) => people(account, doctor, look, out),
         Format::Table => Ok(()),
     }
 }
@@ -44,17 +41,18 @@ pub(super) fn unseen(
     }
 }
 
-/// Says that nothing was done.
-pub(super) fn unchanged(format: Format, out: &mut dyn Write) -> io::Result<()> {
+/// Says that nothing was done, and why.
+pub(super) fn unchanged(why: &str, format: Format, out: &mut dyn Write) -> io::Result<()> {
     match format {
         Format::Json => Ok(()),
-        Format::Table => writeln!(out, "  nothing was changed"),
+        Format::Table => writeln!(out, "  nothing was changed: {why}"),
     }
 }
 
 /// Says whether a secret is mended: nothing is under way, and AWSCURRENT logs in.
 pub(super) fn mended(
     account: &Account,
+    doctor: &Doctor,
     look: &Look,
     ended: &io::Result<Look>,
     format: Format,
@@ -67,7 +65,7 @@ pub(super) fn mended(
     let mut told = Vec::new();
     let (fine, text) = match ended {
         Ok(again) if let Some(failure) = again.failed() => {
-            told = left(account, again);
+            told = left(account, doctor, again);
             let Failure { step, kind, why, .. } = failure;
             (
                 false,
@@ -116,10 +114,11 @@ fn lines(lines: impl IntoIterator<Item = String>, out: &mut dyn Write) -> io::Re
     lines.into_iter().try_for_each(|line| writeln!(out, "  {line}"))
 }
 
-fn people(account: &Account, look: &Look, fixes: bool, out: &mut dyn Write) -> io::Result<()> {
+fn people(account: &Account, doctor: &Doctor, look: &Look, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n{}\n  rotation {}", clean(&look.found.name), rotation(look))?;
     if let Some(age) = look.under_way {
-        writeln!(out, "  a rotation is under way, for {}", length(age))?;
+        let (age, limit) = (length(age), length(doctor.stuck_after));
+        writeln!(out, "  a rotation is under way, for {age}: stuck after {limit} (--stuck-after)")?;
     }
     for trouble in &look.troubles {
         writeln!(out, "  {}", trouble.text())?;
@@ -130,26 +129,28 @@ fn people(account: &Account, look: &Look, fixes: bool, out: &mut dyn Write) -> i
         writeln!(out, "  last failure, {ago} ago: {step}: {kind}: {why}")?;
     }
     let mut rows: Vec<_> = look.inspection.iter().flat_map(versions).collect();
-    rows.sort_by_key(|row| {
-        ORDER.iter().position(|label| labels(row).contains(label)).unwrap_or(ORDER.len())
-    });
+    rows.sort_by_key(|row| rank(row));
     lines(rows.into_iter().map(version), out)?;
-    lines(left(account, look), out)?;
+    lines(left(account, doctor, look), out)?;
     let Some((stuck, advice)) = look.stuck.as_ref().zip(look.advice()) else { return Ok(()) };
-    writeln!(out, "  advice ({}): {}", stuck.row.text(), advice.name())?;
+    writeln!(out, "  advice ({}): {}{}", stuck.row.text(), advice.name(), may_fail(stuck.row))?;
     let by_hand = match advice {
         Advice::Retry => retry(account, &look.found.arn).into(),
         _ => commands(account, &look.found.arn, stuck),
     };
-    if !fixes {
-        writeln!(out, "    {} --fix", account.doctor(&look.found.name))?;
+    if !doctor.fix {
+        writeln!(out, "    {}", doctor.command(account, look, true))?;
     }
     writeln!(out, "  the same by hand:")?;
     lines(by_hand.into_iter().map(|command| format!("  {command}")), out)
 }
 
-/// In which order versions are shown.
-const ORDER: [&str; 3] = [AWSCURRENT, AWSPENDING, AWSPREVIOUS];
+fn may_fail(row: Row) -> &'static str {
+    match row {
+        Row::None => ", which also tries older versions; if none works, it is left to a person",
+        _ => "",
+    }
+}
 
 /// `AWSPREVIOUS accepted: user "app_clone", 2 sessions open, ends in 3 days`
 fn version(row: &Value) -> String {
@@ -161,7 +162,7 @@ fn version(row: &Value) -> String {
     format!("{labels} {}{between}{}", clean(field(row, "verdict")), parts.join(", "))
 }
 
-fn object(account: &Account, look: &Look) -> Value {
+fn object(account: &Account, doctor: &Doctor, look: &Look) -> Value {
     let troubles = look.troubles.iter();
     let troubles: Vec<_> =
         troubles.map(|one| json!({"kind": one.name(), "text": one.text()})).collect();
@@ -186,7 +187,7 @@ fn object(account: &Account, look: &Look) -> Value {
         "inspection": look.inspection,
         "row": stuck.map(|stuck| stuck.row.text()),
         "advice": advice,
-        "left_to_a_person": left(account, look),
+        "left_to_a_person": left(account, doctor, look),
         "commands": stuck.map(|stuck| commands(account, &look.found.arn, stuck)),
     })
 }
