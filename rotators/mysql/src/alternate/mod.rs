@@ -11,7 +11,6 @@ mod copy;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod identity;
-mod install;
 mod own;
 mod pattern;
 mod quoting;
@@ -22,14 +21,14 @@ mod settings;
 use async_trait::async_trait;
 use fourstep::users::{
     Account, Accounts, AdminSession, Alternates, Assessment, Install, Login, OpenSessions,
-    Ownership, driver,
+    Ownership, Part, driver,
 };
 use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
-use crate::change::Prepared;
+use crate::change::{Prepared, UNCHANGED};
 use crate::server::Flavour;
-use crate::session::Session;
-use crate::{Mysql, sql};
+use crate::session::{Failure, Session};
+use crate::{Mysql, errors, sql};
 
 use compose::Found;
 
@@ -63,10 +62,11 @@ impl Alternates for Mysql {
         cx: &Invocation,
     ) -> Result<Accounts, Error> {
         let AdminSession { login, session } = admin;
-        install::not_here(session)?;
+        let obstacle = session.server.obstacle().or_else(|| session.server.no_attributes());
+        obstacle.map_or(Ok(()), |error| Err(error.caused_by(UNCHANGED)))?;
         let mut found = accounts::read(session, usernames, secret, &login.username, cx).await?;
         if session.server.flavour == Flavour::Mysql {
-            let own = own::Own::read(session, cx).await?;
+            let own = Own::read(session, cx).await?;
             // Of a pair that is one it is the first that is granted.
             let second =
                 |account: &Account| usernames.iter().any(|first| account.acts_as.contains(*first));
@@ -79,13 +79,26 @@ impl Alternates for Mysql {
         Ok(found)
     }
 
+    /// As far as the admin sees them: without PROCESS it sees its own.
     async fn open_sessions(
         &self,
         admin: &mut AdminSession<Session>,
         user: &str,
         cx: &Invocation,
     ) -> Result<OpenSessions, Error> {
-        install::sessions(&mut admin.session, user, cx).await
+        let session = &mut admin.session;
+        match read::open_sessions(session, user, cx).await {
+            Ok(0) => {}
+            Ok(count) => return Ok(OpenSessions::Count(count)),
+            // What cannot be told is not none: nothing may be taken then.
+            Err(error) => return Ok(OpenSessions::Unseen(error)),
+        }
+        let lacks = Own::read(session, cx).await?.lacks_process();
+        Ok(lacks.map_or(OpenSessions::Count(0), |statement| {
+            let what = "the admin does not see other users' sessions; nothing was changed";
+            let unseen = Error::new(ErrorKind::Forbidden, what);
+            OpenSessions::Unseen(unseen.caused_by(format!("have this run: {statement}")))
+        }))
     }
 
     async fn assess(
@@ -96,10 +109,24 @@ impl Alternates for Mysql {
         ownership: Option<Ownership>,
         cx: &Invocation,
     ) -> Result<Assessment<Found>, Error> {
-        match ownership {
-            Some(ownership) => self.compose(admin, install, accounts, ownership, cx).await,
-            None => Ok(Assessment::default()),
-        }
+        let Some(ownership) = ownership else { return Ok(Assessment::default()) };
+        let AdminSession { login, session } = admin;
+        let own = Own::read(session, cx).await?;
+        let mut composed = match session.server.flavour {
+            Flavour::Mysql => {
+                role::compose(session, &own, install, accounts, ownership, cx).await?
+            }
+            Flavour::Mariadb => copy::compose(session, &own, install, ownership, cx).await?,
+        };
+        let weak = self.transport.allow_weak_authentication;
+        let plugins = composed.found.finish.iter().map(|(_, plugin)| *plugin);
+        let weak = plugins.filter_map(|plugin| self.format.obstacle_of(session, plugin, weak));
+        composed.objections.extend(weak.take(1).collect::<Vec<_>>());
+        composed.let_in = if composed.found.unlock { "and ACCOUNT UNLOCK" } else { "" };
+        let steps = std::mem::take(&mut composed.found.steps);
+        composed.found.changed = !steps.is_empty();
+        composed.parts.push(Part { login: login.clone(), steps });
+        Ok(composed)
     }
 
     async fn run(
@@ -108,9 +135,19 @@ impl Alternates for Mysql {
         statement: &str,
         cx: &Invocation,
     ) -> Result<(), Error> {
-        install::run(session, statement, cx).await
+        let what = "a statement of the change";
+        match session.run(what, statement, cx).await {
+            // What RANDOM PASSWORD made is dropped unread.
+            Ok(_) => Ok(()),
+            Err(Failure::Refused(refusal)) => {
+                let refusal = session.look_behind(refusal, cx).await;
+                Err(going_on(errors::of_step(statement, &refusal)))
+            }
+            Err(failure) => Err(going_on(failure.of(what))),
+        }
     }
 
+    /// MariaDB is asked again first whether all that was copied is there.
     async fn prepare_install(
         &self,
         admin: &mut AdminSession<Session>,
@@ -119,7 +156,16 @@ impl Alternates for Mysql {
         password: &SecretString,
         cx: &Invocation,
     ) -> Result<Prepared, Error> {
-        self.finish(&mut admin.session, install, found, password, cx).await
+        let session = &mut admin.session;
+        let Found { mut finish, unlock, changed, .. } = found;
+        if changed && session.server.flavour == Flavour::Mariadb {
+            finish = copy::made_alike(session, install, cx).await.map_err(going_on)?;
+        }
+        Ok(Prepared::Others {
+            locks: vec![install.target.to_owned()],
+            statement: self.password_of(session, &finish, password, unlock),
+            discard: None,
+        })
     }
 
     async fn differences(
@@ -159,4 +205,8 @@ impl Mysql {
         driver::close(self, session, cx).await;
         Ok(difference?.into_iter().filter(|_| !is_first).collect())
     }
+}
+
+fn going_on(error: Error) -> Error {
+    error.caused_by("the user is not let in yet, and a retry goes on from here")
 }
