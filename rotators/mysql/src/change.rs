@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use fourstep::users::Change;
 use fourstep::users::driver::unknown;
 use fourstep::{Error, ErrorKind, Fence, Invocation, SecretString};
 
@@ -64,36 +63,8 @@ impl Mysql {
         obstacle.map_or(Ok(()), |error| Err(error.caused_by(UNCHANGED)))
     }
 
-    /// Sends the change that was made ready. `fence` was passed.
-    pub(crate) async fn send(
-        &self,
-        session: &mut Session,
-        prepared: &Prepared,
-        fence: &dyn Fence,
-        cx: &Invocation,
-    ) -> Result<Change, Error> {
-        let sent = match prepared {
-            Prepared::Own { password, .. } => self.set(session, password, fence, cx).await,
-            Prepared::Others { statement, discard, .. } => {
-                let sent = exchange(session, statement, cx).await;
-                if let (Ok(()), Some(discard)) = (&sent, discard)
-                    && session.run("DISCARD OLD PASSWORD", discard, cx).await.is_err()
-                {
-                    cx.warn("the password was changed, but an older one may still be valid");
-                }
-                sent
-            }
-        };
-        match sent {
-            Ok(()) => Ok(Change::Made),
-            Err(NoChange::Value(why)) => Ok(Change::Refused(why)),
-            Err(NoChange::Failed(error)) => Err(error),
-            Err(NoChange::NotPrimary | NoChange::CurrentRequired) => Err(current_required()),
-        }
-    }
-
     /// The change of an account with one password, and of one that is to have one again.
-    async fn set(
+    pub(crate) async fn set_own(
         &self,
         session: &mut Session,
         password: &SecretString,
@@ -146,7 +117,11 @@ fn backslash(password: &SecretString, session: &Session) -> Option<Error> {
 }
 
 /// The lock of a user of MariaDB's who may do nothing but change its own password.
-async fn lock_unasked(session: &mut Session, wait: Duration, cx: &Invocation) -> Result<(), Error> {
+pub(crate) async fn lock_unasked(
+    session: &mut Session,
+    wait: Duration,
+    cx: &Invocation,
+) -> Result<(), Error> {
     let what = "the account's lock";
     match session.run(what, &sql::lock_unasked(wait), cx).await {
         Ok(_) => Ok(()),
@@ -155,41 +130,9 @@ async fn lock_unasked(session: &mut Session, wait: Duration, cx: &Invocation) ->
     }
 }
 
-/// Sets the session's limits and takes the locks of these accounts.
-pub(crate) async fn begin(
-    session: &mut Session,
-    accounts: &[String],
-    cx: &Invocation,
-) -> Result<(), Error> {
-    let [left, wait] = cx.time_for_a_change()?;
-    let unchanged = |what| move |failure: Failure| failure.of(what).caused_by(UNCHANGED);
-    let expired = session.server.expired;
-    if expired && session.server.flavour == Flavour::Mysql {
-        // It allows no statement but the change, for which REPLACE stands for the lock: it is compared
-        // with the password that logged in.
-        return Ok(());
-    }
-    let what = "the session's limits";
-    let limits = sql::limits(session.server.flavour, left, wait);
-    session.run(what, &limits, cx).await.map_err(unchanged(what))?;
-    if expired && !accounts.is_empty() {
-        return lock_unasked(session, wait, cx).await;
-    }
-    for account in accounts {
-        let [taken] = session
-            .ask("the account's lock", &sql::lock(account, wait), cx)
-            .await
-            .map_err(|error| error.caused_by(UNCHANGED))?;
-        if taken.as_deref() != Some("1") {
-            return Err(held(session, account, cx).await);
-        }
-    }
-    Ok(())
-}
-
 /// The error of a lock that another session has. Whoever logs in at the server can take it and keep
 /// it, so its holder is named.
-async fn held(session: &mut Session, account: &str, cx: &Invocation) -> Error {
+pub(crate) async fn held(session: &mut Session, account: &str, cx: &Invocation) -> Error {
     let error = lock_held();
     let holder = session.ask("the lock's holder", &sql::lock_holder(account), cx).await;
     // Only a number is repeated: the server was sent the password.

@@ -4,12 +4,12 @@
 //! was tried on 9.7.4.
 
 use async_trait::async_trait;
-use fourstep::users::{DualPasswords, Login, NewPrimary, Swap};
+use fourstep::users::{Database, DualPasswords, Login, NewPrimary, Swap};
 use fourstep::{Error, ErrorKind, Fence, Finding, Invocation};
 
 use crate::Mysql;
 use crate::alternate::{AccountName, gives_everywhere};
-use crate::change::{self, exchange};
+use crate::change::exchange;
 use crate::errors::NoChange;
 use crate::server::Flavour;
 use crate::session::Session;
@@ -28,7 +28,7 @@ impl DualPasswords for Mysql {
         }
         session.server.usable()?;
         self.changeable(session, cx).await?;
-        change::begin(session, &[session.server.account(login)], cx).await
+        self.begin(session, &[session.server.account(login)], cx).await
     }
 
     async fn set_primary(

@@ -30,9 +30,10 @@ use fourstep::{
     Environment, Error, Fence, Finding, Invocation, PasswordPolicy, SecretString, Seen,
 };
 
-use change::Prepared;
+use change::{Prepared, UNCHANGED};
+use errors::NoChange;
 use password::PasswordFormat;
-use server::not_the_server;
+use server::{Flavour, not_the_server};
 
 pub use session::Session;
 
@@ -189,7 +190,29 @@ impl Database for Mysql {
         locks: &[String],
         cx: &Invocation,
     ) -> Result<(), Error> {
-        change::begin(session, locks, cx).await
+        let [left, wait] = cx.time_for_a_change()?;
+        let unchanged = |error: Error| error.caused_by(UNCHANGED);
+        let expired = session.server.expired;
+        if expired && session.server.flavour == Flavour::Mysql {
+            // It allows no statement but the change, for which REPLACE stands for the lock: it is compared
+            // with the password that logged in.
+            return Ok(());
+        }
+        let what = "the session's limits";
+        let limits = sql::limits(session.server.flavour, left, wait);
+        session.run(what, &limits, cx).await.map_err(|failure| unchanged(failure.of(what)))?;
+        if expired && !locks.is_empty() {
+            return change::lock_unasked(session, wait, cx).await;
+        }
+        for account in locks {
+            let lock = sql::lock(account, wait);
+            let asked = session.ask("the account's lock", &lock, cx).await;
+            let [taken] = asked.map_err(unchanged)?;
+            if taken.as_deref() != Some("1") {
+                return Err(change::held(session, account, cx).await);
+            }
+        }
+        Ok(())
     }
 
     async fn set(
@@ -199,7 +222,26 @@ impl Database for Mysql {
         fence: &dyn Fence,
         cx: &Invocation,
     ) -> Result<Change, Error> {
-        self.send(session, prepared, fence, cx).await
+        let sent = match prepared {
+            Prepared::Own { password, .. } => self.set_own(session, password, fence, cx).await,
+            Prepared::Others { statement, discard, .. } => {
+                let sent = change::exchange(session, statement, cx).await;
+                if let (Ok(()), Some(discard)) = (&sent, discard)
+                    && session.run("DISCARD OLD PASSWORD", discard, cx).await.is_err()
+                {
+                    cx.warn("the password was changed, but an older one may still be valid");
+                }
+                sent
+            }
+        };
+        match sent {
+            Ok(()) => Ok(Change::Made),
+            Err(NoChange::Value(why)) => Ok(Change::Refused(why)),
+            Err(NoChange::Failed(error)) => Err(error),
+            Err(NoChange::NotPrimary | NoChange::CurrentRequired) => {
+                Err(change::current_required())
+            }
+        }
     }
 
     async fn preflight(
