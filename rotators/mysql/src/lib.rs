@@ -98,22 +98,6 @@ impl Mysql {
             hosts: SameHosts::read(environment)?,
         })
     }
-
-    /// Logs in; with the session, whether it was the server itself that let it in.
-    async fn enter(
-        &self,
-        login: &Login,
-        cx: &Invocation,
-    ) -> Result<Attempt<(Session, bool)>, Error> {
-        let connect = |transport| self.connect(login, transport, cx);
-        let mut wire = login.ssl.connect(self.transport, cx, connect).await?;
-        Ok(match wire::log_in(&mut wire, login).await? {
-            Attempt::Accepted(plugin) => {
-                Attempt::Accepted(Session::open(wire, plugin, login, cx).await?)
-            }
-            Attempt::Refused(why) => Attempt::Refused(why),
-        })
-    }
 }
 
 #[async_trait]
@@ -131,10 +115,9 @@ impl Database for Mysql {
     }
 
     async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
-        match self.enter(login, cx).await? {
-            Attempt::Accepted((_, false)) => Err(not_the_server()),
-            Attempt::Accepted((session, true)) => Ok(Attempt::Accepted(session)),
-            Attempt::Refused(why) => Ok(Attempt::Refused(why)),
+        match self.log_in_at_proxy(login, cx).await? {
+            Attempt::Accepted(session) if !session.itself => Err(not_the_server()),
+            attempt => Ok(attempt),
         }
     }
 
@@ -143,8 +126,12 @@ impl Database for Mysql {
         login: &Login,
         cx: &Invocation,
     ) -> Result<Attempt<Session>, Error> {
-        Ok(match self.enter(login, cx).await? {
-            Attempt::Accepted((session, _)) => Attempt::Accepted(session),
+        let connect = |transport| self.connect(login, transport, cx);
+        let mut wire = login.ssl.connect(self.transport, cx, connect).await?;
+        Ok(match wire::log_in(&mut wire, login).await? {
+            Attempt::Accepted(plugin) => {
+                Attempt::Accepted(Session::open(wire, plugin, login, cx).await?)
+            }
             Attempt::Refused(why) => Attempt::Refused(why),
         })
     }
