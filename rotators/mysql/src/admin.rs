@@ -10,7 +10,7 @@ use fourstep::users::{AdminSession, Administered, Login};
 use fourstep::{Error, ErrorKind, Finding, Invocation, SecretString};
 
 use crate::alternate::{AccountName, Own, look, mentions, plugin, power, settings_of};
-use crate::change::{Prepared, UNCHANGED};
+use crate::change::{How, Prepared, UNCHANGED};
 use crate::password::PasswordFormat;
 use crate::server::Flavour;
 use crate::session::Session;
@@ -86,12 +86,12 @@ impl Mysql {
         let weak = self.transport.allow_weak_authentication;
         self.format.obstacle_of(session, plugin, weak).map_or(Ok(()), Err)?;
         let discard = || format!("ALTER USER {} DISCARD OLD PASSWORD", name.sql());
-        Ok(Prepared::Others {
-            // The user's own, which alternating users take, and that of a change by the user itself.
-            locks: vec![user.clone(), format!("{user}@{host}")],
+        let how = How::Others {
             discard: settings.retained.then(discard),
             statement: self.password_of(session, &[(name, plugin)], &target.password, false),
-        })
+        };
+        // The user's own, which alternating users take, and that of a change by the user itself.
+        Ok(Prepared { locks: vec![user.clone(), format!("{user}@{host}")], how })
     }
 }
 

@@ -26,23 +26,18 @@ const NO_PRIVILEGE: u16 = 1227;
 const NOT_ONE_ROW: u16 = 1242;
 
 /// A change of one user's password, made ready.
-pub enum Prepared {
-    /// Of the session's own account.
-    Own {
-        /// The name of its lock.
-        lock: String,
-        /// What it becomes.
-        password: SecretString,
-    },
-    /// By an admin.
-    Others {
-        /// The names of the locks.
-        locks: Vec<String>,
-        /// What sets it.
-        statement: Statement,
-        /// What drops an older password that is valid beside it.
-        discard: Option<String>,
-    },
+pub struct Prepared {
+    /// The names of the locks.
+    pub(crate) locks: Vec<String>,
+    pub(crate) how: How,
+}
+
+/// How it is made.
+pub(crate) enum How {
+    /// By the session's own user, whose password becomes this one.
+    Own(SecretString),
+    /// By an admin's statement; `discard` drops an older password that is valid beside it.
+    Others { statement: Statement, discard: Option<String> },
 }
 
 impl Mysql {

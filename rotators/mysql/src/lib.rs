@@ -30,7 +30,7 @@ use fourstep::{
     Environment, Error, Fence, Finding, Invocation, PasswordPolicy, SecretString, Seen,
 };
 
-use change::{Prepared, UNCHANGED};
+use change::{How, Prepared, UNCHANGED};
 use errors::NoChange;
 use password::PasswordFormat;
 use server::{Flavour, not_the_server};
@@ -161,14 +161,12 @@ impl Database for Mysql {
         cx: &Invocation,
     ) -> Result<Prepared, Error> {
         self.changeable(session, cx).await?;
-        Ok(Prepared::Own { lock: session.server.account(login), password: password.clone() })
+        let locks = vec![session.server.account(login)];
+        Ok(Prepared { locks, how: How::Own(password.clone()) })
     }
 
     fn locks(&self, prepared: &Prepared) -> Vec<String> {
-        match prepared {
-            Prepared::Own { lock, .. } => vec![lock.clone()],
-            Prepared::Others { locks, .. } => locks.clone(),
-        }
+        prepared.locks.clone()
     }
 
     async fn begin(
@@ -209,9 +207,9 @@ impl Database for Mysql {
         fence: &dyn Fence,
         cx: &Invocation,
     ) -> Result<Change, Error> {
-        let sent = match prepared {
-            Prepared::Own { password, .. } => self.set_own(session, password, fence, cx).await,
-            Prepared::Others { statement, discard, .. } => {
+        let sent = match &prepared.how {
+            How::Own(password) => self.set_own(session, password, fence, cx).await,
+            How::Others { statement, discard } => {
                 let sent = change::exchange(session, statement, cx).await;
                 if let (Ok(()), Some(discard)) = (&sent, discard)
                     && session.run("DISCARD OLD PASSWORD", discard, cx).await.is_err()

@@ -17,7 +17,8 @@ pub struct Prepared {
     pub(crate) literal: Literal,
     /// Whether the same statement lets the user in.
     pub(crate) lets_in: bool,
-    pub(crate) kind: Kind,
+    /// The names of the locks.
+    pub(crate) locks: Vec<String>,
 }
 
 /// Refuses a session that is another user's, or on a server that cannot be changed; notes the
@@ -90,7 +91,7 @@ pub(crate) fn prepare(
         );
     }
     let literal = format.literal(user, password, session.rounds)?;
-    Ok(Prepared { user: user.to_owned(), literal, lets_in, kind: Kind::Postgres })
+    Ok(Prepared { user: user.to_owned(), literal, lets_in, locks: vec![user.to_owned()] })
 }
 
 /// Sends the statement that holds the password. The only place that does.
@@ -99,8 +100,8 @@ pub(crate) async fn alter(
     prepared: &Prepared,
     cx: &Invocation,
 ) -> Result<Change, Error> {
-    let Prepared { user, literal, lets_in, kind } = prepared;
-    if *kind == Kind::Redshift {
+    let Prepared { user, literal, lets_in, .. } = prepared;
+    if session.kind == Kind::Redshift {
         return redshift::set(session, (user, literal), cx).await;
     }
     match session.run("ALTER ROLE", sql::set_password(user, literal, *lets_in), cx).await {

@@ -175,10 +175,7 @@ impl Database for Postgres {
     }
 
     fn locks(&self, prepared: &Prepared) -> Vec<String> {
-        match prepared.kind {
-            Kind::Postgres => vec![prepared.user.clone()],
-            Kind::Redshift => Vec::new(),
-        }
+        prepared.locks.clone()
     }
 
     fn age(&self, session: &Session) -> Option<Duration> {

@@ -24,7 +24,7 @@ use fourstep::{Error, ErrorKind, Finding, Invocation, PasswordPolicy, SecretStri
 use crate::change::{Prepared, UNCHANGED, other_user};
 use crate::errors::{self, Moment, ServerError};
 use crate::password::Literal;
-use crate::session::{Failure, Kind, Session};
+use crate::session::{Failure, Session};
 use crate::sql;
 
 pub(crate) use accounts::{accounts, objections};
@@ -157,7 +157,7 @@ pub(crate) async fn own_account(
 pub(crate) fn prepare(user: &str, password: &SecretString) -> Result<Prepared, Error> {
     check_name(user)?;
     let literal = Literal::digest(password)?;
-    Ok(Prepared { user: user.to_owned(), literal, lets_in: false, kind: Kind::Redshift })
+    Ok(Prepared { user: user.to_owned(), literal, lets_in: false, locks: Vec::new() })
 }
 
 /// The one limit that Redshift has for statements. It has none for waiting and for idle transactions.

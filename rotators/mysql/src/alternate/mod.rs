@@ -25,7 +25,7 @@ use fourstep::users::{
 };
 use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
-use crate::change::{Prepared, UNCHANGED};
+use crate::change::{How, Prepared, UNCHANGED};
 use crate::server::Flavour;
 use crate::session::{Failure, Session};
 use crate::{Mysql, errors, sql};
@@ -161,11 +161,9 @@ impl Alternates for Mysql {
         if changed && session.server.flavour == Flavour::Mariadb {
             finish = copy::made_alike(session, install, cx).await.map_err(going_on)?;
         }
-        Ok(Prepared::Others {
-            locks: vec![install.target.to_owned()],
-            statement: self.password_of(session, &finish, password, unlock),
-            discard: None,
-        })
+        let statement = self.password_of(session, &finish, password, unlock);
+        let how = How::Others { statement, discard: None };
+        Ok(Prepared { locks: vec![install.target.to_owned()], how })
     }
 
     async fn differences(
