@@ -168,10 +168,7 @@ impl Database for Postgres {
         if let Some(refused) = accounts::own_other_login(session, login) {
             return Err(refused.caused_by(UNCHANGED));
         }
-        if session.kind == Kind::Redshift {
-            return redshift::prepare(&login.username, password);
-        }
-        change::prepare(session, (&login.username, false), (password, self.format), cx)
+        self.prepare(session, (&login.username, false), password, cx)
     }
 
     fn locks(&self, prepared: &Prepared) -> Vec<String> {

@@ -16,7 +16,7 @@ use fourstep::users::{
 };
 use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
-use crate::change::{self, Prepared, own_account};
+use crate::change::{Prepared, own_account};
 use crate::session::{Failure, Kind, Session};
 use crate::sql::{self, quote};
 use crate::{Postgres, accounts, admin, errors, redshift};
@@ -141,11 +141,7 @@ impl Alternates for Postgres {
         password: &SecretString,
         cx: &Invocation,
     ) -> Result<Prepared, Error> {
-        if admin.session.kind == Kind::Redshift {
-            return redshift::prepare(install.target, password);
-        }
-        let new = (password, self.format);
-        change::prepare(&admin.session, (install.target, true), new, cx)
+        self.prepare(&admin.session, (install.target, true), password, cx)
     }
 
     async fn differences(
