@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
+use fourstep::users::Swap;
 use fourstep::users::driver::unknown;
 use fourstep::{Error, ErrorKind, Fence, Invocation, SecretString};
 
 use crate::Mysql;
-use crate::errors::{self, NoChange};
+use crate::errors;
 use crate::password::PasswordFormat;
 use crate::preflight::other_methods;
 use crate::server::Flavour;
@@ -65,9 +66,9 @@ impl Mysql {
         password: &SecretString,
         fence: &dyn Fence,
         cx: &Invocation,
-    ) -> Result<(), NoChange> {
+    ) -> Result<Swap, Error> {
         if session.server.expired {
-            backslash(password, session).map_or(Ok(()), |error| Err(NoChange::Failed(error)))?;
+            backslash(password, session).map_or(Ok(()), Err)?;
         }
         if session.server.flavour == Flavour::Mariadb {
             if self.format == PasswordFormat::Plaintext {
@@ -81,25 +82,25 @@ impl Mysql {
         // REPLACE because the account may require it.
         let opened_with = session.terms.password.clone();
         let swap = Statement::alter_user(password, Some(&opened_with), false);
-        let two = match exchange(session, &swap, cx).await {
+        let mut swapped = exchange(session, &swap, cx).await?;
+        let two = swapped == Swap::NotPrimary;
+        if two {
             // Without a lock nobody knows by whom it was changed.
-            Err(NoChange::NotPrimary) if session.server.expired => {
-                return Err(NoChange::Failed(Error::new(
+            if session.server.expired {
+                return Err(Error::new(
                     ErrorKind::Conflict,
                     "another session changed the password at the same moment; retry",
-                )));
+                ));
             }
             // The session was opened by the secondary password of two.
-            Err(NoChange::NotPrimary) => {
-                let set = Statement::alter_user(password, None, false);
-                fence.pass().await.map_err(NoChange::Failed)?;
-                exchange(session, &set, cx).await?;
-                true
-            }
-            swapped => swapped.map(|()| false)?,
-        };
-        discard(session, two, cx).await;
-        Ok(())
+            let set = Statement::alter_user(password, None, false);
+            fence.pass().await?;
+            swapped = exchange(session, &set, cx).await?;
+        }
+        if swapped == Swap::Made {
+            discard(session, two, cx).await;
+        }
+        Ok(swapped)
     }
 }
 
@@ -154,23 +155,20 @@ pub(crate) async fn exchange(
     session: &mut Session,
     statement: &Statement,
     cx: &Invocation,
-) -> Result<(), NoChange> {
+) -> Result<Swap, Error> {
     if let Some(bytes) = statement.too_long() {
         let what = format!(
             "the new password has {bytes} bytes, and MySQL takes no more than {LONGEST_PASSWORD}; \
              nothing was changed"
         );
-        return Err(NoChange::Value(Error::new(ErrorKind::Unsupported, what)));
+        return Ok(Swap::Refused(Error::new(ErrorKind::Unsupported, what)));
     }
     match session.run("the change of the password", statement.expose(), cx).await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(Swap::Made),
         Err(Failure::Refused(refusal)) => {
-            let refusal = session.look_behind(refusal, cx).await;
-            Err(errors::of_password_change(&refusal))
+            errors::of_password_change(&session.look_behind(refusal, cx).await)
         }
-        Err(Failure::Lost(cause) | Failure::Late(cause)) => {
-            Err(NoChange::Failed(unknown("the password", cause)))
-        }
+        Err(Failure::Lost(cause) | Failure::Late(cause)) => Err(unknown("the password", cause)),
     }
 }
 

@@ -25,13 +25,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy};
-use fourstep::users::{Attempt, Change, Database, Dialect, Driver, Login, SameHosts, Strategies};
+use fourstep::users::{
+    Attempt, Change, Database, Dialect, Driver, Login, SameHosts, Strategies, Swap,
+};
 use fourstep::{
     Environment, Error, Fence, Finding, Invocation, PasswordPolicy, SecretString, Seen,
 };
 
 use change::{How, Prepared, UNCHANGED};
-use errors::NoChange;
 use password::PasswordFormat;
 use server::{Flavour, not_the_server};
 
@@ -211,7 +212,7 @@ impl Database for Mysql {
             How::Own(password) => self.set_own(session, password, fence, cx).await,
             How::Others { statement, discard } => {
                 let sent = change::exchange(session, statement, cx).await;
-                if let (Ok(()), Some(discard)) = (&sent, discard)
+                if let (Ok(Swap::Made), Some(discard)) = (&sent, discard)
                     && session.run("DISCARD OLD PASSWORD", discard, cx).await.is_err()
                 {
                     cx.warn("the password was changed, but an older one may still be valid");
@@ -219,13 +220,10 @@ impl Database for Mysql {
                 sent
             }
         };
-        match sent {
-            Ok(()) => Ok(Change::Made),
-            Err(NoChange::Value(why)) => Ok(Change::Refused(why)),
-            Err(NoChange::Failed(error)) => Err(error),
-            Err(NoChange::NotPrimary | NoChange::CurrentRequired) => {
-                Err(change::current_required())
-            }
+        match sent? {
+            Swap::Made => Ok(Change::Made),
+            Swap::Refused(why) => Ok(Change::Refused(why)),
+            Swap::NotPrimary | Swap::CurrentRequired => Err(change::current_required()),
         }
     }
 
