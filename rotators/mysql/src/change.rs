@@ -168,7 +168,7 @@ pub(crate) async fn exchange(
         Err(Failure::Refused(refusal)) => {
             errors::of_password_change(&session.look_behind(refusal, cx).await)
         }
-        Err(Failure::Lost(cause) | Failure::Late(cause)) => Err(unknown("the password", cause)),
+        Err(Failure::Lost(cause)) => Err(unknown("the password", cause)),
     }
 }
 
@@ -186,7 +186,7 @@ async fn discard(session: &mut Session, two: bool, cx: &Invocation) {
             if two { "goes on" } else { "may go on" },
             refusal.code()
         )),
-        Err(Failure::Lost(error) | Failure::Late(error)) => cx.warn(format!(
+        Err(Failure::Lost(error)) => cx.warn(format!(
             "the password was changed, but whether an older one was dropped is not known: {error}"
         )),
     }

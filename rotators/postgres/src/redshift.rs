@@ -195,7 +195,7 @@ pub(crate) async fn set(
             Err(Error::new(ErrorKind::Conflict, what).caused_by(refusal.state()))
         }
         Err(Failure::Refused(refusal)) => errors::of_alter(&refusal).map(Change::Refused),
-        Err(Failure::Lost(cause) | Failure::Late(cause)) => {
+        Err(Failure::Lost(cause)) => {
             let what = "the password may or may not have been changed, and a retry finds out";
             Err(Error::new(cause.kind(), what).caused_by(cause))
         }
@@ -233,7 +233,7 @@ pub(crate) async fn run(
             )
         }
         Failure::Refused(refusal) => errors::of_admin(statement, &refusal).caused_by(again),
-        Failure::Lost(error) | Failure::Late(error) => error.caused_by(again),
+        Failure::Lost(error) => error.caused_by(again),
     })
 }
 

@@ -169,7 +169,7 @@ impl Session {
             Ok(())
         };
         let answer = cx.deadline().bound(what, Duration::MAX, without_panic(answer)).await;
-        let cause = match answer.map_err(Failure::Late)? {
+        let cause = match answer.map_err(Failure::Lost)? {
             Some(Ok(())) => return Ok(()),
             Some(Err(error)) => match (ServerError::of_driver(&error), error) {
                 (Some(refusal), _) => return Err(Failure::Refused(refusal)),

@@ -88,7 +88,7 @@ impl Sqlserver {
         let what = "the change of the password";
         let sent = wire::log_in(&mut channel, login, Some(password));
         let sent = cx.deadline().bound(what, Duration::MAX, sent).await;
-        match sent.map_err(Failure::Late).flatten() {
+        match sent.map_err(Failure::Lost).flatten() {
             // Nothing waits for the end of this session, which has no lock.
             Ok(()) => Ok(Change::Made),
             Err(failure) => failure.of_change(PASSWORD).decided(errors::of_change_at_login),

@@ -196,7 +196,7 @@ impl Alternates for Postgres {
 fn named(failure: Failure, statement: &str) -> Error {
     match failure {
         Failure::Refused(refusal) => errors::of_admin(statement, &refusal),
-        Failure::Lost(error) | Failure::Late(error) => error.caused_by("nothing was committed"),
+        Failure::Lost(error) => error.caused_by("nothing was committed"),
     }
 }
 
