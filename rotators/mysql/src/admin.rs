@@ -83,8 +83,7 @@ impl Mysql {
             return Err(Error::new(ErrorKind::Forbidden, what).caused_by(way));
         }
         let plugin = plugin(&name, &settings)?;
-        let weak = self.transport.allow_weak_authentication;
-        self.format.obstacle_of(session, plugin, weak).map_or(Ok(()), Err)?;
+        self.obstacle_of(session, plugin).map_or(Ok(()), Err)?;
         let discard = || format!("ALTER USER {} DISCARD OLD PASSWORD", name.sql());
         let how = How::Others {
             discard: settings.retained.then(discard),

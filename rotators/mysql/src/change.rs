@@ -48,8 +48,8 @@ impl Mysql {
         session: &mut Session,
         cx: &Invocation,
     ) -> Result<(), Error> {
-        let weak = self.transport.allow_weak_authentication;
-        let obstacle = session.server.obstacle().or_else(|| self.format.obstacle(session, weak));
+        let weak = || self.obstacle_of(session, session.terms.plugin);
+        let obstacle = session.server.obstacle().or_else(weak);
         let obstacle = match (obstacle, session.server.flavour) {
             (None, Flavour::Mariadb) if !session.server.expired => {
                 other_methods(session, cx).await.unwrap_or_else(Some)

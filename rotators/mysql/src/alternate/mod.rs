@@ -118,10 +118,8 @@ impl Alternates for Mysql {
             }
             Flavour::Mariadb => copy::compose(session, &own, install, ownership, cx).await?,
         };
-        let weak = self.transport.allow_weak_authentication;
-        let plugins = composed.found.finish.iter().map(|(_, plugin)| *plugin);
-        let weak = plugins.filter_map(|plugin| self.format.obstacle_of(session, plugin, weak));
-        composed.objections.extend(weak.take(1).collect::<Vec<_>>());
+        let mut plugins = composed.found.finish.iter().map(|(_, plugin)| *plugin);
+        composed.objections.extend(plugins.find_map(|plugin| self.obstacle_of(session, plugin)));
         composed.let_in = if composed.found.unlock { "and ACCOUNT UNLOCK" } else { "" };
         let steps = std::mem::take(&mut composed.found.steps);
         composed.found.changed = !steps.is_empty();
