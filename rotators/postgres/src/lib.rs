@@ -38,7 +38,6 @@ use blue_green::BlueGreen;
 use change::{Prepared, UNCHANGED};
 use password::PasswordFormat;
 use session::{Failure, Kind};
-use who_answers::Entered;
 
 pub use session::Session;
 
@@ -123,18 +122,14 @@ impl Database for Postgres {
     }
 
     async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
-        let Entered { mut session, process, salt } = match self.enter(login, cx).await? {
-            Attempt::Accepted(entered) => entered,
-            Attempt::Refused(why) => return Ok(Attempt::Refused(why)),
-        };
-        match session.kind {
-            Kind::Postgres => {
-                let said = (process, salt.as_deref());
-                self.answered_by_server(&mut session, login, said, cx).await?;
+        let mut entered = self.enter(login, cx).await?;
+        if let Attempt::Accepted(session) = &mut entered {
+            match session.kind {
+                Kind::Postgres => self.answered_by_server(session, login, cx).await?,
+                Kind::Redshift => redshift::identify(session, cx).await?,
             }
-            Kind::Redshift => redshift::identify(&mut session, cx).await?,
         }
-        Ok(Attempt::Accepted(session))
+        Ok(entered)
     }
 
     async fn log_in_at_proxy(
@@ -142,13 +137,11 @@ impl Database for Postgres {
         login: &Login,
         cx: &Invocation,
     ) -> Result<Attempt<Session>, Error> {
-        match self.enter(login, cx).await? {
-            Attempt::Accepted(Entered { mut session, .. }) => {
-                who_answers::serving(&mut session, cx).await?;
-                Ok(Attempt::Accepted(session))
-            }
-            Attempt::Refused(why) => Ok(Attempt::Refused(why)),
+        let mut entered = self.enter(login, cx).await?;
+        if let Attempt::Accepted(session) = &mut entered {
+            who_answers::serving(session, cx).await?;
         }
+        Ok(entered)
     }
 
     async fn close(&self, session: Session) {
