@@ -172,34 +172,26 @@ impl Alternates for Mysql {
         cx: &Invocation,
     ) -> Result<Vec<String>, Error> {
         let mut admin = driver::open_admin(self, admin, cx).await?;
-        let differences = self.differences_in(&mut admin.session, pending, partner, cx).await;
+        let differences = async {
+            let user = pending.username.as_str();
+            let admin = &mut admin.session;
+            if admin.server.flavour == Flavour::Mariadb {
+                return copy::compare::differences(admin, [partner, user], cx).await;
+            }
+            // Asked in both turns, so that one makes as many calls as the other: a sweep counts them.
+            let is_first = role::is_first(admin, [user, partner], cx).await?;
+            let what = format!("user {user:?} does not log in any more; retry");
+            let attempt = driver::log_in(self, pending, cx).await?;
+            let mut session = attempt.accepted(ErrorKind::Conflict, what)?;
+            let what = "the session's settings";
+            session.run(what, sql::READING, cx).await.map_err(|failure| failure.of(what))?;
+            let difference = role::difference(&mut session, partner, cx).await;
+            driver::close(self, session, cx).await;
+            Ok(difference?.into_iter().filter(|_| !is_first).collect())
+        }
+        .await;
         driver::close(self, admin.session, cx).await;
         differences
-    }
-}
-
-impl Mysql {
-    async fn differences_in(
-        &self,
-        admin: &mut Session,
-        pending: &Login,
-        partner: &str,
-        cx: &Invocation,
-    ) -> Result<Vec<String>, Error> {
-        let user = pending.username.as_str();
-        if admin.server.flavour == Flavour::Mariadb {
-            return copy::compare::differences(admin, [partner, user], cx).await;
-        }
-        // Asked in both turns, so that one makes as many calls as the other: a sweep counts them.
-        let is_first = role::is_first(admin, [user, partner], cx).await?;
-        let what = format!("user {user:?} does not log in any more; retry");
-        let attempt = driver::log_in(self, pending, cx).await?;
-        let mut session = attempt.accepted(ErrorKind::Conflict, what)?;
-        let what = "the session's settings";
-        session.run(what, sql::READING, cx).await.map_err(|failure| failure.of(what))?;
-        let difference = role::difference(&mut session, partner, cx).await;
-        driver::close(self, session, cx).await;
-        Ok(difference?.into_iter().filter(|_| !is_first).collect())
     }
 }
 
