@@ -37,10 +37,6 @@ impl<S: Database> Driver<S> {
         log_in(&self.server, login, cx).await
     }
 
-    pub(crate) fn may_lose_a_change(&self) -> bool {
-        self.server.may_lose_a_change()
-    }
-
     pub(crate) async fn close(&self, session: S::Session, cx: &Invocation) {
         close(&self.server, session, cx).await;
     }
