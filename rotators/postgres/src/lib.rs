@@ -37,7 +37,7 @@ use sqlx::Connection;
 use blue_green::BlueGreen;
 use change::{Prepared, UNCHANGED};
 use password::PasswordFormat;
-use session::{Failure, Kind};
+use session::Kind;
 
 pub use session::Session;
 
@@ -67,11 +67,8 @@ pub const EXCLUDED_CHARACTERS: &str = ":/@\"'\\";
 /// [`ErrorKind::Malformed`], naming the variable.
 pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
     let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
-    Strategies::of_pairs(
-        environment,
-        Driver::read(environment, Postgres::read(environment)?)?,
-        policy,
-    )
+    let driver = Driver::read(environment, Postgres::read(environment)?)?;
+    Strategies::of_pairs(environment, driver, policy)
 }
 
 /// A PostgreSQL server, as far as rotating passwords on it needs.
@@ -180,13 +177,13 @@ impl Database for Postgres {
         locks: &[String],
         cx: &Invocation,
     ) -> Result<(), Error> {
-        let unchanged = |what| move |failure: Failure| failure.of(what).caused_by(UNCHANGED);
         let [left, wait] = cx.time_for_a_change()?;
         if session.kind == Kind::Redshift {
             return redshift::begin(session, left, cx).await;
         }
         let what = "the beginning of a transaction";
-        session.run(what, sql::begin(left, wait), cx).await.map_err(unchanged(what))?;
+        let begun = session.run(what, sql::begin(left, wait), cx).await;
+        begun.map_err(|failure| failure.of(what).caused_by(UNCHANGED))?;
         session.unlocked = false;
         for user in locks {
             lock::take(session, user, cx).await.map_err(|error| error.caused_by(UNCHANGED))?;

@@ -44,10 +44,6 @@ pub(crate) use read::{look, settings_of};
 impl Alternates for Mysql {
     type Found = Found;
 
-    fn transactions(&self, _: &Login) -> bool {
-        false
-    }
-
     fn check_username(&self, username: &str) -> Result<(), Error> {
         let most = self.username_limit;
         let unit = format!("characters, more than the {most} of USERNAME_CHARACTER_LIMIT");
