@@ -141,7 +141,7 @@ impl Administered for Mysql {
         _: &str,
         cx: &Invocation,
     ) -> Result<Vec<Error>, Error> {
-        let lacks = Own::read(&mut admin.session, cx).await?.lacks_users();
+        let lacks = Own::read(&mut admin.session, cx).await?.lacks("CREATE USER");
         Ok(lacks.iter().map(|statement| lacks_rights([statement.as_str()])).collect())
     }
 

@@ -89,7 +89,7 @@ impl Alternates for Mysql {
             // What cannot be told is not none: nothing may be taken then.
             Err(error) => return Ok(OpenSessions::Unseen(error)),
         }
-        let lacks = Own::read(session, cx).await?.lacks_process();
+        let lacks = Own::read(session, cx).await?.lacks("PROCESS");
         Ok(lacks.map_or(OpenSessions::Count(0), |statement| {
             let what = "the admin does not see other users' sessions; nothing was changed";
             let unseen = Error::new(ErrorKind::Forbidden, what);
