@@ -288,7 +288,8 @@ impl Server {
         let replica = Self { port: self.replica, ..self.clone() };
         let sql = "SELECT count(*) FROM pg_last_wal_replay_lsn() AS at WHERE at >=";
         if !replica.comes_to(&format!("{sql} '{position}'")).await {
-            let followers = "SELECT coalesce(json_agg(f)::text, 'nobody') FROM pg_stat_replication f";
+            let followers =
+                "SELECT coalesce(json_agg(f)::text, 'nobody') FROM pg_stat_replication f";
             panic!("the replica is behind {position}; who follows: {}", self.text(followers).await);
         }
     }
