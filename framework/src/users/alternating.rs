@@ -18,7 +18,7 @@ use crate::rotator::{
 };
 use crate::secret::Secret;
 use crate::users::admin::Admins;
-use crate::users::driver::{MOST_LISTED, listed};
+use crate::users::driver::{MOST_LISTED, listed, open_admin};
 use crate::users::login_attempts::LoginAttempts;
 use crate::users::pair::PairSettings;
 use crate::users::proxy_secrets::ProxySecrets;
@@ -92,7 +92,7 @@ impl<S: Alternates> Alternating<S> {
     ) -> Result<PairAdmin<'a, S>, Error> {
         let (document, dialect) = (secret.document()?, self.database.dialect());
         let admin = self.admins.of(user, document, dialect, others, cx).await?;
-        let session = self.database.open_admin(&admin.login, cx).await;
+        let session = open_admin(self.database.server(), &admin.login, cx).await;
         Ok(PairAdmin {
             database: &*self.database,
             pair: Pair::new(&self.pairs, arn),

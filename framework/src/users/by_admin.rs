@@ -15,6 +15,7 @@ use crate::rotator::{
 use crate::secret::{Current, Document, Secret};
 use crate::store::{AWSCURRENT, AWSPENDING};
 use crate::users::admin::{Admin, Admins};
+use crate::users::driver::open_admin;
 use crate::users::login_attempts::LoginAttempts;
 use crate::users::pair::words;
 use crate::users::{Administered, Attempt, Change, Driver, Login, common};
@@ -108,14 +109,14 @@ impl<S: Administered> Rotator for ByAdmin<S> {
         let proof = self.prove(versions, &pending, cx).await?;
         if let Some((name, _)) = &proof
             && name == AWSPENDING
-            && !self.database.may_lose_a_change()
+            && !self.database.server().may_lose_a_change()
         {
             return Ok(Applied::Already(format!("{account} has the pending password already")));
         }
         let document = versions.current().secret().document()?;
         let admin = self.admin(&pending, document, &versions.other_secrets(), cx).await?;
         let change = async {
-            let opened = self.database.open_admin(&admin.login, cx).await;
+            let opened = open_admin(self.database.server(), &admin.login, cx).await;
             let what = || format!("cannot set the password of {account}");
             let mut session = opened.map_err(|error| error.while_doing(what()))?;
             let change = self.database.reset_password(&mut session, &pending, fence, cx).await;
@@ -275,7 +276,7 @@ impl<S: Administered> ByAdmin<S> {
     ) -> Result<Vec<Finding>, Error> {
         let admin = self.admin(login, current.secret().document()?, others, cx).await?;
         let found = async {
-            let mut session = self.database.open_admin(&admin.login, cx).await?;
+            let mut session = open_admin(self.database.server(), &admin.login, cx).await?;
             let found = self.database.preflight_reset(&mut session, login, cx).await;
             self.database.close(session.session, cx).await;
             found

@@ -62,7 +62,7 @@ impl<S: Database> Rotator for SingleUser<S> {
         let mut open = tries.open("AWSCURRENT", &current).await?;
         if open.is_none() {
             open = tries.open("AWSPENDING", &pending).await?;
-            if open.is_some() && !self.database.may_lose_a_change() {
+            if open.is_some() && !self.database.server().may_lose_a_change() {
                 return Ok(Applied::Already(format!(
                     "{} has the pending password already",
                     pending.account()

@@ -166,10 +166,6 @@ impl Alternates for Mongodb {
 
     const COMMENT: &'static str = "//";
 
-    fn transactions(&self, _: &Login) -> bool {
-        false
-    }
-
     async fn accounts(
         &self,
         admin: &mut AdminSession<Session>,

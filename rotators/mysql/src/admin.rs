@@ -10,21 +10,13 @@ use fourstep::users::{AdminSession, Administered, Login};
 use fourstep::{Error, ErrorKind, Finding, Invocation, SecretString};
 
 use crate::alternate::{AccountName, Own, look, mentions, plugin, power, settings_of};
-use crate::change::{Prepared, UNCHANGED};
+use crate::change::{How, Prepared, UNCHANGED};
 use crate::password::PasswordFormat;
 use crate::server::Flavour;
 use crate::session::Session;
 use crate::sql::{self, Statement};
 use crate::wire::Plugin;
 use crate::{Mysql, hosts};
-
-/// An account whose password an admin sets.
-struct Found {
-    name: AccountName,
-    plugin: Plugin,
-    /// Whether an older password is still valid too.
-    retained: bool,
-}
 
 impl Mysql {
     /// The statement that sets other accounts' passwords.
@@ -46,14 +38,14 @@ impl Mysql {
         }
     }
 
-    /// The account to be reset, if it may be.
+    /// Makes ready to set the password of the target's account, if that may be.
     async fn resettable(
         &self,
         session: &mut Session,
         admin: &Login,
         target: &Login,
         cx: &Invocation,
-    ) -> Result<Found, Error> {
+    ) -> Result<Prepared, Error> {
         if let Some(error) = session.server.obstacle() {
             return Err(error);
         }
@@ -91,11 +83,14 @@ impl Mysql {
             return Err(Error::new(ErrorKind::Forbidden, what).caused_by(way));
         }
         let plugin = plugin(&name, &settings)?;
-        let weak = self.transport.allow_weak_authentication;
-        match self.format.obstacle_of(session, plugin, weak) {
-            Some(error) => Err(error),
-            None => Ok(Found { name, plugin, retained: settings.retained }),
-        }
+        self.obstacle_of(session, plugin).map_or(Ok(()), Err)?;
+        let discard = || format!("ALTER USER {} DISCARD OLD PASSWORD", name.sql());
+        let how = How::Others {
+            discard: settings.retained.then(discard),
+            statement: self.password_of(session, &[(name, plugin)], &target.password, false),
+        };
+        // The user's own, which alternating users take, and that of a change by the user itself.
+        Ok(Prepared { locks: vec![user.clone(), format!("{user}@{host}")], how })
     }
 }
 
@@ -136,17 +131,8 @@ impl Administered for Mysql {
         cx: &Invocation,
     ) -> Result<Prepared, Error> {
         let AdminSession { login, session } = admin;
-        let found = self.resettable(session, login, target, cx).await;
-        let found = found.map_err(|error| error.caused_by(UNCHANGED))?;
-        let account = found.name.host.as_deref().unwrap_or_default();
-        let accounts = [(found.name.clone(), found.plugin)];
-        let discard = || format!("ALTER USER {} DISCARD OLD PASSWORD", found.name.sql());
-        Ok(Prepared::Others {
-            // The user's own, which alternating users take, and that of a change by the user itself.
-            locks: vec![target.username.clone(), format!("{}@{account}", target.username)],
-            statement: self.password_of(session, &accounts, &target.password, false),
-            discard: found.retained.then(discard),
-        })
+        let prepared = self.resettable(session, login, target, cx).await;
+        prepared.map_err(|error| error.caused_by(UNCHANGED))
     }
 
     async fn objections(
@@ -155,7 +141,7 @@ impl Administered for Mysql {
         _: &str,
         cx: &Invocation,
     ) -> Result<Vec<Error>, Error> {
-        let lacks = Own::read(&mut admin.session, cx).await?.lacks_users();
+        let lacks = Own::read(&mut admin.session, cx).await?.lacks("CREATE USER");
         Ok(lacks.iter().map(|statement| lacks_rights([statement.as_str()])).collect())
     }
 

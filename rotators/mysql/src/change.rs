@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use fourstep::users::Change;
+use fourstep::users::Swap;
 use fourstep::users::driver::unknown;
 use fourstep::{Error, ErrorKind, Fence, Invocation, SecretString};
 
 use crate::Mysql;
-use crate::errors::{self, NoChange};
+use crate::errors;
 use crate::password::PasswordFormat;
 use crate::preflight::other_methods;
 use crate::server::Flavour;
@@ -27,23 +27,18 @@ const NO_PRIVILEGE: u16 = 1227;
 const NOT_ONE_ROW: u16 = 1242;
 
 /// A change of one user's password, made ready.
-pub enum Prepared {
-    /// Of the session's own account.
-    Own {
-        /// The name of its lock.
-        lock: String,
-        /// What it becomes.
-        password: SecretString,
-    },
-    /// By an admin.
-    Others {
-        /// The names of the locks.
-        locks: Vec<String>,
-        /// What sets it.
-        statement: Statement,
-        /// What drops an older password that is valid beside it.
-        discard: Option<String>,
-    },
+pub struct Prepared {
+    /// The names of the locks.
+    pub(crate) locks: Vec<String>,
+    pub(crate) how: How,
+}
+
+/// How it is made.
+pub(crate) enum How {
+    /// By the session's own user, whose password becomes this one.
+    Own(SecretString),
+    /// By an admin's statement; `discard` drops an older password that is valid beside it.
+    Others { statement: Statement, discard: Option<String> },
 }
 
 impl Mysql {
@@ -53,8 +48,8 @@ impl Mysql {
         session: &mut Session,
         cx: &Invocation,
     ) -> Result<(), Error> {
-        let weak = self.transport.allow_weak_authentication;
-        let obstacle = session.server.obstacle().or_else(|| self.format.obstacle(session, weak));
+        let weak = || self.obstacle_of(session, session.terms.plugin);
+        let obstacle = session.server.obstacle().or_else(weak);
         let obstacle = match (obstacle, session.server.flavour) {
             (None, Flavour::Mariadb) if !session.server.expired => {
                 other_methods(session, cx).await.unwrap_or_else(Some)
@@ -64,44 +59,16 @@ impl Mysql {
         obstacle.map_or(Ok(()), |error| Err(error.caused_by(UNCHANGED)))
     }
 
-    /// Sends the change that was made ready. `fence` was passed.
-    pub(crate) async fn send(
-        &self,
-        session: &mut Session,
-        prepared: &Prepared,
-        fence: &dyn Fence,
-        cx: &Invocation,
-    ) -> Result<Change, Error> {
-        let sent = match prepared {
-            Prepared::Own { password, .. } => self.set(session, password, fence, cx).await,
-            Prepared::Others { statement, discard, .. } => {
-                let sent = exchange(session, statement, cx).await;
-                if let (Ok(()), Some(discard)) = (&sent, discard)
-                    && session.run("DISCARD OLD PASSWORD", discard, cx).await.is_err()
-                {
-                    cx.warn("the password was changed, but an older one may still be valid");
-                }
-                sent
-            }
-        };
-        match sent {
-            Ok(()) => Ok(Change::Made),
-            Err(NoChange::Value(why)) => Ok(Change::Refused(why)),
-            Err(NoChange::Failed(error)) => Err(error),
-            Err(NoChange::NotPrimary | NoChange::CurrentRequired) => Err(current_required()),
-        }
-    }
-
     /// The change of an account with one password, and of one that is to have one again.
-    async fn set(
+    pub(crate) async fn set_own(
         &self,
         session: &mut Session,
         password: &SecretString,
         fence: &dyn Fence,
         cx: &Invocation,
-    ) -> Result<(), NoChange> {
+    ) -> Result<Swap, Error> {
         if session.server.expired {
-            backslash(password, session).map_or(Ok(()), |error| Err(NoChange::Failed(error)))?;
+            backslash(password, session).map_or(Ok(()), Err)?;
         }
         if session.server.flavour == Flavour::Mariadb {
             if self.format == PasswordFormat::Plaintext {
@@ -115,25 +82,25 @@ impl Mysql {
         // REPLACE because the account may require it.
         let opened_with = session.terms.password.clone();
         let swap = Statement::alter_user(password, Some(&opened_with), false);
-        let two = match exchange(session, &swap, cx).await {
+        let mut swapped = exchange(session, &swap, cx).await?;
+        let two = swapped == Swap::NotPrimary;
+        if two {
             // Without a lock nobody knows by whom it was changed.
-            Err(NoChange::NotPrimary) if session.server.expired => {
-                return Err(NoChange::Failed(Error::new(
+            if session.server.expired {
+                return Err(Error::new(
                     ErrorKind::Conflict,
                     "another session changed the password at the same moment; retry",
-                )));
+                ));
             }
             // The session was opened by the secondary password of two.
-            Err(NoChange::NotPrimary) => {
-                let set = Statement::alter_user(password, None, false);
-                fence.pass().await.map_err(NoChange::Failed)?;
-                exchange(session, &set, cx).await?;
-                true
-            }
-            swapped => swapped.map(|()| false)?,
-        };
-        discard(session, two, cx).await;
-        Ok(())
+            let set = Statement::alter_user(password, None, false);
+            fence.pass().await?;
+            swapped = exchange(session, &set, cx).await?;
+        }
+        if swapped == Swap::Made {
+            discard(session, two, cx).await;
+        }
+        Ok(swapped)
     }
 }
 
@@ -146,7 +113,11 @@ fn backslash(password: &SecretString, session: &Session) -> Option<Error> {
 }
 
 /// The lock of a user of MariaDB's who may do nothing but change its own password.
-async fn lock_unasked(session: &mut Session, wait: Duration, cx: &Invocation) -> Result<(), Error> {
+pub(crate) async fn lock_unasked(
+    session: &mut Session,
+    wait: Duration,
+    cx: &Invocation,
+) -> Result<(), Error> {
     let what = "the account's lock";
     match session.run(what, &sql::lock_unasked(wait), cx).await {
         Ok(_) => Ok(()),
@@ -155,41 +126,9 @@ async fn lock_unasked(session: &mut Session, wait: Duration, cx: &Invocation) ->
     }
 }
 
-/// Sets the session's limits and takes the locks of these accounts.
-pub(crate) async fn begin(
-    session: &mut Session,
-    accounts: &[String],
-    cx: &Invocation,
-) -> Result<(), Error> {
-    let [left, wait] = cx.time_for_a_change()?;
-    let unchanged = |what| move |failure: Failure| failure.of(what).caused_by(UNCHANGED);
-    let expired = session.server.expired;
-    if expired && session.server.flavour == Flavour::Mysql {
-        // It allows no statement but the change, for which REPLACE stands for the lock: it is compared
-        // with the password that logged in.
-        return Ok(());
-    }
-    let what = "the session's limits";
-    let limits = sql::limits(session.server.flavour, left, wait);
-    session.run(what, &limits, cx).await.map_err(unchanged(what))?;
-    if expired && !accounts.is_empty() {
-        return lock_unasked(session, wait, cx).await;
-    }
-    for account in accounts {
-        let [taken] = session
-            .ask("the account's lock", &sql::lock(account, wait), cx)
-            .await
-            .map_err(|error| error.caused_by(UNCHANGED))?;
-        if taken.as_deref() != Some("1") {
-            return Err(held(session, account, cx).await);
-        }
-    }
-    Ok(())
-}
-
 /// The error of a lock that another session has. Whoever logs in at the server can take it and keep
 /// it, so its holder is named.
-async fn held(session: &mut Session, account: &str, cx: &Invocation) -> Error {
+pub(crate) async fn held(session: &mut Session, account: &str, cx: &Invocation) -> Error {
     let error = lock_held();
     let holder = session.ask("the lock's holder", &sql::lock_holder(account), cx).await;
     // Only a number is repeated: the server was sent the password.
@@ -216,23 +155,20 @@ pub(crate) async fn exchange(
     session: &mut Session,
     statement: &Statement,
     cx: &Invocation,
-) -> Result<(), NoChange> {
+) -> Result<Swap, Error> {
     if let Some(bytes) = statement.too_long() {
         let what = format!(
             "the new password has {bytes} bytes, and MySQL takes no more than {LONGEST_PASSWORD}; \
              nothing was changed"
         );
-        return Err(NoChange::Value(Error::new(ErrorKind::Unsupported, what)));
+        return Ok(Swap::Refused(Error::new(ErrorKind::Unsupported, what)));
     }
     match session.run("the change of the password", statement.expose(), cx).await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(Swap::Made),
         Err(Failure::Refused(refusal)) => {
-            let refusal = session.look_behind(refusal, cx).await;
-            Err(errors::of_password_change(&refusal))
+            errors::of_password_change(&session.look_behind(refusal, cx).await)
         }
-        Err(Failure::Lost(cause) | Failure::Late(cause)) => {
-            Err(NoChange::Failed(unknown("the password", cause)))
-        }
+        Err(Failure::Lost(cause)) => Err(unknown("the password", cause)),
     }
 }
 
@@ -250,7 +186,7 @@ async fn discard(session: &mut Session, two: bool, cx: &Invocation) {
             if two { "goes on" } else { "may go on" },
             refusal.code()
         )),
-        Err(Failure::Lost(error) | Failure::Late(error)) => cx.warn(format!(
+        Err(Failure::Lost(error)) => cx.warn(format!(
             "the password was changed, but whether an older one was dropped is not known: {error}"
         )),
     }

@@ -4,13 +4,12 @@
 //! was tried on 9.7.4.
 
 use async_trait::async_trait;
-use fourstep::users::{DualPasswords, Login, NewPrimary, Swap};
+use fourstep::users::{Database, DualPasswords, Login, NewPrimary, Swap};
 use fourstep::{Error, ErrorKind, Fence, Finding, Invocation};
 
 use crate::Mysql;
 use crate::alternate::{AccountName, gives_everywhere};
-use crate::change::{self, exchange};
-use crate::errors::NoChange;
+use crate::change::exchange;
 use crate::server::Flavour;
 use crate::session::Session;
 use crate::sql::Statement;
@@ -28,7 +27,7 @@ impl DualPasswords for Mysql {
         }
         session.server.usable()?;
         self.changeable(session, cx).await?;
-        change::begin(session, &[session.server.account(login)], cx).await
+        self.begin(session, &[session.server.account(login)], cx).await
     }
 
     async fn set_primary(
@@ -40,16 +39,10 @@ impl DualPasswords for Mysql {
     ) -> Result<Swap, Error> {
         fence.pass().await?;
         let statement = Statement::alter_user(new.password, new.replace, new.retain);
-        match exchange(session, &statement, cx).await {
-            Ok(()) => Ok(Swap::Made),
-            Err(NoChange::NotPrimary) => Ok(Swap::NotPrimary),
-            Err(NoChange::CurrentRequired) => Ok(Swap::CurrentRequired),
-            Err(NoChange::Value(why)) => Ok(Swap::Refused(why)),
-            Err(NoChange::Failed(error)) if new.retain && error.kind() == ErrorKind::Forbidden => {
-                Err(error.caused_by(way_to_retain(session)))
-            }
-            Err(NoChange::Failed(error)) => Err(error),
-        }
+        exchange(session, &statement, cx).await.map_err(|error| match error.kind() {
+            ErrorKind::Forbidden if new.retain => error.caused_by(way_to_retain(session)),
+            _ => error,
+        })
     }
 
     async fn preflight_two(

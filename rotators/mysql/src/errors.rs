@@ -4,6 +4,7 @@
 //! 9.7 error reference; MariaDB documentation, "Error Codes". Numbers up to 1880 are common to both,
 //! higher ones are not: those of MariaDB begin at 1900 and 4000.
 
+use fourstep::users::Swap;
 use fourstep::users::driver::{Refusal, ServerMessage, sqlstate};
 use fourstep::{Error, ErrorKind};
 
@@ -184,61 +185,49 @@ pub(crate) fn of_probe(refusal: &ServerError) -> Error {
     Error::new(kind, "the server refused it; the user may lack a right").caused_by(refusal.code())
 }
 
-/// What the server made of a change that it did not make.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NoChange {
-    /// 3891: what REPLACE names is not the primary password.
-    NotPrimary,
-    /// 3892: the account requires REPLACE.
-    CurrentRequired,
-    /// The server does not take this very password.
-    Value(Error),
-    Failed(Error),
-}
-
 /// Sorts an error of the statement that changes the password.
-pub(crate) fn of_password_change(refusal: &ServerError) -> NoChange {
+pub(crate) fn of_password_change(refusal: &ServerError) -> Result<Swap, Error> {
     let error = |kind, meaning| Error::new(kind, meaning).caused_by(refusal.code());
     if let Some((kind, meaning)) = of_change(refusal) {
-        return NoChange::Failed(error(kind, meaning));
+        return Err(error(kind, meaning));
     }
     match refusal.number {
-        3891 => NoChange::NotPrimary,
-        3892 => NoChange::CurrentRequired,
-        4165 => NoChange::Value(error(
+        3891 => Ok(Swap::NotPrimary),
+        3892 => Ok(Swap::CurrentRequired),
+        4165 => Ok(Swap::Refused(error(
             ErrorKind::Unsupported,
             "the new password has too many characters of the old one \
              (validate_password.changed_characters_percentage); the next rotation draws another",
-        )),
-        1819 => NoChange::Value(error(
+        ))),
+        1819 => Ok(Swap::Refused(error(
             ErrorKind::Unsupported,
             "the server refused the new password by its password policy (validate_password, or \
              MariaDB's simple_password_check or cracklib_password_check): look at \
              PASSWORD_LENGTH and the EXCLUDE_... variables",
-        )),
-        3638 => NoChange::Value(error(
+        ))),
+        3638 => Ok(Swap::Refused(error(
             ErrorKind::Unsupported,
             "the server refused the new password by its password history (PASSWORD HISTORY, \
              PASSWORD REUSE INTERVAL)",
-        )),
-        1290 => NoChange::Failed(error(
+        ))),
+        1290 => Err(error(
             ErrorKind::Unsupported,
             "the server takes no hash of a password (strict_password_validation) or has become \
              read-only; set MARIADB_PASSWORD_FORMAT to plaintext, or look at read_only",
         )),
         // What it does not like about an account, of which it does not say more.
-        CANNOT_USER => NoChange::Failed(error(
+        CANNOT_USER => Err(error(
             ErrorKind::Conflict,
             "the server could not change the account, which may have been dropped or changed \
              meanwhile; nothing was changed, retry",
         )),
         // Seen on MariaDB 10.11: it says so of the first of two plugins, and changes the second's.
-        1699 => NoChange::Failed(error(
+        1699 => Err(error(
             ErrorKind::Unsupported,
             "the account has an authentication plugin that keeps no password; the password may have \
              been changed all the same, and a retry finds out",
         )),
-        _ => NoChange::Failed(error(classify(&refusal.state), "the server failed at the change")),
+        _ => Err(error(classify(&refusal.state), "the server failed at the change")),
     }
 }
 

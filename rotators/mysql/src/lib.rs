@@ -25,14 +25,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy};
-use fourstep::users::{Attempt, Change, Database, Dialect, Driver, Login, SameHosts, Strategies};
+use fourstep::users::{
+    Attempt, Change, Database, Dialect, Driver, Login, SameHosts, Strategies, Swap,
+};
 use fourstep::{
     Environment, Error, Fence, Finding, Invocation, PasswordPolicy, SecretString, Seen,
 };
 
-use change::Prepared;
+use change::{How, Prepared, UNCHANGED};
 use password::PasswordFormat;
-use server::not_the_server;
+use server::{Flavour, not_the_server};
 
 pub use session::Session;
 
@@ -97,22 +99,6 @@ impl Mysql {
             hosts: SameHosts::read(environment)?,
         })
     }
-
-    /// Logs in; with the session, whether it was the server itself that let it in.
-    async fn enter(
-        &self,
-        login: &Login,
-        cx: &Invocation,
-    ) -> Result<Attempt<(Session, bool)>, Error> {
-        let connect = |transport| self.connect(login, transport, cx);
-        let mut wire = login.ssl.connect(self.transport, cx, connect).await?;
-        Ok(match wire::log_in(&mut wire, login).await? {
-            Attempt::Accepted(plugin) => {
-                Attempt::Accepted(Session::open(wire, plugin, login, cx).await?)
-            }
-            Attempt::Refused(why) => Attempt::Refused(why),
-        })
-    }
 }
 
 #[async_trait]
@@ -130,10 +116,9 @@ impl Database for Mysql {
     }
 
     async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
-        match self.enter(login, cx).await? {
-            Attempt::Accepted((_, false)) => Err(not_the_server()),
-            Attempt::Accepted((session, true)) => Ok(Attempt::Accepted(session)),
-            Attempt::Refused(why) => Ok(Attempt::Refused(why)),
+        match self.log_in_at_proxy(login, cx).await? {
+            Attempt::Accepted(session) if !session.itself => Err(not_the_server()),
+            attempt => Ok(attempt),
         }
     }
 
@@ -142,8 +127,12 @@ impl Database for Mysql {
         login: &Login,
         cx: &Invocation,
     ) -> Result<Attempt<Session>, Error> {
-        Ok(match self.enter(login, cx).await? {
-            Attempt::Accepted((session, _)) => Attempt::Accepted(session),
+        let connect = |transport| self.connect(login, transport, cx);
+        let mut wire = login.ssl.connect(self.transport, cx, connect).await?;
+        Ok(match wire::log_in(&mut wire, login).await? {
+            Attempt::Accepted(plugin) => {
+                Attempt::Accepted(Session::open(wire, plugin, login, cx).await?)
+            }
             Attempt::Refused(why) => Attempt::Refused(why),
         })
     }
@@ -173,14 +162,12 @@ impl Database for Mysql {
         cx: &Invocation,
     ) -> Result<Prepared, Error> {
         self.changeable(session, cx).await?;
-        Ok(Prepared::Own { lock: session.server.account(login), password: password.clone() })
+        let locks = vec![session.server.account(login)];
+        Ok(Prepared { locks, how: How::Own(password.clone()) })
     }
 
     fn locks(&self, prepared: &Prepared) -> Vec<String> {
-        match prepared {
-            Prepared::Own { lock, .. } => vec![lock.clone()],
-            Prepared::Others { locks, .. } => locks.clone(),
-        }
+        prepared.locks.clone()
     }
 
     async fn begin(
@@ -189,7 +176,29 @@ impl Database for Mysql {
         locks: &[String],
         cx: &Invocation,
     ) -> Result<(), Error> {
-        change::begin(session, locks, cx).await
+        let [left, wait] = cx.time_for_a_change()?;
+        let unchanged = |error: Error| error.caused_by(UNCHANGED);
+        let expired = session.server.expired;
+        if expired && session.server.flavour == Flavour::Mysql {
+            // It allows no statement but the change, for which REPLACE stands for the lock: it is compared
+            // with the password that logged in.
+            return Ok(());
+        }
+        let what = "the session's limits";
+        let limits = sql::limits(session.server.flavour, left, wait);
+        session.run(what, &limits, cx).await.map_err(|failure| unchanged(failure.of(what)))?;
+        if expired && !locks.is_empty() {
+            return change::lock_unasked(session, wait, cx).await;
+        }
+        for account in locks {
+            let lock = sql::lock(account, wait);
+            let asked = session.ask("the account's lock", &lock, cx).await;
+            let [taken] = asked.map_err(unchanged)?;
+            if taken.as_deref() != Some("1") {
+                return Err(change::held(session, account, cx).await);
+            }
+        }
+        Ok(())
     }
 
     async fn set(
@@ -199,7 +208,23 @@ impl Database for Mysql {
         fence: &dyn Fence,
         cx: &Invocation,
     ) -> Result<Change, Error> {
-        self.send(session, prepared, fence, cx).await
+        let sent = match &prepared.how {
+            How::Own(password) => self.set_own(session, password, fence, cx).await,
+            How::Others { statement, discard } => {
+                let sent = change::exchange(session, statement, cx).await;
+                if let (Ok(Swap::Made), Some(discard)) = (&sent, discard)
+                    && session.run("DISCARD OLD PASSWORD", discard, cx).await.is_err()
+                {
+                    cx.warn("the password was changed, but an older one may still be valid");
+                }
+                sent
+            }
+        };
+        match sent? {
+            Swap::Made => Ok(Change::Made),
+            Swap::Refused(why) => Ok(Change::Refused(why)),
+            Swap::NotPrimary | Swap::CurrentRequired => Err(change::current_required()),
+        }
     }
 
     async fn preflight(

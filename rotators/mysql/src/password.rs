@@ -3,6 +3,7 @@
 use fourstep::net::Transport;
 use fourstep::{Environment, Error, ErrorKind, SecretString};
 
+use crate::Mysql;
 use crate::server::Flavour;
 use crate::session::Session;
 use crate::sql::Statement;
@@ -37,20 +38,14 @@ impl PasswordFormat {
             Self::Plaintext => Statement::set_plaintext(password),
         }
     }
+}
 
+impl Mysql {
     /// The error of a session through which a new password would be given away, or would not log in
-    /// afterwards. `weak` is whether the function's owner allows the former.
-    pub(crate) fn obstacle(self, session: &Session, weak: bool) -> Option<Error> {
-        self.obstacle_of(session, session.terms.plugin, weak)
-    }
-
-    /// The same for another account than the session's, whose password this plugin checks.
-    pub(crate) fn obstacle_of(
-        self,
-        session: &Session,
-        plugin: Plugin,
-        weak: bool,
-    ) -> Option<Error> {
+    /// afterwards, for an account whose password this plugin checks.
+    pub(crate) fn obstacle_of(&self, session: &Session, plugin: Plugin) -> Option<Error> {
+        let weak = self.transport.allow_weak_authentication;
+        let plaintext = self.format == PasswordFormat::Plaintext;
         let secure = session.terms.transport == Transport::Tls;
         let what = match (session.server.flavour, plugin) {
             (Flavour::Mysql, Plugin::CachingSha2 | Plugin::Sha256) if !secure => {
@@ -62,7 +57,7 @@ impl PasswordFormat {
                 "a connection without TLS would show the new password; set the secret's field \
                  \"ssl\" to true, or set ALLOW_WEAK_AUTHENTICATION"
             }
-            (Flavour::Mariadb, _) if self == Self::Plaintext && !secure && !weak => {
+            (Flavour::Mariadb, _) if plaintext && !secure && !weak => {
                 "MARIADB_PASSWORD_FORMAT is plaintext, and a connection without TLS would show the \
                  new password; set the secret's field \"ssl\" to true, or set \
                  ALLOW_WEAK_AUTHENTICATION"

@@ -20,8 +20,8 @@ impl Mysql {
         login: &Login,
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        let weak = self.transport.allow_weak_authentication;
-        let obstacles = [session.server.obstacle(), self.format.obstacle(session, weak)];
+        let weak = self.obstacle_of(session, session.terms.plugin);
+        let obstacles = [session.server.obstacle(), weak];
         let mut findings: Vec<_> = obstacles.into_iter().flatten().map(Finding::Fails).collect();
         if session.server.expired {
             findings.push(Finding::Warns(format!(

@@ -25,6 +25,9 @@ pub struct Session {
     /// Whether an answer is being waited for, so that nothing else may be said.
     busy: bool,
     pub(crate) server: Server,
+    /// Whether it was the server itself that let its user in, which numbers connections as the greeting
+    /// did: otherwise a login proves nothing.
+    pub(crate) itself: bool,
     /// What its user may do, once that was asked.
     pub(crate) own: Option<Arc<Own>>,
     pub(crate) terms: ChannelSecurity,
@@ -52,9 +55,6 @@ impl Session {
     /// Makes a session of a wire on which `login` was let in, and asks whose it is. Of who has an
     /// expired password nobody is asked: the server answers nothing until it is changed.
     ///
-    /// Also says whether it was the server itself that let it in, which numbers connections as the
-    /// greeting did: otherwise a login proves nothing.
-    ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] if the session is not the user's.
     pub(crate) async fn open(
@@ -62,12 +62,12 @@ impl Session {
         plugin: Plugin,
         login: &Login,
         cx: &Invocation,
-    ) -> Result<(Self, bool), Error> {
+    ) -> Result<Self, Error> {
         let terms =
             ChannelSecurity { plugin, transport: wire.transport, password: login.password.clone() };
         let greeting = wire.greeting;
         let (channel, server) = (Some(wire.channel), Server::greeted(&greeting.version, login));
-        let mut session = Self { channel, busy: false, server, own: None, terms };
+        let mut session = Self { channel, busy: false, server, itself: true, own: None, terms };
         let what = "the question who and where this is";
         let asked = async {
             session.run(what, sql::NAMES, cx).await?;
@@ -76,7 +76,7 @@ impl Session {
         let facts = match asked.await {
             Err(Failure::Refused(refusal)) if refusal.number == errors::MUST_CHANGE => {
                 session.server.expired = true;
-                return Ok((session, true));
+                return Ok(session);
             }
             facts => one_row(what, facts.map_err(|failure| failure.of(what))?)?,
         };
@@ -84,9 +84,9 @@ impl Session {
         let [.., number] = &facts;
         // It may have become a longer one, of which the lowest part was said.
         let number = number.as_deref().and_then(|number| number.parse::<u64>().ok());
-        let itself =
+        session.itself =
             number.is_some_and(|number| number & 0xffff_ffff == u64::from(greeting.number));
-        Ok((session, itself))
+        Ok(session)
     }
 
     /// Lets the server say as much as an admin may ask.

@@ -8,7 +8,7 @@ use crate::server::Flavour;
 use crate::wire::{Plugin, account_key, native_hash};
 
 /// A statement that carries a password or its hash. Has no `Debug`.
-pub struct Statement {
+pub(crate) struct Statement {
     text: String,
     /// How long the password in it is, where the server has a limit.
     bytes: usize,

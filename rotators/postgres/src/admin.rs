@@ -7,7 +7,7 @@ use fourstep::users::{AdminSession, Administered, Login};
 use fourstep::{Error, ErrorKind, Finding, Invocation};
 
 use crate::alternate::extra;
-use crate::change::{self, Prepared, own_account};
+use crate::change::{Prepared, own_account};
 use crate::session::{Kind, Session};
 use crate::sql::{self, quote_identifier};
 use crate::{Postgres, accounts, preflight, redshift};
@@ -145,11 +145,7 @@ impl Administered for Postgres {
                 "the admin's secret and the user's differ in \"engine\"; correct one of them";
             return Err(Error::new(ErrorKind::Mismatch, what));
         }
-        if admin.session.kind == Kind::Redshift {
-            return redshift::prepare(&target.username, &target.password);
-        }
-        let new = (&target.password, self.format);
-        change::prepare(&admin.session, (&target.username, false), new, cx)
+        self.prepare(&admin.session, (&target.username, false), &target.password, cx)
     }
 
     async fn objections(

@@ -6,7 +6,7 @@ use fourstep::{Error, ErrorKind, Invocation, SecretString};
 use crate::errors;
 use crate::password::{Literal, PasswordFormat};
 use crate::session::{Failure, Kind, Session};
-use crate::{redshift, sql, verifier};
+use crate::{Postgres, redshift, sql, verifier};
 
 /// What is added to an error from before the statement.
 pub(crate) const UNCHANGED: &str = "nothing was changed";
@@ -17,7 +17,8 @@ pub struct Prepared {
     pub(crate) literal: Literal,
     /// Whether the same statement lets the user in.
     pub(crate) lets_in: bool,
-    pub(crate) kind: Kind,
+    /// The names of the locks.
+    pub(crate) locks: Vec<String>,
 }
 
 /// Refuses a session that is another user's, or on a server that cannot be changed; notes the
@@ -70,27 +71,33 @@ pub(crate) fn obstacles(login: &Login, (user, replica, version): (&str, bool, i3
     [other_user, on_replica, too_old].into_iter().flatten().collect()
 }
 
-/// Makes ready the statement that sets a user's password and, if so, lets it in. To be done before
-/// the transaction: the rounds of SCRAM take a while on a small function.
-///
-/// # Errors
-/// Those of [`PasswordFormat::check`] and [`PasswordFormat::literal`].
-pub(crate) fn prepare(
-    session: &Session,
-    (user, lets_in): (&str, bool),
-    (password, format): (&SecretString, PasswordFormat),
-    cx: &Invocation,
-) -> Result<Prepared, Error> {
-    sql::check_name("username", user)?;
-    format.check(session.channel)?;
-    if format == PasswordFormat::Plaintext {
-        cx.warn(
-            "POSTGRES_PASSWORD_FORMAT is plaintext: if the server logs statements, it logs the \
-             password",
-        );
+impl Postgres {
+    /// Makes ready the statement that sets a user's password and, if so, lets it in. To be done before
+    /// the transaction: the rounds of SCRAM take a while on a small function.
+    ///
+    /// # Errors
+    /// Those of [`PasswordFormat::check`] and [`PasswordFormat::literal`].
+    pub(crate) fn prepare(
+        &self,
+        session: &Session,
+        (user, lets_in): (&str, bool),
+        password: &SecretString,
+        cx: &Invocation,
+    ) -> Result<Prepared, Error> {
+        if session.kind == Kind::Redshift {
+            return redshift::prepare(user, password);
+        }
+        sql::check_name("username", user)?;
+        self.format.check(session.channel)?;
+        if self.format == PasswordFormat::Plaintext {
+            cx.warn(
+                "POSTGRES_PASSWORD_FORMAT is plaintext: if the server logs statements, it logs the \
+                 password",
+            );
+        }
+        let literal = self.format.literal(user, password, session.rounds)?;
+        Ok(Prepared { user: user.to_owned(), literal, lets_in, locks: vec![user.to_owned()] })
     }
-    let literal = format.literal(user, password, session.rounds)?;
-    Ok(Prepared { user: user.to_owned(), literal, lets_in, kind: Kind::Postgres })
 }
 
 /// Sends the statement that holds the password. The only place that does.
@@ -99,8 +106,8 @@ pub(crate) async fn alter(
     prepared: &Prepared,
     cx: &Invocation,
 ) -> Result<Change, Error> {
-    let Prepared { user, literal, lets_in, kind } = prepared;
-    if *kind == Kind::Redshift {
+    let Prepared { user, literal, lets_in, .. } = prepared;
+    if session.kind == Kind::Redshift {
         return redshift::set(session, (user, literal), cx).await;
     }
     match session.run("ALTER ROLE", sql::set_password(user, literal, *lets_in), cx).await {

@@ -37,8 +37,7 @@ use sqlx::Connection;
 use blue_green::BlueGreen;
 use change::{Prepared, UNCHANGED};
 use password::PasswordFormat;
-use session::{Failure, Kind};
-use who_answers::Entered;
+use session::Kind;
 
 pub use session::Session;
 
@@ -68,11 +67,8 @@ pub const EXCLUDED_CHARACTERS: &str = ":/@\"'\\";
 /// [`ErrorKind::Malformed`], naming the variable.
 pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
     let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
-    Strategies::of_pairs(
-        environment,
-        Driver::read(environment, Postgres::read(environment)?)?,
-        policy,
-    )
+    let driver = Driver::read(environment, Postgres::read(environment)?)?;
+    Strategies::of_pairs(environment, driver, policy)
 }
 
 /// A PostgreSQL server, as far as rotating passwords on it needs.
@@ -123,18 +119,14 @@ impl Database for Postgres {
     }
 
     async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
-        let Entered { mut session, process, salt } = match self.enter(login, cx).await? {
-            Attempt::Accepted(entered) => entered,
-            Attempt::Refused(why) => return Ok(Attempt::Refused(why)),
-        };
-        match session.kind {
-            Kind::Postgres => {
-                let said = (process, salt.as_deref());
-                self.answered_by_server(&mut session, login, said, cx).await?;
+        let mut entered = self.enter(login, cx).await?;
+        if let Attempt::Accepted(session) = &mut entered {
+            match session.kind {
+                Kind::Postgres => self.answered_by_server(session, login, cx).await?,
+                Kind::Redshift => redshift::identify(session, cx).await?,
             }
-            Kind::Redshift => redshift::identify(&mut session, cx).await?,
         }
-        Ok(Attempt::Accepted(session))
+        Ok(entered)
     }
 
     async fn log_in_at_proxy(
@@ -142,13 +134,11 @@ impl Database for Postgres {
         login: &Login,
         cx: &Invocation,
     ) -> Result<Attempt<Session>, Error> {
-        match self.enter(login, cx).await? {
-            Attempt::Accepted(Entered { mut session, .. }) => {
-                who_answers::serving(&mut session, cx).await?;
-                Ok(Attempt::Accepted(session))
-            }
-            Attempt::Refused(why) => Ok(Attempt::Refused(why)),
+        let mut entered = self.enter(login, cx).await?;
+        if let Attempt::Accepted(session) = &mut entered {
+            who_answers::serving(session, cx).await?;
         }
+        Ok(entered)
     }
 
     async fn close(&self, session: Session) {
@@ -168,17 +158,11 @@ impl Database for Postgres {
         if let Some(refused) = accounts::own_other_login(session, login) {
             return Err(refused.caused_by(UNCHANGED));
         }
-        if session.kind == Kind::Redshift {
-            return redshift::prepare(&login.username, password);
-        }
-        change::prepare(session, (&login.username, false), (password, self.format), cx)
+        self.prepare(session, (&login.username, false), password, cx)
     }
 
     fn locks(&self, prepared: &Prepared) -> Vec<String> {
-        match prepared.kind {
-            Kind::Postgres => vec![prepared.user.clone()],
-            Kind::Redshift => Vec::new(),
-        }
+        prepared.locks.clone()
     }
 
     fn age(&self, session: &Session) -> Option<Duration> {
@@ -193,13 +177,13 @@ impl Database for Postgres {
         locks: &[String],
         cx: &Invocation,
     ) -> Result<(), Error> {
-        let unchanged = |what| move |failure: Failure| failure.of(what).caused_by(UNCHANGED);
         let [left, wait] = cx.time_for_a_change()?;
         if session.kind == Kind::Redshift {
             return redshift::begin(session, left, cx).await;
         }
         let what = "the beginning of a transaction";
-        session.run(what, sql::begin(left, wait), cx).await.map_err(unchanged(what))?;
+        let begun = session.run(what, sql::begin(left, wait), cx).await;
+        begun.map_err(|failure| failure.of(what).caused_by(UNCHANGED))?;
         session.unlocked = false;
         for user in locks {
             lock::take(session, user, cx).await.map_err(|error| error.caused_by(UNCHANGED))?;

@@ -24,7 +24,7 @@ use fourstep::{Error, ErrorKind, Finding, Invocation, PasswordPolicy, SecretStri
 use crate::change::{Prepared, UNCHANGED, other_user};
 use crate::errors::{self, Moment, ServerError};
 use crate::password::Literal;
-use crate::session::{Failure, Kind, Session};
+use crate::session::{Failure, Session};
 use crate::sql;
 
 pub(crate) use accounts::{accounts, objections};
@@ -157,7 +157,7 @@ pub(crate) async fn own_account(
 pub(crate) fn prepare(user: &str, password: &SecretString) -> Result<Prepared, Error> {
     check_name(user)?;
     let literal = Literal::digest(password)?;
-    Ok(Prepared { user: user.to_owned(), literal, lets_in: false, kind: Kind::Redshift })
+    Ok(Prepared { user: user.to_owned(), literal, lets_in: false, locks: Vec::new() })
 }
 
 /// The one limit that Redshift has for statements. It has none for waiting and for idle transactions.
@@ -195,7 +195,7 @@ pub(crate) async fn set(
             Err(Error::new(ErrorKind::Conflict, what).caused_by(refusal.state()))
         }
         Err(Failure::Refused(refusal)) => errors::of_alter(&refusal).map(Change::Refused),
-        Err(Failure::Lost(cause) | Failure::Late(cause)) => {
+        Err(Failure::Lost(cause)) => {
             let what = "the password may or may not have been changed, and a retry finds out";
             Err(Error::new(cause.kind(), what).caused_by(cause))
         }
@@ -233,7 +233,7 @@ pub(crate) async fn run(
             )
         }
         Failure::Refused(refusal) => errors::of_admin(statement, &refusal).caused_by(again),
-        Failure::Lost(error) | Failure::Late(error) => error.caused_by(again),
+        Failure::Lost(error) => error.caused_by(again),
     })
 }
 

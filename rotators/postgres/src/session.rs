@@ -54,6 +54,9 @@ pub struct Session {
     pub(crate) unlocked: bool,
     /// The role by which its user logs in with something else than its password, once that was asked.
     pub(crate) other_login: Option<String>,
+    /// What was said at the login: by which process, and with which salt of SCRAM.
+    pub(crate) process: Option<i32>,
+    pub(crate) salt: Option<String>,
 }
 
 impl std::fmt::Debug for Session {
@@ -169,7 +172,7 @@ impl Session {
             Ok(())
         };
         let answer = cx.deadline().bound(what, Duration::MAX, without_panic(answer)).await;
-        let cause = match answer.map_err(Failure::Late)? {
+        let cause = match answer.map_err(Failure::Lost)? {
             Some(Ok(())) => return Ok(()),
             Some(Err(error)) => match (ServerError::of_driver(&error), error) {
                 (Some(refusal), _) => return Err(Failure::Refused(refusal)),

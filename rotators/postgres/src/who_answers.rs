@@ -17,20 +17,13 @@ use crate::{Postgres, redshift, sql, verifier, wire};
 /// The process that serves this session, which the server tells in its greeting too.
 const PROCESS: &str = "SELECT pg_catalog.pg_backend_pid()";
 
-/// A session of whoever answered a login, and what was said at it.
-pub(crate) struct Entered {
-    pub(crate) session: Session,
-    pub(crate) process: Option<i32>,
-    pub(crate) salt: Option<String>,
-}
-
 impl Postgres {
     /// Logs in, and asks nobody who answered.
     pub(crate) async fn enter(
         &self,
         login: &Login,
         cx: &Invocation,
-    ) -> Result<Attempt<Entered>, Error> {
+    ) -> Result<Attempt<Session>, Error> {
         match Kind::of(login) {
             Kind::Postgres => {
                 sql::check_name("username", &login.username)?;
@@ -45,7 +38,7 @@ impl Postgres {
                 let channel =
                     ChannelSecurity { method, weak_authentication: wire.weak_authentication };
                 let (connection, passing) = wire::driver_bridge(wire.stream, &messages).await?;
-                let session = Session {
+                Attempt::Accepted(Session {
                     connection,
                     passing,
                     channel,
@@ -55,15 +48,15 @@ impl Postgres {
                     rounds: verifier::ROUNDS,
                     unlocked: false,
                     other_login: None,
-                };
-                Attempt::Accepted(Entered { session, process, salt })
+                    process,
+                    salt,
+                })
             }
             Attempt::Refused(why) => Attempt::Refused(why),
         })
     }
 
-    /// Refuses a login that somebody else than the server answered, unless they ask the server. `process`
-    /// and `salt` are what was said at the login.
+    /// Refuses a login that somebody else than the server answered, unless they ask the server.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`]: the login proves nothing.
@@ -71,16 +64,15 @@ impl Postgres {
         &self,
         session: &mut Session,
         login: &Login,
-        (process, salt): (Option<i32>, Option<&str>),
         cx: &Invocation,
     ) -> Result<(), Error> {
-        if process == Some(serving(session, cx).await?) {
+        if Some(serving(session, cx).await?) == session.process {
             return Ok(());
         }
         let connect = |transport| self.connect(login, transport, cx);
         let mut wire = login.ssl.connect(self.transport, cx, connect).await?;
         match wire::log_in(&mut wire, login).await? {
-            Attempt::Accepted(again) if again.salt.is_some() && again.salt.as_deref() == salt => {
+            Attempt::Accepted(again) if again.salt.is_some() && again.salt == session.salt => {
                 Ok(())
             }
             _ => Err(not_the_server()),

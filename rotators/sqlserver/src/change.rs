@@ -10,7 +10,7 @@ use fourstep::{Error, ErrorKind, ExposeSecret, Fence, Invocation, SecretString};
 use crate::Sqlserver;
 use crate::errors::{self, PASSWORD, UNCHANGED};
 use crate::session::{Failure, Session};
-use crate::sql::{self, LONGEST_PASSWORD, Statement};
+use crate::sql::{LONGEST_PASSWORD, Statement};
 use crate::wire;
 
 /// A change of one password, made ready.
@@ -55,7 +55,7 @@ pub(crate) fn too_long(password: &SecretString) -> bool {
     password.expose_secret().encode_utf16().count() > LONGEST_PASSWORD
 }
 
-fn refused_length() -> Change {
+pub(crate) fn refused_length() -> Change {
     let what = format!(
         "the new password has more than {LONGEST_PASSWORD} characters, the most that SQL Server takes; \
          nothing was changed"
@@ -63,31 +63,8 @@ fn refused_length() -> Change {
     Change::Refused(Error::new(ErrorKind::Unsupported, what))
 }
 
-/// Sets the session's limits and takes these locks.
-pub(crate) async fn begin(
-    session: &mut Session,
-    locks: &[String],
-    cx: &Invocation,
-) -> Result<(), Error> {
-    let [_, wait] = cx.time_for_a_change()?;
-    if session.identity().is_err() {
-        // There is no session to hold a lock: the login itself compares the password.
-        return Ok(());
-    }
-    let unchanged = |error: Error| error.caused_by(UNCHANGED);
-    session.rows("the session's limits", &sql::limits(wait), cx).await.map_err(unchanged)?;
-    for lock in locks {
-        let asked = session.ask("the account's lock", &sql::lock(lock, wait)?, cx).await;
-        let [taken]: [Option<String>; 1] = asked.map_err(unchanged)?;
-        if !matches!(taken.as_deref(), Some("0" | "1")) {
-            return Err(held(taken.as_deref()));
-        }
-    }
-    Ok(())
-}
-
 /// The error of a lock that was not taken, with the number that sp_getapplock returned.
-fn held(returned: Option<&str>) -> Error {
+pub(crate) fn held(returned: Option<&str>) -> Error {
     let number: i32 = returned.and_then(|number| number.parse().ok()).unwrap_or_default();
     let what = "another rotation of this account holds the lock; nothing was changed, retry";
     let why = format!("sp_getapplock returned {number}");
@@ -95,23 +72,8 @@ fn held(returned: Option<&str>) -> Error {
 }
 
 impl Sqlserver {
-    /// Makes the change that was made ready. `fence` was passed.
-    pub(crate) async fn make(
-        &self,
-        session: &mut Session,
-        prepared: &Prepared,
-        fence: &dyn Fence,
-        cx: &Invocation,
-    ) -> Result<Change, Error> {
-        match &prepared.how {
-            How::Statement { statement, own } => exchange(session, statement, *own, cx).await,
-            How::AtLogin(password) => self.at_login(&session.login, password, fence, cx).await,
-            How::TooLong => Ok(refused_length()),
-        }
-    }
-
     /// Logs in with a password that has expired, and has it changed by that.
-    async fn at_login(
+    pub(crate) async fn at_login(
         &self,
         login: &Login,
         password: &SecretString,
@@ -126,7 +88,7 @@ impl Sqlserver {
         let what = "the change of the password";
         let sent = wire::log_in(&mut channel, login, Some(password));
         let sent = cx.deadline().bound(what, Duration::MAX, sent).await;
-        match sent.map_err(Failure::Late).flatten() {
+        match sent.map_err(Failure::Lost).flatten() {
             // Nothing waits for the end of this session, which has no lock.
             Ok(()) => Ok(Change::Made),
             Err(failure) => failure.of_change(PASSWORD).decided(errors::of_change_at_login),
@@ -135,7 +97,7 @@ impl Sqlserver {
 }
 
 /// Sends the statement that changes a password: the only place that does.
-async fn exchange(
+pub(crate) async fn exchange(
     session: &mut Session,
     statement: &Statement,
     own: bool,

@@ -32,6 +32,8 @@ use fourstep::{
 pub use change::Prepared;
 pub use session::Session;
 
+use change::How;
+use errors::UNCHANGED;
 use wire::Channel;
 
 /// How secrets name SQL Server: AWS's word first (AWS Secrets Manager User Guide, "JSON structure of
@@ -183,7 +185,21 @@ impl Database for Sqlserver {
         locks: &[String],
         cx: &Invocation,
     ) -> Result<(), Error> {
-        change::begin(session, locks, cx).await
+        let [_, wait] = cx.time_for_a_change()?;
+        if session.identity().is_err() {
+            // There is no session to hold a lock: the login itself compares the password.
+            return Ok(());
+        }
+        let unchanged = |error: Error| error.caused_by(UNCHANGED);
+        session.rows("the session's limits", &sql::limits(wait), cx).await.map_err(unchanged)?;
+        for lock in locks {
+            let asked = session.ask("the account's lock", &sql::lock(lock, wait)?, cx).await;
+            let [taken]: [Option<String>; 1] = asked.map_err(unchanged)?;
+            if !matches!(taken.as_deref(), Some("0" | "1")) {
+                return Err(change::held(taken.as_deref()));
+            }
+        }
+        Ok(())
     }
 
     async fn set(
@@ -193,7 +209,13 @@ impl Database for Sqlserver {
         fence: &dyn Fence,
         cx: &Invocation,
     ) -> Result<Change, Error> {
-        self.make(session, prepared, fence, cx).await
+        match &prepared.how {
+            How::Statement { statement, own } => {
+                change::exchange(session, statement, *own, cx).await
+            }
+            How::AtLogin(password) => self.at_login(&session.login, password, fence, cx).await,
+            How::TooLong => Ok(change::refused_length()),
+        }
     }
 
     async fn preflight(

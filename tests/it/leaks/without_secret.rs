@@ -175,7 +175,6 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
             "InspectContext",
             "SecretReader",
             "Prepared",
-            "Statement",
             "RetireContext",
             "PromoteContext",
             "Engine",

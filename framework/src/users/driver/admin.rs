@@ -46,14 +46,6 @@ pub async fn open_admin<S: Administered>(
 }
 
 impl<S: Administered> Driver<S> {
-    pub(crate) async fn open_admin(
-        &self,
-        admin: &Login,
-        cx: &Invocation,
-    ) -> Result<AdminSession<S::Session>, Error> {
-        open_admin(&self.server, admin, cx).await
-    }
-
     /// Begins a change or a question, on a session that proves the admin's present password.
     pub(super) async fn begin(
         &self,
@@ -62,7 +54,7 @@ impl<S: Administered> Driver<S> {
         cx: &Invocation,
     ) -> Result<(), Error> {
         if is_old(&self.server, &admin.session) {
-            *admin = self.open_admin(&admin.login, cx).await?;
+            *admin = open_admin(&self.server, &admin.login, cx).await?;
         }
         self.server.begin(&mut admin.session, locks, cx).await
     }

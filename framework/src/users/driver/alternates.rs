@@ -21,7 +21,10 @@ pub trait Alternates: Administered {
 
     /// Whether what [`begin`](crate::users::Database::begin) begins is a transaction, so that a change can be rehearsed
     /// and rolled back. Each [`Part`](crate::users::Part) is one then. `admin` is the login that begins it.
-    fn transactions(&self, admin: &Login) -> bool;
+    /// The default: it is none.
+    fn transactions(&self, _admin: &Login) -> bool {
+        false
+    }
 
     /// Refuses a user name that the server would refuse or cut off. The default refuses none.
     ///

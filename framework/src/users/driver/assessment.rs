@@ -110,7 +110,10 @@ impl<Found> Assessment<Found> {
         match open {
             OpenSessions::Count(0) | OpenSessions::Untold => {}
             OpenSessions::Count(_) if !refuse => {
-                self.warnings.insert(in_use(user));
+                self.warnings.insert(format!(
+                    "user {user:?} has open sessions, and its password is about to be replaced: a \
+                     client that does not read the secret before it connects again will be refused"
+                ));
             }
             open => self.objections.extend(still_open(user, open).filter(|_| refuse)),
         }
@@ -155,13 +158,6 @@ impl<Found> Assessment<Found> {
         lines.extend(comment(&format!("then the password of {target:?}{let_in}{}", self.let_in)));
         lines
     }
-}
-
-fn in_use(user: &str) -> String {
-    format!(
-        "user {user:?} has open sessions, and its password is about to be replaced: a client that does \
-         not read the secret before it connects again will be refused"
-    )
 }
 
 /// The error of sessions that must not be open, `None` where none is.

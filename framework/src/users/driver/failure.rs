@@ -15,10 +15,8 @@ const LONGEST_QUOTE: usize = 200;
 pub enum Failure<R> {
     /// The server refused it.
     Refused(R),
-    /// The connection was lost, or the answer makes no sense.
+    /// The connection was lost, the answer makes no sense, or none came before the deadline.
     Lost(Error),
-    /// The deadline passed before an answer came.
-    Late(Error),
 }
 
 /// What a server says when it refuses a statement.
@@ -37,7 +35,7 @@ impl<R: Refusal> Failure<R> {
     pub fn sorted(self, sort: impl FnOnce(&R) -> Error) -> Error {
         match self {
             Self::Refused(refusal) => sort(&refusal),
-            Self::Lost(error) | Self::Late(error) => error,
+            Self::Lost(error) => error,
         }
     }
 
@@ -49,7 +47,7 @@ impl<R: Refusal> Failure<R> {
     pub fn decided<T>(self, decide: impl FnOnce(R) -> Result<T, Error>) -> Result<T, Error> {
         match self {
             Self::Refused(refusal) => decide(refusal),
-            Self::Lost(error) | Self::Late(error) => Err(error),
+            Self::Lost(error) => Err(error),
         }
     }
 
@@ -58,7 +56,6 @@ impl<R: Refusal> Failure<R> {
     pub fn while_doing(self, what: &str) -> Self {
         match self {
             Self::Lost(error) => Self::Lost(error.while_doing(what)),
-            Self::Late(error) => Self::Late(error.while_doing(what)),
             refused @ Self::Refused(_) => refused,
         }
     }
@@ -68,7 +65,7 @@ impl<R: Refusal> Failure<R> {
     #[must_use]
     pub fn of_change(self, what: &str) -> Self {
         match self {
-            Self::Lost(cause) | Self::Late(cause) => Self::Lost(unknown(what, cause)),
+            Self::Lost(cause) => Self::Lost(unknown(what, cause)),
             refused @ Self::Refused(_) => refused,
         }
     }
@@ -84,13 +81,13 @@ pub fn unknown(what: &str, cause: Error) -> Error {
 /// Waits for the server's answer to `what`, as long as the invocation lasts.
 ///
 /// # Errors
-/// [`Failure::Lost`] and [`Failure::Late`], saying to what there was no answer.
+/// [`Failure::Lost`], saying to what there was no answer.
 pub async fn answer<T, R>(
     cx: &Invocation,
     what: &str,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Failure<R>> {
-    let answer = cx.deadline().bound(what, Duration::MAX, work).await.map_err(Failure::Late)?;
+    let answer = cx.deadline().bound(what, Duration::MAX, work).await.map_err(Failure::Lost)?;
     let lost = |error: Error| Failure::Lost(error.while_doing(format!("no answer to {what}")));
     answer.map_err(lost)
 }

@@ -36,11 +36,9 @@ pub use password_sets::{PasswordSets, Peer, Peers};
 pub(crate) use places::Place;
 pub use traits::{Administered, Database};
 
-/// How long the end of a session may hold up a step.
+/// How long the end of a session may hold up a step, and how long what is rolled back in one: the end of
+/// the connection has the same effect.
 const CLOSING_TIME: Duration = Duration::from_secs(1);
-
-/// How long what is rolled back may hold up a step. The end of the connection has the same effect.
-const ABANDON_TIME: Duration = Duration::from_secs(1);
 
 /// How old a session may be when a change begins on it, where [`Database::age`] is said. A session that
 /// was opened with a password goes on after that password was changed, so that an old one proves nothing
@@ -211,7 +209,7 @@ impl<S: Database> Driver<S> {
     async fn abandon(&self, session: &mut S::Session, cx: &Invocation) {
         if !cx.deadline().remaining().is_zero() {
             let end = self.server.end(session, End::Abandon, cx);
-            let _ = tokio::time::timeout(ABANDON_TIME, end).await;
+            let _ = tokio::time::timeout(CLOSING_TIME, end).await;
         }
     }
 }

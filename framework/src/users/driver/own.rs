@@ -37,10 +37,6 @@ impl<S: Database> Driver<S> {
         log_in(&self.server, login, cx).await
     }
 
-    pub(crate) fn may_lose_a_change(&self) -> bool {
-        self.server.may_lose_a_change()
-    }
-
     pub(crate) async fn close(&self, session: S::Session, cx: &Invocation) {
         close(&self.server, session, cx).await;
     }
@@ -59,28 +55,21 @@ impl<S: Database> Driver<S> {
         fence: &dyn Fence,
         cx: &Invocation,
     ) -> Result<Change, Error> {
-        let outcome = self.change_own(&mut session, login, password, fence, cx).await;
-        self.close(session, cx).await;
-        named(outcome, &format!("cannot change the password of {}", login.account()))
-    }
-
-    async fn change_own(
-        &self,
-        session: &mut S::Session,
-        login: &Login,
-        password: &SecretString,
-        fence: &dyn Fence,
-        cx: &Invocation,
-    ) -> Result<Change, Error> {
-        self.outlasts(session, login, cx).await?;
-        let prepared = self.server.prepare_own(session, login, password, cx).await?;
-        let made = async {
-            self.begin_own(session, login, &self.server.locks(&prepared), cx).await?;
-            fence.pass().await?;
-            self.server.set(session, &prepared, fence, cx).await
+        let server = &self.server;
+        let outcome = async {
+            self.outlasts(&mut session, login, cx).await?;
+            let prepared = server.prepare_own(&mut session, login, password, cx).await?;
+            let made = async {
+                self.begin_own(&mut session, login, &server.locks(&prepared), cx).await?;
+                fence.pass().await?;
+                server.set(&mut session, &prepared, fence, cx).await
+            }
+            .await;
+            self.end(&mut session, made, (PASSWORD_UNKNOWN, is_made), cx).await
         }
         .await;
-        self.end(session, made, (PASSWORD_UNKNOWN, is_made), cx).await
+        self.close(session, cx).await;
+        named(outcome, &format!("cannot change the password of {}", login.account()))
     }
 
     /// Finds what would make a change of the session user's own password fail. The change is rehearsed

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 
-use super::{Driver, PasswordSets, Peer, Peers, close};
+use super::{Driver, PasswordSets, Peer, Peers, close, open_admin};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::users::{AdminSession, Login};
@@ -41,7 +41,7 @@ impl<S: PasswordSets> Driver<S> {
     /// first. `may_go` says whether a password may be sent to a server of which another one told.
     ///
     /// # Errors
-    /// Those of [`Driver::open_admin`]; [`ErrorKind::Unsupported`] if there are too many, or if the
+    /// Those of [`open_admin`]; [`ErrorKind::Unsupported`] if there are too many, or if the
     /// password may not be sent to one.
     pub(crate) async fn open_everywhere(
         &self,
@@ -97,7 +97,7 @@ impl<S: PasswordSets> Driver<S> {
         cx: &Invocation,
     ) -> Result<(Place<S::Session>, Peers), Error> {
         let opened = async {
-            let mut admin = self.open_admin(&target.admin, cx).await?;
+            let mut admin = open_admin(&self.server, &target.admin, cx).await?;
             match self.server.peers(&mut admin, cx).await {
                 Ok(peers) => Ok((Place { admin, user: target.user.clone() }, peers)),
                 Err(error) => {

@@ -11,7 +11,6 @@ mod copy;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod identity;
-mod install;
 mod own;
 mod pattern;
 mod quoting;
@@ -22,14 +21,14 @@ mod settings;
 use async_trait::async_trait;
 use fourstep::users::{
     Account, Accounts, AdminSession, Alternates, Assessment, Install, Login, OpenSessions,
-    Ownership, driver,
+    Ownership, Part, driver,
 };
 use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
-use crate::change::Prepared;
+use crate::change::{How, Prepared, UNCHANGED};
 use crate::server::Flavour;
-use crate::session::Session;
-use crate::{Mysql, sql};
+use crate::session::{Failure, Session};
+use crate::{Mysql, errors, sql};
 
 use compose::Found;
 
@@ -45,10 +44,6 @@ pub(crate) use read::{look, settings_of};
 impl Alternates for Mysql {
     type Found = Found;
 
-    fn transactions(&self, _: &Login) -> bool {
-        false
-    }
-
     fn check_username(&self, username: &str) -> Result<(), Error> {
         let most = self.username_limit;
         let unit = format!("characters, more than the {most} of USERNAME_CHARACTER_LIMIT");
@@ -63,10 +58,11 @@ impl Alternates for Mysql {
         cx: &Invocation,
     ) -> Result<Accounts, Error> {
         let AdminSession { login, session } = admin;
-        install::not_here(session)?;
+        let obstacle = session.server.obstacle().or_else(|| session.server.no_attributes());
+        obstacle.map_or(Ok(()), |error| Err(error.caused_by(UNCHANGED)))?;
         let mut found = accounts::read(session, usernames, secret, &login.username, cx).await?;
         if session.server.flavour == Flavour::Mysql {
-            let own = own::Own::read(session, cx).await?;
+            let own = Own::read(session, cx).await?;
             // Of a pair that is one it is the first that is granted.
             let second =
                 |account: &Account| usernames.iter().any(|first| account.acts_as.contains(*first));
@@ -79,13 +75,26 @@ impl Alternates for Mysql {
         Ok(found)
     }
 
+    /// As far as the admin sees them: without PROCESS it sees its own.
     async fn open_sessions(
         &self,
         admin: &mut AdminSession<Session>,
         user: &str,
         cx: &Invocation,
     ) -> Result<OpenSessions, Error> {
-        install::sessions(&mut admin.session, user, cx).await
+        let session = &mut admin.session;
+        match read::open_sessions(session, user, cx).await {
+            Ok(0) => {}
+            Ok(count) => return Ok(OpenSessions::Count(count)),
+            // What cannot be told is not none: nothing may be taken then.
+            Err(error) => return Ok(OpenSessions::Unseen(error)),
+        }
+        let lacks = Own::read(session, cx).await?.lacks("PROCESS");
+        Ok(lacks.map_or(OpenSessions::Count(0), |statement| {
+            let what = "the admin does not see other users' sessions; nothing was changed";
+            let unseen = Error::new(ErrorKind::Forbidden, what);
+            OpenSessions::Unseen(unseen.caused_by(format!("have this run: {statement}")))
+        }))
     }
 
     async fn assess(
@@ -96,10 +105,22 @@ impl Alternates for Mysql {
         ownership: Option<Ownership>,
         cx: &Invocation,
     ) -> Result<Assessment<Found>, Error> {
-        match ownership {
-            Some(ownership) => self.compose(admin, install, accounts, ownership, cx).await,
-            None => Ok(Assessment::default()),
-        }
+        let Some(ownership) = ownership else { return Ok(Assessment::default()) };
+        let AdminSession { login, session } = admin;
+        let own = Own::read(session, cx).await?;
+        let mut composed = match session.server.flavour {
+            Flavour::Mysql => {
+                role::compose(session, &own, install, accounts, ownership, cx).await?
+            }
+            Flavour::Mariadb => copy::compose(session, &own, install, ownership, cx).await?,
+        };
+        let mut plugins = composed.found.finish.iter().map(|(_, plugin)| *plugin);
+        composed.objections.extend(plugins.find_map(|plugin| self.obstacle_of(session, plugin)));
+        composed.let_in = if composed.found.unlock { "and ACCOUNT UNLOCK" } else { "" };
+        let steps = std::mem::take(&mut composed.found.steps);
+        composed.found.changed = !steps.is_empty();
+        composed.parts.push(Part { login: login.clone(), steps });
+        Ok(composed)
     }
 
     async fn run(
@@ -108,9 +129,19 @@ impl Alternates for Mysql {
         statement: &str,
         cx: &Invocation,
     ) -> Result<(), Error> {
-        install::run(session, statement, cx).await
+        let what = "a statement of the change";
+        match session.run(what, statement, cx).await {
+            // What RANDOM PASSWORD made is dropped unread.
+            Ok(_) => Ok(()),
+            Err(Failure::Refused(refusal)) => {
+                let refusal = session.look_behind(refusal, cx).await;
+                Err(going_on(errors::of_step(statement, &refusal)))
+            }
+            Err(failure) => Err(going_on(failure.of(what))),
+        }
     }
 
+    /// MariaDB is asked again first whether all that was copied is there.
     async fn prepare_install(
         &self,
         admin: &mut AdminSession<Session>,
@@ -119,7 +150,14 @@ impl Alternates for Mysql {
         password: &SecretString,
         cx: &Invocation,
     ) -> Result<Prepared, Error> {
-        self.finish(&mut admin.session, install, found, password, cx).await
+        let session = &mut admin.session;
+        let Found { mut finish, unlock, changed, .. } = found;
+        if changed && session.server.flavour == Flavour::Mariadb {
+            finish = copy::made_alike(session, install, cx).await.map_err(going_on)?;
+        }
+        let statement = self.password_of(session, &finish, password, unlock);
+        let how = How::Others { statement, discard: None };
+        Ok(Prepared { locks: vec![install.target.to_owned()], how })
     }
 
     async fn differences(
@@ -130,33 +168,29 @@ impl Alternates for Mysql {
         cx: &Invocation,
     ) -> Result<Vec<String>, Error> {
         let mut admin = driver::open_admin(self, admin, cx).await?;
-        let differences = self.differences_in(&mut admin.session, pending, partner, cx).await;
+        let differences = async {
+            let user = pending.username.as_str();
+            let admin = &mut admin.session;
+            if admin.server.flavour == Flavour::Mariadb {
+                return copy::compare::differences(admin, [partner, user], cx).await;
+            }
+            // Asked in both turns, so that one makes as many calls as the other: a sweep counts them.
+            let is_first = role::is_first(admin, [user, partner], cx).await?;
+            let what = format!("user {user:?} does not log in any more; retry");
+            let attempt = driver::log_in(self, pending, cx).await?;
+            let mut session = attempt.accepted(ErrorKind::Conflict, what)?;
+            let what = "the session's settings";
+            session.run(what, sql::READING, cx).await.map_err(|failure| failure.of(what))?;
+            let difference = role::difference(&mut session, partner, cx).await;
+            driver::close(self, session, cx).await;
+            Ok(difference?.into_iter().filter(|_| !is_first).collect())
+        }
+        .await;
         driver::close(self, admin.session, cx).await;
         differences
     }
 }
 
-impl Mysql {
-    async fn differences_in(
-        &self,
-        admin: &mut Session,
-        pending: &Login,
-        partner: &str,
-        cx: &Invocation,
-    ) -> Result<Vec<String>, Error> {
-        let user = pending.username.as_str();
-        if admin.server.flavour == Flavour::Mariadb {
-            return copy::compare::differences(admin, [partner, user], cx).await;
-        }
-        // Asked in both turns, so that one makes as many calls as the other: a sweep counts them.
-        let is_first = role::is_first(admin, [user, partner], cx).await?;
-        let what = format!("user {user:?} does not log in any more; retry");
-        let attempt = driver::log_in(self, pending, cx).await?;
-        let mut session = attempt.accepted(ErrorKind::Conflict, what)?;
-        let what = "the session's settings";
-        session.run(what, sql::READING, cx).await.map_err(|failure| failure.of(what))?;
-        let difference = role::difference(&mut session, partner, cx).await;
-        driver::close(self, session, cx).await;
-        Ok(difference?.into_iter().filter(|_| !is_first).collect())
-    }
+fn going_on(error: Error) -> Error {
+    error.caused_by("the user is not let in yet, and a retry goes on from here")
 }

@@ -32,16 +32,10 @@ impl Own {
         self.lines.iter().any(|line| gives_everywhere(line, privileges))
     }
 
-    /// The statement that lets the admin make and alter users, if it may not.
-    pub(crate) fn lacks_users(&self) -> Option<String> {
-        let lacks = !self.has_any(&["CREATE USER"]);
-        lacks.then(|| format!("GRANT CREATE USER ON *.* TO {}", self.account))
-    }
-
-    /// The statement that lets the admin see other users' sessions, if it may not.
-    pub(crate) fn lacks_process(&self) -> Option<String> {
-        let lacks = !self.has_any(&["PROCESS"]);
-        lacks.then(|| format!("GRANT PROCESS ON *.* TO {}", self.account))
+    /// The statement that gives the admin this privilege on the whole server, if it lacks it.
+    pub(crate) fn lacks(&self, privilege: &str) -> Option<String> {
+        let lacks = !self.has_any(&[privilege]);
+        lacks.then(|| format!("GRANT {privilege} ON *.* TO {}", self.account))
     }
 }
 

@@ -59,8 +59,8 @@ fn an_error_of_the_change_keeps_its_number_only() {
         (9999, false, ErrorKind::Unsupported),
     ] {
         let (refused, sorted) = match of_password_change(&error(number, "HY000")) {
-            NoChange::Value(error) => (true, error),
-            NoChange::Failed(error) => (false, error),
+            Ok(Swap::Refused(error)) => (true, error),
+            Err(error) => (false, error),
             other => panic!("{other:?}"),
         };
         assert_eq!((refused, sorted.kind()), (value, kind), "{number}: {sorted}");
@@ -68,8 +68,8 @@ fn an_error_of_the_change_keeps_its_number_only() {
         assert!(text.ends_with(&format!("error {number}, SQLSTATE HY000")), "{text}");
         assert!(!text.contains("mot de passe"), "{text}");
     }
-    assert_eq!(of_password_change(&error(3891, "HY000")), NoChange::NotPrimary);
-    assert_eq!(of_password_change(&error(3892, "HY000")), NoChange::CurrentRequired);
+    assert_eq!(of_password_change(&error(3891, "HY000")), Ok(Swap::NotPrimary));
+    assert_eq!(of_password_change(&error(3892, "HY000")), Ok(Swap::CurrentRequired));
     // The statement itself is not quoted: a syntax error would show it.
     let syntax = error(1064, "42000").of_statement("the account's lock");
     assert_eq!(syntax.to_string(), "the account's lock failed: error 1064, SQLSTATE 42000");

@@ -7,6 +7,7 @@ use fourstep::{Error, ErrorKind, ExposeSecret};
 
 use super::{Channel, Parts, Plugin, Wire, not_mysql};
 use crate::errors::{self, ServerError};
+use crate::session::Failure;
 
 pub(crate) const CLIENT_SSL: u32 = 0x0800;
 const CLIENT_LONG_PASSWORD: u32 = 0x0001;
@@ -53,8 +54,8 @@ pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<Plu
     };
     match conversation.run().await {
         Ok(plugin) => Ok(Attempt::Accepted(plugin)),
-        Err(Halt::Failed(error)) => Err(error),
-        Err(Halt::Refused(mut refusal)) => {
+        Err(Failure::Lost(error)) => Err(error),
+        Err(Failure::Refused(mut refusal)) => {
             refusal.message.redact(&login.password, conversation.told);
             errors::of_login(&refusal).map(Attempt::Refused)
         }
@@ -85,17 +86,9 @@ fn capabilities(secure: bool, database: bool) -> u32 {
         | also(database, CLIENT_CONNECT_WITH_DB)
 }
 
-/// Why a conversation ended early.
-enum Halt {
-    /// The server sent an error.
-    Refused(ServerError),
-    Failed(Error),
-}
-
-impl From<Error> for Halt {
-    fn from(error: Error) -> Self {
-        Self::Failed(error.while_doing("during the login"))
-    }
+/// What was under way where the connection fails.
+fn during(error: Error) -> Failure {
+    Failure::Lost(error.while_doing("during the login"))
 }
 
 struct Conversation<'a> {
@@ -109,18 +102,18 @@ struct Conversation<'a> {
 }
 
 impl Conversation<'_> {
-    async fn run(&mut self) -> Result<Plugin, Halt> {
-        self.channel.send(&self.response()).await?;
+    async fn run(&mut self) -> Result<Plugin, Failure> {
+        self.channel.send(&self.response()).await.map_err(during)?;
         let mut switches = 0;
         // Whether the server showed that it looks at the password. By caching_sha2_password it
         // says so before it lets anybody in; by the others the answer is all there is.
         let mut checked = self.plugin != Plugin::CachingSha2;
         loop {
-            let payload = self.channel.receive().await?;
+            let payload = self.channel.receive().await.map_err(during)?;
             match payload.split_first() {
                 Some((0x00, _)) if checked => return Ok(self.plugin),
-                Some((0x00, _)) => return Err(Halt::Failed(unchecked())),
-                Some((0xff, _)) => return Err(Halt::Refused(ServerError::parse(&payload))),
+                Some((0x00, _)) => return Err(Failure::Lost(unchecked())),
+                Some((0xff, _)) => return Err(Failure::Refused(ServerError::parse(&payload))),
                 Some((0xfe, request)) if switches < MOST_SWITCHES => {
                     switches += 1;
                     self.switch(request).await?;
@@ -132,11 +125,11 @@ impl Conversation<'_> {
                     checked = true;
                 }
                 Some((0x02, _)) => {
-                    return Err(Halt::Failed(unsupported(
+                    return Err(Failure::Lost(unsupported(
                         "the account asks for a further factor beside the password",
                     )));
                 }
-                _ => return Err(Halt::Failed(not_mysql())),
+                _ => return Err(Failure::Lost(not_mysql())),
             }
         }
     }
@@ -160,26 +153,26 @@ impl Conversation<'_> {
     }
 
     /// AuthSwitchRequest: the account has another plugin, or the challenge is a new one.
-    async fn switch(&mut self, request: &[u8]) -> Result<(), Halt> {
+    async fn switch(&mut self, request: &[u8]) -> Result<(), Failure> {
         let mut parts = Parts::of(request);
         let name = parts.until_nul();
         let Some(plugin) = Plugin::named(name) else {
-            return Err(Halt::Failed(other_plugin(name)));
+            return Err(Failure::Lost(other_plugin(name)));
         };
         let challenge = parts.rest();
         self.challenge = challenge.strip_suffix(&[0]).unwrap_or(challenge).to_vec();
         self.plugin = plugin;
         match plugin.answer(&self.login.password, &self.challenge) {
-            Some(answer) => Ok(self.channel.send(&answer).await?),
+            Some(answer) => self.channel.send(&answer).await.map_err(during),
             None => self.tell().await,
         }
     }
 
     /// The server wants the password itself: by caching_sha2_password because it has not seen it
     /// since it was set.
-    async fn tell(&mut self) -> Result<(), Halt> {
+    async fn tell(&mut self) -> Result<(), Failure> {
         if !self.secure {
-            return Err(Halt::Failed(unsupported(
+            return Err(Failure::Lost(unsupported(
                 "the server asks for the password itself on a connection without TLS, and it was \
                  not sent; set the secret's field \"ssl\" to true (it asks so of users that do not exist, \
                  too)",
@@ -188,7 +181,7 @@ impl Conversation<'_> {
         // Before it is sent: a server that was half told may repeat it too.
         self.told = true;
         let password = self.login.password.expose_secret().as_bytes();
-        Ok(self.channel.send(&[password, &[0]].concat()).await?)
+        self.channel.send(&[password, &[0]].concat()).await.map_err(during)
     }
 }
 

@@ -4,7 +4,6 @@
 
 mod databases;
 pub(crate) mod extra;
-mod install;
 mod roles;
 pub(crate) mod settings;
 mod survey;
@@ -17,10 +16,18 @@ use fourstep::users::{
 };
 use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
-use crate::change::{self, Prepared, own_account};
-use crate::session::{Kind, Session};
+use crate::change::{Prepared, own_account};
+use crate::session::{Failure, Kind, Session};
 use crate::sql::{self, quote};
-use crate::{Postgres, accounts, admin, redshift};
+use crate::{Postgres, accounts, admin, errors, redshift};
+
+/// Whether what was handed over was all that there was: DROP OWNED would drop what the user made
+/// since, and what it drops it locks. Default privileges and user mappings are meant to go.
+const DROPPED: &str = "SELECT count(*) FROM pg_locks AS l WHERE l.pid = pg_backend_pid() \
+    AND l.mode = 'AccessExclusiveLock' AND (l.locktype = 'relation' \
+    AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = l.relation) OR l.locktype = 'object' \
+    AND l.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass, \
+    'pg_policy'::regclass))";
 
 /// The two users of a pair.
 #[derive(Debug, Clone, Copy)]
@@ -120,10 +127,10 @@ impl Alternates for Postgres {
             return redshift::run(session, statement, cx).await;
         }
         if statement.starts_with(roles::DROP) {
-            return install::drop_owned(session, statement, cx).await;
+            return drop_owned(session, statement, cx).await;
         }
         let done = session.run(statement, statement, cx).await;
-        done.map_err(|failure| install::named(failure, statement))
+        done.map_err(|failure| named(failure, statement))
     }
 
     async fn prepare_install(
@@ -134,11 +141,7 @@ impl Alternates for Postgres {
         password: &SecretString,
         cx: &Invocation,
     ) -> Result<Prepared, Error> {
-        if admin.session.kind == Kind::Redshift {
-            return redshift::prepare(install.target, password);
-        }
-        let new = (password, self.format);
-        change::prepare(&admin.session, (install.target, true), new, cx)
+        self.prepare(&admin.session, (install.target, true), password, cx)
     }
 
     async fn differences(
@@ -187,5 +190,38 @@ impl Alternates for Postgres {
         .await;
         driver::close(self, session, cx).await;
         asked
+    }
+}
+
+fn named(failure: Failure, statement: &str) -> Error {
+    match failure {
+        Failure::Refused(refusal) => errors::of_admin(statement, &refusal),
+        Failure::Lost(error) => error.caused_by("nothing was committed"),
+    }
+}
+
+/// Takes what the user was granted, as far as the admin may. The server gives some of it up with a
+/// warning, and some with an error; that must not be a trap that anybody can lay by a grant.
+async fn drop_owned(session: &mut Session, statement: &str, cx: &Invocation) -> Result<(), Error> {
+    let [save, back] = ["SAVEPOINT granted", "ROLLBACK TO SAVEPOINT granted"];
+    session.run(save, save, cx).await.map_err(|fail| named(fail, save))?;
+    match session.run(statement, statement, cx).await {
+        Err(Failure::Refused(refusal)) if refusal.code == "42501" => {
+            cx.warn(format!(
+                "{statement}: the admin may not take what somebody else granted; it does not \
+                 count, because the user acts as the other one"
+            ));
+            session.run(back, back, cx).await.map_err(|fail| named(fail, back))
+        }
+        Err(failure) => Err(named(failure, statement)),
+        Ok(()) => {
+            let (dropped,): (i64,) = session.ask("a look at what was dropped", DROPPED, cx).await?;
+            if dropped == 0 {
+                return Ok(());
+            }
+            let what = format!("{statement}: the user made something meanwhile");
+            Err(Error::new(ErrorKind::Conflict, what)
+                .caused_by("it was rolled back and nothing is lost; retry"))
+        }
     }
 }

@@ -31,7 +31,7 @@ pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<Log
     };
     match conversation.run().await {
         Ok(greeting) => Ok(Attempt::Accepted(greeting)),
-        Err(Failure::Lost(error) | Failure::Late(error)) => Err(error),
+        Err(Failure::Lost(error)) => Err(error),
         Err(Failure::Refused(mut refusal)) => {
             let told = conversation.method == Some(Method::Cleartext);
             refusal.message.redact(&login.password, told);

@@ -58,7 +58,7 @@ pub(crate) async fn add(
     if install.target != users.second {
         return Ok(());
     }
-    match own.lacks_process() {
+    match own.lacks("PROCESS") {
         Some(statement) => drop(composed.warnings.insert(format!(
             "user {:?} keeps rights of its own beside those of {:?}: whether sessions need them the \
              admin does not see; have this run: {statement}",

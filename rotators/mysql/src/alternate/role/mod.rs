@@ -89,7 +89,7 @@ pub(crate) async fn lacks(
     usernames: &[&str],
     cx: &Invocation,
 ) -> Result<Vec<String>, Error> {
-    let mut lacks: Vec<_> = own.lacks_users().into_iter().collect();
+    let mut lacks: Vec<_> = own.lacks("CREATE USER").into_iter().collect();
     if !own.has_any(&ANY_ROLE) && !may_grant(session, usernames, cx).await? {
         lacks.push(lacks_roles(own));
     }

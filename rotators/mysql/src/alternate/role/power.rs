@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use fourstep::{Error, Invocation};
 
 use crate::alternate::accounts::powerful;
-use crate::alternate::quoting::{AccountName, quote_literal, quote_literals};
+use crate::alternate::quoting::{AccountName, quote_literal};
 use crate::alternate::read::table;
 use crate::session::Session;
 
@@ -38,15 +38,6 @@ FROM reach JOIN mysql.tables_priv USING (User, Host)
 WHERE Db = 'mysql' AND (Table_priv REGEXP 'Insert|Update|Delete'
     OR Column_priv REGEXP 'Insert|Update')";
 
-/// Of these users, those that are as good as an admin, and why.
-pub(crate) async fn of_users(
-    session: &mut Session,
-    usernames: &[&str],
-    cx: &Invocation,
-) -> Result<BTreeMap<String, String>, Error> {
-    of(session, &format!("User IN ({})", quote_literals(usernames)), cx).await
-}
-
 /// Why an account is as good as an admin, if it is.
 pub(crate) async fn of_account(
     session: &mut Session,
@@ -59,7 +50,8 @@ pub(crate) async fn of_account(
     Ok(found.into_values().next())
 }
 
-async fn of(
+/// Of these accounts, the users of those that are as good as an admin, and why.
+pub(crate) async fn of(
     session: &mut Session,
     accounts: &str,
     cx: &Invocation,

@@ -44,7 +44,8 @@ pub(crate) async fn read(
         quote_literals(usernames)
     );
     let edges: Edges = table(session, &query, cx).await?.into_iter().collect();
-    let powers = power::of_users(session, usernames, cx).await?;
+    let of_users = format!("User IN ({})", quote_literals(usernames));
+    let powers = power::of(session, &of_users, cx).await?;
     let account = |(user, hosts): (String, Hosts)| {
         let protected = match user == admin {
             true => Some("it is the admin itself".to_owned()),
