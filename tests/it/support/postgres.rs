@@ -281,10 +281,7 @@ impl Server {
 
     /// Waits until the replica has all that was done here so far.
     pub async fn replica_has_all(&self) {
-        let mut connection = self.superuser().await;
-        let row = connection.fetch_one("SELECT pg_current_wal_flush_lsn()::text").await.unwrap();
-        let position: String = row.get(0);
-        connection.close().await.unwrap();
+        let position = self.text("SELECT pg_current_wal_flush_lsn()::text").await;
         let replica = Self { port: self.replica, ..self.clone() };
         let sql = "SELECT count(*) FROM pg_last_wal_replay_lsn() AS at WHERE at >=";
         if !replica.comes_to(&format!("{sql} '{position}'")).await {
