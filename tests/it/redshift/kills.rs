@@ -115,10 +115,9 @@ async fn the_real_function_survives_kills_around_the_change() {
         for at in if every_point() { &["all"][..] } else { around } {
             let points = replay.survives(&["--crash", at]).await;
             assert!(!points.is_empty());
-            assert!(
-                points.iter().all(|point| point["ended"] == "killed"),
-                "{strategy}: {points:?}"
-            );
+            // The step may have answered when the server's last word, to the end of its session, comes.
+            let ended = |end: &Value| end == "killed" || every_point() && end == "answered first";
+            assert!(points.iter().all(|point| ended(&point["ended"])), "{strategy}: {points:?}");
             replay.assert_current(&front);
         }
     }
