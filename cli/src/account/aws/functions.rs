@@ -118,8 +118,12 @@ impl Account {
         };
         let Answer { body, failed } = self.signed.call(&call).await?;
         if failed {
-            let kind = clean(field(&body, "errorType"));
-            return Ok(Err((kind, clean(field(&body, "errorMessage")))));
+            let said = |name: &str, missing: &str| match clean(field(&body, name)) {
+                text if text.is_empty() => missing.to_owned(),
+                text => text,
+            };
+            let why = said("errorMessage", "it failed, and did not say why: see its log");
+            return Ok(Err((said("errorType", "unknown"), why)));
         }
         Ok(Ok(clean_answer(body)))
     }

@@ -14,8 +14,16 @@ variable "database" {
   type = object({
     host              = string
     security_group_id = string
+    dbname            = string
+    username          = string
   })
-  description = "Where the database listens, and the group that it is in"
+  description = "Where the database listens, the group that it is in, its name, and the user that is rotated"
+}
+
+variable "password" {
+  type        = string
+  sensitive   = true
+  description = "The password that the user has; the first rotation replaces it"
 }
 
 module "rotator" {
@@ -27,6 +35,9 @@ module "rotator" {
   vpc_id     = var.vpc_id
   subnet_ids = var.subnet_ids
   databases  = { shop = { security_group_id = var.database.security_group_id, port = 5432 } }
+
+  # Not by the other module's rotation_lambda_arn: with that, Terraform's apply rotates at once.
+  secrets = { shop = { arn = module.secret.secret_arn } }
 }
 
 module "secret" {
@@ -35,18 +46,13 @@ module "secret" {
   version = "~> 2.0"
 
   name = "shop/db"
-  # The password that the user has; the first rotation replaces it.
   secret_string = jsonencode({
     engine   = "postgres"
     host     = var.database.host
-    dbname   = "shop"
-    username = "app"
-    password = "change-me-before-apply"
+    dbname   = var.database.dbname
+    username = var.database.username
+    password = var.password
     ssl      = true
   })
   ignore_secret_changes = true
-
-  enable_rotation     = true
-  rotation_lambda_arn = module.rotator.function_arn
-  rotation_rules      = { schedule_expression = "cron(0 3 ? * SUN *)", duration = "3h" }
 }
