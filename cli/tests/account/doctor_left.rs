@@ -1,11 +1,15 @@
 //! `fourstep doctor`: what it leaves to a person, and how it says so.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fourstep::store::AWSPENDING;
+use fourstep::{SecretId, VersionId};
+use fourstep_local::{NewSecret, NewValue};
 use serde_json::{Value, json};
 
 use super::doctor::{FIX, arn, stuck};
-use super::front::fourstep;
+use super::front::{Scene, fourstep, served};
 
 /// What a person reads who looks as usual, not long after.
 async fn seen(url: &str) -> (String, Option<i32>) {
@@ -167,4 +171,24 @@ async fn whoever_says_no_reads_that_nothing_was_changed_and_versions_stand_in_on
     let seen: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(seen["commands"].as_array().unwrap().len(), 1, "{said}");
     assert_eq!(seen["left_to_a_person"], json!([]), "{said}");
+}
+
+#[tokio::test]
+async fn a_version_that_somebody_left_pending_where_nothing_rotates_is_told_with_the_way_out() {
+    let scene = Arc::new(Scene::default());
+    let id = SecretId::parse("app/db").unwrap();
+    let value = Some("{}".into());
+    scene.store.create("app/db", NewSecret { value, ..NewSecret::default() }).unwrap();
+    let token = VersionId::from_store(uuid::Uuid::new_v4().to_string());
+    let labels = vec![AWSPENDING.to_owned()];
+    let pending = NewValue { token, value: "{}".into(), labels, rotation_token: None };
+    let version = scene.store.put(&id, pending).unwrap().version.unwrap();
+    let url = served(&scene, &[]).await;
+    let (said, output) = fourstep(&url, &["doctor", "app/db"], "").await;
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let discard = format!("AWSPENDING --remove-from-version-id {}", version.as_str());
+    for part in ["rotation never set up", "left to a person: log in with", &discard] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!said.contains("migrate") && !said.contains("cancel"), "{said}");
 }

@@ -17,7 +17,9 @@ pub(super) fn left(account: &Account, doctor: &Doctor, look: &Look) -> Vec<Strin
         _ if !look.is_stuck() => Vec::new(),
         Some(stuck) if stuck.advice.is_some() => Vec::new(),
         Some(stuck) => by_row(account, doctor, look, stuck),
-        None if look.troubles.iter().any(no_function) => by_hand(account, look),
+        None if look.found.function.is_none() || look.troubles.iter().any(no_function) => {
+            by_hand(account, look)
+        }
         None => vec![
             "left to a person: correct what kept it from looking, which stands above; then"
                 .to_owned(),
@@ -89,15 +91,13 @@ fn by_hand(account: &Account, look: &Look) -> Vec<String> {
     if let Some(pending) = &look.found.pending {
         lines.push(format!("  {}", discard(account, &look.found.arn, pending)));
     }
-    match look.troubles.iter().any(|one| matches!(one, Trouble::NoFunction(_))) {
-        true => lines.extend([
-            "and deploy the function again, or turn rotation off:".to_owned(),
-            format!("  {}", aws(account, "cancel-rotate-secret", &look.found.arn)),
-        ]),
-        false => lines.extend([
-            "and move the secret to a function of ours, as docs/migrate.md says:".to_owned(),
-            format!("  fourstep migrate {}", account.of(&look.found.name)),
-        ]),
+    if look.troubles.iter().any(|one| matches!(one, Trouble::NoFunction(_))) {
+        lines.push("and deploy the function again, or turn rotation off:".to_owned());
+        lines.push(format!("  {}", aws(account, "cancel-rotate-secret", &look.found.arn)));
+    } else if look.found.function.is_some() {
+        lines
+            .push("and move the secret to a function of ours, as docs/migrate.md says:".to_owned());
+        lines.push(format!("  fourstep migrate {}", account.of(&look.found.name)));
     }
     lines
 }
