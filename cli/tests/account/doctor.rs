@@ -144,7 +144,7 @@ async fn a_retry_that_the_function_refuses_is_not_advised() {
     }
     let (said, output) = fourstep(&url, &[&FIX[..], &["--yes"]].concat(), "").await;
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("the function refuses every retry: correct AWSCURRENT, or"), "{said}");
+    assert!(said.contains("only AWSPENDING's password works: do not discard"), "{said}");
     assert_eq!((scene.labels("app/db"), *scene.rotations.lock().unwrap()), (before, 0));
 }
 

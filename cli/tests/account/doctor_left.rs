@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use fourstep::store::AWSPENDING;
 use fourstep::{SecretId, VersionId};
+use fourstep_cli::account::text::now;
 use fourstep_local::{NewSecret, NewValue};
 use serde_json::{Value, json};
 
@@ -30,7 +31,10 @@ async fn a_rotation_that_no_retry_mends_is_told_at_once_and_not_begun_again() {
     let by_hand = "left to a person (none accepted): let an administrator set the password that AWSCURRENT \
                    holds for user \"app\"";
     let retry = format!("rotate-secret --secret-id {} --region us-east-1\n", arn(&scene));
-    let value = format!("get-secret-value --secret-id {} --region us-east-1 --query", arn(&scene));
+    let value = format!(
+        "get-secret-value --secret-id {} --region us-east-1 --version-stage AWSCURRENT",
+        arn(&scene)
+    );
     let again = "  fourstep doctor app/db --region us-east-1 --stuck-after 0\n";
     for part in [failed, by_hand, &value, &retry, again] {
         assert!(said.contains(part), "{part}: {said}");
@@ -54,7 +58,7 @@ async fn a_rotation_that_no_retry_mends_is_told_at_once_and_not_begun_again() {
 async fn a_failure_that_may_pass_is_waited_for() {
     let (scene, [_, next], url) = stuck(["accepted", "rejected", "rejected"], true).await;
     let failed = |version: &str, step: &str, kind: &str| {
-        let line = json!({"secret": arn(&scene), "step": step, "outcome": "failed", "version": version, "error_type": kind, "why": "because"});
+        let line = json!({"secret": arn(&scene), "step": step, "outcome": "failed", "version": version, "error_type": kind, "why": "because", "at": now()});
         *scene.log.lock().unwrap() = vec![line.to_string()];
     };
     for (version, step, kind, over) in [
@@ -95,7 +99,7 @@ async fn without_a_function_of_ours_it_says_what_to_look_at_and_what_to_type() {
         let (said, output) = fourstep(&url, &FIX, "").await;
         assert_eq!(output.status.code(), Some(1), "{said}");
         let discard = format!("--version-stage AWSPENDING --remove-from-version-id {next}");
-        let left = "left to a person: log in with what AWSCURRENT holds";
+        let left = "left to a person: try yourself what AWSCURRENT and AWSPENDING hold";
         for part in parts.into_iter().chain([left, &discard, "nothing was changed"]) {
             assert!(said.contains(part), "{part}: {said}");
         }
@@ -119,7 +123,16 @@ async fn each_row_that_is_left_has_words_of_its_own() {
         (["rejected", "accepted", "rejected"], false, "two users", [off, admin, doctor]),
         (["rejected", "rejected", "rejected"], false, "one password", [off, admin, doctor]),
         (["rejected", "rejected", "rejected"], true, "keys", [vendor, "none accepted", doctor]),
-        (["rejected", "accepted", "rejected"], false, "keys", [off, vendor, doctor]),
+        (
+            ["rejected", "accepted", "rejected"],
+            false,
+            "keys",
+            [
+                off,
+                "the key of AWSPENDING works: store that value",
+                "--version-stage AWSPENDING --query",
+            ],
+        ),
         (
             ["rejected", "rejected", "accepted"],
             true,
@@ -187,8 +200,57 @@ async fn a_version_that_somebody_left_pending_where_nothing_rotates_is_told_with
     let (said, output) = fourstep(&url, &["doctor", "app/db"], "").await;
     assert_eq!(output.status.code(), Some(1), "{said}");
     let discard = format!("AWSPENDING --remove-from-version-id {}", version.as_str());
-    for part in ["rotation never set up", "left to a person: log in with", &discard] {
+    for part in ["rotation never set up", "left to a person: try yourself what", &discard] {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert!(!said.contains("migrate") && !said.contains("cancel"), "{said}");
+}
+
+/// Secrets Manager has tried again, and is setting the password.
+#[tokio::test]
+async fn a_rotation_that_goes_on_after_its_failure_is_under_way() {
+    let (scene, [_, next], url) = stuck(["accepted", "rejected", "rejected"], true).await;
+    let line = |step: &str, outcome: &str, age: i64| {
+        json!({"secret": arn(&scene), "step": step, "outcome": outcome, "version": next, "error_type": "Forbidden", "why": "because", "at": now() - age}).to_string()
+    };
+    *scene.log.lock().unwrap() = vec![line("createSecret", "failed", 60)];
+    let (said, code) = seen(&url).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains(
+            "# first correct the cause of the last failure: every rotation ends as Forbidden"
+        ),
+        "{said}"
+    );
+    assert!(said.contains("by hand, if the function's log has no step of this version"), "{said}");
+    scene.log.lock().unwrap().push(line("createSecret", "done", 5));
+    let (said, code) = seen(&url).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("a rotation is under way") && !said.contains("advice"), "{said}");
+    // Whoever waits for a mended secret waits on.
+    let (said, output) = fourstep(&url, &["doctor", "app/db", "--fix", "--yes"], "").await;
+    assert_eq!((output.status.code(), *scene.rotations.lock().unwrap()), (Some(1), 0), "{said}");
+}
+
+/// The failure was there before the retry, which still runs.
+#[tokio::test]
+async fn an_old_failure_is_not_the_new_retry_s() {
+    let (scene, [_, next], url) = stuck(["rejected", "accepted", "rejected"], true).await;
+    let line = json!({"secret": arn(&scene), "step": "setSecret", "outcome": "failed", "version": next, "error_type": "Forbidden", "why": "because", "at": now() - 60});
+    *scene.log.lock().unwrap() = vec![line.to_string()];
+    *scene.rotation.lock().unwrap() = "hangs";
+    let asked = *scene.questions.lock().unwrap();
+    let fix = ["doctor", "app/db", "--fix", "--yes", "--wait", "1"];
+    let (said, output) = fourstep(&url, &fix, "").await;
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("not ended yet") && !said.contains("has failed"), "{said}");
+    assert_eq!(*scene.questions.lock().unwrap(), asked + 2, "no login while it may run: {said}");
+}
+
+#[tokio::test]
+async fn a_secret_that_was_named_by_its_arn_is_named_so_again() {
+    let (scene, _, url) = stuck(["accepted", "rejected", "rejected"], true).await;
+    let arn = arn(&scene);
+    let (said, _) = fourstep(&url, &["doctor", &arn, "--stuck-after", "0"], "").await;
+    assert!(said.contains(&format!("fourstep doctor {arn} --region us-east-1 --fix")), "{said}");
 }

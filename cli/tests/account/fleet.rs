@@ -108,7 +108,8 @@ impl Scene {
         let (from, until) = (body["startTime"].as_i64().unwrap(), body["endTime"].as_i64());
         let line = |line: &String| {
             let said: Value = serde_json::from_str(line).unwrap_or_default();
-            (1_000 * (now - said["age"].as_i64().unwrap_or(0)), line.clone())
+            let at = said["at"].as_i64().unwrap_or(now - said["age"].as_i64().unwrap_or(0));
+            (1_000 * at, line.clone())
         };
         let mut lines: Vec<_> = log.iter().map(line).collect();
         lines.retain(|(at, _)| *at >= from && until.is_none_or(|until| *at <= until));

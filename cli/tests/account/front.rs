@@ -10,6 +10,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use fourstep::store::{AWSCURRENT, AWSPENDING};
 use fourstep::{SecretId, VersionId};
+use fourstep_cli::account::text::now;
 use fourstep_local::{MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel, serve};
 use serde_json::{Value, json};
 
@@ -32,7 +33,8 @@ pub struct Scene {
     pub verdicts: Mutex<BTreeMap<String, String>>,
     /// Besides, what its row says of a version.
     pub rows: Mutex<BTreeMap<String, Value>>,
-    /// Lines of the function's log; a field `age` says how many seconds old one is.
+    /// Lines of the function's log; a field `age` says how many seconds old one is each time, or `at` when it was
+    /// written.
     pub log: Mutex<Vec<String>>,
     /// How many lines a page of the log has; all without.
     pub paged: Mutex<usize>,
@@ -213,7 +215,7 @@ impl Scene {
         match *self.rotation.lock().unwrap() {
             "hangs" | "unseen" => return,
             "fails" => {
-                let line = json!({"step": "setSecret", "secret": self.store.describe(&id).unwrap().arn, "version": pending, "outcome": "failed", "error_type": "Rejected", "why": "setSecret: 3 versions were tried"});
+                let line = json!({"step": "setSecret", "secret": self.store.describe(&id).unwrap().arn, "version": pending, "outcome": "failed", "error_type": "Rejected", "why": "setSecret: 3 versions were tried", "at": now()});
                 self.verdicts.lock().unwrap().insert(pending.clone(), "rejected".to_owned());
                 return self.log.lock().unwrap().push(line.to_string());
             }

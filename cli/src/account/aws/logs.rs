@@ -36,8 +36,7 @@ impl Failure {
     /// Whether every retry ends the same until somebody corrects something: by kinds, as docs/errors.md has
     /// them. What is not known there may pass.
     pub fn is_final(&self) -> bool {
-        let kinds =
-            ["Forbidden", "Malformed", "Mismatch", "NotFound", "Rejected", "Tls", "Unsupported"];
+        let kinds = ["Forbidden", "Malformed", "Mismatch", "Rejected", "Tls", "Unsupported"];
         kinds.contains(&self.kind.as_str())
     }
 }
@@ -109,8 +108,8 @@ impl Account {
         .await
     }
 
-    /// The last step of a rotation, by the id of its version, in a function's log since a moment in seconds
-    /// since 1970.
+    /// The last step of a rotation, by the id of its version, in a function's log since a moment, and when it
+    /// ended; both in seconds since 1970.
     ///
     /// # Errors
     /// If CloudWatch Logs refuses or does not answer. A log group that does not exist has no step.
@@ -120,10 +119,11 @@ impl Account {
         secret: &str,
         version: &str,
         since: i64,
-    ) -> Result<Option<String>, CallError> {
+    ) -> Result<Option<(String, i64)>, CallError> {
         let pattern = ("version", version);
-        self.last_line(log_group, secret, since, pattern, false, |line, _| {
-            Some(clean(field(line, "step")))
+        self.last_line(log_group, secret, since, pattern, false, |line, at| {
+            let step = clean(field(line, "step"));
+            STEPS.contains(&step.as_str()).then_some((step, at))
         })
         .await
     }

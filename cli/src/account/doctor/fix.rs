@@ -78,7 +78,7 @@ pub(super) async fn mend(
     let same = match none {
         true => account.describe(secret).await? == seen.found,
         false => {
-            let again = look(account, secret, now(), doctor, false).await?;
+            let again = look(account, secret, now(), doctor, None).await?;
             again.and_then(|look| look.stuck).as_ref() == Some(stuck)
         }
     };
@@ -91,7 +91,7 @@ pub(super) async fn mend(
         let since = now().saturating_sub(quiet);
         let since = if none { since.min(seen.at) } else { since };
         let step = account.last_step(&stuck.log_group, secret, &stuck.pending, since).await?;
-        if let Some(step) = step {
+        if let Some((step, _)) = step {
             let why = format!(
                 "a {step} of this rotation has just ended: look again in {}",
                 length(QUIET)

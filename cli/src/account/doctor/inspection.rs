@@ -3,8 +3,8 @@
 use fourstep::store::{AWSCURRENT, AWSPREVIOUS};
 use serde_json::{Map, Value};
 
-use super::look::Trouble;
 use super::table::Kind;
+use super::trouble::Trouble;
 use crate::account::text::{clean, named};
 use crate::events::{labels, text as field};
 

@@ -7,10 +7,11 @@ use fourstep::store::{AWSCURRENT, AWSPENDING};
 use serde_json::Value;
 
 use super::table::{Advice, Kind, Logins, Row};
+use super::trouble::Trouble;
 use super::{Doctor, inspection};
-use crate::account::aws::{Account, Failure, Found, Function};
+use crate::account::aws::{Account, CallError, Failure, Found, Function};
 use crate::account::invoked;
-use crate::account::text::{clean, length};
+use crate::account::text::clean;
 use crate::events::text as field;
 use crate::function::Invocation;
 
@@ -20,80 +21,6 @@ const GRACE: i64 = 3_600;
 
 /// How far back a log is searched, in seconds: two weeks.
 const LOG: i64 = 14 * 86_400;
-
-/// Something that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
-    /// AWSPENDING is on a version that is not current, for so many seconds.
-    Stuck(i64),
-    /// The next rotation should have been so many seconds ago.
-    Overdue(i64),
-    /// There is no such function; its name.
-    NoFunction(String),
-    /// The function is another's; what it is.
-    NotOurs(String),
-    /// A copy in another Region is not as the secret is.
-    Replica(String),
-    /// The function reported an error when it was asked.
-    CannotLook(String),
-    /// AWS could not be asked about a part.
-    NotAsked(String),
-    /// AWSCURRENT does not log in, and no rotation is stuck.
-    LockedOut(String),
-    /// The user whose password the next rotation replaces, and how many sessions it has open.
-    InUse(String, i64),
-    /// The user or the key of AWSCURRENT, and in how many seconds it ends by itself: before the next
-    /// rotation.
-    Ends(String, i64),
-}
-
-impl Trouble {
-    /// A word for machines.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Stuck(_) => "stuck",
-            Self::Overdue(_) => "overdue",
-            Self::NoFunction(_) => "no-function",
-            Self::NotOurs(_) => "not-ours",
-            Self::Replica(_) => "replica",
-            Self::CannotLook(_) => "cannot-look",
-            Self::NotAsked(_) => "not-asked",
-            Self::LockedOut(_) => "locked-out",
-            Self::InUse(..) => "in-use",
-            Self::Ends(..) => "ends",
-        }
-    }
-
-    /// A sentence for people.
-    pub fn text(&self) -> String {
-        match self {
-            Self::Stuck(age) => {
-                format!(
-                    "stuck: AWSPENDING is on a version that is not current, for {}",
-                    length(*age)
-                )
-            }
-            Self::Overdue(age) => format!("overdue: a rotation was due {} ago", length(*age)),
-            Self::NoFunction(name) => format!("the rotation function does not exist: {name}"),
-            Self::NotOurs(kind) => format!("the rotation function is not Fourstep's: {kind}"),
-            Self::Replica(what) => format!("a copy is out of sync: {what}"),
-            Self::CannotLook(why) => format!("the function could not look: {why}"),
-            Self::NotAsked(what) => format!("not asked: {what}"),
-            Self::LockedOut(why) => format!("AWSCURRENT does not log in: {why}"),
-            Self::InUse(user, open) => format!(
-                "in use: the next rotation replaces the password of user {user:?}, which has {open} \
-                 session{} open: its clients have not read the secret since the last rotation",
-                if *open == 1 { "" } else { "s" }
-            ),
-            Self::Ends(login, ends) if *ends < 0 => {
-                format!("{login} ended {} ago", length(ends.saturating_neg()))
-            }
-            Self::Ends(login, ends) => {
-                format!("{login} ends in {}, before the next rotation", length(*ends))
-            }
-        }
-    }
-}
 
 /// A stuck rotation, and what the table says about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,6 +57,8 @@ pub struct Look {
     pub under_way: Option<i64>,
     /// The last failure in the function's log.
     pub failure: Option<Failure>,
+    /// Whether a step of the same rotation has ended well since.
+    pub goes_on: bool,
     /// The function's answer to `inspect`, if it was asked.
     pub inspection: Option<Value>,
     /// What mends it.
@@ -150,7 +79,8 @@ impl Look {
     /// The failure of the rotation that AWSPENDING is of, if no retry gets over it.
     pub fn failed(&self) -> Option<&Failure> {
         let pending = self.found.pending.as_ref()?;
-        self.failure.as_ref().filter(|failure| failure.version == *pending && failure.is_final())
+        let of_this = |one: &&Failure| one.version == *pending && one.is_final();
+        self.failure.as_ref().filter(of_this).filter(|_| !self.goes_on)
     }
 
     /// Whether nothing goes on with the rotation that AWSPENDING is of, however young it is.
@@ -169,7 +99,8 @@ impl Look {
 }
 
 /// Looks at a secret. What cannot be asked is in the answer, too. `None` if it is none of those that
-/// doctor is to look at. After a secret was `mended`, its function is asked also where nothing rotates it.
+/// doctor is to look at. After a secret was `mended`, with what was seen before that, its function is asked
+/// also where nothing rotates it, and an old failure says nothing.
 ///
 /// # Errors
 /// If DescribeSecret fails.
@@ -178,7 +109,7 @@ pub(super) async fn look(
     secret: &str,
     now: i64,
     doctor: &Doctor,
-    mended: bool,
+    mended: Option<&Look>,
 ) -> io::Result<Option<Look>> {
     let found = account.describe(secret).await?;
     if !doctor.selects(&found) {
@@ -186,16 +117,18 @@ pub(super) async fn look(
     }
     let mut look =
         Look { at: now, troubles: of_description(&found, now), found, ..Look::default() };
-    if look.found.rotation != Some(true) && look.found.pending.is_none() && !mended {
+    if look.found.rotation != Some(true) && look.found.pending.is_none() && mended.is_none() {
         return Ok(Some(look));
     }
     let age = pending_age(account, &mut look, now).await;
     let function = of_function(account, &mut look).await;
     let overdue = look.troubles.iter().any(|one| matches!(one, Trouble::Overdue(_)));
     if let (Some(function), true) = (&function, age.is_some() || overdue) {
-        match account.last_failure(&function.log_group, &look.found.arn, now - LOG).await {
-            Ok(failure) => look.failure = failure,
-            Err(error) => look.troubles.push(Trouble::NotAsked(error.message)),
+        if let Err(error) = of_log(account, &mut look, function).await {
+            look.troubles.push(Trouble::NotAsked(error.message));
+        }
+        if mended.is_some_and(|before| before.failure == look.failure) {
+            look.failure = None;
         }
     }
     match age {
@@ -205,11 +138,21 @@ pub(super) async fn look(
         age => look.under_way = age,
     }
     // A rotation that mends it is still to end: until then a login says nothing.
-    let ask = doctor.ask || (mended && look.found.pending.is_none());
+    let ask = doctor.ask || (mended.is_some() && look.found.pending.is_none());
     if let Some(function) = function {
         of_answers(account, &mut look, &function, now, ask).await;
     }
     Ok(Some(look))
+}
+
+/// What the function's log says: its last failure, and whether the rotation has gone on since.
+async fn of_log(account: &Account, look: &mut Look, function: &Function) -> Result<(), CallError> {
+    let (log, secret) = (&function.log_group, &look.found.arn);
+    look.failure = account.last_failure(log, secret, look.at - LOG).await?;
+    let Some(failure) = look.failed() else { return Ok(()) };
+    let last = account.last_step(log, secret, &failure.version, failure.at).await?;
+    look.goes_on = last.is_some_and(|(_, at)| at > failure.at);
+    Ok(())
 }
 
 /// The rotation function of a secret, if it is one of ours.

@@ -9,14 +9,16 @@ mod left;
 mod look;
 mod show;
 mod table;
+mod trouble;
 
 use std::io::{self, IsTerminal as _, Write};
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
 
-pub use look::{Look, Stuck, Trouble};
+pub use look::{Look, Stuck};
 pub use table::{Advice, Kind, Login, Logins, Row};
+pub use trouble::Trouble;
 
 use super::agreed;
 use super::aws::{Account, CallError, Found, Selection};
@@ -110,7 +112,7 @@ impl Doctor {
                 arns
             };
             let looks = stream::iter(arns).map(|secret| async move {
-                let looked = look::look(account, &secret, now(), self, false).await;
+                let looked = look::look(account, &secret, now(), self, None).await;
                 (secret, looked)
             });
             let mut looks = std::pin::pin!(looks.buffered(AT_ONCE));
@@ -143,7 +145,9 @@ impl Doctor {
         counts.seen += 1;
         progress(counts);
         show::look(account, &look, self, format, out)?;
-        let mut wrong = !look.troubles.is_empty();
+        // A script that mends goes on until it has ended.
+        let waits = self.fix && !self.secrets.is_empty() && look.under_way.is_some();
+        let mut wrong = waits || !look.troubles.is_empty();
         counts.mendable += usize::from(!self.fix && look.advice().is_some());
         if self.fix && self.may_mend(&look, format, out)? {
             let ended = self.mended(account, &look).await;
@@ -160,9 +164,19 @@ impl Doctor {
         self.all || asked_for || !look.troubles.is_empty()
     }
 
+    /// How a secret is named in a command: by its ARN where somebody gave one, which may be another
+    /// account's, and where its name would be read as a flag.
+    fn named<'a>(&self, look: &'a Look) -> &'a str {
+        let by_arn = self.secrets.iter().any(|one| one.starts_with("arn:"));
+        match by_arn || look.found.name.starts_with('-') {
+            true => &look.found.arn,
+            false => &look.found.name,
+        }
+    }
+
     /// What looks at this secret again in the same way, to type.
     fn command(&self, account: &Account, look: &Look, fix: bool) -> String {
-        let mut command = account.doctor(&look.found.name);
+        let mut command = account.doctor(self.named(look));
         if fix {
             command += " --fix";
         }
@@ -200,12 +214,12 @@ impl Doctor {
         fix::mend(account, self, look, stuck).await?;
         let begun = if stuck.rotation { "begun" } else { "done" };
         let unseen = |error: io::Error| {
-            let doctor = account.doctor(&look.found.name);
+            let doctor = self.command(account, look, false);
             io::Error::other(format!("{begun}, and not seen to end ({error}): {doctor}"))
         };
         self.waited(account, look, stuck).await.map_err(|error| unseen(error.into()))?;
         let again =
-            look::look(account, &look.found.arn, now(), self, true).await.map_err(unseen)?;
+            look::look(account, &look.found.arn, now(), self, Some(look)).await.map_err(unseen)?;
         again.ok_or_else(|| io::Error::other("it got another function meanwhile: look again"))
     }
 

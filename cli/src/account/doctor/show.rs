@@ -141,8 +141,25 @@ fn people(account: &Account, doctor: &Doctor, look: &Look, out: &mut dyn Write) 
     if !doctor.fix {
         writeln!(out, "    {}", doctor.command(account, look, true))?;
     }
-    writeln!(out, "  the same by hand:")?;
+    if let Some(failure) = look.failed().filter(|one| one.kind != "Rejected") {
+        writeln!(
+            out,
+            "    # first correct the cause of the last failure: every rotation ends as {}",
+            failure.kind
+        )?;
+    }
+    writeln!(out, "  the same by hand{}:", careful(advice))?;
     lines(by_hand.into_iter().map(|command| format!("  {command}")), out)
+}
+
+/// What `--fix` looks at before it changes labels.
+fn careful(advice: Advice) -> &'static str {
+    match advice {
+        Advice::Retry => "",
+        Advice::Discard | Advice::Promote => {
+            ", if the function's log has no step of this version in the last 5 minutes"
+        }
+    }
 }
 
 fn may_fail(row: Row) -> &'static str {
