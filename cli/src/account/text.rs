@@ -1,5 +1,6 @@
 //! Text of others, made harmless before it is shown: answers of APIs, lines of logs, names.
 
+use std::fmt::Display;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
@@ -73,18 +74,13 @@ pub fn length(seconds: i64) -> String {
         3_600..86_400 => (seconds / 3_600, "hour"),
         _ => (seconds / 86_400, "day"),
     };
-    match count {
-        1 => format!("1 {unit}"),
-        _ => format!("{count} {unit}s"),
-    }
+    self::count(count, unit)
 }
 
 /// So many of these: `1 secret`, `2 secrets`.
-pub fn count(count: usize, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        _ => format!("{count} {what}s"),
-    }
+pub fn count<T: Display + PartialEq + From<u8>>(count: T, what: &str) -> String {
+    let plural = if count == T::from(1) { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
 /// Which user a row of an inspection is about, or which key of a vendor's.
@@ -97,10 +93,7 @@ pub fn named(row: &Value) -> Option<String> {
 /// `ends in 3 days`.
 pub fn seen(row: &Value) -> Vec<String> {
     let number = |name: &str| row.get(name).and_then(Value::as_i64);
-    let sessions = number("sessions").map(|open| match open {
-        1 => "1 session open".to_owned(),
-        _ => format!("{open} sessions open"),
-    });
+    let sessions = number("sessions").map(|open| format!("{} open", count(open, "session")));
     let ends = number("ends_in_seconds").map(|ends| match ends {
         ..0 => format!("ended {} ago", length(ends.saturating_neg())),
         _ => format!("ends in {}", length(ends)),

@@ -1,5 +1,6 @@
 //! What the logs of rotation functions say: CloudWatch Logs.
 
+use fourstep::Step;
 use serde_json::{Value, json};
 
 use super::signed::{Call, Service};
@@ -9,9 +10,6 @@ use crate::events::text as field;
 
 /// The most pages that are read of a part of a log. A page may be empty, and the newest line is on the last.
 const MOST_PAGES: usize = 30;
-
-/// The steps of a rotation.
-const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
 
 /// How far back a log is searched first, and then, in seconds: an hour, and a day.
 const HOUR: i64 = 3_600;
@@ -33,11 +31,11 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Whether every retry ends the same until somebody corrects something: by kinds, as docs/errors.md has
+    /// Whether it ends the rotation to this version: every retry ends the same until somebody corrects something: by kinds, as docs/errors.md has
     /// them. What is not known there may pass.
-    pub fn is_final(&self) -> bool {
+    pub fn ends(&self, version: &str) -> bool {
         let kinds = ["Forbidden", "Malformed", "Mismatch", "Rejected", "Tls", "Unsupported"];
-        kinds.contains(&self.kind.as_str())
+        self.version == version && kinds.contains(&self.kind.as_str())
     }
 }
 
@@ -70,7 +68,7 @@ impl Account {
             let step = clean(field(line, "step"));
             let why = clean(field(line, "why"));
             // A question of somebody's is no rotation.
-            STEPS.contains(&step.as_str()).then(|| Failure {
+            Step::parse(&step).is_some().then(|| Failure {
                 at,
                 version: clean(field(line, "version")),
                 kind: clean(field(line, "error_type")),
@@ -123,7 +121,7 @@ impl Account {
         let pattern = ("version", version);
         self.last_line(log_group, secret, since, pattern, false, |line, at| {
             let step = clean(field(line, "step"));
-            STEPS.contains(&step.as_str()).then_some((step, at))
+            Step::parse(&step).is_some().then_some((step, at))
         })
         .await
     }

@@ -79,8 +79,7 @@ impl Look {
     /// The failure of the rotation that AWSPENDING is of, if no retry gets over it.
     pub fn failed(&self) -> Option<&Failure> {
         let pending = self.found.pending.as_ref()?;
-        let of_this = |one: &&Failure| one.version == *pending && one.is_final();
-        self.failure.as_ref().filter(of_this).filter(|_| !self.goes_on)
+        self.failure.as_ref().filter(|one| one.ends(pending) && !self.goes_on)
     }
 
     /// Whether nothing goes on with the rotation that AWSPENDING is of, however young it is.

@@ -235,7 +235,7 @@ impl Doctor {
                 // What the log does not say is waited for.
                 let failure =
                     account.last_failure(&stuck.log_group, arn, since).await.ok().flatten();
-                let new = failure.filter(|one| one.version == pending && one.is_final());
+                let new = failure.filter(|one| one.ends(&pending));
                 // Of a retry, the version has failed before.
                 if new.is_some_and(|one| look.failure.as_ref() != Some(&one)) {
                     return Ok(());

@@ -1,6 +1,6 @@
 //! What can be wrong with a secret, in words.
 
-use crate::account::text::length;
+use crate::account::text::{count, length};
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,9 +62,9 @@ impl Trouble {
             Self::NotAsked(what) => format!("not asked: {what}"),
             Self::LockedOut(why) => format!("AWSCURRENT does not log in: {why}"),
             Self::InUse(user, open) => format!(
-                "in use: the next rotation replaces the password of user {user:?}, which has {open} \
-                 session{} open: its clients have not read the secret since the last rotation",
-                if *open == 1 { "" } else { "s" }
+                "in use: the next rotation replaces the password of user {user:?}, which has {} open: \
+                 its clients have not read the secret since the last rotation",
+                count(*open, "session")
             ),
             Self::Ends(login, ends) if *ends < 0 => {
                 format!("{login} ended {} ago", length(ends.saturating_neg()))

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::points::Point;
 use super::verdict::Row;
+use crate::account::text::count;
 use crate::replay::report::{Report, at, kept};
 
 impl Report<'_> {
@@ -72,18 +73,15 @@ impl Report<'_> {
         settled: bool,
         journal: &Path,
     ) -> io::Result<()> {
-        let plural = |count: usize, noun: &str| {
-            format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-        };
         let mut text = String::new();
         if left > 0 {
             let _ = writeln!(
                 text,
                 "\n{} not played: the rotation of the last one is still open.",
-                plural(left, "more point")
+                count(left, "more point")
             );
         }
-        let (points, found) = (plural(played, "point"), plural(violations, "violation"));
+        let (points, found) = (count(played, "point"), count(violations, "violation"));
         let file = match (settled, journal.exists()) {
             (false, _) => kept(journal),
             (true, false) => " The secret file holds what is current now.".to_owned(),
