@@ -11,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fourstep::users::driver::{lacks_rights, open_admin};
 use fourstep::users::{
-    Account, Accounts, AdminSession, Administered, Alternates, Assessment, Attempt, Change,
-    Database, Dialect, Driver, End, Install, Login, Mark, Ownership, Part, Step, Strategies,
+    Account, Accounts, Administered, Alternates, Assessment, Attempt, Change, Database, Dialect,
+    Driver, End, Install, LoggedIn, Login, Mark, Ownership, Part, Step, Strategies,
 };
 use fourstep::{
     CHANGE_TIME, Environment, Error, ErrorKind, ExposeSecret, Fence, Invocation, PasswordPolicy,
@@ -106,12 +106,10 @@ impl Database for PasswordFile {
 
     async fn prepare_own(
         &self,
-        session: &mut Session,
-        _: &Login,
+        at: &mut LoggedIn<'_, Session>,
         password: &SecretString,
-        _: &Invocation,
     ) -> Result<Self::Prepared, Error> {
-        Ok((session.user.clone(), password.clone()))
+        Ok((at.session.user.clone(), password.clone()))
     }
 
     fn locks(&self, (user, _): &Self::Prepared) -> Vec<String> {
@@ -119,37 +117,31 @@ impl Database for PasswordFile {
     }
 
     /// One lock for all users: the file is written as a whole.
-    async fn begin(
-        &self,
-        session: &mut Session,
-        locks: &[String],
-        cx: &Invocation,
-    ) -> Result<(), Error> {
-        cx.enough_for_a_change()?;
+    async fn begin(&self, at: &mut LoggedIn<'_, Session>, locks: &[String]) -> Result<(), Error> {
+        at.cx.enough_for_a_change()?;
         if !locks.is_empty() {
-            session.lock = Some(session.lock(cx).await?);
+            at.session.lock = Some(at.session.lock(at.cx).await?);
         }
-        session.read()
+        at.session.read()
     }
 
     async fn set(
         &self,
-        session: &mut Session,
+        at: &mut LoggedIn<'_, Session>,
         (user, password): &Self::Prepared,
         _: &dyn Fence,
-        _: &Invocation,
     ) -> Result<Change, Error> {
-        session.users[user]["password"] = password.expose_secret().into();
-        session.users[user]["locked"] = false.into();
+        at.session.users[user]["password"] = password.expose_secret().into();
+        at.session.users[user]["locked"] = false.into();
         Ok(Change::Made)
     }
 
-    async fn end(&self, session: &mut Session, end: End, _: &Invocation) -> Result<(), Error> {
+    async fn end(&self, at: &mut LoggedIn<'_, Session>, end: End) -> Result<(), Error> {
         let written = match end {
-            End::Commit { unknown } => session.write().map_err(failed(unknown)),
+            End::Commit { unknown } => at.session.write().map_err(failed(unknown)),
             End::Abandon => Ok(()),
         };
-        session.lock = None;
+        at.session.lock = None;
         written
     }
 }
@@ -158,18 +150,16 @@ impl Database for PasswordFile {
 impl Administered for PasswordFile {
     async fn prepare_reset(
         &self,
-        _: &mut AdminSession<Session>,
+        _admin: &mut LoggedIn<'_, Session>,
         target: &Login,
-        _: &Invocation,
     ) -> Result<Self::Prepared, Error> {
         Ok((target.username.clone(), target.password.clone()))
     }
 
     async fn objections(
         &self,
-        admin: &mut AdminSession<Session>,
+        admin: &mut LoggedIn<'_, Session>,
         user: &str,
-        _: &Invocation,
     ) -> Result<Vec<Error>, Error> {
         let users = &admin.session;
         let absent = Error::new(ErrorKind::NotFound, format!("user {user:?} does not exist"));
@@ -196,10 +186,9 @@ impl Alternates for PasswordFile {
 
     async fn accounts(
         &self,
-        admin: &mut AdminSession<Session>,
+        admin: &mut LoggedIn<'_, Session>,
         usernames: &[&str],
         secret: &str,
-        _: &Invocation,
     ) -> Result<Accounts, Error> {
         let users = &admin.session;
         let known = users.users.iter().map(|(name, user)| {
@@ -217,11 +206,10 @@ impl Alternates for PasswordFile {
     /// A statement is a change of one user: `{"user": "app_clone", "set": {"rights": [...]}}`.
     async fn assess(
         &self,
-        admin: &mut AdminSession<Session>,
+        admin: &mut LoggedIn<'_, Session>,
         install: &Install<'_>,
         _: &Accounts,
         standing: Option<Ownership>,
-        _: &Invocation,
     ) -> Result<Assessment<()>, Error> {
         let Install { target, source, pair, .. } = *install;
         let users = &admin.session.users;
@@ -242,16 +230,11 @@ impl Alternates for PasswordFile {
         Ok(Assessment { parts, ..Assessment::default() })
     }
 
-    async fn run(
-        &self,
-        session: &mut Session,
-        statement: &str,
-        _: &Invocation,
-    ) -> Result<(), Error> {
+    async fn run(&self, at: &mut LoggedIn<'_, Session>, statement: &str) -> Result<(), Error> {
         let change: Value = serde_json::from_str(statement)
             .map_err(|_| Error::new(ErrorKind::Internal, "not a statement of ours"))?;
         let user = change["user"].as_str().unwrap_or_default();
-        let user = session.users.entry(user).or_insert_with(|| json!({}));
+        let user = at.session.users.entry(user).or_insert_with(|| json!({}));
         for (field, value) in change["set"].as_object().into_iter().flatten() {
             user[field] = value.clone();
         }
@@ -260,11 +243,10 @@ impl Alternates for PasswordFile {
 
     async fn prepare_install(
         &self,
-        _: &mut AdminSession<Session>,
+        _admin: &mut LoggedIn<'_, Session>,
         install: &Install<'_>,
         (): (),
         password: &SecretString,
-        _: &Invocation,
     ) -> Result<Self::Prepared, Error> {
         Ok((install.target.to_owned(), password.clone()))
     }

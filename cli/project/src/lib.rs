@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fourstep::net::{Stream, TlsSettings, TransportPolicy, broken, not_a, open};
 use fourstep::users::{
-    Attempt, Change, Database, Dialect, Driver, Login, SingleUser, Strategies, Strategy,
+    Attempt, Change, Database, Dialect, Driver, LoggedIn, Login, SingleUser, Strategies, Strategy,
 };
 use fourstep::{
     Environment, Error, ErrorKind, ExposeSecret, Fence, Invocation, PasswordPolicy, Rotator,
@@ -104,14 +104,8 @@ impl Database for Server {
         }
     }
 
-    async fn prepare_own(
-        &self,
-        _: &mut Session,
-        login: &Login,
-        password: &SecretString,
-        _: &Invocation,
-    ) -> Result<Self::Prepared, Error> {
-        Ok((login.password.clone(), password.clone()))
+    async fn prepare_own(&self, at: &mut LoggedIn<'_, Session>, password: &SecretString) -> Result<Self::Prepared, Error> {
+        Ok((at.login.password.clone(), password.clone()))
     }
 
     /// None: this server compares the old password itself, so two changes cannot both win. Name the
@@ -120,20 +114,14 @@ impl Database for Server {
         Vec::new()
     }
 
-    async fn begin(&self, _: &mut Session, _: &[String], cx: &Invocation) -> Result<(), Error> {
-        cx.enough_for_a_change()
+    async fn begin(&self, at: &mut LoggedIn<'_, Session>, _: &[String]) -> Result<(), Error> {
+        at.cx.enough_for_a_change()
     }
 
     /// The change that cannot be taken back. Twice must be as once.
-    async fn set(
-        &self,
-        session: &mut Session,
-        (old, new): &Self::Prepared,
-        _: &dyn Fence,
-        cx: &Invocation,
-    ) -> Result<Change, Error> {
+    async fn set(&self, at: &mut LoggedIn<'_, Session>, (old, new): &Self::Prepared, _: &dyn Fence) -> Result<Change, Error> {
         let change = ["change", old.expose_secret(), new.expose_secret()];
-        let asked = cx.deadline().bound("the change", Duration::MAX, session.ask(&change)).await;
+        let asked = at.cx.deadline().bound("the change", Duration::MAX, at.session.ask(&change)).await;
         let unknown = "the password may or may not have been changed";
         match asked.flatten().map_err(|error| error.while_doing(unknown))?.as_str() {
             "ok" => Ok(Change::Made),

@@ -99,7 +99,6 @@ impl<S: Alternates> Alternating<S> {
             session: session.map_err(|error| admin.explain(error))?,
             admin,
             refuse_open_sessions: self.refuse_open_sessions,
-            cx,
         })
     }
 

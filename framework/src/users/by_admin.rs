@@ -119,8 +119,8 @@ impl<S: Administered> Rotator for ByAdmin<S> {
             let opened = open_admin(self.database.server(), &admin.login, cx).await;
             let what = || format!("cannot set the password of {account}");
             let mut session = opened.map_err(|error| error.while_doing(what()))?;
-            let change = self.database.reset_password(&mut session, &pending, fence, cx).await;
-            self.database.close(session.session, cx).await;
+            let change = self.database.reset_password(&mut session, &pending, fence).await;
+            self.database.close(session).await;
             change
         }
         .await;
@@ -195,7 +195,7 @@ impl<S: Administered> ByAdmin<S> {
             return Err(error.caused_by(UNPROVEN));
         }
         // The session is not needed: what counts is that it could be opened.
-        Ok(open.map(|open| (open.name, open.login)))
+        Ok(open.map(|open| (open.name, open.at.login)))
     }
 
     /// What a preflight finds, of which `look` is the part of the admin.
@@ -277,8 +277,8 @@ impl<S: Administered> ByAdmin<S> {
         let admin = self.admin(login, current.secret().document()?, others, cx).await?;
         let found = async {
             let mut session = open_admin(self.database.server(), &admin.login, cx).await?;
-            let found = self.database.preflight_reset(&mut session, login, cx).await;
-            self.database.close(session.session, cx).await;
+            let found = self.database.preflight_reset(&mut session, login).await;
+            self.database.close(session).await;
             found
         }
         .await;

@@ -120,14 +120,14 @@ pub(super) async fn verify<S: Database>(
 ) -> Result<Verdict, Error> {
     let login = Login::read(secret, database.dialect())?;
     match database.log_in(&login, cx).await? {
-        Attempt::Accepted(mut session) => {
-            let usable = database.server().usable(&session);
+        Attempt::Accepted(mut at) => {
+            let usable = database.server().usable(&at.session);
             usable.map_err(|error| error.while_doing(format!("cannot use {}", login.account())))?;
             if !cx.waits() {
-                let seen = database.server().seen(&mut session, &login, cx);
+                let seen = database.server().seen(&mut at);
                 let seen = within(cx, "a look at the sessions", LOOK_TIME, seen).await.flatten();
                 cx.note_seen(Seen { user: login.username, ..seen.unwrap_or_default() });
-                database.close(session, cx).await;
+                database.close(at).await;
             }
             Ok(Verdict::Accepted)
         }

@@ -74,13 +74,13 @@ impl<S: DualPasswords> DualPassword<S> {
 
     /// The first login that works: current in every healthy rotation, pending where an earlier run
     /// got this far and current was lost, then what older versions hold.
-    async fn open(
-        &self,
+    async fn open<'a>(
+        &'a self,
         versions: &SetContext<'_>,
         current: &Login,
         pending: &Login,
-        cx: &Invocation,
-    ) -> Result<Open<S::Session>, Error> {
+        cx: &'a Invocation,
+    ) -> Result<Open<'a, S::Session>, Error> {
         let mut tries = LoginAttempts::new(&*self.database, cx);
         for (name, login) in [("AWSCURRENT", current), ("AWSPENDING", pending)] {
             if let Some(open) = tries.open(name, login).await? {
@@ -107,9 +107,9 @@ impl<S: DualPasswords> Rotator for DualPassword<S> {
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
         let current = common::current(known.current.secret(), self.database.dialect())?;
         if self.database.server().asks_before_proposing(&current)
-            && let Attempt::Accepted(session) = self.database.log_in(&current, cx).await?
+            && let Attempt::Accepted(at) = self.database.log_in(&current, cx).await?
         {
-            common::no_failure(self.database.preflight_two(session, &current, cx).await?)?;
+            common::no_failure(self.database.preflight_two(at).await?)?;
         }
         let with = (&*self.database, &self.policy);
         Ok(common::with_new_password(with, known, &current, cx)?.into())
@@ -124,19 +124,17 @@ impl<S: DualPasswords> Rotator for DualPassword<S> {
         let dialect = self.database.dialect();
         let current = common::current(versions.current().secret(), dialect)?;
         let pending = common::pending(versions.pending().secret(), dialect)?;
-        let Open { session, name, login } = self.open(versions, &current, &pending, cx).await?;
+        let opened = self.open(versions, &current, &pending, cx).await?;
         let mut change = Changing {
             strategy: self,
-            session,
+            opened,
             versions,
             fence,
-            cx,
-            opened: (name, login),
             current: &current,
             pending: &pending,
         };
         let applied = change.run().await;
-        self.database.close(change.session, cx).await;
+        self.database.close(change.opened.at).await;
         applied.map_err(|error| {
             error.while_doing(format!("cannot change the password of {}", current.account()))
         })
@@ -158,7 +156,7 @@ impl<S: DualPasswords> Rotator for DualPassword<S> {
     ) -> Result<Vec<Finding>, Error> {
         let login = common::current(subject.current.secret(), self.database.dialect())?;
         let mut findings = match self.database.log_in(&login, cx).await? {
-            Attempt::Accepted(session) => self.database.preflight_two(session, &login, cx).await?,
+            Attempt::Accepted(at) => self.database.preflight_two(at).await?,
             Attempt::Refused(why) => vec![common::current_refused(why)],
         };
         let with = (&*self.database, &self.policy);
@@ -171,12 +169,9 @@ impl<S: DualPasswords> Rotator for DualPassword<S> {
 /// One change, under the account's lock once it runs.
 struct Changing<'a, S: DualPasswords> {
     strategy: &'a DualPassword<S>,
-    session: S::Session,
+    opened: Open<'a, S::Session>,
     versions: &'a SetContext<'a>,
     fence: &'a dyn Fence,
-    cx: &'a Invocation,
-    /// What logged in, and its name for messages.
-    opened: (String, Login),
     current: &'a Login,
     pending: &'a Login,
 }
@@ -191,8 +186,8 @@ enum Exchanged {
 impl<S: DualPasswords> Changing<'_, S> {
     async fn run(&mut self) -> Result<Applied, Error> {
         let server = self.strategy.database.server();
-        server.begin_two(&mut self.session, self.current, self.cx).await?;
-        let (name, opened) = self.opened.clone();
+        server.begin_two(&mut self.opened.at).await?;
+        let (name, opened) = (self.opened.name.clone(), self.opened.at.login.clone());
         let mut base = &opened;
         if !same_password(&opened, self.current) {
             // AWSCURRENT works again at once, not only when pending is promoted. Where the server
@@ -227,7 +222,7 @@ impl<S: DualPasswords> Changing<'_, S> {
 
     /// Whether this works now: under the lock, earlier answers are stale.
     async fn logs_in(&mut self, login: &Login) -> Result<bool, Error> {
-        let attempt = self.strategy.database.log_in(login, self.cx).await?;
+        let attempt = self.strategy.database.log_in(login, self.opened.at.cx).await?;
         Ok(matches!(attempt, Attempt::Accepted(_)))
     }
 
@@ -280,7 +275,7 @@ impl<S: DualPasswords> Changing<'_, S> {
 
     async fn set(&mut self, new: NewPrimary<'_>) -> Result<Swap, Error> {
         let server = self.strategy.database.server();
-        server.set_primary(&mut self.session, &new, self.fence, self.cx).await
+        server.set_primary(&mut self.opened.at, &new, self.fence).await
     }
 }
 

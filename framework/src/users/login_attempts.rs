@@ -6,14 +6,13 @@ use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{Recorded, SetContext};
 use crate::secret::Previous;
-use crate::users::{Attempt, Database, Driver, Login, common};
+use crate::users::{Attempt, Database, Driver, LoggedIn, Login, common};
 
 /// A session, and what opened it.
-pub(super) struct Open<Session> {
-    pub(super) session: Session,
+pub(super) struct Open<'a, Session> {
+    pub(super) at: LoggedIn<'a, Session>,
     /// For messages: which version of the secret it was.
     pub(super) name: String,
-    pub(super) login: Login,
 }
 
 /// Where an older password may stand.
@@ -46,15 +45,13 @@ impl<'a, S: Database> LoginAttempts<'a, S> {
         &mut self,
         name: &str,
         login: &Login,
-    ) -> Result<Option<Open<S::Session>>, Error> {
+    ) -> Result<Option<Open<'a, S::Session>>, Error> {
         if self.was_refused(login) {
             return Ok(None);
         }
         let attempt = self.database.log_in(login, self.cx).await;
         match attempt.map_err(|error| error.while_doing(name))? {
-            Attempt::Accepted(session) => {
-                Ok(Some(Open { session, name: name.to_owned(), login: login.clone() }))
-            }
+            Attempt::Accepted(at) => Ok(Some(Open { at, name: name.to_owned() })),
             Attempt::Refused(why) => {
                 self.refused.push((name.to_owned(), login.clone(), why));
                 Ok(None)
@@ -74,7 +71,7 @@ impl<'a, S: Database> LoginAttempts<'a, S> {
         &mut self,
         versions: &SetContext<'_>,
         current: &Login,
-    ) -> Result<Option<Open<S::Session>>, Error> {
+    ) -> Result<Option<Open<'a, S::Session>>, Error> {
         self.older_of(&versions.recorded(), current, &current.username).await
     }
 
@@ -84,7 +81,7 @@ impl<'a, S: Database> LoginAttempts<'a, S> {
         recorded: &Recorded<'_>,
         current: &Login,
         user: &str,
-    ) -> Result<Option<Open<S::Session>>, Error> {
+    ) -> Result<Option<Open<'a, S::Session>>, Error> {
         match self.older_in(Older::Previous, recorded, current, &[user]).await? {
             None => self.older_in(Older::Others, recorded, current, &[user]).await,
             open => Ok(open),
@@ -99,7 +96,7 @@ impl<'a, S: Database> LoginAttempts<'a, S> {
         recorded: &Recorded<'_>,
         current: &Login,
         users: &[&str],
-    ) -> Result<Option<Open<S::Session>>, Error> {
+    ) -> Result<Option<Open<'a, S::Session>>, Error> {
         let most = self.most(place);
         let (what, found) = match place {
             _ if most == 0 => return Ok(None),
@@ -134,7 +131,7 @@ impl<'a, S: Database> LoginAttempts<'a, S> {
         &mut self,
         logins: Vec<(String, Login)>,
         most: usize,
-    ) -> Result<Option<Open<S::Session>>, Error> {
+    ) -> Result<Option<Open<'a, S::Session>>, Error> {
         let mut tried = 0;
         for (name, login) in logins {
             if self.was_refused(&login) {

@@ -26,6 +26,7 @@ mod ssl;
 mod strategies;
 
 use crate::error::{Error, ErrorKind};
+use crate::invocation::Invocation;
 
 pub use admin::SameHosts;
 pub use alternating::Alternating;
@@ -46,13 +47,15 @@ pub use single_user::SingleUser;
 pub use ssl::SslMode;
 pub use strategies::{Strategies, Strategy};
 
-/// An open session of an admin's. One serves a whole step.
+/// A user who has logged in, in one invocation. One of an admin's serves a whole step.
 #[derive(Debug)]
-pub struct AdminSession<Session> {
-    /// What opened it.
+pub struct LoggedIn<'a, Session> {
+    /// What opened the session. An admin's names the user's database, whether or not it was entered.
     pub login: Login,
-    /// The session.
+    /// The open session.
     pub session: Session,
+    /// What the session is used in: its deadline holds for each statement.
+    pub cx: &'a Invocation,
 }
 
 /// How a change of password ended.

@@ -114,8 +114,8 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
         let what = Addition { new: &pending.password, known };
         let recorded = versions.recorded();
         let added = self.everywhere((&pending, document), &others, cx, async |places| {
-            self.recognise(places, (&pending, &current.password), &recorded, cx).await?;
-            self.database.add_everywhere(places, what, fence, cx).await
+            self.recognise(places, (&pending, &current.password), &recorded).await?;
+            self.database.add_everywhere(places, what, fence).await
         });
         let (account, why) = (pending.account(), proven(proof.as_ref()));
         let count = added.await?.servers;
@@ -165,8 +165,8 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
             (secret.document()?, versions.other_secrets(), versions.fence());
         let recorded = versions.recorded();
         let added = self.everywhere((&pending, document), &others, cx, async |places| {
-            self.recognise(places, (&pending, &pending.password), &recorded, cx).await?;
-            self.database.add_everywhere(places, what, &fence, cx).await
+            self.recognise(places, (&pending, &pending.password), &recorded).await?;
+            self.database.add_everywhere(places, what, &fence).await
         });
         if added.await?.lacked > 0 {
             cx.warn(format!(
@@ -190,7 +190,7 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
         let (document, others, fence) = (promoted.document()?, keep.other_secrets(), keep.fence());
         let recorded = keep.recorded();
         let removed = self.everywhere((&login, document), &others, cx, async |places| {
-            self.recognise(places, (&login, &login.password), &recorded, cx).await?;
+            self.recognise(places, (&login, &login.password), &recorded).await?;
             self.database.remove_everywhere(places, &going, &fence, cx).await
         });
         removed.await.map_err(|error| {
@@ -218,7 +218,7 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
         let login = common::current(secret, self.database.dialect())?;
         let (document, others) = (secret.document()?, subject.other_secrets());
         let planned = self.everywhere((&login, document), &others, cx, async |places| {
-            self.database.plan_everywhere(places, cx).await
+            self.database.plan_everywhere(places).await
         });
         planned.await
     }
@@ -232,7 +232,7 @@ impl<S: PasswordSets> PasswordSet<S> {
         (login, document): (&Login, &Document),
         others: &SecretReader<'_>,
         cx: &Invocation,
-        work: impl AsyncFnOnce(&mut [Place<S::Session>]) -> Result<T, Error>,
+        work: impl AsyncFnOnce(&mut [Place<'_, S::Session>]) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let admin = self.by_admin.admin(login, document, others, cx).await?;
         let may_go = |to: &Login| self.by_admin.admins.may_go(&admin, to);
@@ -240,7 +240,7 @@ impl<S: PasswordSets> PasswordSet<S> {
             let opened = self.database.open_everywhere(&admin.login, login, &may_go, cx).await;
             let mut places = opened?;
             let done = work(&mut places).await;
-            self.database.close_everywhere(places, cx).await;
+            self.database.close_everywhere(places).await;
             done
         };
         done.await.map_err(|error| admin.explain(error))
@@ -257,9 +257,9 @@ impl<S: PasswordSets> PasswordSet<S> {
         let login = common::current(current.secret(), self.database.dialect())?;
         let document = current.secret().document()?;
         let found = self.everywhere((&login, document), others, cx, async |places| {
-            let mut found = self.database.preflight_everywhere(places, cx).await?;
+            let mut found = self.database.preflight_everywhere(places).await?;
             if !found.iter().any(Finding::fails) {
-                let known = self.recognise(places, (&login, &login.password), recorded, cx).await;
+                let known = self.recognise(places, (&login, &login.password), recorded).await;
                 found.extend(known.err().map(Finding::Fails));
             }
             Ok(found)
@@ -272,22 +272,21 @@ impl<S: PasswordSets> PasswordSet<S> {
     /// the same name.
     async fn recognise(
         &self,
-        places: &mut [Place<S::Session>],
+        places: &mut [Place<'_, S::Session>],
         (user, likely): (&Login, &SecretString),
         recorded: &Recorded<'_>,
-        cx: &Invocation,
     ) -> Result<(), Error> {
         if places.len() < 2 || self.by_admin.repairs(&user.username) {
             return Ok(());
         }
         let likely = std::slice::from_ref(likely);
-        if self.database.stranger(places, likely, cx).await?.is_none() {
+        if self.database.stranger(places, likely).await?.is_none() {
             return Ok(());
         }
         let (stored, dialect) = (recorded.all().await?, self.database.dialect());
         let known = stored.iter().filter_map(|one| common::recorded(user, one.secret(), dialect));
         let known: Vec<SecretString> = known.collect();
-        let Some(stranger) = self.database.stranger(places, &known, cx).await? else {
+        let Some(stranger) = self.database.stranger(places, &known).await? else {
             return Ok(());
         };
         let what = format!(

@@ -72,12 +72,12 @@ impl<S: Database> Rotator for SingleUser<S> {
         if open.is_none() {
             open = tries.older(versions, &current).await?;
         }
-        let Some(Open { session, name, login }) = open else {
+        let Some(Open { at, name }) = open else {
             let what = format!("cannot change the password of {}", current.account());
             return Err(tries.exhausted(what));
         };
-        let password = &pending.password;
-        match self.database.change_own_password(session, &login, password, fence, cx).await? {
+        let login = at.login.clone();
+        match self.database.change_own_password(at, &pending.password, fence).await? {
             Change::Made => Ok(Applied::Changed(format!(
                 "changed the password of {}, logged in with {name}",
                 current.account()
@@ -105,9 +105,7 @@ impl<S: Database> Rotator for SingleUser<S> {
         let policy = common::policy(with, &subject.description.tags, &login);
         let sample = policy.and_then(|policy| policy.generate()).ok();
         let mut findings = match self.database.log_in(&login, cx).await? {
-            Attempt::Accepted(session) => {
-                self.database.preflight(session, &login, sample.as_ref(), cx).await?
-            }
+            Attempt::Accepted(at) => self.database.preflight(at, sample.as_ref()).await?,
             Attempt::Refused(why) => vec![common::current_refused(why)],
         };
         common::add_findings(&mut findings, with, subject, &login, cx).await;
@@ -120,10 +118,10 @@ impl<S: Database> SingleUser<S> {
     /// Refuses a user that could not change its password. One that does not log in is left to
     /// setSecret, which knows of other passwords.
     async fn ask_whether_it_may(&self, login: &Login, cx: &Invocation) -> Result<(), Error> {
-        let Attempt::Accepted(session) = self.database.log_in(login, cx).await? else {
+        let Attempt::Accepted(at) = self.database.log_in(login, cx).await? else {
             return Ok(());
         };
-        common::no_failure(self.database.preflight(session, login, None, cx).await?)
+        common::no_failure(self.database.preflight(at, None).await?)
     }
 
     /// The server refused the value. Only if the login that worked still does was nothing applied:

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use fourstep::users::driver::{lacks_rights, never_changed};
-use fourstep::users::{AdminSession, Administered, Login};
+use fourstep::users::{Administered, LoggedIn, Login};
 use fourstep::{Error, ErrorKind, Invocation};
 
 use crate::Mongodb;
 use crate::change::{Prepared, quoted};
-use crate::session::{Session, database};
+use crate::session::{At, Session, database};
 use crate::user::{self, Privileges, Role, User};
 
 /// What an admin needs in the database of a user whose password it sets.
@@ -46,33 +46,18 @@ impl Administered for Mongodb {
     // An admin's login is in the database admin; the user's database is where the user is.
     const ADMIN_ENTERS_DATABASE: bool = false;
 
-    async fn prepare_admin(
-        &self,
-        session: &mut Session,
-        _: &Login,
-        _: &Invocation,
-    ) -> Result<(), Error> {
-        session.channel.listen_longer();
-        self.transport.shown(session.transport).map_or(Ok(()), Err)
+    async fn prepare_admin(&self, at: &mut At<'_>) -> Result<(), Error> {
+        at.session.channel.listen_longer();
+        self.transport.shown(at.session.transport).map_or(Ok(()), Err)
     }
 
-    async fn prepare_reset(
-        &self,
-        admin: &mut AdminSession<Session>,
-        target: &Login,
-        cx: &Invocation,
-    ) -> Result<Prepared, Error> {
+    async fn prepare_reset(&self, admin: &mut At<'_>, target: &Login) -> Result<Prepared, Error> {
         let prepared = Prepared::new(database(target), &target.username, &target.password);
-        Ok(prepared.proven_as_now(&mut admin.session, cx).await)
+        Ok(prepared.proven_as_now(&mut admin.session, admin.cx).await)
     }
 
-    async fn objections(
-        &self,
-        admin: &mut AdminSession<Session>,
-        user: &str,
-        cx: &Invocation,
-    ) -> Result<Vec<Error>, Error> {
-        let AdminSession { login, session } = admin;
+    async fn objections(&self, admin: &mut At<'_>, user: &str) -> Result<Vec<Error>, Error> {
+        let LoggedIn { login, session, cx } = admin;
         let here = database(login);
         let own = Privileges::own(session, cx).await?;
         let lacks = lacks(&own, &login.username, &TO_RESET.map(|action| (action, here)));

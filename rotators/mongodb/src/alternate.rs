@@ -11,14 +11,14 @@ use async_trait::async_trait;
 use bson::raw::{RawArrayBuf, RawDocumentBuf, cstr};
 use bson::rawdoc;
 use fourstep::users::{
-    Account, Accounts, AdminSession, Alternates, Assessment, Install, Login, Mark, Ownership, Part,
+    Account, Accounts, Alternates, Assessment, Install, LoggedIn, Login, Mark, Ownership, Part,
     Step, driver,
 };
 use fourstep::{Error, ErrorKind, Invocation, SecretString, hex, random_bytes};
 
 use crate::admin::{TO_RESET, find, lacks};
 use crate::change::{Prepared, exchange, quoted};
-use crate::session::{Session, database};
+use crate::session::{At, database};
 use crate::user::{MARK, Privileges, Role, User, marked, named};
 use crate::{CACHED, Mongodb, errors};
 
@@ -168,12 +168,11 @@ impl Alternates for Mongodb {
 
     async fn accounts(
         &self,
-        admin: &mut AdminSession<Session>,
+        admin: &mut At<'_>,
         usernames: &[&str],
         secret: &str,
-        cx: &Invocation,
     ) -> Result<Accounts, Error> {
-        let AdminSession { login, session } = admin;
+        let LoggedIn { login, session, cx } = admin;
         let here = database(login);
         let own = Privileges::own(session, cx).await?;
         let missing = lacks(&own, &login.username, &TO_RESET.map(|action| (action, here)));
@@ -200,15 +199,14 @@ impl Alternates for Mongodb {
 
     async fn assess(
         &self,
-        admin: &mut AdminSession<Session>,
+        admin: &mut At<'_>,
         install: &Install<'_>,
         _: &Accounts,
         ownership: Option<Ownership>,
-        cx: &Invocation,
     ) -> Result<Assessment<Found>, Error> {
         let Install { pair, target, source, .. } = *install;
         let Some(ownership) = ownership else { return Ok(Assessment::default()) };
-        let AdminSession { login, session } = admin;
+        let LoggedIn { login, session, cx } = admin;
         let here = database(login);
         let users = named(session, here, [target, source], cx).await?;
         let Some(from) = users.get(source) else { return Ok(Assessment::default()) };
@@ -240,17 +238,12 @@ impl Alternates for Mongodb {
         })
     }
 
-    async fn run(
-        &self,
-        session: &mut Session,
-        statement: &str,
-        cx: &Invocation,
-    ) -> Result<(), Error> {
-        let assessed = session.assessed.iter().find(|(text, _)| text == statement);
+    async fn run(&self, at: &mut At<'_>, statement: &str) -> Result<(), Error> {
+        let assessed = at.session.assessed.iter().find(|(text, _)| text == statement);
         let Some((_, command)) = assessed.cloned() else {
             return Err(Error::new(ErrorKind::Internal, "not a command of this assessment"));
         };
-        exchange(session, command, cx).await.map_err(|failure| {
+        exchange(&mut at.session, command, at.cx).await.map_err(|failure| {
             let error = failure.sorted(|refusal| errors::of_change(*refusal));
             error.while_doing(statement.to_owned())
         })
@@ -258,14 +251,13 @@ impl Alternates for Mongodb {
 
     async fn prepare_install(
         &self,
-        admin: &mut AdminSession<Session>,
+        admin: &mut At<'_>,
         install: &Install<'_>,
         found: Found,
         password: &SecretString,
-        cx: &Invocation,
     ) -> Result<Prepared, Error> {
         let here = database(&admin.login);
-        let target = find(&mut admin.session, here, install.target, cx).await?;
+        let target = find(&mut admin.session, here, install.target, admin.cx).await?;
         if found.made && target.mark().is_none() {
             return Err(Error::new(
                 ErrorKind::Unsupported,
@@ -287,7 +279,7 @@ impl Alternates for Mongodb {
         let (session, here) = (&mut admin.session, database(pending));
         let pair = [pending.username.as_str(), partner];
         let users = named(session, here, pair, cx).await;
-        driver::close(self, admin.session, cx).await;
+        driver::close(self, admin).await;
         let users = users?;
         match pair.map(|name| users.get(name)) {
             [Some(one), Some(other)] => Ok(one.differences(other)),

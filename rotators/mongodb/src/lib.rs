@@ -26,6 +26,8 @@ use fourstep::{
 };
 
 pub use change::Prepared;
+use session::At;
+
 pub use session::Session;
 
 /// How secrets name these servers: AWS's word first (AWS Secrets Manager User Guide, "JSON structure of
@@ -121,21 +123,19 @@ impl Database for Mongodb {
         session.channel.shut_down().await;
     }
 
-    async fn seen(&self, session: &mut Session, _: &Login, cx: &Invocation) -> Result<Seen, Error> {
-        session.seen(cx).await
+    async fn seen(&self, at: &mut At<'_>) -> Result<Seen, Error> {
+        at.session.seen(at.cx).await
     }
 
     async fn prepare_own(
         &self,
-        session: &mut Session,
-        login: &Login,
+        at: &mut At<'_>,
         password: &SecretString,
-        cx: &Invocation,
     ) -> Result<Prepared, Error> {
-        let obstacles = self.obstacles(session, cx).await?;
+        let obstacles = self.obstacles(&mut at.session, at.cx).await?;
         obstacles.into_iter().next().map_or(Ok(()), Err)?;
-        let prepared = Prepared::new(session::database(login), &login.username, password);
-        Ok(prepared.proven_as_now(session, cx).await)
+        let prepared = Prepared::new(session::database(&at.login), &at.login.username, password);
+        Ok(prepared.proven_as_now(&mut at.session, at.cx).await)
     }
 
     fn may_lose_a_change(&self) -> bool {
@@ -148,23 +148,17 @@ impl Database for Mongodb {
 
     async fn set(
         &self,
-        session: &mut Session,
+        at: &mut At<'_>,
         prepared: &Prepared,
         _: &dyn Fence,
-        cx: &Invocation,
     ) -> Result<Change, Error> {
-        prepared.send(session, cx).await
+        prepared.send(&mut at.session, at.cx).await
     }
 
-    async fn preflight(
-        &self,
-        session: &mut Session,
-        _: &Login,
-        cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
-        let obstacles = self.obstacles(session, cx).await?;
+    async fn preflight(&self, at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
+        let obstacles = self.obstacles(&mut at.session, at.cx).await?;
         let findings = obstacles.into_iter().map(Finding::Fails);
-        let router = session.router.then(|| Finding::Warns(CACHED.to_owned()));
+        let router = at.session.router.then(|| Finding::Warns(CACHED.to_owned()));
         let late = Finding::Warns(LATE_CHANGE.to_owned());
         Ok(findings.chain([late]).chain(router).collect())
     }

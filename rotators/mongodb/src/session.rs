@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use bson::raw::{RawArray, RawBsonRef, RawDocument, RawDocumentBuf};
 use bson::rawdoc;
 use fourstep::net::Transport;
-use fourstep::users::{Login, driver};
+use fourstep::users::{LoggedIn, Login, driver};
 use fourstep::{Error, ErrorKind, Invocation, Seen};
 
 use crate::errors::ServerError;
@@ -13,6 +13,9 @@ use crate::wire::{Channel, Wire};
 
 /// How a command failed.
 pub(crate) type Failure = driver::Failure<ServerError>;
+
+/// A user who has logged in, or the admin.
+pub(crate) type At<'a> = LoggedIn<'a, Session>;
 
 /// An open session of one user, who has shown the password to a server that has shown the same.
 ///

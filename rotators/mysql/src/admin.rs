@@ -6,14 +6,14 @@
 
 use async_trait::async_trait;
 use fourstep::users::driver::lacks_rights;
-use fourstep::users::{AdminSession, Administered, Login};
+use fourstep::users::{Administered, LoggedIn, Login};
 use fourstep::{Error, ErrorKind, Finding, Invocation, SecretString};
 
 use crate::alternate::{AccountName, Own, look, mentions, plugin, power, settings_of};
 use crate::change::{How, Prepared, UNCHANGED};
 use crate::password::PasswordFormat;
 use crate::server::Flavour;
-use crate::session::Session;
+use crate::session::{At, Session};
 use crate::sql::{self, Statement};
 use crate::wire::Plugin;
 use crate::{Mysql, hosts};
@@ -111,48 +111,32 @@ impl Administered for Mysql {
     const ADMIN_ENTERS_DATABASE: bool = false;
 
     /// Names come quoted from then on, and strings take a backslash as it is.
-    async fn prepare_admin(
-        &self,
-        session: &mut Session,
-        _: &Login,
-        cx: &Invocation,
-    ) -> Result<(), Error> {
-        session.server.usable()?;
-        session.listen_longer();
+    async fn prepare_admin(&self, at: &mut At<'_>) -> Result<(), Error> {
+        at.session.server.usable()?;
+        at.session.listen_longer();
         let what = "the session's settings";
-        session.run(what, sql::READING, cx).await.map_err(|failure| failure.of(what))?;
+        at.session.run(what, sql::READING, at.cx).await.map_err(|failure| failure.of(what))?;
         Ok(())
     }
 
-    async fn prepare_reset(
-        &self,
-        admin: &mut AdminSession<Session>,
-        target: &Login,
-        cx: &Invocation,
-    ) -> Result<Prepared, Error> {
-        let AdminSession { login, session } = admin;
+    async fn prepare_reset(&self, admin: &mut At<'_>, target: &Login) -> Result<Prepared, Error> {
+        let LoggedIn { login, session, cx } = admin;
         let prepared = self.resettable(session, login, target, cx).await;
         prepared.map_err(|error| error.caused_by(UNCHANGED))
     }
 
-    async fn objections(
-        &self,
-        admin: &mut AdminSession<Session>,
-        _: &str,
-        cx: &Invocation,
-    ) -> Result<Vec<Error>, Error> {
-        let lacks = Own::read(&mut admin.session, cx).await?.lacks("CREATE USER");
+    async fn objections(&self, admin: &mut At<'_>, _: &str) -> Result<Vec<Error>, Error> {
+        let lacks = Own::read(&mut admin.session, admin.cx).await?.lacks("CREATE USER");
         Ok(lacks.iter().map(|statement| lacks_rights([statement.as_str()])).collect())
     }
 
     async fn remarks(
         &self,
-        admin: &mut AdminSession<Session>,
+        admin: &mut At<'_>,
         user: &str,
         partner: Option<&str>,
-        cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         let Some(partner) = partner else { return Ok(Vec::new()) };
-        Ok(mentions(&mut admin.session, [user, partner], cx).await?.into_iter().collect())
+        Ok(mentions(&mut admin.session, [user, partner], admin.cx).await?.into_iter().collect())
     }
 }

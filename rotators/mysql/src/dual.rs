@@ -4,65 +4,56 @@
 //! was tried on 9.7.4.
 
 use async_trait::async_trait;
-use fourstep::users::{Database, DualPasswords, Login, NewPrimary, Swap};
-use fourstep::{Error, ErrorKind, Fence, Finding, Invocation};
+use fourstep::users::{Database, DualPasswords, NewPrimary, Swap};
+use fourstep::{Error, ErrorKind, Fence, Finding};
 
 use crate::Mysql;
 use crate::alternate::{AccountName, gives_everywhere};
 use crate::change::exchange;
 use crate::server::Flavour;
-use crate::session::Session;
+use crate::session::{At, Session};
 use crate::sql::Statement;
 
 #[async_trait]
 impl DualPasswords for Mysql {
-    async fn begin_two(
-        &self,
-        session: &mut Session,
-        login: &Login,
-        cx: &Invocation,
-    ) -> Result<(), Error> {
-        if let Some(error) = one_password(session) {
+    async fn begin_two(&self, at: &mut At<'_>) -> Result<(), Error> {
+        if let Some(error) = one_password(&at.session) {
             return Err(error.caused_by("nothing was changed"));
         }
-        session.server.usable()?;
-        self.changeable(session, cx).await?;
-        self.begin(session, &[session.server.account(login)], cx).await
+        at.session.server.usable()?;
+        self.changeable(&mut at.session, at.cx).await?;
+        let locks = [at.session.server.account(&at.login)];
+        self.begin(at, &locks).await
     }
 
     async fn set_primary(
         &self,
-        session: &mut Session,
+        at: &mut At<'_>,
         new: &NewPrimary<'_>,
         fence: &dyn Fence,
-        cx: &Invocation,
     ) -> Result<Swap, Error> {
         fence.pass().await?;
         let statement = Statement::alter_user(new.password, new.replace, new.retain);
-        exchange(session, &statement, cx).await.map_err(|error| match error.kind() {
-            ErrorKind::Forbidden if new.retain => error.caused_by(way_to_retain(session)),
+        exchange(&mut at.session, &statement, at.cx).await.map_err(|error| match error.kind() {
+            ErrorKind::Forbidden if new.retain => error.caused_by(way_to_retain(&at.session)),
             _ => error,
         })
     }
 
-    async fn preflight_two(
-        &self,
-        session: &mut Session,
-        cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
-        if let Some(error) = one_password(session) {
+    async fn preflight_two(&self, at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
+        if let Some(error) = one_password(&at.session) {
             return Ok(vec![Finding::Fails(error)]);
         }
-        if let Err(error) = session.server.usable() {
+        if let Err(error) = at.session.server.usable() {
             return Ok(vec![Finding::Fails(error)]);
         }
         let what = "a look at the user's privileges";
         // A user with rights on thousands of tables has a row for each.
         let lets_retain = |grant: &String| gives_everywhere(grant, &RETAINING);
         let enough = |row: &[_]| row.iter().flatten().any(lets_retain);
-        let grants = session.find(what, "SHOW GRANTS", enough, cx).await;
+        let grants = at.session.find(what, "SHOW GRANTS", enough, at.cx).await;
         let none = grants.map_err(|fail| fail.of(what))?.is_empty();
-        Ok(none.then(|| Finding::Fails(not_privileged(session))).into_iter().collect())
+        Ok(none.then(|| Finding::Fails(not_privileged(&at.session))).into_iter().collect())
     }
 }
 

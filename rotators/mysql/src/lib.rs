@@ -36,6 +36,8 @@ use change::{How, Prepared, UNCHANGED};
 use password::PasswordFormat;
 use server::{Flavour, not_the_server};
 
+use session::At;
+
 pub use session::Session;
 
 /// How AWS's secrets name MySQL. Source: AWS Secrets Manager User Guide, "JSON structure of
@@ -145,24 +147,17 @@ impl Database for Mysql {
         session.server.usable()
     }
 
-    async fn seen(
-        &self,
-        session: &mut Session,
-        login: &Login,
-        cx: &Invocation,
-    ) -> Result<Seen, Error> {
-        alternate::read::seen(session, &login.username, cx).await
+    async fn seen(&self, at: &mut At<'_>) -> Result<Seen, Error> {
+        alternate::read::seen(&mut at.session, &at.login.username, at.cx).await
     }
 
     async fn prepare_own(
         &self,
-        session: &mut Session,
-        login: &Login,
+        at: &mut At<'_>,
         password: &SecretString,
-        cx: &Invocation,
     ) -> Result<Prepared, Error> {
-        self.changeable(session, cx).await?;
-        let locks = vec![session.server.account(login)];
+        self.changeable(&mut at.session, at.cx).await?;
+        let locks = vec![at.session.server.account(&at.login)];
         Ok(Prepared { locks, how: How::Own(password.clone()) })
     }
 
@@ -170,32 +165,30 @@ impl Database for Mysql {
         prepared.locks.clone()
     }
 
-    async fn begin(
-        &self,
-        session: &mut Session,
-        locks: &[String],
-        cx: &Invocation,
-    ) -> Result<(), Error> {
-        let [left, wait] = cx.time_for_a_change()?;
+    async fn begin(&self, at: &mut At<'_>, locks: &[String]) -> Result<(), Error> {
+        let [left, wait] = at.cx.time_for_a_change()?;
         let unchanged = |error: Error| error.caused_by(UNCHANGED);
-        let expired = session.server.expired;
-        if expired && session.server.flavour == Flavour::Mysql {
+        let expired = at.session.server.expired;
+        if expired && at.session.server.flavour == Flavour::Mysql {
             // It allows no statement but the change, for which REPLACE stands for the lock: it is compared
             // with the password that logged in.
             return Ok(());
         }
         let what = "the session's limits";
-        let limits = sql::limits(session.server.flavour, left, wait);
-        session.run(what, &limits, cx).await.map_err(|failure| unchanged(failure.of(what)))?;
+        let limits = sql::limits(at.session.server.flavour, left, wait);
+        at.session
+            .run(what, &limits, at.cx)
+            .await
+            .map_err(|failure| unchanged(failure.of(what)))?;
         if expired && !locks.is_empty() {
-            return change::lock_unasked(session, wait, cx).await;
+            return change::lock_unasked(&mut at.session, wait, at.cx).await;
         }
         for account in locks {
             let lock = sql::lock(account, wait);
-            let asked = session.ask("the account's lock", &lock, cx).await;
+            let asked = at.session.ask("the account's lock", &lock, at.cx).await;
             let [taken] = asked.map_err(unchanged)?;
             if taken.as_deref() != Some("1") {
-                return Err(change::held(session, account, cx).await);
+                return Err(change::held(&mut at.session, account, at.cx).await);
             }
         }
         Ok(())
@@ -203,19 +196,18 @@ impl Database for Mysql {
 
     async fn set(
         &self,
-        session: &mut Session,
+        at: &mut At<'_>,
         prepared: &Prepared,
         fence: &dyn Fence,
-        cx: &Invocation,
     ) -> Result<Change, Error> {
         let sent = match &prepared.how {
-            How::Own(password) => self.set_own(session, password, fence, cx).await,
+            How::Own(password) => self.set_own(&mut at.session, password, fence, at.cx).await,
             How::Others { statement, discard } => {
-                let sent = change::exchange(session, statement, cx).await;
+                let sent = change::exchange(&mut at.session, statement, at.cx).await;
                 if let (Ok(Swap::Made), Some(discard)) = (&sent, discard)
-                    && session.run("DISCARD OLD PASSWORD", discard, cx).await.is_err()
+                    && at.session.run("DISCARD OLD PASSWORD", discard, at.cx).await.is_err()
                 {
-                    cx.warn("the password was changed, but an older one may still be valid");
+                    at.cx.warn("the password was changed, but an older one may still be valid");
                 }
                 sent
             }
@@ -227,26 +219,15 @@ impl Database for Mysql {
         }
     }
 
-    async fn preflight(
-        &self,
-        session: &mut Session,
-        login: &Login,
-        cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
-        self.look(session, login, cx).await
+    async fn preflight(&self, at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
+        self.look(at).await
     }
 
-    async fn ask_probe(
-        &self,
-        session: &mut Session,
-        query: &str,
-        _: Duration,
-        cx: &Invocation,
-    ) -> Result<(), Error> {
+    async fn ask_probe(&self, at: &mut At<'_>, query: &str, _: Duration) -> Result<(), Error> {
         let what = "the probe's beginning";
-        let begin = session.run(what, "START TRANSACTION READ ONLY", cx).await;
+        let begin = at.session.run(what, "START TRANSACTION READ ONLY", at.cx).await;
         begin.map_err(|failure| failure.of(what))?;
-        let asked = session.run("PROBE_QUERY", query, cx).await;
+        let asked = at.session.run("PROBE_QUERY", query, at.cx).await;
         asked.map(drop).map_err(|failure| failure.sorted(errors::of_probe))
     }
 }

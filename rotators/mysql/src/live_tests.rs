@@ -12,7 +12,8 @@ use fourstep::users::{Attempt, Change, Database, Driver, Login, SslMode, Swap};
 use fourstep::{Deadline, Environment, Error, ErrorKind, ExposeSecret, Fence, Invocation};
 
 use crate::password::PasswordFormat;
-use crate::{Mysql, Session, change, sql};
+use crate::session::{At, Session};
+use crate::{Mysql, change, sql};
 
 /// A server and one user made on it for one test.
 pub(crate) struct Fixture {
@@ -61,16 +62,16 @@ impl Fixture {
 
     /// A session of the administrator's that is logged nowhere and takes a backslash as it is.
     pub(crate) async fn admins(&self) -> Session {
-        let mut session = self.open(&self.admin).await.unwrap();
+        let mut session = self.open(&self.admin).await.unwrap().session;
         let quiet = "SET SESSION sql_log_off = 1, long_query_time = 3600, \
                      sql_mode = 'NO_BACKSLASH_ESCAPES'";
         session.run("quiet", quiet, &self.cx).await.unwrap();
         session
     }
 
-    async fn open(&self, login: &Login) -> Result<Session, Error> {
+    async fn open(&self, login: &Login) -> Result<At<'_>, Error> {
         match self.mysql.log_in(login, &self.cx).await? {
-            Attempt::Accepted(session) => Ok(session),
+            Attempt::Accepted(at) => Ok(at),
             Attempt::Refused(why) => Err(Error::new(ErrorKind::Rejected, why)),
         }
     }
@@ -82,17 +83,17 @@ impl Fixture {
 
     /// Changes the user's password, `seconds` before the deadline, behind an open or closed gate.
     async fn change(&self, seconds: u64, password: &str, open: bool) -> Result<Change, Error> {
-        let session = self.open(&self.login).await?;
+        let at = self.open(&self.login).await?;
         let cx = Invocation::new(Deadline::after(Duration::from_secs(seconds)));
-        let (login, gate) = (&self.login, Gate { open });
-        self.mysql.change_own_password(session, login, &password.into(), &gate, &cx).await
+        let at = At { cx: &cx, ..at };
+        self.mysql.change_own_password(at, &password.into(), &Gate { open }).await
     }
 
     /// Begins a change of the session's own password, as a rotation that then stands still.
-    async fn begin(&self, session: &mut Session, cx: &Invocation) {
+    async fn begin(&self, at: &mut At<'_>) {
         let server = self.mysql.server();
-        let prepared = server.prepare_own(session, &self.login, &"unset".into(), cx).await.unwrap();
-        server.begin(session, &server.locks(&prepared), cx).await.unwrap();
+        let prepared = server.prepare_own(at, &"unset".into()).await.unwrap();
+        server.begin(at, &server.locks(&prepared)).await.unwrap();
     }
 }
 
@@ -147,8 +148,9 @@ async fn rule_03_the_lock_keeps_a_second_rotation_out() {
     for server in SERVERS {
         let Some(place) = Fixture::with_user(server, "locked", "first").await else { return };
         let mut holder = place.open(&place.login).await.unwrap();
-        place.begin(&mut holder, &place.cx).await;
-        let [number] = holder.ask("who", "SELECT CONNECTION_ID()", &place.cx).await.unwrap();
+        place.begin(&mut holder).await;
+        let [number] =
+            holder.session.ask("who", "SELECT CONNECTION_ID()", &place.cx).await.unwrap();
         let error = place.change(9, "second", true).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
         assert!(error.to_string().contains("holds the lock"), "{error}");
@@ -165,15 +167,15 @@ async fn rule_03_the_server_ends_a_session_that_falls_silent_and_gives_its_lock_
     for server in SERVERS {
         let Some(place) = Fixture::with_user(server, "frozen", "first").await else { return };
         let cx = Invocation::new(Deadline::after(Duration::from_secs(9)));
-        let mut frozen = place.open(&place.login).await.unwrap();
+        let mut frozen = At { cx: &cx, ..place.open(&place.login).await.unwrap() };
         // The lock is given back at least 4 s after this, however long it takes to begin.
         let before = std::time::Instant::now();
-        place.begin(&mut frozen, &cx).await;
+        place.begin(&mut frozen).await;
         // It holds the lock, and thaws when its time is over and another rotation has run.
         place.change(25, "second", true).await.unwrap();
         assert!(before.elapsed() > Duration::from_secs(3), "it did not wait for the lock");
         let late = sql::Statement::alter_user(&"third".into(), None, false);
-        let thawed = change::exchange(&mut frozen, &late, &place.cx).await;
+        let thawed = change::exchange(&mut frozen.session, &late, &place.cx).await;
         assert!(thawed.is_err(), "{thawed:?}");
         assert!(place.accepts("second").await);
     }
@@ -237,12 +239,12 @@ async fn rule_09_on_plaintext_a_password_that_could_not_log_in_is_refused_before
 #[tokio::test]
 async fn a_password_in_plaintext_gets_a_hash_that_logs_in_whatever_old_passwords_says() {
     let Some(place) = Fixture::with_user("MARIADB", "hashed", "first").await else { return };
-    let mut session = place.open(&place.login).await.unwrap();
+    let mut at = place.open(&place.login).await.unwrap();
     // As every session has it where the server is set so.
-    session.run("a setting", "SET SESSION old_passwords = 1", &place.cx).await.unwrap();
-    place.begin(&mut session, &place.cx).await;
+    at.session.run("a setting", "SET SESSION old_passwords = 1", &place.cx).await.unwrap();
+    place.begin(&mut at).await;
     let set = PasswordFormat::Plaintext.statement(&"second".into());
-    assert_eq!(change::exchange(&mut session, &set, &place.cx).await.unwrap(), Swap::Made);
+    assert_eq!(change::exchange(&mut at.session, &set, &place.cx).await.unwrap(), Swap::Made);
     assert!(place.accepts("second").await);
 }
 

@@ -1,12 +1,11 @@
 //! What would make a change of one's own password fail, found out without changing anything.
 
-use fourstep::users::Login;
 use fourstep::{Error, ErrorKind, Finding, Invocation};
 
 use crate::Mysql;
 use crate::password::PasswordFormat;
 use crate::server::Flavour;
-use crate::session::Session;
+use crate::session::{At, Session};
 
 /// The most logins that one delivery of setSecret can have refused: AWSCURRENT, AWSPENDING,
 /// AWSPREVIOUS and two older versions. A healthy rotation has none refused.
@@ -14,29 +13,24 @@ pub(crate) const MOST_REFUSED: u32 = 5;
 
 impl Mysql {
     /// Most of what stands in the way was asked for when the session was opened.
-    pub(crate) async fn look(
-        &self,
-        session: &mut Session,
-        login: &Login,
-        cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
-        let weak = self.obstacle_of(session, session.terms.plugin);
-        let obstacles = [session.server.obstacle(), weak];
+    pub(crate) async fn look(&self, at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
+        let weak = self.obstacle_of(&at.session, at.session.terms.plugin);
+        let obstacles = [at.session.server.obstacle(), weak];
         let mut findings: Vec<_> = obstacles.into_iter().flatten().map(Finding::Fails).collect();
-        if session.server.expired {
+        if at.session.server.expired {
             findings.push(Finding::Warns(format!(
                 "the password of {} has expired, and the rotation sets another",
-                login.account()
+                at.login.account()
             )));
             return Ok(findings);
         }
-        match session.server.flavour {
-            Flavour::Mysql => findings.extend(lock_out(session, login, cx).await?),
+        match at.session.server.flavour {
+            Flavour::Mysql => findings.extend(lock_out(at).await?),
             Flavour::Mariadb => {
-                let other = other_methods(session, cx).await?;
+                let other = other_methods(&mut at.session, at.cx).await?;
                 findings.extend(other.map(Finding::Fails));
-                findings.extend(self.hash_refused(session, cx).await?);
-                findings.extend(blocked_early(session, login, cx).await?);
+                findings.extend(self.hash_refused(&mut at.session, at.cx).await?);
+                findings.extend(blocked_early(at).await?);
             }
         }
         Ok(findings)
@@ -44,19 +38,15 @@ impl Mysql {
 }
 
 /// Whether MariaDB blocks a user after fewer refused logins than one step may have.
-async fn blocked_early(
-    session: &mut Session,
-    login: &Login,
-    cx: &Invocation,
-) -> Result<Option<Finding>, Error> {
+async fn blocked_early(at: &mut At<'_>) -> Result<Option<Finding>, Error> {
     let query = "SELECT @@global.max_password_errors";
-    let [most] = session.ask("a look at the limit of refused logins", query, cx).await?;
+    let [most] = at.session.ask("a look at the limit of refused logins", query, at.cx).await?;
     let most = most.and_then(|most| most.parse::<u32>().ok());
     Ok(most.filter(|most| (1..=MOST_REFUSED).contains(most)).map(|most| {
         Finding::Warns(format!(
             "max_password_errors is {most}: a step that has to try older passwords may have \
              {MOST_REFUSED} refused and have {} blocked; more than {MOST_REFUSED} for each retry is safe",
-            login.account()
+            at.login.account()
         ))
     }))
 }
@@ -134,19 +124,15 @@ fn outside_quotes(account: &str) -> String {
 }
 
 /// Whether the account is locked after fewer refused logins than one step may have.
-async fn lock_out(
-    session: &mut Session,
-    login: &Login,
-    cx: &Invocation,
-) -> Result<Option<Finding>, Error> {
-    let [account] = session.ask("a look at the account", ACCOUNT, cx).await?;
+async fn lock_out(at: &mut At<'_>) -> Result<Option<Finding>, Error> {
+    let [account] = at.session.ask("a look at the account", ACCOUNT, at.cx).await?;
     let attempts = attempts(account.as_deref().unwrap_or_default());
     Ok(attempts.filter(|attempts| *attempts <= MOST_REFUSED).map(|attempts| {
         Finding::Warns(format!(
             "FAILED_LOGIN_ATTEMPTS of {} is {attempts}: a step that has to try older passwords may \
              have {MOST_REFUSED} refused and lock the account; more than {MOST_REFUSED} for each \
              retry is safe",
-            login.account()
+            at.login.account()
         ))
     }))
 }

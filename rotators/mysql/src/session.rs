@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fourstep::net::{Stream, Transport};
-use fourstep::users::{Login, driver};
+use fourstep::users::{LoggedIn, Login, driver};
 use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
 use crate::alternate::Own;
@@ -47,6 +47,9 @@ impl std::fmt::Debug for Session {
         formatter.write_str("Session")
     }
 }
+
+/// A user who has logged in, or the admin.
+pub(crate) type At<'a> = LoggedIn<'a, Session>;
 
 /// How a statement failed.
 pub(crate) type Failure = driver::Failure<ServerError>;

@@ -3,12 +3,12 @@
 
 use async_trait::async_trait;
 use fourstep::users::driver::{lacks_rights, never_changed};
-use fourstep::users::{AdminSession, Administered, Login};
+use fourstep::users::{Administered, Login};
 use fourstep::{Error, ErrorKind, Finding, Invocation};
 
 use crate::alternate::extra;
 use crate::change::{Prepared, own_account};
-use crate::session::{Kind, Session};
+use crate::session::{At, Kind, Session};
 use crate::sql::{self, quote_identifier};
 use crate::{Postgres, accounts, preflight, redshift};
 
@@ -125,59 +125,43 @@ fn shut_out(what: String, statement: &str) -> Error {
 
 #[async_trait]
 impl Administered for Postgres {
-    async fn prepare_admin(
-        &self,
-        session: &mut Session,
-        admin: &Login,
-        cx: &Invocation,
-    ) -> Result<(), Error> {
-        own_account(session, admin, cx).await
+    async fn prepare_admin(&self, at: &mut At<'_>) -> Result<(), Error> {
+        own_account(at).await
     }
 
-    async fn prepare_reset(
-        &self,
-        admin: &mut AdminSession<Session>,
-        target: &Login,
-        cx: &Invocation,
-    ) -> Result<Prepared, Error> {
+    async fn prepare_reset(&self, admin: &mut At<'_>, target: &Login) -> Result<Prepared, Error> {
         if Kind::of(target) != admin.session.kind {
             let what =
                 "the admin's secret and the user's differ in \"engine\"; correct one of them";
             return Err(Error::new(ErrorKind::Mismatch, what));
         }
-        self.prepare(&admin.session, (&target.username, false), &target.password, cx)
+        self.prepare(&admin.session, (&target.username, false), &target.password, admin.cx)
     }
 
-    async fn objections(
-        &self,
-        admin: &mut AdminSession<Session>,
-        user: &str,
-        cx: &Invocation,
-    ) -> Result<Vec<Error>, Error> {
+    async fn objections(&self, admin: &mut At<'_>, user: &str) -> Result<Vec<Error>, Error> {
         if admin.session.kind == Kind::Redshift {
-            return redshift::objections(&mut admin.session, user, cx).await;
+            return redshift::objections(&mut admin.session, user, admin.cx).await;
         }
         // What gives the admin a hand in a user that is never changed is not advised: membership in one
         // that logs in otherwise would make the admin log in so, too.
-        match guard(&mut admin.session, user, cx).await {
+        match guard(&mut admin.session, user, admin.cx).await {
             Err(error) => Ok(vec![error]),
-            Ok(()) => obstacles(&mut admin.session, user, cx).await,
+            Ok(()) => obstacles(&mut admin.session, user, admin.cx).await,
         }
     }
 
     async fn remarks(
         &self,
-        admin: &mut AdminSession<Session>,
+        admin: &mut At<'_>,
         user: &str,
         partner: Option<&str>,
-        cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         if admin.session.kind == Kind::Redshift {
             return Ok(vec![redshift::late_change()]);
         }
-        let mut findings = preflight::of_role(&mut admin.session, user, cx).await?;
+        let mut findings = preflight::of_role(&mut admin.session, user, admin.cx).await?;
         if let Some(partner) = partner {
-            findings.extend(extra::mentions(&mut admin.session, partner, cx).await?);
+            findings.extend(extra::mentions(&mut admin.session, partner, admin.cx).await?);
         }
         Ok(findings)
     }

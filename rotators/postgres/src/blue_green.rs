@@ -14,7 +14,7 @@ use fourstep::users::{Login, SameHosts};
 use fourstep::{Environment, Error, ErrorKind, Finding, Invocation};
 
 use crate::accounts;
-use crate::session::Session;
+use crate::session::At;
 use crate::sql;
 
 const ALLOWED: &str = "ALLOW_BLUE_GREEN";
@@ -104,71 +104,56 @@ impl BlueGreen {
     ///
     /// # Errors
     /// Those of a lost connection.
-    pub(crate) async fn look(
-        &self,
-        session: &mut Session,
-        login: &Login,
-        cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
+    pub(crate) async fn look(&self, at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
         // The user's own statement_timeout may be too short for what follows.
-        let begin = sql::begin_probe(cx.deadline().remaining());
-        session.run(LOOK, begin, cx).await.map_err(|failure| failure.of(LOOK))?;
-        let found = self.look_within(session, login, cx).await;
+        let begin = sql::begin_probe(at.cx.deadline().remaining());
+        at.session.run(LOOK, begin, at.cx).await.map_err(|failure| failure.of(LOOK))?;
+        let found = self.look_within(at).await;
         // Where this fails, the end of the connection does the same.
-        let _ = session.run("ROLLBACK", "ROLLBACK", cx).await;
+        let _ = at.session.run("ROLLBACK", "ROLLBACK", at.cx).await;
         found
     }
 
-    async fn look_within(
-        &self,
-        session: &mut Session,
-        login: &Login,
-        cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
-        let asked = session.rows_if_allowed(LOOK, signs(), cx).await?;
+    async fn look_within(&self, at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
+        let asked = at.session.rows_if_allowed(LOOK, signs(), at.cx).await?;
         let Some((logical, blue, green, metadata, role)) = asked.into_iter().flatten().next()
         else {
             return Ok(Vec::new());
         };
-        session.other_login = role;
+        at.session.other_login = role;
         let signs = Signs { logical, blue, green, metadata };
         // Without a slot nothing is replicated logically, and what is replicated physically has roles.
         if !signs.logical && !signs.green {
             return Ok(Vec::new());
         }
-        let found = match self.told(session, login, signs, cx).await? {
-            Told::Deployment(side, why) => self.judge(side, &why, cx),
+        let found = match self.told(at, signs).await? {
+            Told::Deployment(side, why) => self.judge(side, &why, at.cx),
             Told::None => None,
-            Told::Nothing(unasked) => self.by_names(signs, unasked, cx),
+            Told::Nothing(unasked) => self.by_names(signs, unasked, at.cx),
         };
         Ok(found.into_iter().collect())
     }
 
     /// What Aurora itself says, or the RDS API.
-    async fn told(
-        &self,
-        session: &mut Session,
-        login: &Login,
-        signs: Signs,
-        cx: &Invocation,
-    ) -> Result<Told, Error> {
-        let name = self.hosts.name_at_rds(login);
+    async fn told(&self, at: &mut At<'_>, signs: Signs) -> Result<Told, Error> {
+        let name = self.hosts.name_at_rds(&at.login);
         if signs.metadata {
             let query = format!(
                 "SELECT role::pg_catalog.text, status::pg_catalog.text, endpoint::pg_catalog.text \
                  FROM {METADATA}('fourstep')"
             );
             let what = "Aurora's account of a blue/green deployment";
-            let rows = session.rows_if_allowed::<Row>(what, query, cx).await?.unwrap_or_default();
+            let rows =
+                at.session.rows_if_allowed::<Row>(what, query, at.cx).await?.unwrap_or_default();
             if !rows.is_empty() {
-                let told = of_rows(&rows, name.unwrap_or(&login.host));
+                let told = of_rows(&rows, name.unwrap_or(&at.login.host));
                 return Ok(told.map_or(Told::None, |(side, why)| Told::Deployment(side, why)));
             }
         }
         let Some(name) = name else { return Ok(Told::Nothing(None)) };
         let side = signs.side();
         let asked =
-            within(cx, "the RDS API", PATIENCE, unfinished(&self.rds, name, side, cx)).await;
+            within(at.cx, "the RDS API", PATIENCE, unfinished(&self.rds, name, side, at.cx)).await;
         Ok(match asked.flatten() {
             Ok(Some(one)) => {
                 let (id, status) = (one.id.escape_debug(), one.status.escape_debug());

@@ -5,7 +5,7 @@ use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
 use crate::errors;
 use crate::password::{Literal, PasswordFormat};
-use crate::session::{Failure, Kind, Session};
+use crate::session::{At, Failure, Kind, Session};
 use crate::{Postgres, redshift, sql, verifier};
 
 /// What is added to an error from before the statement.
@@ -23,24 +23,20 @@ pub struct Prepared {
 
 /// Refuses a session that is another user's, or on a server that cannot be changed; notes the
 /// server's version.
-pub(crate) async fn own_account(
-    session: &mut Session,
-    login: &Login,
-    cx: &Invocation,
-) -> Result<(), Error> {
-    if session.kind == Kind::Redshift {
-        return redshift::own_account(session, login, cx).await;
+pub(crate) async fn own_account(at: &mut At<'_>) -> Result<(), Error> {
+    if at.session.kind == Kind::Redshift {
+        return redshift::own_account(at).await;
     }
     // Not by the view of all settings, whose making may take longer than the user's own statement_timeout.
     let query = "SELECT session_user::pg_catalog.text, pg_catalog.pg_is_in_recovery(), \
          pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \
          pg_catalog.current_setting('scram_iterations', true)";
-    let asked = session.ask("the question who and where this is", query, cx).await;
+    let asked = at.session.ask("the question who and where this is", query, at.cx).await;
     let (user, replica, version, rounds): (String, bool, i32, Option<String>) =
         asked.map_err(|error| error.caused_by(UNCHANGED))?;
-    session.version = version;
-    session.rounds = verifier::rounds(rounds.as_deref());
-    obstacles(login, (&user, replica, version)).into_iter().next().map_or(Ok(()), Err)
+    at.session.version = version;
+    at.session.rounds = verifier::rounds(rounds.as_deref());
+    obstacles(&at.login, (&user, replica, version)).into_iter().next().map_or(Ok(()), Err)
 }
 
 /// Refuses a session of another user's.

@@ -37,7 +37,7 @@ use sqlx::Connection;
 use blue_green::BlueGreen;
 use change::{Prepared, UNCHANGED};
 use password::PasswordFormat;
-use session::Kind;
+use session::{At, Kind};
 
 pub use session::Session;
 
@@ -149,16 +149,14 @@ impl Database for Postgres {
 
     async fn prepare_own(
         &self,
-        session: &mut Session,
-        login: &Login,
+        at: &mut At<'_>,
         password: &SecretString,
-        cx: &Invocation,
     ) -> Result<Prepared, Error> {
-        change::own_account(session, login, cx).await?;
-        if let Some(refused) = accounts::own_other_login(session, login) {
+        change::own_account(at).await?;
+        if let Some(refused) = accounts::own_other_login(&at.session, &at.login) {
             return Err(refused.caused_by(UNCHANGED));
         }
-        self.prepare(session, (&login.username, false), password, cx)
+        self.prepare(&at.session, (&at.login.username, false), password, at.cx)
     }
 
     fn locks(&self, prepared: &Prepared) -> Vec<String> {
@@ -171,22 +169,19 @@ impl Database for Postgres {
         (session.kind == Kind::Redshift).then(age)
     }
 
-    async fn begin(
-        &self,
-        session: &mut Session,
-        locks: &[String],
-        cx: &Invocation,
-    ) -> Result<(), Error> {
-        let [left, wait] = cx.time_for_a_change()?;
-        if session.kind == Kind::Redshift {
-            return redshift::begin(session, left, cx).await;
+    async fn begin(&self, at: &mut At<'_>, locks: &[String]) -> Result<(), Error> {
+        let [left, wait] = at.cx.time_for_a_change()?;
+        if at.session.kind == Kind::Redshift {
+            return redshift::begin(&mut at.session, left, at.cx).await;
         }
         let what = "the beginning of a transaction";
-        let begun = session.run(what, sql::begin(left, wait), cx).await;
+        let begun = at.session.run(what, sql::begin(left, wait), at.cx).await;
         begun.map_err(|failure| failure.of(what).caused_by(UNCHANGED))?;
-        session.unlocked = false;
+        at.session.unlocked = false;
         for user in locks {
-            lock::take(session, user, cx).await.map_err(|error| error.caused_by(UNCHANGED))?;
+            lock::take(&mut at.session, user, at.cx)
+                .await
+                .map_err(|error| error.caused_by(UNCHANGED))?;
         }
         Ok(())
     }
@@ -195,31 +190,30 @@ impl Database for Postgres {
     /// it: so the fence is passed again behind it.
     async fn set(
         &self,
-        session: &mut Session,
+        at: &mut At<'_>,
         prepared: &Prepared,
         fence: &dyn Fence,
-        cx: &Invocation,
     ) -> Result<Change, Error> {
-        let made = change::alter(session, prepared, cx).await?;
-        if made == Change::Made && session.unlocked {
+        let made = change::alter(&mut at.session, prepared, at.cx).await?;
+        if made == Change::Made && at.session.unlocked {
             fence.pass().await?;
         }
         Ok(made)
     }
 
     /// Commits, or rolls back if no time is left to hear how that ended.
-    async fn end(&self, session: &mut Session, end: End, cx: &Invocation) -> Result<(), Error> {
-        let left = cx.deadline().remaining();
+    async fn end(&self, at: &mut At<'_>, end: End) -> Result<(), Error> {
+        let left = at.cx.deadline().remaining();
         match end {
             // The statement stood for itself.
-            End::Commit { .. } if session.kind == Kind::Redshift => Ok(()),
+            End::Commit { .. } if at.session.kind == Kind::Redshift => Ok(()),
             End::Commit { unknown } if left >= COMMIT_TIME => {
-                let committed = session.run("COMMIT", "COMMIT", cx).await;
+                let committed = at.session.run("COMMIT", "COMMIT", at.cx).await;
                 committed.map_err(|failure| errors::of_commit(failure, unknown))
             }
             end => {
                 // Where this fails, the end of the connection does the same.
-                let _ = session.run("ROLLBACK", "ROLLBACK", cx).await;
+                let _ = at.session.run("ROLLBACK", "ROLLBACK", at.cx).await;
                 if end == End::Abandon {
                     return Ok(());
                 }
@@ -230,87 +224,60 @@ impl Database for Postgres {
         }
     }
 
-    async fn seen(
-        &self,
-        session: &mut Session,
-        login: &Login,
-        cx: &Invocation,
-    ) -> Result<Seen, Error> {
-        match session.kind {
-            Kind::Redshift => Ok(redshift::seen(session, login, cx).await),
-            Kind::Postgres => preflight::seen(session, cx).await,
+    async fn seen(&self, at: &mut At<'_>) -> Result<Seen, Error> {
+        match at.session.kind {
+            Kind::Redshift => Ok(redshift::seen(at).await),
+            Kind::Postgres => preflight::seen(&mut at.session, at.cx).await,
         }
     }
 
-    async fn outlook(
-        &self,
-        session: &mut Session,
-        login: &Login,
-        cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
-        if session.kind == Kind::Redshift {
+    async fn outlook(&self, at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
+        if at.session.kind == Kind::Redshift {
             return Ok(Vec::new());
         }
-        let found = self.blue_green.look(session, login, cx).await;
+        let found = self.blue_green.look(at).await;
         found.map_err(|error| error.caused_by(UNCHANGED))
     }
 
-    async fn preflight(
-        &self,
-        session: &mut Session,
-        login: &Login,
-        cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
-        if session.kind == Kind::Redshift {
-            return redshift::preflight(session, login, cx).await;
+    async fn preflight(&self, at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
+        if at.session.kind == Kind::Redshift {
+            return redshift::preflight(at).await;
         }
-        let days = cx.days_to_next_rotation();
-        let facts = session.ask("a look at the account", preflight::facts(days), cx).await?;
-        let mut findings = preflight::judge(login, facts, days);
-        findings.extend(accounts::own_other_login(session, login).map(Finding::Fails));
-        findings.extend(preflight::banned_early(session, login, cx).await?);
+        let days = at.cx.days_to_next_rotation();
+        let facts = at.session.ask("a look at the account", preflight::facts(days), at.cx).await?;
+        let mut findings = preflight::judge(&at.login, facts, days);
+        findings.extend(accounts::own_other_login(&at.session, &at.login).map(Finding::Fails));
+        findings.extend(preflight::banned_early(at).await?);
         Ok(findings)
     }
 
-    async fn rehearse(
-        &self,
-        session: &mut Session,
-        login: &Login,
-        password: &SecretString,
-        cx: &Invocation,
-    ) -> Result<(), Error> {
+    async fn rehearse(&self, at: &mut At<'_>, password: &SecretString) -> Result<(), Error> {
         // What its transactions undo was not seen.
-        if session.kind == Kind::Redshift {
+        if at.session.kind == Kind::Redshift {
             return Ok(());
         }
-        let prepared = self.prepare_own(session, login, password, cx).await?;
-        self.begin(session, &[], cx).await?;
+        let prepared = self.prepare_own(at, password).await?;
+        self.begin(at, &[]).await?;
         let what = "the beginning of a rehearsal";
-        let made = match session.run(what, sql::BRIEFLY, cx).await {
-            Ok(()) => change::alter(session, &prepared, cx).await,
+        let made = match at.session.run(what, sql::BRIEFLY, at.cx).await {
+            Ok(()) => change::alter(&mut at.session, &prepared, at.cx).await,
             Err(failure) => Err(failure.of(what)),
         };
-        self.end(session, End::Abandon, cx).await?;
+        self.end(at, End::Abandon).await?;
         match made? {
             Change::Made => Ok(()),
             Change::Refused(why) => Err(why),
         }
     }
 
-    async fn ask_probe(
-        &self,
-        session: &mut Session,
-        query: &str,
-        limit: Duration,
-        cx: &Invocation,
-    ) -> Result<(), Error> {
-        let statement = match session.kind {
+    async fn ask_probe(&self, at: &mut At<'_>, query: &str, limit: Duration) -> Result<(), Error> {
+        let statement = match at.session.kind {
             Kind::Postgres => sql::begin_probe(limit),
             Kind::Redshift => redshift::begin_probe(limit),
         };
-        let begin = session.run("the probe's beginning", statement, cx).await;
+        let begin = at.session.run("the probe's beginning", statement, at.cx).await;
         begin.map_err(|failure| failure.of("the probe"))?;
-        let asked = session.run("PROBE_QUERY", query, cx).await;
+        let asked = at.session.run("PROBE_QUERY", query, at.cx).await;
         asked.map_err(|failure| failure.sorted(errors::of_probe))
     }
 }

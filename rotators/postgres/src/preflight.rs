@@ -5,7 +5,7 @@ use fourstep::{Error, ErrorKind, Finding, Invocation, Seen};
 
 use crate::DIALECT;
 use crate::change::obstacles;
-use crate::session::Session;
+use crate::session::{At, Session};
 
 /// One row, readable by every role, on replicas as well. `rds_password` and its setting exist on
 /// Amazon RDS only (RDS User Guide, "Restricting password management"). An end is soon that comes within
@@ -52,19 +52,15 @@ const MOST_FAILURES: &str = "SELECT pg_catalog.current_setting('credcheck.max_au
 const MOST_REFUSED: usize = 3 + DIALECT.most_older_logins;
 
 /// Whether the server bans a user after fewer refused logins than one step may have.
-pub(crate) async fn banned_early(
-    session: &mut Session,
-    login: &Login,
-    cx: &Invocation,
-) -> Result<Option<Finding>, Error> {
+pub(crate) async fn banned_early(at: &mut At<'_>) -> Result<Option<Finding>, Error> {
     let what = "a look at the limit of refused logins";
-    let (most,): (Option<String>,) = session.ask(what, MOST_FAILURES, cx).await?;
+    let (most,): (Option<String>,) = at.session.ask(what, MOST_FAILURES, at.cx).await?;
     let most = most.and_then(|most| most.parse::<usize>().ok());
     Ok(most.filter(|most| (1..=MOST_REFUSED).contains(most)).map(|most| {
         Finding::Warns(format!(
             "credcheck.max_auth_failure is {most}: a step that has to try older passwords may have \
              {MOST_REFUSED} refused and have {} banned; more than {MOST_REFUSED} for each retry is safe",
-            login.account()
+            at.login.account()
         ))
     }))
 }

@@ -18,13 +18,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fourstep::net::not_a;
-use fourstep::users::{Change, Dialect, Login};
+use fourstep::users::{Change, Dialect};
 use fourstep::{Error, ErrorKind, Finding, Invocation, PasswordPolicy, SecretString, Seen};
 
 use crate::change::{Prepared, UNCHANGED, other_user};
 use crate::errors::{self, Moment, ServerError};
 use crate::password::Literal;
-use crate::session::{Failure, Session};
+use crate::session::{At, Failure, Session};
 use crate::sql;
 
 pub(crate) use accounts::{accounts, objections};
@@ -140,14 +140,11 @@ pub(crate) async fn identify(session: &mut Session, cx: &Invocation) -> Result<(
 }
 
 /// Refuses a session that is another user's.
-pub(crate) async fn own_account(
-    session: &mut Session,
-    login: &Login,
-    cx: &Invocation,
-) -> Result<(), Error> {
-    let asked = session.ask("the question who this is", "SELECT session_user::text", cx).await;
+pub(crate) async fn own_account(at: &mut At<'_>) -> Result<(), Error> {
+    let asked =
+        at.session.ask("the question who this is", "SELECT session_user::text", at.cx).await;
     let (user,): (String,) = asked.map_err(|error| error.caused_by(UNCHANGED))?;
-    other_user(login, &user).map_or(Ok(()), Err)
+    other_user(&at.login, &user).map_or(Ok(()), Err)
 }
 
 /// Makes ready the change of this user's password.
@@ -238,12 +235,8 @@ pub(crate) async fn run(
 }
 
 /// What would make a change of one's own password fail.
-pub(crate) async fn preflight(
-    session: &mut Session,
-    login: &Login,
-    cx: &Invocation,
-) -> Result<Vec<Finding>, Error> {
-    let own = own_account(session, login, cx).await.err().map(Finding::Fails);
+pub(crate) async fn preflight(at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
+    let own = own_account(at).await.err().map(Finding::Fails);
     Ok(own.into_iter().chain([late_change()]).collect())
 }
 
@@ -261,16 +254,16 @@ const ENDS_IN: &str = "SELECT CAST(pg_backend_pid() AS bigint), CASE WHEN valunt
 
 /// What the session tells of its user. What cannot be read is unknown: of STV_SESSIONS an ordinary user sees its
 /// own rows, with the first 50 bytes of its name, and whether every serverless namespace has it was not tried.
-pub(crate) async fn seen(session: &mut Session, login: &Login, cx: &Invocation) -> Seen {
+pub(crate) async fn seen(at: &mut At<'_>) -> Seen {
     let what = "a look at the sessions";
-    let asked = session.ask(what, ENDS_IN, cx).await;
+    let asked = at.session.ask(what, ENDS_IN, at.cx).await;
     let (own, ends_in): (Option<i64>, Option<i64>) = asked.unwrap_or_default();
     let query = format!(
         "SELECT CAST(process AS bigint) FROM pg_catalog.stv_sessions WHERE user_name = {} LIMIT {}",
-        sql::quote(&login.username),
+        sql::quote(&at.login.username),
         Seen::MOST
     );
-    let rows: Vec<(i64,)> = session.rows(what, query, cx).await.unwrap_or_default();
+    let rows: Vec<(i64,)> = at.session.rows(what, query, at.cx).await.unwrap_or_default();
     let all: BTreeSet<_> = rows.iter().map(|(one,)| one.unsigned_abs()).collect();
     let own = own.map(i64::unsigned_abs).filter(|own| all.contains(own));
     Seen { sessions: own.map(|own| (own, all)), ends_in, ..Seen::default() }

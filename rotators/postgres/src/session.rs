@@ -3,7 +3,7 @@
 use std::io::ErrorKind as ErrorKindOfIo;
 use std::time::{Duration, SystemTime};
 
-use fourstep::users::{Login, driver};
+use fourstep::users::{LoggedIn, Login, driver};
 use fourstep::{Error, ErrorKind, Invocation};
 use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -74,6 +74,9 @@ pub(crate) struct ChannelSecurity {
     /// owner allowed it.
     pub(crate) weak_authentication: bool,
 }
+
+/// A user who has logged in, or the admin.
+pub(crate) type At<'a> = LoggedIn<'a, Session>;
 
 /// How a statement failed.
 pub(crate) type Failure = driver::Failure<ServerError>;

@@ -19,14 +19,16 @@ mod session;
 use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy};
 use fourstep::users::{
-    AdminSession, Administered, Attempt, Change, Database, Dialect, Driver, End, Login,
-    ManagedPasswords, PasswordSets, Peers, SameHosts, Strategies, Strategy,
+    Administered, Attempt, Change, Database, Dialect, Driver, End, Login, ManagedPasswords,
+    PasswordSets, Peers, SameHosts, Strategies, Strategy,
 };
 use fourstep::{
     Environment, Error, ErrorKind, Fence, Invocation, PasswordPolicy, SecretString, Seen,
 };
 
 use account::{Prepared, absent, hash};
+
+use session::At;
 
 pub use session::Session;
 
@@ -97,40 +99,28 @@ impl Database for Redis {
         login.ssl.connect(self.transport, cx, connect).await?.log_in(login, cx).await
     }
 
-    async fn seen(
-        &self,
-        session: &mut Session,
-        login: &Login,
-        cx: &Invocation,
-    ) -> Result<Seen, Error> {
-        session.seen(&login.username, cx).await
+    async fn seen(&self, at: &mut At<'_>) -> Result<Seen, Error> {
+        at.session.seen(&at.login.username, at.cx).await
     }
 
     /// Whoever may run ACL SETUSER may give itself everything, so no application's user can.
-    async fn prepare_own(
-        &self,
-        _: &mut Session,
-        _: &Login,
-        _: &SecretString,
-        _: &Invocation,
-    ) -> Result<Prepared, Error> {
+    async fn prepare_own(&self, _at: &mut At<'_>, _: &SecretString) -> Result<Prepared, Error> {
         let what = "a user of Redis does not change its own password; an admin does";
         Err(Error::new(ErrorKind::Unsupported, what))
     }
 
     async fn set(
         &self,
-        session: &mut Session,
+        at: &mut At<'_>,
         prepared: &Prepared,
         _: &dyn Fence,
-        cx: &Invocation,
     ) -> Result<Change, Error> {
-        session.change(prepared, cx).await
+        at.session.change(prepared, at.cx).await
     }
 
-    async fn end(&self, session: &mut Session, end: End, cx: &Invocation) -> Result<(), Error> {
+    async fn end(&self, at: &mut At<'_>, end: End) -> Result<(), Error> {
         match end {
-            End::Commit { .. } => session.save(cx).await,
+            End::Commit { .. } => at.session.save(at.cx).await,
             End::Abandon => Ok(()),
         }
     }
@@ -138,63 +128,38 @@ impl Database for Redis {
 
 #[async_trait]
 impl Administered for Redis {
-    async fn prepare_admin(
-        &self,
-        session: &mut Session,
-        _: &Login,
-        cx: &Invocation,
-    ) -> Result<(), Error> {
-        session.ask_server(cx).await
+    async fn prepare_admin(&self, at: &mut At<'_>) -> Result<(), Error> {
+        at.session.ask_server(at.cx).await
     }
 
-    async fn prepare_reset(
-        &self,
-        _: &mut AdminSession<Session>,
-        target: &Login,
-        _: &Invocation,
-    ) -> Result<Prepared, Error> {
+    async fn prepare_reset(&self, _admin: &mut At<'_>, target: &Login) -> Result<Prepared, Error> {
         let add = Some(hash(&target.password));
         Ok(Prepared { user: target.username.clone(), add, demand: None, remove: Vec::new() })
     }
 
-    async fn objections(
-        &self,
-        admin: &mut AdminSession<Session>,
-        user: &str,
-        cx: &Invocation,
-    ) -> Result<Vec<Error>, Error> {
-        admin.session.objections(&admin.login.username, user, cx).await
+    async fn objections(&self, admin: &mut At<'_>, user: &str) -> Result<Vec<Error>, Error> {
+        admin.session.objections(&admin.login.username, user, admin.cx).await
     }
 }
 
 #[async_trait]
 impl PasswordSets for Redis {
-    async fn peers(
-        &self,
-        admin: &mut AdminSession<Session>,
-        _: &Invocation,
-    ) -> Result<Peers, Error> {
+    async fn peers(&self, admin: &mut At<'_>) -> Result<Peers, Error> {
         Ok(std::mem::take(&mut admin.session.peers))
     }
 
-    async fn has(
-        &self,
-        admin: &mut AdminSession<Session>,
-        user: &Login,
-        cx: &Invocation,
-    ) -> Result<bool, Error> {
-        let account = admin.session.account(&user.username, cx).await?;
+    async fn has(&self, admin: &mut At<'_>, user: &Login) -> Result<bool, Error> {
+        let account = admin.session.account(&user.username, admin.cx).await?;
         Ok(account.is_some_and(|account| account.has(&hash(&user.password))))
     }
 
     async fn prepare_removal(
         &self,
-        admin: &mut AdminSession<Session>,
+        admin: &mut At<'_>,
         user: &Login,
         passwords: &[SecretString],
-        cx: &Invocation,
     ) -> Result<Option<Prepared>, Error> {
-        let account = admin.session.account(&user.username, cx).await?;
+        let account = admin.session.account(&user.username, admin.cx).await?;
         let account = account.ok_or_else(|| absent(&user.username))?;
         let stays = hash(&user.password);
         if !account.has(&stays) {

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use fourstep::net::{Stream, Transport, connect_time, open, within};
-use fourstep::users::{Attempt, Login, Peers, driver};
+use fourstep::users::{Attempt, LoggedIn, Login, Peers, driver};
 use fourstep::{Error, ErrorKind, ExposeSecret, Invocation, Seen};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -18,6 +18,9 @@ use crate::server::Keeping;
 
 /// How a command failed.
 pub(crate) type Failure = driver::Failure<ServerError>;
+
+/// A user who has logged in, or the admin.
+pub(crate) type At<'a> = LoggedIn<'a, Session>;
 
 /// An open session of one user, whose password the server has checked. Dropping it closes the
 /// connection.

@@ -5,13 +5,13 @@
 
 use async_trait::async_trait;
 use fourstep::users::driver::{lacks_rights, never_changed};
-use fourstep::users::{AdminSession, Administered, Login};
-use fourstep::{Error, ErrorKind, Finding, Invocation};
+use fourstep::users::{Administered, LoggedIn, Login};
+use fourstep::{Error, ErrorKind, Finding};
 
 use crate::Sqlserver;
 use crate::change::{How, Prepared, too_long};
 use crate::errors::UNCHANGED;
-use crate::session::{Session, database, flag, same};
+use crate::session::{At, database, flag, same};
 use crate::sql::{self, Account, Kind, Statement};
 
 /// An account whose password an admin sets.
@@ -31,12 +31,8 @@ struct Found {
 /// # Errors
 /// [`ErrorKind::Forbidden`] where the admin lacks the right to change it, without which it does not see it
 /// either, or to see what a contained user may do; [`ErrorKind::NotFound`] where there is none.
-async fn find(
-    admin: &mut AdminSession<Session>,
-    user: &str,
-    cx: &Invocation,
-) -> Result<Found, Error> {
-    let AdminSession { login, session } = admin;
+async fn find(admin: &mut At<'_>, user: &str) -> Result<Found, Error> {
+    let LoggedIn { login, session, cx } = admin;
     let literal = sql::text("username", user)?;
     let name = sql::name(&login.username);
     let rights = session.ask("a look at the admin's rights", sql::RIGHTS, cx).await?;
@@ -120,22 +116,12 @@ fn shut(account: &Account, disabled: bool, locked: bool) -> Option<Error> {
 
 #[async_trait]
 impl Administered for Sqlserver {
-    async fn prepare_admin(
-        &self,
-        session: &mut Session,
-        _: &Login,
-        _: &Invocation,
-    ) -> Result<(), Error> {
-        session.identity().map(drop)
+    async fn prepare_admin(&self, at: &mut At<'_>) -> Result<(), Error> {
+        at.session.identity().map(drop)
     }
 
-    async fn prepare_reset(
-        &self,
-        admin: &mut AdminSession<Session>,
-        target: &Login,
-        cx: &Invocation,
-    ) -> Result<Prepared, Error> {
-        let found = find(admin, &target.username, cx).await;
+    async fn prepare_reset(&self, admin: &mut At<'_>, target: &Login) -> Result<Prepared, Error> {
+        let found = find(admin, &target.username).await;
         let account = found.map_err(|error| error.caused_by(UNCHANGED))?.account;
         let lock = Some(account.lock());
         if too_long(&target.password) {
@@ -145,13 +131,8 @@ impl Administered for Sqlserver {
         Ok(Prepared { lock, how: How::Statement { statement, own: false } })
     }
 
-    async fn objections(
-        &self,
-        admin: &mut AdminSession<Session>,
-        user: &str,
-        cx: &Invocation,
-    ) -> Result<Vec<Error>, Error> {
-        let found = find(admin, user, cx).await?;
+    async fn objections(&self, admin: &mut At<'_>, user: &str) -> Result<Vec<Error>, Error> {
+        let found = find(admin, user).await?;
         let read_only =
             admin.session.identity()?.read_only && found.account.kind == Kind::ContainedUser;
         let mut objections = Vec::new();
@@ -164,7 +145,8 @@ impl Administered for Sqlserver {
         }
         let kind = found.account.kind;
         let query = sql::powers(kind, &sql::text("username", user)?);
-        let rows = admin.session.rows("a look at what the account may do", &query, cx).await?;
+        let rows =
+            admin.session.rows("a look at what the account may do", &query, admin.cx).await?;
         if !rows.is_empty() {
             objections.push(never(&powers(kind, &rows.concat())));
         }
@@ -174,12 +156,11 @@ impl Administered for Sqlserver {
 
     async fn remarks(
         &self,
-        admin: &mut AdminSession<Session>,
+        admin: &mut At<'_>,
         user: &str,
         _: Option<&str>,
-        cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        let found = find(admin, user, cx).await?;
+        let found = find(admin, user).await?;
         let replication = admin.session.identity()?.replication(found.account.kind);
         let unseen = (!found.roles_seen).then(|| {
             let name = sql::name(&admin.login.username);

@@ -30,6 +30,8 @@ use fourstep::{
 };
 
 pub use change::Prepared;
+use session::At;
+
 pub use session::Session;
 
 use change::How;
@@ -161,39 +163,35 @@ impl Database for Sqlserver {
         session.identity().map(drop)
     }
 
-    async fn seen(&self, session: &mut Session, _: &Login, cx: &Invocation) -> Result<Seen, Error> {
-        session.seen(cx).await
+    async fn seen(&self, at: &mut At<'_>) -> Result<Seen, Error> {
+        at.session.seen(at.cx).await
     }
 
     async fn prepare_own(
         &self,
-        session: &mut Session,
-        _: &Login,
+        at: &mut At<'_>,
         password: &SecretString,
-        _: &Invocation,
     ) -> Result<Prepared, Error> {
-        Prepared::own(session, password)
+        Prepared::own(&at.session, password)
     }
 
     fn locks(&self, prepared: &Prepared) -> Vec<String> {
         prepared.lock.iter().cloned().collect()
     }
 
-    async fn begin(
-        &self,
-        session: &mut Session,
-        locks: &[String],
-        cx: &Invocation,
-    ) -> Result<(), Error> {
-        let [_, wait] = cx.time_for_a_change()?;
-        if session.identity().is_err() {
+    async fn begin(&self, at: &mut At<'_>, locks: &[String]) -> Result<(), Error> {
+        let [_, wait] = at.cx.time_for_a_change()?;
+        if at.session.identity().is_err() {
             // There is no session to hold a lock: the login itself compares the password.
             return Ok(());
         }
         let unchanged = |error: Error| error.caused_by(UNCHANGED);
-        session.rows("the session's limits", &sql::limits(wait), cx).await.map_err(unchanged)?;
+        at.session
+            .rows("the session's limits", &sql::limits(wait), at.cx)
+            .await
+            .map_err(unchanged)?;
         for lock in locks {
-            let asked = session.ask("the account's lock", &sql::lock(lock, wait)?, cx).await;
+            let asked = at.session.ask("the account's lock", &sql::lock(lock, wait)?, at.cx).await;
             let [taken]: [Option<String>; 1] = asked.map_err(unchanged)?;
             if !matches!(taken.as_deref(), Some("0" | "1")) {
                 return Err(change::held(taken.as_deref()));
@@ -204,26 +202,22 @@ impl Database for Sqlserver {
 
     async fn set(
         &self,
-        session: &mut Session,
+        at: &mut At<'_>,
         prepared: &Prepared,
         fence: &dyn Fence,
-        cx: &Invocation,
     ) -> Result<Change, Error> {
         match &prepared.how {
             How::Statement { statement, own } => {
-                change::exchange(session, statement, *own, cx).await
+                change::exchange(&mut at.session, statement, *own, at.cx).await
             }
-            How::AtLogin(password) => self.at_login(&session.login, password, fence, cx).await,
+            How::AtLogin(password) => {
+                self.at_login(&at.session.login, password, fence, at.cx).await
+            }
             How::TooLong => Ok(change::refused_length()),
         }
     }
 
-    async fn preflight(
-        &self,
-        session: &mut Session,
-        login: &Login,
-        cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
-        preflight::look(session, login, cx).await
+    async fn preflight(&self, at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
+        preflight::look(at).await
     }
 }

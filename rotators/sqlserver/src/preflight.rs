@@ -1,10 +1,9 @@
 //! What would make a change of one's own password fail, found out without changing anything.
 
-use fourstep::users::Login;
-use fourstep::{Error, ErrorKind, Finding, Invocation};
+use fourstep::{Error, ErrorKind, Finding};
 
 use crate::change::Prepared;
-use crate::session::{Identity, Session, flag};
+use crate::session::{At, Identity, flag};
 use crate::sql::{self, Kind};
 
 impl Identity {
@@ -38,27 +37,23 @@ pub(crate) fn read_only() -> Error {
 }
 
 /// All that is found of the session's own account.
-pub(crate) async fn look(
-    session: &mut Session,
-    login: &Login,
-    cx: &Invocation,
-) -> Result<Vec<Finding>, Error> {
-    let Ok(identity) = session.identity() else {
+pub(crate) async fn look(at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
+    let Ok(identity) = at.session.identity() else {
         return Ok(vec![Finding::Warns(format!(
             "the password of {} has expired or must be changed, and the rotation sets another in the login \
              itself",
-            login.account()
+            at.login.account()
         ))]);
     };
     let kind = identity.account.kind;
     let mut findings: Vec<_> = identity.replication(kind).into_iter().collect();
     // The same password would do: nothing is sent.
-    let ready = Prepared::own(session, &login.password);
+    let ready = Prepared::own(&at.session, &at.login.password);
     findings.extend(ready.err().map(Finding::Fails));
     if kind == Kind::Login {
         let what = "a look at the password's age";
-        let row = session.ask(what, sql::EXPIRATION, cx).await?;
-        findings.extend(expiration(row, i64::from(cx.days_to_next_rotation())));
+        let row = at.session.ask(what, sql::EXPIRATION, at.cx).await?;
+        findings.extend(expiration(row, i64::from(at.cx.days_to_next_rotation())));
     }
     Ok(findings)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fourstep::users::{Login, driver};
+use fourstep::users::{LoggedIn, Login, driver};
 use fourstep::{Error, ErrorKind, Invocation, Seen};
 
 use crate::errors::{self, ServerError};
@@ -11,6 +11,9 @@ use crate::wire::{self, Answer, Channel, Row, not_sqlserver};
 
 /// How a statement failed.
 pub(crate) type Failure = driver::Failure<ServerError>;
+
+/// A user who has logged in, or the admin.
+pub(crate) type At<'a> = LoggedIn<'a, Session>;
 
 /// A session of one user, whose password the server has checked.
 ///

@@ -10,7 +10,7 @@ use fourstep::rds::AwsRds;
 use fourstep::store::aws::AwsStore;
 use fourstep::store::{SecretStore, Select, StoredVersion};
 use fourstep::users::{
-    AdminSession, Assessment, Attempt, Database as _, Driver, Login, ManagedUser, NewPrimary, Part,
+    Assessment, Attempt, Database as _, Driver, LoggedIn, Login, ManagedUser, NewPrimary, Part,
     SingleUser, driver,
 };
 use fourstep::vendor::{Caller, Issued, IssuedKeys, PairedKey, RolledKey, UpdatedKey};
@@ -149,7 +149,8 @@ fn framework(source: &Source, printed: &mut Printed) {
     let (name, password) = (login.username.clone(), Some(login.password.clone()));
     let user = ManagedUser { arn: "a".into(), name, password, login: Some(login.clone()) };
     printed.see("ManagedUser", &user);
-    printed.see("AdminSession", &AdminSession { login: login.clone(), session: () });
+    let cx = Invocation::new(Deadline::after(Duration::from_secs(1)));
+    printed.see("LoggedIn", &LoggedIn { login: login.clone(), session: (), cx: &cx });
     let part = || Part { login: login.clone(), steps: Vec::new() };
     printed.see("Part", &part());
     printed.see("Assessment", &Assessment { parts: vec![part()], ..Assessment::<()>::default() });

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fourstep::users::{Attempt, Change, Driver, Login, SslMode};
+use fourstep::users::{Attempt, Change, Driver, LoggedIn, Login, SslMode};
 use fourstep::{Deadline, Environment, Error, ErrorKind, Fence, Finding, Invocation};
 use rotate_postgres::{Postgres, Session};
 use sqlx::{Executor, PgConnection};
@@ -55,18 +55,19 @@ impl Place {
         self.server.arrange(&format!("ALTER ROLE \"{}\" {what}", self.user.name)).await;
     }
 
-    async fn open(&self) -> Session {
-        match driver().log_in(&self.login, &seconds(30)).await.unwrap() {
-            Attempt::Accepted(session) => session,
+    async fn open<'a>(&self, login: &Login, cx: &'a Invocation) -> LoggedIn<'a, Session> {
+        match driver().log_in(&self.login, cx).await.unwrap() {
+            Attempt::Accepted(at) => LoggedIn { login: login.clone(), ..at },
             Attempt::Refused(why) => panic!("{why}"),
         }
     }
 
     /// The user's own change, begun so many seconds before the deadline.
     async fn change(&self, left: u64, password: &str, fence: &dyn Fence) -> Result<(), Error> {
-        let (session, driver, password) = (self.open().await, driver(), password.into());
-        let cx = seconds(left);
-        let change = driver.change_own_password(session, &self.login, &password, fence, &cx);
+        let (early, cx) = (seconds(30), seconds(left));
+        let (driver, password) = (driver(), password.into());
+        let at = LoggedIn { cx: &cx, ..self.open(&self.login, &early).await };
+        let change = driver.change_own_password(at, &password, fence);
         change.await.map(|change| assert_eq!(change, Change::Made))
     }
 
@@ -75,7 +76,8 @@ impl Place {
     }
 
     async fn preflight(&self, login: &Login) -> Vec<Finding> {
-        driver().preflight(self.open().await, login, None, &seconds(30)).await.unwrap()
+        let cx = seconds(30);
+        driver().preflight(self.open(login, &cx).await, None).await.unwrap()
     }
 }
 

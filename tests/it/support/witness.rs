@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::users::{
-    AdminSession, Administered, Attempt, ByAdmin, Change, Database, Dialect, Driver, Login,
+    Administered, Attempt, ByAdmin, Change, Database, Dialect, Driver, LoggedIn, Login,
 };
 use fourstep::{
     Deadline, Engine, Environment, Error, Fence, Finding, Invocation, PasswordPolicy,
@@ -45,10 +45,8 @@ impl Database for Witness {
 
     async fn prepare_own(
         &self,
-        _: &mut String,
-        _: &Login,
+        _: &mut LoggedIn<'_, String>,
         _: &SecretString,
-        _: &Invocation,
     ) -> Result<(), Error> {
         panic!("the admin changes it")
     }
@@ -57,52 +55,36 @@ impl Database for Witness {
         Vec::new()
     }
 
-    async fn begin(&self, _: &mut String, _: &[String], _: &Invocation) -> Result<(), Error> {
+    async fn begin(&self, _: &mut LoggedIn<'_, String>, _: &[String]) -> Result<(), Error> {
         Ok(())
     }
 
     async fn set(
         &self,
-        session: &mut String,
+        at: &mut LoggedIn<'_, String>,
         (): &(),
         _: &dyn Fence,
-        _: &Invocation,
     ) -> Result<Change, Error> {
-        self.0.lock().unwrap().push(session.clone());
+        self.0.lock().unwrap().push(at.session.clone());
         Ok(Change::Made)
     }
 
-    async fn preflight(
-        &self,
-        _: &mut String,
-        _: &Login,
-        _: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
+    async fn preflight(&self, _: &mut LoggedIn<'_, String>) -> Result<Vec<Finding>, Error> {
         Ok(Vec::new())
     }
 }
 
 #[async_trait]
 impl Administered for Witness {
-    async fn prepare_admin(&self, _: &mut String, _: &Login, _: &Invocation) -> Result<(), Error> {
+    async fn prepare_admin(&self, _: &mut LoggedIn<'_, String>) -> Result<(), Error> {
         Ok(())
     }
 
-    async fn prepare_reset(
-        &self,
-        _: &mut AdminSession<String>,
-        _: &Login,
-        _: &Invocation,
-    ) -> Result<(), Error> {
+    async fn prepare_reset(&self, _: &mut LoggedIn<'_, String>, _: &Login) -> Result<(), Error> {
         Ok(())
     }
 
-    async fn objections(
-        &self,
-        _: &mut AdminSession<String>,
-        _: &str,
-        _: &Invocation,
-    ) -> Result<Vec<Error>, Error> {
+    async fn objections(&self, _: &mut LoggedIn<'_, String>, _: &str) -> Result<Vec<Error>, Error> {
         Ok(Vec::new())
     }
 }

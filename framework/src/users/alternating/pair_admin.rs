@@ -3,14 +3,12 @@
 use std::collections::BTreeSet;
 
 use crate::error::Error;
-use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding};
 use crate::users::admin::Admin;
 use crate::users::driver::{OWN_PASSWORD, lacks_rights};
 use crate::users::pair::unproven;
 use crate::users::{
-    Accounts, AdminSession, Alternates, Attempt, Change, Driver, Install, Login, Ownership, Pair,
-    Proof,
+    Accounts, Alternates, Attempt, Change, Driver, Install, LoggedIn, Login, Ownership, Pair, Proof,
 };
 
 /// The way out where a user may not be the other half.
@@ -34,9 +32,8 @@ pub(super) struct PairAdmin<'a, S: Alternates> {
     pub(super) pair: Pair<'a>,
     pub(super) admin: Admin,
     /// The admin's, for everything that the step does.
-    pub(super) session: AdminSession<S::Session>,
+    pub(super) session: LoggedIn<'a, S::Session>,
     pub(super) refuse_open_sessions: bool,
-    pub(super) cx: &'a Invocation,
 }
 
 /// The user whose turn comes.
@@ -60,13 +57,12 @@ impl Next {
 
 impl<'a, S: Alternates> PairAdmin<'a, S> {
     pub(super) async fn close(self) {
-        self.database.close(self.session.session, self.cx).await;
+        self.database.close(self.session).await;
     }
 
     /// Refuses a change that would be undone afterwards.
     pub(super) async fn outlasts(&mut self) -> Result<(), Error> {
-        let AdminSession { session, login } = &mut self.session;
-        let asked = self.database.outlasts(session, login, self.cx).await;
+        let asked = self.database.outlasts(&mut self.session).await;
         asked.map_err(|error| self.admin.explain(error))
     }
 
@@ -80,7 +76,7 @@ impl<'a, S: Alternates> PairAdmin<'a, S> {
 
     async fn accounts(&mut self, users: &[&str]) -> Result<Accounts, Error> {
         let (session, secret) = (&mut self.session, self.pair.secret());
-        let found = self.database.accounts(session, users, secret, self.cx).await;
+        let found = self.database.accounts(session, users, secret).await;
         found.map_err(|error| self.admin.explain(error))
     }
 
@@ -159,14 +155,14 @@ impl<'a, S: Alternates> PairAdmin<'a, S> {
         let source = if usable { user } else { other };
         match self.install(current, source, None, fence).await? {
             Change::Made => {
-                self.cx.warn(format!(
+                self.session.cx.warn(format!(
                     "AWSCURRENT did not log in; its recorded password was set again for user {user:?}"
                 ));
                 Ok(true)
             }
             // As where passwords may not be used again. The pending one makes up for it.
             Change::Refused(why) => {
-                self.cx.warn(format!(
+                self.session.cx.warn(format!(
                     "AWSCURRENT does not log in, and its recorded password cannot be set again: {why}"
                 ));
                 Ok(false)
@@ -185,7 +181,7 @@ impl<'a, S: Alternates> PairAdmin<'a, S> {
         self.not_admin(&target.username, source)?;
         let install = self.of(&target.username, source, proof);
         let (session, password) = (&mut self.session, &target.password);
-        let change = self.database.install(session, &install, password, fence, self.cx).await;
+        let change = self.database.install(session, &install, password, fence).await;
         change.map_err(|error| self.admin.explain(error))
     }
 
@@ -205,7 +201,7 @@ impl<'a, S: Alternates> PairAdmin<'a, S> {
         if !accounts.get(&login.username).is_some_and(|account| account.usable) {
             return Ok(false);
         }
-        let attempt = self.database.log_in(login, self.cx).await?;
+        let attempt = self.database.log_in(login, self.session.cx).await?;
         Ok(matches!(attempt, Attempt::Accepted(_)))
     }
 
@@ -220,7 +216,7 @@ impl<'a, S: Alternates> PairAdmin<'a, S> {
         let objections = objections.into_iter().chain(confirmed.err());
         let mut findings: Vec<_> = objections.map(Finding::Fails).collect();
         let install = self.of(&next, user, proof);
-        let found = self.database.preflight_install(&mut self.session, &install, self.cx).await;
+        let found = self.database.preflight_install(&mut self.session, &install).await;
         let found = found.map_err(|error| self.admin.explain(error))?;
         for finding in found {
             // The database may object to the same thing.
@@ -236,7 +232,7 @@ impl<'a, S: Alternates> PairAdmin<'a, S> {
         let next = self.next(user).await?;
         next.unopposed()?;
         let install = self.of(&next.user, user, next.proof);
-        let plan = self.database.plan_install(&mut self.session, &install, self.cx).await;
+        let plan = self.database.plan_install(&mut self.session, &install).await;
         plan.map_err(|error| self.admin.explain(error))
     }
 }

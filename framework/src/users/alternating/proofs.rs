@@ -26,7 +26,7 @@ impl<S: Alternates> Alternating<S> {
         if open.is_none() {
             open = tries.older_in(Older::Others, &recorded, current, &users).await?;
         }
-        Ok(open.map(|open| open.login.username))
+        Ok(open.map(|open| open.at.login.username))
     }
 
     /// Which recorded password of the pending user logs in, where nothing else proves that it is

@@ -6,7 +6,7 @@ use super::{Administered, Driver, PASSWORD_UNKNOWN, close, is_made, is_old, log_
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding};
-use crate::users::{AdminSession, Change, Login};
+use crate::users::{Change, LoggedIn, Login};
 
 /// What is left to a user that no admin may change.
 pub(crate) const OWN_PASSWORD: &str =
@@ -24,22 +24,22 @@ pub fn never_changed(account: impl Display, why: &str) -> Error {
 /// # Errors
 /// [`ErrorKind::Rejected`] where its password is refused, those of a login, and those of a server
 /// on which nothing can be changed.
-pub async fn open_admin<S: Administered>(
+pub async fn open_admin<'a, S: Administered>(
     server: &S,
     admin: &Login,
-    cx: &Invocation,
-) -> Result<AdminSession<S::Session>, Error> {
-    let admin = admin.clone();
+    cx: &'a Invocation,
+) -> Result<LoggedIn<'a, S::Session>, Error> {
     let dbname = admin.dbname.clone().filter(|_| S::ADMIN_ENTERS_DATABASE);
     let entered = Login { dbname, ..admin.clone() };
     let what = format!("the admin, {}, does not log in", admin.account());
     let attempt =
         log_in(server, &entered, cx).await.map_err(|error| error.while_doing("the admin"));
-    let mut session = attempt?.accepted(ErrorKind::Rejected, what)?;
-    match server.prepare_admin(&mut session, &admin, cx).await {
-        Ok(()) => Ok(AdminSession { login: admin, session }),
+    let accepted = attempt?.accepted(ErrorKind::Rejected, what)?;
+    let mut opened = LoggedIn { login: admin.clone(), ..accepted };
+    match server.prepare_admin(&mut opened).await {
+        Ok(()) => Ok(opened),
         Err(error) => {
-            close(server, session, cx).await;
+            close(server, opened).await;
             Err(error.while_doing(format!("the admin, {}", admin.account())))
         }
     }
@@ -49,14 +49,13 @@ impl<S: Administered> Driver<S> {
     /// Begins a change or a question, on a session that proves the admin's present password.
     pub(super) async fn begin(
         &self,
-        admin: &mut AdminSession<S::Session>,
+        admin: &mut LoggedIn<'_, S::Session>,
         locks: &[String],
-        cx: &Invocation,
     ) -> Result<(), Error> {
         if is_old(&self.server, &admin.session) {
-            *admin = open_admin(&self.server, &admin.login, cx).await?;
+            *admin = open_admin(&self.server, &admin.login, admin.cx).await?;
         }
-        self.server.begin(&mut admin.session, locks, cx).await
+        self.server.begin(admin, locks).await
     }
 
     /// Sets the password of `target`'s user to `target`'s, behind the account's lock, all that
@@ -66,24 +65,23 @@ impl<S: Administered> Driver<S> {
     /// As [`Driver::change_own_password`].
     pub(crate) async fn reset_password(
         &self,
-        admin: &mut AdminSession<S::Session>,
+        admin: &mut LoggedIn<'_, S::Session>,
         target: &Login,
         fence: &dyn Fence,
-        cx: &Invocation,
     ) -> Result<Change, Error> {
         let server = &self.server;
         let outcome = async {
-            self.outlasts(&mut admin.session, &admin.login, cx).await?;
-            let prepared = server.prepare_reset(admin, target, cx).await?;
+            self.outlasts(admin).await?;
+            let prepared = server.prepare_reset(admin, target).await?;
             let made = async {
-                self.begin(admin, &server.locks(&prepared), cx).await?;
-                let objections = server.objections(admin, &target.username, cx).await?;
+                self.begin(admin, &server.locks(&prepared)).await?;
+                let objections = server.objections(admin, &target.username).await?;
                 objections.into_iter().next().map_or(Ok(()), Err)?;
                 fence.pass().await?;
-                server.set(&mut admin.session, &prepared, fence, cx).await
+                server.set(admin, &prepared, fence).await
             }
             .await;
-            self.end(&mut admin.session, made, (PASSWORD_UNKNOWN, is_made), cx).await
+            self.end(admin, made, (PASSWORD_UNKNOWN, is_made)).await
         }
         .await;
         named(outcome, &format!("cannot set the password of {}", target.account()))
@@ -92,12 +90,11 @@ impl<S: Administered> Driver<S> {
     /// What an operator should know beside. That it cannot be asked stops no change.
     pub(super) async fn remarks(
         &self,
-        admin: &mut AdminSession<S::Session>,
+        admin: &mut LoggedIn<'_, S::Session>,
         user: &str,
         partner: Option<&str>,
-        cx: &Invocation,
     ) -> Vec<Finding> {
-        let found = self.server.remarks(admin, user, partner, cx).await;
+        let found = self.server.remarks(admin, user, partner).await;
         found.unwrap_or_else(|error| {
             vec![Finding::Warns(format!(
                 "what else is to be known of user {user:?} was not looked for: {error}"
@@ -108,23 +105,22 @@ impl<S: Administered> Driver<S> {
     /// Finds everything that would make [`reset_password`](Self::reset_password) fail.
     pub(crate) async fn preflight_reset(
         &self,
-        admin: &mut AdminSession<S::Session>,
+        admin: &mut LoggedIn<'_, S::Session>,
         target: &Login,
-        cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         let server = &self.server;
         let found = async {
-            let mut findings = server.outlook(&mut admin.session, &admin.login, cx).await?;
-            let prepared = server.prepare_reset(admin, target, cx).await;
+            let mut findings = server.outlook(admin).await?;
+            let prepared = server.prepare_reset(admin, target).await;
             findings.extend(prepared.err().map(Finding::Fails));
-            self.begin(admin, &[], cx).await?;
-            let objections = server.objections(admin, &target.username, cx).await?;
+            self.begin(admin, &[]).await?;
+            let objections = server.objections(admin, &target.username).await?;
             findings.extend(objections.into_iter().map(Finding::Fails));
-            findings.extend(self.remarks(admin, &target.username, None, cx).await);
+            findings.extend(self.remarks(admin, &target.username, None).await);
             Ok(findings)
         }
         .await;
-        self.abandon(&mut admin.session, cx).await;
+        self.abandon(admin).await;
         found
     }
 }

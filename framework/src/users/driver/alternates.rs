@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use super::Administered;
 use crate::error::Error;
 use crate::invocation::Invocation;
-use crate::users::{Accounts, AdminSession, Assessment, Install, Login, OpenSessions, Ownership};
+use crate::users::{Accounts, Assessment, Install, LoggedIn, Login, OpenSessions, Ownership};
 
 /// A server on which an admin keeps two users equal, so that one is always at rest: for the strategy
 /// alternating-users. What a change does, what preflight finds and what a plan shows all come from
@@ -37,18 +37,16 @@ pub trait Alternates: Administered {
     /// What the server knows of these users, and of every user whose mark names this secret.
     async fn accounts(
         &self,
-        admin: &mut AdminSession<Self::Session>,
+        admin: &mut LoggedIn<'_, Self::Session>,
         usernames: &[&str],
         secret: &str,
-        cx: &Invocation,
     ) -> Result<Accounts, Error>;
 
     /// How many sessions of a user are open. The default: this kind of server does not tell.
     async fn open_sessions(
         &self,
-        _admin: &mut AdminSession<Self::Session>,
+        _admin: &mut LoggedIn<'_, Self::Session>,
         _user: &str,
-        _turn: &Invocation,
     ) -> Result<OpenSessions, Error> {
         Ok(OpenSessions::Untold)
     }
@@ -59,20 +57,15 @@ pub trait Alternates: Administered {
     /// that is an objection already.
     async fn assess(
         &self,
-        admin: &mut AdminSession<Self::Session>,
+        admin: &mut LoggedIn<'_, Self::Session>,
         install: &Install<'_>,
         accounts: &Accounts,
         ownership: Option<Ownership>,
-        cx: &Invocation,
     ) -> Result<Assessment<Self::Found>, Error>;
 
     /// Runs one statement of an assessment, which an error names.
-    async fn run(
-        &self,
-        session: &mut Self::Session,
-        statement: &str,
-        cx: &Invocation,
-    ) -> Result<(), Error>;
+    async fn run(&self, at: &mut LoggedIn<'_, Self::Session>, statement: &str)
+    -> Result<(), Error>;
 
     /// Makes ready the password of the target and, in the same statement, what lets it in. Everything
     /// of the assessment was run.
@@ -81,11 +74,10 @@ pub trait Alternates: Administered {
     /// The target is not let in.
     async fn prepare_install(
         &self,
-        admin: &mut AdminSession<Self::Session>,
+        admin: &mut LoggedIn<'_, Self::Session>,
         install: &Install<'_>,
         found: Self::Found,
         password: &SecretString,
-        cx: &Invocation,
     ) -> Result<Self::Prepared, Error>;
 
     /// What `pending`, which was just installed, may do or is set to differently from `partner`, the

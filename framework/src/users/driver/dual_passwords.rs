@@ -4,9 +4,8 @@ use async_trait::async_trait;
 
 use super::Database;
 use crate::error::Error;
-use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding};
-use crate::users::{Login, NewPrimary, Swap};
+use crate::users::{LoggedIn, NewPrimary, Swap};
 
 /// A server whose users can have two passwords: the *primary* one and, beside it, one that was
 /// *retained* when the primary one was changed. Both log in. For the strategy dual-password.
@@ -18,12 +17,7 @@ pub trait DualPasswords: Database {
     ///
     /// # Errors
     /// Nothing was changed.
-    async fn begin_two(
-        &self,
-        session: &mut Self::Session,
-        login: &Login,
-        cx: &Invocation,
-    ) -> Result<(), Error>;
+    async fn begin_two(&self, at: &mut LoggedIn<'_, Self::Session>) -> Result<(), Error>;
 
     /// Passes `fence` and changes the password of the session's user.
     ///
@@ -31,16 +25,14 @@ pub trait DualPasswords: Database {
     /// With any error but a lost connection nothing was changed.
     async fn set_primary(
         &self,
-        session: &mut Self::Session,
+        at: &mut LoggedIn<'_, Self::Session>,
         new: &NewPrimary<'_>,
         fence: &dyn Fence,
-        cx: &Invocation,
     ) -> Result<Swap, Error>;
 
     /// What keeps this user from having two passwords.
     async fn preflight_two(
         &self,
-        session: &mut Self::Session,
-        cx: &Invocation,
+        at: &mut LoggedIn<'_, Self::Session>,
     ) -> Result<Vec<Finding>, Error>;
 }

@@ -30,16 +30,15 @@ impl<S: PasswordSets> Driver<S> {
     /// The first of these servers whose user has none of these passwords.
     pub(crate) async fn stranger(
         &self,
-        places: &mut [Place<S::Session>],
+        places: &mut [Place<'_, S::Session>],
         passwords: &[SecretString],
-        cx: &Invocation,
     ) -> Result<Option<Login>, Error> {
         let mut strange = vec![true; places.len()];
         for password in passwords {
             if !strange.contains(&true) {
                 break;
             }
-            let lacking = self.lack(places, password, cx).await?;
+            let lacking = self.lack(places, password).await?;
             strange.iter_mut().zip(lacking).for_each(|(strange, lacks)| *strange &= lacks);
         }
         let mut all = places.iter().zip(strange);
@@ -52,20 +51,19 @@ impl<S: PasswordSets> Driver<S> {
     /// Something may have been added at some servers, and harms nobody there.
     pub(crate) async fn add_everywhere(
         &self,
-        places: &mut [Place<S::Session>],
+        places: &mut [Place<'_, S::Session>],
         what: Addition<'_>,
         fence: &dyn Fence,
-        cx: &Invocation,
     ) -> Result<Added, Error> {
         let mut lacking = vec![false; places.len()];
         if let Some(known) = what.known.filter(|_| places.len() > 1) {
-            lacking = self.lack(places, known, cx).await?;
+            lacking = self.lack(places, known).await?;
             // Where nobody has it, somebody took it away on purpose.
             if lacking.iter().all(|lacks| *lacks) {
                 lacking.fill(false);
             }
         }
-        let missing = self.lack(places, what.new, cx).await?;
+        let missing = self.lack(places, what.new).await?;
         let lacked = missing.into_iter().filter(|lacks| *lacks).count();
         let mut changes = Vec::new();
         for (place, lacks) in places.iter_mut().zip(lacking) {
@@ -77,16 +75,16 @@ impl<S: PasswordSets> Driver<S> {
             ));
         }
         for some in changes.chunks_mut(AT_ONCE) {
-            let ready = some.iter_mut().map(async |(place, passwords, ready)| {
-                self.ready(place, passwords, ready, cx).await
-            });
+            let ready = some
+                .iter_mut()
+                .map(async |(place, passwords, ready)| self.ready(place, passwords, ready).await);
             join_all(ready).await.into_iter().collect::<Result<(), Error>>()?;
         }
         for some in changes.chunks_mut(AT_ONCE) {
             fence.pass().await?;
             let made = some.iter_mut().map(async |(place, _, ready)| {
                 let what = format!("cannot set the password of {}", place.user.account());
-                self.make(place, ready, fence, cx).await.map_err(|error| error.while_doing(what))
+                self.make(place, ready, fence).await.map_err(|error| error.while_doing(what))
             });
             join_all(made).await.into_iter().collect::<Result<(), Error>>()?;
         }
@@ -97,12 +95,12 @@ impl<S: PasswordSets> Driver<S> {
     /// that, nothing is taken away, with a warning; where some have it, the others are given it first.
     pub(crate) async fn remove_everywhere(
         &self,
-        places: &mut [Place<S::Session>],
+        places: &mut [Place<'_, S::Session>],
         passwords: &[SecretString],
         fence: &dyn Fence,
         cx: &Invocation,
     ) -> Result<(), Error> {
-        let mut removals = self.removals(places, passwords, cx).await?;
+        let mut removals = self.removals(places, passwords).await?;
         if removals.iter().all(Option::is_none) {
             let account = places.first().map(|place| place.user.account()).unwrap_or_default();
             cx.warn(format!(
@@ -115,8 +113,8 @@ impl<S: PasswordSets> Driver<S> {
             && let Some(new) = places.first().map(|place| place.user.password.clone())
         {
             let what = Addition { new: &new, known: None };
-            self.add_everywhere(places, what, fence, cx).await?;
-            removals = self.removals(places, passwords, cx).await?;
+            self.add_everywhere(places, what, fence).await?;
+            removals = self.removals(places, passwords).await?;
         }
         let removals: Option<Vec<_>> = removals.into_iter().collect();
         let Some(removals) = removals else {
@@ -128,13 +126,13 @@ impl<S: PasswordSets> Driver<S> {
         for some in changes.chunks_mut(AT_ONCE) {
             let begun = some.iter_mut().map(async |(place, ready)| {
                 let locks = ready.first().map(|one| self.server.locks(one)).unwrap_or_default();
-                self.begin(&mut place.admin, &locks, cx).await
+                self.begin(&mut place.admin, &locks).await
             });
             join_all(begun).await.into_iter().collect::<Result<(), Error>>()?;
             fence.pass().await?;
             let made = some.iter_mut().map(async |(place, ready)| {
                 let what = format!("cannot take old passwords away from {}", place.user.account());
-                self.make(place, ready, fence, cx).await.map_err(|error| error.while_doing(what))
+                self.make(place, ready, fence).await.map_err(|error| error.while_doing(what))
             });
             join_all(made).await.into_iter().collect::<Result<(), Error>>()?;
         }
@@ -145,17 +143,16 @@ impl<S: PasswordSets> Driver<S> {
     /// that lack the user's present password.
     pub(crate) async fn preflight_everywhere(
         &self,
-        places: &mut [Place<S::Session>],
-        cx: &Invocation,
+        places: &mut [Place<'_, S::Session>],
     ) -> Result<Vec<Finding>, Error> {
         let several = places.len() > 1;
         let mut findings = Vec::new();
         for some in places.chunks_mut(AT_ONCE) {
             let found = some.iter_mut().map(async |place| {
                 let (user, server) = (place.user.clone(), place.user.server());
-                let mut found = self.preflight_reset(&mut place.admin, &user, cx).await?;
+                let mut found = self.preflight_reset(&mut place.admin, &user).await?;
                 let fails = found.iter().any(Finding::fails);
-                if several && !fails && !self.server.has(&mut place.admin, &user, cx).await? {
+                if several && !fails && !self.server.has(&mut place.admin, &user).await? {
                     let what = "AWSCURRENT does not log in there, which a rotation repairs where it does \
                                 elsewhere: the server may have come back with users of before";
                     found.push(Finding::Warns(what.to_owned()));
@@ -172,13 +169,12 @@ impl<S: PasswordSets> Driver<S> {
     /// What a rotation would do at each server, of which the user's present password is AWSCURRENT's.
     pub(crate) async fn plan_everywhere(
         &self,
-        places: &mut [Place<S::Session>],
-        cx: &Invocation,
+        places: &mut [Place<'_, S::Session>],
     ) -> Result<Vec<String>, Error> {
         let Some(current) = places.first().map(|place| place.user.password.clone()) else {
             return Ok(Vec::new());
         };
-        let lacking = self.lack(places, &current, cx).await?;
+        let lacking = self.lack(places, &current).await?;
         let lines = places.iter().zip(lacking).flat_map(|(place, lacks)| {
             let (server, user) = (place.user.server(), &place.user.username);
             let known =
@@ -200,7 +196,7 @@ impl<S: PasswordSets> Driver<S> {
             let asked = some.iter().map(|user| self.log_in(user, cx));
             for (user, attempt) in some.iter().zip(join_all(asked).await) {
                 match attempt? {
-                    Attempt::Accepted(session) => self.server.usable(&session)?,
+                    Attempt::Accepted(at) => self.server.usable(&at.session)?,
                     Attempt::Refused(why) => {
                         refused.push(format!("{}: {why}", user.account()));
                     }
@@ -219,15 +215,14 @@ impl<S: PasswordSets> Driver<S> {
     /// Which of these servers lack this password.
     async fn lack(
         &self,
-        places: &mut [Place<S::Session>],
+        places: &mut [Place<'_, S::Session>],
         password: &SecretString,
-        cx: &Invocation,
     ) -> Result<Vec<bool>, Error> {
         let mut lacking = Vec::new();
         for some in places.chunks_mut(AT_ONCE) {
             let asked = some.iter_mut().map(async |place| {
                 let user = place.user.with_password(password);
-                let has = self.server.has(&mut place.admin, &user, cx).await;
+                let has = self.server.has(&mut place.admin, &user).await;
                 has.map_err(|error| error.while_doing(place.user.account()))
             });
             for has in join_all(asked).await {
@@ -239,14 +234,13 @@ impl<S: PasswordSets> Driver<S> {
 
     async fn removals(
         &self,
-        places: &mut [Place<S::Session>],
+        places: &mut [Place<'_, S::Session>],
         passwords: &[SecretString],
-        cx: &Invocation,
     ) -> Result<Vec<Option<S::Prepared>>, Error> {
         let mut removals = Vec::new();
         for some in places.chunks_mut(AT_ONCE) {
             let asked = some.iter_mut().map(async |Place { admin, user }| {
-                let prepared = self.server.prepare_removal(admin, user, passwords, cx).await;
+                let prepared = self.server.prepare_removal(admin, user, passwords).await;
                 let what = || format!("cannot take old passwords away from {}", user.account());
                 prepared.map_err(|error| error.while_doing(what()))
             });
@@ -260,22 +254,21 @@ impl<S: PasswordSets> Driver<S> {
     /// Makes these passwords ready to be added, and asks what speaks against that.
     async fn ready(
         &self,
-        place: &mut Place<S::Session>,
+        place: &mut Place<'_, S::Session>,
         passwords: &[&SecretString],
         ready: &mut Vec<S::Prepared>,
-        cx: &Invocation,
     ) -> Result<(), Error> {
         let Place { admin, user } = place;
         let asked = async {
             let mut locks = Vec::new();
             for password in passwords {
                 let user = user.with_password(password);
-                let prepared = self.server.prepare_reset(admin, &user, cx).await?;
+                let prepared = self.server.prepare_reset(admin, &user).await?;
                 locks = self.server.locks(&prepared);
                 ready.push(prepared);
             }
-            self.begin(admin, &locks, cx).await?;
-            let objections = self.server.objections(admin, &user.username, cx).await?;
+            self.begin(admin, &locks).await?;
+            let objections = self.server.objections(admin, &user.username).await?;
             objections.into_iter().next().map_or(Ok(()), Err)
         };
         let what = || format!("cannot set the password of {}", user.account());
@@ -285,15 +278,14 @@ impl<S: PasswordSets> Driver<S> {
     /// Sends what was made ready and begun.
     async fn make(
         &self,
-        place: &mut Place<S::Session>,
+        place: &mut Place<'_, S::Session>,
         ready: &[S::Prepared],
         fence: &dyn Fence,
-        cx: &Invocation,
     ) -> Result<(), Error> {
-        let session = &mut place.admin.session;
+        let admin = &mut place.admin;
         let made = async {
             for one in ready {
-                match self.server.set(session, one, fence, cx).await? {
+                match self.server.set(admin, one, fence).await? {
                     Change::Made => {}
                     refused => return Ok(refused),
                 }
@@ -301,7 +293,7 @@ impl<S: PasswordSets> Driver<S> {
             Ok(Change::Made)
         }
         .await;
-        match self.end(session, made, (PASSWORD_UNKNOWN, is_made), cx).await? {
+        match self.end(admin, made, (PASSWORD_UNKNOWN, is_made)).await? {
             Change::Made => Ok(()),
             Change::Refused(why) => Err(why),
         }

@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::net::{LEAST_PATIENCE, within};
 use crate::users::common::no_failure;
-use crate::users::{Attempt, Change, Login};
+use crate::users::{Attempt, Change, LoggedIn, Login};
 
 pub(crate) use admin::OWN_PASSWORD;
 pub use admin::{never_changed, open_admin};
@@ -103,16 +103,20 @@ impl<S: Database> Driver<S> {
 ///
 /// # Errors
 /// Those of [`Database::log_in`].
-pub async fn log_in<S: Database>(
+pub async fn log_in<'a, S: Database>(
     server: &S,
     login: &Login,
-    cx: &Invocation,
-) -> Result<Attempt<S::Session>, Error> {
-    let attempt = bounded(server.log_in(login, cx), login, cx).await;
-    if let Ok(Attempt::Refused(_)) = attempt {
-        cx.count_rejected_login();
-    }
-    attempt
+    cx: &'a Invocation,
+) -> Result<Attempt<LoggedIn<'a, S::Session>>, Error> {
+    Ok(match bounded(server.log_in(login, cx), login, cx).await? {
+        Attempt::Accepted(session) => {
+            Attempt::Accepted(LoggedIn { login: login.clone(), session, cx })
+        }
+        Attempt::Refused(why) => {
+            cx.count_rejected_login();
+            Attempt::Refused(why)
+        }
+    })
 }
 
 /// Bounds a login in time, and names it in errors.
@@ -132,11 +136,12 @@ async fn bounded<T>(
 
 /// Closes a session, so that its locks are free before the step ends. The step's outcome does not
 /// depend on it.
-pub async fn close<S: Database>(server: &S, session: S::Session, cx: &Invocation) {
+pub async fn close<S: Database>(server: &S, at: LoggedIn<'_, S::Session>) {
+    let deadline = at.cx.deadline();
     // Where no time is left, what remains belongs to the report: dropping it closes it too.
-    if !cx.deadline().remaining().is_zero() {
-        let closing = server.close(session);
-        let _ = cx.deadline().bound("the end of the session", CLOSING_TIME, closing).await;
+    if !deadline.remaining().is_zero() {
+        let closing = server.close(at.session);
+        let _ = deadline.bound("the end of the session", CLOSING_TIME, closing).await;
     }
 }
 
@@ -157,7 +162,7 @@ impl<S: Database> Driver<S> {
     ) -> Result<Option<String>, Error> {
         match bounded(self.server.log_in_at_proxy(login, cx), login, cx).await? {
             Attempt::Accepted(session) => {
-                self.close(session, cx).await;
+                self.close(LoggedIn { login: login.clone(), session, cx }).await;
                 Ok(None)
             }
             Attempt::Refused(why) => Ok(Some(why)),
@@ -167,48 +172,40 @@ impl<S: Database> Driver<S> {
     /// Begins a change of the session user's own password, on a session that proves the present one.
     async fn begin_own(
         &self,
-        session: &mut S::Session,
-        login: &Login,
+        at: &mut LoggedIn<'_, S::Session>,
         locks: &[String],
-        cx: &Invocation,
     ) -> Result<(), Error> {
-        if is_old(&self.server, session) {
+        if is_old(&self.server, &at.session) {
             let what =
                 "the password was changed by somebody else meanwhile; nothing was changed, retry";
-            *session = self.log_in(login, cx).await?.accepted(ErrorKind::Conflict, what)?;
+            *at = self.log_in(&at.login, at.cx).await?.accepted(ErrorKind::Conflict, what)?;
         }
-        self.server.begin(session, locks, cx).await
+        self.server.begin(at, locks).await
     }
 
     /// Refuses a change that would be undone afterwards.
-    pub(crate) async fn outlasts(
-        &self,
-        session: &mut S::Session,
-        login: &Login,
-        cx: &Invocation,
-    ) -> Result<(), Error> {
-        no_failure(self.server.outlook(session, login, cx).await?)
+    pub(crate) async fn outlasts(&self, at: &mut LoggedIn<'_, S::Session>) -> Result<(), Error> {
+        no_failure(self.server.outlook(at).await?)
     }
 
     /// Ends what was begun: by a commit where the change was made, otherwise by giving it up.
     async fn end<T>(
         &self,
-        session: &mut S::Session,
+        at: &mut LoggedIn<'_, S::Session>,
         made: Result<T, Error>,
         (commit, stays): (End, impl FnOnce(&T) -> bool),
-        cx: &Invocation,
     ) -> Result<T, Error> {
         if made.as_ref().is_ok_and(stays) {
-            return self.server.end(session, commit, cx).await.and(made);
+            return self.server.end(at, commit).await.and(made);
         }
-        self.abandon(session, cx).await;
+        self.abandon(at).await;
         made
     }
 
     /// Gives up what was begun, so that locks are free before an error is reported.
-    async fn abandon(&self, session: &mut S::Session, cx: &Invocation) {
-        if !cx.deadline().remaining().is_zero() {
-            let end = self.server.end(session, End::Abandon, cx);
+    async fn abandon(&self, at: &mut LoggedIn<'_, S::Session>) {
+        if !at.cx.deadline().remaining().is_zero() {
+            let end = self.server.end(at, End::Abandon);
             let _ = tokio::time::timeout(CLOSING_TIME, end).await;
         }
     }

@@ -8,7 +8,7 @@ use super::{Database, Driver, DualPasswords, PASSWORD_UNKNOWN, close, is_made, l
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding};
-use crate::users::{Attempt, Change, Dialect, Login};
+use crate::users::{Attempt, Change, Dialect, LoggedIn, Login};
 
 /// The most that `PROBE_QUERY` may take, if the deadline leaves more.
 const PROBE_TIME: Duration = Duration::from_secs(10);
@@ -29,16 +29,16 @@ impl<S: Database> Driver<S> {
     ///
     /// # Errors
     /// Those of [`Database::log_in`].
-    pub async fn log_in(
+    pub async fn log_in<'a>(
         &self,
         login: &Login,
-        cx: &Invocation,
-    ) -> Result<Attempt<S::Session>, Error> {
+        cx: &'a Invocation,
+    ) -> Result<Attempt<LoggedIn<'a, S::Session>>, Error> {
         log_in(&self.server, login, cx).await
     }
 
-    pub(crate) async fn close(&self, session: S::Session, cx: &Invocation) {
-        close(&self.server, session, cx).await;
+    pub(crate) async fn close(&self, at: LoggedIn<'_, S::Session>) {
+        close(&self.server, at).await;
     }
 
     /// Sets the password of the very user that is logged in, behind the account's lock and `fence`.
@@ -49,27 +49,26 @@ impl<S: Database> Driver<S> {
     /// password is no error but [`Change::Refused`].
     pub async fn change_own_password(
         &self,
-        mut session: S::Session,
-        login: &Login,
+        mut at: LoggedIn<'_, S::Session>,
         password: &SecretString,
         fence: &dyn Fence,
-        cx: &Invocation,
     ) -> Result<Change, Error> {
         let server = &self.server;
         let outcome = async {
-            self.outlasts(&mut session, login, cx).await?;
-            let prepared = server.prepare_own(&mut session, login, password, cx).await?;
+            self.outlasts(&mut at).await?;
+            let prepared = server.prepare_own(&mut at, password).await?;
             let made = async {
-                self.begin_own(&mut session, login, &server.locks(&prepared), cx).await?;
+                self.begin_own(&mut at, &server.locks(&prepared)).await?;
                 fence.pass().await?;
-                server.set(&mut session, &prepared, fence, cx).await
+                server.set(&mut at, &prepared, fence).await
             }
             .await;
-            self.end(&mut session, made, (PASSWORD_UNKNOWN, is_made), cx).await
+            self.end(&mut at, made, (PASSWORD_UNKNOWN, is_made)).await
         }
         .await;
-        self.close(session, cx).await;
-        named(outcome, &format!("cannot change the password of {}", login.account()))
+        let what = format!("cannot change the password of {}", at.login.account());
+        self.close(at).await;
+        named(outcome, &what)
     }
 
     /// Finds what would make a change of the session user's own password fail. The change is rehearsed
@@ -79,25 +78,22 @@ impl<S: Database> Driver<S> {
     /// Whatever kept it from being found.
     pub async fn preflight(
         &self,
-        mut session: S::Session,
-        login: &Login,
+        mut at: LoggedIn<'_, S::Session>,
         sample: Option<&SecretString>,
-        cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         let found = async {
-            let mut findings = self.server.outlook(&mut session, login, cx).await?;
-            findings.extend(self.server.preflight(&mut session, login, cx).await?);
+            let mut findings = self.server.outlook(&mut at).await?;
+            findings.extend(self.server.preflight(&mut at).await?);
             if let (Some(sample), false) = (sample, findings.iter().any(Finding::fails)) {
-                let rehearsed = self.server.rehearse(&mut session, login, sample, cx).await;
+                let rehearsed = self.server.rehearse(&mut at, sample).await;
                 findings.extend(rehearsed.err().map(Finding::of_rehearsal));
             }
             Ok(findings)
         }
         .await;
-        self.close(session, cx).await;
-        found.map_err(|error: Error| {
-            error.while_doing(format!("cannot look at {}", login.account()))
-        })
+        let what = format!("cannot look at {}", at.login.account());
+        self.close(at).await;
+        found.map_err(|error: Error| error.while_doing(what))
     }
 
     /// Asks as this user what the function's owner wants asked before the user is promoted. The
@@ -107,15 +103,15 @@ impl<S: Database> Driver<S> {
         let named = |error: Error| error.while_doing(format!("PROBE_QUERY as {}", login.account()));
         let attempt = self.log_in(login, cx).await.map_err(named)?;
         let accepted = attempt.accepted(ErrorKind::Rejected, "the login was refused");
-        let mut session = accepted.map_err(named)?;
+        let mut at = accepted.map_err(named)?;
         let left = cx.deadline().remaining().saturating_sub(REPORT_TIME);
         let limit = left.min(PROBE_TIME);
-        let asked = self.server.ask_probe(&mut session, query, limit, cx);
+        let asked = self.server.ask_probe(&mut at, query, limit);
         // The server's own limit ends first, where it has one.
         let asked = tokio::time::timeout(limit + PROBE_GRACE, asked).await;
         let asked = asked.unwrap_or_else(|_| Err(too_slow(limit)));
-        self.abandon(&mut session, cx).await;
-        self.close(session, cx).await;
+        self.abandon(&mut at).await;
+        self.close(at).await;
         asked.map_err(named)
     }
 }
@@ -130,17 +126,15 @@ impl<S: DualPasswords> Driver<S> {
     /// As [`preflight`](Self::preflight), of a change that retains the old password.
     pub(crate) async fn preflight_two(
         &self,
-        mut session: S::Session,
-        login: &Login,
-        cx: &Invocation,
+        mut at: LoggedIn<'_, S::Session>,
     ) -> Result<Vec<Finding>, Error> {
-        match self.server.preflight_two(&mut session, cx).await {
+        match self.server.preflight_two(&mut at).await {
             Ok(mut findings) => {
-                findings.extend(self.preflight(session, login, None, cx).await?);
+                findings.extend(self.preflight(at, None).await?);
                 Ok(findings)
             }
             Err(error) => {
-                self.close(session, cx).await;
+                self.close(at).await;
                 Err(error)
             }
         }

@@ -10,7 +10,7 @@ use crate::users::driver::{
     Alternates, Assessment, Driver, End, OpenSessions, PASSWORD_UNKNOWN, Part, Step, close,
     is_made, named, open_admin,
 };
-use crate::users::{Accounts, AdminSession, Change, Install, Ownership};
+use crate::users::{Accounts, Change, Install, LoggedIn, Ownership};
 
 /// What is not known where the answer to the commit of a part is lost.
 const PAIR_UNKNOWN: End = End::Commit { unknown: "the pair may or may not have been made" };
@@ -19,7 +19,6 @@ const PAIR_UNKNOWN: End = End::Commit { unknown: "the pair may or may not have b
 struct Job<'a, S> {
     driver: &'a Driver<S>,
     install: &'a Install<'a>,
-    cx: &'a Invocation,
 }
 
 impl<S: Alternates> Job<'_, S> {
@@ -29,29 +28,29 @@ impl<S: Alternates> Job<'_, S> {
     }
 
     /// What is known of the two users now.
-    async fn accounts(&self, admin: &mut AdminSession<S::Session>) -> Result<Accounts, Error> {
+    async fn accounts(&self, admin: &mut LoggedIn<'_, S::Session>) -> Result<Accounts, Error> {
         let Install { pair, target, source, .. } = *self.install;
         let server = &self.driver.server;
-        server.accounts(admin, &[target, source], pair.secret(), self.cx).await
+        server.accounts(admin, &[target, source], pair.secret()).await
     }
 
     /// What is run, and all that speaks against it.
     async fn assess(
         &self,
-        admin: &mut AdminSession<S::Session>,
+        admin: &mut LoggedIn<'_, S::Session>,
     ) -> Result<Assessment<S::Found>, Error> {
         let Install { target, source, refuse_open_sessions, .. } = *self.install;
         let accounts = self.accounts(admin).await?;
         let judged = self.install.authorize(&accounts);
         let ownership = judged.as_ref().ok().copied();
         let server = &self.driver.server;
-        let mut found = server.assess(admin, self.install, &accounts, ownership, self.cx).await?;
+        let mut found = server.assess(admin, self.install, &accounts, ownership).await?;
         found.objections.splice(0..0, judged.err());
         found.warnings.extend(self.install.pair.contradicted(&accounts, target, source));
         if target != source {
-            let open = server.open_sessions(admin, target, self.cx).await?;
+            let open = server.open_sessions(admin, target).await?;
             if let OpenSessions::Count(open) = open {
-                self.cx.note_sessions_of_replaced(open);
+                admin.cx.note_sessions_of_replaced(open);
             }
             found.note_sessions(target, open, refuse_open_sessions);
         }
@@ -61,13 +60,13 @@ impl<S: Alternates> Job<'_, S> {
     /// Everything but the password.
     async fn level(
         &self,
-        admin: &mut AdminSession<S::Session>,
+        admin: &mut LoggedIn<'_, S::Session>,
         fence: &dyn Fence,
     ) -> Result<S::Found, Error> {
         let made = async {
-            self.driver.begin(admin, &self.locks(), self.cx).await?;
+            self.driver.begin(admin, &self.locks()).await?;
             let found = self.assess(admin).await?;
-            found.warnings.iter().for_each(|warning| self.cx.warn(warning));
+            found.warnings.iter().for_each(|warning| admin.cx.warn(warning));
             if let Some(objection) = found.first_objection() {
                 return Err(objection);
             }
@@ -77,28 +76,30 @@ impl<S: Alternates> Job<'_, S> {
             Ok(found)
         }
         .await;
-        let ended =
-            self.driver.end(&mut admin.session, made, (PAIR_UNKNOWN, |_: &_| true), self.cx);
-        let found = ended.await?;
+        let found = self.driver.end(admin, made, (PAIR_UNKNOWN, |_: &_| true)).await?;
         for part in found.parts.iter().skip(1) {
-            self.elsewhere(part, fence).await?;
+            self.elsewhere(part, fence, admin.cx).await?;
         }
         Ok(found.found)
     }
 
     /// One part in another session: the user may have changed since the first was looked at.
-    async fn elsewhere(&self, part: &Part, fence: &dyn Fence) -> Result<(), Error> {
+    async fn elsewhere(
+        &self,
+        part: &Part,
+        fence: &dyn Fence,
+        cx: &Invocation,
+    ) -> Result<(), Error> {
         let server = &self.driver.server;
-        let mut admin = open_admin(server, &part.login, self.cx).await?;
+        let mut admin = open_admin(server, &part.login, cx).await?;
         let made = async {
-            self.driver.begin(&mut admin, &self.locks(), self.cx).await?;
+            self.driver.begin(&mut admin, &self.locks()).await?;
             self.present(&mut admin).await?;
             self.run(&mut admin, &part.steps, fence).await
         }
         .await;
-        let ended =
-            self.driver.end(&mut admin.session, made, (PAIR_UNKNOWN, |&()| true), self.cx).await;
-        close(server, admin.session, self.cx).await;
+        let ended = self.driver.end(&mut admin, made, (PAIR_UNKNOWN, |&()| true)).await;
+        close(server, admin).await;
         ended
     }
 
@@ -106,7 +107,7 @@ impl<S: Alternates> Job<'_, S> {
     /// the first that waits for there to be none: what is opened later has all that the source has.
     async fn run(
         &self,
-        admin: &mut AdminSession<S::Session>,
+        admin: &mut LoggedIn<'_, S::Session>,
         steps: &[Step],
         fence: &dyn Fence,
     ) -> Result<(), Error> {
@@ -118,20 +119,20 @@ impl<S: Alternates> Job<'_, S> {
         let mut alone = None;
         for step in steps {
             if step.waits && alone.is_none() {
-                let open = server.open_sessions(admin, self.install.target, self.cx).await?;
+                let open = server.open_sessions(admin, self.install.target).await?;
                 alone = Some(matches!(open, OpenSessions::Count(0) | OpenSessions::Untold));
             }
             if step.waits && alone == Some(false) {
                 continue;
             }
-            self.cx.enough_for_a_change()?;
-            server.run(&mut admin.session, &step.text, self.cx).await?;
+            admin.cx.enough_for_a_change()?;
+            server.run(admin, &step.text).await?;
         }
         Ok(())
     }
 
     /// Whose the target is, by what is found behind its lock.
-    async fn present(&self, admin: &mut AdminSession<S::Session>) -> Result<(), Error> {
+    async fn present(&self, admin: &mut LoggedIn<'_, S::Session>) -> Result<(), Error> {
         let accounts = self.accounts(admin).await?;
         match self.install.authorize(&accounts)? {
             // A fail-over lost it.
@@ -146,42 +147,42 @@ impl<S: Alternates> Job<'_, S> {
     /// The password, and with it what lets the user in: it comes last.
     async fn let_in(
         &self,
-        admin: &mut AdminSession<S::Session>,
+        admin: &mut LoggedIn<'_, S::Session>,
         prepared: &S::Prepared,
         fence: &dyn Fence,
     ) -> Result<Change, Error> {
         let Install { target, source, refuse_open_sessions, .. } = *self.install;
         let server = &self.driver.server;
         let made = async {
-            self.driver.begin(admin, &server.locks(prepared), self.cx).await?;
+            self.driver.begin(admin, &server.locks(prepared)).await?;
             self.present(admin).await?;
             if target != source && refuse_open_sessions {
-                let open = server.open_sessions(admin, target, self.cx).await?;
+                let open = server.open_sessions(admin, target).await?;
                 still_open(target, open).map_or(Ok(()), Err)?;
             }
             fence.pass().await?;
-            server.set(&mut admin.session, prepared, fence, self.cx).await
+            server.set(admin, prepared, fence).await
         }
         .await;
-        self.driver.end(&mut admin.session, made, (PASSWORD_UNKNOWN, is_made), self.cx).await
+        self.driver.end(admin, made, (PASSWORD_UNKNOWN, is_made)).await
     }
 
     /// Runs everything and rolls it back, but what locks what applications use; what that meets.
     async fn rehearse(
         &self,
-        admin: &mut AdminSession<S::Session>,
+        admin: &mut LoggedIn<'_, S::Session>,
         parts: &[Part],
     ) -> Result<Vec<Finding>, Error> {
         let server = &self.driver.server;
         let mut findings = Vec::new();
         for part in parts.iter().filter(|part| !part.steps.is_empty()) {
             let played = if part.login.dbname == admin.login.dbname {
-                self.play(&mut admin.session, part).await
+                self.play(admin, part).await
             } else {
-                match open_admin(server, &part.login, self.cx).await {
+                match open_admin(server, &part.login, admin.cx).await {
                     Ok(mut elsewhere) => {
-                        let played = self.play(&mut elsewhere.session, part).await;
-                        close(server, elsewhere.session, self.cx).await;
+                        let played = self.play(&mut elsewhere, part).await;
+                        close(server, elsewhere).await;
                         played
                     }
                     Err(error) => Err(error),
@@ -192,17 +193,17 @@ impl<S: Alternates> Job<'_, S> {
         Ok(findings)
     }
 
-    async fn play(&self, session: &mut S::Session, part: &Part) -> Result<(), Error> {
+    async fn play(&self, admin: &mut LoggedIn<'_, S::Session>, part: &Part) -> Result<(), Error> {
         let server = &self.driver.server;
         let played = async {
-            server.begin(session, &[], self.cx).await?;
+            server.begin(admin, &[]).await?;
             for step in part.steps.iter().filter(|step| !step.locks) {
-                server.run(session, &step.text, self.cx).await?;
+                server.run(admin, &step.text).await?;
             }
             Ok(())
         }
         .await;
-        self.driver.abandon(session, self.cx).await;
+        self.driver.abandon(admin).await;
         played
     }
 }
@@ -211,17 +212,16 @@ impl<S: Alternates> Driver<S> {
     /// What the server knows of these users, and of every user whose mark names this secret.
     pub(crate) async fn accounts(
         &self,
-        admin: &mut AdminSession<S::Session>,
+        admin: &mut LoggedIn<'_, S::Session>,
         usernames: &[&str],
         secret: &str,
-        cx: &Invocation,
     ) -> Result<Accounts, Error> {
         let found = async {
-            self.begin(admin, &[], cx).await?;
-            self.server.accounts(admin, usernames, secret, cx).await
+            self.begin(admin, &[]).await?;
+            self.server.accounts(admin, usernames, secret).await
         }
         .await;
-        self.abandon(&mut admin.session, cx).await;
+        self.abandon(admin).await;
         found
     }
 
@@ -233,19 +233,18 @@ impl<S: Alternates> Driver<S> {
     /// With any error the target cannot log in with `password` unless it is as the source is.
     pub(crate) async fn install(
         &self,
-        admin: &mut AdminSession<S::Session>,
+        admin: &mut LoggedIn<'_, S::Session>,
         install: &Install<'_>,
         password: &SecretString,
         fence: &dyn Fence,
-        cx: &Invocation,
     ) -> Result<Change, Error> {
-        let job = Job { driver: self, install, cx };
+        let job = Job { driver: self, install };
         let outcome = async {
             self.server.check_username(install.target)?;
-            self.outlasts(&mut admin.session, &admin.login, cx).await?;
+            self.outlasts(admin).await?;
             let found = job.level(admin, fence).await?;
             let server = &self.server;
-            let prepared = server.prepare_install(admin, install, found, password, cx).await?;
+            let prepared = server.prepare_install(admin, install, found, password).await?;
             job.let_in(admin, &prepared, fence).await
         }
         .await;
@@ -256,21 +255,20 @@ impl<S: Alternates> Driver<S> {
     /// Finds everything that would make [`install`](Self::install) fail.
     pub(crate) async fn preflight_install(
         &self,
-        admin: &mut AdminSession<S::Session>,
+        admin: &mut LoggedIn<'_, S::Session>,
         install: &Install<'_>,
-        cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        let job = Job { driver: self, install, cx };
-        let outlook = self.server.outlook(&mut admin.session, &admin.login, cx).await?;
+        let job = Job { driver: self, install };
+        let outlook = self.server.outlook(admin).await?;
         let assessed = async {
-            self.begin(admin, &[], cx).await?;
+            self.begin(admin, &[]).await?;
             // Last: what a remark fails at may end the transaction.
             let found = job.assess(admin).await?;
-            let remarks = self.remarks(admin, install.target, Some(install.source), cx).await;
+            let remarks = self.remarks(admin, install.target, Some(install.source)).await;
             Ok::<_, Error>((remarks, found))
         }
         .await;
-        self.abandon(&mut admin.session, cx).await;
+        self.abandon(admin).await;
         let (mut findings, found) = assessed?;
         findings.extend(outlook);
         findings.extend(found.findings());
@@ -284,17 +282,16 @@ impl<S: Alternates> Driver<S> {
     /// should run before it.
     pub(crate) async fn plan_install(
         &self,
-        admin: &mut AdminSession<S::Session>,
+        admin: &mut LoggedIn<'_, S::Session>,
         install: &Install<'_>,
-        cx: &Invocation,
     ) -> Result<Vec<String>, Error> {
-        let job = Job { driver: self, install, cx };
+        let job = Job { driver: self, install };
         let assessed = async {
-            self.begin(admin, &[], cx).await?;
+            self.begin(admin, &[]).await?;
             job.assess(admin).await
         }
         .await;
-        self.abandon(&mut admin.session, cx).await;
+        self.abandon(admin).await;
         let transactions = self.server.transactions(&admin.login);
         Ok(assessed?.lines(install.target, transactions, S::COMMENT))
     }

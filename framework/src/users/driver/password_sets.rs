@@ -5,8 +5,7 @@ use secrecy::SecretString;
 
 use super::traits::Administered;
 use crate::error::Error;
-use crate::invocation::Invocation;
-use crate::users::{AdminSession, Login};
+use crate::users::{LoggedIn, Login};
 
 /// A server whose users may have any number of passwords, each of which logs in: for the strategies
 /// dual-password and single-user-by-admin there. What [`Administered::prepare_reset`] makes ready *adds*
@@ -21,20 +20,15 @@ pub trait PasswordSets: Administered {
     ///
     /// # Errors
     /// A server of which it is not known whether there are others.
-    async fn peers(
-        &self,
-        _admin: &mut AdminSession<Self::Session>,
-        _turn: &Invocation,
-    ) -> Result<Peers, Error> {
+    async fn peers(&self, _admin: &mut LoggedIn<'_, Self::Session>) -> Result<Peers, Error> {
         Ok(Peers::default())
     }
 
     /// Whether the password of `user` is among those that it has. False where there is no such user.
     async fn has(
         &self,
-        admin: &mut AdminSession<Self::Session>,
+        admin: &mut LoggedIn<'_, Self::Session>,
         user: &Login,
-        cx: &Invocation,
     ) -> Result<bool, Error>;
 
     /// Makes ready to take these away from `user`, those of them that it has. [`Database::set`](super::Database::set) changes
@@ -45,10 +39,9 @@ pub trait PasswordSets: Administered {
     /// Nothing was changed.
     async fn prepare_removal(
         &self,
-        admin: &mut AdminSession<Self::Session>,
+        admin: &mut LoggedIn<'_, Self::Session>,
         user: &Login,
         passwords: &[SecretString],
-        cx: &Invocation,
     ) -> Result<Option<Self::Prepared>, Error>;
 }
 

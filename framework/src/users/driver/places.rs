@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use super::{Driver, PasswordSets, Peer, Peers, close, open_admin};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
-use crate::users::{AdminSession, Login};
+use crate::users::{LoggedIn, Login};
 
 /// The most servers that are changed together. More are refused before anything is stored.
 const MOST_SERVERS: usize = 256;
@@ -18,8 +18,8 @@ const MOST_SERVERS: usize = 256;
 pub(super) const AT_ONCE: usize = 4;
 
 /// One of the servers that have the user.
-pub(crate) struct Place<Session> {
-    pub(super) admin: AdminSession<Session>,
+pub(crate) struct Place<'a, Session> {
+    pub(super) admin: LoggedIn<'a, Session>,
     /// The user, there.
     pub(crate) user: Login,
 }
@@ -43,13 +43,13 @@ impl<S: PasswordSets> Driver<S> {
     /// # Errors
     /// Those of [`open_admin`]; [`ErrorKind::Unsupported`] if there are too many, or if the
     /// password may not be sent to one.
-    pub(crate) async fn open_everywhere(
+    pub(crate) async fn open_everywhere<'a>(
         &self,
         admin: &Login,
         user: &Login,
         may_go: &(dyn Fn(&Login) -> Result<(), Error> + Sync),
-        cx: &Invocation,
-    ) -> Result<Vec<Place<S::Session>>, Error> {
+        cx: &'a Invocation,
+    ) -> Result<Vec<Place<'a, S::Session>>, Error> {
         let (mut places, mut known) = (Vec::new(), Known::default());
         known.addresses.insert((admin.host.to_ascii_lowercase(), admin.port), String::new());
         let mut targets = vec![Target {
@@ -68,7 +68,7 @@ impl<S: PasswordSets> Driver<S> {
                     target.expects(&peers.id)?;
                     // Another name of one that was met.
                     if !peers.id.is_empty() && !known.ids.insert(peers.id) {
-                        close(&self.server, place.admin.session, cx).await;
+                        close(&self.server, place.admin).await;
                         continue;
                     }
                     let told_by = place.admin.login.server();
@@ -91,17 +91,17 @@ impl<S: PasswordSets> Driver<S> {
         Ok(places)
     }
 
-    async fn open_place(
+    async fn open_place<'a>(
         &self,
         target: &Target,
-        cx: &Invocation,
-    ) -> Result<(Place<S::Session>, Peers), Error> {
+        cx: &'a Invocation,
+    ) -> Result<(Place<'a, S::Session>, Peers), Error> {
         let opened = async {
             let mut admin = open_admin(&self.server, &target.admin, cx).await?;
-            match self.server.peers(&mut admin, cx).await {
+            match self.server.peers(&mut admin).await {
                 Ok(peers) => Ok((Place { admin, user: target.user.clone() }, peers)),
                 Err(error) => {
-                    close(&self.server, admin.session, cx).await;
+                    close(&self.server, admin).await;
                     Err(error.while_doing(format!("the admin, {}", target.admin.account())))
                 }
             }
@@ -117,9 +117,9 @@ impl<S: PasswordSets> Driver<S> {
     }
 
     /// Ends what [`open_everywhere`](Self::open_everywhere) began.
-    pub(crate) async fn close_everywhere(&self, places: Vec<Place<S::Session>>, cx: &Invocation) {
+    pub(crate) async fn close_everywhere(&self, places: Vec<Place<'_, S::Session>>) {
         for place in places {
-            close(&self.server, place.admin.session, cx).await;
+            close(&self.server, place.admin).await;
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::invocation::{Invocation, Seen};
 use crate::password::PasswordPolicy;
 use crate::rotator::{Fence, Finding};
-use crate::users::{AdminSession, Attempt, Change, Dialect, Login};
+use crate::users::{Attempt, Change, Dialect, LoggedIn, Login};
 
 /// A server whose users change their own passwords: for the strategy single-user.
 #[async_trait]
@@ -98,12 +98,7 @@ pub trait Database: Send + Sync {
     ///
     /// # Errors
     /// Whatever kept it from being found; the inspection goes on without.
-    async fn seen(
-        &self,
-        _session: &mut Self::Session,
-        _login: &Login,
-        _turn: &Invocation,
-    ) -> Result<Seen, Error> {
+    async fn seen(&self, _at: &mut LoggedIn<'_, Self::Session>) -> Result<Seen, Error> {
         Ok(Seen::default())
     }
 
@@ -114,10 +109,8 @@ pub trait Database: Send + Sync {
     /// Nothing was changed.
     async fn prepare_own(
         &self,
-        session: &mut Self::Session,
-        login: &Login,
+        at: &mut LoggedIn<'_, Self::Session>,
         password: &SecretString,
-        cx: &Invocation,
     ) -> Result<Self::Prepared, Error>;
 
     /// The names of the locks under which this change is made, in the order in which to take them. The
@@ -150,11 +143,10 @@ pub trait Database: Send + Sync {
     /// another session has a lock.
     async fn begin(
         &self,
-        _session: &mut Self::Session,
+        at: &mut LoggedIn<'_, Self::Session>,
         _locks: &[String],
-        cx: &Invocation,
     ) -> Result<(), Error> {
-        cx.enough_for_a_change()
+        at.cx.enough_for_a_change()
     }
 
     /// Sends the change, which twice must be as once. `fence` was passed immediately before; where a
@@ -165,10 +157,9 @@ pub trait Database: Send + Sync {
     /// password is no error but [`Change::Refused`].
     async fn set(
         &self,
-        session: &mut Self::Session,
+        at: &mut LoggedIn<'_, Self::Session>,
         prepared: &Self::Prepared,
         fence: &dyn Fence,
-        cx: &Invocation,
     ) -> Result<Change, Error>;
 
     /// Ends what [`begin`](Self::begin) began. The default has nothing to end: a server where each
@@ -176,12 +167,7 @@ pub trait Database: Send + Sync {
     ///
     /// # Errors
     /// Where it is committed, those of the commit, with `unknown` where its answer is lost.
-    async fn end(
-        &self,
-        _session: &mut Self::Session,
-        _end: End,
-        _turn: &Invocation,
-    ) -> Result<(), Error> {
+    async fn end(&self, _at: &mut LoggedIn<'_, Self::Session>, _end: End) -> Result<(), Error> {
         Ok(())
     }
 
@@ -191,12 +177,7 @@ pub trait Database: Send + Sync {
     ///
     /// # Errors
     /// Whatever kept it from being found.
-    async fn outlook(
-        &self,
-        _session: &mut Self::Session,
-        _login: &Login,
-        _turn: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
+    async fn outlook(&self, _at: &mut LoggedIn<'_, Self::Session>) -> Result<Vec<Finding>, Error> {
         Ok(Vec::new())
     }
 
@@ -204,9 +185,7 @@ pub trait Database: Send + Sync {
     /// nothing.
     async fn preflight(
         &self,
-        _session: &mut Self::Session,
-        _login: &Login,
-        _turn: &Invocation,
+        _at: &mut LoggedIn<'_, Self::Session>,
     ) -> Result<Vec<Finding>, Error> {
         Ok(Vec::new())
     }
@@ -219,10 +198,8 @@ pub trait Database: Send + Sync {
     /// Those that the change would meet.
     async fn rehearse(
         &self,
-        _session: &mut Self::Session,
-        _login: &Login,
+        _at: &mut LoggedIn<'_, Self::Session>,
         _password: &SecretString,
-        _cx: &Invocation,
     ) -> Result<(), Error> {
         Ok(())
     }
@@ -235,10 +212,9 @@ pub trait Database: Send + Sync {
     /// By what the server answers. Neither the question nor an answer is quoted.
     async fn ask_probe(
         &self,
-        _session: &mut Self::Session,
+        _at: &mut LoggedIn<'_, Self::Session>,
         _query: &str,
         _limit: Duration,
-        _turn: &Invocation,
     ) -> Result<(), Error> {
         Err(Error::new(ErrorKind::Unsupported, "this kind of server takes no PROBE_QUERY"))
     }
@@ -248,17 +224,12 @@ pub trait Database: Send + Sync {
 #[async_trait]
 pub trait Administered: Database {
     /// Whether an admin logs in to the user's database, because that is where locks and catalogues
-    /// are. The login that an [`AdminSession`] holds names that database in any case.
+    /// are. The login of a [`LoggedIn`] names that database in any case.
     const ADMIN_ENTERS_DATABASE: bool = true;
 
     /// Prepares a session of an admin's: asks which server this is, and refuses one on which nothing
     /// can be changed. The default accepts any.
-    async fn prepare_admin(
-        &self,
-        _session: &mut Self::Session,
-        _admin: &Login,
-        _turn: &Invocation,
-    ) -> Result<(), Error> {
+    async fn prepare_admin(&self, _at: &mut LoggedIn<'_, Self::Session>) -> Result<(), Error> {
         Ok(())
     }
 
@@ -269,9 +240,8 @@ pub trait Administered: Database {
     /// Nothing was changed.
     async fn prepare_reset(
         &self,
-        admin: &mut AdminSession<Self::Session>,
+        admin: &mut LoggedIn<'_, Self::Session>,
         target: &Login,
-        cx: &Invocation,
     ) -> Result<Self::Prepared, Error>;
 
     /// All that speaks against an admin's change of this user: it is more than an application's (the
@@ -279,19 +249,17 @@ pub trait Administered: Database {
     /// lacks a right. Asked behind the lock.
     async fn objections(
         &self,
-        admin: &mut AdminSession<Self::Session>,
+        admin: &mut LoggedIn<'_, Self::Session>,
         user: &str,
-        cx: &Invocation,
     ) -> Result<Vec<Error>, Error>;
 
     /// What an operator should know of this user beside that. `partner` is the other user of a pair.
     /// The default has nothing to say. An error becomes a warning.
     async fn remarks(
         &self,
-        _admin: &mut AdminSession<Self::Session>,
+        _admin: &mut LoggedIn<'_, Self::Session>,
         _user: &str,
         _partner: Option<&str>,
-        _turn: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
         Ok(Vec::new())
     }

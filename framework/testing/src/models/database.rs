@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fourstep::users::{self, Attempt, Change, Dialect, End, Login, NewPrimary, Swap};
+use fourstep::users::{self, Attempt, Change, Dialect, End, LoggedIn, Login, NewPrimary, Swap};
 use fourstep::{Error, ErrorKind, ExposeSecret, Fence, Finding, Invocation, SecretString};
 
 use super::{Identified, Refusal, Server, Session, Trouble};
@@ -71,15 +71,13 @@ impl users::Database for ModelDatabase {
 
     async fn prepare_own(
         &self,
-        session: &mut Session,
-        _: &Login,
+        at: &mut LoggedIn<'_, Session>,
         password: &SecretString,
-        _: &Invocation,
     ) -> Result<Prepared, Error> {
         if self.slow {
             self.server.hour_passes();
         }
-        Ok(Prepared { user: session.user().to_owned(), password: password.clone() })
+        Ok(Prepared { user: at.session.user().to_owned(), password: password.clone() })
     }
 
     fn may_lose_a_change(&self) -> bool {
@@ -95,34 +93,28 @@ impl users::Database for ModelDatabase {
     }
 
     /// A question needs no limits: it holds nothing.
-    async fn begin(
-        &self,
-        session: &mut Session,
-        locks: &[String],
-        _: &Invocation,
-    ) -> Result<(), Error> {
+    async fn begin(&self, at: &mut LoggedIn<'_, Session>, locks: &[String]) -> Result<(), Error> {
         if !locks.is_empty() {
-            session.limit().await?;
+            at.session.limit().await?;
         }
         if self.locks {
-            session.begin();
+            at.session.begin();
         }
         for lock in locks {
-            session.lock(lock).await?;
+            at.session.lock(lock).await?;
         }
         Ok(())
     }
 
     async fn set(
         &self,
-        session: &mut Session,
+        at: &mut LoggedIn<'_, Session>,
         prepared: &Prepared,
         _: &dyn Fence,
-        _: &Invocation,
     ) -> Result<Change, Error> {
         let user = prepared.user.clone();
         let password = prepared.password.expose_secret().to_owned();
-        let change = session.change("ALTER USER", move |accounts| {
+        let change = at.session.change("ALTER USER", move |accounts| {
             if let Some(account) = accounts.get_mut(&user) {
                 account.password = password;
             }
@@ -131,43 +123,32 @@ impl users::Database for ModelDatabase {
         Ok(Change::Made)
     }
 
-    async fn end(&self, session: &mut Session, end: End, _: &Invocation) -> Result<(), Error> {
+    async fn end(&self, at: &mut LoggedIn<'_, Session>, end: End) -> Result<(), Error> {
         match end {
             _ if !self.locks => {}
-            End::Commit { .. } => session.commit().await?,
-            End::Abandon => session.roll_back().await?,
+            End::Commit { .. } => at.session.commit().await?,
+            End::Abandon => at.session.roll_back().await?,
         }
         Ok(())
     }
 
-    async fn preflight(
-        &self,
-        _: &mut Session,
-        _: &Login,
-        _: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
+    async fn preflight(&self, _at: &mut LoggedIn<'_, Session>) -> Result<Vec<Finding>, Error> {
         Ok(Vec::new())
     }
 }
 
 #[async_trait]
 impl users::DualPasswords for ModelDatabase {
-    async fn begin_two(
-        &self,
-        session: &mut Session,
-        login: &Login,
-        _: &Invocation,
-    ) -> Result<(), Error> {
-        session.limit().await?;
-        Ok(session.lock(&login.username).await?)
+    async fn begin_two(&self, at: &mut LoggedIn<'_, Session>) -> Result<(), Error> {
+        at.session.limit().await?;
+        Ok(at.session.lock(&at.login.username).await?)
     }
 
     async fn set_primary(
         &self,
-        session: &mut Session,
+        at: &mut LoggedIn<'_, Session>,
         new: &NewPrimary<'_>,
         fence: &dyn Fence,
-        _: &Invocation,
     ) -> Result<Swap, Error> {
         fence.pass().await?;
         let mut statement = Identified::by(new.password.expose_secret());
@@ -177,7 +158,7 @@ impl users::DualPasswords for ModelDatabase {
         if new.retain {
             statement = statement.retain();
         }
-        Ok(match session.identify(statement).await? {
+        Ok(match at.session.identify(statement).await? {
             Ok(()) => Swap::Made,
             Err(Refusal::IncorrectCurrent) => Swap::NotPrimary,
             Err(Refusal::MissingCurrent) => Swap::CurrentRequired,
@@ -188,7 +169,7 @@ impl users::DualPasswords for ModelDatabase {
         })
     }
 
-    async fn preflight_two(&self, _: &mut Session, _: &Invocation) -> Result<Vec<Finding>, Error> {
+    async fn preflight_two(&self, _at: &mut LoggedIn<'_, Session>) -> Result<Vec<Finding>, Error> {
         Ok(Vec::new())
     }
 }

@@ -108,7 +108,7 @@ impl Careless {
             return Err(Error::new(ErrorKind::Rejected, "the admin does not log in"));
         };
         fence.pass().await?;
-        let let_in = admin.execute("let the user in", |accounts| {
+        let let_in = admin.session.execute("let the user in", |accounts| {
             let account = accounts.entry(pending.username).or_default();
             account.password = pending.password.expose_secret().to_owned();
             account.rights.locked = false;

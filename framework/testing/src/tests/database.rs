@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::users::{
-    self, Account, Accounts, AdminSession, Attempt, Change, Dialect, Driver, End, Login, Mark,
+    self, Account, Accounts, Attempt, Change, Dialect, Driver, End, LoggedIn, Login, Mark,
 };
 use fourstep::{Error, ErrorKind, ExposeSecret, Fence, Finding, Invocation, SecretString};
 
@@ -214,12 +214,10 @@ impl users::Database for Model {
 
     async fn prepare_own(
         &self,
-        session: &mut Session,
-        login: &Login,
+        at: &mut LoggedIn<'_, Session>,
         password: &SecretString,
-        cx: &Invocation,
     ) -> Result<Prepared, Error> {
-        self.base.prepare_own(session, login, password, cx).await
+        self.base.prepare_own(at, password).await
     }
 
     fn locks(&self, prepared: &Prepared) -> Vec<String> {
@@ -234,22 +232,17 @@ impl users::Database for Model {
         (self.commit == Commit::Unlocked).then(|| session.age())
     }
 
-    async fn begin(
-        &self,
-        session: &mut Session,
-        locks: &[String],
-        _: &Invocation,
-    ) -> Result<(), Error> {
+    async fn begin(&self, at: &mut LoggedIn<'_, Session>, locks: &[String]) -> Result<(), Error> {
         let unlimited = self.has(Defect::NoLimits) || self.commit == Commit::Unlocked;
         if !locks.is_empty() && !unlimited {
-            session.limit().await?;
+            at.session.limit().await?;
         }
         if self.commit == Commit::PerDatabase {
-            session.begin();
+            at.session.begin();
         }
         // Of a pair they are named by the driver.
         for lock in locks.iter().filter(|_| self.commit != Commit::Unlocked) {
-            session.lock(lock).await?;
+            at.session.lock(lock).await?;
         }
         Ok(())
     }
@@ -257,19 +250,18 @@ impl users::Database for Model {
     /// The password, and what lets its user in: one statement, if the policy allows it.
     async fn set(
         &self,
-        session: &mut Session,
+        at: &mut LoggedIn<'_, Session>,
         new: &Prepared,
         _: &dyn Fence,
-        _: &Invocation,
     ) -> Result<Change, Error> {
-        if self.refuses(session, new).await? {
+        if self.refuses(&at.session, new).await? {
             let what = "the server's policy refuses the password";
             return Ok(Change::Refused(Error::new(ErrorKind::Unsupported, what)));
         }
         let keeps = self.policy == Policy::History;
         let (user, password) = (new.user.clone(), new.password.expose_secret().to_owned());
         let name = format!("set the password of {user}");
-        let change = session.change(&name, move |accounts| {
+        let change = at.session.change(&name, move |accounts| {
             let Some(account) = accounts.get_mut(&user) else { return };
             let former = std::mem::replace(&mut account.password, password);
             account.dual.former.extend(keeps.then_some(former));
@@ -279,44 +271,33 @@ impl users::Database for Model {
         Ok(Change::Made)
     }
 
-    async fn end(&self, session: &mut Session, end: End, cx: &Invocation) -> Result<(), Error> {
-        if self.commit == Commit::PerDatabase {
-            self.base.end(session, end, cx).await
-        } else {
-            Ok(())
-        }
+    async fn end(&self, at: &mut LoggedIn<'_, Session>, end: End) -> Result<(), Error> {
+        if self.commit == Commit::PerDatabase { self.base.end(at, end).await } else { Ok(()) }
     }
 
-    async fn preflight(
-        &self,
-        _: &mut Session,
-        _: &Login,
-        _: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
+    async fn preflight(&self, _at: &mut LoggedIn<'_, Session>) -> Result<Vec<Finding>, Error> {
         Ok(Vec::new())
     }
 }
 
 #[async_trait]
 impl users::Administered for Model {
-    async fn prepare_admin(&self, _: &mut Session, _: &Login, _: &Invocation) -> Result<(), Error> {
+    async fn prepare_admin(&self, _at: &mut LoggedIn<'_, Session>) -> Result<(), Error> {
         Ok(())
     }
 
     async fn prepare_reset(
         &self,
-        _: &mut AdminSession<Session>,
+        _admin: &mut LoggedIn<'_, Session>,
         target: &Login,
-        _: &Invocation,
     ) -> Result<Prepared, Error> {
         Ok(Prepared { user: target.username.clone(), password: target.password.clone() })
     }
 
     async fn objections(
         &self,
-        admin: &mut AdminSession<Session>,
+        admin: &mut LoggedIn<'_, Session>,
         user: &str,
-        _: &Invocation,
     ) -> Result<Vec<Error>, Error> {
         let why = admin.session.ask("is the user an application's?", |accounts| {
             protected(user, &accounts.get(user)?.rights, &admin.login.username)

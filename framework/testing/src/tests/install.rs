@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use fourstep::users::{
-    self, Accounts, AdminSession, Assessment, Install, Login, OpenSessions, Ownership, Part, Step,
+    self, Accounts, Assessment, Install, LoggedIn, Login, OpenSessions, Ownership, Part, Step,
     driver,
 };
 use fourstep::{Error, ErrorKind, Invocation, SecretString};
@@ -146,10 +146,9 @@ impl users::Alternates for Model {
 
     async fn accounts(
         &self,
-        admin: &mut AdminSession<Session>,
+        admin: &mut LoggedIn<'_, Session>,
         usernames: &[&str],
         secret: &str,
-        _: &Invocation,
     ) -> Result<Accounts, Error> {
         let seen = |accounts: &_| self.seen(accounts, usernames, &admin.login.username, secret);
         Ok(admin.session.ask("whose are the users?", seen).await?)
@@ -158,43 +157,35 @@ impl users::Alternates for Model {
     /// As of the last question.
     async fn open_sessions(
         &self,
-        _: &mut AdminSession<Session>,
+        _admin: &mut LoggedIn<'_, Session>,
         user: &str,
-        _: &Invocation,
     ) -> Result<OpenSessions, Error> {
         Ok(OpenSessions::Count(self.server.sessions(user).try_into().unwrap_or(u64::MAX)))
     }
 
     async fn assess(
         &self,
-        admin: &mut AdminSession<Session>,
+        admin: &mut LoggedIn<'_, Session>,
         install: &Install<'_>,
         _: &Accounts,
         standing: Option<Ownership>,
-        _: &Invocation,
     ) -> Result<Assessment<()>, Error> {
         let compared = |accounts: &_| self.parts(&admin.login, install, standing, accounts);
         let parts = admin.session.ask("compare the rights", compared).await?;
         Ok(Assessment { parts, ..Assessment::default() })
     }
 
-    async fn run(
-        &self,
-        session: &mut Session,
-        statement: &str,
-        _: &Invocation,
-    ) -> Result<(), Error> {
+    async fn run(&self, at: &mut LoggedIn<'_, Session>, statement: &str) -> Result<(), Error> {
         let intervention = self.intervention(statement)?;
-        Ok(session.change(statement, move |accounts| intervention(accounts)).await?)
+        Ok(at.session.change(statement, move |accounts| intervention(accounts)).await?)
     }
 
     async fn prepare_install(
         &self,
-        _: &mut AdminSession<Session>,
+        _admin: &mut LoggedIn<'_, Session>,
         install: &Install<'_>,
         (): (),
         password: &SecretString,
-        _: &Invocation,
     ) -> Result<Prepared, Error> {
         Ok(Prepared { user: install.target.to_owned(), password: password.clone() })
     }

@@ -20,14 +20,14 @@ mod settings;
 
 use async_trait::async_trait;
 use fourstep::users::{
-    Account, Accounts, AdminSession, Alternates, Assessment, Install, Login, OpenSessions,
-    Ownership, Part, driver,
+    Account, Accounts, Alternates, Assessment, Install, LoggedIn, Login, OpenSessions, Ownership,
+    Part, driver,
 };
 use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
 use crate::change::{How, Prepared, UNCHANGED};
 use crate::server::Flavour;
-use crate::session::{Failure, Session};
+use crate::session::{At, Failure};
 use crate::{Mysql, errors, sql};
 
 use compose::Found;
@@ -52,12 +52,11 @@ impl Alternates for Mysql {
 
     async fn accounts(
         &self,
-        admin: &mut AdminSession<Session>,
+        admin: &mut At<'_>,
         usernames: &[&str],
         secret: &str,
-        cx: &Invocation,
     ) -> Result<Accounts, Error> {
-        let AdminSession { login, session } = admin;
+        let LoggedIn { login, session, cx } = admin;
         let obstacle = session.server.obstacle().or_else(|| session.server.no_attributes());
         obstacle.map_or(Ok(()), |error| Err(error.caused_by(UNCHANGED)))?;
         let mut found = accounts::read(session, usernames, secret, &login.username, cx).await?;
@@ -76,20 +75,15 @@ impl Alternates for Mysql {
     }
 
     /// As far as the admin sees them: without PROCESS it sees its own.
-    async fn open_sessions(
-        &self,
-        admin: &mut AdminSession<Session>,
-        user: &str,
-        cx: &Invocation,
-    ) -> Result<OpenSessions, Error> {
+    async fn open_sessions(&self, admin: &mut At<'_>, user: &str) -> Result<OpenSessions, Error> {
         let session = &mut admin.session;
-        match read::open_sessions(session, user, cx).await {
+        match read::open_sessions(session, user, admin.cx).await {
             Ok(0) => {}
             Ok(count) => return Ok(OpenSessions::Count(count)),
             // What cannot be told is not none: nothing may be taken then.
             Err(error) => return Ok(OpenSessions::Unseen(error)),
         }
-        let lacks = Own::read(session, cx).await?.lacks("PROCESS");
+        let lacks = Own::read(session, admin.cx).await?.lacks("PROCESS");
         Ok(lacks.map_or(OpenSessions::Count(0), |statement| {
             let what = "the admin does not see other users' sessions; nothing was changed";
             let unseen = Error::new(ErrorKind::Forbidden, what);
@@ -99,14 +93,13 @@ impl Alternates for Mysql {
 
     async fn assess(
         &self,
-        admin: &mut AdminSession<Session>,
+        admin: &mut At<'_>,
         install: &Install<'_>,
         accounts: &Accounts,
         ownership: Option<Ownership>,
-        cx: &Invocation,
     ) -> Result<Assessment<Found>, Error> {
         let Some(ownership) = ownership else { return Ok(Assessment::default()) };
-        let AdminSession { login, session } = admin;
+        let LoggedIn { login, session, cx } = admin;
         let own = Own::read(session, cx).await?;
         let mut composed = match session.server.flavour {
             Flavour::Mysql => {
@@ -123,18 +116,13 @@ impl Alternates for Mysql {
         Ok(composed)
     }
 
-    async fn run(
-        &self,
-        session: &mut Session,
-        statement: &str,
-        cx: &Invocation,
-    ) -> Result<(), Error> {
+    async fn run(&self, at: &mut At<'_>, statement: &str) -> Result<(), Error> {
         let what = "a statement of the change";
-        match session.run(what, statement, cx).await {
+        match at.session.run(what, statement, at.cx).await {
             // What RANDOM PASSWORD made is dropped unread.
             Ok(_) => Ok(()),
             Err(Failure::Refused(refusal)) => {
-                let refusal = session.look_behind(refusal, cx).await;
+                let refusal = at.session.look_behind(refusal, at.cx).await;
                 Err(going_on(errors::of_step(statement, &refusal)))
             }
             Err(failure) => Err(going_on(failure.of(what))),
@@ -144,16 +132,15 @@ impl Alternates for Mysql {
     /// MariaDB is asked again first whether all that was copied is there.
     async fn prepare_install(
         &self,
-        admin: &mut AdminSession<Session>,
+        admin: &mut At<'_>,
         install: &Install<'_>,
         found: Found,
         password: &SecretString,
-        cx: &Invocation,
     ) -> Result<Prepared, Error> {
         let session = &mut admin.session;
         let Found { mut finish, unlock, changed, .. } = found;
         if changed && session.server.flavour == Flavour::Mariadb {
-            finish = copy::made_alike(session, install, cx).await.map_err(going_on)?;
+            finish = copy::made_alike(session, install, admin.cx).await.map_err(going_on)?;
         }
         let statement = self.password_of(session, &finish, password, unlock);
         let how = How::Others { statement, discard: None };
@@ -178,15 +165,15 @@ impl Alternates for Mysql {
             let is_first = role::is_first(admin, [user, partner], cx).await?;
             let what = format!("user {user:?} does not log in any more; retry");
             let attempt = driver::log_in(self, pending, cx).await?;
-            let mut session = attempt.accepted(ErrorKind::Conflict, what)?;
+            let mut at = attempt.accepted(ErrorKind::Conflict, what)?;
             let what = "the session's settings";
-            session.run(what, sql::READING, cx).await.map_err(|failure| failure.of(what))?;
-            let difference = role::difference(&mut session, partner, cx).await;
-            driver::close(self, session, cx).await;
+            at.session.run(what, sql::READING, cx).await.map_err(|failure| failure.of(what))?;
+            let difference = role::difference(&mut at.session, partner, cx).await;
+            driver::close(self, at).await;
             Ok(difference?.into_iter().filter(|_| !is_first).collect())
         }
         .await;
-        driver::close(self, admin.session, cx).await;
+        driver::close(self, admin).await;
         differences
     }
 }

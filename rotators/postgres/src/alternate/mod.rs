@@ -11,13 +11,12 @@ mod versions;
 
 use async_trait::async_trait;
 use fourstep::users::{
-    Accounts, AdminSession, Alternates, Assessment, Database, Install, Login, OpenSessions,
-    Ownership, driver,
+    Accounts, Alternates, Assessment, Database, Install, Login, OpenSessions, Ownership, driver,
 };
 use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
 use crate::change::{Prepared, own_account};
-use crate::session::{Failure, Kind, Session};
+use crate::session::{At, Failure, Kind, Session};
 use crate::sql::{self, quote};
 use crate::{Postgres, accounts, admin, errors, redshift};
 
@@ -65,83 +64,70 @@ impl Alternates for Postgres {
 
     async fn accounts(
         &self,
-        admin: &mut AdminSession<Session>,
+        admin: &mut At<'_>,
         usernames: &[&str],
         secret: &str,
-        cx: &Invocation,
     ) -> Result<Accounts, Error> {
         let session = &mut admin.session;
         if session.kind == Kind::Redshift {
-            return redshift::accounts(session, usernames, secret, cx).await;
+            return redshift::accounts(session, usernames, secret, admin.cx).await;
         }
-        let mut found = accounts::read(session, usernames, Some(secret), cx).await?;
-        for (user, statement) in admin::lacks(session, usernames, cx).await? {
+        let mut found = accounts::read(session, usernames, Some(secret), admin.cx).await?;
+        for (user, statement) in admin::lacks(session, usernames, admin.cx).await? {
             let about = found.iter_mut().filter(|(name, _)| user.is_empty() || **name == user);
             about.for_each(|(_, account)| account.lacks.push(statement.clone()));
         }
         Ok(found)
     }
 
-    async fn open_sessions(
-        &self,
-        admin: &mut AdminSession<Session>,
-        user: &str,
-        cx: &Invocation,
-    ) -> Result<OpenSessions, Error> {
+    async fn open_sessions(&self, admin: &mut At<'_>, user: &str) -> Result<OpenSessions, Error> {
         if admin.session.kind == Kind::Redshift {
             let what = "the open sessions of Amazon Redshift are not looked at";
             let unseen = Error::new(ErrorKind::Unsupported, what);
             return Ok(OpenSessions::Unseen(unseen.caused_by("unset it for this secret")));
         }
-        let count = databases::sessions(&mut admin.session, user, cx).await?;
+        let count = databases::sessions(&mut admin.session, user, admin.cx).await?;
         Ok(OpenSessions::Count(count))
     }
 
     async fn assess(
         &self,
-        admin: &mut AdminSession<Session>,
+        admin: &mut At<'_>,
         install: &Install<'_>,
         accounts: &Accounts,
         ownership: Option<Ownership>,
-        cx: &Invocation,
     ) -> Result<Assessment<()>, Error> {
         if admin.session.kind == Kind::Redshift {
             let known = (accounts, ownership);
-            return redshift::assess(self, admin, install, known, cx).await;
+            return redshift::assess(self, admin, install, known).await;
         }
         let checked = self.format.check(admin.session.channel);
-        let mut survey = survey::Survey { postgres: self, admin, install, cx };
+        let mut survey = survey::Survey { postgres: self, admin, install };
         let mut assessment = survey.assess(accounts, ownership).await?;
         assessment.objections.extend(checked.err());
         assessment.let_in = "and LOGIN";
         Ok(assessment)
     }
 
-    async fn run(
-        &self,
-        session: &mut Session,
-        statement: &str,
-        cx: &Invocation,
-    ) -> Result<(), Error> {
-        if session.kind == Kind::Redshift {
-            return redshift::run(session, statement, cx).await;
+    async fn run(&self, at: &mut At<'_>, statement: &str) -> Result<(), Error> {
+        if at.session.kind == Kind::Redshift {
+            return redshift::run(&mut at.session, statement, at.cx).await;
         }
         if statement.starts_with(roles::DROP) {
-            return drop_owned(session, statement, cx).await;
+            return drop_owned(&mut at.session, statement, at.cx).await;
         }
-        let done = session.run(statement, statement, cx).await;
+        let done = at.session.run(statement, statement, at.cx).await;
         done.map_err(|failure| named(failure, statement))
     }
 
     async fn prepare_install(
         &self,
-        admin: &mut AdminSession<Session>,
+        admin: &mut At<'_>,
         install: &Install<'_>,
         (): (),
         password: &SecretString,
-        cx: &Invocation,
     ) -> Result<Prepared, Error> {
-        self.prepare(&admin.session, (install.target, true), password, cx)
+        self.prepare(&admin.session, (install.target, true), password, admin.cx)
     }
 
     async fn differences(
@@ -157,15 +143,15 @@ impl Alternates for Postgres {
         }
         let what = format!("{} does not log in", pending.account());
         let attempt = driver::log_in(self, pending, cx).await?;
-        let mut session = attempt.accepted(ErrorKind::Rejected, what)?;
+        let mut at = attempt.accepted(ErrorKind::Rejected, what)?;
         let user = pending.username.as_str();
         let asked = async {
-            own_account(&mut session, pending, cx).await?;
+            own_account(&mut at).await?;
             // As an application begins: a transaction of ours would act as the login.
             let who = "SELECT current_user, pg_catalog.current_database()";
             let (acting, database): (String, String) =
-                session.ask("the question who this is", who, cx).await?;
-            self.begin(&mut session, &[], cx).await?;
+                at.session.ask("the question who this is", who, cx).await?;
+            self.begin(&mut at, &[]).await?;
             let members = format!(
                 "SELECT COALESCE(bool_or(pg_has_role({0}, rolname, 'MEMBER')), false), \
                  COALESCE(bool_or(pg_has_role(rolname, {0}, 'MEMBER')), false) \
@@ -173,7 +159,7 @@ impl Alternates for Postgres {
                 quote(user),
                 quote(partner)
             );
-            let names = match session.ask("a look at the two roles", members, cx).await? {
+            let names = match at.session.ask("a look at the two roles", members, cx).await? {
                 (true, _) => Names { first: partner, second: user },
                 (_, true) => Names { first: user, second: partner },
                 (false, false) => {
@@ -181,14 +167,14 @@ impl Alternates for Postgres {
                     return Ok(vec![what]);
                 }
             };
-            let settings = settings::read(&mut session, &names, cx).await?;
+            let settings = settings::read(&mut at.session, &names, cx).await?;
             let expected = settings.identity(Some(&database));
             let wrong = (acting != expected)
                 .then(|| format!("{user:?} acts as {acting:?} and not as {expected:?}"));
             Ok(wrong.into_iter().collect())
         }
         .await;
-        driver::close(self, session, cx).await;
+        driver::close(self, at).await;
         asked
     }
 }

@@ -1,11 +1,11 @@
 //! A look at everything that a change of the two users will meet, and what it will run.
 
+use fourstep::Error;
 use fourstep::users::{
-    Accounts, AdminSession, Assessment, Database, Install, Login, Ownership, Part, Step, driver,
+    Accounts, Assessment, Database, Install, Login, Ownership, Part, Step, driver,
 };
-use fourstep::{Error, Invocation};
 
-use crate::session::Session;
+use crate::session::At;
 use crate::sql::{quote, quote_identifier};
 use crate::{Postgres, admin};
 
@@ -15,11 +15,10 @@ use super::settings::Settings;
 use super::{Names, extra, roles, settings, versions};
 
 /// A look at a pair.
-pub(crate) struct Survey<'a> {
+pub(crate) struct Survey<'a, 'c> {
     pub(crate) postgres: &'a Postgres,
-    pub(crate) admin: &'a mut AdminSession<Session>,
+    pub(crate) admin: &'a mut At<'c>,
     pub(crate) install: &'a Install<'a>,
-    pub(crate) cx: &'a Invocation,
 }
 
 /// What was read of a pair.
@@ -35,7 +34,7 @@ struct Read<'a> {
     acts: bool,
 }
 
-impl Survey<'_> {
+impl Survey<'_, '_> {
     /// Looks, in an open transaction.
     ///
     /// # Errors
@@ -58,16 +57,16 @@ impl Survey<'_> {
         }
         let first = pair.first(accounts, source, target);
         let names = Names { first, second: if first == source { target } else { source } };
-        let settings = settings::read(session, &names, self.cx).await?;
-        let roles = roles::read(session, &names, &settings.identities(), self.cx).await?;
-        let concerned = databases::concerned(session, names.second, self.cx).await?;
+        let settings = settings::read(session, &names, self.admin.cx).await?;
+        let roles = roles::read(session, &names, &settings.identities(), self.admin.cx).await?;
+        let concerned = databases::concerned(session, names.second, self.admin.cx).await?;
         let acts = roles.member && settings.act(&names).is_empty();
         let at_rest = names.second == target;
         let read = Read { names, version, at_rest, roles, settings, concerned, acts };
         found.objections.extend(read.roles.expired.then(|| admin::expired(first)));
         let early = match read.acts {
             true => 0,
-            false => databases::sessions(session, names.second, self.cx).await?,
+            false => databases::sessions(session, names.second, self.admin.cx).await?,
         };
         found.warnings.extend(read.roles.said(&names, early, at_rest));
         let turned = if read.roles.exists { None } else { read.settings.turned(&names) };
@@ -90,7 +89,7 @@ impl Survey<'_> {
             quote(target)
         );
         let (comment,): (Option<String>,) =
-            self.admin.session.ask("a look at the comment", query, self.cx).await?;
+            self.admin.session.ask("a look at the comment", query, self.admin.cx).await?;
         let mark = quote(&pair.mark(source).in_comment(comment.as_deref()));
         Ok(format!("COMMENT ON ROLE {} IS {mark}", quote_identifier(target)))
     }
@@ -109,7 +108,7 @@ impl Survey<'_> {
         let login = self.admin.login.clone();
         let here = login.dbname.as_deref().unwrap_or_default();
         let about = (settings.identity(Some(here)), true, read.version);
-        let found = extra::beside(&mut self.admin.session, names, about, self.cx).await?;
+        let found = extra::beside(&mut self.admin.session, names, about, self.admin.cx).await?;
         let mut all: Vec<_> =
             found.map(|it| format!("in database {here:?} {it}")).into_iter().collect();
         for place in read.concerned.iter().filter(|place| !place.here) {
@@ -126,14 +125,14 @@ impl Survey<'_> {
                 }));
             } else if !acts {
                 let login = login.with_database(name);
-                let mut there = driver::open_admin(self.postgres, &login, self.cx).await?;
+                let mut there = driver::open_admin(self.postgres, &login, self.admin.cx).await?;
                 let found = async {
-                    self.postgres.begin(&mut there.session, &[], self.cx).await?;
+                    self.postgres.begin(&mut there, &[]).await?;
                     let about = (settings.identity(Some(name)), false, read.version);
-                    extra::beside(&mut there.session, names, about, self.cx).await
+                    extra::beside(&mut there.session, names, about, self.admin.cx).await
                 }
                 .await;
-                driver::close(self.postgres, there.session, self.cx).await;
+                driver::close(self.postgres, there).await;
                 all.extend(found?.map(|it| format!("in database {name:?} {it}")));
             }
         }

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use fourstep::users::{
-    Accounts, AdminSession, Assessment, Install, Login, Ownership, Part, Step, driver,
+    Accounts, Assessment, Install, LoggedIn, Login, Ownership, Part, Step, driver,
 };
 use fourstep::{Error, ErrorKind, Invocation};
 
@@ -16,7 +16,7 @@ use super::options::{self, Options};
 use super::read::{Both, Reader};
 use super::rights::of;
 use crate::Postgres;
-use crate::session::Session;
+use crate::session::{At, Session};
 use crate::sql::{quote, quote_identifier};
 
 /// Databases of Redshift's own, in which nobody is given anything. Source: Database Developer Guide,
@@ -44,11 +44,10 @@ struct Everything {
 /// Reads everything of these two, of which the second need not be there.
 async fn read(
     postgres: &Postgres,
-    admin: &mut AdminSession<Session>,
+    admin: &mut At<'_>,
     users: [&str; 2],
-    cx: &Invocation,
 ) -> Result<Everything, Error> {
-    let AdminSession { session, login } = admin;
+    let LoggedIn { session, login, cx } = admin;
     let marks = marks(session, users, cx).await?;
     let [one, other] = users;
     let options =
@@ -73,7 +72,7 @@ async fn read(
         let mut there = driver::open_admin(postgres, &login.with_database(&name), cx).await?;
         let mut reader = Reader { session: &mut there.session, users, marks: &marks, cx };
         let both = reader.here().await;
-        driver::close(postgres, there.session, cx).await;
+        driver::close(postgres, there).await;
         let both = both.map_err(|error| error.while_doing(format!("in database {name:?}")))?;
         places.push((name, both));
     }
@@ -170,10 +169,9 @@ struct Level {
 /// What makes the target as the source is, and all that speaks against it.
 pub(crate) async fn assess(
     postgres: &Postgres,
-    admin: &mut AdminSession<Session>,
+    admin: &mut At<'_>,
     install: &Install<'_>,
     (accounts, ownership): (&Accounts, Option<Ownership>),
-    cx: &Invocation,
 ) -> Result<Assessment<()>, Error> {
     let Install { pair, target, source, .. } = *install;
     let mut found = Assessment::default();
@@ -182,7 +180,7 @@ pub(crate) async fn assess(
         return Ok(found);
     };
     let users = [source, target];
-    let all = read(postgres, admin, users, cx).await?;
+    let all = read(postgres, admin, users).await?;
     found.objections = all.objections(users);
     let levels = all.statements(users);
     found.objections.extend(too_many(&levels, users));
@@ -194,7 +192,7 @@ pub(crate) async fn assess(
     }
     let unfinished = accounts.get(target).is_none_or(|account| !account.usable);
     let mark = group(&pair.mark(source));
-    let mut first = begin(&mut admin.session, (target, &mark), ownership, cx).await?;
+    let mut first = begin(&mut admin.session, (target, &mark), ownership, admin.cx).await?;
     let finished = || {
         let [group, user] = [UNFINISHED, target].map(quote_identifier);
         format!("ALTER GROUP {group} DROP USER {user}")
@@ -276,8 +274,8 @@ pub(crate) async fn differences(
 ) -> Result<Vec<String>, Error> {
     let mut admin = driver::open_admin(postgres, admin, cx).await?;
     let users = [partner, pending];
-    let read = read(postgres, &mut admin, users, cx).await;
-    driver::close(postgres, admin.session, cx).await;
+    let read = read(postgres, &mut admin, users).await;
+    driver::close(postgres, admin).await;
     let all = read?;
     if all.options.iter().any(Option::is_none) {
         return Ok(vec!["one of them is gone".to_owned()]);

@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use fourstep::users::{
-    AdminSession, Administered, Attempt, Change, Database, Dialect, Login, PasswordSets, Peer,
-    Peers,
+    Administered, Attempt, Change, Database, Dialect, LoggedIn, Login, PasswordSets, Peer, Peers,
 };
 use fourstep::{Error, ErrorKind, ExposeSecret, Fence, Invocation, SecretString};
 
@@ -124,22 +123,19 @@ impl Database for Model {
 
     async fn prepare_own(
         &self,
-        _: &mut u16,
-        _: &Login,
+        _: &mut LoggedIn<'_, u16>,
         _: &SecretString,
-        _: &Invocation,
     ) -> Result<Prepared, Error> {
         Err(Error::new(ErrorKind::Unsupported, "an admin does that"))
     }
 
     async fn set(
         &self,
-        port: &mut u16,
+        at: &mut LoggedIn<'_, u16>,
         change: &Prepared,
         _: &dyn Fence,
-        _: &Invocation,
     ) -> Result<Change, Error> {
-        let made = self.at(*port, "change the set", |server| {
+        let made = self.at(at.session, "change the set", |server| {
             server.stale &= change.add.is_none();
             let set = server.now.entry(change.user.clone()).or_default();
             let mut demanded = change.demand.iter().chain(&change.remove);
@@ -165,9 +161,8 @@ impl Database for Model {
 impl Administered for Model {
     async fn prepare_reset(
         &self,
-        _: &mut AdminSession<u16>,
+        _admin: &mut LoggedIn<'_, u16>,
         target: &Login,
-        _: &Invocation,
     ) -> Result<Prepared, Error> {
         let add = Some(target.password.expose_secret().to_owned());
         Ok(Prepared { user: target.username.clone(), add, demand: None, remove: Vec::new() })
@@ -175,9 +170,8 @@ impl Administered for Model {
 
     async fn objections(
         &self,
-        admin: &mut AdminSession<u16>,
+        admin: &mut LoggedIn<'_, u16>,
         user: &str,
-        _: &Invocation,
     ) -> Result<Vec<Error>, Error> {
         let protected = user == admin.login.username;
         let protected = self.at(admin.session, "ask for the user", |_| protected).await?;
@@ -188,7 +182,7 @@ impl Administered for Model {
 
 #[async_trait]
 impl PasswordSets for Model {
-    async fn peers(&self, admin: &mut AdminSession<u16>, _: &Invocation) -> Result<Peers, Error> {
+    async fn peers(&self, admin: &mut LoggedIn<'_, u16>) -> Result<Peers, Error> {
         // As part of the call before: what is read is swept there.
         let id = |port: u16| format!("server {port}");
         let others = self.lock().iter().map(|one| one.port).collect::<Vec<_>>();
@@ -198,12 +192,7 @@ impl PasswordSets for Model {
         Ok(Peers { id: id(admin.session), others: others.map(peer).collect() })
     }
 
-    async fn has(
-        &self,
-        admin: &mut AdminSession<u16>,
-        user: &Login,
-        _: &Invocation,
-    ) -> Result<bool, Error> {
+    async fn has(&self, admin: &mut LoggedIn<'_, u16>, user: &Login) -> Result<bool, Error> {
         let password = user.password.expose_secret();
         let asked = self.at(admin.session, "ask for a password", |server| {
             server.now.get(&user.username).is_some_and(|set| set.contains(password))
@@ -213,10 +202,9 @@ impl PasswordSets for Model {
 
     async fn prepare_removal(
         &self,
-        admin: &mut AdminSession<u16>,
+        admin: &mut LoggedIn<'_, u16>,
         user: &Login,
         passwords: &[SecretString],
-        _: &Invocation,
     ) -> Result<Option<Prepared>, Error> {
         let set = self
             .at(admin.session, "ask for the set", |server| server.now.get(&user.username).cloned());
