@@ -5,12 +5,13 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// Each file of a project: where it is, and what is in it. The names in it are those of `rotate-example`.
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 10] = [
     ("Cargo.toml", include_str!("../project/Cargo.toml.in")),
     ("src/main.rs", include_str!("../project/src/main.rs")),
     ("src/lib.rs", include_str!("../project/src/lib.rs")),
     ("examples/server.rs", include_str!("../project/examples/server.rs")),
     ("tests/conformance.rs", include_str!("../project/tests/conformance.rs")),
+    ("rustfmt.toml", include_str!("../project/rustfmt.toml")),
     ("template.yaml", include_str!("../project/template.yaml")),
     ("README.md", include_str!("../project/README.md.in")),
     ("secret.json", include_str!("../project/secret.json.in")),

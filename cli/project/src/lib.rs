@@ -24,6 +24,7 @@ const DIALECT: Dialect = Dialect {
     engines: &["example"],
     default_port: 7000,
     default_dbname: None,
+    // The longest user name; a distinguished name or an e-mail address needs more.
     longest_name: 64,
     // How many older passwords may be tried before the server locks an account.
     most_older_logins: 8,
@@ -63,6 +64,9 @@ pub struct Server {
 
 /// An open session of one user. Dropping it closes the connection.
 pub struct Session(BufReader<Box<dyn Stream>>);
+
+/// A session, who logged in on it (`login`), and the invocation that it serves (`cx`).
+type At<'a> = LoggedIn<'a, Session>;
 
 impl Session {
     /// One request and the server's answer. An error says nothing of what was sent.
@@ -104,24 +108,34 @@ impl Database for Server {
         }
     }
 
-    async fn prepare_own(&self, at: &mut LoggedIn<'_, Session>, password: &SecretString) -> Result<Self::Prepared, Error> {
+    async fn prepare_own(
+        &self,
+        at: &mut At<'_>,
+        password: &SecretString,
+    ) -> Result<Self::Prepared, Error> {
         Ok((at.login.password.clone(), password.clone()))
     }
 
-    /// None: this server compares the old password itself, so two changes cannot both win. Name the
-    /// account here, and take the lock in `begin`, where yours has locks.
-    fn locks(&self, _: &Self::Prepared) -> Vec<String> {
-        Vec::new()
-    }
-
-    async fn begin(&self, at: &mut LoggedIn<'_, Session>, _: &[String]) -> Result<(), Error> {
-        at.cx.enough_for_a_change()
-    }
+    // This server compares the old password in the change itself, so that two changes cannot both win,
+    // and has nothing to begin or to end. What yours may need more has a default in `Database`:
+    //
+    //     fn locks(&self, prepared: &Self::Prepared) -> Vec<String>
+    //     fn age(&self, session: &Session) -> Option<Duration>, without locks and without such a comparison
+    //     async fn begin(&self, at: &mut At<'_>, locks: &[String]) -> Result<(), Error>
+    //     async fn end(&self, at: &mut At<'_>, end: End) -> Result<(), Error>
+    //     async fn preflight(&self, at: &mut At<'_>) -> Result<Vec<Finding>, Error>
+    //     async fn rehearse(&self, at: &mut At<'_>, password: &SecretString) -> Result<(), Error>
 
     /// The change that cannot be taken back. Twice must be as once.
-    async fn set(&self, at: &mut LoggedIn<'_, Session>, (old, new): &Self::Prepared, _: &dyn Fence) -> Result<Change, Error> {
+    async fn set(
+        &self,
+        at: &mut At<'_>,
+        (old, new): &Self::Prepared,
+        _: &dyn Fence,
+    ) -> Result<Change, Error> {
         let change = ["change", old.expose_secret(), new.expose_secret()];
-        let asked = at.cx.deadline().bound("the change", Duration::MAX, at.session.ask(&change)).await;
+        let asked =
+            at.cx.deadline().bound("the change", Duration::MAX, at.session.ask(&change)).await;
         let unknown = "the password may or may not have been changed";
         match asked.flatten().map_err(|error| error.while_doing(unknown))?.as_str() {
             "ok" => Ok(Change::Made),
