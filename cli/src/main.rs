@@ -101,12 +101,12 @@ async fn run_ask(question: Question, arguments: AskArguments) -> io::Result<bool
 async fn run_doctor(arguments: DoctorArguments) -> io::Result<bool> {
     let tag = arguments.tag.map(tag);
     let doctor = Doctor {
+        ask: arguments.ask,
         secrets: arguments.secrets,
         selection: Selection { tag, function: arguments.function },
         fix: arguments.fix,
         yes: arguments.yes,
         stuck_after: i64::from(arguments.stuck_after),
-        ask: arguments.ask,
         all: arguments.all,
         patience: Duration::from_secs(arguments.wait.into()),
     };

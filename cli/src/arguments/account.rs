@@ -97,8 +97,8 @@ pub(crate) struct DoctorArguments {
     /// How long a rotation that mends a secret is waited for, in seconds. With 0 none is: look again later.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) wait: u32,
-    /// Ask the function of every secret that rotates, not only where a rotation is stuck: whether AWSCURRENT
-    /// logs in, whether somebody still uses the login that the next rotation replaces, and whether it ends
+    /// Ask the function of every secret that rotates, and not only where a rotation is stuck or the secret
+    /// is named: whether AWSCURRENT logs in, whether somebody still uses the login that the next rotation replaces, and whether it ends
     /// before that. The function logs in once with each labelled version.
     #[arg(long)]
     pub(crate) ask: bool,

@@ -58,7 +58,8 @@ async fn what_changed_since_the_look_is_not_mended() {
                 false => verdicts.extend([verdict(&now, "rejected"), verdict(&next, "accepted")]),
             }
         };
-        let (said, output) = answered_late(&url, &FIX, "discard app/db?", change).await;
+        let (said, output) =
+            answered_late(&url, &FIX, "discard app/db and rotate it now?", change).await;
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains("not mended: the secret has changed meanwhile"), "{said}");
         assert_eq!(scene.labels("app/db"), before, "{said}");
@@ -180,7 +181,7 @@ async fn where_none_is_accepted_the_log_says_whether_a_password_has_changed() {
             json!({"secret": arn(&scene), "step": "setSecret", "outcome": "done", "version": next});
         scene.log.lock().unwrap().push(line.to_string());
     };
-    let (said, output) = answered_late(&url, &FIX, "discard app/db?", set).await;
+    let (said, output) = answered_late(&url, &FIX, "discard app/db and rotate it now?", set).await;
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("not mended: a setSecret of this rotation has just ended"), "{said}");
     let promote = || {
@@ -188,7 +189,7 @@ async fn where_none_is_accepted_the_log_says_whether_a_password_has_changed() {
         scene.log.lock().unwrap().clear();
         scene.store.cancel_rotation(&id).unwrap();
     };
-    let (said, _) = answered_late(&url, &FIX, "discard app/db?", promote).await;
+    let (said, _) = answered_late(&url, &FIX, "discard app/db and rotate it now?", promote).await;
     assert!(said.contains("not mended: the secret has changed meanwhile"), "{said}");
     assert_eq!((scene.labels("app/db"), *scene.rotations.lock().unwrap()), (before, 0));
 

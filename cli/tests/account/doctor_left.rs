@@ -254,3 +254,21 @@ async fn a_secret_that_was_named_by_its_arn_is_named_so_again() {
     let (said, _) = fourstep(&url, &["doctor", &arn, "--stuck-after", "0"], "").await;
     assert!(said.contains(&format!("fourstep doctor {arn} --region us-east-1 --fix")), "{said}");
 }
+
+/// The alarm names a secret with which nothing is stuck: AWSPENDING was taken off, and nobody logs in.
+#[tokio::test]
+async fn a_named_secret_that_is_not_stuck_is_asked_whether_it_logs_in() {
+    for (form, expected) in [("one password", "rotate-secret"), ("keys", "get-secret-value")] {
+        let (scene, [_, next], url) = stuck(["rejected", "rejected", "accepted"], true).await;
+        *scene.strategy.lock().unwrap() = format!("form: {form}");
+        let (id, next) = (SecretId::parse("app/db").unwrap(), VersionId::parse(&next).unwrap());
+        scene.store.update_stage(&id, AWSPENDING, None, Some(&next)).unwrap();
+        let (said, output) = fourstep(&url, &["doctor"], "").await;
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        let (said, code) = seen(&url).await;
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("AWSCURRENT does not log in"), "{said}");
+        let left = said.split_once("left to a person").map(|(_, left)| left).unwrap_or_default();
+        assert!(left.contains(expected) && left.contains("fourstep doctor app/db"), "{said}");
+    }
+}

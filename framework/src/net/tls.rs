@@ -140,8 +140,8 @@ fn explain_certificate(reason: &CertificateError, expected: &str) -> String {
     match reason {
         CertificateError::UnknownIssuer => unknown_issuer(expected),
         CertificateError::NotValidForName => format!(
-            "the server's certificate is not for {expected:?}; set TLS_SERVER_NAME to a name it \
-             carries"
+            "the server's certificate is not for {expected:?}; write a name it carries into the \
+             secret's \"host\", or set TLS_SERVER_NAME"
         ),
         // webpki reads no name but those of the subjectAltName.
         CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
@@ -151,8 +151,8 @@ fn explain_certificate(reason: &CertificateError, expected: &str) -> String {
                 .into()
         }
         CertificateError::NotValidForNameContext { presented, .. } => format!(
-            "the server's certificate is not for {expected:?} but for {}; set TLS_SERVER_NAME to \
-             a name it carries",
+            "the server's certificate is not for {expected:?} but for {}; write a name it carries \
+             into the secret's \"host\", or set TLS_SERVER_NAME",
             list(presented)
         ),
         CertificateError::Expired => "the server's certificate has expired; renew it".into(),

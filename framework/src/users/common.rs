@@ -160,6 +160,13 @@ pub(super) fn unused_admin(current: &Current, strategy: &str) -> Option<Finding>
     })
 }
 
+/// Says so in the log where a new version is proposed.
+pub(super) fn warn_of_unused_admin(current: &Current, strategy: &str, cx: &Invocation) {
+    if let Some(Finding::Warns(text)) = unused_admin(current, strategy) {
+        cx.warn(text);
+    }
+}
+
 /// Adds what a preflight of every strategy finds beside the change itself: of passwords that are not
 /// made, that can be guessed or that make the secret too long; of copies of the password; and of what the
 /// function's owner asks (`PROBE_QUERY`), which the user in use can answer as well as the next one.

@@ -106,6 +106,7 @@ impl<S: DualPasswords> Rotator for DualPassword<S> {
 
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
         let current = common::current(known.current.secret(), self.database.dialect())?;
+        common::warn_of_unused_admin(known.current, "dual-password", cx);
         if self.database.server().asks_before_proposing(&current)
             && let Attempt::Accepted(at) = self.database.log_in(&current, cx).await?
         {

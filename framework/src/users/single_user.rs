@@ -39,6 +39,7 @@ impl<S: Database> Rotator for SingleUser<S> {
 
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
         let current = common::current(known.current.secret(), self.database.dialect())?;
+        common::warn_of_unused_admin(known.current, "single-user", cx);
         if self.database.server().asks_before_proposing(&current) {
             self.ask_whether_it_may(&current, cx).await?;
         }

@@ -64,7 +64,9 @@ pub fn remedies(message: &str) -> Vec<Remedy> {
         all.push(Remedy::Setting("ALLOW_WEAK_AUTHENTICATION", "true".to_owned()));
     }
     if let Some((_, rest)) = message.split_once(" but for ")
-        && let Some((carried, _)) = rest.split_once("; set TLS_SERVER_NAME to a name it carries")
+        && let Some((carried, _)) = rest.split_once(
+            "; write a name it carries into the secret's \"host\", or set TLS_SERVER_NAME",
+        )
     {
         all.push(Remedy::Setting("TLS_SERVER_NAME", carried.to_owned()));
     }
@@ -250,7 +252,7 @@ fn what_a_message_says_to_do_is_read_from_it() {
             vec![set("DROP_EXTRA_RIGHTS", "b")],
         ),
         (
-            "not for \"a\" but for b; set TLS_SERVER_NAME to a name it carries",
+            "not for \"a\" but for b; write a name it carries into the secret's \"host\", or set TLS_SERVER_NAME",
             vec![set("TLS_SERVER_NAME", "b")],
         ),
         ("discard with `aws x --y z`, then", vec![Remedy::Command("aws x --y z".to_owned())]),

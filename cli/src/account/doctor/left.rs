@@ -14,6 +14,7 @@ use crate::account::text::named;
 pub(super) fn left(account: &Account, doctor: &Doctor, look: &Look) -> Vec<String> {
     let no_function = |one: &Trouble| matches!(one, Trouble::NoFunction(_) | Trouble::NotOurs(_));
     match &look.stuck {
+        _ if look.locked_out().is_some() => locked_out(account, doctor, look),
         _ if !look.is_stuck() => Vec::new(),
         Some(stuck) if stuck.advice.is_some() => Vec::new(),
         Some(stuck) => by_row(account, doctor, look, stuck),
@@ -31,6 +32,35 @@ pub(super) fn left(account: &Account, doctor: &Doctor, look: &Look) -> Vec<Strin
     }
 }
 
+/// No rotation is stuck, and AWSCURRENT does not log in. A rotation tries what older versions hold.
+fn locked_out(account: &Account, doctor: &Doctor, look: &Look) -> Vec<String> {
+    let kind = look.inspection.as_ref().and_then(Kind::told);
+    let retries = look.found.rotation == Some(true);
+    let what = match kind {
+        None | Some(Kind::Unknown | Kind::Keys) => {
+            "store a value that works with put-secret-value, beside the other fields as they are; then"
+        }
+        Some(_) if retries => {
+            "a rotation mends it where an older version or the other user still logs in; if it ends as \
+             Rejected, let an administrator set the password that AWSCURRENT holds, as docs/operate.md says \
+             in \"By hand\", and rotate again"
+        }
+        Some(_) => {
+            "let an administrator set the password that AWSCURRENT holds, as docs/operate.md says in \"By \
+             hand\"; then"
+        }
+    };
+    let mut lines = vec![format!("left to a person: {what}")];
+    match kind {
+        Some(Kind::OnePassword | Kind::TwoUsers | Kind::DualPassword) if retries => {
+            lines.push(format!("  {}", aws(account, "rotate-secret", &look.found.arn)));
+        }
+        _ => lines.push(value(account, look, AWSCURRENT)),
+    }
+    lines.push(format!("  {}", doctor.command(account, look, false)));
+    lines
+}
+
 fn by_row(account: &Account, doctor: &Doctor, look: &Look, stuck: &Stuck) -> Vec<String> {
     let (what, labels) = what(look, stuck);
     let off = match stuck.rotation || stuck.row == Row::Unknown {
@@ -39,6 +69,12 @@ fn by_row(account: &Account, doctor: &Doctor, look: &Look, stuck: &Stuck) -> Vec
     };
     let mut lines = vec![format!("left to a person ({}): {off}{what}; then", stuck.row.text())];
     lines.extend(labels.iter().map(|label| value(account, look, label)));
+    if stuck.refused {
+        let store = aws(account, "put-secret-value", &look.found.arn);
+        lines.push(format!(
+            "  {store} --version-stages AWSCURRENT --secret-string file://value.json"
+        ));
+    }
     let by_password = !matches!(stuck.kind, Kind::Unknown | Kind::Keys) && !labels.is_empty();
     // Of a rotation that has just failed nothing is discarded, and to try it again is never wrong.
     if by_password && stuck.rotation {
@@ -57,8 +93,8 @@ fn what(look: &Look, stuck: &Stuck) -> (String, &'static [&'static str]) {
     let (what, labels): (&str, &[_]) = match (stuck.row, stuck.kind) {
         _ if stuck.refused => (
             "the function refuses every retry, because the two versions differ in more than the password, and \
-             only AWSPENDING's password works: do not discard; store AWSCURRENT anew with the fields that \
-             AWSPENDING has, and edit it after the rotation",
+             only AWSPENDING's password works: do not discard; store AWSCURRENT anew with AWSPENDING's fields \
+             but AWSCURRENT's password, and edit it after the rotation",
             &[AWSCURRENT, AWSPENDING],
         ),
         (Row::Unknown, _) => {

@@ -71,6 +71,14 @@ impl Look {
         self.troubles.iter().any(|one| matches!(one, Trouble::Stuck(_)))
     }
 
+    /// Why AWSCURRENT does not log in, where no rotation is stuck.
+    pub fn locked_out(&self) -> Option<&str> {
+        self.troubles.iter().find_map(|one| match one {
+            Trouble::LockedOut(why) => Some(why.as_str()),
+            _ => None,
+        })
+    }
+
     /// What mends it, if something is stuck and that can be proven.
     pub fn advice(&self) -> Option<Advice> {
         self.stuck.as_ref()?.advice
@@ -136,8 +144,12 @@ pub(super) async fn look(
         }
         age => look.under_way = age,
     }
-    // A rotation that mends it is still to end: until then a login says nothing.
-    let ask = doctor.ask || (mended.is_some() && look.found.pending.is_none());
+    let ask = match mended {
+        // Until a rotation that mends it has ended a login says nothing.
+        Some(_) => look.found.pending.is_none(),
+        // Who names a secret wants to know whether it works.
+        None => doctor.ask || !doctor.secrets.is_empty() && look.under_way.is_none(),
+    };
     if let Some(function) = function {
         of_answers(account, &mut look, &function, now, ask).await;
     }

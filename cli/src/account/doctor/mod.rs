@@ -55,7 +55,8 @@ pub struct Doctor {
     pub yes: bool,
     /// For how long a rotation may be under way, in seconds.
     pub stuck_after: i64,
-    /// Whether the function of every secret is asked, and not only where a rotation is stuck.
+    /// Whether the function of every secret is asked, and not only where a rotation is stuck, or where a
+    /// secret is named of which none is under way.
     pub ask: bool,
     /// Whether those with which nothing is wrong are shown to people.
     pub all: bool,
@@ -200,7 +201,10 @@ impl Doctor {
             }
             return Ok(false);
         };
-        let question = format!("{} {}?", advice.name(), clean(&look.found.name));
+        let rotates =
+            advice == Advice::Discard && look.stuck.as_ref().is_some_and(|one| one.rotation);
+        let and = if rotates { " and rotate it now" } else { "" };
+        let question = format!("{} {}{and}?", advice.name(), clean(&look.found.name));
         let agreed = self.yes || agreed(&question, out)?;
         if !agreed {
             show::unchanged("the answer was not y (--yes does not ask)", format, out)?;

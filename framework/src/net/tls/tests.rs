@@ -61,7 +61,7 @@ fn each_refusal_says_what_to_do() {
         },
         expect![
             "cannot set up verified TLS: the server's certificate is not for \"db.example\" but for \
-             other; set TLS_SERVER_NAME to a name it carries"
+             other; write a name it carries into the secret's \"host\", or set TLS_SERVER_NAME"
         ],
     );
     // As MySQL makes them for itself.
