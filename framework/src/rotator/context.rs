@@ -199,6 +199,19 @@ impl<'a> PromoteContext<'a> {
         Recorded { calls: self.calls, description: self.description }
     }
 
+    /// What AWSCURRENT holds, read by the id of its version: it is never stale.
+    ///
+    /// # Errors
+    /// Those of GetSecretValue.
+    pub(crate) async fn replaced(&self) -> Result<Secret, Error> {
+        match self.calls.version(self.current).await? {
+            Some(current) => Ok(current.secret().clone()),
+            None => {
+                Err(Error::new(ErrorKind::NotFound, "AWSCURRENT's version has no value; retry"))
+            }
+        }
+    }
+
     /// The fence to pass before a change, as that of [`Rotator::apply`](super::Rotator::apply).
     pub(crate) fn fence(&self) -> impl Fence {
         LabelFence { calls: self.calls, token: self.pending.version(), current: self.current }

@@ -21,7 +21,7 @@ use crate::users::admin::Admins;
 use crate::users::driver::{MOST_LISTED, listed, open_admin};
 use crate::users::login_attempts::LoginAttempts;
 use crate::users::pair::PairSettings;
-use crate::users::proxy_secrets::ProxySecrets;
+use crate::users::proxy_secrets::{Behind, ProxySecrets};
 use crate::users::{Alternates, Attempt, Change, Driver, Login, Pair, common};
 
 use pair_admin::PairAdmin;
@@ -102,18 +102,23 @@ impl<S: Alternates> Alternating<S> {
         })
     }
 
-    /// Makes the pending user as the current one is, and lets it in with the pending password.
+    /// Makes the pending user as the current one is, and lets it in with the pending password, which its
+    /// proxy secret has before.
     async fn install(
         &self,
         pair_admin: &mut PairAdmin<'_, S>,
         tries: &mut LoginAttempts<'_, S>,
         versions: &SetContext<'_>,
-        (current, pending): (&Login, &Login),
+        (current, pending, behind): (&Login, &Login, Option<&Behind<'_>>),
         fence: &dyn Fence,
     ) -> Result<Applied, Error> {
         let (target, source) = (pending.username.as_str(), current.username.as_str());
-        let ownership = pair_admin.ownership(target, source).await?;
+        let token = versions.pending().version();
+        let ownership = pair_admin.ownership((target, token), source).await?;
         let proof = self.proof(tries, versions, (current, pending), ownership).await?;
+        if let Some(behind) = behind {
+            behind.stage(pending, token).await?;
+        }
         match pair_admin.install(pending, source, proof, fence).await? {
             Change::Made => Ok(Applied::Changed(format!(
                 "user {target:?} has what user {source:?} has, and the pending password"
@@ -204,15 +209,12 @@ impl<S: Alternates> Rotator for Alternating<S> {
                  AWSCURRENT",
             ));
         }
-        let token = versions.pending().version();
-        if let Some(behind) = &behind {
-            behind.stage(&pending, token).await?;
-        }
         let mut pair_admin = self.pair_admin((&current, secret), arn, &others, cx).await?;
-        let logins = (&current, &pending);
+        let (logins, token) = ((&current, &pending, behind.as_ref()), versions.pending().version());
+        let partner = (pending.username.as_str(), token);
         let applied = async {
             let usable = match &other {
-                Some(other) => pair_admin.restore_current(&current, other, fence).await?,
+                Some(other) => pair_admin.restore_current(&current, partner, other, fence).await?,
                 None => true,
             };
             if let Some(behind) = behind.as_ref().filter(|_| usable) {

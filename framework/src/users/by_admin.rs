@@ -107,7 +107,7 @@ impl<S: Administered> Rotator for ByAdmin<S> {
         let pending = common::pending(versions.pending().secret(), self.database.dialect())?;
         let account = pending.account();
         let proof = self.prove(versions, &pending, cx).await?;
-        if let Some((name, _)) = &proof
+        if let Some((name, ..)) = &proof
             && name == AWSPENDING
             && !self.database.server().may_lose_a_change()
         {
@@ -115,11 +115,12 @@ impl<S: Administered> Rotator for ByAdmin<S> {
         }
         let document = versions.current().secret().document()?;
         let admin = self.admin(&pending, document, &versions.other_secrets(), cx).await?;
+        let to = (&pending, proof.as_ref().and_then(|(.., account)| account.as_ref()));
         let change = async {
             let opened = open_admin(self.database.server(), &admin.login, cx).await;
             let what = || format!("cannot set the password of {account}");
             let mut session = opened.map_err(|error| error.while_doing(what()))?;
-            let change = self.database.reset_password(&mut session, &pending, fence).await;
+            let change = self.database.reset_password(&mut session, to, fence).await;
             self.database.close(session).await;
             change
         }
@@ -130,7 +131,7 @@ impl<S: Administered> Rotator for ByAdmin<S> {
                 Ok(Applied::Changed(format!("the admin set the password of {account}, {why}")))
             }
             Change::Refused(error) => {
-                let proof = proof.as_ref().map(|(_, login)| login);
+                let proof = proof.as_ref().map(|(_, login, _)| login);
                 self.refused(error, proof, &pending, cx).await
             }
         }
@@ -157,13 +158,14 @@ impl<S: Administered> Rotator for ByAdmin<S> {
     }
 }
 
-/// Which version's password proved the account, by its name, and the login.
-pub(super) type Proven = (String, Login);
+/// Which version's password proved the account, by its name; the login; and which account that is, where the
+/// user's name does not say it.
+pub(super) type Proven = (String, Login, Option<String>);
 
 /// How an account was proven, for messages.
 pub(super) fn proven(proof: Option<&Proven>) -> String {
     match proof {
-        Some((name, _)) => format!("which {name} proved"),
+        Some((name, ..)) => format!("which {name} proved"),
         None => "which REPAIR_USERS names".to_owned(),
     }
 }
@@ -194,8 +196,12 @@ impl<S: Administered> ByAdmin<S> {
             let error = tries.exhausted(format!("cannot have the password of {account} reset"));
             return Err(error.caused_by(UNPROVEN));
         }
-        // The session is not needed: what counts is that it could be opened.
-        Ok(open.map(|open| (open.name, open.at.login)))
+        // The session is not needed: what counts is that it could be opened, and whose it is.
+        let server = self.database.server();
+        Ok(open.map(|open| {
+            let proven = server.proven(&open.at.session);
+            (open.name, open.at.login, proven)
+        }))
     }
 
     /// What a preflight finds, of which `look` is the part of the admin.

@@ -65,12 +65,18 @@ pub(super) fn no_failure(findings: Vec<Finding>) -> Result<(), Error> {
 pub(super) fn check_same_user(versions: &SetContext<'_>, dialect: &Dialect) -> Result<(), Error> {
     let login = current(versions.current().secret(), dialect)?;
     let other = pending(versions.pending().secret(), dialect)?;
-    if !login.same_account(&other) {
-        let (other, login) = (other.account(), login.account());
-        let what = format!("AWSPENDING names {other}, but AWSCURRENT {login}");
-        return Err(Error::new(ErrorKind::Mismatch, what));
-    }
+    same_user(&login, &other)?;
     check_unedited(versions, &["password"])
+}
+
+/// Refuses a pending login of another account than the current one's.
+pub(super) fn same_user(current: &Login, pending: &Login) -> Result<(), Error> {
+    if current.same_account(pending) {
+        return Ok(());
+    }
+    let (other, login) = (pending.account(), current.account());
+    let what = format!("AWSPENDING names {other}, but AWSCURRENT {login}");
+    Err(Error::new(ErrorKind::Mismatch, what))
 }
 
 /// Refuses a pending secret that differs from the current one in anything but these fields.

@@ -18,7 +18,7 @@ impl Proof {
         match ownership {
             Ownership::Claimed => true,
             Ownership::Unproven => self == Self::Pending,
-            Ownership::Absent | Ownership::Ours | Ownership::Adopted => false,
+            Ownership::Absent | Ownership::Ours | Ownership::Adopted | Ownership::Anothers => false,
         }
     }
 }
@@ -64,7 +64,7 @@ impl Install<'_> {
             ownership if self.proof.is_some_and(|proof| proof.is_enough_for(ownership)) => {
                 Ok(Ownership::Adopted)
             }
-            Ownership::Unproven | Ownership::Claimed => {
+            Ownership::Unproven | Ownership::Claimed | Ownership::Anothers => {
                 Err(pair.not_ours(accounts, target, source))
             }
             ownership => Ok(ownership),

@@ -8,8 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::error::{Error, ErrorKind};
 use crate::users::mark::Mark;
 
+mod errors;
 mod settings;
 
+use errors::ambiguous;
+pub(crate) use errors::{protected, unproven};
 use settings::DROP_EXTRA_RIGHTS;
 pub(crate) use settings::{PairSettings, words};
 
@@ -60,6 +63,8 @@ pub enum Ownership {
     /// Somebody claims on it or on its partner that it is ours. A recorded password of it that logs
     /// in confirms that.
     Claimed,
+    /// A mark or claim on it, or a mark on its partner, names another secret: no password proves it.
+    Anothers,
     /// Nothing proves that it is ours.
     Unproven,
 }
@@ -167,11 +172,8 @@ impl<'a> Pair<'a> {
         Ok(match linked {
             true => Ownership::Ours,
             // That secret may be in use.
-            false if self.anothers_mark(accounts, user, partner).is_some() => Ownership::Unproven,
-            false if self.is_adopted(user) => Ownership::Adopted,
-            false if self.is_adopted(partner) && self.is_second_half(partner, user) => {
-                Ownership::Adopted
-            }
+            false if self.anothers_mark(accounts, user, partner).is_some() => Ownership::Anothers,
+            false if self.adopts(user, partner) => Ownership::Adopted,
             false if self.is_claimed(accounts, user, partner) => Ownership::Claimed,
             false => Ownership::Unproven,
         })
@@ -317,31 +319,17 @@ impl<'a> Pair<'a> {
         }
     }
 
+    /// Whether the configuration gives the user to whoever has its partner, to which its name must lead or
+    /// from which it follows.
+    fn adopts(&self, user: &str, partner: &str) -> bool {
+        let own = self.is_adopted(user);
+        (own && self.is_second_half(user, partner))
+            || (self.is_second_half(partner, user) && (own || self.is_adopted(partner)))
+    }
+
     fn is_adopted(&self, user: &str) -> bool {
         self.settings.adopted.iter().any(|adopted| adopted == user)
     }
-}
-
-/// The error about an account that no rotation touches.
-pub(crate) fn protected(user: &str, why: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("user {user:?} is never changed")).caused_by(why)
-}
-
-/// The error about a user that is not known to be ours.
-pub(crate) fn unproven(user: &str) -> Error {
-    let what = format!("user {user:?} is not known to be this secret's");
-    Error::new(ErrorKind::Unsupported, what)
-}
-
-/// The error about users whose marks name `user`, of which none is the one that its name leads to: a
-/// mark can be copied by whoever may comment on a role of their own.
-fn ambiguous(user: &str, names: &[&String]) -> Error {
-    let names: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();
-    let what = format!("which user is the other half of {user:?} is not certain");
-    Error::new(ErrorKind::Unsupported, what).caused_by(format!(
-        "a mark says so of {}; say which it is in USER_PAIRS, as {user}=OTHER",
-        names.join(" and ")
-    ))
 }
 
 #[cfg(test)]

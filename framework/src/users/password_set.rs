@@ -14,9 +14,10 @@ use crate::rotator::{
     RetireContext, Rotator, SecretReader, SetContext, Verdict,
 };
 use crate::secret::{Current, Document, Previous, Secret};
-use crate::store::{AWSPREVIOUS, SecretDescription};
+use crate::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS, SecretDescription};
 use crate::users::by_admin::proven;
 use crate::users::driver::{Addition, Place};
+use crate::users::login_attempts::LoginAttempts;
 use crate::users::{ByAdmin, Driver, Login, PasswordSets, common};
 
 /// The strategies dual-password and single-user-by-admin where a user may have any number of
@@ -156,10 +157,12 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
 
     /// A server that came since setSecret, or that came back with what it had kept, is given the password
     /// before the version is promoted. The others are given it as well, so that each keeps it: an earlier run
-    /// may have ended between the two.
+    /// may have ended between the two. The account is proven first, as in setSecret: whoever may write the
+    /// secret and invoke the function can have this step delivered for a value that no other step saw.
     async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<(), Error> {
         let secret = versions.pending().secret();
         let pending = common::pending(secret, self.database.dialect())?;
+        self.prove_promoted(versions, &pending, cx).await?;
         let what = Addition { new: &pending.password, known: None };
         let (document, others, fence) =
             (secret.document()?, versions.other_secrets(), versions.fence());
@@ -225,6 +228,30 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
 }
 
 impl<S: PasswordSets> PasswordSet<S> {
+    /// Pending must be of AWSCURRENT's user, and one of the two passwords must log in where the secret says:
+    /// pending's, or, at a server that came back with what it had kept, AWSCURRENT's.
+    async fn prove_promoted(
+        &self,
+        versions: &PromoteContext<'_>,
+        pending: &Login,
+        cx: &Invocation,
+    ) -> Result<(), Error> {
+        let current = common::current(&versions.replaced().await?, self.database.dialect())?;
+        common::same_user(&current, pending)?;
+        let mut tries = LoginAttempts::new(&*self.database, cx);
+        let proven = tries.open(AWSPENDING, pending).await?.is_some()
+            || tries.open(AWSCURRENT, &current).await?.is_some();
+        if proven || self.by_admin.repairs(&pending.username) {
+            return Ok(());
+        }
+        let account = pending.account();
+        let error = tries.exhausted(format!("nothing proves that {account} is the secret's"));
+        Err(error.caused_by(
+            "AWSCURRENT stays where it is; store a password that it has in AWSCURRENT, then rotate again, or, \
+             if it is lost, list the user in REPAIR_USERS of the function",
+        ))
+    }
+
     /// Does something in sessions of the admin's at every server that has the user of `login`.
     /// `document` names the admin.
     async fn everywhere<T>(

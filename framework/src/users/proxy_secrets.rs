@@ -262,16 +262,18 @@ fn not_learned(proxied: &Login, id: &SecretId) -> Error {
     )
 }
 
+/// How to have another version in the place of the pending one of this secret.
+pub(super) fn discarding(arn: &str, version: &VersionId) -> String {
+    let id = SecretId::parse(arn);
+    let discard = id.map(|id| discard_command(&id, version)).unwrap_or_default();
+    format!("discard the pending version with `{discard}`, then rotate again")
+}
+
 impl<'a> Behind<'a> {
     /// Puts the pending password where no proxy reads it yet: what cannot be written is refused before
     /// the server is told.
     pub(super) async fn stage(&self, pending: &Login, version: &VersionId) -> Result<(), Error> {
-        let otherwise = || {
-            let id = SecretId::parse(self.subject.arn);
-            let discard = id.map(|id| discard_command(&id, version)).unwrap_or_default();
-            format!("discard the pending version with `{discard}`, then rotate again")
-        };
-        self.next.stage(pending, version, otherwise).await
+        self.next.stage(pending, version, || discarding(self.subject.arn, version)).await
     }
 
     /// Lets the proxy read the pending password, which the server has by now.

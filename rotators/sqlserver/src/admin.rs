@@ -11,7 +11,7 @@ use fourstep::{Error, ErrorKind, Finding};
 use crate::Sqlserver;
 use crate::change::{How, Prepared, too_long};
 use crate::errors::UNCHANGED;
-use crate::session::{At, database, flag, same};
+use crate::session::{At, Session, database, flag, same};
 use crate::sql::{self, Account, Kind, Statement};
 
 /// An account whose password an admin sets.
@@ -129,6 +129,14 @@ impl Administered for Sqlserver {
         }
         let statement = Statement::set_password(&account, &target.password, None)?;
         Ok(Prepared { lock, how: How::Statement { statement, own: false } })
+    }
+
+    /// A contained user proves no login by the same name: an owner of the database makes one at will. Only a
+    /// login's password expires.
+    fn proven(&self, session: &Session) -> Option<String> {
+        let expired = || Account { kind: Kind::Login, name: session.login.username.clone() };
+        let identity = session.identity().map(|identity| identity.account.lock());
+        Some(identity.unwrap_or_else(|_| expired().lock()))
     }
 
     async fn objections(&self, admin: &mut At<'_>, user: &str) -> Result<Vec<Error>, Error> {

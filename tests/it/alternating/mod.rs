@@ -5,6 +5,7 @@ mod beside;
 mod carried;
 mod conformance;
 mod forgery;
+mod gifts;
 mod hostile;
 mod kills;
 mod laptop;

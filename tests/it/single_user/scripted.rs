@@ -179,7 +179,7 @@ async fn a_server_that_does_not_prove_itself_is_not_believed() {
     // It would keep the function busy for hours.
     let rounds = b"R\0\0\0\x23\0\0\0\x0br=x,s=c2FsdA==,i=2000000000";
     let error = plain(&[SASL, rounds]).await.error();
-    assert!(error.to_string().contains("more than 1000000 rounds"), "{error}");
+    assert!(error.to_string().contains("more than 200000 rounds"), "{error}");
     let error = plain(&[b"R\0\0\0\x13\0\0\0\x0aOAUTHBEAR\0\0"]).await.error();
     assert!(error.to_string().contains("other than SCRAM-SHA-256"), "{error}");
     let error = plain(&[b"R\0\0\0\x08\0\0\0\x07"]).await.error();

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::ids::VersionId;
 use crate::rotator::{Fence, Finding};
 use crate::users::admin::Admin;
 use crate::users::driver::{OWN_PASSWORD, lacks_rights};
 use crate::users::pair::unproven;
+use crate::users::proxy_secrets::discarding;
 use crate::users::{
     Accounts, Alternates, Attempt, Change, Driver, Install, LoggedIn, Login, Ownership, Pair, Proof,
 };
@@ -105,6 +107,7 @@ impl<'a, S: Alternates> PairAdmin<'a, S> {
         let (ours, unconfirmed) = match ownership {
             // Where the user in use is gone, so is the mark: setSecret asks for other proof.
             Ok(Ownership::Unproven) if accounts.contains_key(user) => (Err(not_ours()), None),
+            Ok(Ownership::Anothers) => (Err(not_ours()), None),
             Ok(Ownership::Claimed) => (Ok(()), Some(not_ours())),
             Ok(_) => (Ok(()), None),
             Err(protected) => (Err(protected.caused_by(another(user))), None),
@@ -122,14 +125,36 @@ impl<'a, S: Alternates> PairAdmin<'a, S> {
         Ok(Next { user: next, objections, unconfirmed, proof })
     }
 
-    /// Whose this user is.
+    /// What is known of the two users of a secret, behind which pending must be the other half of the one in
+    /// use. createSecret asked that; what somebody wrote under AWSPENDING by hand was never there.
+    async fn halves(
+        &mut self,
+        current: &str,
+        (pending, token): (&str, &VersionId),
+    ) -> Result<Accounts, Error> {
+        let candidates = self.pair.candidates(current);
+        let names = candidates.iter().map(String::as_str).chain([pending]).collect::<Vec<_>>();
+        let accounts = self.accounts(&names).await?;
+        let other = self.pair.other(&accounts, current)?;
+        if other == pending {
+            return Ok(accounts);
+        }
+        let what = format!(
+            "AWSPENDING names user {pending:?}, but the other half of user {current:?} is {other:?}"
+        );
+        let changed = "USER_PAIRS may have been changed since AWSPENDING was made";
+        let discard = discarding(self.pair.secret(), token);
+        Err(Error::new(ErrorKind::Mismatch, what).caused_by(format!("{changed}; {discard}")))
+    }
+
+    /// Whose the pending user is.
     pub(super) async fn ownership(
         &mut self,
-        user: &str,
-        partner: &str,
+        pending: (&str, &VersionId),
+        current: &str,
     ) -> Result<Ownership, Error> {
-        let accounts = self.accounts(&[user, partner]).await?;
-        self.pair.ownership(&accounts, user, partner)
+        let accounts = self.halves(current, pending).await?;
+        self.pair.ownership(&accounts, pending.0, current)
     }
 
     /// AWSCURRENT does not log in, but `other`, a user of the pair, does with what is recorded: a
@@ -138,16 +163,22 @@ impl<'a, S: Alternates> PairAdmin<'a, S> {
     pub(super) async fn restore_current(
         &mut self,
         current: &Login,
+        pending: (&str, &VersionId),
         other: &str,
         fence: &dyn Fence,
     ) -> Result<bool, Error> {
         let user = current.username.as_str();
-        let accounts = self.accounts(&[user, other]).await?;
+        let accounts = self.halves(user, pending).await?;
         let account = accounts.get(user);
-        let ownership = self.pair.ownership(&accounts, user, other)?;
-        // Another user's password proves the pair, and not that this user is its other half.
-        if user != other && matches!(ownership, Ownership::Unproven | Ownership::Claimed) {
-            return Err(self.pair.not_ours(&accounts, user, other));
+        let (pending, _) = pending;
+        let refused = match self.pair.ownership(&accounts, user, pending)? {
+            Ownership::Anothers => true,
+            // Another user's password proves the pair, and not that this user is its other half.
+            Ownership::Unproven | Ownership::Claimed => user != other,
+            Ownership::Absent | Ownership::Ours | Ownership::Adopted => false,
+        };
+        if refused {
+            return Err(self.pair.not_ours(&accounts, user, pending));
         }
         // Its own rights count. One that is gone, or half-made by an earlier run, has none to
         // count: it gets those of the other half.

@@ -59,20 +59,26 @@ impl<S: Administered> Driver<S> {
     }
 
     /// Sets the password of `target`'s user to `target`'s, behind the account's lock, all that
-    /// speaks against it and `fence`. Twice with the same password has the effect of once.
+    /// speaks against it and `fence`. Twice with the same password has the effect of once. `proven` is what
+    /// [`Administered::proven`] said of the session that proved the account.
     ///
     /// # Errors
     /// As [`Driver::change_own_password`].
     pub(crate) async fn reset_password(
         &self,
         admin: &mut LoggedIn<'_, S::Session>,
-        target: &Login,
+        (target, proven): (&Login, Option<&String>),
         fence: &dyn Fence,
     ) -> Result<Change, Error> {
         let server = &self.server;
         let outcome = async {
             self.outlasts(admin).await?;
             let prepared = server.prepare_reset(admin, target).await?;
+            if proven.is_some_and(|lock| !server.locks(&prepared).contains(lock)) {
+                let what = "the user's name leads to another account by now than to the one that was proven";
+                return Err(Error::new(ErrorKind::Conflict, what)
+                    .caused_by("nothing was changed; look who made or dropped one of the two, then retry"));
+            }
             let made = async {
                 self.begin(admin, &server.locks(&prepared)).await?;
                 let objections = server.objections(admin, &target.username).await?;

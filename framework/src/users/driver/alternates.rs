@@ -67,6 +67,16 @@ pub trait Alternates: Administered {
     async fn run(&self, at: &mut LoggedIn<'_, Self::Session>, statement: &str)
     -> Result<(), Error>;
 
+    /// The same for a [`Step::spare`](super::Step) one: what it meets is warned about, and leaves an open
+    /// transaction as it was. The default runs it as any other.
+    async fn run_spare(
+        &self,
+        at: &mut LoggedIn<'_, Self::Session>,
+        statement: &str,
+    ) -> Result<(), Error> {
+        self.run(at, statement).await
+    }
+
     /// Makes ready the password of the target and, in the same statement, what lets it in. Everything
     /// of the assessment was run.
     ///

@@ -45,12 +45,22 @@ pub struct Step {
     pub waits: bool,
     /// Whether it locks what applications use, so that a rehearsal leaves it out.
     pub locks: bool,
+    /// Whether the change is as good without it, since what it takes does not count: what it meets, which
+    /// anybody may have laid there, is warned about and stops nothing.
+    pub spare: bool,
+}
+
+impl Part {
+    /// Whether the change is as good without all of it: elsewhere it is run, or given up, as a whole.
+    pub(super) fn is_spare(&self) -> bool {
+        !self.steps.is_empty() && self.steps.iter().all(|step| step.spare)
+    }
 }
 
 impl Step {
     /// A statement that is run whatever else goes on.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), waits: false, locks: false }
+        Self { text: text.into(), waits: false, locks: false, spare: false }
     }
 }
 

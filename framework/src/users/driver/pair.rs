@@ -1,5 +1,7 @@
 //! A change of a pair: everything that makes the target as its source is, then its password.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 
 use crate::error::{Error, ErrorKind};
@@ -14,6 +16,9 @@ use crate::users::{Accounts, Change, Install, LoggedIn, Ownership};
 
 /// What is not known where the answer to the commit of a part is lost.
 const PAIR_UNKNOWN: End = End::Commit { unknown: "the pair may or may not have been made" };
+
+/// While less is left, nothing is begun that does not count: anybody may have laid very much of it.
+const TIME_TO_SPARE: Duration = Duration::from_secs(12);
 
 /// One change of one user.
 struct Job<'a, S> {
@@ -71,14 +76,17 @@ impl<S: Alternates> Job<'_, S> {
                 return Err(objection);
             }
             if let Some(part) = found.parts.first() {
-                self.run(admin, &part.steps, fence).await?;
+                self.run(admin, &part.steps, false, fence).await?;
             }
             Ok(found)
         }
         .await;
         let found = self.driver.end(admin, made, (PAIR_UNKNOWN, |_: &_| true)).await?;
         for part in found.parts.iter().skip(1) {
-            self.elsewhere(part, fence, admin.cx).await?;
+            match self.elsewhere(part, fence, admin.cx).await {
+                Err(error) if part.is_spare() => admin.cx.warn(left_as_it_is(part, &error)),
+                ended => ended?,
+            }
         }
         Ok(found.found)
     }
@@ -90,12 +98,13 @@ impl<S: Alternates> Job<'_, S> {
         fence: &dyn Fence,
         cx: &Invocation,
     ) -> Result<(), Error> {
+        time_for(part, cx)?;
         let server = &self.driver.server;
         let mut admin = open_admin(server, &part.login, cx).await?;
         let made = async {
             self.driver.begin(&mut admin, &self.locks()).await?;
             self.present(&mut admin).await?;
-            self.run(&mut admin, &part.steps, fence).await
+            self.run(&mut admin, &part.steps, part.is_spare(), fence).await
         }
         .await;
         let ended = self.driver.end(&mut admin, made, (PAIR_UNKNOWN, |&()| true)).await;
@@ -104,11 +113,13 @@ impl<S: Alternates> Job<'_, S> {
     }
 
     /// Runs these statements behind the fence. Whether sessions are open is asked again just before
-    /// the first that waits for there to be none: what is opened later has all that the source has.
+    /// the first that waits for there to be none: what is opened later has all that the source has. What is
+    /// given up as a `whole` fails at the first that fails.
     async fn run(
         &self,
         admin: &mut LoggedIn<'_, S::Session>,
         steps: &[Step],
+        whole: bool,
         fence: &dyn Fence,
     ) -> Result<(), Error> {
         if steps.is_empty() {
@@ -126,7 +137,10 @@ impl<S: Alternates> Job<'_, S> {
                 continue;
             }
             admin.cx.enough_for_a_change()?;
-            server.run(admin, &step.text).await?;
+            match step.spare && !whole {
+                true => server.run_spare(admin, &step.text).await?,
+                false => server.run(admin, &step.text).await?,
+            }
         }
         Ok(())
     }
@@ -176,7 +190,9 @@ impl<S: Alternates> Job<'_, S> {
         let server = &self.driver.server;
         let mut findings = Vec::new();
         for part in parts.iter().filter(|part| !part.steps.is_empty()) {
-            let played = if part.login.dbname == admin.login.dbname {
+            let played = if let Err(error) = time_for(part, admin.cx) {
+                Err(error)
+            } else if part.login.dbname == admin.login.dbname {
                 self.play(admin, part).await
             } else {
                 match open_admin(server, &part.login, admin.cx).await {
@@ -188,7 +204,10 @@ impl<S: Alternates> Job<'_, S> {
                     Err(error) => Err(error),
                 }
             };
-            findings.extend(played.err().map(Finding::of_rehearsal));
+            findings.extend(played.err().map(|error| match part.is_spare() {
+                true => Finding::Warns(left_as_it_is(part, &error)),
+                false => Finding::of_rehearsal(error),
+            }));
         }
         Ok(findings)
     }
@@ -198,13 +217,30 @@ impl<S: Alternates> Job<'_, S> {
         let played = async {
             server.begin(admin, &[]).await?;
             for step in part.steps.iter().filter(|step| !step.locks) {
-                server.run(admin, &step.text).await?;
+                match step.spare {
+                    true => server.run_spare(admin, &step.text).await?,
+                    false => server.run(admin, &step.text).await?,
+                }
             }
             Ok(())
         }
         .await;
         self.driver.abandon(admin).await;
         played
+    }
+}
+
+/// What is warned about where a part that does not count could not be run.
+fn left_as_it_is(part: &Part, error: &Error) -> String {
+    let database = part.login.dbname.as_deref().unwrap_or_default();
+    format!("database {database:?} is left as it is, where nothing counts for the pair: {error}")
+}
+
+/// Refuses to begin what does not count while that could use up the time of what does.
+fn time_for(part: &Part, cx: &Invocation) -> Result<(), Error> {
+    match part.is_spare() && cx.deadline().remaining() < TIME_TO_SPARE {
+        true => Err(Error::new(ErrorKind::OutOfTime, "there is no time for what does not count")),
+        false => Ok(()),
     }
 }
 

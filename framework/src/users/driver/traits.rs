@@ -244,6 +244,13 @@ pub trait Administered: Database {
         target: &Login,
     ) -> Result<Self::Prepared, Error>;
 
+    /// By which of the names of [`Database::locks`] an admin's change of the very account is locked, which the
+    /// password of this session proved: for a server that can have two accounts by one name. An admin changes
+    /// no other. The default is for one where the name says which it is.
+    fn proven(&self, _session: &Self::Session) -> Option<String> {
+        None
+    }
+
     /// All that speaks against an admin's change of this user: it is more than an application's (the
     /// admin itself, a superuser, one that may make roles), no password would let it in, the admin
     /// lacks a right. Asked behind the lock.

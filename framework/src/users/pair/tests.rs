@@ -3,6 +3,8 @@ use crate::config::Environment;
 use crate::users::{Install, Proof};
 use expect_test::expect;
 
+mod others;
+
 const SECRET: &str = "arn:aws:secretsmanager:us-east-1:111122223333:secret:app-AbCdEf";
 
 fn settings(pairs: &str, adopted: &str) -> PairSettings {
@@ -120,8 +122,8 @@ fn only_a_mark_of_this_secret_or_the_configuration_proves_a_user() {
         ("", "app", None, None, Ownership::Unproven),
         ("", "", mark("app", SECRET), None, Ownership::Ours),
         ("", "", None, mark("app_clone", SECRET), Ownership::Ours),
-        ("", "", another.clone(), None, Ownership::Unproven),
-        ("", "app_clone", another, None, Ownership::Unproven),
+        ("", "", another.clone(), None, Ownership::Anothers),
+        ("", "app_clone", another, None, Ownership::Anothers),
         ("", "", mark("web", SECRET), None, Ownership::Unproven),
     ] {
         let settings = settings(pairs, adopted);
@@ -147,7 +149,7 @@ fn rule_07_the_first_half_of_another_secret_s_pair_is_not_adopted_through_its_se
         let pair = Pair::new(&settings, SECRET);
         let mut accounts = accounts([("app", None), ("app_clone", None)]);
         accounts.entry("app_clone".to_owned()).or_default().mark = mark("app", "arn:another");
-        assert_eq!(pair.ownership(&accounts, "app", "app_clone").unwrap(), Ownership::Unproven);
+        assert_eq!(pair.ownership(&accounts, "app", "app_clone").unwrap(), Ownership::Anothers);
         let error = pair.not_ours(&accounts, "app", "app_clone").to_string();
         assert!(error.contains("user \"app_clone\", whose other half it is, carries"), "{error}");
         assert!(error.contains("arn:another"), "{error}");
@@ -155,7 +157,7 @@ fn rule_07_the_first_half_of_another_secret_s_pair_is_not_adopted_through_its_se
         assert!(error.contains("and list \"app_clone\" in ADOPT_USERS"), "{error}");
         // One that does not tell its partner may be the pair's.
         accounts.entry("app_clone".to_owned()).or_default().mark = mark("", "arn:another");
-        assert_eq!(pair.ownership(&accounts, "app", "app_clone").unwrap(), Ownership::Unproven);
+        assert_eq!(pair.ownership(&accounts, "app", "app_clone").unwrap(), Ownership::Anothers);
         // It says nothing of a third user, nor does what the second may have written itself.
         for (partner, claims) in [("web", false), ("app", true)] {
             let said = mark(partner, "arn:another");
@@ -340,5 +342,5 @@ fn rule_18_a_claim_proves_nothing_without_a_recorded_password() {
     accounts.entry("ledger".to_owned()).or_default().claim = mark("x", "arn:other");
     let adopting = self::settings("", "ledger");
     let ownership = Pair::new(&adopting, SECRET).ownership(&accounts, "ledger", "mallory");
-    assert_eq!(ownership.unwrap(), Ownership::Unproven);
+    assert_eq!(ownership.unwrap(), Ownership::Anothers);
 }

@@ -9,6 +9,7 @@ mod by_admin;
 mod careless;
 mod database;
 mod dual_password;
+mod forged_pair;
 mod install;
 mod leaky;
 mod managed;

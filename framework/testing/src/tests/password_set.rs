@@ -1,6 +1,7 @@
 //! A set of passwords without any lock, as Redis has it, at one server and at several: the two strategies
 //! over it, and what each part of them is for, with one defect at a time.
 
+mod forged;
 mod model;
 mod remote;
 

@@ -6,8 +6,8 @@ use fourstep::{Error, Finding, Invocation};
 use crate::session::Session;
 use crate::sql::quote;
 
-use super::Names;
 use super::settings::SETTING_RIGHTS;
+use super::{Names, spare};
 
 /// Where rights are kept: a catalogue, its list of rights, the owner, and what else than its own list
 /// gives a right. Source: PostgreSQL 18 documentation, chapter 53.
@@ -88,7 +88,26 @@ const EXAMPLES: &str =
 /// What [`EXAMPLES`] says; `None` if there is nothing.
 fn shown((count, examples): (i64, Option<String>)) -> Option<String> {
     let examples = examples.unwrap_or_default();
-    (count > 0).then(|| format!("{count} ({})", examples.escape_debug()))
+    let more = if count == MOST_GIFTS { " or more" } else { "" };
+    (count > 0).then(|| format!("{count}{more} ({})", examples.escape_debug()))
+}
+
+/// So many gifts are looked at where none counts.
+const MOST_GIFTS: i64 = 1000;
+
+/// The same of a second that acts as the first already: none of it counts, and anybody may have given very
+/// much. So it is looked at in a short time, and as far as that goes.
+pub(crate) async fn gifts(
+    session: &mut Session,
+    names: &Names<'_>,
+    about: (&str, bool, i32),
+    cx: &Invocation,
+) -> Result<Option<String>, Error> {
+    let asked = spare::in_savepoint(session, cx, async |session| {
+        let query = query(names, about, &format!("LIMIT {MOST_GIFTS}"));
+        Ok(shown(session.ask("a look at what only one has", query, cx).await?))
+    });
+    Ok(asked.await?.unwrap_or_else(|_| Some("very much".to_owned())))
 }
 
 /// What the second has in the session's database and the first has not: how much, and three
@@ -96,17 +115,22 @@ fn shown((count, examples): (i64, Option<String>)) -> Option<String> {
 pub(crate) async fn beside(
     session: &mut Session,
     names: &Names<'_>,
-    (identity, whole, version): (&str, bool, i32),
+    about: (&str, bool, i32),
     cx: &Invocation,
 ) -> Result<Option<String>, Error> {
+    let query = query(names, about, "");
+    Ok(shown(session.ask("a look at what only one has", query, cx).await?))
+}
+
+fn query(names: &Names<'_>, (identity, whole, version): (&str, bool, i32), limit: &str) -> String {
     let identity = format!("(SELECT oid FROM pg_roles WHERE rolname = {})", quote(identity));
     let others = others(&identity);
     let others = others.get(..if whole { 4 } else { 3 }).unwrap_or_default();
-    let query = format!(
+    format!(
         "WITH pair AS (SELECT f.oid AS f, s.oid AS s FROM {}), depends AS (SELECT classid, objid, \
          objsubid FROM pair, pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = s \
          AND deptype = 'a' AND dbid IN ({} (SELECT oid FROM pg_database \
-         WHERE datname = current_database()))), lists AS ({}) \
+         WHERE datname = current_database())) {limit}), lists AS ({}) \
          SELECT {EXAMPLES} FROM \
          (SELECT concat_ws(' on ', string_agg(x.privilege_type, ', '), \
          pg_describe_object(classid, objid, objsubid)) AS what \
@@ -119,8 +143,7 @@ pub(crate) async fn beside(
         if whole { "0," } else { "" },
         rights(version),
         others.join(" UNION ALL ")
-    );
-    Ok(shown(session.ask("a look at what only one has", query, cx).await?))
+    )
 }
 
 /// Warns about what the first made, in the session's database, that asks who is logged in: it sees

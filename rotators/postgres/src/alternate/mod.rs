@@ -6,12 +6,14 @@ mod databases;
 pub(crate) mod extra;
 mod roles;
 pub(crate) mod settings;
+mod spare;
 mod survey;
 mod versions;
 
 use async_trait::async_trait;
 use fourstep::users::{
-    Accounts, Alternates, Assessment, Database, Install, Login, OpenSessions, Ownership, driver,
+    Accounts, Alternates, Assessment, Database, Install, LoggedIn, Login, OpenSessions, Ownership,
+    driver,
 };
 use fourstep::{Error, ErrorKind, Invocation, SecretString};
 
@@ -120,6 +122,25 @@ impl Alternates for Postgres {
         done.map_err(|failure| named(failure, statement))
     }
 
+    async fn run_spare(&self, at: &mut At<'_>, statement: &str) -> Result<(), Error> {
+        let LoggedIn { session, cx, .. } = at;
+        if session.kind == Kind::Redshift {
+            return redshift::run(session, statement, cx).await;
+        }
+        let done = spare::in_savepoint(session, cx, async |session| {
+            let done = session.run(statement, statement, cx).await;
+            done.map_err(|failure| named(failure, statement))
+        });
+        match done.await? {
+            Err(error) => cx.warn(format!(
+                "it was left as it is, and does not count, because the user acts as the other one: {error}"
+            )),
+            Ok(()) if statement.starts_with(roles::DROP) => none_dropped(session, statement, cx).await?,
+            Ok(()) => {}
+        }
+        Ok(())
+    }
+
     async fn prepare_install(
         &self,
         admin: &mut At<'_>,
@@ -200,14 +221,20 @@ async fn drop_owned(session: &mut Session, statement: &str, cx: &Invocation) -> 
             session.run(back, back, cx).await.map_err(|fail| named(fail, back))
         }
         Err(failure) => Err(named(failure, statement)),
-        Ok(()) => {
-            let (dropped,): (i64,) = session.ask("a look at what was dropped", DROPPED, cx).await?;
-            if dropped == 0 {
-                return Ok(());
-            }
-            let what = format!("{statement}: the user made something meanwhile");
-            Err(Error::new(ErrorKind::Conflict, what)
-                .caused_by("it was rolled back and nothing is lost; retry"))
-        }
+        Ok(()) => none_dropped(session, statement, cx).await,
     }
+}
+
+async fn none_dropped(
+    session: &mut Session,
+    statement: &str,
+    cx: &Invocation,
+) -> Result<(), Error> {
+    let (dropped,): (i64,) = session.ask("a look at what was dropped", DROPPED, cx).await?;
+    if dropped == 0 {
+        return Ok(());
+    }
+    let what = format!("{statement}: the user made something meanwhile");
+    Err(Error::new(ErrorKind::Conflict, what)
+        .caused_by("it was rolled back and nothing is lost; retry"))
 }

@@ -12,7 +12,7 @@ use crate::{Postgres, admin};
 use super::databases::{self, Concerned};
 use super::roles::{DROP, REASSIGN, Roles};
 use super::settings::Settings;
-use super::{Names, extra, roles, settings, versions};
+use super::{Names, extra, roles, settings, spare, versions};
 
 /// A look at a pair.
 pub(crate) struct Survey<'a, 'c> {
@@ -108,7 +108,11 @@ impl Survey<'_, '_> {
         let login = self.admin.login.clone();
         let here = login.dbname.as_deref().unwrap_or_default();
         let about = (settings.identity(Some(here)), true, read.version);
-        let found = extra::beside(&mut self.admin.session, names, about, self.admin.cx).await?;
+        let (session, cx) = (&mut self.admin.session, self.admin.cx);
+        let found = match acts {
+            true => extra::gifts(session, names, about, cx).await?,
+            false => extra::beside(session, names, about, cx).await?,
+        };
         let mut all: Vec<_> =
             found.map(|it| format!("in database {here:?} {it}")).into_iter().collect();
         for place in read.concerned.iter().filter(|place| !place.here) {
@@ -192,29 +196,45 @@ fn compose(
         let [level, missing] = settings.level(names, &admin.username, *version);
         end.extend(level);
         found.missing.extend(missing);
-        memberships(found, read, &mut end);
     }
+    let mut end = steps(end, false);
+    if *at_rest {
+        end.extend(steps(memberships(found, read), read.acts));
+    }
+    let taking = |statements| {
+        let spare = |step: Step| Step { spare: read.acts && step.text.starts_with(DROP), ..step };
+        steps(statements, false).into_iter().map(spare).collect::<Vec<_>>()
+    };
     let mut others = Vec::new();
     for place in read.concerned.iter().filter(|place| place.owns || *at_rest) {
         let identity = (settings.heir(&place.name), *version);
         let statements = roles.hand_over(names, identity, *at_rest);
         if place.here {
-            end.extend(statements);
+            end.extend(taking(statements));
         } else if place.open && place.enterable {
-            others.push(part(admin.with_database(&place.name), statements));
+            let login = admin.with_database(&place.name);
+            others.push(match read.acts && !place.owns {
+                true => spare_part(login, steps(statements, true)),
+                false => Part { login, steps: taking(statements) },
+            });
         }
     }
+    let mut begin = steps(begin, false);
     if others.is_empty() {
         begin.append(&mut end);
     }
-    let here = |statements| part(admin.clone(), statements);
-    found.parts = std::iter::once(here(begin)).chain(others).collect();
-    found.parts.extend((!end.is_empty()).then(|| here(end)));
+    let begin = Part { login: admin.clone(), steps: begin };
+    found.parts = std::iter::once(begin).chain(others).collect();
+    found.parts.extend((!end.is_empty()).then(|| match end.iter().all(|step| step.spare) {
+        true => spare_part(admin.clone(), end),
+        false => Part { login: admin.clone(), steps: end },
+    }));
 }
 
 /// Takes the memberships of a second user that is at rest. One that the first has as well, or
 /// that does not count, may stay where the admin cannot take it.
-fn memberships(found: &mut Assessment<()>, read: &Read<'_>, statements: &mut Vec<String>) {
+fn memberships(found: &mut Assessment<()>, read: &Read<'_>) -> Vec<String> {
+    let mut statements = Vec::new();
     for membership in &read.roles.memberships {
         let revoke = membership.revoke.clone();
         if membership.within_reach {
@@ -223,12 +243,20 @@ fn memberships(found: &mut Assessment<()>, read: &Read<'_>, statements: &mut Vec
             found.missing.insert(revoke);
         }
     }
+    statements
 }
 
-fn part(login: Login, statements: Vec<String>) -> Part {
+/// A part that is given up as a whole: it must not use up the time of what counts.
+fn spare_part(login: Login, steps: Vec<Step>) -> Part {
+    let limits = spare::SHORTLY.map(|text| Step { spare: true, ..Step::new(text) });
+    Part { login, steps: limits.into_iter().chain(steps).collect() }
+}
+
+/// `spare` are those that take only what does not count.
+fn steps(statements: Vec<String>, spare: bool) -> Vec<Step> {
     let step = |text: String| {
         let locks = text.starts_with(REASSIGN) || text.starts_with(DROP);
-        Step { locks, ..Step::new(text) }
+        Step { locks, spare, ..Step::new(text) }
     };
-    Part { login, steps: statements.into_iter().map(step).collect() }
+    statements.into_iter().map(step).collect()
 }

@@ -60,6 +60,7 @@ impl Testbed for SetOfPasswords {
         let sets = Sets::from([
             ("app".into(), set("first-password")),
             ("admin".into(), set("of the admin")),
+            ("somebody".into(), set("theirs")),
         ]);
         let server = |port| {
             let (now, kept) = (sets.clone(), sets.clone());
@@ -115,10 +116,16 @@ impl Remote for OneUser {
     }
 
     fn complaint(&self) -> Option<String> {
-        let touched = !self.model.accepts("admin", "of the admin");
+        let others = [("admin", "of the admin"), ("somebody", "theirs")];
+        let touched = self.model.lock().iter().any(|server| {
+            others.iter().any(|(user, password)| {
+                let only = BTreeSet::from([(*password).to_owned()]);
+                server.now.get(*user) != Some(&only)
+            })
+        });
         let left = self.model.left.load(Ordering::Relaxed);
         let left = left.then_some("promoted although a server was left as it came");
-        touched.then_some("the admin was changed").or(left).map(str::to_owned)
+        touched.then_some("another user was changed").or(left).map(str::to_owned)
     }
 
     fn unsettled(&self) -> Option<String> {
