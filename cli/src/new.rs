@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
+use fourstep::shell::word;
+
 /// Each file of a project: where it is, and what is in it. The names in it are those of `rotate-example`.
 const FILES: [(&str, &str); 10] = [
     ("Cargo.toml", include_str!("../project/Cargo.toml.in")),
@@ -61,7 +63,7 @@ pub fn new(name: &str, framework: &Path, folder: &Path, out: &mut dyn Write) -> 
         "{}: a rotator that works against a stand-in. Prove it: cd {} && cargo test\nREADME.md says \
          what to replace.",
         project.display(),
-        project.display()
+        word(&project.display().to_string())
     )?;
     Ok(true)
 }

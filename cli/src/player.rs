@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use fourstep::shell::word;
 use fourstep::{SecretId, Step};
 use fourstep_local::serve::OnRotate;
 use fourstep_local::{MemoryStore, PendingLabel, StartedRotation};
 
+use crate::account::text::in_command;
 use crate::events;
 use crate::function::{Function, Names};
 
@@ -117,20 +119,25 @@ impl OnRotate for Player {
             "{} {}: {}",
             rotation.name,
             rotation.version,
-            advice(&self.endpoint, &rotation.name, rotation.version.as_str())
+            advice(
+                &self.endpoint,
+                in_command(&rotation.name, &rotation.arn),
+                rotation.version.as_str()
+            )
         );
     }
 }
 
 /// What to do about a rotation that nobody plays again. The commands name this Secrets Manager: without
 /// that a shell with credentials of AWS would rotate a secret there.
-fn advice(url: &str, name: &str, version: &str) -> String {
+fn advice(url: &str, secret: &str, version: &str) -> String {
+    let (url, secret, version) = (word(url), word(secret), word(version));
     format!(
         "gave up after {PLAYS} tries; AWSPENDING is left where it is, as AWS leaves it. Unlike AWS, \
          nothing plays this rotation again: once the cause is mended, take that label off with `aws \
-         secretsmanager update-secret-version-stage --endpoint-url {url} --secret-id {name} \
+         secretsmanager update-secret-version-stage --endpoint-url {url} --secret-id {secret} \
          --version-stage AWSPENDING --remove-from-version-id {version}`, then rotate with `aws \
-         secretsmanager rotate-secret --endpoint-url {url} --secret-id {name}`"
+         secretsmanager rotate-secret --endpoint-url {url} --secret-id {secret}`"
     )
 }
 
@@ -146,5 +153,12 @@ mod tests {
         for command in commands {
             assert!(command.contains("--endpoint-url http://127.0.0.1:4000 "), "{command}");
         }
+    }
+
+    #[test]
+    fn what_is_named_like_a_command_is_one_word() {
+        let said = advice("http://127.0.0.1:4000", "a b", "x;$(touch made)");
+        assert!(said.contains("--remove-from-version-id 'x;$(touch made)'`"), "{said}");
+        assert_eq!(said.matches("--secret-id 'a b'").count(), 2, "{said}");
     }
 }

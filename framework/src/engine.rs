@@ -14,6 +14,7 @@ use crate::rotator::{
     SecretReader, SetContext, Verdict,
 };
 use crate::secret::{Current, Pending, Secret};
+use crate::shell::discard_command;
 use crate::staging::{Decision, decide};
 use crate::step::Step;
 use crate::store::{AWSCURRENT, SecretClient, SecretDescription, SecretStore, StoreErrorCode};
@@ -322,14 +323,6 @@ impl Work<'_> {
             discard_command(secret, token)
         ))
     }
-}
-
-/// The command that takes AWSPENDING off a version.
-pub(crate) fn discard_command(secret: &SecretId, token: &VersionId) -> String {
-    format!(
-        "aws secretsmanager update-secret-version-stage --secret-id {secret} \
-         --version-stage AWSPENDING --remove-from-version-id {token}"
-    )
 }
 
 /// The current secret, if DescribeSecret calls it so: a stale base would revert an operator's edit.

@@ -36,6 +36,7 @@ mod replicas;
 mod rotator;
 mod run;
 mod secret;
+pub mod shell;
 pub mod staging;
 mod step;
 pub mod store;

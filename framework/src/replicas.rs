@@ -3,6 +3,7 @@
 use crate::error::{Error, ErrorKind};
 use crate::invocation::shortened;
 use crate::rotator::Finding;
+use crate::shell::word;
 use crate::store::{Replica, SecretDescription};
 
 /// The most bytes of what the service says about one replica.
@@ -26,9 +27,10 @@ pub(crate) fn only_the_primary(secret: &SecretDescription) -> Result<(), Error> 
     );
     Err(Error::new(ErrorKind::Unsupported, what).caused_by(format!(
         "rotate it in {primary}; or, if {here} is to go on without {primary}, make it a secret of its \
-         own with `aws secretsmanager stop-replication-to-replica --region {here} --secret-id {}`, \
+         own with `aws secretsmanager stop-replication-to-replica --region {} --secret-id {}`, \
          and see to it that its \"host\" takes writes",
-        secret.arn
+        word(here),
+        word(&secret.arn)
     )))
 }
 
@@ -95,6 +97,7 @@ fn behind(arn: &str, replica: &Replica) -> Option<Finding> {
     let said = message.map(|text| format!(": {text}")).unwrap_or_default();
     // Without it the replica would be made anew with AWS's own key.
     let key = key.as_ref().map(|key| format!(",KmsKeyId={key}")).unwrap_or_default();
+    let (arn, replica) = (word(arn), word(&format!("Region={region}{key}")));
     match status.as_str() {
         "InSync" => None,
         "InProgress" => Some(Finding::Warns(format!(
@@ -104,7 +107,7 @@ fn behind(arn: &str, replica: &Replica) -> Option<Finding> {
         _ => Some(Finding::Warns(format!(
             "the replica in {region} is not in sync ({status}{said}): it does not get the new password; \
              correct what is named, then repeat `aws secretsmanager replicate-secret-to-regions \
-             --secret-id {arn} --add-replica-regions Region={region}{key}`"
+             --secret-id {arn} --add-replica-regions {replica}`"
         ))),
     }
 }
@@ -189,6 +192,21 @@ mod tests {
              Region=eu-west-3,KmsKeyId=alias/secrets`"
         ]
         .assert_eq(&found.collect::<Vec<_>>().join("\n"));
+    }
+
+    /// The service's words, and names that others may have chosen.
+    #[test]
+    fn a_key_that_is_named_like_a_command_is_one_word() {
+        let failed = [("eu-west-3", "Failed", Some("no"))];
+        let mut secret = secret(Some("us-east-1"), &failed);
+        secret.replicas[0].key = Some("alias/x;$(touch made)".to_owned());
+        secret.arn = format!("{ARN};$(touch made)");
+        let [Finding::Warns(said)] = &findings(&secret, false)[..] else { panic!() };
+        let command = format!(
+            "--secret-id '{ARN};$(touch made)' --add-replica-regions \
+             'Region=eu-west-3,KmsKeyId=alias/x;$(touch made)'`"
+        );
+        assert!(said.ends_with(&command), "{said}");
     }
 
     /// createSecret refuses then, so preflight must not call a rotation ready.

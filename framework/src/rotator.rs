@@ -3,6 +3,7 @@
 mod boxed;
 mod context;
 mod fence;
+mod reader;
 
 use async_trait::async_trait;
 
@@ -12,10 +13,9 @@ use crate::secret::Secret;
 use crate::store::SecretDescription;
 
 pub(crate) use context::Recorded;
-pub use context::{
-    CreateContext, InspectContext, PromoteContext, RetireContext, SecretReader, SetContext,
-};
+pub use context::{CreateContext, InspectContext, PromoteContext, RetireContext, SetContext};
 pub use fence::Fence;
+pub use reader::SecretReader;
 
 /// What a rotator does, in verbs; never in steps.
 ///

@@ -17,6 +17,7 @@ use crate::invocation::{Deadline, Invocation};
 use crate::log;
 use crate::outcome::{Effect, Outcome};
 use crate::rotator::Rotator;
+use crate::shell::word;
 use crate::store::SecretStore;
 use crate::store::aws::{AwsStore, EventBus};
 
@@ -89,7 +90,7 @@ fn on_lambda(environment: &Environment) -> bool {
 fn not_on_lambda(name: &str) -> ExitCode {
     use std::io::Write;
     let program = std::env::args_os().next().unwrap_or_default();
-    let program = std::path::Path::new(&program).display();
+    let program = word(&std::path::Path::new(&program).display().to_string());
     let text = format!(
         "{name} is an AWS Lambda function and found no Lambda runtime here.\n\
          To run it on this machine: fourstep replay --rotator {program} --secret FILE\n"

@@ -131,8 +131,14 @@ impl Database for PasswordFile {
         (user, password): &Self::Prepared,
         _: &dyn Fence,
     ) -> Result<Change, Error> {
-        at.session.users[user]["password"] = password.expose_secret().into();
-        at.session.users[user]["locked"] = false.into();
+        let Some(account) = at.session.users.get_mut(user) else {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "the user was taken away meanwhile; retry",
+            ));
+        };
+        account["password"] = password.expose_secret().into();
+        account["locked"] = false.into();
         Ok(Change::Made)
     }
 

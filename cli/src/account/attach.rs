@@ -10,7 +10,7 @@ use serde_json::json;
 use super::ask::about;
 use super::aws::{Account, Found, Function, Rules, Tested};
 use super::migrate::schedule;
-use super::text::{clean, now};
+use super::text::{clean, now, word};
 use crate::replay::{Format, show};
 
 /// How long it waits between two looks into the log, where lines arrive seconds late.
@@ -72,9 +72,9 @@ impl Attach {
         let version = named(account, secret, &function.arn, Some(&rules), token).await;
         let version = version.map_err(|error| io::Error::other(format!("{error}; {was}")))?;
         let attached = |what: &str| {
-            let (word, options) = (super::text::word(&before.name), account.options());
+            let secret = account.of(before.in_command());
             io::Error::other(format!(
-                "{name} is attached, and {what}: fourstep preflight {word} {options}; {was}"
+                "{name} is attached, and {what}: fourstep preflight {secret}; {was}"
             ))
         };
         let tested = outcome(account, log, secret, Some(&version), since, self.patience).await;
@@ -109,7 +109,7 @@ impl Attach {
         if let Some(region) = secret.primary.as_deref().filter(|one| *one != account.region()) {
             return Err(io::Error::other(format!(
                 "{name} is a replica here; attach the secret in its own Region: --region {}",
-                clean(region)
+                word(region)
             )));
         }
         if secret.current.is_none() {
@@ -119,7 +119,7 @@ impl Attach {
             None => Ok(()),
             Some(_) => Err(io::Error::other(format!(
                 "a rotation of {name} is under way, or stuck: {}",
-                account.doctor(&secret.name)
+                account.doctor(secret.in_command())
             ))),
         }
     }

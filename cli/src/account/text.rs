@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use fourstep::shell::harmless;
+pub use fourstep::shell::word;
 use serde_json::Value;
 
 /// The most characters that are shown of one text.
@@ -20,19 +22,6 @@ pub fn clean(text: &str) -> String {
     clean
 }
 
-/// What a terminal acts upon, by something that it does not.
-fn harmless(c: char) -> char {
-    match c {
-        c if c.is_control() => char::REPLACEMENT_CHARACTER,
-        '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}'
-        | '\u{061c}' => char::REPLACEMENT_CHARACTER,
-        c => c,
-    }
-}
-
 /// The same for every text of an answer, in full and with its lines.
 pub fn clean_answer(answer: Value) -> Value {
     let line = |c: char| if c == '\n' { c } else { harmless(c) };
@@ -48,15 +37,9 @@ pub fn clean_answer(answer: Value) -> Value {
     }
 }
 
-/// A text as one word of a shell's command: as it is where no character means anything to a shell, else
-/// in single quotes.
-pub fn word(text: &str) -> String {
-    let text = clean(text);
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_/.:=@+,%".contains(c);
-    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
-        return text;
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
+/// How a secret is named in a command: by its ARN where its name would be read as a flag, quoted or not.
+pub fn in_command<'a>(name: &'a str, arn: &'a str) -> &'a str {
+    if name.starts_with('-') { arn } else { name }
 }
 
 /// Seconds since 1970, of now.
@@ -127,10 +110,9 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_one_word_of_a_command() {
-        assert_eq!(word("app/db"), "app/db");
-        assert_eq!(word("a b'; rm"), r"'a b'\''; rm'");
-        assert_eq!((word(""), word("-x")), ("''".into(), "'-x'".into()));
+    fn a_secret_that_is_named_like_a_flag_is_named_by_its_arn() {
+        assert_eq!(in_command("app/db", "arn:one"), "app/db");
+        assert_eq!(in_command("--yes", "arn:one"), "arn:one");
     }
 
     #[test]

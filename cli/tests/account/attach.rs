@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use fourstep::store::AWSCURRENT;
 use fourstep::{SecretId, VersionId};
-use fourstep_local::{NewRotation, NewSecret};
+use fourstep_local::{NewRotation, NewSecret, RotationRules};
 use serde_json::{Value, json};
 use tokio::process::Child;
 
-use super::fleet::arn;
+use super::fleet::{arn, file, fleet};
 use super::front::{CANARY, FUNCTION, Scene, Stop, fourstep, served, started};
 use super::policies;
 
@@ -114,6 +114,34 @@ async fn what_is_no_function_no_secret_or_under_way_is_refused_before_anything_i
     stuck.stuck("app/db", "accepted", "rejected", "rejected");
     refused(&stuck, &whole, "fourstep doctor app/db").await;
     assert!(stuck.labels("app/db").contains_key(AWSCURRENT));
+    // Pasted, a flag for a name would mend all others.
+    let flag = Arc::new(Scene::default());
+    flag.stuck("--fix", "accepted", "rejected", "rejected");
+    let arn = flag.store.describe(&SecretId::parse("--fix").unwrap()).unwrap().arn;
+    let by_arn = [&["attach", arn.as_str(), "--function", "fourstep-postgres"], &MONTHLY[..]];
+    refused(&flag, &by_arn.concat(), &format!("fourstep doctor {arn} --region")).await;
+}
+
+/// The name stands in two commands: to look into it, and to put it back.
+#[tokio::test]
+async fn what_migrate_has_pasted_names_a_secret_like_a_flag_by_its_arn() {
+    let (scene, _) = fleet();
+    let (_folder, path) = file();
+    let file = path.to_str().unwrap();
+    let days = RotationRules { automatically_after_days: Some(7), ..RotationRules::default() };
+    scene.rotated_by("--yes", super::migrate_stopped::OLD, days);
+    let secret = SecretId::parse("--yes").unwrap();
+    let arn = scene.store.describe(&secret).unwrap().arn;
+    let url = served(&scene, &[]).await;
+    let ours = ["migrate", "--function", "fourstep-postgres", "--file", file];
+    // Its test says nothing.
+    *scene.test.lock().unwrap() = None;
+    let silent = [&ours[..], &["--move", "--wait", "0", &arn]].concat();
+    let (said, _) = fourstep(&url, &silent, "y\n").await;
+    assert!(said.contains(&format!("fourstep migrate --back {file} {arn} --region")), "{said}");
+    // AWSPENDING is on the version of that test.
+    let (said, _) = fourstep(&url, &[&ours[..], &[&arn]].concat(), "").await;
+    assert!(said.contains(&format!("fourstep doctor {arn} --region")), "{said}");
 }
 
 #[tokio::test]

@@ -150,7 +150,7 @@ async fn each_function_is_told_and_each_secret_says_what_it_needs() {
         of("multi")["needs"],
         json!([
             "the secret's tag fourstep:strategy=alternating-users",
-            r#"ExcludeCharacters='"'\''/:@'"#,
+            r#"ExcludeCharacters=$'"\047/:@'"#,
             "PasswordLength=20",
             "ExcludeNumbers=true",
         ])

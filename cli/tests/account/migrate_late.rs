@@ -1,5 +1,8 @@
 //! `fourstep migrate`: what happens while somebody is asked, and what one secret is to the others.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use fourstep_cli::account::text::now;
 use serde_json::json;
 
@@ -73,4 +76,30 @@ async fn one_secret_that_cannot_be_put_back_keeps_no_other_from_it() {
     assert!(said.contains("put back 2, not 0"), "{said}");
     assert_eq!(scene.state("a/postgres").1, arn("fourstep-postgres"));
     assert_eq!(scene.state("c/pair").1, arn("mine"));
+}
+
+/// A schedule that is set again is tested again, and that test may fail where the first did not.
+#[tokio::test]
+async fn what_the_second_test_leaves_is_taken_off_and_told() {
+    let (scene, _) = fleet();
+    *scene.forgets.lock().unwrap() = true;
+    let (_folder, path) = file();
+    let before = scene.labels("c/pair");
+    let url = served(&scene, &[]).await;
+    let first = Arc::clone(&scene);
+    let turn = tokio::spawn(async move {
+        while first.log.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        *first.test.lock().unwrap() = Some((false, "not again"));
+    });
+    let file = path.to_str().unwrap();
+    let run =
+        ["migrate", "--function", "fourstep-postgres", "--move", "--yes", "c/pair", "--file", file];
+    let (said, output) = fourstep(&url, &run, "").await;
+    turn.await.unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("the schedule was set again, and Secrets Manager's test of"), "{said}");
+    assert_eq!(scene.asked.lock().unwrap().len(), 2, "{said}");
+    assert_eq!(scene.labels("c/pair"), before, "{said}");
 }

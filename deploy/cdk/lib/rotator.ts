@@ -9,6 +9,7 @@ import * as logs from 'aws-cdk-lib/aws-logs';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import * as sns from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
+import { Grants } from './grants';
 import { arnOf, network, tellOfRotations, useOfKey } from './statements';
 
 /** What a function rotates. */
@@ -135,6 +136,7 @@ export class FourstepRotator extends Construct implements ec2.IConnectable, iam.
   /** A step took most of its time. */
   public readonly slow: cloudwatch.Alarm;
   private readonly props: FourstepRotatorProps;
+  private readonly grants: Grants;
 
   constructor(scope: Construct, id: string, props: FourstepRotatorProps) {
     super(scope, id);
@@ -166,6 +168,9 @@ export class FourstepRotator extends Construct implements ec2.IConnectable, iam.
         encryptionKey: props.logKey,
       }),
     });
+    // The tags of a secret that RDS or Redshift manages say which database it is of; a vendor's admin has none.
+    const described = props.target === 'api' ? [] : ['secretsmanager:DescribeSecret'];
+    this.grants = new Grants(this, this.function.role!, ['secretsmanager:GetSecretValue', ...described]);
     this.function.addToRolePolicy(new iam.PolicyStatement({
       actions: ['logs:CreateLogStream', 'logs:PutLogEvents'],
       resources: [this.function.logGroup.logGroupArn],
@@ -236,24 +241,9 @@ export class FourstepRotator extends Construct implements ec2.IConnectable, iam.
     }
     const name = secret.node.path.replace(/\//g, '-');
     // Apart from the function's own policy, so that the schedule can wait for it alone.
-    const policy = new iam.Policy(this, `Rotate-${name}`, {
-      roles: [this.function.role!],
-      statements: [
-        new iam.PolicyStatement({
-          actions: [
-            'secretsmanager:DescribeSecret',
-            'secretsmanager:GetSecretValue',
-            'secretsmanager:ListSecretVersionIds',
-            'secretsmanager:PutSecretValue',
-            'secretsmanager:UpdateSecretVersionStage',
-          ],
-          resources: [arnOf(secret)],
-        }),
-        ...useOfKey(this, secret),
-      ],
-    });
+    const policy = this.grants.rotation(secret, options.admin);
     if (options.admin) {
-      this.readAdmin(policy, options.admin);
+      this.findAdmin();
     }
     if (options.database) {
       if (!this.props.vpc) {
@@ -293,18 +283,9 @@ export class FourstepRotator extends Construct implements ec2.IConnectable, iam.
     });
   }
 
-  /** In the policy that the schedule waits for. */
-  private readAdmin(policy: iam.Policy, admin: secretsmanager.ISecret): void {
-    const api = this.props.target === 'api';
-    policy.addStatements(
-      new iam.PolicyStatement({
-        // The tags of a secret that RDS or Redshift manages say which database it is of; a vendor's admin has none.
-        actions: ['secretsmanager:GetSecretValue', ...(api ? [] : ['secretsmanager:DescribeSecret'])],
-        resources: [arnOf(admin)],
-      }),
-      ...useOfKey(this, admin),
-    );
-    if (!api) {
+  /** Which database an admin's secret is of. */
+  private findAdmin(): void {
+    if (this.props.target !== 'api') {
       const questions = ['rds:DescribeBlueGreenDeployments', 'rds:DescribeDBClusters', 'rds:DescribeDBInstances'];
       this.allow(questions, ['cluster', 'db', 'deployment'].map((resource) =>
         Stack.of(this).formatArn({ service: 'rds', resource, resourceName: '*', arnFormat: ArnFormat.COLON_RESOURCE_NAME })));

@@ -31,17 +31,17 @@ export const arnOf = (secret: secretsmanager.ISecret): string => secret.secretFu
  * can be added.
  */
 export function useOfKey(scope: IConstruct, secret: secretsmanager.ISecret): iam.PolicyStatement[] {
-  if (secret.encryptionKey === undefined) {
-    return [];
-  }
+  return secret.encryptionKey === undefined ? [] : [useOfKeys(scope, [secret.encryptionKey.keyArn])];
+}
+
+/** The same of these keys. */
+export function useOfKeys(scope: IConstruct, resources: string[]): iam.PolicyStatement {
   const { region, urlSuffix } = Stack.of(scope);
-  return [
-    new iam.PolicyStatement({
-      actions: ['kms:Decrypt', 'kms:DescribeKey', 'kms:GenerateDataKey'],
-      resources: [secret.encryptionKey.keyArn],
-      conditions: { StringEquals: { 'kms:ViaService': `secretsmanager.${region}.${urlSuffix}` } },
-    }),
-  ];
+  return new iam.PolicyStatement({
+    actions: ['kms:Decrypt', 'kms:DescribeKey', 'kms:GenerateDataKey'],
+    resources,
+    conditions: { StringEquals: { 'kms:ViaService': `secretsmanager.${region}.${urlSuffix}` } },
+  });
 }
 
 /** Secrets Manager's own word, which comes also where a function could not be started: once for each topic. */

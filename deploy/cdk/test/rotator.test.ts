@@ -44,7 +44,8 @@ function rotated(props: Partial<FourstepRotatorProps> = {}, options: RotateOptio
 
 /** Every statement of the function's role. */
 function statements(template: Template): any[] {
-  const policies = Object.entries(template.findResources('AWS::IAM::Policy'));
+  const kinds = ['AWS::IAM::Policy', 'AWS::IAM::ManagedPolicy'];
+  const policies = kinds.flatMap((kind) => Object.entries(template.findResources(kind)));
   const own = policies.filter(([id]) => id.startsWith('Rotator')).map(([, policy]) => policy.Properties);
   const roles = Object.entries(template.findResources('AWS::IAM::Role')).filter(([id]) => id.startsWith('RotatorRole'));
   const inline = roles.flatMap(([, role]) => role.Properties.Policies ?? []);
@@ -142,6 +143,55 @@ for (const [by, make, expected] of imported) {
     }
   });
 }
+
+/** A rotator of so many secrets that nobody else made, each with a name of this length and a key of its own. */
+function many(count: number, length: number): Template {
+  const stack = new Stack(new App(), 'Shop', { env: { account: '111122223333', region: 'us-east-1' } });
+  const rotator = new FourstepRotator(stack, 'Rotator', { target: 'postgres', archive, vpc: new ec2.Vpc(stack, 'Vpc') });
+  const admin = new secretsmanager.Secret(stack, 'Admin');
+  for (let number = 0; number < count; number += 1) {
+    rotator.rotate(secretsmanager.Secret.fromSecretAttributes(stack, `Secret${number}`, {
+      secretCompleteArn: `${ARN}${String(number).padStart(length, '0')}-AbCdEf`,
+      encryptionKey: kms.Key.fromKeyArn(stack, `Key${number}`, `${KEY}-${number}-${'0'.repeat(30)}`),
+    }), { admin });
+  }
+  return Template.fromStack(stack);
+}
+
+/** The characters of a policy as IAM counts them, with what is known once it is deployed. */
+const size = (document: any): number =>
+  JSON.stringify(document, (_, value) => (value?.Ref || value?.['Fn::GetAtt'] || value?.['Fn::Join'] ? 'x'.repeat(110) : value)).length;
+
+for (const [count, length] of [[28, 1], [100, 20], [20, 400]] as const) {
+  test(`${count} secrets with names of ${length} fit into what IAM lets a role have`, () => {
+    const template = many(count, length);
+    const policies = Object.values(template.findResources('AWS::IAM::ManagedPolicy'));
+    assert.ok(policies.length <= 9, `${policies.length}`);
+    for (const { Properties } of policies) {
+      assert.ok(size(Properties.PolicyDocument) <= 6144, `${size(Properties.PolicyDocument)}`);
+    }
+    const roles = Object.values(template.findResources('AWS::IAM::Role')).flatMap((role) => role.Properties.Policies ?? []);
+    const inline = Object.values(template.findResources('AWS::IAM::Policy')).map((policy) => policy.Properties);
+    const all = [...roles, ...inline].reduce((sum, policy) => sum + size(policy.PolicyDocument), 0);
+    assert.ok(all <= 10240, `${all}`);
+    // Each of them, and its key, is named once, and its schedule waits for the policy that names it.
+    const schedules = Object.values(template.findResources('AWS::SecretsManager::RotationSchedule'));
+    assert.equal(schedules.length, count);
+    for (const { Properties, DependsOn } of schedules) {
+      const waits = DependsOn.filter((id: string) => id.startsWith('RotatorSecrets'));
+      assert.equal(waits.length, 1);
+      const { Properties: policy } = template.findResources('AWS::IAM::ManagedPolicy')[waits[0]]!;
+      const named = JSON.stringify(policy.PolicyDocument.Statement.filter((one: any) => one.Action.length === 5));
+      assert.equal(named.split(JSON.stringify(Properties.SecretId)).length, 2);
+    }
+    const keys = statements(template).filter((one) => actions([one], 'kms').length > 0).flatMap((one) => one.Resource);
+    assert.equal(new Set(keys).size, count);
+  });
+}
+
+test('more secrets than a role has room for are refused when they are named', () => {
+  assert.throws(() => many(400, 100), /another FourstepRotator/);
+});
 
 test('a key that is imported is used by the role: nothing can be added to its policy', () => {
   const stack = new Stack(new App(), 'Shop');
@@ -284,7 +334,7 @@ test('a schedule tests first, and waits for what a rotation needs', () => {
   assert.equal(schedule!.Properties.RotateImmediatelyOnUpdate, false);
   assert.deepEqual(schedule!.Properties.RotationRules, { Duration: '3h', ScheduleExpression: 'cron(0 3 ? * SUN *)' });
   const waits: string[] = schedule!.DependsOn;
-  for (const part of ['RotatorFunctionSecretsManager', 'RotatorRotateShopSecret', 'DatabaseSecurityGroupfrom']) {
+  for (const part of ['RotatorFunctionSecretsManager', 'RotatorSecrets1', 'DatabaseSecurityGroupfrom']) {
     assert.ok(waits.some((id) => id.startsWith(part)), `${part}: ${waits}`);
   }
 });

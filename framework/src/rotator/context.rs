@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::Fence;
 use super::fence::{LabelFence, PromotionFence};
+use super::{Fence, SecretReader};
 use crate::error::{Error, ErrorKind};
-use crate::ids::{SecretId, VersionId};
+use crate::ids::VersionId;
 use crate::secret::{Current, Pending, Previous, Secret};
 use crate::store::{SecretClient, SecretDescription, Select};
 
@@ -43,7 +43,7 @@ impl<'a> CreateContext<'a> {
 
     /// Other secrets, such as an admin's.
     pub fn other_secrets(&self) -> SecretReader<'_> {
-        SecretReader { calls: self.calls }
+        SecretReader::new(self.calls)
     }
 
     /// What older versions hold.
@@ -104,7 +104,7 @@ impl<'a> SetContext<'a> {
 
     /// Other secrets, such as an admin's.
     pub fn other_secrets(&self) -> SecretReader<'_> {
-        SecretReader { calls: self.calls }
+        SecretReader::new(self.calls)
     }
 
     /// The fence that the change to these versions must pass.
@@ -191,7 +191,7 @@ impl<'a> PromoteContext<'a> {
 
     /// Other secrets, such as an admin's.
     pub fn other_secrets(&self) -> SecretReader<'_> {
-        SecretReader { calls: self.calls }
+        SecretReader::new(self.calls)
     }
 
     /// What versions hold.
@@ -242,7 +242,7 @@ impl<'a> RetireContext<'a> {
 
     /// Other secrets, such as an admin's.
     pub fn other_secrets(&self) -> SecretReader<'_> {
-        SecretReader { calls: self.calls }
+        SecretReader::new(self.calls)
     }
 
     /// What versions hold.
@@ -321,40 +321,6 @@ impl<'a> InspectContext<'a> {
 
     /// Other secrets, such as an admin's.
     pub fn other_secrets(&self) -> SecretReader<'_> {
-        SecretReader { calls: self.calls }
-    }
-}
-
-/// Secrets other than the one that is rotated, such as an admin's. Authors read them, and never change them.
-pub struct SecretReader<'a> {
-    calls: &'a SecretClient<'a>,
-}
-
-impl<'a> SecretReader<'a> {
-    /// As [`CreateContext::new`].
-    pub fn new(client: &'a SecretClient<'a>) -> Self {
-        Self { calls: client }
-    }
-
-    /// The calls about the secret that is rotated, by which a strategy finds those about the secrets that
-    /// it keeps in step with it.
-    pub(crate) fn calls(&self) -> &'a SecretClient<'a> {
-        self.calls
-    }
-
-    /// The AWSCURRENT value of another secret.
-    ///
-    /// # Errors
-    /// Those of GetSecretValue.
-    pub async fn current(&self, secret: &SecretId) -> Result<Secret, Error> {
-        Ok(self.calls.about(secret).current().await?.secret().clone())
-    }
-
-    /// Labels and tags of another secret.
-    ///
-    /// # Errors
-    /// Those of DescribeSecret.
-    pub async fn describe(&self, secret: &SecretId) -> Result<SecretDescription, Error> {
-        self.calls.about(secret).describe().await
+        SecretReader::new(self.calls)
     }
 }

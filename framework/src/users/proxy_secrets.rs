@@ -18,12 +18,12 @@ use std::time::Duration;
 use futures_util::join;
 
 use crate::config::{Environment, refused};
-use crate::engine::discard_command;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{SecretId, VersionId};
 use crate::invocation::Invocation;
 use crate::rotator::{Finding, SecretReader};
 use crate::secret::{Current, Secret};
+use crate::shell::discard_command;
 use crate::store::SecretClient;
 use crate::users::pair::words;
 use crate::users::{Database, Driver, Login, Strategy};

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use super::issued::Key;
+use super::listing::Wanted;
+use super::retention::is_another_s;
 use super::{Caller, Issued, IssuedKeys, Issuer, LONGEST_RUN};
 use crate::error::{Error, ErrorKind};
 use crate::ids::VersionId;
@@ -32,13 +34,14 @@ impl<V: Issuer> IssuedKeys<V> {
         cx: &Invocation,
     ) -> Result<Secret, Error> {
         let cap = self.vendor.terms().cap;
-        let any = BTreeSet::new();
+        let none = BTreeSet::new();
+        let any = Wanted::ids(&none);
         let count = match (self.above(caller), cap) {
             (true, _) => {
                 let own = self.vendor.id(caller.own)?;
-                self.keys_with(&own, &any, caller, cx).await?.0.count()
+                self.keys_with(&own, any, caller, cx).await?.0.count()
             }
-            (false, Some(_)) => self.keys(&any, caller, cx).await?.count(),
+            (false, Some(_)) => self.keys(any, caller, cx).await?.count(),
             (false, None) => 0,
         };
         let full = cap.is_some_and(|cap| count >= cap);
@@ -74,7 +77,9 @@ impl<V: Issuer> IssuedKeys<V> {
     ) -> Result<(), Error> {
         let stored = known.stored().await?;
         let recorded = self.recorded(&stored, caller.own);
-        let (listing, issued) = self.proven(caller.own, AWSCURRENT, &recorded, caller, cx).await?;
+        let label = self.label(&known.description.arn, known.token);
+        let wanted = Wanted::ours(&label, &recorded);
+        let (listing, issued) = self.proven(caller.own, AWSCURRENT, wanted, caller, cx).await?;
         let snapshot = Snapshot { caller, keys: &listing.keys, issued, stored: &stored };
         let candidates = self.candidates(known, &snapshot)?;
         match self.eviction_candidate(known, &snapshot, candidates, cx).await? {
@@ -85,7 +90,7 @@ impl<V: Issuer> IssuedKeys<V> {
                 known.fence().pass().await?;
                 self.revoke(&eviction_candidate.id, caller, cx).await
             }
-            None => Err(self.none()),
+            None => Err(self.none(known, &snapshot)),
         }
     }
 
@@ -132,8 +137,10 @@ impl<V: Issuer> IssuedKeys<V> {
     ) -> Result<Vec<Key>, Error> {
         let Snapshot { caller, keys, issued: own, stored } = *snapshot;
         let mut candidates = self.idle(known, snapshot)?;
+        let label = self.label(&known.description.arn, known.token);
+        candidates.retain(|key| !is_another_s(key, &label));
         if candidates.is_empty() {
-            return Err(self.none());
+            return Err(self.none(known, snapshot));
         }
         // One issued after the key in use may be about to be recorded, or to be promoted: the
         // labels do not stop a run that was cancelled in its last call.
@@ -179,11 +186,24 @@ impl<V: Issuer> IssuedKeys<V> {
         !grace.is_zero() && later.map(|one| one.age).max().is_none_or(|age| age < grace)
     }
 
-    pub(super) fn none(&self) -> Error {
+    /// Where nothing can go: what a person may do, and which keys stay for another secret's sake.
+    pub(super) fn none(&self, known: &CreateContext<'_>, snapshot: &Snapshot<'_>) -> Error {
+        let label = self.label(&known.description.arn, known.token);
+        let idle = self.idle(known, snapshot).unwrap_or_default();
+        let others = idle.iter().filter(|key| is_another_s(key, &label));
+        let others: Vec<_> = others.map(|key| format!("{:?}", key.id)).collect();
+        let others = match others.is_empty() {
+            true => String::new(),
+            false => format!(
+                "of those that it held, {} carry another secret's label: if that secret is gone, revoke \
+                 them at the vendor; else ",
+                others.join(" and ")
+            ),
+        };
         let what = "the vendor's limit of keys is reached";
         let advice = self.vendor.at_the_limit();
         Error::new(ErrorKind::Throttled, what)
-            .caused_by(format!("no key of this secret can be revoked; {advice}"))
+            .caused_by(format!("no key of this secret can be revoked; {others}{advice}"))
     }
 }
 

@@ -8,11 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
-use super::listing::{Listing, newer, not_gone};
-use super::retention::{Promotion, Retention, undated};
-use super::{
-    Caller, Issuer, Label, Ownership, admin, check, control, heeds_fields, heeds_keys, pauses, wait,
-};
+use super::listing::{Listing, Wanted, newer, not_gone};
+use super::retention::{Promotion, Retention, another_s, undated};
+use super::{Caller, Issuer, Label, admin, check, control, heeds_fields, heeds_keys, pauses, wait};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{
@@ -80,15 +78,6 @@ impl<V: Issuer> IssuedKeys<V> {
                 Verdict::Rejected(_) if wait(&mut pauses, cx).await => {}
                 rejected @ Verdict::Rejected(_) => return Ok(rejected),
             }
-        }
-    }
-
-    /// Whether a key is ours by itself, whatever versions hold.
-    pub(super) fn marked(&self, key: &Key, own: &Label) -> bool {
-        match self.vendor.terms().ownership {
-            Ownership::Labels => key.label.as_ref().is_some_and(|label| label.same_secret(own)),
-            Ownership::Stored => false,
-            Ownership::Account => true,
         }
     }
 }
@@ -204,7 +193,8 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         let admin = admin(self.vendor.admin(own), &versions.other_secrets()).await?;
         let caller = Caller { own, admin: admin.as_ref() };
         let kept = "AWSCURRENT stays where it is";
-        let proven = self.proven(own, "AWSPENDING", &BTreeSet::new(), &caller, cx).await;
+        let none = BTreeSet::new();
+        let proven = self.proven(own, "AWSPENDING", Wanted::ids(&none), &caller, cx).await;
         proven.map(drop).map_err(|error| error.while_doing("AWSPENDING").caused_by(kept))
     }
 
@@ -219,13 +209,14 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         let caller = Caller { own: promoted, admin: admin.as_ref() };
         let (kept, id) = (self.kept(versions.iter())?, self.vendor.id(promoted)?);
         let labelled = self.ids(versions.iter());
+        let own = self.label(&keep.description().arn, keep.promoted());
+        let wanted = Wanted::ours(&own, &labelled);
         // The token of a version that somebody wrote by hand may be rotated to: then nobody has
         // tested it.
         let (Listing { mut keys, left_out }, issued) = match self.above(&caller) {
-            true => self.proven(promoted, "AWSCURRENT", &labelled, &caller, cx).await?,
-            false => self.keys_with(&id, &labelled, &caller, cx).await?,
+            true => self.proven(promoted, "AWSCURRENT", wanted, &caller, cx).await?,
+            false => self.keys_with(&id, wanted, &caller, cx).await?,
         };
-        let own = self.label(&keep.description().arn, keep.promoted());
         let issued = Some(issued);
         let promotion = Promotion::of(&own, (&id, issued), &kept, &keys);
         // Asked only where it is needed: for a key without our mark, or for one that may be in use.
@@ -241,7 +232,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         };
         let recorded = self.recorded(&stored, promoted);
         if left_out > 0 {
-            keys = self.keys(&recorded, &caller, cx).await?.keys;
+            keys = self.keys(Wanted::ours(&own, &recorded), &caller, cx).await?.keys;
         }
         let promotion = Promotion::of(&own, (&id, issued), &kept, &keys);
         let mut going = BTreeSet::new();
@@ -251,6 +242,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
                 Retention::Unproven if self.held(&key.id, &stored, &caller, cx).await? => {
                     going.insert(&key.id);
                 }
+                Retention::Another => cx.warn(another_s(&key.id)),
                 Retention::Newer if self.marked(key, &own) => cx.warn(newer(&key.id)),
                 Retention::Newer if recorded.contains(&key.id) => cx.warn(undated(&key.id)),
                 _ => {}
@@ -297,7 +289,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         }
         let admin = admin(self.vendor.admin(secret), &subject.other_secrets()).await?;
         let caller = Caller { own: secret, admin: admin.as_ref() };
-        let listing = match self.keys(&[id.clone()].into(), &caller, cx).await {
+        let listing = match self.keys(Wanted::ids(&[id.clone()].into()), &caller, cx).await {
             Ok(listing) => listing,
             Err(error) => {
                 findings.push(Finding::Fails(error));
@@ -312,6 +304,8 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         let now = (self.clock)(&self.vendor);
         let early = listing.ends_early(&id, cx.days_to_next_rotation(), now);
         findings.extend(early.map(Finding::Warns));
+        let own = self.label(&subject.description.arn, subject.current.version());
+        findings.extend(listing.carries_another_s(&id, &own).map(Finding::Warns));
         let told = self.vendor.belongs(secret, &caller, cx).await;
         if told.is_ok()
             && let Err(error) = self.vendor.may_issue(&caller, cx).await

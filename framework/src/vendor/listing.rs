@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use super::issued::Key;
+use super::retention::is_another_s;
 use super::{Caller, IssuedKeys, Issuer, Label, ListedKey, Ownership, admin, pauses, wait};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::{Invocation, Seen};
@@ -14,15 +15,38 @@ use crate::secret::Secret;
 /// How many keys are kept that nothing is known of: an account may have more than fit into memory.
 const MOST_KEPT: usize = 1_000;
 
+/// How many keys are kept in all. Whoever may name a key at the vendor may name it like ours.
+const MOST: usize = 20_000;
+
 /// The most that a look at when a key ends may take: a list may have any number of pages.
 const LOOK_TIME: Duration = Duration::from_secs(5);
+
+/// Which keys are kept however many there are.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    ids: &'a BTreeSet<String>,
+    /// Those with a label of this one's secret too.
+    own: Option<&'a Label>,
+}
+
+impl<'a> Wanted<'a> {
+    /// Those with these ids.
+    pub(super) fn ids(ids: &'a BTreeSet<String>) -> Self {
+        Self { ids, own: None }
+    }
+
+    /// Those with these ids, and those with a label of the secret that this one is of.
+    pub(super) fn ours(own: &'a Label, ids: &'a BTreeSet<String>) -> Self {
+        Self { ids, own: Some(own) }
+    }
+}
 
 /// What an account has.
 #[derive(Debug, Clone)]
 pub(super) struct Listing {
     /// Its keys.
     pub(super) keys: Vec<Key>,
-    /// How many more there are: neither wanted nor with a label of ours.
+    /// How many more there are, none of them wanted.
     pub(super) left_out: usize,
 }
 
@@ -52,14 +76,29 @@ impl Listing {
             )
         })
     }
+
+    /// What to know of a key with another secret's label.
+    pub(super) fn carries_another_s(&self, id: &str, own: &Label) -> Option<String> {
+        let key = self.keys.iter().find(|key| key.id == id)?;
+        is_another_s(key, own).then(|| {
+            format!(
+                "AWSCURRENT's key {id:?} carries another secret's label, as where a replica was promoted or a \
+                 value copied: no rotation here revokes it, and those of that secret may. Turn that \
+                 secret's rotation off; if it is gone, revoke this key at the vendor once nothing uses it"
+            )
+        })
+    }
 }
 
 impl<V: Issuer> IssuedKeys<V> {
-    /// Every key, each with its moment: the vendor's word, or that in the label. Those with a
-    /// label and those that are wanted are among them however many there are.
+    /// Every key, each with its moment: the vendor's word, or that in the label. Those that are wanted are
+    /// among them however many there are.
+    ///
+    /// # Errors
+    /// Those of the vendor; [`ErrorKind::Unsupported`] if more than [`MOST`] are to be kept.
     pub(super) async fn keys(
         &self,
-        wanted: &BTreeSet<String>,
+        wanted: Wanted<'_>,
         caller: &Caller<'_>,
         cx: &Invocation,
     ) -> Result<Listing, Error> {
@@ -68,17 +107,30 @@ impl<V: Issuer> IssuedKeys<V> {
         let terms = self.vendor.terms();
         let all = terms.cap.is_some() || terms.ownership == Ownership::Account;
         // Pages shift while they are read, and a limit counts a key once.
-        let (mut seen, mut listed, mut left_out) = (BTreeSet::new(), Vec::new(), 0);
+        let (mut seen, mut listed) = (BTreeSet::new(), Vec::new());
+        let (mut left_out, mut too_many) = (0, false);
         let mut each = |key: ListedKey| {
             let label = key.label.as_deref().and_then(Label::read);
-            let kept = all || label.is_some() || wanted.contains(&key.id) || seen.len() < MOST_KEPT;
+            let ours =
+                label.as_ref().zip(wanted.own).is_some_and(|(one, own)| one.same_secret(own));
+            let kept = all || ours || wanted.ids.contains(&key.id) || seen.len() < MOST_KEPT;
             match kept {
-                true if seen.insert(key.id.clone()) => listed.push((key, label)),
-                true => {}
+                true if seen.contains(&key.id) => {}
+                true if seen.len() == MOST => too_many = true,
+                true => {
+                    seen.insert(key.id.clone());
+                    listed.push((key, label));
+                }
                 false => left_out += 1,
             }
         };
         self.vendor.list(&mut each, caller, cx).await?;
+        if too_many {
+            let what =
+                format!("more than {MOST} keys count as this secret's, or for the vendor's limit");
+            return Err(Error::new(ErrorKind::Unsupported, what)
+                .caused_by("nothing was revoked; revoke those that nothing uses at the vendor"));
+        }
         let keys = listed.into_iter().map(|(key, label)| self.dated(key, label, now));
         Ok(Listing { keys: keys.collect::<Result<_, _>>()?, left_out })
     }
@@ -103,15 +155,16 @@ impl<V: Issuer> IssuedKeys<V> {
     pub(super) async fn keys_with(
         &self,
         own: &str,
-        wanted: &BTreeSet<String>,
+        wanted: Wanted<'_>,
         caller: &Caller<'_>,
         cx: &Invocation,
     ) -> Result<(Listing, SystemTime), Error> {
-        let mut wanted = wanted.clone();
-        wanted.insert(own.to_owned());
+        let mut ids = wanted.ids.clone();
+        ids.insert(own.to_owned());
+        let wanted = Wanted { ids: &ids, ..wanted };
         let mut pauses = pauses(self.vendor.terms().propagation);
         loop {
-            let listing = self.keys(&wanted, caller, cx).await?;
+            let listing = self.keys(wanted, caller, cx).await?;
             if let Some(issued) = listing.issued(own) {
                 return Ok((listing, issued));
             }
@@ -133,7 +186,7 @@ impl<V: Issuer> IssuedKeys<V> {
         let look = async {
             let admin = admin(self.vendor.admin(secret), secrets).await?;
             let caller = Caller { own: secret, admin: admin.as_ref() };
-            self.keys(&[user.clone()].into(), &caller, cx).await
+            self.keys(Wanted::ids(&[user.clone()].into()), &caller, cx).await
         };
         let listing = within(cx, "a look at the keys", LOOK_TIME, look).await.flatten();
         let key = |listing: Listing| listing.keys.into_iter().find(|key| key.id == user);

@@ -3,8 +3,7 @@
 
 use super::capacity::Snapshot;
 use super::issued::Key;
-use super::listing::Listing;
-use super::listing::not_listed;
+use super::listing::{Listing, Wanted, not_listed};
 use super::retention::{Promotion, Retention};
 use super::{Caller, IssuedKeys, Issuer, Ownership, Updater, admin};
 use crate::error::{Error, ErrorKind};
@@ -100,10 +99,12 @@ impl<V: Issuer> IssuedKeys<V> {
     ) -> Result<Asked, Error> {
         let current = known.current.secret();
         let recorded = self.recorded(stored, current);
+        let label = self.label(&known.description.arn, known.token);
+        let wanted = Wanted::ours(&label, &recorded);
         let admin = admin(self.vendor.admin(current), &known.other_secrets()).await?;
         let caller = Caller { own: current, admin: admin.as_ref() };
         if self.speaks_for_itself(&caller, cx).await {
-            match self.keys(&recorded, &caller, cx).await {
+            match self.keys(wanted, &caller, cx).await {
                 Err(refused) if refused.kind() == ErrorKind::Rejected => {}
                 listed => {
                     let Listing { keys, left_out } = listed?;
@@ -113,7 +114,7 @@ impl<V: Issuer> IssuedKeys<V> {
         }
         let own = self.working_version(known, admin.as_ref(), cx).await?;
         let caller = Caller { own: &own, admin: admin.as_ref() };
-        let Listing { keys, left_out } = self.keys(&recorded, &caller, cx).await?;
+        let Listing { keys, left_out } = self.keys(wanted, &caller, cx).await?;
         Ok(Asked { own, admin, keys, left_out })
     }
 
@@ -146,7 +147,7 @@ impl<V: Issuer> IssuedKeys<V> {
                         None => Ok(eviction_candidate),
                         Some(error) => Err(error),
                     },
-                    None => Err(self.none()),
+                    None => Err(self.none(known, &snapshot)),
                 }
             }
             Err(error) => Err(error),
@@ -218,6 +219,10 @@ impl<V: Issuer> IssuedKeys<V> {
                 }
                 Retention::Last => format!(
                     "finishSecret keeps key {id:?}: AWSPREVIOUS's is gone then, and applications may use this one"
+                ),
+                Retention::Another => format!(
+                    "finishSecret keeps key {id:?}: it carries another secret's label, and that secret may have \
+                     it in use"
                 ),
                 Retention::Held => {
                     let labels = self.labels_of(id, &after, &versions);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use super::issued::{Key, TEST_TIME};
-use super::listing::Listing;
+use super::listing::{Listing, Wanted};
 use super::{Caller, IssuedKeys, Issuer, Ownership};
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
@@ -26,7 +26,7 @@ impl<V: Issuer> IssuedKeys<V> {
         &self,
         secret: &Secret,
         label: &str,
-        wanted: &BTreeSet<String>,
+        wanted: Wanted<'_>,
         caller: &Caller<'_>,
         cx: &Invocation,
     ) -> Result<(Listing, SystemTime), Error> {

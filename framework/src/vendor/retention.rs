@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use super::issued::Key;
-use super::{IssuedKeys, Issuer, Label};
+use super::{IssuedKeys, Issuer, Label, Ownership};
 
 /// What becomes of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,9 @@ pub(super) enum Retention {
     /// AWSPREVIOUS's key is gone at the vendor, and this is the newest that a version held: applications may
     /// use it until they read the promoted one.
     Last,
+    /// A version held it, or every key of the account is ours, and it carries another secret's label: that
+    /// one may have it in use, as where this secret was its replica, or got its value by hand.
+    Another,
     /// Nothing says that it is ours.
     Stranger,
     /// It carries no label of ours. It goes if a version proves to hold this very key.
@@ -66,6 +69,15 @@ impl<'a> Promotion<'a> {
 }
 
 impl<V: Issuer> IssuedKeys<V> {
+    /// Whether a key is ours by itself, whatever versions hold.
+    pub(super) fn marked(&self, key: &Key, own: &Label) -> bool {
+        match self.vendor.terms().ownership {
+            Ownership::Labels => key.label.as_ref().is_some_and(|label| label.same_secret(own)),
+            Ownership::Stored => false,
+            Ownership::Account => true,
+        }
+    }
+
     /// What becomes of a key. `recorded` are the keys that any known version holds.
     pub(super) fn retention(
         &self,
@@ -81,6 +93,10 @@ impl<V: Issuer> IssuedKeys<V> {
         let older = issued.is_none_or(|issued| key.issued < issued);
         match (recorded.contains(&key.id), self.marked(key, label)) {
             _ if kept.contains(&key.id) => Retention::Held,
+            (recorded, marked) if is_another_s(key, label) => match recorded || marked {
+                true => Retention::Another,
+                false => Retention::Stranger,
+            },
             _ if !older && !of_own => Retention::Newer,
             (true, _) if self.in_grace(key, keys, recorded) => Retention::Graced,
             (true, _) if promotion.is_alone() && promotion.is_newest(key, recorded) => {
@@ -91,6 +107,19 @@ impl<V: Issuer> IssuedKeys<V> {
             (true, false) => Retention::Unproven,
         }
     }
+}
+
+/// Whether a key carries the label of another secret than the one that `own` is of: it is never revoked.
+pub(super) fn is_another_s(key: &Key, own: &Label) -> bool {
+    key.label.as_ref().is_some_and(|label| !label.same_secret(own))
+}
+
+/// What is said of a key that a version held, and that carries another secret's label.
+pub(super) fn another_s(id: &str) -> String {
+    format!(
+        "key {id:?} is kept: it carries another secret's label, and that secret may have it in use; if that \
+         secret is gone, revoke it at the vendor"
+    )
 }
 
 /// What is said of a key that a version held, and that is told to be no older than the promoted one.

@@ -49,14 +49,19 @@ async fn a_gift_whose_giver_keeps_it_locked_stops_no_rotation() {
             run(&shop, &mut giver, "BEGIN; GRANT SELECT ON LARGE OBJECT 666 TO PUBLIC").await;
             open.push(giver);
         }
-        // Before PostgreSQL 16 everybody may make others members of its own role.
-        if server.version().await < 16 {
-            let mut giver = session(&server, &eve, &first).await;
-            let role = format!("GRANT \"{}\" TO $clone", eve.name);
-            run(&shop, &mut giver, &role).await;
-            run(&shop, &mut giver, &format!("BEGIN; {role} WITH ADMIN OPTION")).await;
-            open.push(giver);
-        }
+        // So may whoever may make others members of any role; before PostgreSQL 15 that is everybody, of the
+        // own one.
+        let role = format!("gift of {}", eve.name);
+        let make = format!(
+            "CREATE ROLE \"{role}\"; GRANT \"{role}\" TO \"{}\" WITH ADMIN OPTION",
+            eve.name
+        );
+        server.arrange(&make).await;
+        let mut giver = session(&server, &eve, &first).await;
+        let gift = format!("GRANT \"{role}\" TO $clone");
+        run(&shop, &mut giver, &gift).await;
+        run(&shop, &mut giver, &format!("BEGIN; {gift} WITH ADMIN OPTION")).await;
+        open.push(giver);
         goes_on(&shop).await;
         for giver in open {
             giver.close().await.unwrap();

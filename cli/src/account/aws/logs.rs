@@ -138,8 +138,7 @@ impl Account {
         read: impl Fn(&Value, i64) -> Option<T>,
     ) -> Result<Option<T>, CallError> {
         let (now, mut until) = (now(), None);
-        let secret_is = json!(secret);
-        let pattern = format!("{{ ($.{name} = \"{value}\") && ($.secret = {secret_is}) }}");
+        let pattern = pattern(name, value, secret);
         let near = NEAR.map(|near| now.saturating_sub(near));
         let near = near.into_iter().filter(|from| *from > since.saturating_add(HOUR));
         for from in near.chain([since]) {
@@ -202,6 +201,12 @@ impl Account {
     }
 }
 
+/// A filter for lines about a secret in which a field has this value. Both are worded by others: whoever
+/// may store a value words the id of its version.
+fn pattern(name: &str, value: &str, secret: &str) -> String {
+    format!("{{ ($.{name} = {}) && ($.secret = {}) }}", json!(value), json!(secret))
+}
+
 fn texts(list: Option<&Value>) -> Vec<String> {
     let list = list.and_then(Value::as_array).into_iter().flatten();
     list.filter_map(Value::as_str).map(clean).collect()
@@ -211,4 +216,21 @@ fn texts(list: Option<&Value>) -> Vec<String> {
 fn line(event: &Value) -> Option<(Value, i64)> {
     let at = event.get("timestamp")?.as_i64()? / 1000;
     Some((serde_json::from_str(field(event, "message")).ok()?, at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pattern;
+
+    #[test]
+    fn a_value_is_one_text_of_the_pattern() {
+        assert_eq!(
+            pattern("version", r#"x") || ($.a = "\"#, "arn:one"),
+            r#"{ ($.version = "x\") || ($.a = \"\\") && ($.secret = "arn:one") }"#
+        );
+        assert_eq!(
+            pattern("step", "testSecret", "app"),
+            r#"{ ($.step = "testSecret") && ($.secret = "app") }"#
+        );
+    }
 }

@@ -11,7 +11,7 @@ use fourstep::store::{AWSCURRENT, AWSPENDING};
 
 use super::signed::cause;
 use super::{Account, CallError};
-use crate::account::text::clean;
+use crate::account::text::{clean, in_command};
 
 /// More versions than this has no secret: a page holds a hundred.
 const MOST_PAGES: usize = 10;
@@ -70,6 +70,13 @@ pub struct Found {
     pub primary: Option<String>,
     /// When it rotates.
     pub rules: Option<Rules>,
+}
+
+impl Found {
+    /// How it is named in a command that a person types.
+    pub fn in_command(&self) -> &str {
+        in_command(&self.name, &self.arn)
+    }
 }
 
 /// When a secret rotates: by a schedule, or by a number of days.

@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use fourstep::Environment;
-use fourstep::store::aws::http_connector;
+use fourstep::store::aws::{http_connector, service_url};
 use http_body_util::{BodyExt as _, Limited};
 use serde_json::Value;
 
@@ -78,7 +78,7 @@ pub(super) struct Signed {
     credentials: SharedCredentialsProvider,
     http: SharedHttpConnector,
     region: String,
-    endpoint: Option<String>,
+    settings: SdkConfig,
 }
 
 impl Signed {
@@ -89,18 +89,24 @@ impl Signed {
         credentials: SharedCredentialsProvider,
     ) -> io::Result<Self> {
         let http = http_connector(environment, CONNECT, READ).map_err(io::Error::other)?;
-        let endpoint = shared.endpoint_url().map(str::to_owned);
-        Ok(Self { credentials, http, region: region.to_owned(), endpoint })
+        Ok(Self { credentials, http, region: region.to_owned(), settings: shared.clone() })
     }
 
-    fn endpoint(&self, service: Service) -> String {
+    /// Where a service is: an address of one's own, or that of the Region, by FIPS and dual-stack where the
+    /// environment or the profile says so.
+    async fn endpoint(&self, service: Service) -> Result<String, String> {
         let own = std::env::var(service.variable()).ok().filter(|url| !url.is_empty());
-        let given = own.or_else(|| self.endpoint.clone());
-        let given = given.map(|url| url.trim_end_matches('/').to_owned());
-        given.unwrap_or_else(|| {
-            let suffix = if self.region.starts_with("cn-") { ".cn" } else { "" };
-            format!("https://{}.{}.amazonaws.com{suffix}", service.name(), self.region)
-        })
+        let url = match own {
+            Some(url) => url,
+            None => service_url(&self.settings, service.name()).await.map_err(|error| {
+                let (why, variable) = (cause(&*error), service.variable());
+                format!(
+                    "the settings name no endpoint ({why}): look at the Region, AWS_USE_FIPS_ENDPOINT and \
+                     AWS_USE_DUALSTACK_ENDPOINT, or set {variable}"
+                )
+            })?,
+        };
+        Ok(url.trim_end_matches('/').to_owned())
     }
 
     /// Makes a call, again after a growing pause while the service is throttling or does not answer.
@@ -144,7 +150,7 @@ impl Signed {
     async fn request(&self, call: &Call<'_>) -> Result<HttpRequest, String> {
         let credentials = self.credentials.provide_credentials().await;
         let identity: Identity = credentials.map_err(|error| cause(&error))?.into();
-        let url = format!("{}{}", self.endpoint(call.service), call.path);
+        let url = format!("{}{}", self.endpoint(call.service).await?, call.path);
         let settings = v4::SigningParams::builder()
             .identity(&identity)
             .region(&self.region)
@@ -191,4 +197,81 @@ pub(super) fn cause(error: &dyn std::error::Error) -> String {
         next = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_config::Region;
+    use aws_credential_types::Credentials;
+
+    use super::*;
+
+    /// Where Lambda and CloudWatch Logs are asked. Source: the endpoint rule sets of botocore.
+    #[tokio::test]
+    async fn each_service_is_asked_where_the_settings_say() {
+        let of = async |region: &'static str, fips: bool, dual_stack: bool| {
+            let shared = SdkConfig::builder()
+                .region(Region::new(region))
+                .use_fips(fips)
+                .use_dual_stack(dual_stack)
+                .build();
+            let nobody =
+                SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test"));
+            let signed = Signed::new(&shared, &Environment::default(), region, nobody).unwrap();
+            let mut all = Vec::new();
+            for service in [Service::Lambda, Service::Logs] {
+                all.push(signed.endpoint(service).await.unwrap().replacen("https://", "", 1));
+            }
+            all.join(" ")
+        };
+        for (region, fips, dual_stack, expected) in [
+            (
+                "us-east-1",
+                false,
+                false,
+                "lambda.us-east-1.amazonaws.com logs.us-east-1.amazonaws.com",
+            ),
+            (
+                "us-east-1",
+                true,
+                false,
+                "lambda-fips.us-east-1.amazonaws.com logs-fips.us-east-1.amazonaws.com",
+            ),
+            ("us-east-1", false, true, "lambda.us-east-1.api.aws logs.us-east-1.api.aws"),
+            ("us-east-1", true, true, "lambda-fips.us-east-1.api.aws logs-fips.us-east-1.api.aws"),
+            (
+                "us-gov-west-1",
+                true,
+                false,
+                "lambda-fips.us-gov-west-1.amazonaws.com logs.us-gov-west-1.amazonaws.com",
+            ),
+            (
+                "cn-north-1",
+                false,
+                false,
+                "lambda.cn-north-1.amazonaws.com.cn logs.cn-north-1.amazonaws.com.cn",
+            ),
+            (
+                "cn-north-1",
+                false,
+                true,
+                "lambda.cn-north-1.api.amazonwebservices.com.cn logs.cn-north-1.api.amazonwebservices.com.cn",
+            ),
+            (
+                "us-iso-east-1",
+                false,
+                false,
+                "lambda.us-iso-east-1.c2s.ic.gov logs.us-iso-east-1.c2s.ic.gov",
+            ),
+            (
+                "eusc-de-east-1",
+                false,
+                false,
+                "lambda.eusc-de-east-1.amazonaws.eu logs.eusc-de-east-1.amazonaws.eu",
+            ),
+        ] {
+            let seen = of(region, fips, dual_stack).await;
+            assert_eq!(seen, expected, "{region}, FIPS {fips}, dual-stack {dual_stack}");
+        }
+    }
 }

@@ -166,12 +166,11 @@ impl Doctor {
     }
 
     /// How a secret is named in a command: by its ARN where somebody gave one, which may be another
-    /// account's, and where its name would be read as a flag.
+    /// account's.
     fn named<'a>(&self, look: &'a Look) -> &'a str {
-        let by_arn = self.secrets.iter().any(|one| one.starts_with("arn:"));
-        match by_arn || look.found.name.starts_with('-') {
+        match self.secrets.iter().any(|one| one.starts_with("arn:")) {
             true => &look.found.arn,
-            false => &look.found.name,
+            false => look.found.in_command(),
         }
     }
 

@@ -8,7 +8,7 @@ use super::moving::{Ended, Mover};
 use super::{Migrate, Moves, count, here, show};
 use crate::account::agreed;
 use crate::account::aws::{Account, Found};
-use crate::account::text::{clean, now};
+use crate::account::text::{clean, now, word};
 use crate::replay::Format;
 
 impl Migrate {
@@ -36,7 +36,7 @@ impl Migrate {
             if !here(account, &entry) {
                 if !named {
                     moves.failed += 1;
-                    let region = clean(entry.secret.split(':').nth(3).unwrap_or_default());
+                    let region = word(entry.secret.split(':').nth(3).unwrap_or_default());
                     let why = format!("it is in another Region: --region {region}");
                     show::ended(whose, &Ended::new(false, "left", why), format, out)?;
                 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::account::aws::Rules;
-use crate::account::text::{clean, word};
+use crate::account::text::{clean, in_command, word};
 
 /// What the file says that it is.
 const FORMAT: &str = "fourstep migrate 1";
@@ -71,6 +71,13 @@ pub struct Entry {
     pub ended: bool,
 }
 
+impl Entry {
+    /// How it is named in a command that a person types.
+    pub(super) fn in_command(&self) -> &str {
+        in_command(&self.name, &self.secret)
+    }
+}
+
 /// The file, held by one command at a time.
 #[derive(Debug)]
 pub struct Ledger {
@@ -126,7 +133,8 @@ impl Ledger {
     /// What the person types to put a secret back, with the options of the account.
     pub(super) fn way_back(&self, entry: &Entry, options: &str) -> String {
         let path = self.path.display().to_string();
-        format!("fourstep migrate --back {} {} {options}", word(&path), word(&entry.name))
+        let (path, secret) = (word(&path), word(entry.in_command()));
+        format!("fourstep migrate --back {path} {secret} {options}")
     }
 
     /// The moves, in their order.

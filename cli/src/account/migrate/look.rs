@@ -11,7 +11,7 @@ use super::settings::Needs;
 use super::templates::{Origin, Template};
 use crate::account::aws::{Account, Found, Function, Rules};
 use crate::account::invoked;
-use crate::account::text::{clean, length};
+use crate::account::text::{clean, length, word};
 use crate::events::text as field;
 
 /// A day and an hour, in seconds.
@@ -133,7 +133,7 @@ fn of_secret(account: &Account, found: &Found, now: i64) -> Vec<String> {
         obstacles.push("it has no value".to_owned());
     }
     if found.pending.is_some() {
-        let doctor = account.doctor(&found.name);
+        let doctor = account.doctor(found.in_command());
         obstacles.push(format!("a rotation is under way, or stuck: {doctor}"));
     }
     if found.rotation == Some(true) {
@@ -149,7 +149,7 @@ pub(super) fn due(account: &Account, found: &Found, now: i64) -> Option<String> 
     let next = found.next?;
     let left = next.saturating_sub(now);
     if left < -HOUR {
-        let (ago, doctor) = (length(now.saturating_sub(next)), account.doctor(&found.name));
+        let (ago, doctor) = (length(now.saturating_sub(next)), account.doctor(found.in_command()));
         let what = format!("a rotation was due {ago} ago and could begin at any time");
         return Some(format!("{what}: {doctor}"));
     }
@@ -191,10 +191,10 @@ fn of_functions(case: &mut Case, functions: &Functions, old: Option<&Function>) 
         }
         (Origin::Another, None) | (_, None) => return,
         (Origin::Unclear, Some(function)) => {
-            let name = &function.name;
+            let template = word(&format!("{}=TEMPLATE", function.name));
             let what = format!(
                 "its function may be one of AWS's templates, and nothing says which: if you know, \
-                 --template {name}=TEMPLATE"
+                 --template {template}"
             );
             return case.obstacles.push(what);
         }

@@ -11,6 +11,10 @@ use crate::account::attach::{CLOCKS, LOOKS, NAMED, clear, outcome, until};
 use crate::account::aws::{Account, Found, Rules, Tested};
 use crate::account::text::{clean, now as seconds};
 
+/// What is said of a test that left its label.
+const FAILED_AGAIN: &str =
+    "Secrets Manager's test of our function did not succeed then: look into its log";
+
 /// How a secret's move, or its way back, ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
@@ -168,17 +172,23 @@ impl Mover<'_> {
         if seen.function.as_deref() != Some(&entry.new) {
             return self.left(&seen, entry, Outcome::NotMoved);
         }
-        let seen = self.keep(seen, entry, &entry.new, entry.rules.as_ref()).await?;
+        let (seen, again) = self.keep(seen, entry, &entry.new, entry.rules.as_ref()).await?;
+        let taken_off = clear(self.account, &seen, &entry.token).await?;
+        let failed = self.clear_again(&seen, again.as_deref()).await?;
         self.end(entry, Outcome::Moved)?;
         let (fine, kept) = kept(&seen, entry.rules.as_ref(), "as before");
         let warnings = tested.warnings.iter().map(|one| format!("; warning: {one}"));
         let mut text = format!("{}; {kept}{}", tested.why, warnings.collect::<String>());
-        let pending = seen.pending.as_deref() == Some(&entry.token);
-        if pending {
-            let doctor = self.account.doctor(&entry.name);
-            text.push_str(&format!("; AWSPENDING is still on its version: {doctor}"));
+        let pending = seen.pending.is_some() && !taken_off && !failed;
+        if taken_off {
+            text.push_str("; AWSPENDING, which its test left, was taken off");
+        } else if failed {
+            text.push_str(&format!("; the schedule was set again, and {FAILED_AGAIN}"));
+        } else if pending {
+            let doctor = self.account.doctor(entry.in_command());
+            text.push_str(&format!("; a rotation is under way, or stuck: {doctor}"));
         }
-        Ok(Ended::new(fine && !pending, "moved", text))
+        Ok(Ended::new(fine && !pending && !failed, "moved", text))
     }
 
     /// Gives a secret that our function rotates its old function back. One that somebody gave another
@@ -197,7 +207,7 @@ impl Mover<'_> {
         let mut said = None;
         if seen.function.as_deref() == Some(&entry.new) {
             if seen.pending.as_ref().is_some_and(|pending| *pending != entry.token) {
-                let doctor = self.account.doctor(&entry.name);
+                let doctor = self.account.doctor(entry.in_command());
                 let text = format!("a rotation is under way, or stuck: {doctor}");
                 return Ok(Ended::new(false, "left", text));
             }
@@ -221,7 +231,8 @@ impl Mover<'_> {
             return self.left(&seen, &entry, how);
         }
         let failed = clear(self.account, &seen, &entry.token).await?;
-        let seen = self.keep(seen, &entry, &entry.old, rules.as_ref()).await?;
+        let (seen, again) = self.keep(seen, &entry, &entry.old, rules.as_ref()).await?;
+        let failed = self.clear_again(&seen, again.as_deref()).await? || failed;
         self.end(&entry, how)?;
         let words = if rules == entry.rules { "as before" } else { "as set since the move" };
         let (fine, kept) = kept(&seen, rules.as_ref(), words);
@@ -247,21 +258,30 @@ impl Mover<'_> {
     }
 
     /// Sees that the schedule is what it was. It was not sent, so that it stays with its next date; only
-    /// if it is another one now it is set again. What was seen in the end.
+    /// if it is another one now it is set again, which Secrets Manager tests again. What was seen in the
+    /// end, and the version of that test.
     async fn keep(
         &self,
         seen: Found,
         entry: &Entry,
         function: &str,
         rules: Option<&Rules>,
-    ) -> io::Result<Found> {
+    ) -> io::Result<(Found, Option<String>)> {
         match rules {
             Some(rules) if seen.rules.as_ref() != Some(rules) => {
                 let set = self.account.attach(&entry.secret, function, Some(rules), None).await?;
-                let token = set.unwrap_or_default();
-                self.tested(&Entry { token, ..entry.clone() }).await
+                let entry = Entry { token: set.unwrap_or_default(), ..entry.clone() };
+                Ok((self.tested(&entry).await?, Some(entry.token)))
             }
-            _ => Ok(seen),
+            _ => Ok((seen, None)),
+        }
+    }
+
+    /// Takes AWSPENDING off the version of that test, which did not succeed then. True if it was there.
+    async fn clear_again(&self, seen: &Found, again: Option<&str>) -> io::Result<bool> {
+        match again {
+            Some(version) => clear(self.account, seen, version).await,
+            None => Ok(false),
         }
     }
 

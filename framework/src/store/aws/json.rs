@@ -49,6 +49,35 @@ pub(crate) struct JsonService {
     pub(crate) known: &'static [&'static str],
 }
 
+/// Where a service without an SDK here is, by the name in its hosts. STS's rules know the partitions and their domains;
+/// such a service's are the same but for its own names with FIPS, so that the rules are asked without. Secrets
+/// Manager's would not do: its plain name is its dual-stack one, too. Source: the endpoint rule sets of botocore, in
+/// which EventBridge's plain names, and the plain ones of CloudWatch Logs without dual-stack, are those with FIPS in
+/// us-gov. What may not stand beside an endpoint of one's own is refused with the settings.
+///
+/// # Errors
+/// Where the settings name no endpoint.
+pub async fn service_url(settings: &SdkConfig, prefix: &str) -> Result<String, BoxError> {
+    if let Some(own) = settings.endpoint_url() {
+        return Ok(own.to_owned());
+    }
+    let dual_stack = settings.use_dual_stack().unwrap_or_default();
+    let params = Params::builder()
+        .set_region(settings.region().map(ToString::to_string))
+        .use_dual_stack(dual_stack)
+        .build()?;
+    let found = ResolveEndpoint::resolve_endpoint(&DefaultResolver::new(), &params).await?;
+    let region: &str = settings.region().map(AsRef::as_ref).unwrap_or_default();
+    let plain =
+        region.starts_with("us-gov-") && (prefix == "events" || (prefix == "logs" && !dual_stack));
+    let fips = settings.use_fips().unwrap_or_default() && !plain;
+    let fips = if fips { "-fips" } else { "" };
+    match found.url().strip_prefix("https://sts.") {
+        Some(rest) => Ok(format!("https://{prefix}{fips}.{rest}")),
+        None => Ok(found.url().to_owned()),
+    }
+}
+
 impl JsonService {
     /// The answer to a question, an object; or the code of a refusal that is known.
     ///
@@ -61,7 +90,7 @@ impl JsonService {
         question: &Value,
         cx: &Invocation,
     ) -> Result<Result<Value, &'static str>, Error> {
-        let url = self.url(settings).await.map_err(|error| {
+        let url = service_url(settings, self.prefix).await.map_err(|error| {
             let what = format!("{} has no endpoint by the settings", self.name);
             Error::new(ErrorKind::Malformed, what).caused_by(error).caused_by(
                 "look at AWS_REGION, AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT and the \
@@ -72,30 +101,6 @@ impl JsonService {
         let call = AwsCall { name, service, operation, known, sends_secret: false };
         let asked = self.operation(settings, &url, operation);
         call.answer(asked.invoke(question.to_string()), cx).await
-    }
-
-    /// Where the service is. STS's rules know the partitions and their domains; this service's are the same but
-    /// for its own names with FIPS, so that the rules are asked without. Secrets Manager's would not do: its plain
-    /// name is its dual-stack one, too. Source: the endpoint rule sets of botocore, in which EventBridge's plain
-    /// names are those with FIPS in us-gov. What may not stand beside an endpoint of one's own was refused with
-    /// the settings.
-    async fn url(&self, settings: &SdkConfig) -> Result<String, BoxError> {
-        if let Some(own) = settings.endpoint_url() {
-            return Ok(own.to_owned());
-        }
-        let params = Params::builder()
-            .set_region(settings.region().map(ToString::to_string))
-            .use_dual_stack(settings.use_dual_stack().unwrap_or_default())
-            .build()?;
-        let found = ResolveEndpoint::resolve_endpoint(&DefaultResolver::new(), &params).await?;
-        let region: &str = settings.region().map(AsRef::as_ref).unwrap_or_default();
-        let plain = self.prefix == "events" && region.starts_with("us-gov-");
-        let fips = settings.use_fips().unwrap_or_default() && !plain;
-        let fips = if fips { "-fips" } else { "" };
-        match found.url().strip_prefix("https://sts.") {
-            Some(rest) => Ok(format!("https://{}{fips}.{rest}", self.prefix)),
-            None => Ok(found.url().to_owned()),
-        }
     }
 
     fn operation(
@@ -186,16 +191,13 @@ mod tests {
     use crate::config::Environment;
     use crate::store::aws::client_settings;
 
-    const SERVICE: JsonService =
-        JsonService { name: "Example", prefix: "example", target: "Example", known: &[] };
-
     async fn url(region: &'static str, variables: &[(&str, &str)]) -> Result<String, String> {
         let environment: Environment = variables.iter().copied().collect();
         let settings = client_settings(&environment, &[]).await;
         let settings = settings.map_err(|error| error.to_string())?;
         let region = (!region.is_empty()).then(|| aws_config::Region::from_static(region));
         let settings = settings.into_builder().region(region).build();
-        SERVICE.url(&settings).await.map_err(|error| error.to_string())
+        service_url(&settings, "example").await.map_err(|error| error.to_string())
     }
 
     /// Source: the endpoint rule set of redshift-serverless in botocore.
@@ -221,15 +223,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn eventbridge_has_its_plain_names_with_fips_in_us_gov() {
-        let events = JsonService { prefix: "events", ..SERVICE };
+    async fn eventbridge_and_logs_have_their_plain_names_with_fips_in_us_gov() {
         let fips: Environment = [("AWS_USE_FIPS_ENDPOINT", "true")].into_iter().collect();
         for (region, name) in [("us-gov-west-1", "events"), ("us-east-1", "events-fips")] {
             let settings = client_settings(&fips, &[]).await.unwrap().into_builder();
             let settings = settings.region(aws_config::Region::from_static(region)).build();
-            let url = events.url(&settings).await.unwrap();
+            let url = service_url(&settings, "events").await.unwrap();
             assert_eq!(url, format!("https://{name}.{region}.amazonaws.com"));
         }
+        let logs = client_settings(&fips, &[]).await.unwrap().into_builder();
+        let logs = logs.region(aws_config::Region::from_static("us-gov-west-1")).build();
+        let url = service_url(&logs, "logs").await.unwrap();
+        assert_eq!(url, "https://logs.us-gov-west-1.amazonaws.com");
     }
 
     #[tokio::test]

@@ -32,6 +32,7 @@ pub(crate) use self::bus::EventBus;
 pub use self::call::{AwsCall, LazyClient, client_settings};
 pub use self::http::{http_client, http_connector};
 pub(crate) use self::json::JsonService;
+pub use self::json::service_url;
 
 /// What names the endpoint: AWS's templates, then every AWS SDK.
 const ENDPOINTS: [&str; 2] = ["SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL_SECRETS_MANAGER"];

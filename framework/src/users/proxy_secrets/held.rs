@@ -7,6 +7,7 @@ use super::{PROXY_SECRETS, Subject};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{SecretId, VersionId};
 use crate::secret::{Document, Secret};
+use crate::shell::word;
 use crate::store::{SecretClient, StoreErrorCode};
 use crate::users::Login;
 
@@ -60,7 +61,8 @@ impl<'a> Held<'a> {
         if description.rotation_enabled == Some(true) {
             let what = "it has a rotation of its own, which would change the password too";
             return Err(Error::new(ErrorKind::Unsupported, what).caused_by(format!(
-                "turn that off with `aws secretsmanager cancel-rotate-secret --secret-id {id}`"
+                "turn that off with `aws secretsmanager cancel-rotate-secret --secret-id {}`",
+                word(id.as_str())
             )));
         }
         let document: &Document = current.secret().document()?;

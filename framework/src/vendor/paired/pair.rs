@@ -2,11 +2,11 @@
 
 use super::{PAIRS, Paired, PairedKey};
 use crate::config::refused;
-use crate::engine::discard_command;
 use crate::error::{Error, ErrorKind};
 use crate::invocation::Invocation;
 use crate::rotator::{Fence, Recorded, SetContext, Verdict};
 use crate::secret::Secret;
+use crate::shell::discard_command;
 use crate::vendor::updated::{asked, moved};
 use crate::vendor::{Caller, Update};
 

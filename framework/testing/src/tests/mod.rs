@@ -32,6 +32,7 @@ mod vendor_paired;
 mod vendor_patience;
 mod vendor_plan;
 mod vendor_rolled;
+mod vendor_shared;
 mod vendor_sweeps;
 mod vendor_updater;
 

@@ -39,6 +39,12 @@ impl Fixture {
     }
 
     pub(super) async fn rotate(&self, number: u32) -> Result<(), Error> {
+        self.rotate_and_tell(number).await.map(drop)
+    }
+
+    /// The same; what was warned of.
+    pub(super) async fn rotate_and_tell(&self, number: u32) -> Result<Vec<String>, Error> {
+        let mut warnings = Vec::new();
         let function = "arn:aws:lambda:us-east-1:000000000000:function:kit";
         let token = VersionId::from_store(format!("{number:032}"));
         let began = self.store.rotate(&self.secret, &NewRotation::now(&token, function));
@@ -50,10 +56,12 @@ impl Fixture {
             let (secret, token) = (self.secret.clone(), token.clone());
             let event = RotationEvent { step, secret, token, rotation_token: None };
             let rotator = Keys::rotator(self.vendor.clone(), self.manner);
-            Engine::new(&self.store, &rotator).step(&event, &invocation()).await?;
+            let cx = invocation();
+            Engine::new(&self.store, &rotator).step(&event, &cx).await?;
+            warnings.extend(cx.stats().warnings);
         }
         self.store.finish_rotation(&self.secret, &token, PendingLabel::Removed).unwrap();
-        Ok(())
+        Ok(warnings)
     }
 }
 
