@@ -1,11 +1,8 @@
 //! An admin sets the password.
 
-use std::time::Duration;
-
 use fourstep::store::AWSCURRENT;
 use fourstep::{ErrorKind, Question, Step};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::with;
 use crate::support::sqlserver::{Server, User, sqlserver};
@@ -214,41 +211,6 @@ async fn rule_08_without_proof_no_account_is_reset() {
     let stage = server.by_admin(&document, &server.document(&admin), &repairs);
     stage.play(&Step::ALL).await;
     assert!(server.logs_in(&user.name, &stage.password(AWSCURRENT)).await);
-}
-
-/// Whoever owns the database makes a contained user by the name of the server's login, has it proven, and
-/// drops it before the admin looks.
-#[tokio::test]
-async fn rule_08_a_contained_user_proves_no_login_by_its_name() {
-    let Some(server) = sqlserver().await else { return };
-    let (victim, admin) = (server.user("victim").await, server.admin().await);
-    let [key, admins] = [&victim, &admin].map(|one| one.name.to_lowercase());
-    let forged = User { name: victim.name.clone(), password: format!("Canary-{}", Uuid::new_v4()) };
-    let contained = ["databases", "own", "users", key.as_str()];
-    let inside = json!({"name": forged.name, "password": forged.password, "policy": true});
-    server.set(&contained, inside).await;
-    let grants = json!(["ALTER ANY USER", "VIEW DEFINITION"]);
-    let inside = json!({"name": admin.name, "login": admins, "grants": grants});
-    server.set(&["databases", "own", "users", &admins], inside).await;
-    let document = server.contained_document(&forged);
-    let stage = server.by_admin(&document, &server.document(&admin), &[]);
-    let token = stage.play(&[Step::Create]).await;
-    let looks = || async { server.heard().await.matches("N'ALTER ANY LOGIN'").count() };
-    let before = looks().await;
-    let trap = json!({"seconds": 2, "once": true});
-    server.trap("N'ALTER ANY LOGIN'", "wait", trap).await;
-    let dropped = async {
-        while looks().await == before {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        server.set(&contained, Value::Null).await;
-    };
-    let (ended, ()) = tokio::join!(stage.step(Step::Set, &token), dropped);
-    let (kind, error) = (ended.result.as_ref().unwrap_err().kind(), ended.error());
-    assert_eq!(kind, ErrorKind::Conflict, "{error}");
-    assert!(error.contains("another account by now"), "{error}");
-    assert!(server.logs_in(&victim.name, &victim.password).await);
-    assert!(!server.heard().await.contains("ALTER LOGIN ["));
 }
 
 /// A locked or disabled login is no matter of its password: nothing unlocks it in passing.

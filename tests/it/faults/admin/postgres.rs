@@ -25,9 +25,7 @@ pub fn all(ground: &Arc<Ground>) -> Vec<Playing> {
 
 /// Those that come with PostgreSQL 16, from which on an admin may change only what it was given.
 pub fn since_16(ground: &Arc<Ground>) -> Vec<Playing> {
-    let mut all = arranged(ground, &SINCE_16);
-    all.extend(play!(ground; a_membership_that_the_user_gave_on));
-    all
+    arranged(ground, &SINCE_16)
 }
 
 const SINCE_16: [Arranged; 4] = [
@@ -222,22 +220,5 @@ async fn a_table_that_is_in_use(ground: Arc<Ground>) -> Row {
     reader.execute(sqlx::raw_sql(AssertSqlSafe(read))).await.unwrap();
     case.ends(Step::Set, ErrorKind::Conflict, Share::AtOnce, Left::Unchanged).await;
     reader.close().await.unwrap();
-    case.converges().await
-}
-
-/// Before PostgreSQL 16 nothing depends on who gave a role.
-async fn a_membership_that_the_user_gave_on(ground: Arc<Ground>) -> Row {
-    let name = "a membership to be taken that the user gave on";
-    let mut case = Case::administered(&ground, name, ALTERNATING, &[]).await;
-    case.rotated().await;
-    case.rotated().await;
-    case.reach(Step::Set).await;
-    case.make(&["CREATE ROLE \"r_{user}\"; CREATE ROLE \"s_{user}\"; \
-         GRANT \"r_{user}\" TO \"{admin}\" WITH ADMIN OPTION; \
-         SET ROLE \"{admin}\"; GRANT \"r_{user}\" TO \"{clone}\" WITH ADMIN OPTION; \
-         RESET ROLE; SET ROLE \"{clone}\"; GRANT \"r_{user}\" TO \"s_{user}\""])
-        .await;
-    case.ends(Step::Set, ErrorKind::Unsupported, Share::AtOnce, Left::Unchanged).await;
-    case.make(&["SET ROLE \"{clone}\"; REVOKE \"r_{user}\" FROM \"s_{user}\""]).await;
     case.converges().await
 }
