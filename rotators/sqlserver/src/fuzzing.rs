@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use fourstep::net::Stream;
-use fourstep::users::{Attempt, Login};
+use fourstep::users::{Attempt, LoggedIn, Login};
 use fourstep::{Deadline, Error, Invocation};
 
 use crate::wire::{Answer, Channel};
@@ -16,8 +16,9 @@ pub async fn session_over(server: impl Stream + 'static, login: &Login) -> Resul
     let cx = Invocation::new(Deadline::after(Duration::from_secs(60)));
     match Sqlserver::begin_session(Channel::new(Box::new(server)), login, &cx).await? {
         Attempt::Refused(_) => Ok(false),
-        Attempt::Accepted(mut session) => {
-            preflight::look(&mut session, login, &cx).await?;
+        Attempt::Accepted(session) => {
+            let mut at = LoggedIn { login: login.clone(), session, cx: &cx };
+            preflight::look(&mut at).await?;
             Ok(true)
         }
     }
