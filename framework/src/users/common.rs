@@ -153,24 +153,17 @@ pub(super) fn admin_named(current: &Current) -> Result<(), Error> {
     Admins::named_by(document).map(drop).map_err(|error| error.while_doing("AWSCURRENT"))
 }
 
-/// What a preflight finds where a secret names an admin that this strategy does not use: a pair that
-/// AWS's template made would lose the password that is in use.
-pub(super) fn unused_admin(current: &Current, strategy: &str) -> Option<Finding> {
+/// What is said where a secret names an admin that this strategy does not use: a pair that AWS's template
+/// made would lose the password that is in use.
+pub(super) fn unused_admin(current: &Current, strategy: &str) -> Option<String> {
     let named = current.secret().document().ok()?.optional("masterarn").ok()??;
     (!named.is_empty()).then(|| {
-        Finding::Warns(format!(
+        format!(
             "the secret names an admin in \"masterarn\", which {strategy} does not use: the password \
              of this very user is changed; for two users, as AWS's multi-user template has them, \
              choose alternating-users in ROTATION_STRATEGY or the tag fourstep:strategy"
-        ))
+        )
     })
-}
-
-/// Says so in the log where a new version is proposed.
-pub(super) fn warn_of_unused_admin(current: &Current, strategy: &str, cx: &Invocation) {
-    if let Some(Finding::Warns(text)) = unused_admin(current, strategy) {
-        cx.warn(text);
-    }
 }
 
 /// Adds what a preflight of every strategy finds beside the change itself: of passwords that are not

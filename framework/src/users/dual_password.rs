@@ -106,7 +106,9 @@ impl<S: DualPasswords> Rotator for DualPassword<S> {
 
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
         let current = common::current(known.current.secret(), self.database.dialect())?;
-        common::warn_of_unused_admin(known.current, "dual-password", cx);
+        common::unused_admin(known.current, "dual-password")
+            .into_iter()
+            .for_each(|text| cx.warn(text));
         if self.database.server().asks_before_proposing(&current)
             && let Attempt::Accepted(at) = self.database.log_in(&current, cx).await?
         {
@@ -162,7 +164,8 @@ impl<S: DualPasswords> Rotator for DualPassword<S> {
         };
         let with = (&*self.database, &self.policy);
         common::add_findings(&mut findings, with, subject, &login, cx).await;
-        findings.extend(common::unused_admin(subject.current, "dual-password"));
+        let unused = common::unused_admin(subject.current, "dual-password");
+        findings.extend(unused.map(Finding::Warns));
         Ok(findings)
     }
 }

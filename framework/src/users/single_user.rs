@@ -39,7 +39,9 @@ impl<S: Database> Rotator for SingleUser<S> {
 
     async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
         let current = common::current(known.current.secret(), self.database.dialect())?;
-        common::warn_of_unused_admin(known.current, "single-user", cx);
+        common::unused_admin(known.current, "single-user")
+            .into_iter()
+            .for_each(|text| cx.warn(text));
         if self.database.server().asks_before_proposing(&current) {
             self.ask_whether_it_may(&current, cx).await?;
         }
@@ -110,7 +112,8 @@ impl<S: Database> Rotator for SingleUser<S> {
             Attempt::Refused(why) => vec![common::current_refused(why)],
         };
         common::add_findings(&mut findings, with, subject, &login, cx).await;
-        findings.extend(common::unused_admin(subject.current, "single-user"));
+        let unused = common::unused_admin(subject.current, "single-user");
+        findings.extend(unused.map(Finding::Warns));
         Ok(findings)
     }
 }

@@ -14,7 +14,7 @@ use crate::account::text::named;
 pub(super) fn left(account: &Account, doctor: &Doctor, look: &Look) -> Vec<String> {
     let no_function = |one: &Trouble| matches!(one, Trouble::NoFunction(_) | Trouble::NotOurs(_));
     match &look.stuck {
-        _ if look.locked_out().is_some() => locked_out(account, doctor, look),
+        _ if look.is_locked_out() => locked_out(account, doctor, look),
         _ if !look.is_stuck() => Vec::new(),
         Some(stuck) if stuck.advice.is_some() => Vec::new(),
         Some(stuck) => by_row(account, doctor, look, stuck),
@@ -34,31 +34,26 @@ pub(super) fn left(account: &Account, doctor: &Doctor, look: &Look) -> Vec<Strin
 
 /// No rotation is stuck, and AWSCURRENT does not log in. A rotation tries what older versions hold.
 fn locked_out(account: &Account, doctor: &Doctor, look: &Look) -> Vec<String> {
-    let kind = look.inspection.as_ref().and_then(Kind::told);
-    let retries = look.found.rotation == Some(true);
-    let what = match kind {
-        None | Some(Kind::Unknown | Kind::Keys) => {
-            "store a value that works with put-secret-value, beside the other fields as they are; then"
-        }
-        Some(_) if retries => {
+    let shown = value(account, look, AWSCURRENT);
+    let (what, command) = match look.inspection.as_ref().and_then(Kind::told) {
+        None | Some(Kind::Unknown | Kind::Keys) => (
+            "store a value that works with put-secret-value, beside the other fields as they are; then",
+            shown,
+        ),
+        Some(_) if look.found.rotation == Some(true) => (
             "a rotation mends it where an older version or the other user still logs in; if it ends as \
              Rejected, let an administrator set the password that AWSCURRENT holds, as docs/operate.md says \
-             in \"By hand\", and rotate again"
-        }
-        Some(_) => {
+             in \"By hand\", and rotate again",
+            format!("  {}", aws(account, "rotate-secret", &look.found.arn)),
+        ),
+        Some(_) => (
             "let an administrator set the password that AWSCURRENT holds, as docs/operate.md says in \"By \
-             hand\"; then"
-        }
+             hand\"; then",
+            shown,
+        ),
     };
-    let mut lines = vec![format!("left to a person: {what}")];
-    match kind {
-        Some(Kind::OnePassword | Kind::TwoUsers | Kind::DualPassword) if retries => {
-            lines.push(format!("  {}", aws(account, "rotate-secret", &look.found.arn)));
-        }
-        _ => lines.push(value(account, look, AWSCURRENT)),
-    }
-    lines.push(format!("  {}", doctor.command(account, look, false)));
-    lines
+    let again = format!("  {}", doctor.command(account, look, false));
+    vec![format!("left to a person: {what}"), command, again]
 }
 
 fn by_row(account: &Account, doctor: &Doctor, look: &Look, stuck: &Stuck) -> Vec<String> {

@@ -71,12 +71,9 @@ impl Look {
         self.troubles.iter().any(|one| matches!(one, Trouble::Stuck(_)))
     }
 
-    /// Why AWSCURRENT does not log in, where no rotation is stuck.
-    pub fn locked_out(&self) -> Option<&str> {
-        self.troubles.iter().find_map(|one| match one {
-            Trouble::LockedOut(why) => Some(why.as_str()),
-            _ => None,
-        })
+    /// Whether AWSCURRENT does not log in, and no rotation is stuck.
+    pub fn is_locked_out(&self) -> bool {
+        self.troubles.iter().any(|one| matches!(one, Trouble::LockedOut(_)))
     }
 
     /// What mends it, if something is stuck and that can be proven.
