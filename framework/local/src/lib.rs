@@ -7,5 +7,6 @@ pub mod serve;
 
 pub use memory::{
     Call, Deletion, Fault, ListedVersions, MemoryStore, NewRotation, NewSecret, NewValue,
-    PendingLabel, ReadValue, RotationRules, SecretDetail, StartedRotation, Written,
+    PendingLabel, ReadValue, RotationRules, SecretCopy, SecretDetail, StartedRotation, Window,
+    Written,
 };

@@ -169,17 +169,104 @@ async fn what_terraform_and_other_tools_call_works_from_the_aws_cli() {
     assert_eq!(serving.ok("get-secret-value", id).await["SecretString"], "two");
 }
 
-/// boto3 has classes of exceptions, dates and pages of its own.
+/// Every operation that `every_operation_works_from_the_aws_cli` does not play for itself.
 #[tokio::test]
-async fn what_scripts_in_python_call_works_from_boto3() {
+async fn copies_policies_dates_lists_and_passwords_work_from_the_aws_cli() {
+    let Some(serving) = serve(&[]).await else { return };
+    let region = |name: &str| json!([{ "Region": name }]);
+    let new =
+        json!({"Name": "app/db", "SecretString": "one", "AddReplicaRegions": region("eu-west-1")});
+    let made = serving.ok("create-secret", new).await;
+    assert_eq!(made["ReplicationStatus"][0]["Status"], "InSync");
+    let id = json!({"SecretId": made["ARN"]});
+    let with = |field: &str, value: Value| {
+        let mut body = id.clone();
+        body[field] = value;
+        body
+    };
+    let more = with("AddReplicaRegions", region("eu-west-3"));
+    let more = serving.ok("replicate-secret-to-regions", more).await;
+    assert_eq!(more["ReplicationStatus"].as_array().map(Vec::len), Some(2));
+    let kept = serving.code("delete-secret", id.clone()).await;
+    assert_eq!(kept, StoreErrorCode::InvalidParameter);
+    let copy = made["ARN"].as_str().unwrap().replace("us-east-1", "eu-west-1");
+    let copy = json!({ "SecretId": copy });
+    assert_eq!(serving.ok("get-secret-value", copy.clone()).await["ARN"], copy["SecretId"]);
+    let refused = serving
+        .code("put-secret-value", json!({"SecretId": copy["SecretId"], "SecretString": "x"}));
+    assert_eq!(refused.await, StoreErrorCode::InvalidParameter);
+    let stopped = serving.ok("stop-replication-to-replica", copy.clone()).await;
+    assert_eq!(stopped["ARN"], copy["SecretId"]);
+    let left = with("RemoveReplicaRegions", json!(["eu-west-3"]));
+    let left = serving.ok("remove-regions-from-replication", left).await;
+    assert_eq!(left["ReplicationStatus"], json!([]));
+
+    let policy = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Resource": "*",
+        "Principal": {"AWS": "000000000000"}, "Action": "secretsmanager:GetSecretValue"}]});
+    let policy = policy.to_string();
+    serving.ok("put-resource-policy", with("ResourcePolicy", json!(policy))).await;
+    let read = serving.ok("get-resource-policy", id.clone()).await;
+    assert_eq!(read["ResourcePolicy"], json!(policy));
+    let judged = with("ResourcePolicy", json!(policy));
+    let judged = serving.ok("validate-resource-policy", judged).await;
+    assert_eq!(judged["PolicyValidationPassed"], json!(true));
+    serving.ok("delete-resource-policy", id.clone()).await;
+    let read = serving.ok("get-resource-policy", id.clone()).await;
+    assert!(read.get("ResourcePolicy").is_none(), "{read}");
+
+    let mut rotate = with("RotationLambdaARN", json!(FUNCTION));
+    rotate["RotationRules"] =
+        json!({"ScheduleExpression": "cron(0 3 ? * SUN *)", "Duration": "3h"});
+    serving.ok("rotate-secret", rotate).await;
+    let described = serving.ok("describe-secret", id.clone()).await;
+    assert!(!described["NextRotationDate"].is_null(), "{described}");
+    assert!(described.get("LastAccessedDate").is_none(), "only the copy was read: {described}");
+    let list = json!({"Filters": [{"Key": "all", "Values": ["DB"]}], "SortOrder": "desc"});
+    assert_eq!(
+        serving.ok("list-secrets", list).await["SecretList"].as_array().map(Vec::len),
+        Some(2)
+    );
+    let batch = json!({"Filters": [{"Key": "name", "Values": ["!other"]}], "MaxResults": 1});
+    let batch = serving.ok("batch-get-secret-value", batch).await;
+    assert_eq!(batch["SecretValues"].as_array().map(Vec::len), Some(1));
+    let spaces = json!({"ExcludeLowercase": true, "ExcludeUppercase": true, "ExcludeNumbers": true,
+        "ExcludePunctuation": true, "IncludeSpace": true, "PasswordLength": 4});
+    assert_eq!(serving.ok("get-random-password", spaces).await["RandomPassword"], "    ");
+}
+
+/// A script of boto3's, which has classes of exceptions, dates and pages of its own.
+async fn boto3(script: &str, arguments: &[&str]) {
     let Ok(python) = std::env::var("FOURSTEP_TEST_BOTO3_PYTHON") else {
         return skip("FOURSTEP_TEST_BOTO3_PYTHON");
     };
-    let Some(serving) = serve(&[]).await else { return };
-    let script = ["-c", include_str!("boto3_client.py"), &serving.url];
-    let output = Command::new(python).args(script).output().await.unwrap();
+    let output = Command::new(python).args(["-c", script]).args(arguments).output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && output.stdout == b"as AWS\n", "{said}");
+}
+
+#[tokio::test]
+async fn what_scripts_in_python_call_works_from_boto3() {
+    let Some(serving) = serve(&[]).await else { return };
+    boto3(include_str!("boto3_client.py"), &[&serving.url]).await;
+}
+
+#[tokio::test]
+async fn the_rules_of_each_operation_hold_from_boto3() {
+    let Some(serving) = serve(&[]).await else { return };
+    boto3(include_str!("boto3_operations.py"), &[&serving.url, "serve"]).await;
+}
+
+/// The same rules at a Secrets Manager that others wrote, but those that it is known not to keep.
+#[tokio::test]
+async fn the_rules_of_each_operation_hold_at_moto() {
+    let Ok(url) = std::env::var("FOURSTEP_TEST_MOTO") else { return skip("FOURSTEP_TEST_MOTO") };
+    boto3(include_str!("boto3_operations.py"), &[&url, "moto"]).await;
+}
+
+#[tokio::test]
+async fn what_terraform_calls_works_in_its_order_from_boto3() {
+    let Some(serving) = serve(&[]).await else { return };
+    boto3(include_str!("boto3_terraform.py"), &[&serving.url]).await;
 }
 
 /// Waits until a rotation has ended as `ended` says it should.

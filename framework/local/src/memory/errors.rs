@@ -61,6 +61,29 @@ pub(super) fn marked_for_deletion() -> StoreError {
     )
 }
 
+pub(super) fn own_region() -> StoreError {
+    StoreError::new(Code::InvalidParameter, "Invalid replica region.")
+}
+
+/// What a copy's `StatusMessage` says.
+pub(super) fn name_in_region() -> String {
+    "Replication failed: Secret with this name already exists in this region.".to_owned()
+}
+
+pub(super) fn still_replicated(arn: &str, regions: &[&str]) -> StoreError {
+    let regions = regions.join(", ");
+    let message =
+        format!("You can't delete secret {arn} that still has replica regions [{regions}].");
+    StoreError::new(Code::InvalidParameter, message)
+}
+
+/// Ours: AWS's words are not known.
+pub(super) fn no_copy() -> StoreError {
+    let message = "Operation not permitted on a secret that is no replica. Call must be made in the \
+                   replica's region, or name the replica's ARN.";
+    StoreError::new(Code::InvalidParameter, message)
+}
+
 pub(super) fn recovery_window() -> StoreError {
     StoreError::new(
         Code::InvalidParameter,

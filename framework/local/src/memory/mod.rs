@@ -8,10 +8,14 @@
 //! Source: the API reference of Secrets Manager, and its behaviour as recorded by the test suites
 //! of moto and LocalStack that run against AWS.
 
+mod calendar;
+mod cron;
 mod errors;
 mod faults;
 mod record;
+mod replicas;
 mod rotation;
+mod schedule;
 mod secrets;
 mod types;
 mod versions;
@@ -34,6 +38,9 @@ use faults::Faults;
 use record::{Clock, Record, State};
 
 pub use faults::{Call, Fault};
+pub use replicas::SecretCopy;
+pub(crate) use replicas::{Seen, in_region};
+pub use schedule::Window;
 pub use types::{
     Deletion, ListedVersions, NewRotation, NewSecret, NewValue, PendingLabel, ReadValue,
     RotationRules, SecretDetail, StartedRotation, Written,

@@ -8,6 +8,7 @@ use fourstep::{RotationToken, SecretId, SecretValue, VersionId};
 use rand::TryRng;
 
 use super::errors;
+use super::replicas::in_region;
 use super::types::{RotationRules, SecretDetail};
 
 /// How many earlier states of a secret are kept for stale reads.
@@ -21,6 +22,8 @@ pub(super) struct Version {
     /// Made to test a schedule, and to be removed afterwards.
     pub(super) temporary: bool,
     pub(super) rotation_token: Option<RotationToken>,
+    /// The day on which it was last read.
+    pub(super) accessed: Option<SystemTime>,
 }
 
 /// One secret. Labels map to versions and not the other way round: that a label is on at most one
@@ -30,12 +33,14 @@ pub(super) struct Record {
     pub(super) detail: SecretDetail,
     pub(super) versions: BTreeMap<VersionId, Version>,
     pub(super) labels: BTreeMap<String, VersionId>,
+    /// The resource policy.
+    pub(super) policy: Option<String>,
 }
 
 impl Record {
     pub(super) fn new(name: &str, arn: String, tags: BTreeMap<String, String>) -> Self {
         let detail = SecretDetail { arn, name: name.to_owned(), tags, ..SecretDetail::default() };
-        Self { detail, versions: BTreeMap::new(), labels: BTreeMap::new() }
+        Self { detail, versions: BTreeMap::new(), labels: BTreeMap::new(), policy: None }
     }
 
     pub(super) fn holder(&self, label: &str) -> Option<&VersionId> {
@@ -64,7 +69,8 @@ impl Record {
 
     pub(super) fn add(&mut self, id: &VersionId, value: Option<SecretValue>, clock: &mut Clock) {
         let created = clock.tick();
-        let version = Version { value, created, temporary: false, rotation_token: None };
+        let (rotation_token, accessed) = (None, None);
+        let version = Version { value, created, temporary: false, rotation_token, accessed };
         self.versions.insert(id.clone(), version);
         self.detail.last_changed = Some(created);
     }
@@ -72,6 +78,8 @@ impl Record {
     /// What DescribeSecret shows: every labelled version, empty ones included.
     pub(super) fn described(&self) -> SecretDetail {
         let mut detail = self.detail.clone();
+        let current = self.holder(AWSCURRENT).and_then(|id| self.versions.get(id));
+        detail.current_since = current.map(|version| version.created);
         for (label, version) in &self.labels {
             detail.labels.entry(version.clone()).or_default().push(label.clone());
         }
@@ -101,7 +109,16 @@ impl Record {
         Ok(self.detail.rotation_lambda_arn.clone())
     }
 
-    pub(super) fn set_rotation(&mut self, lambda_arn: &str, rules: Option<RotationRules>) {
+    pub(super) fn set_rotation(
+        &mut self,
+        lambda_arn: &str,
+        rules: Option<RotationRules>,
+        now: SystemTime,
+    ) {
+        // A rotation that only begins, and may fail, leaves the schedule where it is.
+        if rules.is_some() || self.detail.rotation_enabled != Some(true) {
+            self.detail.scheduled = Some(now);
+        }
         self.detail.rotation_enabled = Some(true);
         self.detail.rotation_lambda_arn = Some(lambda_arn.to_owned());
         self.detail.rotation_rules = rules.or(self.detail.rotation_rules.take());
@@ -116,6 +133,12 @@ pub(super) struct Clock {
 }
 
 impl Clock {
+    /// Midnight of the day that it is, in UTC: as exactly as AWS tells when a value was read.
+    fn today() -> SystemTime {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        UNIX_EPOCH + Duration::from_secs(now - now % (24 * 60 * 60))
+    }
+
     pub(super) fn tick(&mut self) -> SystemTime {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
@@ -137,21 +160,26 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn insert(&mut self, record: Record) {
+    /// A secret is kept under its name; one that was another's copy, whose name is taken, under
+    /// its ARN.
+    pub(super) fn insert_as(&mut self, key: &str, record: Record) {
         let entry = Entry { now: record, before: VecDeque::new() };
-        self.secrets.insert(entry.now.detail.name.clone(), entry);
+        self.secrets.insert(key.to_owned(), entry);
     }
 
-    pub(super) fn remove(&mut self, name: &str) {
-        self.secrets.remove(name);
+    pub(super) fn remove_all(&mut self, which: impl Fn(&SecretDetail) -> bool) {
+        self.secrets.retain(|_, entry| !which(&entry.now.detail));
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Record> {
         self.secrets.values().map(|entry| &entry.now)
     }
 
-    pub(super) fn named(&self, name: &str) -> Option<&Record> {
-        self.secrets.get(name).map(|entry| &entry.now)
+    /// The secret of this name: the one that all see, or that Region's own.
+    pub(super) fn named(&self, name: &str, region: &str) -> Option<&Record> {
+        let own = |record: &&Record| record.detail.name == name && record.detail.region() == region;
+        let named = self.secrets.get(name).map(|entry| &entry.now);
+        named.or_else(|| self.all().find(own))
     }
 
     /// The secret as it was before its last `stale` writes; as it is for 0.
@@ -178,18 +206,40 @@ impl State {
         Ok(answer)
     }
 
-    /// A secret is found by name, by ARN, or by ARN without the random suffix.
+    /// Notes that a value was read, by the day: no write, so stale reads do not go behind it.
+    pub(super) fn accessed(&mut self, id: &SecretId, version: &VersionId, copy: Option<&str>) {
+        let Some(entry) = self.name(id).ok().and_then(|name| self.secrets.get_mut(&name)) else {
+            return;
+        };
+        let today = Some(Clock::today());
+        let detail = &mut entry.now.detail;
+        match copy.and_then(|region| detail.copies.get_mut(region)) {
+            Some(copy) => copy.last_accessed = today,
+            None => detail.last_accessed = today,
+        }
+        if let Some(version) = entry.now.versions.get_mut(version) {
+            version.accessed = today;
+        }
+    }
+
+    /// A secret is found by name, by ARN, or by ARN without the random suffix, and by those of its
+    /// copies.
     fn name(&self, id: &SecretId) -> Result<String, StoreError> {
         let id = id.as_str();
         if self.secrets.contains_key(id) {
             return Ok(id.to_owned());
         }
-        let mut all = self.secrets.values().map(|entry| &entry.now.detail);
-        let found = all.find(|detail| {
-            let suffix = detail.arn.strip_prefix(id);
+        let names = |arn: &str| {
+            let suffix = arn.strip_prefix(id);
             suffix.is_some_and(|suffix| suffix.is_empty() || is_random_suffix(suffix))
-        });
-        found.map(|detail| detail.name.clone()).ok_or_else(errors::no_secret)
+        };
+        let of_a_copy = |detail: &SecretDetail| {
+            detail.copies.keys().any(|region| names(&in_region(&detail.arn, region)))
+        };
+        let details = || self.secrets.iter().map(|(key, entry)| (key, &entry.now.detail));
+        let found = details().find(|(_, detail)| names(&detail.arn));
+        let found = found.or_else(|| details().find(|(_, detail)| of_a_copy(detail)));
+        found.map(|(key, _)| key.clone()).ok_or_else(errors::no_secret)
     }
 }
 

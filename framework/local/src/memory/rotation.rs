@@ -40,7 +40,7 @@ impl MemoryStore {
                     version.temporary = !new.immediately;
                 }
                 record.attach(AWSPENDING, &new.token);
-                record.set_rotation(&function, new.rules.clone());
+                record.set_rotation(&function, new.rules.clone(), clock.tick());
                 Ok(StartedRotation {
                     arn: record.detail.arn.clone(),
                     name: record.detail.name.clone(),

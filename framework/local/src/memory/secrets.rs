@@ -1,6 +1,6 @@
 //! The operations on whole secrets: create, describe, tag, delete.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use fourstep::store::{AWSCURRENT, StoreError};
@@ -10,14 +10,33 @@ use super::record::{Record, State, random_suffix, random_version};
 use super::types::{Deletion, NewSecret, NewValue, SecretDetail, Written};
 use super::{Call, MemoryStore, errors, versions};
 
-/// Where every ARN of the store begins.
-const ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:";
+/// The Region of a secret whose maker names none.
+const REGION: &str = "us-east-1";
+
+/// A new secret's ARN.
+fn new_arn(name: &str, region: &str) -> Result<String, StoreError> {
+    let partition = match region.split('-').next() {
+        Some("cn") => "aws-cn",
+        Some("us") if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    };
+    let suffix = random_suffix()?;
+    Ok(format!("arn:{partition}:secretsmanager:{region}:000000000000:secret:{name}-{suffix}"))
+}
 
 impl Written {
     pub(super) fn about(record: &Record, version: Option<VersionId>) -> Self {
         let labels = version.as_ref().map(|version| record.labels_of(version)).unwrap_or_default();
         let SecretDetail { arn, name, .. } = record.detail.clone();
         Self { arn, name, version, labels }
+    }
+
+    /// The answer about a secret that there is none of.
+    fn absent(secret: &SecretId) -> Result<Self, StoreError> {
+        let id = secret.as_str();
+        let name = id.rsplit(':').next().unwrap_or(id).to_owned();
+        let arn = if name == id { new_arn(id, REGION)? } else { id.to_owned() };
+        Ok(Self { arn, name, version: None, labels: Vec::new() })
     }
 }
 
@@ -94,7 +113,7 @@ impl MemoryStore {
     /// NotFound.
     pub fn restore(&self, secret: &SecretId) -> Result<Written, StoreError> {
         self.write(Call::of("RestoreSecret", secret), secret, |record, clock| {
-            record.detail.deleted = None;
+            (record.detail.deleted, record.detail.gone) = (None, None);
             record.detail.last_changed = Some(clock.tick());
             Ok(Written::about(record, None))
         })
@@ -116,8 +135,9 @@ impl MemoryStore {
     /// DeleteSecret. Answers when the secret will be, or was, gone for good.
     ///
     /// # Errors
-    /// NotFound; InvalidParameter for a recovery window of less than 7 or more than 30 days;
-    /// InvalidRequest if the secret waits for its deletion already.
+    /// NotFound, but not with [`Deletion::Now`]; InvalidParameter for a recovery window of less than
+    /// 7 or more than 30 days, and while there are copies in other Regions; InvalidRequest if the
+    /// secret waits for its deletion already.
     pub fn delete(
         &self,
         secret: &SecretId,
@@ -127,8 +147,12 @@ impl MemoryStore {
             let mut state = self.state();
             match how {
                 Deletion::Now => {
-                    let written = Written::about(state.read(secret, 0)?, None);
-                    state.remove(&written.name);
+                    let Ok(record) = state.read(secret, 0) else {
+                        return Ok((Written::absent(secret)?, state.clock.tick()));
+                    };
+                    record.unreplicated()?;
+                    let written = Written::about(record, None);
+                    state.remove_all(|detail| detail.arn == written.arn);
                     Ok((written, state.clock.tick()))
                 }
                 Deletion::After(days) if !(7..=30).contains(&days) => {
@@ -136,9 +160,10 @@ impl MemoryStore {
                 }
                 Deletion::After(days) => state.write(secret, |record, clock| {
                     record.alive()?;
+                    record.unreplicated()?;
                     let now = clock.tick();
                     let gone = now + Duration::from_secs(u64::from(days) * 24 * 60 * 60);
-                    record.detail.deleted = Some(now);
+                    (record.detail.deleted, record.detail.gone) = (Some(now), Some(gone));
                     Ok((Written::about(record, None), gone))
                 }),
             }
@@ -147,7 +172,8 @@ impl MemoryStore {
 }
 
 fn create(state: &mut State, name: &str, new: NewSecret) -> Result<Written, StoreError> {
-    if let Some(taken) = state.named(name) {
+    let region = new.region.as_deref().unwrap_or(REGION);
+    if let Some(taken) = state.named(name, region) {
         if taken.detail.deleted.is_some() {
             return Err(errors::name_waits_for_deletion());
         }
@@ -155,13 +181,15 @@ fn create(state: &mut State, name: &str, new: NewSecret) -> Result<Written, Stor
     }
     let arn = match new.arn {
         Some(arn) => arn,
-        None => format!("{ARN}{name}-{}", random_suffix()?),
+        None => new_arn(name, region)?,
     };
     let mut record = Record::new(name, arn, new.tags);
     record.detail.description = new.description;
     record.detail.key = new.key;
     record.detail.created = Some(state.clock.tick());
     record.detail.last_changed = record.detail.created;
+    let taken = if new.overwrite { BTreeSet::new() } else { state.regions_with(name) };
+    record.copy_to(&new.copies, &taken)?;
     let written = match new.value {
         None => Written::about(&record, None),
         Some(value) => {
@@ -169,7 +197,10 @@ fn create(state: &mut State, name: &str, new: NewSecret) -> Result<Written, Stor
             versions::put(&mut record, &mut state.clock, NewValue::current(&token, value))?
         }
     };
-    state.insert(record);
+    if new.overwrite {
+        state.remove_all(|other| other.name == name && new.copies.contains_key(other.region()));
+    }
+    state.insert_as(name, record);
     Ok(written)
 }
 

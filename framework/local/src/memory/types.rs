@@ -8,6 +8,8 @@ use fourstep::{RotationToken, VersionId};
 
 use fourstep::SecretValue;
 
+use super::SecretCopy;
+
 /// What CreateSecret takes besides the name, and UpdateSecret of a secret that is there.
 #[derive(Debug, Clone, Default)]
 pub struct NewSecret {
@@ -23,6 +25,12 @@ pub struct NewSecret {
     pub key: Option<String>,
     /// The ARN that it has elsewhere; without one, it gets one that ends in random letters.
     pub arn: Option<String>,
+    /// The Region of the ARN that it gets; without one, us-east-1.
+    pub region: Option<String>,
+    /// The Regions that get a copy (`AddReplicaRegions`), each with its key.
+    pub copies: BTreeMap<String, Option<String>>,
+    /// Whether a copy takes the place of a secret of that name there.
+    pub overwrite: bool,
 }
 
 /// What PutSecretValue takes besides the secret.
@@ -91,6 +99,8 @@ pub struct ListedVersions {
     pub name: String,
     /// One row for each version, sorted by version id.
     pub versions: Vec<VersionSummary>,
+    /// The day on which each was last read; those that never were are absent.
+    pub accessed: BTreeMap<VersionId, SystemTime>,
 }
 
 /// What DescribeSecret answers.
@@ -110,6 +120,10 @@ pub struct SecretDetail {
     pub rotation_lambda_arn: Option<String>,
     /// The rotation schedule.
     pub rotation_rules: Option<RotationRules>,
+    /// When that schedule was set, or rotation turned on again.
+    pub scheduled: Option<SystemTime>,
+    /// When the version that is AWSCURRENT was made.
+    pub current_since: Option<SystemTime>,
     /// When the secret was created.
     pub created: Option<SystemTime>,
     /// When anything about it last changed.
@@ -118,6 +132,14 @@ pub struct SecretDetail {
     pub last_rotated: Option<SystemTime>,
     /// When it was marked for deletion.
     pub deleted: Option<SystemTime>,
+    /// When its deletion is due.
+    pub gone: Option<SystemTime>,
+    /// The day, from midnight UTC, on which a value was last read.
+    pub last_accessed: Option<SystemTime>,
+    /// The copies in other Regions, by Region.
+    pub copies: BTreeMap<String, SecretCopy>,
+    /// Of a copy, the Region of its primary secret.
+    pub primary_region: Option<String>,
     /// The labels of every labelled version, empty ones included.
     pub labels: BTreeMap<VersionId, Vec<String>>,
     /// The secret's tags.
@@ -126,13 +148,13 @@ pub struct SecretDetail {
 
 impl From<SecretDetail> for SecretDescription {
     fn from(detail: SecretDetail) -> Self {
-        let SecretDetail { arn, rotation_enabled, rotation_rules, labels, tags, .. } = detail;
-        let rotates_every_days = rotation_rules.and_then(|rules| rules.automatically_after_days);
+        let rotates_every_days = detail.days_apart();
+        let SecretDetail { arn, rotation_enabled, labels, tags, .. } = detail;
         Self { arn, rotation_enabled, rotates_every_days, labels, tags, ..Self::default() }
     }
 }
 
-/// A rotation schedule. It is stored and shown; nothing here runs by the clock.
+/// A rotation schedule. It is stored and shown; nothing in the store runs by the clock.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RotationRules {
     /// AutomaticallyAfterDays.

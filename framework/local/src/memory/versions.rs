@@ -19,24 +19,27 @@ impl MemoryStore {
     /// NotFound if the secret, version or label does not exist or has no value yet; InvalidRequest
     /// if the version exists without the label asked for, or the secret waits for its deletion.
     pub fn get(&self, secret: &SecretId, select: Select<'_>) -> Result<ReadValue, StoreError> {
+        self.get_in(secret, select, None)
+    }
+
+    /// As [`get`](Self::get), of the copy in a Region.
+    pub(crate) fn get_in(
+        &self,
+        secret: &SecretId,
+        select: Select<'_>,
+        copy: Option<&str>,
+    ) -> Result<ReadValue, StoreError> {
         let (version, label) = match select {
             Select::Label(label) => (None, Some(label)),
             Select::Version(version) => (Some(version), None),
             Select::VersionWithLabel(version, label) => (Some(version), Some(label)),
         };
         let call = Call::of("GetSecretValue", secret).on(version, label);
-        self.read(call, secret, |record| {
-            record.alive()?;
-            let id = selected(record, select)?;
-            let version = record.versions.get(id).ok_or_else(|| errors::no_value(select))?;
-            Ok(ReadValue {
-                arn: record.detail.arn.clone(),
-                name: record.detail.name.clone(),
-                version: id.clone(),
-                value: version.value.clone().ok_or_else(|| errors::no_value(select))?,
-                labels: record.labels_of(id),
-                created: version.created,
-            })
+        self.served(call, |stale| {
+            let mut state = self.state();
+            let read = value_of(state.read(secret, stale)?, select)?;
+            state.accessed(secret, &read.version, copy);
+            Ok(read)
         })
     }
 
@@ -104,6 +107,11 @@ impl MemoryStore {
                 arn: record.detail.arn.clone(),
                 name: record.detail.name.clone(),
                 versions: record.summaries(include_deprecated),
+                accessed: record
+                    .versions
+                    .iter()
+                    .filter_map(|(id, version)| Some((id.clone(), version.accessed?)))
+                    .collect(),
             })
         })
     }
@@ -114,6 +122,20 @@ impl MemoryStore {
         let state = self.state();
         state.read(secret, 0).ok()?.versions.get(version)?.rotation_token.clone()
     }
+}
+
+fn value_of(record: &Record, select: Select<'_>) -> Result<ReadValue, StoreError> {
+    record.alive()?;
+    let id = selected(record, select)?;
+    let version = record.versions.get(id).ok_or_else(|| errors::no_value(select))?;
+    Ok(ReadValue {
+        arn: record.detail.arn.clone(),
+        name: record.detail.name.clone(),
+        version: id.clone(),
+        value: version.value.clone().ok_or_else(|| errors::no_value(select))?,
+        labels: record.labels_of(id),
+        created: version.created,
+    })
 }
 
 fn selected<'a>(record: &'a Record, select: Select<'a>) -> Result<&'a VersionId, StoreError> {

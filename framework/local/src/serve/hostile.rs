@@ -34,7 +34,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// An operation for any byte; for the digits, the ten operations.
+    /// An operation for any byte; for the digits, the first ten.
     pub fn operation(byte: u8) -> &'static str {
         let index = usize::from(byte.wrapping_sub(b'0')) % OPERATIONS.len();
         OPERATIONS.get(index).copied().unwrap_or_default()

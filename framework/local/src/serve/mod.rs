@@ -1,7 +1,7 @@
 //! A local Secrets Manager: the AWS JSON 1.1 protocol over a [`MemoryStore`].
 //!
 //! The AWS CLI and the SDKs work against it, with any credentials unless it was started for one access
-//! key id. It serves the ten operations that rotations need, from creating a secret to deleting it.
+//! key id. It serves every operation of the API reference but those on copies in other accounts.
 //! Requests whose Host is a name that anybody could make resolve are refused (`access.rs`).
 
 mod access;
@@ -34,7 +34,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub use access::AccessKey;
-use operations::{Answer, OPERATIONS};
+use operations::{Answer, OPERATIONS, replicas};
 use refusal::Refusal;
 use wire::Input;
 
@@ -211,7 +211,7 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Res
     *shared.calls().entry(counted.to_owned()).or_default() += 1;
     // Before anything of it is read.
     let answer = match access::admitted(&head.headers, shared.key.as_ref()) {
-        Ok(()) => answered(&shared, operation, body).await,
+        Ok(()) => answered(&shared, operation, &head.headers, body).await,
         Err(refusal) => Err(refusal),
     };
     match answer {
@@ -222,19 +222,27 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Res
 
 /// The operation that the target header names, if it is served.
 fn operation(headers: &HeaderMap) -> Option<&'static str> {
-    let target = headers.get("x-amz-target")?.to_str().ok()?;
-    let name = target.strip_prefix("secretsmanager.")?;
+    let name = target(headers)?.strip_prefix("secretsmanager.")?;
     OPERATIONS.into_iter().find(|served| *served == name)
+}
+
+fn target(headers: &HeaderMap) -> Option<&str> {
+    headers.get("x-amz-target")?.to_str().ok()
 }
 
 async fn answered(
     shared: &Arc<Shared>,
     operation: Option<&'static str>,
+    headers: &HeaderMap,
     body: Body,
 ) -> Result<Value, Refusal> {
-    let operation = operation.ok_or_else(Refusal::unknown_operation)?;
+    let unknown = || {
+        let asked = target(headers).unwrap_or_default();
+        Refusal::unknown_operation(asked.strip_prefix("secretsmanager.").unwrap_or(asked))
+    };
+    let operation = operation.ok_or_else(unknown)?;
     let body = axum::body::to_bytes(body, LARGEST_BODY).await.map_err(|_| Refusal::too_large())?;
-    let input = Input::parse(&body)?;
+    let input = Input::parse(&body)?.signed_for(replicas::region(headers));
     let Answer { body, started } = operations::answer(&shared.store, operation, &input)?;
     if let (Some(rotation), Some(on_rotate)) = (started, shared.on_rotate.clone()) {
         let store = Arc::clone(&shared.store);

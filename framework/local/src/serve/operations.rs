@@ -1,17 +1,19 @@
 //! The operations: a request's fields in, the store's answer in AWS's shape out.
 
 use fourstep::store::{AWSCURRENT, Select, VersionSummary};
-use fourstep::{ExposeSecret, SecretValue};
 use serde_json::{Map, Value, json};
 
+mod answers;
 mod catalogue;
+mod filters;
+mod passwords;
+mod policies;
+pub(super) mod replicas;
 
 use super::refusal::Refusal;
-use super::wire::{Input, encoded, missing, seconds};
-use crate::{
-    Deletion, MemoryStore, NewRotation, NewSecret, NewValue, ReadValue, RotationRules,
-    SecretDetail, StartedRotation, Written,
-};
+use super::wire::{Input, missing, seconds};
+use crate::{Deletion, MemoryStore, NewRotation, NewSecret, NewValue, StartedRotation};
+use answers::{Body, DEFAULT_KEY, Shown, described, read, written};
 
 /// What became of a request.
 pub(super) struct Answer {
@@ -20,8 +22,9 @@ pub(super) struct Answer {
     pub(super) started: Option<StartedRotation>,
 }
 
-/// The operations that are served, by AWS's names.
-pub(super) const OPERATIONS: [&str; 17] = [
+/// The operations that are served, by AWS's names: all of the API reference but those on copies in
+/// other accounts, AssociateCrossAccountReplica and DisassociateCrossAccountReplica.
+pub(super) const OPERATIONS: [&str; 24] = [
     "CreateSecret",
     "DescribeSecret",
     "GetSecretValue",
@@ -39,6 +42,13 @@ pub(super) const OPERATIONS: [&str; 17] = [
     "BatchGetSecretValue",
     "GetRandomPassword",
     "GetResourcePolicy",
+    "PutResourcePolicy",
+    "DeleteResourcePolicy",
+    "ValidateResourcePolicy",
+    "ListResourcePolicies",
+    "ReplicateSecretToRegions",
+    "RemoveRegionsFromReplication",
+    "StopReplicationToReplica",
 ];
 
 pub(super) fn answer(
@@ -46,10 +56,32 @@ pub(super) fn answer(
     operation: &str,
     input: &Input,
 ) -> Result<Answer, Refusal> {
-    let body = match operation {
+    let (input, copy) = replicas::located(store, operation, input)?;
+    let (input, copy) = (&*input, copy.as_deref());
+    if operation == "RotateSecret" {
+        return rotate(store, input);
+    }
+    let mut body = answered(store, operation, input, copy)?;
+    if let Some(region) = copy {
+        replicas::of_the_copy(&mut body, region);
+    }
+    Ok(Answer { body, started: None })
+}
+
+fn answered(
+    store: &MemoryStore,
+    operation: &str,
+    input: &Input,
+    copy: Option<&str>,
+) -> Result<Value, Refusal> {
+    Ok(match operation {
         "CreateSecret" => create(store, input)?,
-        "DescribeSecret" => described(store.describe(&input.secret()?)?, "VersionIdsToStages"),
-        "GetSecretValue" => get(store, input)?,
+        "DescribeSecret" => {
+            let detail = store.describe(&input.secret()?)?;
+            let region = copy.unwrap_or_default();
+            described(detail.copy_in(region), Shown::Described)
+        }
+        "GetSecretValue" => get(store, input, copy)?,
         "PutSecretValue" => put(store, input)?,
         "UpdateSecretVersionStage" => update_stage(store, input)?,
         "ListSecretVersionIds" => list(store, input)?,
@@ -67,23 +99,27 @@ pub(super) fn answer(
         "RestoreSecret" => written(store.restore(&input.secret()?)?, false),
         "ListSecrets" => catalogue::list(store, input)?,
         "BatchGetSecretValue" => catalogue::batch(store, input)?,
-        "GetRandomPassword" => catalogue::password(input)?,
-        // None can be given here.
-        "GetResourcePolicy" => {
-            let detail = store.describe(&input.secret()?)?;
-            Body::new(&detail.arn, &detail.name).done()
-        }
-        "RotateSecret" => return rotate(store, input),
-        _ => return Err(Refusal::unknown_operation()),
-    };
-    Ok(Answer { body, started: None })
+        "GetRandomPassword" => passwords::password(input)?,
+        "GetResourcePolicy" => policies::get(store, input)?,
+        "PutResourcePolicy" => policies::put(store, input)?,
+        "DeleteResourcePolicy" => policies::delete(store, input)?,
+        "ValidateResourcePolicy" => policies::validate(store, input)?,
+        "ListResourcePolicies" => policies::names(store, input)?,
+        "ReplicateSecretToRegions" => replicas::replicate(store, input)?,
+        "RemoveRegionsFromReplication" => replicas::remove(store, input)?,
+        "StopReplicationToReplica" => replicas::stop(store, input, copy)?,
+        _ => return Err(Refusal::unknown_operation(operation)),
+    })
 }
 
 fn create(store: &MemoryStore, input: &Input) -> Result<Value, Refusal> {
-    if input.is_given("AddReplicaRegions") {
-        return Err(Refusal::parameter("This local Secrets Manager is in one Region only."));
+    let made = store.create(input.name()?, new_secret(input)?)?;
+    let copies = store.copies(&made.arn);
+    let mut body = written(made, false);
+    if let Some(fields) = body.as_object_mut().filter(|_| !copies.is_empty()) {
+        fields.insert("ReplicationStatus".to_owned(), replicas::statuses(copies).into());
     }
-    Ok(written(store.create(input.name()?, new_secret(input)?)?, false))
+    Ok(body)
 }
 
 fn new_secret(input: &Input) -> Result<NewSecret, Refusal> {
@@ -92,12 +128,15 @@ fn new_secret(input: &Input) -> Result<NewSecret, Refusal> {
         token: input.version("ClientRequestToken")?,
         tags: input.tags()?,
         description: input.description()?.map(str::to_owned),
-        key: input.text("KmsKeyId")?.map(str::to_owned),
+        key: input.key()?.map(|key| if key.is_empty() { DEFAULT_KEY } else { key }.to_owned()),
         arn: None,
+        region: Some(input.region().to_owned()),
+        copies: replicas::added(input)?,
+        overwrite: input.flag("ForceOverwriteReplicaSecret")?.unwrap_or(false),
     })
 }
 
-fn get(store: &MemoryStore, input: &Input) -> Result<Value, Refusal> {
+fn get(store: &MemoryStore, input: &Input, copy: Option<&str>) -> Result<Value, Refusal> {
     let version = input.version("VersionId")?;
     let select = match (&version, input.label()?) {
         (None, None) => Select::Label(AWSCURRENT),
@@ -105,20 +144,7 @@ fn get(store: &MemoryStore, input: &Input) -> Result<Value, Refusal> {
         (Some(version), None) => Select::Version(version),
         (Some(version), Some(label)) => Select::VersionWithLabel(version, label),
     };
-    Ok(read(store.get(&input.secret()?, select)?))
-}
-
-fn read(read: ReadValue) -> Value {
-    let ReadValue { arn, name, version, value, labels, created } = read;
-    let mut body = Body::new(&arn, &name).with("VersionId", version.as_str());
-    body = match value {
-        SecretValue::Text(text) => body.with("SecretString", text.expose_secret()),
-        SecretValue::Binary(bytes) => body.with("SecretBinary", encoded(bytes.expose_secret())),
-    };
-    if !labels.is_empty() {
-        body = body.with("VersionStages", labels);
-    }
-    body.with("CreatedDate", seconds(created)).done()
+    Ok(read(store.get_in(&input.secret()?, select, copy)?))
 }
 
 fn put(store: &MemoryStore, input: &Input) -> Result<Value, Refusal> {
@@ -151,7 +177,10 @@ fn list(store: &MemoryStore, input: &Input) -> Result<Value, Refusal> {
         if !labels.is_empty() {
             row = row.with("VersionStages", labels);
         }
-        row.with_some("CreatedDate", created.map(seconds)).done()
+        let accessed = listed.accessed.get(&version).copied();
+        row.with_some("CreatedDate", created.map(seconds))
+            .with_some("LastAccessedDate", accessed.map(seconds))
+            .done()
     };
     let page = catalogue::page(listed.versions.into_iter().map(row), "Versions", input)?;
     Ok(Body(page).with("ARN", &*listed.arn).with("Name", &*listed.name).done())
@@ -183,68 +212,4 @@ fn delete(store: &MemoryStore, input: &Input) -> Result<Value, Refusal> {
     };
     let (secret, gone) = store.delete(&input.secret()?, how)?;
     Ok(Body::new(&secret.arn, &secret.name).with("DeletionDate", seconds(gone)).done())
-}
-
-fn written(written: Written, with_labels: bool) -> Value {
-    let Written { arn, name, version, labels } = written;
-    let version = version.map(|version| version.as_str().to_owned());
-    let body = Body::new(&arn, &name).with_some("VersionId", version);
-    if with_labels { body.with("VersionStages", labels).done() } else { body.done() }
-}
-
-/// As DescribeSecret shows a secret; ListSecrets has another name for its versions.
-fn described(detail: SecretDetail, versions: &str) -> Value {
-    let tag = |(key, value): (String, String)| json!({"Key": key, "Value": value});
-    let tags: Vec<_> = detail.tags.into_iter().map(tag).collect();
-    let labels: Map<_, _> = detail
-        .labels
-        .into_iter()
-        .map(|(version, labels)| (version.as_str().to_owned(), labels.into()))
-        .collect();
-    Body::new(&detail.arn, &detail.name)
-        .with_some("Description", detail.description)
-        .with_some("KmsKeyId", detail.key)
-        .with_some("RotationEnabled", detail.rotation_enabled)
-        .with_some("RotationLambdaARN", detail.rotation_lambda_arn)
-        .with_some("RotationRules", detail.rotation_rules.map(rules))
-        .with_some("LastRotatedDate", detail.last_rotated.map(seconds))
-        .with_some("LastChangedDate", detail.last_changed.map(seconds))
-        .with_some("DeletedDate", detail.deleted.map(seconds))
-        .with("Tags", tags)
-        .with(versions, labels)
-        .with_some("CreatedDate", detail.created.map(seconds))
-        .done()
-}
-
-fn rules(rules: RotationRules) -> Value {
-    Body(Map::new())
-        .with_some("AutomaticallyAfterDays", rules.automatically_after_days)
-        .with_some("Duration", rules.duration)
-        .with_some("ScheduleExpression", rules.schedule_expression)
-        .done()
-}
-
-/// An answer as it is put together. AWS leaves out what it does not know; it sends no nulls.
-struct Body(Map<String, Value>);
-
-impl Body {
-    fn new(arn: &str, name: &str) -> Self {
-        Self(Map::new()).with("ARN", arn).with("Name", name)
-    }
-
-    fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
-        self.0.insert(field.to_owned(), value.into());
-        self
-    }
-
-    fn with_some(self, field: &str, value: Option<impl Into<Value>>) -> Self {
-        match value {
-            Some(value) => self.with(field, value),
-            None => self,
-        }
-    }
-
-    fn done(self) -> Value {
-        Value::Object(self.0)
-    }
 }

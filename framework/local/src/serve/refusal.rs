@@ -44,12 +44,23 @@ impl Refusal {
         Self::new("SerializationException", what)
     }
 
-    pub(super) fn unknown_operation() -> Self {
+    /// What was asked for is whatever the client sent: letters and digits of it are shown.
+    pub(super) fn unknown_operation(asked: &str) -> Self {
+        let named: String = asked.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
+        let named = if named.is_empty() { "an operation without a name" } else { &named };
         let message = format!(
-            "This local Secrets Manager does not have that operation; it has: {}.",
+            "This local Secrets Manager does not have {named}; it has: {}.",
             super::operations::OPERATIONS.join(", ")
         );
         Self::new("UnknownOperationException", message)
+    }
+
+    pub(super) fn no_random_numbers() -> Self {
+        Self::Error {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            name: StoreErrorCode::Internal.name(),
+            message: "The operating system gives no random numbers.".to_owned(),
+        }
     }
 
     pub(super) fn too_large() -> Self {

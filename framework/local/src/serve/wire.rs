@@ -18,21 +18,43 @@ const NO_TOKEN: &str =
 const BAD_NAME: &str = "Invalid name. Must be a valid name containing alphanumeric characters, or \
                         any of the following: -/_+=.@!";
 
-/// A request's fields.
-pub(super) struct Input(Map<String, Value>);
+/// Where a request is from that is not signed.
+const USUAL_REGION: &str = "us-east-1";
+
+/// A request's fields, and the Region that it is signed for.
+#[derive(Clone)]
+pub(super) struct Input {
+    fields: Map<String, Value>,
+    region: Option<String>,
+}
 
 impl Input {
     /// The parser's own message may quote the body, so it is dropped.
     pub(super) fn parse(body: &[u8]) -> Result<Self, Refusal> {
         match serde_json::from_slice(body) {
-            Ok(fields) => Ok(Self(fields)),
+            Ok(fields) => Ok(Self { fields, region: None }),
             Err(_) => Err(Refusal::unreadable("the body is not a JSON object")),
         }
     }
 
+    pub(super) fn signed_for(self, region: Option<&str>) -> Self {
+        Self { region: region.map(str::to_owned), ..self }
+    }
+
+    pub(super) fn region(&self) -> &str {
+        self.region.as_deref().unwrap_or(USUAL_REGION)
+    }
+
+    /// The same request about another secret.
+    pub(super) fn naming(&self, secret: &SecretId) -> Self {
+        let mut other = self.clone();
+        other.fields.insert("SecretId".to_owned(), secret.as_str().into());
+        other
+    }
+
     /// A field that is absent or null reads as `None`.
     fn field(&self, name: &str) -> Option<&Value> {
-        self.0.get(name).filter(|value| !value.is_null())
+        self.fields.get(name).filter(|value| !value.is_null())
     }
 
     pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Refusal> {
@@ -43,7 +65,12 @@ impl Input {
         }
     }
 
-    fn bounded(&self, name: &str, least: usize, most: usize) -> Result<Option<&str>, Refusal> {
+    pub(super) fn bounded(
+        &self,
+        name: &str,
+        least: usize,
+        most: usize,
+    ) -> Result<Option<&str>, Refusal> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         within(name, text.chars().count(), least, most)?;
         Ok(Some(text))
@@ -67,7 +94,7 @@ impl Input {
     fn object(&self, name: &str) -> Result<Option<Self>, Refusal> {
         match self.field(name) {
             None => Ok(None),
-            Some(Value::Object(fields)) => Ok(Some(Self(fields.clone()))),
+            Some(Value::Object(fields)) => Ok(Some(Self { fields: fields.clone(), region: None })),
             Some(_) => Err(wrong_type(name, "an object")),
         }
     }
@@ -93,7 +120,8 @@ impl Input {
 
     /// The objects of a list.
     pub(super) fn objects(&self, name: &str) -> Result<Vec<Self>, Refusal> {
-        let object = |item: &Value| item.as_object().cloned().map(Self);
+        let object =
+            |item: &Value| item.as_object().cloned().map(|fields| Self { fields, region: None });
         let objects = self.list(name)?.iter().map(object);
         objects.collect::<Option<_>>().ok_or_else(|| wrong_type(name, "a list of objects"))
     }
@@ -196,18 +224,24 @@ impl Input {
         }
         if days.is_some() && schedule.is_some() {
             return Err(Refusal::parameter(
-                "You can't specify both AutomaticallyAfterDays and ScheduleExpression.",
+                "You cannot specify both rotation frequency and schedule expression together.",
             ));
         }
-        Ok(Some(RotationRules {
+        let rules = RotationRules {
             automatically_after_days: days,
             duration,
             schedule_expression: schedule,
-        }))
+        };
+        rules.check().map_err(Refusal::parameter)?;
+        Ok(Some(rules))
     }
 
     pub(super) fn lambda_arn(&self) -> Result<Option<&str>, Refusal> {
         self.bounded("RotationLambdaARN", 0, 2048).map(|arn| arn.filter(|arn| !arn.is_empty()))
+    }
+
+    pub(super) fn key(&self) -> Result<Option<&str>, Refusal> {
+        self.bounded("KmsKeyId", 0, 2048)
     }
 
     pub(super) fn description(&self) -> Result<Option<&str>, Refusal> {

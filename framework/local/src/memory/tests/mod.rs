@@ -4,6 +4,7 @@ mod faults;
 mod labels;
 mod properties;
 mod rotation;
+mod schedule;
 mod versions;
 
 use fourstep::ExposeSecret;

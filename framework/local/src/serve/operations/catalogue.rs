@@ -1,26 +1,20 @@
-//! What concerns many secrets, or none: lists, several values at once, a random password.
+//! What concerns many secrets: lists, pages, several values at once.
 
+use fourstep::SecretId;
 use fourstep::store::{AWSCURRENT, Select, StoreError};
-use fourstep::{Environment, ExposeSecret, PasswordPolicy, SecretId};
 use serde_json::{Map, Value, json};
 
-use super::{described, read};
+use super::answers::{Shown, described, read};
+use super::{filters, replicas};
+use crate::memory::Seen;
 use crate::serve::refusal::Refusal;
 use crate::serve::wire::Input;
 use crate::{MemoryStore, SecretDetail};
 
-/// The switches of GetRandomPassword, by the variables of a rotation function that mean the same.
-const SWITCHES: [(&str, &str); 5] = [
-    ("ExcludeNumbers", "EXCLUDE_NUMBERS"),
-    ("ExcludePunctuation", "EXCLUDE_PUNCTUATION"),
-    ("ExcludeUppercase", "EXCLUDE_UPPERCASE"),
-    ("ExcludeLowercase", "EXCLUDE_LOWERCASE"),
-    ("RequireEachIncludedType", "REQUIRE_EACH_INCLUDED_TYPE"),
-];
-
-/// How many rows a page has at most, and without `MaxResults`. Source: Secrets Manager API Reference, "ListSecrets"
-/// and "ListSecretVersionIds".
+/// How many rows a page has at most, and without `MaxResults`. Source: Secrets Manager API Reference, "ListSecrets",
+/// "ListSecretVersionIds" and "BatchGetSecretValue".
 const LARGEST_PAGE: u32 = 100;
+const LARGEST_BATCH: u32 = 20;
 
 /// The page of a list that is asked for, with the token of the next one. As a token says no more than where its
 /// page begins, a list that changes between two pages may show a row twice or not at all.
@@ -29,89 +23,98 @@ pub(super) fn page(
     field: &str,
     input: &Input,
 ) -> Result<Map<String, Value>, Refusal> {
-    let size = input.number("MaxResults")?.unwrap_or(LARGEST_PAGE);
-    if !(1..=LARGEST_PAGE).contains(&size) {
-        return Err(Refusal::validation("maxResults", "Member must be from 1 to 100"));
+    let (shown, next) = of_page(rows, input, LARGEST_PAGE)?;
+    let mut page = next_token(next);
+    page.insert(field.to_owned(), shown.into());
+    Ok(page)
+}
+
+/// The rows of a page, and where the next one begins.
+fn of_page<T>(
+    rows: impl Iterator<Item = T>,
+    input: &Input,
+    largest: u32,
+) -> Result<(Vec<T>, Option<usize>), Refusal> {
+    let size = input.number("MaxResults")?.unwrap_or(largest);
+    if !(1..=largest).contains(&size) {
+        let constraint = format!("Member must be from 1 to {largest}");
+        return Err(Refusal::validation("maxResults", &constraint));
     }
     let invalid = || Refusal::new("InvalidNextTokenException", "The NextToken value is invalid.");
     let start = input.text("NextToken")?.map(|token| token.parse::<usize>());
     let start = start.transpose().map_err(|_| invalid())?.unwrap_or_default();
     let mut rows = rows.skip(start);
     let shown: Vec<_> = rows.by_ref().take(size as usize).collect();
-    let mut page = Map::new();
-    if rows.next().is_some() {
-        page.insert("NextToken".to_owned(), (start + shown.len()).to_string().into());
-    }
-    page.insert(field.to_owned(), shown.into());
-    Ok(page)
+    let next = rows.next().is_some().then_some(start + shown.len());
+    Ok((shown, next))
+}
+
+fn next_token(next: Option<usize>) -> Map<String, Value> {
+    let token = next.map(|next| ("NextToken".to_owned(), next.to_string().into()));
+    token.into_iter().collect()
 }
 
 pub(super) fn list(store: &MemoryStore, input: &Input) -> Result<Value, Refusal> {
     let deleted_too = input.flag("IncludePlannedDeletion")?.unwrap_or(false);
-    let mut secrets = store.secrets(deleted_too)?;
-    for filter in input.objects("Filters")? {
-        let key = filter.text("Key")?.unwrap_or_default().to_owned();
-        let wanted = filter.texts("Values")?;
-        if !["name", "description", "tag-key", "tag-value", "all"].contains(&key.as_str()) {
-            return Err(Refusal::parameter("Filters.Key is none that is served here."));
-        }
-        secrets.retain(|secret| wanted.iter().any(|value| matches(secret, &key, value)));
-    }
-    let rows = secrets.into_iter().map(|secret| described(secret, "SecretVersionsToStages"));
+    let secrets = store.secrets(deleted_too)?.into_iter();
+    let secrets = secrets.map(|detail| detail.copy_in(input.region())).collect();
+    let mut secrets = filters::filtered(secrets, input)?;
+    filters::sorted(&mut secrets, input)?;
+    let rows = secrets.into_iter().map(|secret| described(secret, Shown::Listed));
     page(rows, "SecretList", input).map(Value::Object)
 }
 
-/// Whether a secret has what a filter asks for: a beginning, in either case; not, with `!` before it.
-fn matches(secret: &SecretDetail, key: &str, value: &str) -> bool {
-    let (not, value) = value.strip_prefix('!').map_or((false, value), |rest| (true, rest));
-    let begins = |text: &str| text.to_lowercase().starts_with(&value.to_lowercase());
-    let description = secret.description.as_deref().is_some_and(begins);
-    let tag_key = secret.tags.keys().any(|key| begins(key));
-    let tag_value = secret.tags.values().any(|value| begins(value));
-    not != match key {
-        "name" => begins(&secret.name),
-        "description" => description,
-        "tag-key" => tag_key,
-        "tag-value" => tag_value,
-        _ => begins(&secret.name) || description || tag_key || tag_value,
-    }
-}
-
+/// The texts are those that moto records of AWS.
 pub(super) fn batch(store: &MemoryStore, input: &Input) -> Result<Value, Refusal> {
-    let ids = input.texts("SecretIdList")?;
-    let (mut values, mut errors) = (Vec::new(), Vec::new());
-    let names = match ids.is_empty() {
-        false => ids,
-        true => store.secrets(false)?.into_iter().map(|secret| secret.arn).collect(),
+    let filtered = input.is_given("Filters");
+    if filtered == input.is_given("SecretIdList") {
+        let message = "Either 'SecretIdList' or 'Filters' must be provided, but not both.";
+        return Err(Refusal::parameter(message));
+    }
+    if input.is_given("MaxResults") && !filtered {
+        return Err(Refusal::parameter(
+            "'Filters' not specified. 'Filters' must also be specified when 'MaxResults' is \
+             provided.",
+        ));
+    }
+    let names: Vec<String> = if filtered {
+        let mut secrets = filters::filtered(store.secrets(false)?, input)?;
+        filters::sorted(&mut secrets, input)?;
+        secrets.into_iter().map(|SecretDetail { arn, .. }| arn).collect()
+    } else {
+        input.texts("SecretIdList")?
     };
+    if !filtered && !(1..=LARGEST_BATCH as usize).contains(&names.len()) {
+        let constraint = "Member must have length from 1 to 20";
+        return Err(Refusal::validation("secretIdList", constraint));
+    }
+    let (names, next) = of_page(names.into_iter(), input, LARGEST_BATCH)?;
+    let (mut values, mut errors) = (Vec::new(), Vec::new());
     for id in names {
         let secret = SecretId::parse(&id).map_err(|_| Refusal::parameter("a SecretId is none"))?;
-        match store.get(&secret, Select::Label(AWSCURRENT)) {
-            Ok(value) => values.push(read(value)),
+        match current(store, &secret, input.region()) {
+            Ok(value) => values.push(value),
             Err(StoreError { code, message }) => {
                 errors.push(json!({"SecretId": id, "ErrorCode": code.name(), "Message": message}));
             }
         }
     }
-    Ok(json!({"SecretValues": values, "Errors": errors}))
+    let mut body = next_token(next);
+    body.insert("SecretValues".to_owned(), values.into());
+    body.insert("Errors".to_owned(), errors.into());
+    Ok(Value::Object(body))
 }
 
-/// By the framework's own generator. It takes no `IncludeSpace`.
-pub(super) fn password(input: &Input) -> Result<Value, Refusal> {
-    if input.flag("IncludeSpace")? == Some(true) {
-        return Err(Refusal::parameter("IncludeSpace is not served here."));
+/// The current value of a secret, or of the copy that this Region has of it.
+fn current(store: &MemoryStore, secret: &SecretId, region: &str) -> Result<Value, StoreError> {
+    let label = Select::Label(AWSCURRENT);
+    match store.seen_from(secret, region) {
+        Seen::AsNamed => store.get(secret, label).map(read),
+        Seen::Another(secret) => store.get(&secret, label).map(read),
+        Seen::Copy { primary, region } => {
+            let mut body = read(store.get_in(&primary, label, Some(&region))?);
+            replicas::of_the_copy(&mut body, &region);
+            Ok(body)
+        }
     }
-    let mut settings = Vec::new();
-    for (field, variable) in SWITCHES {
-        settings.extend(input.flag(field)?.map(|flag| (variable, flag.to_string())));
-    }
-    settings
-        .extend(input.number("PasswordLength")?.map(|long| ("PASSWORD_LENGTH", long.to_string())));
-    let excluded = input.text("ExcludeCharacters")?;
-    settings.extend(excluded.map(|text| ("EXCLUDE_CHARACTERS", text.to_owned())));
-    let environment: Environment =
-        settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let made = PasswordPolicy::read(&environment, "").and_then(|policy| policy.generate());
-    let made = made.map_err(|error| Refusal::parameter(error.to_string()))?;
-    Ok(json!({"RandomPassword": made.expose_secret()}))
 }

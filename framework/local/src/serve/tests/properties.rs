@@ -8,7 +8,7 @@ use crate::serve::hostile::{Reply as Ended, Service};
 use crate::serve::operations::OPERATIONS;
 
 /// Every field that any operation reads.
-const FIELDS: [&str; 25] = [
+const FIELDS: [&str; 36] = [
     "Name",
     "SecretId",
     "SecretString",
@@ -34,6 +34,17 @@ const FIELDS: [&str; 25] = [
     "SecretIdList",
     "PasswordLength",
     "ExcludeNumbers",
+    "IncludeSpace",
+    "ExcludeCharacters",
+    "ResourcePolicy",
+    "PolicyName",
+    "BlockPublicPolicy",
+    "AddReplicaRegions",
+    "RemoveReplicaRegions",
+    "SortOrder",
+    "SortBy",
+    "MaxResults",
+    "NextToken",
 ];
 
 /// A value that some field takes, or that none does.
@@ -59,6 +70,12 @@ fn value() -> impl Strategy<Value = Value> {
         json!(CANARY),
         json!("r".repeat(36)),
         json!("x".repeat(2049)),
+        json!([{"Region": "eu-west-1"}]),
+        json!(["eu-west-1"]),
+        json!([{"Key": "name", "Values": ["s"]}]),
+        json!("{\"Statement\": {\"Effect\": \"Allow\", \"Principal\": \"*\"}}"),
+        json!("cron(0 3 ? * SUN *)"),
+        json!({"ScheduleExpression": "rate(4 hours)", "Duration": "2h"}),
     ]);
     prop_oneof![4 => words, 1 => "\\PC{0,40}".prop_map(Value::from)]
 }
@@ -87,6 +104,13 @@ fn sensible() -> impl Strategy<Value = (&'static str, Value)> {
                 json!({"SecretId": id, "VersionStage": label,
                 "MoveToVersionId": to, "RemoveFromVersionId": from}),
             )
+        }),
+        any::<bool>().prop_map(|added| match added {
+            true => {
+                let regions = json!([{"Region": "eu-west-1"}, {"Region": "eu-west-3"}]);
+                ("ReplicateSecretToRegions", json!({"SecretId": "s", "AddReplicaRegions": regions}))
+            }
+            false => ("DescribeSecret", json!({"SecretId": "s"})),
         }),
         (version(), any::<bool>()).prop_map(|(version, now)| {
             (
