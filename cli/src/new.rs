@@ -54,7 +54,7 @@ pub fn new(name: &str, framework: &Path, folder: &Path, out: &mut dyn Write) -> 
         let to = project.join(file);
         to.parent().map_or(Ok(()), fs::create_dir_all)?;
         // Last, so that nothing in the path is taken for a name.
-        fs::write(to, named(text, name).replace("FRAMEWORK", path))?;
+        fs::write(to, named(&unmarked(text), name).replace("FRAMEWORK", path))?;
     }
     // The same versions that the framework's tests ran with.
     fs::copy(checkout.join("Cargo.lock"), project.join("Cargo.lock"))?;
@@ -88,6 +88,12 @@ fn check(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// A file without what says which of Fourstep's own tests run its commands.
+fn unmarked(text: &str) -> String {
+    let kept = text.split_inclusive('\n').filter(|line| !line.starts_with("<!-- "));
+    kept.collect()
+}
+
 /// The text of a file with the names of this project.
 fn named(text: &str, name: &str) -> String {
     let engine = name.strip_prefix("rotate-").unwrap_or(name);
@@ -112,6 +118,15 @@ mod tests {
         let queue = "rotate-big-queue rotate_big_queue RotateBigQueue \"big-queue\" an example";
         assert_eq!(named(text, "rotate-big-queue"), queue);
         assert_eq!(named(text, "keys"), "keys keys Keys \"keys\" an example");
+    }
+
+    #[test]
+    fn nothing_of_fourstep_s_own_tests_is_said() {
+        let marked = "# A page\n\n<!-- Run by tests/it/new.rs. -->\n```sh\ncargo test\n```\n";
+        assert_eq!(unmarked(marked), "# A page\n\n```sh\ncargo test\n```\n");
+        for (file, text) in FILES {
+            assert!(!unmarked(text).contains("<!--"), "{file}");
+        }
     }
 
     #[test]

@@ -6,34 +6,47 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
+use crate::documents::typed;
 use crate::support::program::{binary, fourstep, shell};
 use crate::support::skip;
 
 /// Makes a project, with the binaries' folder of this build beside them for its dependencies, so that
 /// only the first run compiles these.
 async fn made(folder: &Path, name: &str) -> PathBuf {
-    let framework = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let output = Command::new(binary("fourstep"))
-        .args(["new", name, "--framework"])
-        .arg(framework)
+        .args(["new", name, "--framework", checkout()])
         .current_dir(folder)
         .output()
         .await
         .unwrap();
     assert!(output.status.success(), "{output:?}");
-    let debug = binary("fourstep").parent().unwrap().to_owned();
-    let target = debug.parent().unwrap().join("new");
+    with_target(folder.join(name))
+}
+
+fn checkout() -> &'static str {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_str().unwrap()
+}
+
+/// Where projects are built.
+fn target() -> PathBuf {
+    let target = binary("fourstep").parent().and_then(Path::parent).unwrap().join("new");
     std::fs::create_dir_all(&target).unwrap();
-    std::os::unix::fs::symlink(target, folder.join(name).join("target")).unwrap();
-    folder.join(name)
+    target
+}
+
+fn with_target(project: PathBuf) -> PathBuf {
+    std::os::unix::fs::symlink(target(), project.join("target")).unwrap();
+    project
 }
 
 /// Runs a script in the project, as somebody would who has `fourstep` on the search path.
 async fn run(project: &Path, script: &str) -> String {
     let path = std::env::var("PATH").unwrap();
     let path = format!("{}:{path}", binary("fourstep").parent().unwrap().display());
+    let target = target();
     let variables = [
         ("PATH", path.as_str()),
+        ("CARGO_TARGET_DIR", target.to_str().unwrap()),
         ("CARGO_NET_OFFLINE", "true"),
         ("CARGO_INCREMENTAL", "0"),
         ("CARGO_PROFILE_DEV_DEBUG", "none"),
@@ -41,21 +54,19 @@ async fn run(project: &Path, script: &str) -> String {
     shell(script, project, &variables).await
 }
 
-/// The commands of a page, block by block.
-fn blocks(page: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(page).unwrap();
-    let parts: Vec<_> = text.split("```").collect();
-    let shell = |part: &&str| part.strip_prefix("sh\n").map(str::to_owned);
-    parts.iter().skip(1).step_by(2).filter_map(shell).collect()
-}
-
 #[tokio::test]
 async fn a_new_rotator_compiles_proves_and_rotates_by_its_own_page() {
     let folder = tempfile::tempdir().unwrap();
-    let project = made(folder.path(), "rotate-queue").await;
-    let [prove, serve, rotate, _deploy] = &blocks(&project.join("README.md"))[..] else {
-        panic!("README.md has other blocks")
+    let [begin] = &typed(file!(), "docs/write-a-rotator.md")[..] else { panic!("other blocks") };
+    let said = run(folder.path(), &begin.replace("path/to/fourstep", checkout())).await;
+    assert!(said.contains("it_locks_nobody_out ... ok"), "{said}");
+    let project = with_target(folder.path().join("rotate-queue"));
+    let [prove, serve, rotate] = &typed(file!(), "cli/project/README.md.in")[..] else {
+        panic!("other blocks")
     };
+    let own = std::fs::read_to_string(project.join("README.md")).unwrap();
+    let rotate = rotate.replace("rotate-example", "rotate-queue");
+    assert!(own.contains(prove.as_str()) && own.contains(&rotate), "{own}");
 
     // What goes to production needs no kit.
     let needed = run(&project, "cargo tree --edges normal").await;
@@ -65,7 +76,9 @@ async fn a_new_rotator_compiles_proves_and_rotates_by_its_own_page() {
     let said = run(&project, prove).await;
     assert!(said.contains("it_locks_nobody_out ... ok"), "{said}");
 
+    // Cargo would build what the tests built, and on any free port.
     assert_eq!(serve, "cargo run --example server 7000\n");
+    run(&project, "cargo build --example server").await;
     let mut server = Command::new(project.join("target/debug/examples/server"))
         .arg("0")
         .stdout(Stdio::piped())
@@ -79,7 +92,7 @@ async fn a_new_rotator_compiles_proves_and_rotates_by_its_own_page() {
     let before = std::fs::read_to_string(&secret).unwrap();
     std::fs::write(&secret, before.replace("7000", port)).unwrap();
 
-    let said = run(&project, rotate).await;
+    let said = run(&project, &rotate).await;
     assert!(said.contains("A rotation would succeed."), "{said}");
     assert!(said.contains("2 rotations played"), "{said}");
     assert!(said.contains(" points played, 0 violations"), "{said}");
@@ -104,7 +117,7 @@ async fn the_template_of_a_new_rotator_is_sound() {
 async fn a_project_is_made_once_and_of_a_checkout() {
     let folder = tempfile::tempdir().unwrap();
     let project = made(folder.path(), "rotate-queue").await;
-    let framework = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_str().unwrap();
+    let framework = checkout();
     let name = project.to_str().unwrap();
     for (arguments, what) in [
         (["new", "Queue", "--framework", framework], "write small letters"),
@@ -129,6 +142,9 @@ async fn a_project_is_made_once_and_of_a_checkout() {
     assert!(String::from_utf8_lossy(&again.stderr).contains("exists"), "{again:?}");
 }
 
+/// The client that the page for authors leaves to its readers, by its table of what came.
+const HTTP_LEDGER: &str = include_str!("../functions/http_ledger.rs.in");
+
 /// The page for authors: its code, put into a project as it says.
 #[tokio::test]
 async fn the_rotator_of_the_authors_page_compiles_without_the_kit_and_is_proven_with_it() {
@@ -145,9 +161,13 @@ async fn the_rotator_of_the_authors_page_compiles_without_the_kit_and_is_proven_
     let library = code("`src/lib.rs`, which goes to production", "```rust\n");
     assert!(!library.contains("fourstep_testing"));
     std::fs::write(project.join("src/lib.rs"), library).unwrap();
+    let main = code("`src/main.rs` hands the rotator", "```rust,ignore\n");
+    std::fs::write(project.join("src/main.rs"), main + "\n" + HTTP_LEDGER).unwrap();
     let proof = code("`tests/proof.rs`, with the kit", "```rust,ignore\n");
     std::fs::write(project.join("tests/proof.rs"), proof).unwrap();
     run(&project, "cargo build").await;
     let said = run(&project, "cargo test --test proof").await;
-    assert!(said.contains("it_locks_nobody_out ... ok"), "{said}");
+    for proven in ["it_locks_nobody_out ... ok", "it_prints_no_token ... ok"] {
+        assert!(said.contains(proven), "{said}");
+    }
 }

@@ -5,6 +5,7 @@
 //! [`guide`] builds a rotator and its model from nothing, on one page.
 //!
 //! - [`conformance`]: what each verb must do, at a model or at the real thing.
+//! - [`printed`]: the same in a process of its own, where what is printed is heard as well.
 //! - [`sweep`]: rotations over the memory store and a modelled remote, stopped and disturbed at every
 //!   call. There is no chance in it: it tries *all*, so the same rotator gives the same report.
 //! - [`models`]: remotes for every strategy: one password, an admin and a pair of users, MySQL's two
@@ -45,7 +46,10 @@
 //! passes in hours only; what depends on milliseconds is for other tests. An edit in between stores the
 //! same credential again with a note: nobody changes a credential by hand at the remote. That the fence is
 //! passed is seen by a second DescribeSecret before the pending credential begins to work; whether its
-//! refusal is heeded, by the containers that come late.
+//! refusal is heeded, by the containers that come late. [`conformance`] and [`sweep`] hear what is answered,
+//! warned of and logged by `tracing`, and panics; not what is printed, which the test harness keeps:
+//! [`printed`] hears that. None of them hears what a task or a thread of the rotator's own logs by
+//! `tracing`, nor what is written to a file or sent to a third party.
 
 mod canary;
 mod conformance;
@@ -53,6 +57,7 @@ mod double;
 mod enumerator;
 pub mod guide;
 pub mod models;
+mod printed;
 mod process;
 mod promises;
 mod remote;
@@ -69,6 +74,7 @@ mod tests;
 pub use canary::Canary;
 pub use conformance::conformance;
 pub use double::{Asked, Double, DoubleKey, DoubleKeys, Fault, Manner, Told};
+pub use printed::printed;
 pub use remote::{Function, Overlap, Remote, Testbed};
 pub use report::{Report, Section, Violation, What};
 pub use simulation::SECRET_ARN;

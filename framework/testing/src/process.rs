@@ -1,7 +1,9 @@
 //! One process that does one step, advanced call by call.
 
+use std::any::Any;
 use std::fmt::Write;
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,6 +32,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// How a process stands after it was allowed to make some calls.
 pub(super) enum Progress {
     Ended(Result<Outcome, Error>),
+    /// It panicked, saying this.
+    Panicked(String),
     Stopped(Stop),
 }
 
@@ -65,8 +69,9 @@ impl Process {
         wire.line().run(self.name, calls, patient);
         let (work, hears) = (&mut self.work, &self.hears);
         poll_fn(|context| match listening(hears.as_ref(), || work.as_mut().poll(context)) {
-            Poll::Ready(ended) => Poll::Ready(Progress::Ended(ended)),
-            Poll::Pending => match wire.line().stop {
+            Err(said) => Poll::Ready(Progress::Panicked(said)),
+            Ok(Poll::Ready(ended)) => Poll::Ready(Progress::Ended(ended)),
+            Ok(Poll::Pending) => match wire.line().stop {
                 Some(stop) => Poll::Ready(Progress::Stopped(stop)),
                 // It waits for a timer or for a real remote.
                 None => Poll::Pending,
@@ -77,11 +82,26 @@ impl Process {
 }
 
 /// Writes down what is logged while `work` runs.
-pub(super) fn listening<T>(dispatch: Option<&Dispatch>, work: impl FnOnce() -> T) -> T {
-    match dispatch {
-        Some(dispatch) => tracing::dispatcher::with_default(dispatch, work),
-        None => work(),
-    }
+///
+/// # Errors
+/// What it said when it panicked. It must not be run again then.
+pub(super) fn listening<T>(
+    dispatch: Option<&Dispatch>,
+    work: impl FnOnce() -> T,
+) -> Result<T, String> {
+    // What a panic left half-done belongs to the process that ended by it, which nobody asks again.
+    let work = AssertUnwindSafe(work);
+    let ended = match dispatch {
+        Some(dispatch) => tracing::dispatcher::with_default(dispatch, || catch_unwind(work)),
+        None => catch_unwind(work),
+    };
+    ended.map_err(|said| words(&*said))
+}
+
+/// What a panic says: `panic!` gives a text, `panic_any` whatever it likes.
+fn words(said: &(dyn Any + Send)) -> String {
+    let text = said.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| said.downcast_ref().copied()).unwrap_or("no text").to_owned()
 }
 
 /// The store as a process sees it: over the wire.

@@ -39,6 +39,8 @@ pub enum What {
     Touched,
     /// A step failed because its credentials for the store had ended, and its error says something else.
     Unnamed,
+    /// The rotator panicked: its function ends there, and says nothing of what the operator should do.
+    Panics,
     /// What the remote itself complains about.
     Complaint(String),
     /// What a check of the conformance suite found.
@@ -64,6 +66,7 @@ impl fmt::Display for What {
             Self::NoFence => "the target was changed without passing the fence",
             Self::Touched => "an account is changed although no stored credential works",
             Self::Unnamed => "credentials that ended are not named as the cause",
+            Self::Panics => "the rotator panics",
             Self::Complaint(what) | Self::Check(what) => what,
             Self::Kit(what) => return write!(formatter, "the kit itself failed: {what}"),
         })

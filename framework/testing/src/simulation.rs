@@ -1,15 +1,13 @@
 //! One run: a secret, its remote, the service that delivers steps, and what must hold meanwhile.
 
 use std::collections::BTreeMap;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
 
 use fourstep::{Error, Outcome, RotationEvent, Secret, SecretId, SecretValue, Step, VersionId};
 use fourstep_local::{MemoryStore, NewRotation, NewSecret, PendingLabel};
 
 use super::conformance::{Log, altered};
-use super::process::{Process, Progress, WiredStore, listening};
+use super::process::{Process, Progress, WiredStore};
 use super::remote::{Function, Overlap, Remote, Testbed};
 use super::report::{Violation, What};
 use super::wire::{Stop, Wire};
@@ -130,13 +128,6 @@ impl Simulation {
         (simulation.promise, simulation.log) = (Promise::Untouched, Some(Log::default()));
         simulation.check().await?;
         Ok(simulation)
-    }
-
-    /// A verb's work, with everything that is logged meanwhile written down.
-    pub(super) async fn heard<T>(&self, work: impl Future<Output = T>) -> T {
-        let dispatch = self.log.as_ref().map(Log::dispatch);
-        let mut work = pin!(work);
-        poll_fn(|context| listening(dispatch.as_ref(), || work.as_mut().poll(context))).await
     }
 
     async fn at(remote: Box<dyn Remote>, overlap: Overlap, wire: &Wire) -> Checked<Self> {
@@ -279,6 +270,10 @@ impl Simulation {
             Progress::Stopped(Stop::Suspended) => Standstill::Ready,
             Progress::Stopped(Stop::Blocked) => Standstill::Blocked,
             Progress::Stopped(Stop::Killed) => Standstill::Ended(End::Killed),
+            Progress::Panicked(said) => {
+                self.wire.line().note(format!("the rotator panics: {said}"));
+                return Err(self.wrong(What::Panics));
+            }
             Progress::Ended(result) => {
                 let stats = process.cx.stats();
                 self.refused = stats.rejected_logins;

@@ -115,6 +115,8 @@ pub(super) struct Line {
     pub(super) gaps: BTreeSet<&'static str>,
     /// Whether it could look at nothing.
     pub(super) idle: bool,
+    /// Whether a verb panicked that was asked by itself.
+    pub(super) panics: bool,
     /// DescribeSecret calls of the process that runs.
     pub(super) describes: u32,
     /// Whether credentials of the process that runs were refused as ended, and whether all its others are.

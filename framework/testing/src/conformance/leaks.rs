@@ -1,13 +1,18 @@
 //! No value of a secret in anything that was said.
 
+use std::future::{Future, poll_fn};
 use std::io::{self, Write};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
-use fourstep::Secret;
+use fourstep::{Error, ErrorKind, Secret};
 use tracing::Dispatch;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::Canary;
+use crate::printed::said_here;
+use crate::process::listening;
 use crate::report::What;
 use crate::simulation::{Checked, Simulation};
 
@@ -27,7 +32,7 @@ impl Log {
 
     fn text(&self) -> String {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&bytes).into_owned()
+        String::from_utf8_lossy(&bytes).into_owned() + &said_here()
     }
 }
 
@@ -47,6 +52,29 @@ impl<'a> MakeWriter<'a> for Log {
 
     fn make_writer(&'a self) -> Self {
         self.clone()
+    }
+}
+
+impl Simulation {
+    /// A verb's work, with everything that is logged meanwhile written down. A panic ends it, as it
+    /// ends the step of a function.
+    pub(crate) async fn heard<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let dispatch = self.log.as_ref().map(Log::dispatch);
+        let mut work = pin!(work);
+        let polled =
+            poll_fn(|context| match listening(dispatch.as_ref(), || work.as_mut().poll(context)) {
+                Ok(polled) => polled.map(Ok),
+                Err(said) => Poll::Ready(Err(said)),
+            });
+        polled.await.unwrap_or_else(|said| {
+            let mut line = self.wire.line();
+            line.panics = true;
+            line.note(format!("the rotator panics: {said}"));
+            Err(Error::new(ErrorKind::Internal, "the rotator panicked"))
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use fourstep::{Deadline, Engine, Invocation, Question, Step};
+use fourstep::{Deadline, Engine, ErrorKind, Invocation, Question, Step};
 
 use super::verbs::{MOST_CALLS, finds};
 use crate::simulation::{Checked, End, Simulation};
@@ -17,6 +17,7 @@ const TIME: Duration = Duration::from_secs(60);
 pub(super) async fn steps(simulation: &mut Simulation) -> Checked {
     let before = simulation.remote.credentials().await;
     let token = simulation.begin()?;
+    let mut created = false;
     for step in [Step::Create, Step::Set, Step::Test] {
         for fate in [CallOutcome::Refuse, CallOutcome::LoseAnswer] {
             for at in 1..=MOST_CALLS {
@@ -28,11 +29,23 @@ pub(super) async fn steps(simulation: &mut Simulation) -> Checked {
             }
         }
         let end = simulation.deliver(step, &token).await?;
-        if step != Step::Create && matches!(end, End::Answered(Ok(_))) {
-            return finds(
-                simulation,
-                &format!("{step} succeeds although no stored credential works"),
-            );
+        match (step, end) {
+            (Step::Create, end) => created = matches!(end, End::Answered(Ok(_))),
+            (_, End::Answered(Ok(_))) => {
+                let what = format!("{step} succeeds although no stored credential works");
+                return finds(simulation, &what);
+            }
+            // Nothing disturbed it, and the kind is what sends an operator to the right page.
+            (Step::Set, End::Answered(Err(error)))
+                if created && error.kind() != ErrorKind::Rejected =>
+            {
+                let what = format!(
+                    "setSecret calls it {} and not Rejected that no stored credential works",
+                    error.kind()
+                );
+                return finds(simulation, &what);
+            }
+            _ => {}
         }
     }
     if questions(simulation).await {

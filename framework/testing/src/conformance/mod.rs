@@ -10,7 +10,7 @@ pub(super) use leaks::Log;
 pub(super) use verbs::altered;
 
 use super::remote::Testbed;
-use super::report::{Report, Section};
+use super::report::{Report, Section, What};
 use super::simulation::{Checked, Simulation};
 use super::wire::Wire;
 
@@ -29,9 +29,12 @@ use super::wire::Wire;
 ///   every call, exactly the kept credentials work afterwards, nothing is changed without passing
 ///   the fence, no login fails;
 /// - preflight, plan and verify change nothing;
-/// - where no stored credential works, nothing is changed and no rotation succeeds;
+/// - where no stored credential works, nothing is changed and no rotation succeeds; setSecret says
+///   [`Rejected`](fourstep::ErrorKind::Rejected), if nothing else is wrong;
 /// - hostile names and values survive;
-/// - no value of a secret is in anything that was said.
+/// - no value of a secret is in anything that was said, and nothing panics.
+///
+/// What is printed is heard by [`printed`](super::printed) only.
 ///
 /// ```
 /// use fourstep_testing::{conformance, models::SinglePassword};
@@ -115,7 +118,9 @@ impl Check {
                 let asked = self.ask(&mut simulation).await;
                 // Whatever failed may have said too much about it.
                 let searched = leaks::search(&mut simulation);
+                let panics = wire.line().panics;
                 section.count(&wire, asked);
+                section.violations.extend(panics.then(|| simulation.wrong(What::Panics)));
                 section.violations.extend(searched.err());
             }
             Err(violation) => section.count(&wire, Err(violation)),

@@ -169,7 +169,7 @@ pub(super) async fn another_account(simulation: &mut Simulation) -> Checked {
         let current = Current::new(version(0), secret.clone());
         let versions = SetContext::new(&calls, &description, current, pending);
         named = true;
-        match rotator.check(&versions) {
+        match simulation.heard(async { rotator.check(&versions) }).await {
             Err(error) if error.kind() == ErrorKind::Mismatch => {
                 simulation.wire.line().note(format!("check: {error}"));
             }

@@ -10,7 +10,7 @@ use fourstep::{
 use serde_json::json;
 
 use super::{assert_caught, assert_refuted, assert_safe};
-use crate::models::{OneUser, Server, Session, Trouble};
+use crate::models::{Account, OneUser, Server, Session, Trouble};
 use crate::{Overlap, Remote, Testbed, Wire, conformance};
 
 /// What is wrong with it.
@@ -43,6 +43,14 @@ enum Defect {
     AcceptsAll,
     /// The next password is always the same.
     SameAgain,
+    /// Where nobody is let in, an account is made for whom it may be.
+    LockedOutMakesUser,
+    /// Where nobody is let in, somebody else is thought to have done the work.
+    LockedOutSucceeds,
+    /// Where nobody is let in, the server is said to be out of reach.
+    LockedOutUnreachable,
+    /// Preflight asks nobody.
+    BlindPreflight,
 }
 
 struct Broken(Defect);
@@ -80,6 +88,10 @@ impl Remote for BrokenUser {
 
     async fn accepts(&self, secret: &Secret) -> bool {
         self.user.accepts(secret).await
+    }
+
+    async fn credentials(&self) -> Option<usize> {
+        Some(self.user.server().arrange(|accounts| accounts.len()))
     }
 
     fn hour_passes(&self) {
@@ -191,7 +203,18 @@ impl Rotator for BrokenRotator {
             }
         }
         let Some(mut session) = open else {
-            return Err(Error::new(ErrorKind::Rejected, "no version logs in"));
+            return match self.defect {
+                Defect::LockedOutSucceeds => Ok(Applied::Already("it will do".to_owned())),
+                Defect::LockedOutUnreachable => {
+                    Err(Error::new(ErrorKind::Unreachable, "no version logs in"))
+                }
+                Defect::LockedOutMakesUser => {
+                    let account = Account::with_password("first-aid");
+                    self.server.arrange(|accounts| accounts.insert("app2".to_owned(), account));
+                    Err(Error::new(ErrorKind::Rejected, "no version logs in"))
+                }
+                _ => Err(Error::new(ErrorKind::Rejected, "no version logs in")),
+            };
         };
         if self.defect != Defect::NoLimits {
             session.limit().await?;
@@ -215,7 +238,10 @@ impl Rotator for BrokenRotator {
         subject: &InspectContext<'_>,
         cx: &Invocation,
     ) -> Result<Vec<Finding>, Error> {
-        self.right.preflight(subject, cx).await
+        match self.defect {
+            Defect::BlindPreflight => Ok(Vec::new()),
+            _ => self.right.preflight(subject, cx).await,
+        }
     }
 }
 
@@ -273,6 +299,13 @@ async fn what_breaks_the_contract_of_a_verb_is_refuted_by_name() {
         (Defect::SameAgain, "propose makes the same credential twice"),
         (Defect::AppliesInPropose, "propose stops the current credential"),
         (Defect::Remembers, "a healthy setSecret fails"),
+        (Defect::LockedOutMakesUser, "credentials change although no stored one works"),
+        (Defect::LockedOutSucceeds, "setSecret succeeds although no stored credential works"),
+        (
+            Defect::LockedOutUnreachable,
+            "setSecret calls it Unreachable and not Rejected that no stored credential works",
+        ),
+        (Defect::BlindPreflight, "preflight finds nothing although no stored credential works"),
     ] {
         assert_refuted(&Broken(defect), name).await;
     }

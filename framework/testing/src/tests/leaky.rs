@@ -6,9 +6,9 @@ use fourstep::{
     RetireContext, Rotator, Secret, SetContext, Verdict,
 };
 
-use super::assert_refuted;
+use super::{assert_caught, assert_names, assert_refuted};
 use crate::models::OneUser;
-use crate::{Overlap, Remote, Testbed, Wire, conformance};
+use crate::{Overlap, Remote, Testbed, Wire, conformance, printed};
 
 /// Where it says one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +38,17 @@ enum Fixture {
     PreflightFailure,
     /// A line of the plan.
     Plan,
+    /// A panic of a verb.
+    VerifyPanic,
+    /// A panic of a step, in Rust's form for debugging.
+    ApplyPanic,
+    /// Standard output.
+    Print,
+    /// Standard error, in a line that has no end, of a step that is never asked by itself.
+    PrintError,
 }
 
-const ALL: [Fixture; 12] = [
+const ALL: [Fixture; 14] = [
     Fixture::Check,
     Fixture::ProposeLog,
     Fixture::ProposeWarning,
@@ -53,6 +61,8 @@ const ALL: [Fixture; 12] = [
     Fixture::Preflight,
     Fixture::PreflightFailure,
     Fixture::Plan,
+    Fixture::VerifyPanic,
+    Fixture::ApplyPanic,
 ];
 
 /// A rotator that says one at this place, and the first password.
@@ -148,6 +158,7 @@ impl Rotator for LeakyRotator {
         cx: &Invocation,
     ) -> Result<Applied, Error> {
         let pending = password(versions.pending().secret());
+        assert!(!self.at(Fixture::ApplyPanic), "cannot set {:?}", pending.as_bytes());
         match self.1.apply(versions, fence, cx).await {
             Ok(Applied::Changed(why)) if self.at(Fixture::ApplyReason) => {
                 Ok(Applied::Changed(format!("{why} to {pending}")))
@@ -160,6 +171,10 @@ impl Rotator for LeakyRotator {
     }
 
     async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+        assert!(!self.at(Fixture::VerifyPanic), "cannot use {}", password(secret));
+        if self.at(Fixture::Print) {
+            println!("tries {}", password(secret));
+        }
         Ok(match self.1.verify(secret, cx).await? {
             Verdict::Rejected(why) if self.at(Fixture::Verdict) => {
                 Verdict::Rejected(format!("{why}: {}", password(secret)))
@@ -181,6 +196,10 @@ impl Rotator for LeakyRotator {
             let kept = keep.labelled().await?;
             let kept: Vec<_> = kept.iter().map(|one| password(one.secret())).collect();
             tracing::debug!(bytes = ?kept.concat().as_bytes(), "retired");
+        }
+        if self.at(Fixture::PrintError) {
+            let promoted = keep.labelled().await?.into_iter().next();
+            eprint!("promoted {:?}", promoted.map(|one| password(one.secret())));
         }
         self.1.retire(keep, cx).await
     }
@@ -233,6 +252,44 @@ async fn a_credential_that_is_said_anywhere_is_heard() {
         let heard = report.defects().iter().any(|what| what.to_string().contains("is said"));
         assert!(heard, "{place:?}\n{report}");
     }
+}
+
+/// Also where what it says is no secret: an operator is told nothing by a function that panicked.
+#[tokio::test]
+async fn a_rotator_that_panics_is_caught() {
+    for place in [Fixture::VerifyPanic, Fixture::ApplyPanic] {
+        assert_refuted(&Leaky(place, LONG), "the rotator panics").await;
+    }
+    assert_caught(&Leaky(Fixture::ApplyPanic, LONG), "the rotator panics");
+}
+
+#[tokio::test]
+async fn a_rotator_that_prints_nothing_is_safe() {
+    printed(&Leaky(Fixture::Nowhere, LONG)).await.assert_safe();
+}
+
+#[tokio::test]
+async fn a_credential_on_standard_output_is_heard() {
+    let heard = "a secret value is said, in plain text";
+    assert_names(&printed(&Leaky(Fixture::Print, LONG)).await, heard);
+}
+
+#[tokio::test]
+async fn a_credential_on_standard_error_is_heard() {
+    let heard = "a secret value is said, in plain text";
+    assert_names(&printed(&Leaky(Fixture::PrintError, LONG)).await, heard);
+}
+
+/// Which test to start anew is known by the thread only.
+#[test]
+fn what_cannot_be_heard_is_no_pass() {
+    let asked = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(printed(&Leaky(Fixture::Nowhere, LONG)))
+    };
+    let report = std::thread::spawn(asked).join().unwrap();
+    let defects: Vec<String> = report.defects().iter().map(ToString::to_string).collect();
+    assert!(defects[0].contains("in the thread of a test"), "{defects:?}");
 }
 
 /// A model that begins with a short password would turn the search off without a word.
