@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, Parser};
 use clap_complete::Shell;
 use fourstep::{Question, Step};
@@ -33,7 +34,7 @@ use arguments::{
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let (json, ended) = match Command::parse().action {
+    let (json, ended) = match parsed().action {
         Action::Serve(arguments) => (arguments.json, run_serve(arguments).await),
         Action::Replay(arguments) => (arguments.json, run_replay(arguments).await),
         Action::Inspect(arguments) => (arguments.json, run_ask(Question::Inspect, arguments).await),
@@ -75,6 +76,21 @@ async fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// The command line. Who misspelt a flag is told the right one, and not to pass the wrong one on behind
+/// `--`, where `sam` would get it.
+fn parsed() -> Command {
+    Command::try_parse().unwrap_or_else(|mut error| {
+        let kind = ContextKind::Suggested;
+        if let Some(ContextValue::StyledStrs(mut tips)) = error.remove(kind) {
+            tips.retain(|tip| !tip.to_string().contains(" as a value"));
+            if !tips.is_empty() {
+                error.insert(kind, ContextValue::StyledStrs(tips));
+            }
+        }
+        error.exit()
+    })
 }
 
 fn completions(shell: Shell) -> io::Result<bool> {
@@ -233,6 +249,11 @@ fn stage(arguments: StageArguments) -> io::Result<Stage> {
 async fn run_replay(arguments: ReplayArguments) -> io::Result<bool> {
     let ReplayArguments { twice, rotations, test_only, steps, .. } = arguments;
     let plan = arguments.disturbance.plan();
+    if test_only && rotations > 1 {
+        let what =
+            "--rotations: a test of the configuration is made once; leave this out, or --test-only";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    }
     let options = Options {
         stage: stage(arguments.stage)?,
         steps: if steps.is_empty() { Step::ALL.to_vec() } else { steps },

@@ -19,6 +19,8 @@ start_alone() {
     shift
     # shellcheck disable=SC2016 # the other shell expands it
     setsid bash -c 'echo $$ >"$1"; shift; exec "$@"' - "$dir/group" "$@" >"$dir/output" 2>&1 </dev/null &
+    # Else the shell tells that it was killed, at the end of all, as if something had failed.
+    disown
 }
 
 # stop_alone DIR: safe to call at any time, and again: by then the number may be another group's.

@@ -42,10 +42,10 @@ arm64_apt() {
         apt-get -qq -o Dpkg::Use-Pty=0 -o Acquire::Check-Valid-Until=false "$@"
 }
 
-# arm64_build BINARY FOLDER: makes FOLDER/bootstrap, by the command that `sam build` runs. Nothing
+# arm64_build BINARY FOLDER COMMAND: makes FOLDER/bootstrap by this command of cargo-lambda. Nothing
 # is mounted but /proc: sources and dependencies are copied, results stay for the next build.
 arm64_build() {
-    local binary=$1 folder=$2 inside=$ARM64_ROOT/fourstep
+    local binary=$1 folder=$2 command=$3 inside=$ARM64_ROOT/fourstep
     rm -rf "$inside/source"
     mkdir -p "$inside/source" "$inside/bin" "$inside/home/.cargo" "$folder"
     git ls-files -z -- '*.toml' '*.rs' '*.pem' 'docs/*.md' Cargo.lock | xargs -0 cp --preserve=timestamps --parents -t "$inside/source"
@@ -63,7 +63,7 @@ arm64_build() {
     chroot "$ARM64_ROOT" env -i HOME=/fourstep/home CARGO_TARGET_DIR=/fourstep/target \
         CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=0 \
         PATH=/fourstep/bin:/fourstep/zig:/usr/sbin:/usr/bin:/sbin:/bin \
-        sh -c "cd /fourstep/source && cargo lambda build --release --arm64 --bin $binary"
+        sh -c "cd /fourstep/source && $command"
     arm64_unmount
     cp "$inside/target/lambda/$binary/bootstrap" "$folder/bootstrap"
 }

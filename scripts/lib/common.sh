@@ -16,10 +16,30 @@ case ${1:-} in
         ;;
 esac
 
+# not_run WITH_FUZZ WITH_SAM: what tests that failed kept from being run after them.
+not_run() {
+    local left=()
+    [[ $1 == no ]] || left+=(scripts/fuzz)
+    [[ $2 == no ]] || left+=(scripts/test-sam scripts/test-arm64)
+    ((${#left[@]} == 0)) || warn "NOT RUN, as tests failed before: ${left[*]}"
+}
+
 # Runs a command after showing it, so that a reader can repeat it by hand.
 show() {
     printf '%s\n' "+ $*"
     "$@"
+}
+
+# documented PAGE NAME: the commands that stand in a page below the mark of the script that asks, with this name.
+# tests/it/documents/blocks.rs holds that it asks for each.
+documented() {
+    local commands
+    commands=$(awk -v mark="<!-- scripts/${0##*/}: $2 -->" '
+        $0 == mark { found = 1; next }
+        found && /^```/ { if (inside) exit; inside = 1; next }
+        found && inside' "$1")
+    [[ -n $commands ]] || die "$1 has no commands marked $2"
+    printf '%s\n' "$commands"
 }
 
 # Cargo's own answer, because the folder can be set by variable or by configuration.

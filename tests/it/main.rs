@@ -42,6 +42,7 @@ mod rds_roots;
 mod redis;
 mod redshift;
 mod replay;
+mod scripts;
 mod single_user;
 mod slips;
 mod sqlserver;

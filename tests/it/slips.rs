@@ -88,6 +88,8 @@ async fn a_misspelt_word_is_answered_with_the_one_that_is_meant() {
     ] {
         let said = refused(&fourstep_in(folder.path(), arguments).await);
         assert!(said.contains("similar") && said.contains(meant), "{said}");
+        // Behind `--` it would go to `sam`.
+        assert!(!said.contains("as a value"), "{said}");
     }
 }
 

@@ -1,5 +1,4 @@
-//! The pages' commands: each block says by whom it is run, or why it is not. Those that this file is
-//! named for are run here.
+//! The pages' commands, run as somebody would who types them.
 
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
@@ -12,74 +11,15 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-use super::{Block, Page, files, page, pages, parts, root};
+use super::blocks::typed;
+use super::{files, root};
 use crate::support::postgres::{Server, server};
 use crate::support::program::{binary, shell};
 use crate::support::skip;
 use crate::support::stage::{FUNCTION, new_token};
 
-const HERE: &str = "tests/it/documents/commands.rs";
-const NOT_RUN: &str = "<!-- Not run: it needs AWS. -->";
-
-/// A page's blocks of commands.
-fn commands(path: &str) -> Vec<Block> {
-    let blocks = parts(&page(path).text).1;
-    blocks.into_iter().filter(|block| block.language == "sh").collect()
-}
-
-/// Who runs a block, by the line above it: a file, perhaps with others' files in place of the block's.
-fn runner(block: &Block) -> Option<&str> {
-    let above = block.above.trim();
-    if let Some(script) = above.strip_prefix("<!-- scripts/test-sam: ") {
-        return script.ends_with(" -->").then_some("scripts/test-sam");
-    }
-    let by = above.strip_prefix("<!-- Run by ")?.strip_suffix(". -->")?;
-    by.split(',').next()
-}
-
-/// A reader knows of each command whether anybody has ever run it.
-#[test]
-fn every_block_of_commands_says_who_runs_it_or_why_nobody_does() {
-    let (files, mut blocks) = (files(), 0);
-    for Page { path, .. } in pages() {
-        for block in commands(&path) {
-            blocks += 1;
-            match runner(&block) {
-                Some(by) => assert!(files.iter().any(|file| file == by), "{path}: {by}"),
-                None => {
-                    let why = block.above.trim().strip_prefix("<!-- Not run: ");
-                    let given = why.is_some_and(|why| why.ends_with(". -->"));
-                    assert!(given, "{path}: nothing above says who runs:\n{}", block.text);
-                }
-            }
-        }
-    }
-    assert!(blocks > 30, "only {blocks} blocks were found");
-}
-
-#[test]
-fn every_command_of_the_readme_is_run_or_needs_aws() {
-    let (files, blocks) = (files(), commands("README.md"));
-    assert!(blocks.len() > 4, "the blocks were not found");
-    for block in blocks {
-        let Some(by) = runner(&block) else {
-            assert_eq!(block.above, NOT_RUN, "above:\n{}", block.text);
-            let needs = ["aws ", "sam deploy"].iter().any(|word| block.text.contains(word));
-            assert!(needs, "this needs no AWS:\n{}", block.text);
-            continue;
-        };
-        assert!(files.iter().any(|file| file == by), "{by}");
-        if by == HERE {
-            continue;
-        }
-        // As it stands, or a script that CI calls by its name.
-        let runs = page(by).text;
-        for line in block.text.lines() {
-            let script = line.strip_prefix("scripts/");
-            let calls = script.is_some_and(|name| runs.split([' ', ';']).any(|word| word == name));
-            assert!(calls || runs.contains(line), "{by} does not run: {line}");
-        }
-    }
+fn mine(path: &str) -> Vec<String> {
+    typed(file!(), path)
 }
 
 #[tokio::test]
@@ -93,10 +33,8 @@ async fn the_readme_s_first_look_at_a_secret_works_and_changes_nothing() {
     let secret = folder.path().join("secret.json");
     let before = server.document(&user).to_string();
     std::fs::write(&secret, &before).unwrap();
-    let mine: Vec<_> =
-        commands("README.md").into_iter().filter(|block| runner(block) == Some(HERE)).collect();
-    let [block] = &mine[..] else { panic!("{} blocks", mine.len()) };
-    let said = shell(&block.text, folder.path(), &[]).await;
+    let [block] = &mine("README.md")[..] else { panic!("other blocks") };
+    let said = shell(block, folder.path(), &[]).await;
     assert!(said.contains("A rotation would succeed. Nothing was changed."), "{said}");
     assert!(said.contains("the current secret logs in and a rotation would succeed"), "{said}");
     assert_eq!(std::fs::read_to_string(secret).unwrap(), before);
@@ -107,12 +45,7 @@ async fn the_readme_s_first_look_at_a_secret_works_and_changes_nothing() {
 #[tokio::test]
 async fn the_commands_that_move_labels_work_as_they_stand() {
     let Ok(aws) = std::env::var("FOURSTEP_TEST_AWS") else { return skip("FOURSTEP_TEST_AWS") };
-    let blocks: Vec<_> = commands("docs/operate.md")
-        .into_iter()
-        .filter(|block| block.text.contains("update-secret-version-stage"))
-        .map(|block| block.text)
-        .collect();
-    let [discard, promote, go_back] = &blocks[..] else { panic!("{} blocks", blocks.len()) };
+    let [discard, promote, go_back] = &mine("docs/operate.md")[..] else { panic!("other blocks") };
 
     let store = Arc::new(MemoryStore::new());
     let new = NewSecret { value: Some("zero".into()), ..NewSecret::default() };
@@ -232,20 +165,12 @@ impl Reader {
     }
 }
 
-fn mine(path: &str) -> Vec<String> {
-    run_by(HERE, path)
-}
-
-/// A page's blocks that this file runs.
-pub(super) fn run_by(file: &str, path: &str) -> Vec<String> {
-    let its = commands(path).into_iter().filter(|block| runner(block) == Some(file));
-    its.map(|block| block.text).collect()
-}
-
 #[tokio::test]
 async fn two_users_take_turns_on_ones_own_machine_as_the_page_says() {
     let Some(server) = server() else { return };
-    let [arrange, rotate] = &mine("docs/postgres-admin.md")[..] else { panic!("other blocks") };
+    let [arrange, rotate, member, unmark] = &mine("docs/postgres-admin.md")[..] else {
+        panic!("other blocks")
+    };
     let reader = Reader::new(server);
     reader.types(arrange, "pair").await;
     let said = reader.types(rotate, "pair").await;
@@ -254,7 +179,31 @@ async fn two_users_take_turns_on_ones_own_machine_as_the_page_says() {
     let user = format!("\"pair_app_{}\"", std::process::id());
     assert!(reader.secret().contains(&user), "the second turn is the first user's");
     assert!(!reader.secret().contains("first-password"));
+
+    // What a rotation makes of the second user, made once more by the admin.
+    let by_the_admin = |sql: &str| format!("{BOSS} psql --quiet postgres <<'SQL'\n{sql}SQL\n");
+    let before = "REVOKE app FROM app_clone;\nALTER ROLE app_clone RESET role;\n";
+    reader.types(&by_the_admin(&format!("{before}{member}")), "pair").await;
+    let acts = "psql --quiet -At postgres -c \"SELECT rolconfig::text, pg_has_role(oid, 'app', \
+                'MEMBER') FROM pg_roles WHERE rolname = 'app_clone'\"";
+    let acts = reader.types(acts, "pair").await;
+    assert!(acts.contains("role=") && acts.trim().ends_with("|t"), "{acts}");
+
+    // The secret is made anew.
+    let (pair, _) = rotate.split_once("target/debug/fourstep plan").unwrap();
+    let other = "--arn arn:aws:secretsmanager:us-east-1:111122223333:secret:new-AbCdEf";
+    let ask = format!("{pair}target/debug/fourstep preflight \"${{pair[@]}}\" {other} || true");
+    let said = reader.types(&ask, "pair").await;
+    assert!(!said.contains("would succeed") && said.contains("the mark"), "{said}");
+    reader.types(&by_the_admin(unmark), "pair").await;
+    let adopt = "--env ADOPT_USERS=app_clone";
+    let again = format!("{pair}target/debug/fourstep replay \"${{pair[@]}}\" {other} {adopt}");
+    let said = reader.types(&again, "pair").await;
+    assert!(said.contains("1 rotation played"), "{said}");
 }
+
+/// The admin of docs/postgres-admin.md, as psql reads it.
+const BOSS: &str = "PGUSER=boss PGPASSWORD=password-of-the-admin";
 
 #[tokio::test]
 async fn a_password_is_rotated_on_ones_own_machine_as_the_page_says() {

@@ -1,13 +1,19 @@
 //! The pages of this repository: every link and anchor leads somewhere, every table renders, no page
 //! is too long, what a page names exists, and README's commands run.
 
+mod aws;
+mod blocks;
 mod commands;
 mod links;
 mod mysql_pair;
 mod names;
+mod replays;
 mod searches;
+mod status;
 mod tables;
 mod workflows;
+
+pub use blocks::typed;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -49,6 +49,26 @@ fn every_file_that_a_page_of_the_house_names_is_there() {
     );
 }
 
+/// Messages send people to pages, and comments to what they rest on.
+#[test]
+fn b6_every_page_that_the_code_names_is_there() {
+    let form = Regex::new(r"\bdocs/[a-z0-9-]+\.md\b").unwrap();
+    let all = files();
+    let (mut missing, mut named) = (Vec::new(), BTreeSet::new());
+    // The tests of pages name some that are nowhere.
+    let code = |file: &&String| file.ends_with(".rs") && !file.starts_with("tests/it/documents/");
+    for file in all.iter().filter(code) {
+        for found in form.find_iter(&page(file).text).map(|found| found.as_str().to_owned()) {
+            if !all.contains(&found) {
+                missing.push(format!("{file}: {found}"));
+            }
+            named.insert(found);
+        }
+    }
+    assert!(named.len() > 20, "only {named:?} were found");
+    assert!(missing.is_empty(), "\n{}", missing.join("\n"));
+}
+
 /// The names of all functions.
 fn functions() -> BTreeSet<String> {
     let form = Regex::new(r"\bfn ([a-z][a-z0-9_]+)").unwrap();
@@ -171,4 +191,22 @@ fn b10_what_the_pages_have_people_write_is_never_committed_by_accident() {
         assert!(ignored(&name), "{name} could be committed");
     }
     assert!(!ignored("README.md"), "git says this of every file");
+}
+
+/// Whoever installs the version that a page names can build.
+#[test]
+fn every_version_of_rust_that_a_page_names_is_the_one_that_cargo_wants() {
+    let manifest = page("Cargo.toml").text;
+    let wanted = manifest.split("rust-version = \"").nth(1).unwrap().split('"').next().unwrap();
+    let form = Regex::new(r"\bRust ([0-9]+\.[0-9]+)").unwrap();
+    let mut named = 0;
+    for Page { path, text } in super::blocks::every_page() {
+        for found in form.captures_iter(&text) {
+            named += 1;
+            assert_eq!(&found[1], wanted, "{path}");
+        }
+    }
+    assert!(named > 0, "no page names one");
+    let project = page("cli/project/Cargo.toml.in").text;
+    assert!(project.contains(&format!("rust-version = \"{wanted}\"")), "{wanted}");
 }

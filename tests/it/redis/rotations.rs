@@ -1,11 +1,12 @@
 //! What works when, over rotations, restarts and races.
 
 use fourstep::store::{AWSCURRENT, AWSPENDING, AWSPREVIOUS};
-use fourstep::{ErrorKind, SecretId, Step};
+use fourstep::{ErrorKind, Question, SecretId, Step};
 use fourstep_local::NewValue;
 use serde_json::json;
 
 use super::{BY_ADMIN, DUAL, one};
+use crate::documents::typed;
 use crate::support::redis::{Keeping, flavours, redis};
 use crate::support::stage::new_token;
 
@@ -212,4 +213,29 @@ async fn rule_09_plaintext_needs_the_owner_s_word_and_then_works() {
     let allowed = stage(&[("ALLOW_WEAK_AUTHENTICATION", "true")]);
     allowed.play(&Step::ALL).await;
     assert!(server.logs_in(&user.name, &allowed.password(AWSCURRENT)).await);
+}
+
+/// The commands of the page make an admin, and nothing is missing.
+#[tokio::test]
+async fn an_admin_that_is_made_as_the_page_says_rotates() {
+    let [block] = &typed(file!(), "docs/redis.md")[..] else { panic!("other blocks") };
+    for flavour in flavours() {
+        for keeping in [Keeping::AclFile, Keeping::ConfigFile] {
+            let server = flavour.start(keeping, &[]).await;
+            let user = server.user("app").await;
+            server.set("admin", &["reset"]).await;
+            for line in block.lines() {
+                let line = line.replace("PASSWORD", &server.admin.password);
+                let answer = server.arrange(&line.split(' ').collect::<Vec<_>>()).await;
+                assert_eq!(answer.trim(), "OK");
+            }
+            let stage = server.stage(&server.document(&user), &DUAL);
+            let answer = stage.ask(Question::Preflight).await;
+            assert_eq!(answer["ready"], json!(true), "{answer}");
+            let token = stage.begin();
+            for step in Step::ALL {
+                stage.step(step, &token).await.why();
+            }
+        }
+    }
 }

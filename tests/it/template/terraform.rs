@@ -75,6 +75,27 @@ fn the_network_s_policy_is_on_the_page_for_other_means() {
     assert!(!page.contains("policy/service-role/"));
 }
 
+/// The role that somebody makes by hand is what template.yaml makes where nothing is chosen.
+#[test]
+fn the_role_on_the_page_for_other_means_is_that_of_template_yaml() {
+    let Some(template) = template(&[EVERY]) else { return };
+    let resources = template.resources();
+    let page = include_str!("../../../docs/deploy-without-sam.md");
+    let blocks = page.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let [rotate] = blocks.filter(|block| !block.contains("ec2:")).collect::<Vec<_>>()[..] else {
+        panic!("there is one policy beside the network's")
+    };
+    let rotate: Value = serde_json::from_str(rotate).unwrap();
+    let rotate = comparable(rotate["Statement"].as_array().unwrap().iter().collect());
+    let (_, trust) = page.split_once("--assume-role-policy-document '").unwrap();
+    let trust: Value = serde_json::from_str(trust.split('\'').next().unwrap()).unwrap();
+    for (id, _) in functions(&resources) {
+        assert_eq!(rotate, comparable(statements(&resources, id)), "{id}");
+        let role = &resources[&format!("{id}Role")]["Properties"];
+        assert_eq!(trust, role["AssumeRolePolicyDocument"], "{id}");
+    }
+}
+
 /// What a function needs to work at all, by both ways in.
 #[test]
 fn the_module_s_function_is_that_of_template_yaml() {

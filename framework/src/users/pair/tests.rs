@@ -192,6 +192,9 @@ fn a_mark_of_another_secret_is_named_since_adopting_the_user_would_not_help() {
     let error = pair.not_ours(&accounts, "app_clone", "app").to_string();
     assert!(error.contains("it carries the mark of arn:another"), "{error}");
     assert!(error.contains("remove the mark") && error.contains("ADOPT_USERS"), "{error}");
+    for page in ["postgres-admin", "mysql-alternating", "mongodb", "redshift"] {
+        assert!(error.contains(&format!("docs/{page}.md")), "{page}: {error}");
+    }
 }
 
 #[test]
