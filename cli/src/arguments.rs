@@ -1,6 +1,7 @@
 //! The command line: what may be asked, and what each word means.
 
 mod account;
+mod serve;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use fourstep_local::PendingLabel;
 pub(crate) use account::{
     AskArguments, AttachArguments, DoctorArguments, MigrateArguments, ReachArguments,
 };
+pub(crate) use serve::ServeArguments;
 
 const START: &str = "Start with a question, which changes nothing:
   fourstep preflight --rotator target/debug/rotate-postgres --secret secret.json
@@ -24,11 +26,6 @@ Manual: docs/replay.md in the repository.";
 const REPLAY: &str = "For example, a test that changes nothing, then two rotations:
   fourstep replay --rotator target/debug/rotate-postgres --secret secret.json --test-only
   fourstep replay --rotator target/debug/rotate-postgres --secret secret.json --rotations 2";
-
-const SERVE: &str = "For example:
-  fourstep serve --rotator target/debug/rotate-postgres
-  AWS_ENDPOINT_URL=http://127.0.0.1:4566 aws secretsmanager create-secret --name app/db \\
-      --secret-string file://secret.json";
 
 /// Rotate AWS Secrets Manager secrets on your own machine.
 #[derive(Parser)]
@@ -117,33 +114,6 @@ pub(crate) enum SpecAction {
     },
 }
 
-/// Serve a local Secrets Manager for the AWS CLI and any SDK.
-///
-/// It keeps secrets in memory, checks no credentials and is gone when it ends. Point a client at
-/// it with AWS_ENDPOINT_URL=http://ADDRESS:PORT and any access key; instead of the address,
-/// localhost and host.docker.internal will do, and no other name, so that no web page can ask it.
-/// With --rotator the target really gets new passwords, and this is the only place that has them:
-/// read them before you stop.
-#[derive(Args)]
-#[command(after_help = SERVE)]
-pub(crate) struct ServeArguments {
-    /// Where to listen. Anyone who reaches this address can read every secret in it.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4566")]
-    pub(crate) listen: SocketAddr,
-    /// Play the four steps through this function binary when RotateSecret is called. Without it
-    /// RotateSecret only makes the empty AWSPENDING version.
-    #[arg(long, value_name = "BINARY")]
-    pub(crate) rotator: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) process: ProcessArguments,
-    /// What becomes of AWSPENDING after a rotation. The service does either.
-    #[arg(long, value_enum, default_value_t = Pending::Removed)]
-    pub(crate) pending_label: Pending,
-    /// Say where it listens as one JSON object instead of text.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
 /// Play whole rotations against a real target, a fresh process for each step, as Lambda would.
 ///
 /// The target really gets new passwords, so FILE is kept up to date: when a rotation has finished
@@ -192,7 +162,7 @@ pub(crate) struct StageArguments {
     /// Where the local Secrets Manager listens meanwhile. On Linux a container needs the address of
     /// Docker's bridge: --listen 172.17.0.1:0. It answers this function only, by an access key id
     /// that is made for this run.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0", value_parser = crate::serve::address)]
     pub(crate) listen: SocketAddr,
     /// A file with the secret value, as it stands in Secrets Manager. What changes nothing reads a pipe
     /// too, and standard input, which is -.

@@ -1,12 +1,12 @@
 //! The `fourstep` command: replays rotations on this machine, and serves a local Secrets Manager.
 
 mod arguments;
+mod serve;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue};
@@ -18,24 +18,22 @@ use fourstep_cli::account::Attach;
 use fourstep_cli::account::aws::{Account, Selection};
 use fourstep_cli::account::doctor::Doctor;
 use fourstep_cli::account::migrate::{Migrate, Mode, Moves};
+use fourstep_cli::function::Function;
 use fourstep_cli::new::new;
-use fourstep_cli::player::Player;
 use fourstep_cli::replay::crash::disturb;
-use fourstep_cli::replay::{Format, Options, Report, Rotator, Stage, ask, replay, show};
+use fourstep_cli::replay::{Format, Options, Report, Rotator, Stage, ask, ask_there, replay, show};
 use fourstep_cli::{slips, spec, terminal};
-use fourstep_local::MemoryStore;
-use fourstep_local::serve;
 use serde_json::json;
 
 use arguments::{
     Action, AskArguments, AttachArguments, Command, DoctorArguments, MigrateArguments,
-    NewArguments, ReachArguments, ReplayArguments, ServeArguments, SpecAction, StageArguments,
+    NewArguments, ReachArguments, ReplayArguments, SpecAction, StageArguments,
 };
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let (json, ended) = match parsed().action {
-        Action::Serve(arguments) => (arguments.json, run_serve(arguments).await),
+        Action::Serve(arguments) => (arguments.json, serve::run(arguments).await),
         Action::Replay(arguments) => (arguments.json, run_replay(arguments).await),
         Action::Inspect(arguments) => (arguments.json, run_ask(Question::Inspect, arguments).await),
         Action::Preflight(arguments) => {
@@ -106,6 +104,16 @@ async fn run_ask(question: Question, arguments: AskArguments) -> io::Result<bool
         (Format::Json, _) | (_, Question::Plan) => Box::new(io::stdout()),
         _ => terminal::stdout(),
     };
+    if let (Some(endpoint), Some(secret)) = (&arguments.endpoint, &arguments.secret_id) {
+        let StageArguments { rotator, process, .. } = arguments.stage;
+        let rotator = rotator.ok_or_else(|| io::Error::other("--rotator is missing"))?;
+        let timeout = Duration::from_secs(process.timeout);
+        let function =
+            Function::new(&slips::rotator(&rotator)?, endpoint, &process.environment, timeout)
+                .with_output(process.verbose);
+        let asked = ask_there(&function, question, secret).await?;
+        return show(&asked, question, format, &mut out);
+    }
     let Some(secret) = arguments.name else {
         return ask(&stage(arguments.stage)?, question, format, &mut out).await;
     };
@@ -286,46 +294,4 @@ fn reachable_from_a_container(listen: SocketAddr) -> io::Result<()> {
         ));
     }
     Ok(())
-}
-
-async fn run_serve(arguments: ServeArguments) -> io::Result<bool> {
-    let ServeArguments { listen, rotator, process, pending_label, json } = arguments;
-    // Bound first, so that a function can be told the port even where the system chose it.
-    let listener = serve::bind(listen).await?;
-    let address = listener.local_addr()?;
-    let rotator = rotator.map(|rotator| slips::rotator(&rotator)).transpose()?;
-    let plays = rotator.is_some();
-    let player = rotator.map(|rotator| {
-        Arc::new(Player {
-            rotator,
-            endpoint: format!("http://{address}"),
-            environment: process.environment,
-            timeout: Duration::from_secs(process.timeout),
-            verbose: process.verbose,
-            pending_label: pending_label.into(),
-        }) as Arc<dyn serve::OnRotate>
-    });
-    let mut server = serve::serve_on(listener, Arc::new(MemoryStore::new()), player)?;
-    let url = server.url();
-    let loss = if plays {
-        "\nThe rotator gives the target new passwords, which are nowhere but here: \
-         read them before you stop this."
-    } else {
-        ""
-    };
-    // Whoever reads this may stop reading at any time; that is no reason to stop serving.
-    let said = if json {
-        json!({"event": "listening", "url": url}).to_string()
-    } else {
-        format!(
-            "A local Secrets Manager listens on {url}. Its secrets are in memory only.\n\
-             Point a client at it: AWS_ENDPOINT_URL={url} with any access key.{loss}"
-        )
-    };
-    let _ = writeln!(io::stdout(), "{said}");
-    tokio::select! {
-        ended = server.wait() => ended?,
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-    }
-    Ok(true)
 }

@@ -9,12 +9,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fourstep::shell::word;
 use fourstep::{SecretId, Step};
-use fourstep_local::serve::OnRotate;
+use fourstep_local::serve::{OnInvoke, OnRotate};
 use fourstep_local::{MemoryStore, PendingLabel, StartedRotation};
+use serde_json::Value;
 
 use crate::account::text::in_command;
 use crate::events;
-use crate::function::{Function, Names};
+use crate::function::{Function, Invocation, Names};
 
 /// Says something on standard error. Whoever reads it may have stopped: that is no reason to panic.
 macro_rules! say {
@@ -60,11 +61,14 @@ impl fmt::Debug for Player {
 }
 
 impl Player {
+    fn function(&self) -> Function {
+        Function::new(&self.rotator, &self.endpoint, &self.environment, self.timeout)
+            .with_output(self.verbose)
+    }
+
     /// All steps from createSecret on, until one fails.
     async fn play(&self, rotation: &StartedRotation) -> bool {
-        let function =
-            Function::new(&self.rotator, &self.endpoint, &self.environment, self.timeout)
-                .with_output(self.verbose);
+        let function = self.function();
         let steps: &[Step] = if rotation.test_only { &[Step::Test] } else { &Step::ALL };
         for &step in steps {
             let event = events::step(step, &rotation.arn, rotation.version.as_str());
@@ -128,16 +132,33 @@ impl OnRotate for Player {
     }
 }
 
+#[async_trait]
+impl OnInvoke for Player {
+    /// Says of a failure that it was one: of an event that nobody waits for, nothing else does.
+    async fn invoked(&self, event: Value) -> io::Result<Result<Value, (String, String)>> {
+        let ended = self.function().invoke(&event).await;
+        match &ended {
+            Ok(Invocation { answer: Ok(_), .. }) => {}
+            Ok(Invocation { answer: Err((kind, message)), .. }) => {
+                say!("invoked: failed: {kind}: {message}");
+            }
+            Err(error) => say!("cannot run {}: {error}", self.rotator.display()),
+        }
+        Ok(ended?.answer)
+    }
+}
+
 /// What to do about a rotation that nobody plays again. The commands name this Secrets Manager: without
 /// that a shell with credentials of AWS would rotate a secret there.
 fn advice(url: &str, secret: &str, version: &str) -> String {
     let (url, secret, version) = (word(url), word(secret), word(version));
     format!(
         "gave up after {PLAYS} tries; AWSPENDING is left where it is, as AWS leaves it. Unlike AWS, \
-         nothing plays this rotation again: once the cause is mended, take that label off with `aws \
-         secretsmanager update-secret-version-stage --endpoint-url {url} --secret-id {secret} \
-         --version-stage AWSPENDING --remove-from-version-id {version}`, then rotate with `aws \
-         secretsmanager rotate-secret --endpoint-url {url} --secret-id {secret}`"
+         nothing plays this rotation again by itself. Once the cause is mended, it is played again by `aws \
+         secretsmanager rotate-secret --endpoint-url {url} --secret-id {secret}`, whose answer is an error \
+         that says so. To begin another instead, first take the label off: `aws secretsmanager \
+         update-secret-version-stage --endpoint-url {url} --secret-id {secret} --version-stage AWSPENDING \
+         --remove-from-version-id {version}`"
     )
 }
 

@@ -10,7 +10,9 @@ use fourstep_cli::account::doctor::USUAL;
 const ASK: &str = "For example, of a secret in AWS, whose own function answers:
   fourstep preflight app/db --profile production
 Of a value on this machine, by a function on this machine:
-  fourstep preflight --rotator target/debug/rotate-postgres --secret secret.json";
+  fourstep preflight --rotator target/debug/rotate-postgres --secret secret.json
+Of a secret in `fourstep serve`, by a function on this machine:
+  fourstep preflight --rotator target/debug/rotate-postgres --endpoint http://127.0.0.1:4566 --secret-id app/db";
 
 const DOCTOR: &str = "For example, every secret of a Region, then one of them mended:
   fourstep doctor --region eu-central-1
@@ -47,18 +49,24 @@ pub(crate) struct ReachArguments {
 /// Ask a function about a secret. Nothing is changed, and no value is shown.
 ///
 /// With SECRET, the function that this secret in AWS names is asked, where it is deployed. Without, a
-/// function on this machine is asked about a value on this machine.
+/// function on this machine is asked, about a value on this machine or about a secret at an endpoint.
 #[derive(Args)]
 #[command(after_help = ASK)]
 #[command(group = ArgGroup::new("asked").required(true).multiple(true).args(["name", "rotator", "sam"]))]
 #[command(mut_group("function", |group| group.required(false)))]
-#[command(mut_arg("secret", |argument| argument.required(false).required_unless_present("name")))]
+#[command(mut_arg("secret", |argument| argument.required(false).required_unless_present_any(["name", "endpoint"])))]
 pub(crate) struct AskArguments {
     /// The name or ARN of a secret in AWS.
     #[arg(value_name = "SECRET", conflicts_with_all = ["rotator", "sam", "secret", "arn", "admin", "binary"])]
     pub(crate) name: Option<String>,
     #[command(flatten)]
     pub(crate) reach: ReachArguments,
+    /// A Secrets Manager that has the secret, such as the address of `fourstep serve`, instead of a file.
+    #[arg(long, value_name = "URL", requires = "secret_id", requires = "rotator", conflicts_with_all = ["name", "sam", "secret", "arn", "admin", "binary", "profile", "region"])]
+    pub(crate) endpoint: Option<String>,
+    /// The name or ARN of a secret at that endpoint.
+    #[arg(long, value_name = "NAME", requires = "endpoint")]
+    pub(crate) secret_id: Option<String>,
     #[command(flatten)]
     pub(crate) stage: StageArguments,
     /// Print the function's answer, one JSON object, instead of text.

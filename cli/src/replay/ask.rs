@@ -14,7 +14,7 @@ use super::report::{failed, reasons, versions_table, what_to_do};
 use super::{Format, Report, Stage, invoke};
 use crate::account::text::seen;
 use crate::events::{self, text as field};
-use crate::function::Invocation;
+use crate::function::{Function, Invocation};
 
 /// Asks the function and shows its answer. True if the answer is good: AWSCURRENT logs in, a rotation
 /// would succeed, there is a plan.
@@ -40,6 +40,18 @@ pub async fn ask(
     let asked = invoke(&function, &events::question(question, secret.arn())).await?;
     secret.close().await?;
     show(&asked, question, format, out)
+}
+
+/// Asks the function about a secret of the Secrets Manager that it has, wherever that is.
+///
+/// # Errors
+/// If the function cannot be started.
+pub async fn ask_there(
+    function: &Function,
+    question: Question,
+    secret: &str,
+) -> io::Result<Invocation> {
+    invoke(function, &events::question(question, secret)).await
 }
 
 /// Shows what a function answered to a question, wherever it is. True if the answer is good.

@@ -97,22 +97,11 @@ impl SecretFile {
     /// Six letters, the same for this file every time: the end of its secret's ARN, which a rotator
     /// may write at the target and must find again.
     pub fn letters(&self) -> String {
-        // FNV-1a, 64 bits.
         let path = match &self.held {
             Held::Value(_) => Path::new(slips::STANDARD_INPUT),
             _ => &self.path,
         };
-        let bytes = path.as_os_str().as_bytes().iter();
-        let mut hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        let mut letters = String::new();
-        for _ in 0..6 {
-            let letter = u8::try_from(hash % 26).unwrap_or_default();
-            letters.push(char::from(b'a' + letter));
-            hash /= 26;
-        }
-        letters
+        letters(path.as_os_str().as_bytes())
     }
 
     /// Where values proposed since are kept.
@@ -239,6 +228,21 @@ impl SecretFile {
         next.persist(&self.path)?;
         Ok(())
     }
+}
+
+/// Six letters of these bytes, the same every time.
+pub fn letters(of: &[u8]) -> String {
+    // FNV-1a, 64 bits.
+    let mut hash = of.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let mut letters = String::new();
+    for _ in 0..6 {
+        let letter = u8::try_from(hash % 26).unwrap_or_default();
+        letters.push(char::from(b'a' + letter));
+        hash /= 26;
+    }
+    letters
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

@@ -22,9 +22,9 @@ use crate::events;
 use crate::function::{ACCESS_KEY_ID, Function, Invocation, Names, Sam};
 
 pub use arn::SecretArn;
-pub use ask::{ask, show};
-pub use keep::SecretFile;
+pub use ask::{ask, ask_there, show};
 use keep::named;
+pub use keep::{SecretFile, letters};
 use local::{Access, LocalSecret};
 pub use report::{Format, Report};
 

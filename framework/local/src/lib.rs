@@ -6,7 +6,7 @@ mod memory;
 pub mod serve;
 
 pub use memory::{
-    Call, Deletion, Fault, ListedVersions, MemoryStore, NewRotation, NewSecret, NewValue,
-    PendingLabel, ReadValue, RotationRules, SecretCopy, SecretDetail, StartedRotation, Window,
-    Written,
+    BrokenStore, Call, Deletion, Fault, ListedVersions, MemoryStore, NewRotation, NewSecret,
+    NewValue, PendingLabel, ReadValue, RotationRules, SecretCopy, SecretDetail, StartedRotation,
+    Window, Written,
 };

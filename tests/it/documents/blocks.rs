@@ -53,12 +53,13 @@ const RELEASE: &[&str] = &["-arm64.zip", "-x86_64.zip"];
 const MINUTES: &[&str] = &["scripts/", "sam build"];
 
 /// All the reasons for which a block is not run, and what it then has: something of each list.
-const REASONS: [(&str, &[&[&str]]); 6] = [
+const REASONS: [(&str, &[&[&str]]); 7] = [
     ("it needs AWS", &[AWS]),
     ("it needs a release and AWS", &[RELEASE, AWS]),
     ("it takes minutes", &[MINUTES]),
     ("it takes minutes and needs AWS", &[MINUTES, AWS]),
     ("it installs tools", &[&["pip install"]]),
+    ("it needs a registry of images", &[&["docker build"]]),
     ("it needs SQL Server", &[&["GRANT "]]),
 ];
 

@@ -9,6 +9,7 @@ mod mysql_pair;
 mod names;
 mod replays;
 mod searches;
+mod serve;
 mod status;
 mod tables;
 mod workflows;

@@ -164,10 +164,13 @@ fn files_with_values() -> BTreeSet<String> {
     for Page { text, .. } in pages() {
         for Block { text, .. } in parts(&text).1 {
             let words: Vec<_> = text.split_whitespace().collect();
-            let named = words.windows(2).filter(|two| ["--secret", "--admin"].contains(&two[0]));
+            let flags = ["--secret", "--admin", "--store"];
+            let named = words.windows(2).filter(|two| flags.contains(&two[0]));
             let written = words.iter().filter_map(|word| word.strip_prefix('>'));
-            let all = named.map(|two| two[1]).chain(written);
-            found.extend(all.filter(|name| name.ends_with(".json")).map(str::to_owned));
+            // `fourstep serve` takes NAME=FILE.
+            let named = named.filter_map(|two| two[1].rsplit('=').next());
+            let values = |name: &&str| [".json", ".store"].iter().any(|end| name.ends_with(end));
+            found.extend(named.chain(written).filter(values).map(str::to_owned));
         }
     }
     found
@@ -185,7 +188,8 @@ fn b10_what_the_pages_have_people_write_is_never_committed_by_accident() {
     let secrets = files_with_values();
     assert!(secrets.contains("secret.json") && secrets.contains("admin.json"), "{secrets:?}");
     let beside = |name: &String| ["journal", "rotated", "lock"].map(|end| format!("{name}.{end}"));
-    let functions = ["bootstrap", "rotate-postgres.zip"].map(str::to_owned);
+    assert!(secrets.contains("fourstep.store"), "{secrets:?}");
+    let functions = ["bootstrap", "rotate-postgres.zip", "fourstep.store.new"].map(str::to_owned);
     let all = secrets.iter().flat_map(beside).chain(secrets.iter().cloned()).chain(functions);
     for name in all {
         assert!(ignored(&name), "{name} could be committed");

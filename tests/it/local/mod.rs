@@ -1,5 +1,11 @@
 //! `fourstep serve`, used as people use it: through the AWS CLI and boto3.
 
+mod doors;
+mod invoked;
+mod kept;
+mod scheduled;
+mod serving;
+
 use std::process::Stdio;
 use std::time::Duration;
 

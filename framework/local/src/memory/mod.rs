@@ -15,6 +15,7 @@ mod faults;
 mod record;
 mod replicas;
 mod rotation;
+mod saved;
 mod schedule;
 mod secrets;
 mod types;
@@ -40,6 +41,7 @@ use record::{Clock, Record, State};
 pub use faults::{Call, Fault};
 pub use replicas::SecretCopy;
 pub(crate) use replicas::{Seen, in_region};
+pub use saved::BrokenStore;
 pub use schedule::Window;
 pub use types::{
     Deletion, ListedVersions, NewRotation, NewSecret, NewValue, PendingLabel, ReadValue,

@@ -145,6 +145,11 @@ impl Clock {
         self.last = now.max(self.last.saturating_add(1));
         UNIX_EPOCH + Duration::from_millis(self.last)
     }
+
+    /// Gives no time from now on that is not behind this one.
+    pub(super) fn pass(&mut self, milliseconds: u64) {
+        self.last = self.last.max(milliseconds);
+    }
 }
 
 /// A secret and what it was before each of its last writes, the latest in front.
@@ -157,6 +162,8 @@ pub(super) struct Entry {
 pub(super) struct State {
     secrets: BTreeMap<String, Entry>,
     pub(super) clock: Clock,
+    /// How many changes there were: whoever keeps the store elsewhere sees by it that there is a new one.
+    pub(super) revision: u64,
 }
 
 impl State {
@@ -164,11 +171,18 @@ impl State {
     /// its ARN.
     pub(super) fn insert_as(&mut self, key: &str, record: Record) {
         let entry = Entry { now: record, before: VecDeque::new() };
+        self.revision += 1;
         self.secrets.insert(key.to_owned(), entry);
     }
 
     pub(super) fn remove_all(&mut self, which: impl Fn(&SecretDetail) -> bool) {
+        self.revision += 1;
         self.secrets.retain(|_, entry| !which(&entry.now.detail));
+    }
+
+    /// Every secret with what it is kept under.
+    pub(super) fn kept(&self) -> impl Iterator<Item = (&str, &Record)> {
+        self.secrets.iter().map(|(key, entry)| (key.as_str(), &entry.now))
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Record> {
@@ -203,6 +217,7 @@ impl State {
         let answer = work(&mut next, &mut self.clock)?;
         entry.before.push_front(std::mem::replace(&mut entry.now, next));
         entry.before.truncate(REMEMBERED);
+        self.revision += 1;
         Ok(answer)
     }
 
@@ -213,12 +228,15 @@ impl State {
         };
         let today = Some(Clock::today());
         let detail = &mut entry.now.detail;
-        match copy.and_then(|region| detail.copies.get_mut(region)) {
-            Some(copy) => copy.last_accessed = today,
-            None => detail.last_accessed = today,
-        }
-        if let Some(version) = entry.now.versions.get_mut(version) {
-            version.accessed = today;
+        let of_secret = match copy.and_then(|region| detail.copies.get_mut(region)) {
+            Some(copy) => &mut copy.last_accessed,
+            None => &mut detail.last_accessed,
+        };
+        let of_version = entry.now.versions.get_mut(version).map(|version| &mut version.accessed);
+        for day in std::iter::once(of_secret).chain(of_version) {
+            // It is kept as a change is, once a day.
+            self.revision += u64::from(*day != today);
+            *day = today;
         }
     }
 

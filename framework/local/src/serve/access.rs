@@ -44,25 +44,48 @@ impl fmt::Debug for AccessKey {
     }
 }
 
+/// Who may ask.
+pub(super) struct Admitted {
+    /// The only access key id that is answered, if there is one.
+    pub(super) key: Option<AccessKey>,
+    /// Names that a Host may have besides this machine's own: of a network in which nobody else gives names.
+    pub(super) hosts: Vec<String>,
+}
+
 /// Refuses whoever may not ask.
-pub(super) fn admitted(headers: &HeaderMap, key: Option<&AccessKey>) -> Result<(), Refusal> {
-    if !names_this_machine(headers) {
-        return Err(Refusal::foreign_host());
+pub(super) fn admitted(headers: &HeaderMap, who: &Admitted) -> Result<(), Refusal> {
+    if !names_this_machine(headers, &who.hosts) {
+        // Who started it for one function has no flag for that.
+        let next = match (&who.key, who.hosts.join(", ")) {
+            (Some(_), _) => String::new(),
+            (None, hosts) if hosts.is_empty() => {
+                ", or a name that it was told with --allow-host NAME".to_owned()
+            }
+            (None, hosts) => format!(", or as --allow-host has it: {hosts}"),
+        };
+        return Err(Refusal::foreign_host(&next));
     }
-    match key {
+    // A browser says whose page asks. What AWS's clients send it would not send without asking first, but
+    // Lambda's Invoke is a plain POST.
+    if headers.contains_key(header::ORIGIN) {
+        return Err(Refusal::foreign_page());
+    }
+    match &who.key {
         Some(key) if signer(headers) != Some(key.expose()) => Err(Refusal::unknown_key()),
         _ => Ok(()),
     }
 }
 
-/// Whether every Host header, and there is one, has an address or one of this machine's own names.
-fn names_this_machine(headers: &HeaderMap) -> bool {
+/// Whether every Host header, and there is one, has an address, one of this machine's own names, or one of
+/// these.
+fn names_this_machine(headers: &HeaderMap, hosts: &[String]) -> bool {
     let own = |host: &HeaderValue| {
         let host = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
         host.is_some_and(|host| {
             let name = host.host();
             let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-            address.is_ok() || OWN_NAMES.iter().any(|own| own.eq_ignore_ascii_case(name))
+            let mut names = OWN_NAMES.into_iter().chain(hosts.iter().map(String::as_str));
+            address.is_ok() || names.any(|own| own.eq_ignore_ascii_case(name))
         })
     };
     let mut hosts = headers.get_all(header::HOST).iter().peekable();
@@ -98,7 +121,7 @@ mod tests {
             "LocalHost",
             "host.docker.internal:1",
         ] {
-            assert!(names_this_machine(&headers(&[(header::HOST, own)])), "{own}");
+            assert!(names_this_machine(&headers(&[(header::HOST, own)]), &[]), "{own}");
         }
         for foreign in [
             "evil.example",
@@ -112,21 +135,43 @@ mod tests {
             ":4566",
             "127.0.0.1 evil.example",
         ] {
-            assert!(!names_this_machine(&headers(&[(header::HOST, foreign)])), "{foreign}");
+            assert!(
+                !names_this_machine(&headers(&[(header::HOST, foreign)]), &["secrets".to_owned()]),
+                "{foreign}"
+            );
         }
-        assert!(!names_this_machine(&HeaderMap::new()));
+        assert!(!names_this_machine(&HeaderMap::new(), &[]));
         let mut two = headers(&[(header::HOST, "localhost")]);
         two.append(header::HOST, HeaderValue::from_static("evil.example"));
-        assert!(!names_this_machine(&two));
+        assert!(!names_this_machine(&two, &[]));
+    }
+
+    #[test]
+    fn a_name_that_is_allowed_is_a_host_too_and_a_web_page_is_none() {
+        let who = Admitted { key: None, hosts: vec!["secrets".to_owned()] };
+        for (host, allowed) in [
+            ("secrets", true),
+            ("SECRETS:4566", true),
+            ("localhost", true),
+            ("secrets.evil.example", false),
+            ("evil.example", false),
+        ] {
+            let asked = admitted(&headers(&[(header::HOST, host)]), &who);
+            assert_eq!(asked.is_ok(), allowed, "{host}");
+        }
+        let page = [(header::HOST, "127.0.0.1:4566"), (header::ORIGIN, "https://evil.example")];
+        assert!(admitted(&headers(&page), &who).is_err());
     }
 
     #[test]
     fn only_the_key_itself_opens() {
         let key = AccessKey::random();
         let id = key.expose().to_owned();
+        let who = Admitted { key: Some(key.clone()), hosts: Vec::new() };
+        let anybody = Admitted { key: None, hosts: Vec::new() };
         let opens = |signature: &str| {
             let signed = [(header::HOST, "localhost"), (header::AUTHORIZATION, signature)];
-            admitted(&headers(&signed), Some(&key)).is_ok()
+            admitted(&headers(&signed), &who).is_ok()
         };
         let rest =
             "20260101/us-east-1/secretsmanager/aws4_request, SignedHeaders=host, Signature=0";
@@ -135,8 +180,8 @@ mod tests {
             assert!(!opens(&format!("AWS4-HMAC-SHA256 Credential={other}/{rest}")), "{other}");
         }
         assert!(!opens(&id) && !opens("") && !opens(&format!("Basic {id}/")));
-        assert!(admitted(&headers(&[(header::HOST, "localhost")]), Some(&key)).is_err());
-        assert!(admitted(&headers(&[(header::HOST, "localhost")]), None).is_ok());
+        assert!(admitted(&headers(&[(header::HOST, "localhost")]), &who).is_err());
+        assert!(admitted(&headers(&[(header::HOST, "localhost")]), &anybody).is_ok());
         assert_ne!(AccessKey::random().expose(), id);
         assert!(!format!("{key:?}").contains(&id));
     }

@@ -1,54 +1,46 @@
 //! A local Secrets Manager: the AWS JSON 1.1 protocol over a [`MemoryStore`].
 //!
 //! The AWS CLI and the SDKs work against it, with any credentials unless it was started for one access
-//! key id. It serves every operation of the API reference but those on copies in other accounts.
-//! Requests whose Host is a name that anybody could make resolve are refused (`access.rs`).
+//! key id. It serves every operation of the API reference but those on copies in other accounts, and Lambda's
+//! Invoke where it was given a function. Requests whose Host is a name that anybody could make resolve are
+//! refused (`access.rs`).
 
 mod access;
+mod answering;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod hostile;
+mod lambda;
 mod operations;
 mod refusal;
+mod rotations;
+mod settings;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{MemoryStore, StartedRotation};
-use async_trait::async_trait;
 use axum::Router;
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use axum::response::Response;
 use axum::routing::post;
 use fourstep::store::StoreError;
-use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::MemoryStore;
 pub use access::AccessKey;
-use operations::{Answer, OPERATIONS, replicas};
+use access::Admitted;
+use answering::{json_response, serve};
 use refusal::Refusal;
-use wire::Input;
+pub use settings::{Answered, Keeper, OnAnswer, OnInvoke, OnRotate, Settings};
 
 /// The largest body that is read. A value of 65,536 bytes fits however its JSON escapes it.
 pub const LARGEST_BODY: usize = 1024 * 1024;
-
-/// What plays the steps of the rotations that RotateSecret begins.
-#[async_trait]
-pub trait OnRotate: Send + Sync {
-    /// Plays one rotation, in a task of its own: RotateSecret has been answered, or is about to
-    /// be. How it ends is told to the store: [`MemoryStore::finish_rotation`] or, if only a test
-    /// was asked for, [`MemoryStore::end_test`].
-    async fn rotation_started(&self, store: &Arc<MemoryStore>, rotation: StartedRotation);
-}
 
 /// A local Secrets Manager that is listening. It stops when dropped, but answers what it is
 /// answering.
@@ -62,10 +54,12 @@ pub struct Server {
 
 struct Shared {
     store: Arc<MemoryStore>,
-    on_rotate: Option<Arc<dyn OnRotate>>,
-    /// The only one that is answered, if there is one.
-    key: Option<AccessKey>,
+    settings: Settings,
+    admitted: Admitted,
     calls: Mutex<BTreeMap<String, u64>>,
+    playing: Mutex<BTreeSet<rotations::Playing>>,
+    /// Held while the store is kept; the revision that was.
+    kept: Mutex<Option<u64>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -107,7 +101,8 @@ pub fn serve_on(
     store: Arc<MemoryStore>,
     on_rotate: Option<Arc<dyn OnRotate>>,
 ) -> io::Result<Server> {
-    serve_shared(listener, Shared { on_rotate, ..Shared::over(store) })
+    let shared = Shared::over(store, Settings { on_rotate, ..Settings::default() }, None);
+    serve_shared(listener, shared, router)
 }
 
 /// As [`serve_on`], for requests that are signed with this access key id only.
@@ -119,10 +114,30 @@ pub fn serve_for(
     listener: TcpListener,
     store: Arc<MemoryStore>,
 ) -> io::Result<Server> {
-    serve_shared(listener, Shared { key: Some(key), ..Shared::over(store) })
+    serve_shared(listener, Shared::over(store, Settings::default(), Some(key)), router)
 }
 
-fn serve_shared(listener: TcpListener, shared: Shared) -> io::Result<Server> {
+/// As [`serve_on`], with everything that is set, and with Lambda's Invoke.
+///
+/// # Errors
+/// If the listener has no address.
+pub fn serve_with(
+    listener: TcpListener,
+    store: Arc<MemoryStore>,
+    settings: Settings,
+) -> io::Result<Server> {
+    let with_lambda = |shared: Arc<Shared>| {
+        let invoke = Router::new().route(lambda::PATH, post(lambda::invoke));
+        router(Arc::clone(&shared)).merge(invoke.with_state(shared))
+    };
+    serve_shared(listener, Shared::over(store, settings, None), with_lambda)
+}
+
+fn serve_shared(
+    listener: TcpListener,
+    shared: Shared,
+    router: impl FnOnce(Arc<Shared>) -> Router,
+) -> io::Result<Server> {
     let (address, shared) = (listener.local_addr()?, Arc::new(shared));
     let router = router(Arc::clone(&shared));
     let (stop, stopped) = oneshot::channel::<()>();
@@ -136,12 +151,12 @@ fn serve_shared(listener: TcpListener, shared: Shared) -> io::Result<Server> {
 
 /// The operations over `store`, for whoever puts something of his own before them.
 pub fn endpoint(store: &Arc<MemoryStore>) -> Router {
-    router(Arc::new(Shared::over(Arc::clone(store))))
+    router(Arc::new(Shared::over(Arc::clone(store), Settings::default(), None)))
 }
 
 /// As [`endpoint`], for requests that are signed with this access key id only.
 pub fn endpoint_for(key: AccessKey, store: &Arc<MemoryStore>) -> Router {
-    router(Arc::new(Shared { key: Some(key), ..Shared::over(Arc::clone(store)) }))
+    router(Arc::new(Shared::over(Arc::clone(store), Settings::default(), Some(key))))
 }
 
 /// An error of the service, as AWS shows it.
@@ -194,74 +209,31 @@ impl Server {
 }
 
 impl Shared {
-    fn over(store: Arc<MemoryStore>) -> Self {
-        Self { store, on_rotate: None, key: None, calls: Mutex::default() }
+    fn over(store: Arc<MemoryStore>, settings: Settings, key: Option<AccessKey>) -> Self {
+        let admitted = Admitted { key, hosts: settings.hosts.clone() };
+        let (calls, playing, kept) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { store, settings, admitted, calls, playing, kept }
     }
 
     fn calls(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
         // A count is never left half-written, so a poisoned lock is as good as any.
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-async fn serve(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
-    let (head, body) = request.into_parts();
-    let operation = operation(&head.headers);
-    let counted = operation.unwrap_or("UnknownOperation");
-    *shared.calls().entry(counted.to_owned()).or_default() += 1;
-    // Before anything of it is read.
-    let answer = match access::admitted(&head.headers, shared.key.as_ref()) {
-        Ok(()) => answered(&shared, operation, &head.headers, body).await,
-        Err(refusal) => Err(refusal),
-    };
-    match answer {
-        Ok(body) => json_response(StatusCode::OK, None, &body),
-        Err(refusal) => refusal.response(),
+    fn count(&self, operation: &str) {
+        *self.calls().entry(operation.to_owned()).or_default() += 1;
     }
-}
 
-/// The operation that the target header names, if it is served.
-fn operation(headers: &HeaderMap) -> Option<&'static str> {
-    let name = target(headers)?.strip_prefix("secretsmanager.")?;
-    OPERATIONS.into_iter().find(|served| *served == name)
-}
-
-fn target(headers: &HeaderMap) -> Option<&str> {
-    headers.get("x-amz-target")?.to_str().ok()
-}
-
-async fn answered(
-    shared: &Arc<Shared>,
-    operation: Option<&'static str>,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Value, Refusal> {
-    let unknown = || {
-        let asked = target(headers).unwrap_or_default();
-        Refusal::unknown_operation(asked.strip_prefix("secretsmanager.").unwrap_or(asked))
-    };
-    let operation = operation.ok_or_else(unknown)?;
-    let body = axum::body::to_bytes(body, LARGEST_BODY).await.map_err(|_| Refusal::too_large())?;
-    let input = Input::parse(&body)?.signed_for(replicas::region(headers));
-    let Answer { body, started } = operations::answer(&shared.store, operation, &input)?;
-    if let (Some(rotation), Some(on_rotate)) = (started, shared.on_rotate.clone()) {
-        let store = Arc::clone(&shared.store);
-        tokio::spawn(async move { on_rotate.rotation_started(&store, rotation).await });
+    /// Has the store kept, unless it is as it was kept.
+    fn keep(&self) -> io::Result<()> {
+        let Some(keeper) = &self.settings.keeper else { return Ok(()) };
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // Asked first: what changes meanwhile is kept again, and not taken for what is kept.
+        let revision = self.store.revision();
+        if *kept != Some(revision) {
+            keeper.keep(&self.store)?;
+            *kept = Some(revision);
+        }
+        Ok(())
     }
-    Ok(body)
-}
-
-fn json_response(status: StatusCode, error: Option<&'static str>, body: &Value) -> Response {
-    let mut response = Response::new(Body::from(body.to_string()));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    let json = HeaderValue::from_static("application/x-amz-json-1.1");
-    headers.insert(header::CONTENT_TYPE, json);
-    if let Ok(id) = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()) {
-        headers.insert("x-amzn-requestid", id);
-    }
-    if let Some(error) = error {
-        headers.insert("x-amzn-errortype", HeaderValue::from_static(error));
-    }
-    response
 }

@@ -71,13 +71,37 @@ impl Refusal {
         }
     }
 
-    pub(super) fn foreign_host() -> Self {
+    /// An error of this process, not of the request.
+    pub(super) fn internal(name: &'static str, message: impl Into<String>) -> Self {
+        Self::Error { status: StatusCode::INTERNAL_SERVER_ERROR, name, message: message.into() }
+    }
+
+    /// `next`: what whoever started it can do.
+    pub(super) fn foreign_host(next: &str) -> Self {
         Self::Error {
             status: StatusCode::FORBIDDEN,
             name: "AccessDeniedException",
-            message: "This local Secrets Manager answers only requests whose Host is an address, localhost or \
-                      host.docker.internal."
+            message: format!(
+                "This local Secrets Manager answers only requests whose Host is an address, localhost or \
+                 host.docker.internal{next}."
+            ),
+        }
+    }
+
+    pub(super) fn foreign_page() -> Self {
+        Self::Error {
+            status: StatusCode::FORBIDDEN,
+            name: "AccessDeniedException",
+            message: "This local Secrets Manager answers no web page: the request has an Origin."
                 .to_owned(),
+        }
+    }
+
+    /// AWS's name of the error; none where the answer is lost.
+    pub(super) fn name(&self) -> Option<&'static str> {
+        match self {
+            Self::Error { name, .. } => Some(name),
+            Self::NoAnswer => None,
         }
     }
 

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use fourstep::store::{StoreError, StoreErrorCode};
 use fourstep::{SecretId, VersionId};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::{Fault, NewSecret};
+use crate::{Fault, NewSecret, StartedRotation};
 
+mod around;
 mod lists;
 mod operations;
 mod properties;

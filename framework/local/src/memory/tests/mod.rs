@@ -4,6 +4,7 @@ mod faults;
 mod labels;
 mod properties;
 mod rotation;
+mod saved;
 mod schedule;
 mod versions;
 
