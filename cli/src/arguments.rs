@@ -135,7 +135,7 @@ pub(crate) struct ReplayArguments {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rotations: u32,
     /// Play RotateSecret with RotateImmediately=false: testSecret only, on a copy of AWSCURRENT.
-    #[arg(long, conflicts_with_all = ["steps", "rotations"])]
+    #[arg(long, conflicts_with = "steps")]
     pub(crate) test_only: bool,
     #[command(flatten)]
     pub(crate) disturbance: DisturbanceArguments,

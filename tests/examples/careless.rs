@@ -31,6 +31,10 @@ enum Defect {
     Waits,
     /// It ends the process where it does not know what to do.
     GivesUp,
+    /// Its error says which password it was about to set.
+    Tells,
+    /// Its log says so each time.
+    TellsAll,
     /// It makes one more call as long as this file is not there.
     Uneven,
 }
@@ -44,6 +48,8 @@ impl Defect {
             "blames-the-password" => Self::BlamesThePassword,
             "waits" => Self::Waits,
             "gives-up" => Self::GivesUp,
+            "tells" => Self::Tells,
+            "tells-all" => Self::TellsAll,
             "uneven" => Self::Uneven,
             _ => return None,
         })
@@ -153,7 +159,13 @@ impl Rotator for Careless {
             self.ask(&mut line, "SET for-a-moment")?;
         }
         let password = pending.document()?.required("password")?;
-        self.ask(&mut line, &format!("SET {password}"))?;
+        if self.defect == Defect::TellsAll {
+            println!("sets {password:?}");
+        }
+        self.ask(&mut line, &format!("SET {password}")).map_err(|error| match self.defect {
+            Defect::Tells => error.while_doing(format!("setting {password}")),
+            _ => error,
+        })?;
         if let (Defect::Uneven, Some(marker)) = (self.defect, &self.marker)
             && std::fs::File::create_new(marker).is_ok()
         {

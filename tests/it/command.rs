@@ -49,7 +49,7 @@ async fn what_changes_nothing_reads_a_pipe_and_writes_no_file() {
     for (arguments, word) in [
         (&["preflight"][..], "A rotation would fail"),
         (&["inspect"], "AWSCURRENT"),
-        (&["replay", "--test-only"], "The rotation stopped here"),
+        (&["replay", "--test-only"], "Nothing was begun"),
     ] {
         let all = [arguments, &["--rotator", &rotator, "--secret", "-"]].concat();
         let output = given(folder.path(), &all, SECRET).await;
@@ -195,7 +195,10 @@ async fn a_terminal_gets_colours_and_lines_that_fit() {
         script.env("TERM", "xterm").env_remove("NO_COLOR").env(name, value);
         let output = script.current_dir(folder.path()).stdin(Stdio::null()).output().await.unwrap();
         let said = text(&output.stdout);
-        assert!(said.contains("The cause: "), "{said}");
+        let (above, cause) = said.split_once("The cause: ").unwrap();
+        assert!(above.contains("see the last line"), "{said}");
+        // The error and its page, folded, and nothing else.
+        assert!(cause.lines().count() <= 6 && cause.contains("What to do: "), "{said}");
         assert_eq!(said.contains("\u{1b}[31m"), coloured, "{said}");
         let plain = said.replace("\u{1b}[31m", "").replace("\u{1b}[0m", "");
         for line in plain.lines().filter(|line| !line.contains('`')) {

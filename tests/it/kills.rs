@@ -8,9 +8,25 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
+use crate::documents::typed;
 use crate::support::postgres::{Server, User, server};
 use crate::support::program::{SecretFile, binary, fourstep, secret_file};
 use crate::support::toy::Toy;
+
+/// docs/replay.md's commands, as they stand: each point of the one, and two faults.
+fn page() -> [String; 2] {
+    let [crash, faults] = &typed(file!(), "docs/replay.md")[..] else { panic!("other blocks") };
+    [crash.clone(), faults.clone()]
+}
+
+/// What they print as JSON, for this file.
+async fn typed_in(commands: &str, file: &SecretFile) -> Output {
+    let built = binary("fourstep").parent().unwrap().display().to_string();
+    let commands = commands.replace("target/debug", &built);
+    let commands = commands.replace("secret.json", &file.path.display().to_string());
+    let commands = commands.trim_end().replace('\n', " --json\n") + " --json";
+    Command::new("bash").args(["-euc", &commands]).output().await.unwrap()
+}
 
 async fn replay(function: &str, file: &SecretFile, arguments: &[&str]) -> Output {
     let (function, file) = (binary(function), &file.path);
@@ -28,7 +44,7 @@ fn points(output: &Output) -> Vec<Value> {
     lines(output).into_iter().filter(|line| line["event"] == "point").collect()
 }
 
-/// `setSecret database turn 5 before`
+/// `setSecret target turn 5 before`
 fn name(point: &Value) -> String {
     let field = |name: &str| point[name].as_str().unwrap().to_owned();
     format!("{} {} {}", field("step"), field("call"), field("when"))
@@ -62,7 +78,8 @@ async fn the_real_function_survives_a_kill_at_every_point() {
     let Some(server) = server() else { return };
     let user = server.user("killed").await;
     let file = file_of(&server, &user);
-    let output = replay("rotate-postgres", &file, &["--crash", "all", "--json"]).await;
+    let [crash, _] = page();
+    let output = typed_in(&crash, &file).await;
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
     let points = points(&output);
@@ -70,7 +87,7 @@ async fn the_real_function_survives_a_kill_at_every_point() {
     // one change.
     let reads = ["DescribeSecret", "GetSecretValue AWSCURRENT", "GetSecretValue AWSPENDING"];
     let reads = reads.map(|read| format!("store {read} #1"));
-    let turns = |turns: std::ops::RangeInclusive<u32>| turns.map(|n| format!("database turn {n}"));
+    let turns = |turns: std::ops::RangeInclusive<u32>| turns.map(|n| format!("target turn {n}"));
     let mut expected = Vec::new();
     for (step, calls) in [
         ("createSecret", [&reads[..], &["store PutSecretValue #1".to_owned()]].concat()),
@@ -101,7 +118,7 @@ async fn the_real_function_survives_a_kill_at_every_point() {
         assert_eq!((&point["point"], &point["violations"]), (&json!(number), &json!([])));
         assert_eq!((&point["what"], &point["converged"]), (&json!("kill"), &json!(true)));
         // The session's end, which nobody waits for, is the one exception.
-        if point["call"] != "database turn 13" {
+        if point["call"] != "target turn 13" {
             assert_eq!((&point["ended"], &point["retries"]), (&json!("killed"), &json!(1)));
         }
     }
@@ -122,7 +139,7 @@ async fn one_point_is_played_again_and_shown_as_a_table() {
     assert!(output.status.success(), "{text}");
     for words in [
         "31 calls: 62 points; 1 to be played",
-        "   40  setSecret     database turn 12                     after   kill          killed               1  ok",
+        "   40  setSecret     target turn 12                       after   kill          killed               1  ok",
         "1 point played, 0 violations. The secret file holds what is current now.",
     ] {
         assert!(text.contains(words), "{words}:\n{text}");
@@ -140,27 +157,44 @@ async fn the_parts_of_the_points_are_played_one_by_one() {
     }
 }
 
-/// One table is whole, and without the SDK's repetitions; the rest are single points.
+/// One table is whole, and without the SDK's repetitions; the other is one point with every fault that it
+/// can meet.
+#[tokio::test]
+async fn the_faults_of_the_page_are_reported_and_got_over() {
+    let Some(server) = server() else { return };
+    let user = server.user("faulty_page").await;
+    let file = file_of(&server, &user);
+    let [_, faults] = page();
+    let output = typed_in(&faults, &file).await;
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    let ends = lines(&output).into_iter().filter(|line| line["event"] == "end");
+    let played: Vec<Value> = ends.map(|end| end["played"].clone()).collect();
+    assert_eq!(played, [json!(14), json!(2)], "{text}");
+    let ended: Vec<Value> =
+        points(&output).into_iter().map(|mut point| point["ended"].take()).collect();
+    assert_eq!(ended[..14], vec![json!("Throttled"); 14], "{text}");
+    is_settled(&server, &user, &file, &output).await;
+}
+
 #[tokio::test]
 async fn the_real_function_reports_every_fault_and_gets_over_it() {
     let Some(server) = server() else { return };
     for (fault, at, kinds, count) in [
-        ("throttling", None, vec!["Throttled"], 14),
-        ("reset", Some("8"), vec!["Unreachable"], 1),
-        ("reset", Some("16"), vec!["Unreachable"], 1),
-        ("reset", Some("39"), vec!["Unreachable"], 1),
-        ("reset", Some("40"), vec!["Unreachable"], 1),
-        ("reset", Some("42"), vec!["done"], 1),
-        ("server-error", Some("36"), vec!["Unreachable"], 1),
-        ("server-error", Some("62"), vec!["Unreachable"], 1),
-        ("slow", Some("40"), vec!["Unreachable"], 1),
-        ("slow", Some("62"), vec!["OutOfTime"], 1),
-        ("all", Some("61"), vec!["Throttled", "Unreachable"], 3),
+        ("reset", "8", vec!["Unreachable"], 1),
+        ("reset", "16", vec!["Unreachable"], 1),
+        ("reset", "39", vec!["Unreachable"], 1),
+        ("reset", "40", vec!["Unreachable"], 1),
+        ("reset", "42", vec!["done"], 1),
+        ("server-error", "36", vec!["Unreachable"], 1),
+        ("server-error", "62", vec!["Unreachable"], 1),
+        ("slow", "40", vec!["Unreachable"], 1),
+        ("slow", "62", vec!["OutOfTime"], 1),
+        ("all", "61", vec!["Throttled", "Unreachable"], 3),
     ] {
         let user = server.user("faulty").await;
         let file = file_of(&server, &user);
-        let more = at.map_or(["--env", "AWS_MAX_ATTEMPTS=1"], |point| ["--at", point]);
-        let arguments = [&["--json", "--fault", fault][..], &more].concat();
+        let arguments = ["--json", "--fault", fault, "--at", at];
         let mut output = replay("rotate-postgres", &file, &arguments).await;
         if fault == "slow" && !output.status.success() {
             // A busy machine may not reach a point in the little time that is given then.
@@ -241,6 +275,7 @@ async fn planted_defects_are_found_and_named() {
         ("blames-the-password", &["--fault", "reset", "--at", "15"], "wrong-kind"),
         ("gives-up", &["--fault", "reset", "--at", "15"], "no-report"),
         ("waits", &["--fault", "slow", "--at", "16"], "no-report"),
+        ("tells", &["--fault", "reset", "--at", "15"], "said-credential"),
     ] {
         let toy = Toy::start().await;
         let healthy = careless(&toy, &toy.document(), defect, &[]).await;
@@ -259,6 +294,19 @@ async fn planted_defects_are_found_and_named() {
     }
 }
 
+/// Without a fault, too: what is said in every rotation stands in a log at AWS after the first.
+#[tokio::test]
+async fn a_password_that_is_said_is_told_of_and_not_shown() {
+    let toy = Toy::start().await;
+    let output = careless(&toy, &toy.document(), "tells-all", &[]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said: Vec<Value> =
+        lines(&output).into_iter().filter(|line| line["event"] == "said-credential").collect();
+    let what = said[0]["what"].as_str().unwrap();
+    assert!(what.starts_with("\"password\" of AWSPENDING"), "{what}");
+    assert_eq!(lines(&output).pop().unwrap()["ok"], json!(false));
+}
+
 #[tokio::test]
 async fn a_sound_function_violates_nothing_whoever_speaks_first() {
     let toy = Toy::start().await;
@@ -267,7 +315,7 @@ async fn a_sound_function_violates_nothing_whoever_speaks_first() {
     assert!(output.status.success(), "{text}");
     // Its server greets first: the client's first words are the first turn all the same.
     let names: Vec<String> = points(&output).iter().map(name).collect();
-    for turn in ["setSecret database turn 2 after", "testSecret database turn 1 before"] {
+    for turn in ["setSecret target turn 2 after", "testSecret target turn 1 before"] {
         assert!(names.iter().any(|name| name == turn), "{text}");
     }
     assert_eq!(names.len(), 34, "no turn 3: {text}");

@@ -289,6 +289,7 @@ async fn bad_arguments_are_named() {
         (vec!["--step", "rotate"], "createSecret"),
         (vec!["--env", "NOVALUE"], "NAME=VALUE"),
         (vec!["--rotations", "0"], "0"),
+        (vec!["--rotations", "2", "--test-only"], "--rotations: a test of the configuration"),
         (vec!["--timeout", "901"], "901"),
         (vec!["--arn", "app/db"], "must be the ARN of a secret"),
         (

@@ -57,7 +57,7 @@ pub async fn invoked(
 ) -> io::Result<Invocation> {
     let begun = std::time::Instant::now();
     let answer = account.invoke(function, &events::question(question, secret)).await?;
-    Ok(Invocation { answer, lines: Vec::new(), duration: begun.elapsed() })
+    Ok(Invocation { answer, lines: Vec::new(), output: String::new(), duration: begun.elapsed() })
 }
 
 /// Asks the person, on the terminal. Nobody there means no.

@@ -53,6 +53,8 @@ pub struct Invocation {
     pub answer: Answer,
     /// What it wrote to standard output, as JSON where a line is JSON.
     pub lines: Vec<Value>,
+    /// All that it wrote, to standard output and to standard error.
+    pub output: String,
     /// From the start of the function's process to its answer: a cold start.
     pub duration: Duration,
 }

@@ -105,16 +105,17 @@ impl Process {
         // It may have ended by itself already.
         let _ = child.kill().await;
         let (text, complaint) = (rest(output).await, rest(errors).await);
+        let output = format!("{text}\n{complaint}");
         if let Err((kind, message)) = &mut answer
             && (kind == EXITED || message.is_empty())
         {
             // Whatever it wrote says more than that it is gone.
-            let said = last_lines(&format!("{text}\n{complaint}"));
+            let said = last_lines(&output);
             let between =
                 if message.is_empty() || said.is_empty() { "" } else { "; it wrote\n    " };
             message.push_str(&format!("{between}{said}"));
         }
-        Ok(Invocation { answer, lines: json_lines(&text), duration })
+        Ok(Invocation { answer, lines: json_lines(&text), output, duration })
     }
 
     fn start(&self, runtime_api: &str) -> std::io::Result<Child> {

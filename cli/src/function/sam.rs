@@ -77,6 +77,8 @@ impl Sam {
             answer: answer.unwrap_or_else(|| Err(failed(&errors))),
             lines: json_lines(&errors),
             duration: reported(&errors).unwrap_or_else(|| started.elapsed()),
+            // The other one has the answer alone.
+            output: errors,
         })
     }
 

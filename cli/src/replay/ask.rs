@@ -10,7 +10,7 @@ use fourstep::store::AWSCURRENT;
 use serde_json::Value;
 
 use super::local::{Access, LocalSecret, Version, versions};
-use super::report::{failed, reasons, versions_table, what_to_do};
+use super::table::{failed, reasons, versions_table, what_to_do};
 use super::{Format, Report, Stage, invoke};
 use crate::account::text::seen;
 use crate::events::{self, text as field};
@@ -68,7 +68,7 @@ pub fn show(
         Format::Json => json_line(asked),
         Format::Table => match question {
             Question::Inspect => {
-                versions_table(asked, &mut Vec::new()) + &reasons(asked) + &users(asked)
+                versions_table(asked, &mut Vec::new(), None) + &reasons(asked) + &users(asked)
             }
             Question::Preflight => findings(asked),
             Question::Plan => plan(asked),
@@ -153,6 +153,25 @@ mod tests {
 
     use super::*;
 
+    /// Where a login is only asked about, there is no step whose error says why it failed.
+    #[test]
+    fn c1_an_inspection_says_why_a_password_is_refused() {
+        let row = json!({"version": "v1", "labels": [AWSCURRENT], "verdict": "rejected",
+            "why": "the server refused user \"app\""});
+        let answer = Ok(json!({"versions": [row]}));
+        let asked = Invocation {
+            answer,
+            lines: Vec::new(),
+            output: String::new(),
+            duration: Duration::ZERO,
+        };
+        let mut said = Vec::new();
+        assert!(!show(&asked, Question::Inspect, Format::Table, &mut said).unwrap());
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains(" no\n"), "{said}");
+        assert!(said.ends_with("AWSCURRENT: the server refused user \"app\"\n"), "{said}");
+    }
+
     #[test]
     fn only_an_answer_to_the_question_is_good() {
         for (question, answer, good) in [
@@ -165,7 +184,12 @@ mod tests {
             (Question::Inspect, json!({"statusCode": 200}), false),
         ] {
             let duration = Duration::ZERO;
-            let asked = Invocation { answer: Ok(answer.clone()), lines: Vec::new(), duration };
+            let asked = Invocation {
+                answer: Ok(answer.clone()),
+                lines: Vec::new(),
+                output: String::new(),
+                duration,
+            };
             let mut said = Vec::new();
             let seen = show(&asked, question, Format::Table, &mut said).unwrap();
             let said = String::from_utf8(said).unwrap();

@@ -10,6 +10,7 @@ use fourstep_local::serve::{self, AccessKey};
 use fourstep_local::{MemoryStore, NewRotation, NewSecret, NewValue, PendingLabel};
 use serde_json::Value;
 
+use super::said::said;
 use super::{Report, SecretArn, SecretFile, Stage};
 use crate::events;
 use crate::function::Invocation;
@@ -86,6 +87,11 @@ impl LocalSecret {
 
     pub(super) fn journal(&self) -> &Path {
         self.file.journal()
+    }
+
+    /// Which of its credentials the function said, if it did.
+    pub(super) fn said(&self, invocation: &Invocation) -> Option<String> {
+        said(&self.store, invocation)
     }
 
     /// RotateSecret; the version it made. `immediately`: to begin at once, not only to test.

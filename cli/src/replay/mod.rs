@@ -6,6 +6,8 @@ pub mod crash;
 mod keep;
 mod local;
 mod report;
+mod said;
+mod table;
 
 use std::fmt;
 use std::io;
@@ -179,14 +181,17 @@ impl Replay<'_> {
             Some(settled) => report.finished(self.options, settled, journal)?,
             None => report.stopped(journal, self.options.test_only, &self.options.stage)?,
         }
-        Ok(played.is_some())
+        Ok(played.is_some() && !report.has_said())
     }
 
     /// Plays the rotations. None if one stopped or could not begin; else what [`one`](Self::one)
     /// says of the last.
     async fn rotations(&self, report: &mut Report<'_>) -> io::Result<Option<bool>> {
         let before = inspect(self.function, self.secret).await?;
-        if !report.before(&before)? {
+        // Who delivers steps one by one means to see what they do, and what an interrupted replay may
+        // have set is found by going on.
+        let pressed = self.options.steps != Step::ALL || self.secret.journal().exists();
+        if !report.before(&before, pressed)? {
             return Ok(None);
         }
         self.secret.offer_live_value(&before)?;
@@ -233,6 +238,10 @@ impl Replay<'_> {
                     settled = self.secret.settle(&inspection)?;
                 }
                 report.step(step, &invocation, &inspection)?;
+                let said = [&invocation, &inspection].map(|one| self.secret.said(one));
+                if let Some(what) = said.into_iter().flatten().next() {
+                    report.said(&what)?;
+                }
                 if !succeeded {
                     return Ok(None);
                 }

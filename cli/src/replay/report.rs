@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
 
-use fourstep::{ErrorKind, Step};
+use fourstep::Step;
 use serde_json::{Value, json};
 
-use crate::events::{labels, rank, text as field};
+use super::table::{effects, out_of_reach, versions, versions_table, what_to_do};
+use crate::events::text as field;
 use crate::function::Invocation;
 use crate::replay::{Options, Stage};
-use crate::slips::here;
 
 /// How a replay is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,13 @@ pub struct Report<'a> {
     format: Format,
     rotation: u32,
     logs_in: Option<bool>,
+    /// Whether the last look came to a table.
+    looked: bool,
+    /// Whether the target may have another password than before: a setSecret succeeded, now or in an
+    /// earlier replay, or failed without a word about it.
+    changed: bool,
+    /// Whether the function said a credential.
+    said: bool,
     /// Reasons that the tables gave: each is told once.
     told: Vec<String>,
     /// Why it stopped, for the last line.
@@ -36,11 +43,22 @@ pub struct Report<'a> {
 impl<'a> Report<'a> {
     /// A report written to `out`.
     pub fn new(out: &'a mut dyn Write, format: Format) -> Self {
-        Self { out, format, rotation: 0, logs_in: None, told: Vec::new(), cause: None }
+        Self {
+            out,
+            format,
+            rotation: 0,
+            logs_in: None,
+            looked: false,
+            changed: false,
+            said: false,
+            told: Vec::new(),
+            cause: None,
+        }
     }
 
     pub(super) fn resumed(&mut self, journal: &Path, values: usize) -> io::Result<()> {
         let journal = journal.display();
+        self.changed = true;
         self.say(
             &format!(
                 "An earlier replay stopped half-way. {values} password(s) that it proposed are in \
@@ -50,17 +68,31 @@ impl<'a> Report<'a> {
         )
     }
 
-    /// Shows the state before the first step. False if the function could not even look.
-    pub(super) fn before(&mut self, inspection: &Invocation) -> io::Result<bool> {
-        let looked = inspection.answer.is_ok();
-        let mut text = format!("before\n{}", versions_table(inspection, &mut self.told));
-        if !looked {
-            text.push_str("\nNothing was begun: the function could not look at the secret.\n");
+    /// Shows the state before the first step. False if nothing is to be begun: the function could not
+    /// even look or, unless it is `pressed`, could not ask the target about AWSCURRENT.
+    pub(super) fn before(&mut self, inspection: &Invocation, pressed: bool) -> io::Result<bool> {
+        let mut end = String::new();
+        if let Err((kind, why)) = &inspection.answer {
+            self.cause = Some(format!("{kind}: {why}{}", what_to_do(kind, why)));
+            end.push_str("\nNothing was begun: the function could not look at the secret.\n");
+        } else if let Some((kind, why)) = out_of_reach(inspection).filter(|_| !pressed) {
+            self.cause = Some(format!("{why}{}", what_to_do(kind.name(), &why)));
+            end.push_str(
+                "\nNothing was begun: whether AWSCURRENT logs in could not be asked. Once the cause is \
+                 mended, or the database resumed that was paused, run the same replay again; --step \
+                 begins all the same.\n",
+            );
         }
-        self.see(inspection);
-        let versions = versions(inspection);
+        let text = format!("before\n{}{end}", self.table(inspection));
+        let (looked, versions) = (inspection.answer.is_ok(), versions(inspection));
         self.say(&text, &json!({"event": "before", "ok": looked, "versions": versions}))?;
-        Ok(looked)
+        Ok(self.cause.is_none())
+    }
+
+    /// Who can log in, each reason once, and that of the last line not before it.
+    fn table(&mut self, inspection: &Invocation) -> String {
+        self.see(inspection);
+        versions_table(inspection, &mut self.told, self.cause.as_deref())
     }
 
     pub(super) fn rotation(&mut self, rotation: u32, of: u32, token: &str) -> io::Result<()> {
@@ -103,8 +135,8 @@ impl<'a> Report<'a> {
             let _ =
                 writeln!(text, "  {:<13} warning: {}", "", warning.as_str().unwrap_or_default());
         }
-        text.push_str(&versions_table(inspection, &mut self.told));
-        self.see(inspection);
+        self.changed |= step == Step::Set && (kind.is_null() || !untouched(why));
+        text.push_str(&self.table(inspection));
         self.say(
             &text,
             &json!({
@@ -125,6 +157,23 @@ impl<'a> Report<'a> {
         )
     }
 
+    /// The function's answer or output has a credential. A fault of the function, whatever became of the
+    /// rotation.
+    pub(super) fn said(&mut self, what: &str) -> io::Result<()> {
+        self.said = true;
+        self.say(
+            &format!(
+                "  {:<13} SAID A CREDENTIAL: its answer or output has {what}; at AWS that is in a log\n",
+                ""
+            ),
+            &json!({"event": "said-credential", "what": what}),
+        )
+    }
+
+    pub(super) fn has_said(&self) -> bool {
+        self.said
+    }
+
     /// The last words of a replay that stopped; `tested` if it was to change nothing.
     pub(super) fn stopped(
         &mut self,
@@ -132,8 +181,10 @@ impl<'a> Report<'a> {
         tested: bool,
         stage: &Stage,
     ) -> io::Result<()> {
-        let mut text = "\nThe rotation stopped here.".to_owned();
+        let begun = self.rotation > 0 || self.cause.is_none();
+        let mut text = if begun { "\nThe rotation stopped here." } else { "" }.to_owned();
         text.push_str(match self.logs_in {
+            _ if !begun => "",
             Some(true) if tested && journal.exists() => {
                 " A password of an interrupted replay logs in, and not the one in the file, which \
                  was tested: replay without --test-only, which ends what was interrupted."
@@ -146,16 +197,24 @@ impl<'a> Report<'a> {
                 " No stored password logs in: set the one in the secret file at the target, or \
                  store there the one that the target has."
             }
-            None => " Whether a stored password logs in is unknown, as the table shows.",
+            None if self.looked => {
+                " Whether a stored password logs in is unknown, as the table shows."
+            }
+            None => " Whether a stored password logs in is unknown.",
         });
-        if self.logs_in == Some(false) && stage.may_rotate_a_vendors() {
+        if begun && self.logs_in == Some(false) && stage.may_rotate_a_vendors() {
             text.push_str(
                 " If a vendor's key works elsewhere, [verify] in its specification asks what the key \
                  may not.",
             );
         }
-        text.push_str(&kept(journal));
-        text.push('\n');
+        text.push_str(&match self.changed {
+            true => kept(journal),
+            false => proposed(journal),
+        });
+        if !text.is_empty() {
+            text = format!("{}\n", text.trim_start_matches(' '));
+        }
         if let Some(cause) = &self.cause {
             let _ = writeln!(text, "The cause: {cause}");
         }
@@ -189,11 +248,12 @@ impl<'a> Report<'a> {
                  {kept}\n"
             )
         };
-        self.say(&text, &json!({"event": "end", "ok": true, "journal": at(journal)}))
+        self.say(&text, &json!({"event": "end", "ok": !self.said, "journal": at(journal)}))
     }
 
     /// Remembers whether any stored password logs in; None if not every one could be asked.
     fn see(&mut self, inspection: &Invocation) {
+        self.looked = inspection.answer.is_ok();
         let versions = versions(inspection);
         let verdicts: Vec<&str> =
             versions.as_array().into_iter().flatten().map(|row| field(row, "verdict")).collect();
@@ -218,23 +278,6 @@ impl<'a> Report<'a> {
     }
 }
 
-/// `DescribeSecret 1, GetSecretValue 2; connections 1, refused logins 0`
-fn effects(line: &Value) -> String {
-    let calls = line.get("calls").and_then(Value::as_object);
-    let calls: Vec<String> = calls
-        .into_iter()
-        .flatten()
-        .map(|(operation, count)| format!("{operation} {count}"))
-        .collect();
-    let count = |name: &str| line.get(name).and_then(Value::as_u64).unwrap_or_default();
-    format!(
-        "{}; connections {}, refused logins {}",
-        if calls.is_empty() { "no calls".to_owned() } else { calls.join(", ") },
-        count("Connections"),
-        count("RejectedLogins"),
-    )
-}
-
 /// What a person must know about passwords that only the journal holds.
 pub(super) fn kept(journal: &Path) -> String {
     if !journal.exists() {
@@ -247,61 +290,24 @@ pub(super) fn kept(journal: &Path) -> String {
     )
 }
 
+/// Whether an error says that the target has what it had before; one that says so of one server of several
+/// does not.
+fn untouched(why: &str) -> bool {
+    why.contains("nothing was changed") && !why.contains("nothing was changed there")
+}
+
+/// The same where the target has what it had before.
+fn proposed(journal: &Path) -> String {
+    if !journal.exists() {
+        return String::new();
+    }
+    format!(
+        " The target and the secret file are as they were before; the password that was proposed is in \
+         {}, and the next replay offers it to the rotator.",
+        journal.display()
+    )
+}
+
 pub(super) fn at(journal: &Path) -> Value {
     if journal.exists() { journal.display().to_string().into() } else { Value::Null }
-}
-
-fn versions(inspection: &Invocation) -> Value {
-    match &inspection.answer {
-        Ok(answer) => answer.get("versions").cloned().unwrap_or_default(),
-        Err((kind, message)) => json!({"error_type": kind, "error": message}),
-    }
-}
-
-/// A question that the function could not answer: the same words wherever one is asked.
-pub(super) fn failed(kind: &str, message: &str) -> String {
-    format!("the function could not look: {kind}: {message}{}\n", what_to_do(kind, message))
-}
-
-/// Lines below an error: what it means on this machine, and the page about its kind. Lambda's own
-/// kinds have none.
-pub(super) fn what_to_do(kind: &str, message: &str) -> String {
-    let known = ErrorKind::ALL.into_iter().find(|known| known.name() == kind);
-    let page = known.map(|known| format!("\nWhat to do: {}", known.page()));
-    here(message) + &page.unwrap_or_default()
-}
-
-/// Why versions do not log in, a line for each: in an inspection, which has no room for it in its table.
-pub(super) fn reasons(inspection: &Invocation) -> String {
-    let versions = versions(inspection);
-    let rejected = versions.as_array().into_iter().flatten();
-    let rejected = rejected.filter(|row| field(row, "verdict") == "rejected");
-    let line = |row: &Value| format!("{}: {}\n", labels(row).join(" "), field(row, "why"));
-    rejected.map(line).collect()
-}
-
-pub(super) fn versions_table(inspection: &Invocation, told: &mut Vec<String>) -> String {
-    let mut rows = match &inspection.answer {
-        Ok(answer) => answer.get("versions").and_then(Value::as_array).cloned().unwrap_or_default(),
-        Err((kind, message)) => return failed(kind, message),
-    };
-    rows.sort_by_key(rank);
-    let mut text = format!("    {:<10} {:<24} logs in\n", "version", "labels");
-    for row in rows {
-        let short: String = field(&row, "version").chars().take(8).collect();
-        let logs_in = match field(&row, "verdict") {
-            "accepted" => "yes".to_owned(),
-            "rejected" => "no".to_owned(),
-            "empty" => "has no value yet".to_owned(),
-            _ => match field(&row, "why") {
-                why if told.iter().any(|one| one == why) => "unknown: as above".to_owned(),
-                why => {
-                    told.push(why.to_owned());
-                    format!("unknown: {why}")
-                }
-            },
-        };
-        let _ = writeln!(text, "    {short:<10} {:<24} {logs_in}", labels(&row).join(" "));
-    }
-    text
 }

@@ -7,7 +7,6 @@ mod commands;
 mod links;
 mod mysql_pair;
 mod names;
-mod replays;
 mod searches;
 mod serve;
 mod status;

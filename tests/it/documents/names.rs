@@ -169,7 +169,10 @@ fn files_with_values() -> BTreeSet<String> {
             let written = words.iter().filter_map(|word| word.strip_prefix('>'));
             // `fourstep serve` takes NAME=FILE.
             let named = named.filter_map(|two| two[1].rsplit('=').next());
-            let values = |name: &&str| [".json", ".store"].iter().any(|end| name.ends_with(end));
+            // What is elsewhere, in a container for one, is in no repository.
+            let values = |name: &&str| {
+                !name.starts_with('/') && [".json", ".store"].iter().any(|end| name.ends_with(end))
+            };
             found.extend(named.chain(written).filter(values).map(str::to_owned));
         }
     }

@@ -93,6 +93,8 @@ pub const WITHOUT_SECRET: [(&str, &[&str]); 8] = [
             "VersionSummary",
             "Written",
             "ListedVersions",
+            "Window",
+            "SecretCopy",
             "SecretDetail",
             "NewRotation",
             "StartedRotation",

@@ -33,7 +33,7 @@ async fn what_a_store_keeps_is_there_after_its_process_was_killed() {
     let new = json!({"Name": "app/db", "SecretString": CANARY, "Description": "orders", "KmsKeyId": "alias/a",
         "Tags": [{"Key": "team", "Value": "blue"}]});
     serving.ok("CreateSecret", new).await;
-    serving.ok("CreateSecret", json!({"Name": "app/bytes", "SecretBinary": "AJ+Wlg=="})).await;
+    serving.ok("CreateSecret", json!({"Name": "app/bytes", "SecretBinary": "AJ+Slg=="})).await;
     serving.ok("CreateSecret", json!({"Name": "app/old", "SecretString": "x"})).await;
     serving.ok("DeleteSecret", json!({"SecretId": "app/old"})).await;
     let rotate = json!({"SecretId": "app/db", "ClientRequestToken": "t".repeat(32),
@@ -198,7 +198,7 @@ async fn a_secret_of_a_file_is_there_from_the_start_unless_the_store_has_it() {
     assert_eq!(read["SecretString"], CANARY);
     let arn = read["ARN"].clone();
     let read = serving.ok("GetSecretValue", json!({"SecretId": "app/bytes"})).await;
-    assert_eq!(read["SecretBinary"], "AJ+Wlg==");
+    assert_eq!(read["SecretBinary"], "AJ+Slg==");
     let put =
         json!({"SecretId": "app/db", "SecretString": "two", "ClientRequestToken": "t".repeat(32)});
     serving.ok("PutSecretValue", put).await;

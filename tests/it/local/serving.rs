@@ -148,7 +148,9 @@ impl Serving {
 /// Starts a `fourstep serve` that must not start; what it says.
 pub async fn refused(arguments: &[&str]) -> String {
     let mut command = Command::new(binary("fourstep"));
-    command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments).kill_on_drop(true);
+    let own = arguments.contains(&"--listen");
+    let listen: &[&str] = if own { &[] } else { &["--listen", "127.0.0.1:0"] };
+    command.arg("serve").args(listen).args(arguments).kill_on_drop(true);
     let output = tokio::time::timeout(Duration::from_secs(20), command.output());
     let output = output.await.unwrap_or_else(|_| panic!("it serves: {arguments:?}")).unwrap();
     assert_eq!(output.status.code(), Some(2), "{arguments:?}");

@@ -75,7 +75,11 @@ fn portrait(host: &Host, names: &[&str]) -> BTreeMap<String, Value> {
 }
 
 fn moved(lines: &[Value], name: &str) -> String {
-    about(lines, name).last().unwrap()["outcome"].as_str().unwrap().to_owned()
+    let about = about(lines, name);
+    about.last().unwrap_or_else(|| panic!("{name}: {lines:#?}"))["outcome"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -135,7 +135,8 @@ struct Sweep<'a> {
 impl Sweep<'_> {
     async fn all(&self, plan: &Plan, report: &mut Report<'_>) -> io::Result<bool> {
         let before = inspect(self.function, self.secret).await?;
-        if !report.before(&before)? {
+        let pressed = self.reset.is_some() || self.secret.journal().exists();
+        if !report.before(&before, pressed)? {
             return Ok(false);
         }
         self.secret.offer_live_value(&before)?;

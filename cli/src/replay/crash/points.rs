@@ -10,7 +10,7 @@ use fourstep::Step;
 pub(super) enum Kind {
     /// A request to Secrets Manager: its operation, and what of the secret it names.
     Store(String),
-    /// What the client says on a connection to the database after the server last spoke.
+    /// What the client says on a connection to the target after the server last spoke.
     Turn,
 }
 
@@ -35,7 +35,7 @@ impl fmt::Display for Call {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Store(name) => write!(formatter, "store {name} #{}", self.number),
-            Kind::Turn => write!(formatter, "database turn {}", self.number),
+            Kind::Turn => write!(formatter, "target turn {}", self.number),
         }
     }
 }
@@ -159,7 +159,7 @@ mod tests {
                 "2 setSecret store DescribeSecret #1",
                 "4 setSecret store GetSecretValue AWSCURRENT #1",
                 "6 setSecret store GetSecretValue AWSPENDING #1",
-                "8 setSecret database turn 1",
+                "8 setSecret target turn 1",
                 "10 setSecret store DescribeSecret #2",
                 "12 testSecret store DescribeSecret #1",
             ]

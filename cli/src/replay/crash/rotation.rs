@@ -121,6 +121,7 @@ impl Rotation<'_> {
                 reached = true;
                 self.judge(&watched.invocation);
             }
+            self.listen(&watched.invocation);
             let looks = reached || step == Step::Finish || watched.invocation.answer.is_err();
             failed = if looks { self.after(step, &watched.invocation).await? } else { None };
             if failed.is_some() {
@@ -141,6 +142,13 @@ impl Rotation<'_> {
         self.row.violations.extend(violation);
     }
 
+    /// What it says under a fault is heard by nobody else before it stands in a log at AWS.
+    fn listen(&mut self, invocation: &Invocation) {
+        if let Some(what) = self.sweep.secret.said(invocation) {
+            self.row.violated("said-credential", format!("its answer or output has {what}"));
+        }
+    }
+
     /// Looks who can log in, and does what the service does after the last step. How the step
     /// failed, if it did.
     async fn after(&mut self, step: Step, invocation: &Invocation) -> io::Result<Option<String>> {
@@ -149,6 +157,7 @@ impl Rotation<'_> {
         let ended =
             if finished { secret.finish(&self.token, options.pending_label) } else { Ok(()) };
         let inspection = inspect(function, secret).await?;
+        self.listen(&inspection);
         self.row.violations.extend(access(step, &inspection).err());
         if finished {
             self.row.violations.extend(promoted(&self.token, &inspection).err());

@@ -148,7 +148,7 @@ mod tests {
     use std::time::Duration;
 
     fn invocation(answer: Answer) -> Invocation {
-        Invocation { answer, lines: Vec::new(), duration: Duration::ZERO }
+        Invocation { answer, lines: Vec::new(), output: String::new(), duration: Duration::ZERO }
     }
 
     fn failed(kind: &str) -> Invocation {

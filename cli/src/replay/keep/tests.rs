@@ -2,6 +2,15 @@
 
 use super::*;
 
+/// What nobody may write to, whoever asks: no file is made there.
+#[test]
+fn c2_a_folder_that_cannot_be_written_to_is_named() {
+    let error = SecretFile::open(Path::new("/proc/version"), false).unwrap_err().to_string();
+    let named = "/proc/version.lock: no file can be made in the folder of --secret";
+    assert!(error.starts_with(named), "{error}");
+    assert!(SecretFile::look(Path::new("/proc/version"), false).is_ok(), "reading it is enough");
+}
+
 #[test]
 fn a_value_is_safe_before_it_lives_and_the_file_is_replaced_whole() {
     let folder = tempfile::tempdir().unwrap();

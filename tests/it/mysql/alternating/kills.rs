@@ -97,7 +97,7 @@ async fn survives_kills(server: &Server, creates: bool) {
     }
     let turns = |point: &&Value| {
         let call = point["call"].as_str().unwrap();
-        point["step"] == "setSecret" && call.starts_with("database turn")
+        point["step"] == "setSecret" && call.starts_with("target turn")
     };
     let turns = points.iter().filter(turns).count();
     eprintln!("{}, creating: {creates}: {} points, {turns} turns", server.engine, points.len());

@@ -108,7 +108,7 @@ fn every_change_is_counted_and_no_read() {
     assert_eq!((store.revision(), store.save().0), (before, before));
     store.tag(&app, BTreeMap::new()).unwrap();
     assert_eq!(store.revision(), before + 1);
-    store.delete(&app, Deletion::Now).unwrap();
+    store.delete(&SecretId::parse("app/bytes").unwrap(), Deletion::Now).unwrap();
     assert!(store.revision() > before + 1);
 }
 
