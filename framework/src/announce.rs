@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use crate::error::Error;
+use crate::error::Result;
 use crate::ids::VersionId;
 use crate::invocation::Invocation;
 use crate::net::within;
@@ -27,7 +27,7 @@ pub trait Announce: Debug + Send + Sync {
     ///
     /// # Errors
     /// Whatever kept it from being told; the rotation goes on.
-    async fn announce(&self, arn: &str, detail: &Value, cx: &Invocation) -> Result<(), Error>;
+    async fn announce(&self, arn: &str, detail: &Value, cx: &Invocation) -> Result<()>;
 }
 
 /// A promotion that has just been made.

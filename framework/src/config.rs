@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use strsim::damerau_levenshtein;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 
 /// How many letters a name may differ in from one that is read, to be taken for it.
 const SLIPS: usize = 2;
@@ -74,7 +74,7 @@ impl Environment {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`] if it is not Unicode.
-    pub fn text(&self, name: &str) -> Result<Option<&str>, Error> {
+    pub fn text(&self, name: &str) -> Result<Option<&str>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
         match self.values.get(name) {
             None => Ok(None),
@@ -90,7 +90,7 @@ impl Environment {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`] for anything else.
-    pub fn flag(&self, name: &str) -> Result<bool, Error> {
+    pub fn flag(&self, name: &str) -> Result<bool> {
         Ok(self.flag_if_set(name)?.unwrap_or(false))
     }
 
@@ -98,7 +98,7 @@ impl Environment {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`] for anything that is neither true nor false.
-    pub fn flag_if_set(&self, name: &str) -> Result<Option<bool>, Error> {
+    pub fn flag_if_set(&self, name: &str) -> Result<Option<bool>> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         parse_flag(text).map(Some).ok_or_else(|| refused(name, "is neither true nor false"))
     }
@@ -107,7 +107,7 @@ impl Environment {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`] for anything else.
-    pub fn number(&self, name: &str) -> Result<Option<usize>, Error> {
+    pub fn number(&self, name: &str) -> Result<Option<usize>> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         text.trim().parse().map(Some).map_err(|_| refused(name, "is not a whole number"))
     }
@@ -116,7 +116,7 @@ impl Environment {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`] for anything else, naming the choices.
-    pub fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<Option<T>, Error> {
+    pub fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<Option<T>> {
         let Some(text) = self.text(name)?.map(str::trim) else { return Ok(None) };
         let chosen = choices.iter().find(|(word, _)| *word == text);
         chosen.map(|(_, choice)| Some(*choice)).ok_or_else(|| {

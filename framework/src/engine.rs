@@ -3,7 +3,7 @@
 use futures_util::join;
 
 use crate::announce::{Announce, Promoted};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::RotationEvent;
 use crate::ids::{SecretId, VersionId};
 use crate::invocation::Invocation;
@@ -54,7 +54,7 @@ impl<'a> Engine<'a> {
     ///
     /// # Errors
     /// Whatever stopped it, naming the step. Every step may be repeated after any error.
-    pub async fn step(&self, event: &RotationEvent, cx: &Invocation) -> Result<Outcome, Error> {
+    pub async fn step(&self, event: &RotationEvent, cx: &Invocation) -> Result<Outcome> {
         let calls = SecretClient::new(self.store, &event.secret, cx);
         let work = Work { calls: &calls, rotator: self.rotator, event, cx, engine: self };
         match event.step {
@@ -91,7 +91,7 @@ struct Work<'a> {
 impl Work<'_> {
     /// Proposes the next secret and records it. Only *not found* is taken to mean that nothing
     /// was recorded yet: any other failure to read it ends the step.
-    async fn create(&self) -> Result<Outcome, Error> {
+    async fn create(&self) -> Result<Outcome> {
         let token = &self.event.token;
         let (description, current, pending) =
             join!(self.calls.describe(), self.calls.current(), self.calls.pending(token));
@@ -149,7 +149,7 @@ impl Work<'_> {
         stored: &Secret,
         proposed: &Secret,
         known: &CreateContext<'_>,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Outcome> {
         if stored != proposed {
             self.discard(proposed, known).await;
         }
@@ -157,7 +157,7 @@ impl Work<'_> {
     }
 
     /// Makes the recorded secret work at the target.
-    async fn set(&self) -> Result<Outcome, Error> {
+    async fn set(&self) -> Result<Outcome> {
         let token = &self.event.token;
         let (description, current, pending) =
             join!(self.calls.describe(), self.calls.current(), self.calls.pending_stored(token));
@@ -198,7 +198,7 @@ impl Work<'_> {
 
     /// Proves that the pending secret works. A pending secret that equals the current one is the
     /// call made when a schedule is set without rotating: there a real rotation is rehearsed too.
-    async fn test(&self) -> Result<Outcome, Error> {
+    async fn test(&self) -> Result<Outcome> {
         let token = &self.event.token;
         let (description, current, pending) =
             join!(self.calls.describe(), self.calls.current(), self.calls.pending_stored(token));
@@ -234,7 +234,7 @@ impl Work<'_> {
         &self,
         current: &Current,
         description: &SecretDescription,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Outcome> {
         let subject = InspectContext::new(self.calls, current, description);
         let mut obstacles = Vec::new();
         let found = self.rotator.preflight(&subject, self.cx).await?;
@@ -257,7 +257,7 @@ impl Work<'_> {
     /// Promotes the pending version, never one without a value, with one call, then retires what is
     /// no longer kept: where replicas are waited for, once they have it. A stored value does not change, so
     /// it is read while the labels are.
-    async fn finish(&self) -> Result<Outcome, Error> {
+    async fn finish(&self) -> Result<Outcome> {
         let token = &self.event.token;
         let (description, pending) = join!(self.calls.describe(), self.calls.promotable(token));
         let description = description?;
@@ -277,8 +277,8 @@ impl Work<'_> {
     async fn promote(
         &self,
         description: SecretDescription,
-        read: Result<Option<Pending>, Error>,
-    ) -> Result<(Outcome, SecretDescription), Error> {
+        read: Result<Option<Pending>>,
+    ) -> Result<(Outcome, SecretDescription)> {
         let token = &self.event.token;
         let pending = self.calls.to_promote(token, read).await;
         let pending = pending.map_err(|error| self.clearing(error))?;
@@ -326,7 +326,7 @@ impl Work<'_> {
 }
 
 /// The current secret, if DescribeSecret calls it so: a stale base would revert an operator's edit.
-fn fresh(description: &SecretDescription, current: Current) -> Result<Current, Error> {
+fn fresh(description: &SecretDescription, current: Current) -> Result<Current> {
     let holder: &VersionId = description.holder(AWSCURRENT).ok_or_else(no_current)?;
     if holder == current.version() {
         return Ok(current);

@@ -39,6 +39,9 @@ pub enum ErrorKind {
     Internal,
 }
 
+/// What can fail with an [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
 impl ErrorKind {
     /// Every kind, in the order in which they are documented.
     pub const ALL: [Self; 13] = [

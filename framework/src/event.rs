@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{RotationToken, SecretId, VersionId, malformed};
 use crate::step::Step;
 
@@ -73,7 +73,7 @@ impl Request {
     /// let Request::Rotate(event) = Request::decode(&event).unwrap() else { unreachable!() };
     /// assert_eq!(event.step, Step::Create);
     /// ```
-    pub fn decode(event: &Value) -> Result<Self, Error> {
+    pub fn decode(event: &Value) -> Result<Self> {
         if !event.is_object() {
             return Err(Error::new(ErrorKind::Malformed, "the event is not a JSON object"));
         }
@@ -95,7 +95,7 @@ impl Request {
     }
 }
 
-fn text<'a>(event: &'a Value, field: &'static str) -> Result<&'a str, Error> {
+fn text<'a>(event: &'a Value, field: &'static str) -> Result<&'a str> {
     match event.get(field) {
         Some(Value::String(text)) => Ok(text),
         Some(_) => Err(malformed(field, "is not a string")),

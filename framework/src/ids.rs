@@ -6,7 +6,7 @@ use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The secret's ARN or name: 1 to 2,048 printable ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -17,7 +17,7 @@ impl SecretId {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the field `SecretId`.
-    pub fn parse(id: &str) -> Result<Self, Error> {
+    pub fn parse(id: &str) -> Result<Self> {
         printable("SecretId", id, 1, 2048)?;
         Ok(Self(id.to_owned()))
     }
@@ -43,7 +43,7 @@ impl VersionId {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the field `ClientRequestToken`.
-    pub fn parse(id: &str) -> Result<Self, Error> {
+    pub fn parse(id: &str) -> Result<Self> {
         printable("ClientRequestToken", id, 32, 64)?;
         Ok(Self(id.to_owned()))
     }
@@ -74,7 +74,7 @@ impl RotationToken {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the field `RotationToken`, without its value.
-    pub fn parse(token: &str) -> Result<Self, Error> {
+    pub fn parse(token: &str) -> Result<Self> {
         let legal = token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         if !legal || !(36..=256).contains(&token.len()) {
             return Err(malformed("RotationToken", "must be 36 to 256 letters, digits or hyphens"));
@@ -94,7 +94,7 @@ impl fmt::Debug for RotationToken {
     }
 }
 
-fn printable(field: &'static str, value: &str, least: usize, most: usize) -> Result<(), Error> {
+fn printable(field: &'static str, value: &str, least: usize, most: usize) -> Result<()> {
     if value.is_empty() {
         return Err(malformed(field, "is empty"));
     }

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::engine::Engine;
-use crate::error::{Error, ErrorKind};
+use crate::error::{ErrorKind, Result};
 use crate::ids::SecretId;
 use crate::invocation::{Invocation, Seen};
 use crate::rotator::{Form, SecretReader, Verdict};
@@ -24,7 +24,7 @@ pub(crate) async fn inspect(
     engine: &Engine<'_>,
     secret: &SecretId,
     cx: &Invocation,
-) -> Result<Value, Error> {
+) -> Result<Value> {
     cx.hurry();
     let calls = engine.calls(secret, cx);
     let description = calls.describe().await?;
@@ -84,7 +84,7 @@ fn add_seen<T>(rows: &mut [(Value, Option<Seen>, T)], named: &str) {
 /// `accepted`, `rejected`, `empty` (no value yet) or `unknown` (could not be asked), and why.
 async fn verdict(
     engine: &Engine<'_>,
-    stored: Result<StoredVersion, Error>,
+    stored: Result<StoredVersion>,
     secrets: &SecretReader<'_>,
     cx: &Invocation,
 ) -> (&'static str, Option<String>) {

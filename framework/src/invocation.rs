@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Kept back from every time limit, so that the function itself reports before Lambda kills it.
 const REPORTING_TIME: Duration = Duration::from_millis(500);
@@ -51,7 +51,7 @@ impl Deadline {
     ///
     /// # Errors
     /// [`ErrorKind::OutOfTime`].
-    pub async fn bound_step<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
+    pub async fn bound_step<T>(&self, work: impl Future<Output = T>) -> Result<T> {
         let left = self.0.duration_since(SystemTime::now()).unwrap_or_default();
         let limit = left.saturating_sub(LAST_REPORTING_TIME);
         tokio::time::timeout(limit, work).await.map_err(|_| {
@@ -69,7 +69,7 @@ impl Deadline {
         what: &str,
         most: Duration,
         work: impl Future<Output = T>,
-    ) -> Result<T, Error> {
+    ) -> Result<T> {
         let limit = self.remaining().min(most);
         tokio::time::timeout(limit, work).await.map_err(|_| {
             let limit = limit.as_secs_f64();
@@ -192,7 +192,7 @@ impl Invocation {
     ///
     /// # Errors
     /// [`ErrorKind::OutOfTime`]; nothing may be changed then.
-    pub fn enough_for_a_change(&self) -> Result<(), Error> {
+    pub fn enough_for_a_change(&self) -> Result<()> {
         let left = self.deadline.remaining();
         if left >= CHANGE_TIME {
             return Ok(());
@@ -208,7 +208,7 @@ impl Invocation {
     ///
     /// # Errors
     /// As [`enough_for_a_change`](Self::enough_for_a_change).
-    pub fn time_for_a_change(&self) -> Result<[Duration; 2], Error> {
+    pub fn time_for_a_change(&self) -> Result<[Duration; 2]> {
         self.enough_for_a_change()?;
         let left = self.deadline.remaining();
         Ok([left, left.saturating_sub(CHANGE_TIME)])

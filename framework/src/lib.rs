@@ -48,7 +48,7 @@ pub mod vendor;
 pub use announce::Announce;
 pub use config::Environment;
 pub use engine::Engine;
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, Result};
 pub use event::{Question, Request, RotationEvent};
 pub use ids::{RotationToken, SecretId, VersionId};
 pub use invocation::{CHANGE_TIME, Deadline, Invocation, InvocationStats, Seen};

@@ -15,7 +15,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry};
 
 use crate::config::Environment;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::event::{Request, RotationEvent};
 use crate::invocation::{InvocationStats, shortened};
 use crate::outcome::Outcome;

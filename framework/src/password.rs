@@ -11,7 +11,7 @@ use std::ops::RangeInclusive;
 use secrecy::SecretString;
 
 use crate::config::{Environment, parse_flag, refused};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::uniform::Uniform;
 
 const LOWERCASE: &str = "abcdefghijklmnopqrstuvwxyz";
@@ -80,7 +80,7 @@ impl PasswordPolicy {
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable, for a value that cannot be read and for
     /// settings that no password can meet.
-    pub fn read(environment: &Environment, exclude_by_default: &str) -> Result<Self, Error> {
+    pub fn read(environment: &Environment, exclude_by_default: &str) -> Result<Self> {
         let excluded = environment.text("EXCLUDE_CHARACTERS")?.unwrap_or(exclude_by_default);
         let required = environment.flag_if_set("REQUIRE_EACH_INCLUDED_TYPE")?;
         let default = Self::default();
@@ -102,7 +102,7 @@ impl PasswordPolicy {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
-    pub fn no_longer_than(mut self, longest: usize) -> Result<Self, Error> {
+    pub fn no_longer_than(mut self, longest: usize) -> Result<Self> {
         self.longest = longest.min(LONGEST);
         self.check().map_err(|(setting, what)| refused(setting, &what))?;
         Ok(self)
@@ -123,7 +123,7 @@ impl PasswordPolicy {
     /// assert!(password.contains(|c: char| c.is_ascii_digit()) && !password.contains('@'));
     /// assert!(PasswordPolicy::default().mixed(8..=31, "").is_err());
     /// ```
-    pub fn mixed(mut self, lengths: RangeInclusive<usize>, excluded: &str) -> Result<Self, Error> {
+    pub fn mixed(mut self, lengths: RangeInclusive<usize>, excluded: &str) -> Result<Self> {
         (self.shortest, self.longest) = lengths.into_inner();
         self.mixed = true;
         self.exclude_characters.push_str(excluded);
@@ -143,7 +143,7 @@ impl PasswordPolicy {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the tag.
-    pub fn with_tags(&self, tags: &BTreeMap<String, String>) -> Result<Self, Error> {
+    pub fn with_tags(&self, tags: &BTreeMap<String, String>) -> Result<Self> {
         let mut policy = self.clone();
         for (name, value) in tags {
             let Some(setting) = name.strip_prefix("fourstep:") else { continue };
@@ -189,7 +189,7 @@ impl PasswordPolicy {
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] if the operating system has no random bytes to give.
-    pub fn generate(&self) -> Result<SecretString, Error> {
+    pub fn generate(&self) -> Result<SecretString> {
         let types = self.types();
         let alphabet: Vec<char> = types.iter().flat_map(|characters| characters.chars()).collect();
         let mut source = Uniform::default();

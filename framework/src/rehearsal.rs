@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::engine::Engine;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::event::Question;
 use crate::ids::SecretId;
 use crate::inspect::inspect;
@@ -32,7 +32,7 @@ impl Engine<'_> {
         question: Question,
         secret: &SecretId,
         cx: &Invocation,
-    ) -> Result<Value, Error> {
+    ) -> Result<Value> {
         match question {
             Question::Inspect => inspect(self, secret, cx).await,
             Question::Preflight => preflight(self, secret, cx).await,
@@ -45,11 +45,7 @@ impl Engine<'_> {
 ///
 /// # Errors
 /// Those of reading the secret. What keeps a rotation from succeeding is a finding, not an error.
-async fn preflight(
-    engine: &Engine<'_>,
-    secret: &SecretId,
-    cx: &Invocation,
-) -> Result<Value, Error> {
+async fn preflight(engine: &Engine<'_>, secret: &SecretId, cx: &Invocation) -> Result<Value> {
     let calls = engine.calls(secret, cx);
     // A step has no more time than this.
     let mut obstacles = Vec::from_iter(cx.enough_for_a_change().err());
@@ -115,7 +111,7 @@ fn bounded(mut lines: Vec<String>) -> Vec<String> {
 ///
 /// # Errors
 /// Those of reading the secret, and of [`Rotator::plan`](crate::Rotator::plan).
-async fn plan(engine: &Engine<'_>, secret: &SecretId, cx: &Invocation) -> Result<Value, Error> {
+async fn plan(engine: &Engine<'_>, secret: &SecretId, cx: &Invocation) -> Result<Value> {
     let calls = engine.calls(secret, cx);
     let (description, current) = looked(&calls).await?;
     let subject = InspectContext { calls: &calls, current: &current, description: &description };
@@ -123,7 +119,7 @@ async fn plan(engine: &Engine<'_>, secret: &SecretId, cx: &Invocation) -> Result
     Ok(json!({"secret": description.arn, "plan": lines}))
 }
 
-async fn looked(calls: &SecretClient<'_>) -> Result<(SecretDescription, Current), Error> {
+async fn looked(calls: &SecretClient<'_>) -> Result<(SecretDescription, Current)> {
     let (description, current) = futures_util::join!(calls.describe(), calls.current());
     Ok((description?, current?))
 }

@@ -1,6 +1,6 @@
 //! Secrets that are replicated to other Regions: only the primary rotates, and its replicas follow.
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::shortened;
 use crate::rotator::Finding;
 use crate::shell::word;
@@ -16,7 +16,7 @@ const NOT_BEFORE: &str =
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`], naming both Regions.
-pub(crate) fn only_the_primary(secret: &SecretDescription) -> Result<(), Error> {
+pub(crate) fn only_the_primary(secret: &SecretDescription) -> Result<()> {
     // arn:PARTITION:secretsmanager:REGION:ACCOUNT:secret:NAME
     let here = secret.arn.split(':').nth(3).unwrap_or_default();
     let Some(primary) = secret.primary_region.as_deref().filter(|primary| *primary != here) else {
@@ -63,7 +63,7 @@ fn is_under_way(replica: &Replica) -> bool {
 ///
 /// # Errors
 /// [`ErrorKind::Conflict`] while one lags, [`ErrorKind::Unsupported`] where one failed.
-pub(crate) fn all_in_sync(secret: &SecretDescription) -> Result<(), Error> {
+pub(crate) fn all_in_sync(secret: &SecretDescription) -> Result<()> {
     match not_in_sync(secret, NOT_BEFORE)? {
         Some(late) => Err(Error::new(ErrorKind::Conflict, late).caused_by(NOT_BEFORE)),
         None => Ok(()),
@@ -74,7 +74,7 @@ pub(crate) fn all_in_sync(secret: &SecretDescription) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] where one never will: it failed. `so` says how the rotation stands then.
-pub(crate) fn not_in_sync(secret: &SecretDescription, so: &str) -> Result<Option<String>, Error> {
+pub(crate) fn not_in_sync(secret: &SecretDescription, so: &str) -> Result<Option<String>> {
     let failed = secret.replicas.iter().filter(|one| !is_under_way(one) && one.status != "InSync");
     let failed = failed.filter_map(|one| match behind(&secret.arn, one) {
         Some(Finding::Warns(said)) => Some(said),

@@ -7,7 +7,7 @@ mod reader;
 
 use async_trait::async_trait;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::secret::Secret;
 use crate::store::SecretDescription;
@@ -30,7 +30,7 @@ pub trait Rotator: Send + Sync {
     /// # Errors
     /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch), or
     /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) naming a field.
-    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error>;
+    fn check(&self, versions: &SetContext<'_>) -> Result<()>;
 
     /// How this secret is rotated: the strategy's name, and which credentials live beside each other.
     /// An inspection says it, so that whoever mends a stuck rotation need not guess. The default says
@@ -44,7 +44,7 @@ pub trait Rotator: Send + Sync {
     }
 
     /// Makes the next secret. What it returns is stored before anything else happens.
-    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error>;
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret>;
 
     /// Gives up what this invocation proposed: another run's value is stored under the token, so
     /// this one never will be. Whoever mints at the target revokes it there. The default has
@@ -57,7 +57,7 @@ pub trait Rotator: Send + Sync {
         _proposed: &Secret,
         _known: &CreateContext<'_>,
         _turn: &Invocation,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         Ok(())
     }
 
@@ -68,13 +68,13 @@ pub trait Rotator: Send + Sync {
         versions: &SetContext<'_>,
         fence: &dyn Fence,
         cx: &Invocation,
-    ) -> Result<Applied, Error>;
+    ) -> Result<Applied>;
 
     /// Asks the target about one secret.
     ///
     /// [`Verdict::Rejected`] only when the target itself refused the credential;
     /// [`Verdict::Accepted`] only when it demanded and checked it. Anything else is an error.
-    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error>;
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict>;
 
     /// As [`verify`](Self::verify), at every place where the credential must work, which `secrets` may be
     /// needed to find. [`Verdict::Rejected`] where one of them refuses it. The default asks at one.
@@ -86,7 +86,7 @@ pub trait Rotator: Send + Sync {
         secret: &Secret,
         _secrets: &SecretReader<'_>,
         cx: &Invocation,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<Verdict> {
         self.verify(secret, cx).await
     }
 
@@ -96,7 +96,7 @@ pub trait Rotator: Send + Sync {
     ///
     /// # Errors
     /// What they differ in; the pending secret is not promoted then.
-    async fn compare(&self, _versions: &SetContext<'_>, _turn: &Invocation) -> Result<(), Error> {
+    async fn compare(&self, _versions: &SetContext<'_>, _turn: &Invocation) -> Result<()> {
         Ok(())
     }
 
@@ -106,17 +106,13 @@ pub trait Rotator: Send + Sync {
     ///
     /// # Errors
     /// What speaks against the pending secret; AWSCURRENT stays where it is then.
-    async fn confirm(
-        &self,
-        _versions: &PromoteContext<'_>,
-        _turn: &Invocation,
-    ) -> Result<(), Error> {
+    async fn confirm(&self, _versions: &PromoteContext<'_>, _turn: &Invocation) -> Result<()> {
         Ok(())
     }
 
     /// Revokes what is ours and no longer kept. Called by finishSecret only, after the promotion,
     /// and again when finishSecret is repeated. The default has nothing to revoke.
-    async fn retire(&self, _keep: &RetireContext<'_>, _turn: &Invocation) -> Result<(), Error> {
+    async fn retire(&self, _keep: &RetireContext<'_>, _turn: &Invocation) -> Result<()> {
         Ok(())
     }
 
@@ -126,7 +122,7 @@ pub trait Rotator: Send + Sync {
         &self,
         subject: &InspectContext<'_>,
         cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error>;
+    ) -> Result<Vec<Finding>>;
 
     /// What [`preflight`](Self::preflight) cannot try without changing something, to be said beside its
     /// answer: "making a key". The default tries all that can fail.
@@ -136,11 +132,7 @@ pub trait Rotator: Send + Sync {
 
     /// What an operator would have to do or a rotation would do at the target, as lines to read or
     /// to run, changing nothing and showing no secret value. The default has nothing to say.
-    async fn plan(
-        &self,
-        _subject: &InspectContext<'_>,
-        _turn: &Invocation,
-    ) -> Result<Vec<String>, Error> {
+    async fn plan(&self, _subject: &InspectContext<'_>, _turn: &Invocation) -> Result<Vec<String>> {
         Ok(Vec::new())
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::announce::Announce;
 use crate::config::Environment;
 use crate::engine::Engine;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Question, Request};
 use crate::invocation::{Deadline, Invocation};
 use crate::log;
@@ -32,7 +32,7 @@ use crate::store::aws::{AwsStore, EventBus};
 /// use fourstep::{Environment, Error, PasswordPolicy, users::{Database, Driver, SingleUser}};
 ///
 /// async fn main_of<S: Database>(
-///     connect: impl FnOnce(&Environment) -> Result<S, Error>,
+///     connect: impl FnOnce(&Environment) -> Result<S>,
 /// ) -> std::process::ExitCode {
 ///     fourstep::run("rotate-example", |environment| {
 ///         let policy = PasswordPolicy::read(environment, "/@\"'\\")?;
@@ -44,7 +44,7 @@ use crate::store::aws::{AwsStore, EventBus};
 /// ```
 pub async fn run<R: Rotator>(
     name: &'static str,
-    build: impl FnOnce(&Environment) -> Result<R, Error>,
+    build: impl FnOnce(&Environment) -> Result<R>,
 ) -> ExitCode {
     let environment = Environment::of_process();
     log::start(name, &environment);
@@ -112,7 +112,7 @@ struct Function<'a> {
 }
 
 impl Function<'_> {
-    async fn answer(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
+    async fn answer(&self, event: LambdaEvent<Value>) -> Result<Value> {
         let started = Instant::now();
         let LambdaEvent { payload, context } = event;
         let cx = Invocation::new(Deadline::at(context.deadline()));
@@ -141,7 +141,7 @@ impl Function<'_> {
     }
 
     /// Does what is asked; an error names the step.
-    async fn respond(&self, request: &Request, cx: &Invocation) -> Result<(Outcome, Value), Error> {
+    async fn respond(&self, request: &Request, cx: &Invocation) -> Result<(Outcome, Value)> {
         match self.built {
             Ok((rotator, store)) => {
                 let bus = self.bus.as_ref().map(|bus| bus as &dyn Announce);
@@ -158,11 +158,7 @@ impl Function<'_> {
     }
 }
 
-async fn work(
-    engine: Engine<'_>,
-    request: &Request,
-    cx: &Invocation,
-) -> Result<(Outcome, Value), Error> {
+async fn work(engine: Engine<'_>, request: &Request, cx: &Invocation) -> Result<(Outcome, Value)> {
     match request {
         Request::Rotate(event) => {
             let outcome = engine.step(event, cx).await?;
@@ -182,10 +178,7 @@ async fn work(
 }
 
 /// Ends the work at the deadline, and turns a panic into an error.
-async fn within_deadline<T>(
-    cx: &Invocation,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
+async fn within_deadline<T>(cx: &Invocation, work: impl Future<Output = Result<T>>) -> Result<T> {
     let deadline = cx.deadline();
     let bounded = deadline.bound_step(work);
     match AssertUnwindSafe(bounded).catch_unwind().await {
@@ -215,15 +208,11 @@ mod tests {
 
     #[async_trait]
     impl Rotator for Defective {
-        fn check(&self, _: &SetContext<'_>) -> Result<(), Error> {
+        fn check(&self, _: &SetContext<'_>) -> Result<()> {
             Ok(())
         }
 
-        async fn propose(
-            &self,
-            known: &CreateContext<'_>,
-            _: &Invocation,
-        ) -> Result<Secret, Error> {
+        async fn propose(&self, known: &CreateContext<'_>, _: &Invocation) -> Result<Secret> {
             panic!("cannot use {}", known.current.secret().expose()?)
         }
 
@@ -232,20 +221,16 @@ mod tests {
             _: &SetContext<'_>,
             _: &dyn Fence,
             _: &Invocation,
-        ) -> Result<Applied, Error> {
+        ) -> Result<Applied> {
             std::future::pending().await
         }
 
-        async fn verify(&self, _: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+        async fn verify(&self, _: &Secret, cx: &Invocation) -> Result<Verdict> {
             let silence = std::future::pending::<Verdict>();
             cx.deadline().bound("the vendor", Duration::MAX, silence).await
         }
 
-        async fn preflight(
-            &self,
-            _: &InspectContext<'_>,
-            _: &Invocation,
-        ) -> Result<Vec<Finding>, Error> {
+        async fn preflight(&self, _: &InspectContext<'_>, _: &Invocation) -> Result<Vec<Finding>> {
             Ok(Vec::new())
         }
     }

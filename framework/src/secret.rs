@@ -7,7 +7,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::VersionId;
 use crate::value::SecretValue;
 
@@ -65,7 +65,7 @@ impl Secret {
     /// # Errors
     /// [`ErrorKind::Malformed`] if the value is something else; the message gives the place of a
     /// syntax error and never the text.
-    pub fn document(&self) -> Result<&Document, Error> {
+    pub fn document(&self) -> Result<&Document> {
         let text = match &self.0 {
             Form::Document(document) => return Ok(document),
             Form::Text(text) => text,
@@ -113,7 +113,7 @@ impl Secret {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`] if the secret is bytes.
-    pub fn expose(&self) -> Result<String, Error> {
+    pub fn expose(&self) -> Result<String> {
         match &self.0 {
             Form::Document(document) => Ok(document.to_text()),
             Form::Text(text) => Ok(text.clone()),
@@ -125,7 +125,7 @@ impl Secret {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`] if the secret is a text.
-    pub fn bytes(&self) -> Result<&[u8], Error> {
+    pub fn bytes(&self) -> Result<&[u8]> {
         match &self.0 {
             Form::Bytes(bytes) => Ok(bytes),
             Form::Document(_) | Form::Text(_) => Err(Error::new(
@@ -221,7 +221,7 @@ impl Document {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the field.
-    pub fn required(&self, field: &str) -> Result<&str, Error> {
+    pub fn required(&self, field: &str) -> Result<&str> {
         self.optional(field)?.ok_or_else(|| malformed(field, "is missing or empty"))
     }
 
@@ -229,7 +229,7 @@ impl Document {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the field, if it is neither a string nor null.
-    pub fn optional(&self, field: &str) -> Result<Option<&str>, Error> {
+    pub fn optional(&self, field: &str) -> Result<Option<&str>> {
         match self.0.get(field) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) if text.is_empty() => Ok(None),

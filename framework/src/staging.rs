@@ -3,7 +3,7 @@
 //! The order of the checks is that of AWS's rotation templates, which alarms and runbooks know;
 //! the step's name is checked earlier, when the event is decoded.
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::VersionId;
 use crate::replicas::only_the_primary;
 use crate::store::{AWSCURRENT, AWSPENDING, SecretDescription};
@@ -23,7 +23,7 @@ pub enum Decision {
 /// [`ErrorKind::NotStaged`] if rotation is turned off (an absent setting counts as on), if the
 /// token has no label, or if it carries neither AWSCURRENT nor AWSPENDING.
 /// [`ErrorKind::Unsupported`] if the secret is a replica.
-pub fn decide(secret: &SecretDescription, token: &VersionId) -> Result<Decision, Error> {
+pub fn decide(secret: &SecretDescription, token: &VersionId) -> Result<Decision> {
     if secret.rotation_enabled == Some(false) {
         return Err(not_staged("rotation is not enabled for this secret".to_owned()));
     }

@@ -5,13 +5,13 @@ use std::fmt;
 use rand::TryRng;
 use rand::rngs::SysRng;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Bytes that nobody can guess, from the operating system's random generator.
 ///
 /// # Errors
 /// [`ErrorKind::Internal`] where it gives none.
-pub fn random_bytes<const N: usize>() -> Result<[u8; N], Error> {
+pub fn random_bytes<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     SysRng.try_fill_bytes(&mut bytes).map_err(|error| {
         Error::new(ErrorKind::Internal, "the operating system gave no random bytes")
@@ -34,7 +34,7 @@ pub(crate) struct Uniform {
 impl Uniform {
     /// A number below `bound`, which must be 1 to 256. Bytes that would make small numbers
     /// likelier are thrown away.
-    pub(crate) fn below(&mut self, bound: usize) -> Result<usize, Error> {
+    pub(crate) fn below(&mut self, bound: usize) -> Result<usize> {
         let fair = 256 - 256 % bound.clamp(1, 256);
         loop {
             let byte = usize::from(self.next()?);
@@ -44,7 +44,7 @@ impl Uniform {
         }
     }
 
-    fn next(&mut self) -> Result<u8, Error> {
+    fn next(&mut self) -> Result<u8> {
         if self.bytes.is_empty() {
             self.bytes = random_bytes::<64>()?.to_vec();
         }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::config::Environment;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 
 pub use roots::rds_regions;
@@ -50,7 +50,7 @@ impl TransportPolicy {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
-    pub fn read(environment: &Environment) -> Result<Self, Error> {
+    pub fn read(environment: &Environment) -> Result<Self> {
         Ok(Self {
             allow_plaintext_fallback: environment.flag("ALLOW_PLAINTEXT_FALLBACK")?,
             allow_weak_authentication: environment.flag("ALLOW_WEAK_AUTHENTICATION")?,
@@ -100,7 +100,7 @@ pub async fn open(
     transport: Transport,
     tls: &TlsSettings,
     cx: &Invocation,
-) -> Result<Box<dyn Stream>, Error> {
+) -> Result<Box<dyn Stream>> {
     let stream = connect_tcp(host, port, cx).await?;
     Ok(match transport {
         Transport::Plaintext => Box::new(stream),
@@ -135,7 +135,7 @@ pub async fn within<T>(
     what: &str,
     most: Duration,
     work: impl Future<Output = T>,
-) -> Result<T, Error> {
+) -> Result<T> {
     if cx.deadline().remaining() <= most {
         return cx.deadline().bound(what, most, work).await;
     }

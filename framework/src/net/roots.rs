@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, Der, TrustAnchor};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::config::{Environment, refused};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Amazon RDS's root certificates, from AWS's trust store of each partition (`rds-ca/`). See build.rs.
 static RDS: &[TrustAnchor<'static>] = include!(concat!(env!("OUT_DIR"), "/rds_roots.rs"));
@@ -58,7 +58,7 @@ pub(crate) fn of_the_web() -> impl Iterator<Item = TrustAnchor<'static>> {
 pub(crate) fn of_bundle(
     environment: &Environment,
     variable: &str,
-) -> Result<Option<Vec<TrustAnchor<'static>>>, Error> {
+) -> Result<Option<Vec<TrustAnchor<'static>>>> {
     let Some(path) = environment.text(variable)? else { return Ok(None) };
     let text = fs::read(path).map_err(|cause| {
         refused(variable, "names a file that cannot be read")
@@ -83,7 +83,7 @@ pub(crate) fn of_bundle(
 /// [`ErrorKind::Internal`] if TLS cannot be set up.
 pub(crate) fn client(
     roots: impl IntoIterator<Item = TrustAnchor<'static>>,
-) -> Result<ClientConfig, Error> {
+) -> Result<ClientConfig> {
     // The provider is passed, not installed: a process default would be decided by whoever comes
     // first.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -102,7 +102,7 @@ pub(crate) fn cannot_set_up(cause: &dyn std::fmt::Display) -> Error {
 mod tests {
     use super::*;
 
-    fn read(bundle: &[u8]) -> Result<Option<Vec<TrustAnchor<'static>>>, Error> {
+    fn read(bundle: &[u8]) -> Result<Option<Vec<TrustAnchor<'static>>>> {
         let path = std::env::temp_dir().join(format!(
             "fourstep-bundle-{}-{:?}.pem",
             std::process::id(),

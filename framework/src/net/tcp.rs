@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::{TcpStream, lookup_host};
 
 use super::{connect_time, within};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 
 /// Connects to the first address of `host` that answers, and counts the connection.
@@ -18,7 +18,7 @@ use crate::invocation::Invocation;
 /// # Errors
 /// [`ErrorKind::Unreachable`] if the name does not resolve, or if no address takes a connection;
 /// then the message lists what each address did. [`ErrorKind::OutOfTime`] if the invocation's time ended.
-pub async fn connect_tcp(host: &str, port: u16, cx: &Invocation) -> Result<TcpStream, Error> {
+pub async fn connect_tcp(host: &str, port: u16, cx: &Invocation) -> Result<TcpStream> {
     let addresses = resolve(host, port, cx).await?;
     let (mut failures, count) = (Vec::new(), addresses.len());
     for address in addresses {
@@ -43,7 +43,7 @@ pub async fn connect_tcp(host: &str, port: u16, cx: &Invocation) -> Result<TcpSt
     Err(failed(ErrorKind::Unreachable, host, port, &failures))
 }
 
-async fn resolve(host: &str, port: u16, cx: &Invocation) -> Result<Vec<SocketAddr>, Error> {
+async fn resolve(host: &str, port: u16, cx: &Invocation) -> Result<Vec<SocketAddr>> {
     let attempted = || format!("cannot resolve host {host:?}");
     let looked_up = within(cx, "a name lookup", connect_time(cx), lookup_host((host, port)))
         .await

@@ -15,7 +15,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::{connect_time, roots, within};
 use crate::config::{Environment, refused};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 
 const CA_BUNDLE: &str = "TLS_CA_BUNDLE";
@@ -32,7 +32,7 @@ pub struct TlsSettings {
     /// The bundle's authorities only are trusted, and not asked for a name.
     any_name: bool,
     /// Built at the first TLS connection: two of four steps open none.
-    client: OnceLock<Result<Arc<ClientConfig>, Error>>,
+    client: OnceLock<Result<Arc<ClientConfig>>>,
 }
 
 impl TlsSettings {
@@ -45,7 +45,7 @@ impl TlsSettings {
     /// [`ErrorKind::Malformed`], naming the variable, if the file cannot be read or holds no
     /// certificate, if the name is not one that a certificate can carry, or if any will do and there is
     /// a name or no bundle.
-    pub fn read(environment: &Environment) -> Result<Self, Error> {
+    pub fn read(environment: &Environment) -> Result<Self> {
         let bundle = roots::of_bundle(environment, CA_BUNDLE)?.unwrap_or_default();
         let server_name =
             match environment.text(SERVER_NAME)?.map(str::trim) {
@@ -64,11 +64,11 @@ impl TlsSettings {
         Ok(Self { bundle, server_name, any_name, client: OnceLock::new() })
     }
 
-    fn client(&self) -> Result<Arc<ClientConfig>, Error> {
+    fn client(&self) -> Result<Arc<ClientConfig>> {
         self.client.get_or_init(|| configure(&self.bundle, self.any_name)).clone()
     }
 
-    fn expected_name(&self, host: &str) -> Result<ServerName<'static>, Error> {
+    fn expected_name(&self, host: &str) -> Result<ServerName<'static>> {
         if let Some(name) = &self.server_name {
             return Ok(name.clone());
         }
@@ -78,7 +78,7 @@ impl TlsSettings {
     }
 }
 
-fn configure(bundle: &[TrustAnchor<'static>], any_name: bool) -> Result<Arc<ClientConfig>, Error> {
+fn configure(bundle: &[TrustAnchor<'static>], any_name: bool) -> Result<Arc<ClientConfig>> {
     let built_in = roots::of_the_web().chain(roots::of_rds());
     let mut client = match any_name {
         true => any_name::client(bundle)?,
@@ -100,7 +100,7 @@ pub async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
     host: &str,
     settings: &TlsSettings,
     cx: &Invocation,
-) -> Result<TlsStream<S>, Error> {
+) -> Result<TlsStream<S>> {
     let name = settings.expected_name(host)?;
     let expected = name.to_str().into_owned();
     let connector = TlsConnector::from(settings.client()?);

@@ -11,7 +11,7 @@ use aws_sdk_rds::types::{DbCluster, DbInstance, Filter};
 
 use super::{Cluster, Deployment, Instance, Rds, Side};
 use crate::config::Environment;
-use crate::error::Error;
+use crate::error::Result;
 use crate::invocation::Invocation;
 #[cfg(feature = "redshift")]
 use crate::store::aws::JsonService;
@@ -38,11 +38,11 @@ impl AwsRds {
     /// let nowhere = Environment::from([("AWS_ENDPOINT_URL_RDS", "rds.example")]);
     /// assert!(AwsRds::read(&nowhere).unwrap_err().to_string().contains("AWS_ENDPOINT_URL_RDS"));
     /// ```
-    pub fn read(environment: &Environment) -> Result<Self, Error> {
+    pub fn read(environment: &Environment) -> Result<Self> {
         LazyClient::read(environment, ENDPOINT).map(Self)
     }
 
-    async fn client(&self) -> Result<&Client, Error> {
+    async fn client(&self) -> Result<&Client> {
         self.0.get(Client::new).await
     }
 }
@@ -55,24 +55,19 @@ impl Debug for AwsRds {
 
 #[async_trait]
 impl Rds for AwsRds {
-    async fn instance(&self, id: &str, cx: &Invocation) -> Result<Option<Instance>, Error> {
+    async fn instance(&self, id: &str, cx: &Invocation) -> Result<Option<Instance>> {
         let request = self.client().await?.describe_db_instances().db_instance_identifier(id);
         let answer = about("DescribeDBInstances").answer(request.send(), cx).await?;
         Ok(answer.ok().and_then(|one| one.db_instances?.into_iter().next()).map(of_instance))
     }
 
-    async fn cluster(&self, id: &str, cx: &Invocation) -> Result<Option<Cluster>, Error> {
+    async fn cluster(&self, id: &str, cx: &Invocation) -> Result<Option<Cluster>> {
         let request = self.client().await?.describe_db_clusters().db_cluster_identifier(id);
         let answer = about("DescribeDBClusters").answer(request.send(), cx).await?;
         Ok(answer.ok().and_then(|one| one.db_clusters?.into_iter().next()).map(of_cluster))
     }
 
-    async fn deployments(
-        &self,
-        side: Side,
-        arn: &str,
-        cx: &Invocation,
-    ) -> Result<Vec<Deployment>, Error> {
+    async fn deployments(&self, side: Side, arn: &str, cx: &Invocation) -> Result<Vec<Deployment>> {
         let filter = Filter::builder().name(side.filter()).values(arn).build();
         let request = self.client().await?.describe_blue_green_deployments().filters(filter);
         let answer = about("DescribeBlueGreenDeployments").answer(request.send(), cx).await?;
@@ -137,7 +132,7 @@ pub(crate) struct Serverless(LazyClient<SdkConfig>);
 #[cfg(feature = "redshift")]
 impl Serverless {
     /// Reads `AWS_ENDPOINT_URL_REDSHIFT_SERVERLESS`; Region and credentials are those of [`AwsRds`].
-    pub(crate) fn read(environment: &Environment) -> Result<Self, Error> {
+    pub(crate) fn read(environment: &Environment) -> Result<Self> {
         LazyClient::read(environment, SERVERLESS_ENDPOINT).map(Self)
     }
 
@@ -148,7 +143,7 @@ impl Serverless {
         field: &'static str,
         name: &str,
         cx: &Invocation,
-    ) -> Result<Option<serde_json::Value>, Error> {
+    ) -> Result<Option<serde_json::Value>> {
         let settings = self.0.get(SdkConfig::clone).await?;
         let question = serde_json::json!({field: name});
         Ok(SERVERLESS.ask(settings, operation, &question, cx).await?.ok())

@@ -3,7 +3,7 @@
 
 use super::place::{cluster_at, instance_at};
 use super::{Instance, Rds};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 
 /// Which of the two databases of a deployment one is.
@@ -54,7 +54,7 @@ pub async fn unfinished(
     host: &str,
     side: Side,
     cx: &Invocation,
-) -> Result<Option<Deployment>, Error> {
+) -> Result<Option<Deployment>> {
     let arn = match instance_at(rds, host, cx).await? {
         // A deployment is of the whole cluster.
         Some(Instance { cluster: Some(id), .. }) => rds.cluster(&id, cx).await?.map(|one| one.arn),

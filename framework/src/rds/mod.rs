@@ -13,7 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::config::Environment;
-use crate::error::Error;
+use crate::error::Result;
 use crate::invocation::Invocation;
 
 #[cfg(feature = "rds")]
@@ -28,18 +28,13 @@ pub(crate) use serverless::{Serverless, Workgroup};
 #[async_trait]
 pub trait Rds: Send + Sync + fmt::Debug {
     /// DescribeDBInstances for one instance, by its identifier or ARN. `None` if there is none.
-    async fn instance(&self, id: &str, cx: &Invocation) -> Result<Option<Instance>, Error>;
+    async fn instance(&self, id: &str, cx: &Invocation) -> Result<Option<Instance>>;
 
     /// DescribeDBClusters for one cluster, by its identifier or ARN. `None` if there is none.
-    async fn cluster(&self, id: &str, cx: &Invocation) -> Result<Option<Cluster>, Error>;
+    async fn cluster(&self, id: &str, cx: &Invocation) -> Result<Option<Cluster>>;
 
     /// DescribeBlueGreenDeployments for those of which the database with this ARN is this side.
-    async fn deployments(
-        &self,
-        side: Side,
-        arn: &str,
-        cx: &Invocation,
-    ) -> Result<Vec<Deployment>, Error>;
+    async fn deployments(&self, side: Side, arn: &str, cx: &Invocation) -> Result<Vec<Deployment>>;
 }
 
 /// One DB instance.
@@ -85,12 +80,12 @@ pub struct Cluster {
 /// # Errors
 /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the variable.
 #[cfg(feature = "rds")]
-pub(crate) fn of(environment: &Environment) -> Result<Arc<dyn Rds>, Error> {
+pub(crate) fn of(environment: &Environment) -> Result<Arc<dyn Rds>> {
     Ok(Arc::new(AwsRds::read(environment)?))
 }
 
 #[cfg(not(feature = "rds"))]
-pub(crate) fn of(_: &Environment) -> Result<Arc<dyn Rds>, Error> {
+pub(crate) fn of(_: &Environment) -> Result<Arc<dyn Rds>> {
     Ok(Arc::new(without::NoRds))
 }
 
@@ -98,27 +93,22 @@ pub(crate) fn of(_: &Environment) -> Result<Arc<dyn Rds>, Error> {
 #[cfg(not(feature = "rds"))]
 mod without {
     use super::{Cluster, Deployment, Error, Instance, Invocation, Rds, Side, async_trait};
-    use crate::error::ErrorKind;
+    use crate::error::{ErrorKind, Result};
 
     #[derive(Debug)]
     pub(super) struct NoRds;
 
     #[async_trait]
     impl Rds for NoRds {
-        async fn instance(&self, _: &str, _: &Invocation) -> Result<Option<Instance>, Error> {
+        async fn instance(&self, _: &str, _: &Invocation) -> Result<Option<Instance>> {
             Err(without())
         }
 
-        async fn cluster(&self, _: &str, _: &Invocation) -> Result<Option<Cluster>, Error> {
+        async fn cluster(&self, _: &str, _: &Invocation) -> Result<Option<Cluster>> {
             Err(without())
         }
 
-        async fn deployments(
-            &self,
-            _: Side,
-            _: &str,
-            _: &Invocation,
-        ) -> Result<Vec<Deployment>, Error> {
+        async fn deployments(&self, _: Side, _: &str, _: &Invocation) -> Result<Vec<Deployment>> {
             Err(without())
         }
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{Cluster, Instance, Rds};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::net::same_host;
 
@@ -33,7 +33,7 @@ pub(crate) async fn managed_by(
     rds: &dyn Rds,
     tags: &BTreeMap<String, String>,
     cx: &Invocation,
-) -> Result<Place, Error> {
+) -> Result<Place> {
     let tag = |name| {
         let found = tags.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, arn)| arn.as_str())
@@ -72,7 +72,7 @@ pub(crate) async fn same_database(
     admin: &str,
     (user, port): (&str, u16),
     cx: &Invocation,
-) -> Result<bool, Error> {
+) -> Result<bool> {
     if !(is_of_rds(admin) && is_of_rds(user)) {
         return Ok(false);
     }
@@ -112,7 +112,7 @@ pub(super) async fn instance_at(
     rds: &dyn Rds,
     host: &str,
     cx: &Invocation,
-) -> Result<Option<Instance>, Error> {
+) -> Result<Option<Instance>> {
     let Some(id) = suggested(host, false) else { return Ok(None) };
     let found = rds.instance(id, cx).await?;
     let at = |one: &Instance| one.host.as_deref().is_some_and(|one| same_host(one, host));
@@ -124,7 +124,7 @@ pub(super) async fn cluster_at(
     rds: &dyn Rds,
     host: &str,
     cx: &Invocation,
-) -> Result<Option<Cluster>, Error> {
+) -> Result<Option<Cluster>> {
     let Some(id) = suggested(host, true) else { return Ok(None) };
     Ok(rds.cluster(id, cx).await?.filter(|cluster| cluster.is_at(host)))
 }

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::error::Error;
+use crate::error::Result;
 use crate::invocation::Invocation;
 
 #[cfg(feature = "redshift")]
@@ -35,11 +35,7 @@ pub(crate) struct Namespace {
 
 impl Serverless {
     /// GetWorkgroup. `None` if the function's account has none of this name in its Region.
-    pub(crate) async fn workgroup(
-        &self,
-        name: &str,
-        cx: &Invocation,
-    ) -> Result<Option<Workgroup>, Error> {
+    pub(crate) async fn workgroup(&self, name: &str, cx: &Invocation) -> Result<Option<Workgroup>> {
         let found = self.get("GetWorkgroup", "workgroupName", name, cx).await?;
         Ok(found.map(|answer| {
             let text = |pointer| text(&answer, pointer);
@@ -53,11 +49,7 @@ impl Serverless {
     }
 
     /// GetNamespace, likewise.
-    pub(crate) async fn namespace(
-        &self,
-        name: &str,
-        cx: &Invocation,
-    ) -> Result<Option<Namespace>, Error> {
+    pub(crate) async fn namespace(&self, name: &str, cx: &Invocation) -> Result<Option<Namespace>> {
         let found = self.get("GetNamespace", "namespaceName", name, cx).await?;
         Ok(found.map(|answer| Namespace {
             arn: text(&answer, "/namespace/namespaceArn").unwrap_or_default(),
@@ -76,13 +68,13 @@ fn text(answer: &Value, pointer: &str) -> Option<String> {
 mod without {
     use super::{Error, Invocation, Value};
     use crate::config::Environment;
-    use crate::error::ErrorKind;
+    use crate::error::{ErrorKind, Result};
 
     #[derive(Debug)]
     pub(crate) struct Serverless;
 
     impl Serverless {
-        pub(crate) fn read(_: &Environment) -> Result<Self, Error> {
+        pub(crate) fn read(_: &Environment) -> Result<Self> {
             Ok(Self)
         }
 
@@ -92,7 +84,7 @@ mod without {
             _: &'static str,
             _: &str,
             _: &Invocation,
-        ) -> Result<Option<Value>, Error> {
+        ) -> Result<Option<Value>> {
             let what = "this function was built without the feature redshift, and cannot ask the Redshift \
                         Serverless API";
             Err(Error::new(ErrorKind::Unsupported, what))

@@ -6,14 +6,14 @@ use super::{
     Applied, CreateContext, Fence, Finding, Form, InspectContext, PromoteContext, RetireContext,
     Rotator, SecretReader, SetContext, Verdict,
 };
-use crate::error::Error;
+use crate::error::Result;
 use crate::invocation::Invocation;
 use crate::secret::Secret;
 use crate::store::SecretDescription;
 
 #[async_trait]
 impl<R: Rotator + ?Sized> Rotator for Box<R> {
-    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<()> {
         R::check(self, versions)
     }
 
@@ -25,7 +25,7 @@ impl<R: Rotator + ?Sized> Rotator for Box<R> {
         R::form(self, secret, description)
     }
 
-    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret> {
         R::propose(self, known, cx).await
     }
 
@@ -34,7 +34,7 @@ impl<R: Rotator + ?Sized> Rotator for Box<R> {
         proposed: &Secret,
         known: &CreateContext<'_>,
         cx: &Invocation,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         R::discard(self, proposed, known, cx).await
     }
 
@@ -43,7 +43,7 @@ impl<R: Rotator + ?Sized> Rotator for Box<R> {
         versions: &SetContext<'_>,
         fence: &dyn Fence,
         cx: &Invocation,
-    ) -> Result<Applied, Error> {
+    ) -> Result<Applied> {
         R::apply(self, versions, fence, cx).await
     }
 
@@ -51,7 +51,7 @@ impl<R: Rotator + ?Sized> Rotator for Box<R> {
         R::untried(self)
     }
 
-    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict> {
         R::verify(self, secret, cx).await
     }
 
@@ -60,19 +60,19 @@ impl<R: Rotator + ?Sized> Rotator for Box<R> {
         secret: &Secret,
         secrets: &SecretReader<'_>,
         cx: &Invocation,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<Verdict> {
         R::verify_everywhere(self, secret, secrets, cx).await
     }
 
-    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<()> {
         R::compare(self, versions, cx).await
     }
 
-    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<()> {
         R::confirm(self, versions, cx).await
     }
 
-    async fn retire(&self, keep: &RetireContext<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn retire(&self, keep: &RetireContext<'_>, cx: &Invocation) -> Result<()> {
         R::retire(self, keep, cx).await
     }
 
@@ -80,15 +80,11 @@ impl<R: Rotator + ?Sized> Rotator for Box<R> {
         &self,
         subject: &InspectContext<'_>,
         cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         R::preflight(self, subject, cx).await
     }
 
-    async fn plan(
-        &self,
-        subject: &InspectContext<'_>,
-        cx: &Invocation,
-    ) -> Result<Vec<String>, Error> {
+    async fn plan(&self, subject: &InspectContext<'_>, cx: &Invocation) -> Result<Vec<String>> {
         R::plan(self, subject, cx).await
     }
 }

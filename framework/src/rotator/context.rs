@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::fence::{LabelFence, PromotionFence};
 use super::{Fence, SecretReader};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::VersionId;
 use crate::secret::{Current, Pending, Previous, Secret};
 use crate::store::{SecretClient, SecretDescription, Select};
@@ -37,7 +37,7 @@ impl<'a> CreateContext<'a> {
     ///
     /// # Errors
     /// Those of [`RetireContext::stored`]. Nothing may be revoked then.
-    pub async fn stored(&self) -> Result<Vec<Previous>, Error> {
+    pub async fn stored(&self) -> Result<Vec<Previous>> {
         self.calls.stored_versions(self.description).await
     }
 
@@ -55,7 +55,7 @@ impl<'a> CreateContext<'a> {
     ///
     /// # Errors
     /// Those of GetSecretValue.
-    pub async fn age(&self) -> Result<Option<Duration>, Error> {
+    pub async fn age(&self) -> Result<Option<Duration>> {
         let stored = self.calls.stored(Select::Version(self.current.version())).await?;
         Ok(stored.created.map(|made| SystemTime::now().duration_since(made).unwrap_or_default()))
     }
@@ -122,7 +122,7 @@ impl<'a> SetContext<'a> {
     ///
     /// # Errors
     /// Those of GetSecretValue, but for not found.
-    pub async fn previous(&self) -> Result<Option<Previous>, Error> {
+    pub async fn previous(&self) -> Result<Option<Previous>> {
         self.recorded().previous().await
     }
 
@@ -132,7 +132,7 @@ impl<'a> SetContext<'a> {
     ///
     /// # Errors
     /// Those of ListSecretVersionIds and GetSecretValue.
-    pub async fn others(&self) -> Result<Vec<Previous>, Error> {
+    pub async fn others(&self) -> Result<Vec<Previous>> {
         self.recorded().others().await
     }
 }
@@ -145,17 +145,17 @@ pub(crate) struct Recorded<'a> {
 
 impl Recorded<'_> {
     /// As [`RetireContext::stored`].
-    pub(crate) async fn all(&self) -> Result<Vec<Previous>, Error> {
+    pub(crate) async fn all(&self) -> Result<Vec<Previous>> {
         self.calls.stored_versions(self.description).await
     }
 
     /// As [`SetContext::previous`].
-    pub(crate) async fn previous(&self) -> Result<Option<Previous>, Error> {
+    pub(crate) async fn previous(&self) -> Result<Option<Previous>> {
         self.calls.previous(self.description).await
     }
 
     /// As [`SetContext::others`].
-    pub(crate) async fn others(&self) -> Result<Vec<Previous>, Error> {
+    pub(crate) async fn others(&self) -> Result<Vec<Previous>> {
         self.calls.others().await
     }
 }
@@ -203,7 +203,7 @@ impl<'a> PromoteContext<'a> {
     ///
     /// # Errors
     /// Those of GetSecretValue.
-    pub(crate) async fn replaced(&self) -> Result<Secret, Error> {
+    pub(crate) async fn replaced(&self) -> Result<Secret> {
         match self.calls.version(self.current).await? {
             Some(current) => Ok(current.secret().clone()),
             None => {
@@ -265,7 +265,7 @@ impl<'a> RetireContext<'a> {
     ///
     /// # Errors
     /// Those of GetSecretValue, not found included.
-    pub async fn value(&self) -> Result<Secret, Error> {
+    pub async fn value(&self) -> Result<Secret> {
         match self.calls.version(self.promoted).await? {
             Some(promoted) => Ok(promoted.secret().clone()),
             None => Err(Error::new(ErrorKind::NotFound, "the promoted version has no value")),
@@ -279,7 +279,7 @@ impl<'a> RetireContext<'a> {
     /// # Errors
     /// Those of GetSecretValue, not found included where there must be a value. Nothing may be
     /// revoked then.
-    pub async fn labelled(&self) -> Result<Vec<Previous>, Error> {
+    pub async fn labelled(&self) -> Result<Vec<Previous>> {
         self.calls.labelled(&self.description).await
     }
 
@@ -290,7 +290,7 @@ impl<'a> RetireContext<'a> {
     /// # Errors
     /// Those of [`labelled`](Self::labelled) and of ListSecretVersionIds. Nothing may be revoked
     /// then.
-    pub async fn stored(&self) -> Result<Vec<Previous>, Error> {
+    pub async fn stored(&self) -> Result<Vec<Previous>> {
         self.calls.stored_versions(&self.description).await
     }
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::VersionId;
 use crate::store::{AWSCURRENT, AWSPENDING, SecretClient};
 
@@ -18,7 +18,7 @@ pub trait Fence: Send + Sync {
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] or [`ErrorKind::OutOfTime`]; nothing may be changed then.
-    async fn pass(&self) -> Result<(), Error>;
+    async fn pass(&self) -> Result<()>;
 }
 
 /// The engine's fence: the staging labels as they stand now.
@@ -30,7 +30,7 @@ pub(super) struct LabelFence<'a> {
 
 #[async_trait]
 impl Fence for LabelFence<'_> {
-    async fn pass(&self) -> Result<(), Error> {
+    async fn pass(&self) -> Result<()> {
         self.calls.invocation().enough_for_a_change()?;
         let description = self.calls.describe().await?;
         if !description.has(self.token, AWSPENDING) {
@@ -51,7 +51,7 @@ pub(super) struct PromotionFence<'a> {
 
 #[async_trait]
 impl Fence for PromotionFence<'_> {
-    async fn pass(&self) -> Result<(), Error> {
+    async fn pass(&self) -> Result<()> {
         self.calls.invocation().enough_for_a_change()?;
         if !self.calls.describe().await?.has(self.promoted, AWSCURRENT) {
             return Err(conflict("AWSCURRENT moved to another version meanwhile"));

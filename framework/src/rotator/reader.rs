@@ -1,6 +1,6 @@
 //! Reads secrets other than the one that is rotated.
 
-use crate::error::Error;
+use crate::error::Result;
 use crate::ids::SecretId;
 use crate::secret::Secret;
 use crate::store::{SecretClient, SecretDescription};
@@ -26,7 +26,7 @@ impl<'a> SecretReader<'a> {
     ///
     /// # Errors
     /// Those of GetSecretValue.
-    pub async fn current(&self, secret: &SecretId) -> Result<Secret, Error> {
+    pub async fn current(&self, secret: &SecretId) -> Result<Secret> {
         Ok(self.calls.about(secret).current().await?.secret().clone())
     }
 
@@ -34,7 +34,7 @@ impl<'a> SecretReader<'a> {
     ///
     /// # Errors
     /// Those of DescribeSecret.
-    pub async fn describe(&self, secret: &SecretId) -> Result<SecretDescription, Error> {
+    pub async fn describe(&self, secret: &SecretId) -> Result<SecretDescription> {
         self.calls.about(secret).describe().await
     }
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::invocation::Invocation;
 use crate::replicas;
@@ -45,7 +45,7 @@ const LONGEST_VALUE: usize = 65_536;
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`].
-pub(crate) fn check_length(value: &SecretValue) -> Result<(), Error> {
+pub(crate) fn check_length(value: &SecretValue) -> Result<()> {
     let length = value.expose_bytes().len();
     if length <= LONGEST_VALUE {
         return Ok(());
@@ -90,7 +90,7 @@ impl<'a> SecretClient<'a> {
     ///
     /// # Errors
     /// Those of DescribeSecret.
-    pub async fn describe(&self) -> Result<SecretDescription, Error> {
+    pub async fn describe(&self) -> Result<SecretDescription> {
         let work = self.store.describe_secret(self.secret);
         self.named("DescribeSecret", work).await
     }
@@ -99,7 +99,7 @@ impl<'a> SecretClient<'a> {
     ///
     /// # Errors
     /// Those of GetSecretValue.
-    pub async fn current(&self) -> Result<Current, Error> {
+    pub async fn current(&self) -> Result<Current> {
         let read = self.get(Select::Label(AWSCURRENT)).await;
         let (version, secret) = read.map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::new(
@@ -113,12 +113,12 @@ impl<'a> SecretClient<'a> {
     }
 
     /// AWSPENDING under this token, once.
-    pub(crate) async fn pending(&self, token: &VersionId) -> Result<Option<Pending>, Error> {
+    pub(crate) async fn pending(&self, token: &VersionId) -> Result<Option<Pending>> {
         self.under_token(Select::VersionWithLabel(token, AWSPENDING)).await
     }
 
     /// AWSPENDING under this token, waited for briefly if it cannot be found yet.
-    pub(crate) async fn pending_stored(&self, token: &VersionId) -> Result<Pending, Error> {
+    pub(crate) async fn pending_stored(&self, token: &VersionId) -> Result<Pending> {
         match self.pending(token).await? {
             Some(pending) => Ok(pending),
             None => self.waited(token, Select::VersionWithLabel(token, AWSPENDING)).await,
@@ -131,7 +131,7 @@ impl<'a> SecretClient<'a> {
     /// # Errors
     /// [`ErrorKind::OutOfTime`] where the deadline is too near to wait on, and [`ErrorKind::Unsupported`] at
     /// once for a replica that failed; both name the Regions.
-    pub(crate) async fn until_replicated(&self) -> Result<(), Error> {
+    pub(crate) async fn until_replicated(&self) -> Result<()> {
         let last = REPLICA_PAUSES.last().copied().unwrap_or_default();
         let mut pauses = REPLICA_PAUSES.into_iter().chain(std::iter::repeat(last));
         let mut behind = "the replicas were not looked at".to_owned();
@@ -153,7 +153,7 @@ impl<'a> SecretClient<'a> {
 
     /// What is stored under this token, whatever its labels are by now: another run of finishSecret
     /// may have moved them. Once.
-    pub(crate) async fn promotable(&self, token: &VersionId) -> Result<Option<Pending>, Error> {
+    pub(crate) async fn promotable(&self, token: &VersionId) -> Result<Option<Pending>> {
         self.under_token(Select::Version(token)).await
     }
 
@@ -161,20 +161,20 @@ impl<'a> SecretClient<'a> {
     pub(crate) async fn to_promote(
         &self,
         token: &VersionId,
-        read: Result<Option<Pending>, Error>,
-    ) -> Result<Pending, Error> {
+        read: Result<Option<Pending>>,
+    ) -> Result<Pending> {
         match read? {
             Some(pending) => Ok(pending),
             None => self.waited(token, Select::Version(token)).await,
         }
     }
 
-    async fn under_token(&self, select: Select<'_>) -> Result<Option<Pending>, Error> {
+    async fn under_token(&self, select: Select<'_>) -> Result<Option<Pending>> {
         let read = found(self.get(select).await)?;
         Ok(read.map(|(version, secret)| Pending::new(version, secret)))
     }
 
-    async fn waited(&self, token: &VersionId, select: Select<'_>) -> Result<Pending, Error> {
+    async fn waited(&self, token: &VersionId, select: Select<'_>) -> Result<Pending> {
         for pause in PENDING_PAUSES {
             tokio::time::sleep(pause.min(self.cx.deadline().remaining())).await;
             if let Some(pending) = self.under_token(select).await? {
@@ -189,17 +189,14 @@ impl<'a> SecretClient<'a> {
     pub(crate) async fn previous(
         &self,
         description: &SecretDescription,
-    ) -> Result<Option<Previous>, Error> {
+    ) -> Result<Option<Previous>> {
         let Some(version) = description.holder(AWSPREVIOUS) else { return Ok(None) };
         self.version(version).await
     }
 
     /// Every labelled version's value. Only a version that is AWSPENDING and nothing else may have
     /// none: where another cannot be found, the read is stale, and what it holds is not known.
-    pub(crate) async fn labelled(
-        &self,
-        description: &SecretDescription,
-    ) -> Result<Vec<Previous>, Error> {
+    pub(crate) async fn labelled(&self, description: &SecretDescription) -> Result<Vec<Previous>> {
         let mut labelled = Vec::new();
         for (version, labels) in &description.labels {
             match self.get(Select::Version(version)).await {
@@ -212,7 +209,7 @@ impl<'a> SecretClient<'a> {
     }
 
     /// The newest versions that carry none of AWS's labels.
-    pub(crate) async fn others(&self) -> Result<Vec<Previous>, Error> {
+    pub(crate) async fn others(&self) -> Result<Vec<Previous>> {
         let known = [AWSCURRENT, AWSPENDING, AWSPREVIOUS];
         self.newest(|one| !one.labels.iter().any(|on| known.contains(&on.as_str()))).await
     }
@@ -221,7 +218,7 @@ impl<'a> SecretClient<'a> {
     pub(crate) async fn stored_versions(
         &self,
         description: &SecretDescription,
-    ) -> Result<Vec<Previous>, Error> {
+    ) -> Result<Vec<Previous>> {
         let mut stored = self.labelled(description).await?;
         // Which are the others is said by the same description, since the list may be older; but
         // one that a rotation since then is about belongs to that.
@@ -234,10 +231,7 @@ impl<'a> SecretClient<'a> {
         Ok(stored)
     }
 
-    async fn newest(
-        &self,
-        wanted: impl Fn(&VersionSummary) -> bool,
-    ) -> Result<Vec<Previous>, Error> {
+    async fn newest(&self, wanted: impl Fn(&VersionSummary) -> bool) -> Result<Vec<Previous>> {
         let work = self.store.list_versions(self.secret);
         let mut versions = self.named("ListSecretVersionIds", work).await?;
         versions.retain(wanted);
@@ -257,7 +251,7 @@ impl<'a> SecretClient<'a> {
     }
 
     /// One version by id; `None` if it has no value.
-    pub(crate) async fn version(&self, version: &VersionId) -> Result<Option<Previous>, Error> {
+    pub(crate) async fn version(&self, version: &VersionId) -> Result<Option<Previous>> {
         let read = found(self.get(Select::Version(version)).await)?;
         Ok(read.map(|(version, secret)| Previous::new(version, secret)))
     }
@@ -267,7 +261,7 @@ impl<'a> SecretClient<'a> {
         token: &VersionId,
         secret: &Secret,
         rotation_token: Option<&RotationToken>,
-    ) -> Result<Result<(), StoreError>, Error> {
+    ) -> Result<Result<(), StoreError>> {
         let value = secret.encode();
         check_length(&value)?;
         let work = self.store.put_pending(self.secret, token, &value, rotation_token);
@@ -278,24 +272,24 @@ impl<'a> SecretClient<'a> {
         &self,
         to: &VersionId,
         from: &VersionId,
-    ) -> Result<Result<(), StoreError>, Error> {
+    ) -> Result<Result<(), StoreError>> {
         let work = self.store.move_current(self.secret, to, from);
         self.counted("UpdateSecretVersionStage", work).await
     }
 
     /// Takes AWSPENDING off a version whose value will never be applied.
-    pub(crate) async fn remove_pending(&self, from: &VersionId) -> Result<(), Error> {
+    pub(crate) async fn remove_pending(&self, from: &VersionId) -> Result<()> {
         let work = self.store.remove_pending(self.secret, from);
         self.named("UpdateSecretVersionStage", work).await
     }
 
-    async fn get(&self, select: Select<'_>) -> Result<(VersionId, Secret), Error> {
+    async fn get(&self, select: Select<'_>) -> Result<(VersionId, Secret)> {
         let StoredVersion { version, value, .. } = self.stored(select).await?;
         Ok((version, Secret::of_value(&value)))
     }
 
     /// One version as it is stored.
-    pub(crate) async fn stored(&self, select: Select<'_>) -> Result<StoredVersion, Error> {
+    pub(crate) async fn stored(&self, select: Select<'_>) -> Result<StoredVersion> {
         self.named("GetSecretValue", self.store.get_secret_value(self.secret, select)).await
     }
 
@@ -303,7 +297,7 @@ impl<'a> SecretClient<'a> {
         &self,
         operation: &'static str,
         work: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, Error> {
+    ) -> Result<T> {
         self.counted(operation, work).await?.map_err(|error| error.during(operation))
     }
 
@@ -311,14 +305,14 @@ impl<'a> SecretClient<'a> {
         &self,
         operation: &'static str,
         work: impl Future<Output = T>,
-    ) -> Result<T, Error> {
+    ) -> Result<T> {
         self.cx.count_call(operation);
         let bounded = self.cx.deadline().bound(operation, Duration::MAX, work).await;
         bounded.map_err(|error| error.caused_by(NO_WAY))
     }
 }
 
-fn found<T>(read: Result<T, Error>) -> Result<Option<T>, Error> {
+fn found<T>(read: Result<T>) -> Result<Option<T>> {
     match read {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

@@ -7,7 +7,7 @@ mod serverless;
 use std::sync::Arc;
 
 use crate::config::Environment;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::SecretId;
 use crate::invocation::Invocation;
 use crate::net::same_host;
@@ -46,7 +46,7 @@ impl Admins {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
-    pub(super) fn read(environment: &Environment) -> Result<Self, Error> {
+    pub(super) fn read(environment: &Environment) -> Result<Self> {
         Ok(Self {
             same_hosts: SameHosts::read(environment)?,
             rds: rds::of(environment)?,
@@ -64,7 +64,7 @@ impl Admins {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the field.
-    pub(super) fn named_by(document: &Document) -> Result<SecretId, Error> {
+    pub(super) fn named_by(document: &Document) -> Result<SecretId> {
         let Some(id) = document.optional(FIELD)? else {
             let what = "is missing or empty; it names the secret of an admin of the same database";
             return Err(malformed(FIELD, what));
@@ -85,7 +85,7 @@ impl Admins {
         dialect: &Dialect,
         others: &SecretReader<'_>,
         cx: &Invocation,
-    ) -> Result<Admin, Error> {
+    ) -> Result<Admin> {
         let secret = Self::named_by(document)?;
         let read = self.login(&secret, user, dialect, others, cx).await;
         let login = read.map_err(|error| error.while_doing(about(&secret)))?;
@@ -104,7 +104,7 @@ impl Admins {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`], naming the setting.
-    pub(super) fn may_go(&self, admin: &Admin, to: &Login) -> Result<(), Error> {
+    pub(super) fn may_go(&self, admin: &Admin, to: &Login) -> Result<()> {
         self.same_hosts.may_go(&admin.login, to)
     }
 
@@ -117,7 +117,7 @@ impl Admins {
         dialect: &Dialect,
         others: &SecretReader<'_>,
         cx: &Invocation,
-    ) -> Result<Login, Error> {
+    ) -> Result<Login> {
         let secret = others.current(id).await.map_err(|error| match error.kind() {
             ErrorKind::NotFound => error
                 .caused_by(format!("correct {FIELD}, or store the admin's login in that secret")),
@@ -139,7 +139,7 @@ impl Admins {
 
     /// The admin would change an account of the same name on another database. Another port of one
     /// host may be a pooler in front of the server, or another server: only its owner knows.
-    async fn check_place(&self, admin: &Admin, user: &Login, cx: &Invocation) -> Result<(), Error> {
+    async fn check_place(&self, admin: &Admin, user: &Login, cx: &Invocation) -> Result<()> {
         let (one, other) = (&admin.login, user);
         if one.sentinel != other.sentinel {
             return Err(other_primary(admin, user));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::config::Environment;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
 use crate::rotator::{
@@ -58,11 +58,11 @@ impl<S: Alternates> Alternating<S> {
     /// ```
     /// use std::sync::Arc;
     /// use fourstep::users::{Alternates, Alternating, Driver};
-    /// use fourstep::{Environment, Error, PasswordPolicy};
+    /// use fourstep::{Environment, Error, PasswordPolicy, Result};
     ///
     /// fn blue_and_green<S: Alternates>(
     ///     database: Arc<Driver<S>>,
-    /// ) -> Result<Alternating<S>, Error> {
+    /// ) -> Result<Alternating<S>> {
     ///     let environment = Environment::from([("USER_PAIRS", "app_blue=app_green")]);
     ///     Alternating::read(&environment, database, PasswordPolicy::default())
     /// }
@@ -71,7 +71,7 @@ impl<S: Alternates> Alternating<S> {
         environment: &Environment,
         database: Arc<Driver<S>>,
         policy: PasswordPolicy,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self> {
         Ok(Self {
             database,
             policy,
@@ -89,7 +89,7 @@ impl<S: Alternates> Alternating<S> {
         arn: &'a str,
         others: &SecretReader<'_>,
         cx: &'a Invocation,
-    ) -> Result<PairAdmin<'a, S>, Error> {
+    ) -> Result<PairAdmin<'a, S>> {
         let (document, dialect) = (secret.document()?, self.database.dialect());
         let admin = self.admins.of(user, document, dialect, others, cx).await?;
         let session = open_admin(self.database.server(), &admin.login, cx).await;
@@ -111,7 +111,7 @@ impl<S: Alternates> Alternating<S> {
         versions: &SetContext<'_>,
         (current, pending, behind): (&Login, &Login, Option<&Behind<'_>>),
         fence: &dyn Fence,
-    ) -> Result<Applied, Error> {
+    ) -> Result<Applied> {
         let (target, source) = (pending.username.as_str(), current.username.as_str());
         let token = versions.pending().version();
         let ownership = pair_admin.ownership((target, token), source).await?;
@@ -135,7 +135,7 @@ impl<S: Alternates> Alternating<S> {
 impl<S: Alternates> Rotator for Alternating<S> {
     /// Pending must name the other user, on the same host; which user that is and whose, the
     /// server says in apply. A copy of AWSCURRENT is no rotation.
-    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<()> {
         common::admin_named(versions.current())?;
         let (current, pending) = (versions.current().secret(), versions.pending().secret());
         if current == pending {
@@ -153,7 +153,7 @@ impl<S: Alternates> Rotator for Alternating<S> {
 
     /// Which user is next, and whose, is asked of the server: what belongs to somebody else is
     /// refused before anything is stored that would name it.
-    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret> {
         let secret = known.current.secret();
         let current = common::current(secret, self.database.dialect())?;
         common::admin_named(known.current)?;
@@ -185,7 +185,7 @@ impl<S: Alternates> Rotator for Alternating<S> {
         versions: &SetContext<'_>,
         fence: &dyn Fence,
         cx: &Invocation,
-    ) -> Result<Applied, Error> {
+    ) -> Result<Applied> {
         let (secret, dialect) = (versions.current().secret(), self.database.dialect());
         if secret == versions.pending().secret() {
             return Ok(Applied::Already("AWSPENDING is a copy of AWSCURRENT".to_owned()));
@@ -231,12 +231,12 @@ impl<S: Alternates> Rotator for Alternating<S> {
         Ok(applied)
     }
 
-    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict> {
         common::verify(&*self.database, secret, cx).await
     }
 
     /// The two users must be able to do the same, and pending what the function's owner asks.
-    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<()> {
         let (secret, dialect) = (versions.current().secret(), self.database.dialect());
         let current = common::current(secret, dialect)?;
         let pending = common::pending(versions.pending().secret(), dialect)?;
@@ -265,7 +265,7 @@ impl<S: Alternates> Rotator for Alternating<S> {
     }
 
     /// The proxy secret of the user that comes into use holds what is promoted.
-    async fn confirm(&self, versions: &PromoteContext<'_>, _: &Invocation) -> Result<(), Error> {
+    async fn confirm(&self, versions: &PromoteContext<'_>, _: &Invocation) -> Result<()> {
         let pending = common::pending(versions.pending().secret(), self.database.dialect())?;
         self.proxies.confirm(&pending, &versions.other_secrets()).await
     }
@@ -274,7 +274,7 @@ impl<S: Alternates> Rotator for Alternating<S> {
         &self,
         subject: &InspectContext<'_>,
         cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         let secret = subject.current.secret();
         let current = common::current(secret, self.database.dialect())?;
         let mut findings = Vec::new();
@@ -307,11 +307,7 @@ impl<S: Alternates> Rotator for Alternating<S> {
         Ok(findings)
     }
 
-    async fn plan(
-        &self,
-        subject: &InspectContext<'_>,
-        cx: &Invocation,
-    ) -> Result<Vec<String>, Error> {
+    async fn plan(&self, subject: &InspectContext<'_>, cx: &Invocation) -> Result<Vec<String>> {
         let secret = subject.current.secret();
         let current = common::current(secret, self.database.dialect())?;
         let (arn, others) = (subject.description.arn.as_str(), subject.other_secrets());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::config::Environment;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
 use crate::rotator::{
@@ -57,9 +57,9 @@ impl<S: Administered> ByAdmin<S> {
     /// ```
     /// use std::sync::Arc;
     /// use fourstep::users::{Administered, ByAdmin, Driver};
-    /// use fourstep::{Environment, Error, PasswordPolicy};
+    /// use fourstep::{Environment, Error, PasswordPolicy, Result};
     ///
-    /// fn repairing<S: Administered>(database: Arc<Driver<S>>) -> Result<ByAdmin<S>, Error> {
+    /// fn repairing<S: Administered>(database: Arc<Driver<S>>) -> Result<ByAdmin<S>> {
     ///     let environment = Environment::from([("REPAIR_USERS", "app, report")]);
     ///     ByAdmin::read(&environment, database, PasswordPolicy::default())
     /// }
@@ -68,7 +68,7 @@ impl<S: Administered> ByAdmin<S> {
         environment: &Environment,
         database: Arc<Driver<S>>,
         policy: PasswordPolicy,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self> {
         let (admins, repair) = (Admins::read(environment)?, words(environment, "REPAIR_USERS")?);
         Ok(Self { database, policy, admins, repair })
     }
@@ -80,12 +80,12 @@ impl<S: Administered> ByAdmin<S> {
 
 #[async_trait]
 impl<S: Administered> Rotator for ByAdmin<S> {
-    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<()> {
         common::admin_named(versions.current())?;
         common::check_same_user(versions, self.database.dialect())
     }
 
-    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret> {
         let current = common::current(known.current.secret(), self.database.dialect())?;
         common::admin_named(known.current)?;
         if self.database.server().may_log_in_otherwise(&current) {
@@ -103,7 +103,7 @@ impl<S: Administered> Rotator for ByAdmin<S> {
         versions: &SetContext<'_>,
         fence: &dyn Fence,
         cx: &Invocation,
-    ) -> Result<Applied, Error> {
+    ) -> Result<Applied> {
         let pending = common::pending(versions.pending().secret(), self.database.dialect())?;
         let account = pending.account();
         let proof = self.prove(versions, &pending, cx).await?;
@@ -137,11 +137,11 @@ impl<S: Administered> Rotator for ByAdmin<S> {
         }
     }
 
-    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict> {
         common::verify(&*self.database, secret, cx).await
     }
 
-    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<()> {
         let pending = versions.pending().secret();
         let pending = common::pending(pending, self.database.dialect())?;
         self.database.probe(&pending, cx).await
@@ -151,7 +151,7 @@ impl<S: Administered> Rotator for ByAdmin<S> {
         &self,
         subject: &InspectContext<'_>,
         cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         let login = common::current(subject.current.secret(), self.database.dialect())?;
         let others = subject.other_secrets();
         self.preflight_with(self.look(&login, subject.current, &others, cx), subject, cx).await
@@ -181,7 +181,7 @@ impl<S: Administered> ByAdmin<S> {
         versions: &SetContext<'_>,
         pending: &Login,
         cx: &Invocation,
-    ) -> Result<Option<Proven>, Error> {
+    ) -> Result<Option<Proven>> {
         let current = common::current(versions.current().secret(), self.database.dialect())?;
         let mut tries = LoginAttempts::new(&*self.database, cx);
         let mut open = tries.open(AWSCURRENT, &current).await?;
@@ -207,10 +207,10 @@ impl<S: Administered> ByAdmin<S> {
     /// What a preflight finds, of which `look` is the part of the admin.
     pub(super) async fn preflight_with(
         &self,
-        look: impl Future<Output = Result<Vec<Finding>, Error>> + Send,
+        look: impl Future<Output = Result<Vec<Finding>>> + Send,
         subject: &InspectContext<'_>,
         cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         let login = common::current(subject.current.secret(), self.database.dialect())?;
         let mut findings = Vec::new();
         match self.database.log_in(&login, cx).await {
@@ -245,7 +245,7 @@ impl<S: Administered> ByAdmin<S> {
         proof: Option<&Login>,
         pending: &Login,
         cx: &Invocation,
-    ) -> Result<Applied, Error> {
+    ) -> Result<Applied> {
         // What proved the account is asked first: that is no login that fails.
         if let Some(proof) = proof
             && let Attempt::Accepted(_) = self.database.log_in(proof, cx).await?
@@ -268,7 +268,7 @@ impl<S: Administered> ByAdmin<S> {
         document: &Document,
         others: &SecretReader<'_>,
         cx: &Invocation,
-    ) -> Result<Admin, Error> {
+    ) -> Result<Admin> {
         self.admins.of(login, document, self.database.dialect(), others, cx).await
     }
 
@@ -279,7 +279,7 @@ impl<S: Administered> ByAdmin<S> {
         current: &Current,
         others: &SecretReader<'_>,
         cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         let admin = self.admin(login, current.secret().document()?, others, cx).await?;
         let found = async {
             let mut session = open_admin(self.database.server(), &admin.login, cx).await?;

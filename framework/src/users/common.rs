@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::{Invocation, Seen};
 use crate::net::within;
 use crate::password::PasswordPolicy;
@@ -19,12 +19,12 @@ use crate::users::{Attempt, Database, Dialect, Driver, Login, copies};
 const LOOK_TIME: Duration = Duration::from_secs(5);
 
 /// The login of AWSCURRENT.
-pub(super) fn current(secret: &Secret, dialect: &Dialect) -> Result<Login, Error> {
+pub(super) fn current(secret: &Secret, dialect: &Dialect) -> Result<Login> {
     Login::read(secret, dialect).map_err(|error| error.while_doing("AWSCURRENT"))
 }
 
 /// The login of AWSPENDING.
-pub(super) fn pending(secret: &Secret, dialect: &Dialect) -> Result<Login, Error> {
+pub(super) fn pending(secret: &Secret, dialect: &Dialect) -> Result<Login> {
     Login::read(secret, dialect).map_err(|error| error.while_doing("AWSPENDING"))
 }
 
@@ -53,7 +53,7 @@ pub(super) fn recorded(user: &Login, secret: &Secret, dialect: &Dialect) -> Opti
 ///
 /// # Errors
 /// That one.
-pub(super) fn no_failure(findings: Vec<Finding>) -> Result<(), Error> {
+pub(super) fn no_failure(findings: Vec<Finding>) -> Result<()> {
     findings.into_iter().try_for_each(|finding| match finding {
         Finding::Fails(error) => Err(error),
         Finding::Warns(_) => Ok(()),
@@ -62,7 +62,7 @@ pub(super) fn no_failure(findings: Vec<Finding>) -> Result<(), Error> {
 
 /// Pending must be current with another password. Another account would be somebody else's; any
 /// other difference is an edit of AWSCURRENT that promoting pending would revert.
-pub(super) fn check_same_user(versions: &SetContext<'_>, dialect: &Dialect) -> Result<(), Error> {
+pub(super) fn check_same_user(versions: &SetContext<'_>, dialect: &Dialect) -> Result<()> {
     let login = current(versions.current().secret(), dialect)?;
     let other = pending(versions.pending().secret(), dialect)?;
     same_user(&login, &other)?;
@@ -70,7 +70,7 @@ pub(super) fn check_same_user(versions: &SetContext<'_>, dialect: &Dialect) -> R
 }
 
 /// Refuses a pending login of another account than the current one's.
-pub(super) fn same_user(current: &Login, pending: &Login) -> Result<(), Error> {
+pub(super) fn same_user(current: &Login, pending: &Login) -> Result<()> {
     if current.same_account(pending) {
         return Ok(());
     }
@@ -80,7 +80,7 @@ pub(super) fn same_user(current: &Login, pending: &Login) -> Result<(), Error> {
 }
 
 /// Refuses a pending secret that differs from the current one in anything but these fields.
-pub(super) fn check_unedited(versions: &SetContext<'_>, but: &[&str]) -> Result<(), Error> {
+pub(super) fn check_unedited(versions: &SetContext<'_>, but: &[&str]) -> Result<()> {
     let current: &Document = versions.current().secret().document()?;
     match current.difference(versions.pending().secret().document()?, but) {
         None => Ok(()),
@@ -100,7 +100,7 @@ pub(super) fn policy<S: Database>(
     (database, policy): (&Driver<S>, &PasswordPolicy),
     tags: &BTreeMap<String, String>,
     login: &Login,
-) -> Result<PasswordPolicy, Error> {
+) -> Result<PasswordPolicy> {
     database.server().policy(login, policy.with_tags(tags)?)
 }
 
@@ -110,7 +110,7 @@ pub(super) fn with_new_password<S: Database>(
     known: &CreateContext<'_>,
     current: &Login,
     cx: &Invocation,
-) -> Result<Document, Error> {
+) -> Result<Document> {
     let policy = policy(with, &known.description.tags, current)?;
     let copies = copies::remark(known.current.secret(), current);
     policy.weakness().into_iter().chain(copies).for_each(|remark| cx.warn(remark));
@@ -123,7 +123,7 @@ pub(super) async fn verify<S: Database>(
     database: &Driver<S>,
     secret: &Secret,
     cx: &Invocation,
-) -> Result<Verdict, Error> {
+) -> Result<Verdict> {
     let login = Login::read(secret, database.dialect())?;
     match database.log_in(&login, cx).await? {
         Attempt::Accepted(mut at) => {
@@ -148,7 +148,7 @@ pub(super) fn current_refused(why: String) -> Finding {
 }
 
 /// Refuses a secret that names no admin, before anything is connected to.
-pub(super) fn admin_named(current: &Current) -> Result<(), Error> {
+pub(super) fn admin_named(current: &Current) -> Result<()> {
     let document = current.secret().document()?;
     Admins::named_by(document).map(drop).map_err(|error| error.while_doing("AWSCURRENT"))
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
 use crate::rotator::{
@@ -80,7 +80,7 @@ impl<S: DualPasswords> DualPassword<S> {
         current: &Login,
         pending: &Login,
         cx: &'a Invocation,
-    ) -> Result<Open<'a, S::Session>, Error> {
+    ) -> Result<Open<'a, S::Session>> {
         let mut tries = LoginAttempts::new(&*self.database, cx);
         for (name, login) in [("AWSCURRENT", current), ("AWSPENDING", pending)] {
             if let Some(open) = tries.open(name, login).await? {
@@ -100,11 +100,11 @@ impl<S: DualPasswords> DualPassword<S> {
 
 #[async_trait]
 impl<S: DualPasswords> Rotator for DualPassword<S> {
-    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<()> {
         common::check_same_user(versions, self.database.dialect())
     }
 
-    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret> {
         let current = common::current(known.current.secret(), self.database.dialect())?;
         common::unused_admin(known.current, "dual-password")
             .into_iter()
@@ -123,7 +123,7 @@ impl<S: DualPasswords> Rotator for DualPassword<S> {
         versions: &SetContext<'_>,
         fence: &dyn Fence,
         cx: &Invocation,
-    ) -> Result<Applied, Error> {
+    ) -> Result<Applied> {
         let dialect = self.database.dialect();
         let current = common::current(versions.current().secret(), dialect)?;
         let pending = common::pending(versions.pending().secret(), dialect)?;
@@ -143,11 +143,11 @@ impl<S: DualPasswords> Rotator for DualPassword<S> {
         })
     }
 
-    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict> {
         common::verify(&*self.database, secret, cx).await
     }
 
-    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<()> {
         let pending = common::pending(versions.pending().secret(), self.database.dialect())?;
         self.database.probe(&pending, cx).await
     }
@@ -156,7 +156,7 @@ impl<S: DualPasswords> Rotator for DualPassword<S> {
         &self,
         subject: &InspectContext<'_>,
         cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         let login = common::current(subject.current.secret(), self.database.dialect())?;
         let mut findings = match self.database.log_in(&login, cx).await? {
             Attempt::Accepted(at) => self.database.preflight_two(at).await?,
@@ -188,7 +188,7 @@ enum Exchanged {
 }
 
 impl<S: DualPasswords> Changing<'_, S> {
-    async fn run(&mut self) -> Result<Applied, Error> {
+    async fn run(&mut self) -> Result<Applied> {
         let server = self.strategy.database.server();
         server.begin_two(&mut self.opened.at).await?;
         let (name, opened) = (self.opened.name.clone(), self.opened.at.login.clone());
@@ -225,7 +225,7 @@ impl<S: DualPasswords> Changing<'_, S> {
     }
 
     /// Whether this works now: under the lock, earlier answers are stale.
-    async fn logs_in(&mut self, login: &Login) -> Result<bool, Error> {
+    async fn logs_in(&mut self, login: &Login) -> Result<bool> {
         let attempt = self.strategy.database.log_in(login, self.opened.at.cx).await?;
         Ok(matches!(attempt, Attempt::Accepted(_)))
     }
@@ -235,7 +235,7 @@ impl<S: DualPasswords> Changing<'_, S> {
     /// REPLACE is compared with the primary password only, so this changes nothing where another
     /// container, or a rotation that was cancelled, has made `from` the secondary one. There it is
     /// kept by not retaining the primary. That change compares nothing: the lock keeps others out.
-    async fn exchange(&mut self, from: &Login, to: &Login) -> Result<Exchanged, Error> {
+    async fn exchange(&mut self, from: &Login, to: &Login) -> Result<Exchanged> {
         let password = &to.password;
         let swap = NewPrimary { password, replace: Some(&from.password), retain: true };
         let why = match self.set(swap).await? {
@@ -260,7 +260,7 @@ impl<S: DualPasswords> Changing<'_, S> {
     }
 
     /// Where a change must name the primary password: one that an older version knows.
-    async fn replace_known(&mut self, password: &SecretString) -> Result<Exchanged, Error> {
+    async fn replace_known(&mut self, password: &SecretString) -> Result<Exchanged> {
         let previous: Vec<Previous> = self.versions.previous().await?.into_iter().collect();
         for version in previous.into_iter().chain(self.versions.others().await?) {
             let known = self.strategy.older(self.current, version.secret());
@@ -277,7 +277,7 @@ impl<S: DualPasswords> Changing<'_, S> {
         Err(demands_another())
     }
 
-    async fn set(&mut self, new: NewPrimary<'_>) -> Result<Swap, Error> {
+    async fn set(&mut self, new: NewPrimary<'_>) -> Result<Swap> {
         let server = self.strategy.database.server();
         server.set_primary(&mut self.opened.at, &new, self.fence).await
     }

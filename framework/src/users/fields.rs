@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::secret::{Document, malformed};
 use crate::users::Dialect;
 
@@ -54,7 +54,7 @@ const LONGEST_HOST: usize = 253;
 const LONGEST_LABEL: usize = 63;
 
 /// A field that must be there and be a non-empty string.
-pub(super) fn required<'a>(document: &'a Document, field: &str) -> Result<&'a str, Error> {
+pub(super) fn required<'a>(document: &'a Document, field: &str) -> Result<&'a str> {
     if let Some(value) = document.optional(field)? {
         return Ok(value);
     }
@@ -80,7 +80,7 @@ pub(super) fn required<'a>(document: &'a Document, field: &str) -> Result<&'a st
 pub(super) fn check_engine<'a>(
     engine: &str,
     dialect: &'a Dialect,
-) -> Result<(&'a Dialect, &'static str), Error> {
+) -> Result<(&'a Dialect, &'static str)> {
     let words = || dialect.all().flat_map(|one| one.engines.iter().map(move |word| (one, *word)));
     if let Some(known) = words().find(|(_, word)| *word == engine) {
         return Ok(known);
@@ -104,7 +104,7 @@ pub(super) fn check_engine<'a>(
 }
 
 /// A name is no longer than the server takes.
-pub(super) fn check_name(field: &str, name: &str, longest: usize) -> Result<(), Error> {
+pub(super) fn check_name(field: &str, name: &str, longest: usize) -> Result<()> {
     if name.len() <= longest {
         return Ok(());
     }
@@ -113,7 +113,7 @@ pub(super) fn check_name(field: &str, name: &str, longest: usize) -> Result<(), 
 }
 
 /// A host is a name or an address and nothing more.
-pub(super) fn check_host(field: &str, host: &str) -> Result<(), Error> {
+pub(super) fn check_host(field: &str, host: &str) -> Result<()> {
     match unlike_a_host(host) {
         None => Ok(()),
         Some(what) => Err(malformed(field, &what)),

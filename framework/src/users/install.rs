@@ -1,6 +1,6 @@
 //! What a database is asked to do with the other user of a pair.
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::users::{Accounts, Ownership, Pair};
 
 /// A recorded password of a user that logged in.
@@ -46,7 +46,7 @@ impl Install<'_> {
     /// # Errors
     /// [`ErrorKind::Unsupported`] if the target is not ours, [`ErrorKind::Conflict`] if the source
     /// is gone.
-    pub fn authorize(&self, accounts: &Accounts) -> Result<Ownership, Error> {
+    pub fn authorize(&self, accounts: &Accounts) -> Result<Ownership> {
         let Self { pair, target, source, .. } = *self;
         if !accounts.contains_key(source) {
             let what = format!("user {source:?} is gone; retry");

@@ -8,7 +8,7 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use crate::error::Error;
+use crate::error::Result;
 use crate::secret::{Document, Secret, malformed};
 use crate::users::{SslMode, fields};
 
@@ -76,7 +76,7 @@ impl Login {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the field.
-    pub fn read(secret: &Secret, dialect: &Dialect) -> Result<Self, Error> {
+    pub fn read(secret: &Secret, dialect: &Dialect) -> Result<Self> {
         let document = secret.document()?;
         let (dialect, engine) =
             fields::check_engine(fields::required(document, "engine")?, dialect)?;
@@ -127,7 +127,7 @@ impl Login {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the field.
-    pub(super) fn at_proxy(&self, document: &Document) -> Result<Option<Self>, Error> {
+    pub(super) fn at_proxy(&self, document: &Document) -> Result<Option<Self>> {
         let port = read_port("proxyPort", document)?;
         let Some(host) = document.optional("proxyHost")? else {
             return match port {
@@ -178,7 +178,7 @@ impl fmt::Debug for Login {
 }
 
 /// A number or a numeric string, as both stand in AWS's own documentation; null is absent.
-fn read_port(field: &str, document: &Document) -> Result<Option<u16>, Error> {
+fn read_port(field: &str, document: &Document) -> Result<Option<u16>> {
     let text = match document.field(field) {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Number(number)) => number.to_string(),

@@ -2,7 +2,7 @@
 
 use secrecy::ExposeSecret;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::rotator::{Finding, InspectContext, Recorded, SetContext};
 use crate::secret::Previous;
@@ -45,7 +45,7 @@ impl<'a, S: Database> LoginAttempts<'a, S> {
         &mut self,
         name: &str,
         login: &Login,
-    ) -> Result<Option<Open<'a, S::Session>>, Error> {
+    ) -> Result<Option<Open<'a, S::Session>>> {
         if self.was_refused(login) {
             return Ok(None);
         }
@@ -72,7 +72,7 @@ impl<'a, S: Database> LoginAttempts<'a, S> {
         &mut self,
         subject: &InspectContext<'_>,
         current: &Login,
-    ) -> Result<(Option<Open<'a, S::Session>>, Vec<Finding>), Error> {
+    ) -> Result<(Option<Open<'a, S::Session>>, Vec<Finding>)> {
         if let Some(open) = self.open("AWSCURRENT", current).await? {
             return Ok((Some(open), Vec::new()));
         }
@@ -91,7 +91,7 @@ impl<'a, S: Database> LoginAttempts<'a, S> {
         &mut self,
         versions: &SetContext<'_>,
         current: &Login,
-    ) -> Result<Option<Open<'a, S::Session>>, Error> {
+    ) -> Result<Option<Open<'a, S::Session>>> {
         self.older_of(&versions.recorded(), current, &current.username).await
     }
 
@@ -101,7 +101,7 @@ impl<'a, S: Database> LoginAttempts<'a, S> {
         recorded: &Recorded<'_>,
         current: &Login,
         user: &str,
-    ) -> Result<Option<Open<'a, S::Session>>, Error> {
+    ) -> Result<Option<Open<'a, S::Session>>> {
         match self.older_in(Older::Previous, recorded, current, &[user]).await? {
             None => self.older_in(Older::Others, recorded, current, &[user]).await,
             open => Ok(open),
@@ -116,7 +116,7 @@ impl<'a, S: Database> LoginAttempts<'a, S> {
         recorded: &Recorded<'_>,
         current: &Login,
         users: &[&str],
-    ) -> Result<Option<Open<'a, S::Session>>, Error> {
+    ) -> Result<Option<Open<'a, S::Session>>> {
         let most = self.most(place);
         let (what, found) = match place {
             _ if most == 0 => return Ok(None),
@@ -151,7 +151,7 @@ impl<'a, S: Database> LoginAttempts<'a, S> {
         &mut self,
         logins: Vec<(String, Login)>,
         most: usize,
-    ) -> Result<Option<Open<'a, S::Session>>, Error> {
+    ) -> Result<Option<Open<'a, S::Session>>> {
         let mut tried = 0;
         for (name, login) in logins {
             if self.was_refused(&login) {
@@ -170,7 +170,7 @@ impl<'a, S: Database> LoginAttempts<'a, S> {
     }
 
     /// A role made for AWS's template may not list versions: that must not hide what happened.
-    fn allowed(&mut self, older: Result<Vec<Previous>, Error>) -> Result<Vec<Previous>, Error> {
+    fn allowed(&mut self, older: Result<Vec<Previous>>) -> Result<Vec<Previous>> {
         match older {
             Err(error) if error.kind() == ErrorKind::Forbidden => {
                 self.unseen.push(error);

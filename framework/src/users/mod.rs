@@ -25,7 +25,7 @@ mod single_user;
 mod ssl;
 mod strategies;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 
 pub use admin::SameHosts;
@@ -83,7 +83,7 @@ impl<Session> Attempt<Session> {
     ///
     /// # Errors
     /// That one.
-    pub fn accepted(self, kind: ErrorKind, what: impl Into<String>) -> Result<Session, Error> {
+    pub fn accepted(self, kind: ErrorKind, what: impl Into<String>) -> Result<Session> {
         match self {
             Self::Accepted(session) => Ok(session),
             Self::Refused(why) => Err(Error::new(kind, what).caused_by(why)),

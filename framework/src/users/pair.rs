@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::users::mark::Mark;
 
 mod errors;
@@ -109,7 +109,7 @@ impl<'a> Pair<'a> {
     /// # Errors
     /// [`ErrorKind::Unsupported`] if the name ends in the suffix and nothing says that the user is
     /// the second half of a pair.
-    pub fn other(&self, accounts: &Accounts, user: &str) -> Result<String, Error> {
+    pub fn other(&self, accounts: &Accounts, user: &str) -> Result<String> {
         if let Some(other) = self.configured(user) {
             return Ok(other.to_owned());
         }
@@ -156,12 +156,7 @@ impl<'a> Pair<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for an account that is never touched.
-    pub fn ownership(
-        &self,
-        accounts: &Accounts,
-        user: &str,
-        partner: &str,
-    ) -> Result<Ownership, Error> {
+    pub fn ownership(&self, accounts: &Accounts, user: &str, partner: &str) -> Result<Ownership> {
         let Some(account) = accounts.get(user) else { return Ok(Ownership::Absent) };
         if let Some(why) = &account.protected {
             return Err(protected(user, why));
@@ -183,7 +178,7 @@ impl<'a> Pair<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`], with the ways out.
-    pub fn uses_password(&self, accounts: &Accounts, user: &str) -> Result<(), Error> {
+    pub fn uses_password(&self, accounts: &Accounts, user: &str) -> Result<()> {
         let other_login = accounts.get(user).and_then(|account| account.other_login.as_ref());
         other_login.map_or(Ok(()), |why| {
             let what = format!("the password of user {user:?} is not what it logs in with");
@@ -216,7 +211,7 @@ impl<'a> Pair<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`], with the ways out.
-    pub fn may_drop(&self, first: &str, second: &str, extra: &str) -> Result<(), Error> {
+    pub fn may_drop(&self, first: &str, second: &str, extra: &str) -> Result<()> {
         if self.settings.leveled.iter().any(|user| user == first || user == second) {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::Environment;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
 use crate::rotator::{
@@ -49,7 +49,7 @@ impl<S: PasswordSets> PasswordSet<S> {
         database: Arc<Driver<S>>,
         policy: PasswordPolicy,
         keeps_previous: bool,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self> {
         let by_admin = ByAdmin::read(environment, database.clone(), policy)?;
         Ok(Self { by_admin, database, keeps_previous })
     }
@@ -78,7 +78,7 @@ impl<S: PasswordSets> PasswordSet<S> {
 
 #[async_trait]
 impl<S: PasswordSets> Rotator for PasswordSet<S> {
-    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<()> {
         self.by_admin.check(versions)
     }
 
@@ -88,7 +88,7 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
     }
 
     /// The admin looks at the user first: nothing is stored for one that cannot be changed everywhere.
-    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret> {
         let proposed = self.by_admin.propose(known, cx).await?;
         let others = known.other_secrets();
         let found = self.look(known.current, &known.recorded(), &others, cx).await?;
@@ -103,7 +103,7 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
         versions: &SetContext<'_>,
         fence: &dyn Fence,
         cx: &Invocation,
-    ) -> Result<Applied, Error> {
+    ) -> Result<Applied> {
         let dialect = self.database.dialect();
         let current = common::current(versions.current().secret(), dialect)?;
         let pending = common::pending(versions.pending().secret(), dialect)?;
@@ -126,7 +126,7 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
         }))
     }
 
-    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict> {
         self.by_admin.verify(secret, cx).await
     }
 
@@ -136,7 +136,7 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
         secret: &Secret,
         secrets: &SecretReader<'_>,
         cx: &Invocation,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<Verdict> {
         let verdict = self.verify(secret, cx).await?;
         if verdict != Verdict::Accepted {
             return Ok(verdict);
@@ -151,7 +151,7 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
         asked.await
     }
 
-    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<()> {
         self.by_admin.compare(versions, cx).await
     }
 
@@ -159,7 +159,7 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
     /// before the version is promoted. The others are given it as well, so that each keeps it: an earlier run
     /// may have ended between the two. The account is proven first, as in setSecret: whoever may write the
     /// secret and invoke the function can have this step delivered for a value that no other step saw.
-    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<()> {
         let secret = versions.pending().secret();
         let pending = common::pending(secret, self.database.dialect())?;
         self.prove_promoted(versions, &pending, cx).await?;
@@ -180,7 +180,7 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
         Ok(())
     }
 
-    async fn retire(&self, keep: &RetireContext<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn retire(&self, keep: &RetireContext<'_>, cx: &Invocation) -> Result<()> {
         let stored = keep.stored().await?;
         let promoted = stored.iter().find(|one| one.version() == keep.promoted());
         let gone = || Error::new(ErrorKind::NotFound, "the promoted version has no value");
@@ -205,18 +205,14 @@ impl<S: PasswordSets> Rotator for PasswordSet<S> {
         &self,
         subject: &InspectContext<'_>,
         cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         let others = subject.other_secrets();
         let recorded = subject.recorded();
         let look = self.look(subject.current, &recorded, &others, cx);
         self.by_admin.preflight_with(look, subject, cx).await
     }
 
-    async fn plan(
-        &self,
-        subject: &InspectContext<'_>,
-        cx: &Invocation,
-    ) -> Result<Vec<String>, Error> {
+    async fn plan(&self, subject: &InspectContext<'_>, cx: &Invocation) -> Result<Vec<String>> {
         let secret = subject.current.secret();
         let login = common::current(secret, self.database.dialect())?;
         let (document, others) = (secret.document()?, subject.other_secrets());
@@ -235,7 +231,7 @@ impl<S: PasswordSets> PasswordSet<S> {
         versions: &PromoteContext<'_>,
         pending: &Login,
         cx: &Invocation,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let current = common::current(&versions.replaced().await?, self.database.dialect())?;
         common::same_user(&current, pending)?;
         let mut tries = LoginAttempts::new(&*self.database, cx);
@@ -259,8 +255,8 @@ impl<S: PasswordSets> PasswordSet<S> {
         (login, document): (&Login, &Document),
         others: &SecretReader<'_>,
         cx: &Invocation,
-        work: impl AsyncFnOnce(&mut [Place<'_, S::Session>]) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+        work: impl AsyncFnOnce(&mut [Place<'_, S::Session>]) -> Result<T>,
+    ) -> Result<T> {
         let admin = self.by_admin.admin(login, document, others, cx).await?;
         let may_go = |to: &Login| self.by_admin.admins.may_go(&admin, to);
         let done = async {
@@ -280,7 +276,7 @@ impl<S: PasswordSets> PasswordSet<S> {
         recorded: &Recorded<'_>,
         others: &SecretReader<'_>,
         cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         let login = common::current(current.secret(), self.database.dialect())?;
         let document = current.secret().document()?;
         let found = self.everywhere((&login, document), others, cx, async |places| {
@@ -302,7 +298,7 @@ impl<S: PasswordSets> PasswordSet<S> {
         places: &mut [Place<'_, S::Session>],
         (user, likely): (&Login, &SecretString),
         recorded: &Recorded<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         if places.len() < 2 || self.by_admin.repairs(&user.username) {
             return Ok(());
         }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use futures_util::join;
 
 use crate::config::{Environment, refused};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{SecretId, VersionId};
 use crate::invocation::Invocation;
 use crate::rotator::{Finding, SecretReader};
@@ -65,7 +65,7 @@ impl ProxySecrets {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
-    pub(super) fn read(environment: &Environment) -> Result<Self, Error> {
+    pub(super) fn read(environment: &Environment) -> Result<Self> {
         let mut listed: Vec<(String, SecretId)> = Vec::new();
         for word in words(environment, PROXY_SECRETS)? {
             let parts = word.split_once('=').map(|(user, id)| (user.trim(), id.trim()));
@@ -92,7 +92,7 @@ impl ProxySecrets {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`].
-    pub(super) fn check_kept_by(&self, strategy: Strategy, secret: &Secret) -> Result<(), Error> {
+    pub(super) fn check_kept_by(&self, strategy: Strategy, secret: &Secret) -> Result<()> {
         let document = secret.document().ok();
         let user = document.as_ref().and_then(|fields| fields.required("username").ok());
         let pairs = strategy == Strategy::AlternatingUsers;
@@ -118,7 +118,7 @@ impl ProxySecrets {
     }
 
     /// Those of a pair; none where it is behind no proxy.
-    fn of(&self, secret: &Secret, users: [&str; 2]) -> Result<Option<[&SecretId; 2]>, Error> {
+    fn of(&self, secret: &Secret, users: [&str; 2]) -> Result<Option<[&SecretId; 2]>> {
         let half = |with: &str, without: &str| {
             let what =
                 format!("names user {with:?}, but not {without:?}, its other half; list both");
@@ -144,7 +144,7 @@ impl ProxySecrets {
     }
 
     /// The same before anything is asked: what the secret says of a proxy must be sound, too.
-    fn named(&self, subject: Subject<'_>, next: &str) -> Result<Option<[&SecretId; 2]>, Error> {
+    fn named(&self, subject: Subject<'_>, next: &str) -> Result<Option<[&SecretId; 2]>> {
         let (secret, login) = (subject.current.secret(), subject.login);
         if !self.is_empty() {
             login.at_proxy(secret.document()?)?;
@@ -190,7 +190,7 @@ impl ProxySecrets {
         (secret, login): (&Secret, &Login),
         other: &str,
         cx: &Invocation,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let Some([id, _]) = self.of(secret, [&login.username, other])? else { return Ok(()) };
         let Some(proxied) = login.at_proxy(secret.document()?)? else { return Ok(()) };
         let mut pauses = pauses::pauses(LEARNING);
@@ -212,11 +212,7 @@ impl ProxySecrets {
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] if so, and those of reading that secret.
-    pub(super) async fn confirm(
-        &self,
-        login: &Login,
-        others: &SecretReader<'_>,
-    ) -> Result<(), Error> {
+    pub(super) async fn confirm(&self, login: &Login, others: &SecretReader<'_>) -> Result<()> {
         let user = &login.username;
         let Some((_, id)) = self.listed.iter().find(|(listed, _)| listed == user) else {
             return Ok(());
@@ -272,18 +268,18 @@ pub(super) fn discarding(arn: &str, version: &VersionId) -> String {
 impl<'a> Behind<'a> {
     /// Puts the pending password where no proxy reads it yet: what cannot be written is refused before
     /// the server is told.
-    pub(super) async fn stage(&self, pending: &Login, version: &VersionId) -> Result<(), Error> {
+    pub(super) async fn stage(&self, pending: &Login, version: &VersionId) -> Result<()> {
         self.next.stage(pending, version, || discarding(self.subject.arn, version)).await
     }
 
     /// Lets the proxy read the pending password, which the server has by now.
-    pub(super) async fn publish(&self, pending: &Login, version: &VersionId) -> Result<(), Error> {
+    pub(super) async fn publish(&self, pending: &Login, version: &VersionId) -> Result<()> {
         self.next.publish(pending, version).await
     }
 
     /// Gives the proxy AWSCURRENT's login, which the server takes, where it has another of that user: as
     /// where somebody moved AWSCURRENT back.
-    pub(super) async fn catch_up(&self, cx: &Invocation) -> Result<(), Error> {
+    pub(super) async fn catch_up(&self, cx: &Invocation) -> Result<()> {
         if has(&self.in_use.secret, self.subject.login) {
             return Ok(());
         }

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use ring::{digest, hmac, pbkdf2};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::uniform::random_bytes;
 
 /// With which digest a password is proven.
@@ -101,7 +101,7 @@ impl Scram {
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] where the system gives no random bytes.
-    pub fn begin(hash: Hash, username: &str, rounds: RangeInclusive<u32>) -> Result<Self, Error> {
+    pub fn begin(hash: Hash, username: &str, rounds: RangeInclusive<u32>) -> Result<Self> {
         Ok(Self::with_nonce(hash, username, rounds, BASE64.encode(random_bytes::<24>()?)))
     }
 
@@ -125,7 +125,7 @@ impl Scram {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] of a challenge that is none, or that a server has no reason for.
-    pub fn answer(&self, challenge: &[u8], password: &[u8]) -> Result<(String, Expected), Error> {
+    pub fn answer(&self, challenge: &[u8], password: &[u8]) -> Result<(String, Expected)> {
         let challenge = std::str::from_utf8(challenge).map_err(|_| strange())?;
         let mut fields = challenge.split(',');
         let mut field = |name| fields.next().and_then(|field| field.strip_prefix(name));
@@ -171,7 +171,7 @@ impl Scram {
 impl Expected {
     /// # Errors
     /// [`ErrorKind::Unsupported`] of a server that does not know the password.
-    pub fn check(&self, answer: &[u8]) -> Result<(), Error> {
+    pub fn check(&self, answer: &[u8]) -> Result<()> {
         let signature =
             answer.strip_prefix(b"v=").and_then(|signature| BASE64.decode(signature).ok());
         let known = signature.is_some_and(|signature| {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
 use crate::rotator::{
@@ -33,11 +33,11 @@ impl<S: Database> SingleUser<S> {
 
 #[async_trait]
 impl<S: Database> Rotator for SingleUser<S> {
-    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<()> {
         common::check_same_user(versions, self.database.dialect())
     }
 
-    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret> {
         let current = common::current(known.current.secret(), self.database.dialect())?;
         common::unused_admin(known.current, "single-user")
             .into_iter()
@@ -57,7 +57,7 @@ impl<S: Database> Rotator for SingleUser<S> {
         versions: &SetContext<'_>,
         fence: &dyn Fence,
         cx: &Invocation,
-    ) -> Result<Applied, Error> {
+    ) -> Result<Applied> {
         let dialect = self.database.dialect();
         let current = common::current(versions.current().secret(), dialect)?;
         let pending = common::pending(versions.pending().secret(), dialect)?;
@@ -89,11 +89,11 @@ impl<S: Database> Rotator for SingleUser<S> {
         }
     }
 
-    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict> {
         common::verify(&*self.database, secret, cx).await
     }
 
-    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<()> {
         let pending = common::pending(versions.pending().secret(), self.database.dialect())?;
         self.database.probe(&pending, cx).await
     }
@@ -102,7 +102,7 @@ impl<S: Database> Rotator for SingleUser<S> {
         &self,
         subject: &InspectContext<'_>,
         cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         let login = common::current(subject.current.secret(), self.database.dialect())?;
         let with = (&*self.database, &self.policy);
         let policy = common::policy(with, &subject.description.tags, &login);
@@ -122,7 +122,7 @@ impl<S: Database> Rotator for SingleUser<S> {
 impl<S: Database> SingleUser<S> {
     /// Refuses a user that could not change its password. One that does not log in is left to
     /// setSecret, which knows of other passwords.
-    async fn ask_whether_it_may(&self, login: &Login, cx: &Invocation) -> Result<(), Error> {
+    async fn ask_whether_it_may(&self, login: &Login, cx: &Invocation) -> Result<()> {
         let Attempt::Accepted(at) = self.database.log_in(login, cx).await? else {
             return Ok(());
         };
@@ -131,7 +131,7 @@ impl<S: Database> SingleUser<S> {
 
     /// The server refused the value. Only if the login that worked still does was nothing applied:
     /// where passwords may not be used again, another container may have set this very one.
-    async fn refused(&self, why: Error, login: &Login, cx: &Invocation) -> Result<Applied, Error> {
+    async fn refused(&self, why: Error, login: &Login, cx: &Invocation) -> Result<Applied> {
         match self.database.log_in(login, cx).await? {
             Attempt::Accepted(_) => Ok(Applied::Refused(why)),
             Attempt::Refused(_) => {

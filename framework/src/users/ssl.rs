@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::net::{Transport, TransportPolicy};
 
@@ -44,9 +44,9 @@ impl SslMode {
         policy: TransportPolicy,
         cx: &Invocation,
         connect: impl Fn(Transport) -> Connecting,
-    ) -> Result<Wire, Error>
+    ) -> Result<Wire>
     where
-        Connecting: Future<Output = Result<Wire, Error>>,
+        Connecting: Future<Output = Result<Wire>>,
     {
         match self {
             Self::Verified => return connect(Transport::Tls).await,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::config::{Environment, refused};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
 use crate::rotator::{
@@ -53,9 +53,9 @@ impl Strategies {
     ///
     /// ```
     /// use fourstep::users::{Database, Driver, SingleUser, Strategies, Strategy};
-    /// use fourstep::{Environment, Error, PasswordPolicy, Rotator};
+    /// use fourstep::{Environment, Error, PasswordPolicy, Rotator, Result};
     ///
-    /// fn strategies<S: Database + 'static>(server: S) -> Result<Strategies, Error> {
+    /// fn strategies<S: Database + 'static>(server: S) -> Result<Strategies> {
     ///     let environment = Environment::from([("ROTATION_STRATEGY", "single-user")]);
     ///     let database = std::sync::Arc::new(Driver::read(&environment, server)?);
     ///     Strategies::read(&environment, |strategy| match strategy {
@@ -69,8 +69,8 @@ impl Strategies {
     /// ```
     pub fn read(
         environment: &Environment,
-        build: impl FnMut(Strategy) -> Result<Option<Box<dyn Rotator>>, Error>,
-    ) -> Result<Self, Error> {
+        build: impl FnMut(Strategy) -> Result<Option<Box<dyn Rotator>>>,
+    ) -> Result<Self> {
         Self::read_or(Strategy::SingleUser, environment, build)
     }
 
@@ -78,8 +78,8 @@ impl Strategies {
     fn read_or(
         absent: Strategy,
         environment: &Environment,
-        mut build: impl FnMut(Strategy) -> Result<Option<Box<dyn Rotator>>, Error>,
-    ) -> Result<Self, Error> {
+        mut build: impl FnMut(Strategy) -> Result<Option<Box<dyn Rotator>>>,
+    ) -> Result<Self> {
         let name = "ROTATION_STRATEGY";
         let listed = environment.text(name)?.unwrap_or(absent.name());
         let mut strategies: Vec<(Strategy, Box<dyn Rotator>)> = Vec::new();
@@ -111,7 +111,7 @@ impl Strategies {
         environment: &Environment,
         database: Driver<S>,
         policy: PasswordPolicy,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self> {
         let database = Arc::new(database);
         Self::read(environment, |strategy| one_password(strategy, environment, &database, &policy))
     }
@@ -124,7 +124,7 @@ impl Strategies {
         environment: &Environment,
         database: Driver<S>,
         policy: PasswordPolicy,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self> {
         let database = Arc::new(database);
         Self::read(environment, |strategy| match strategy {
             Strategy::DualPassword => {
@@ -143,7 +143,7 @@ impl Strategies {
         environment: &Environment,
         database: Driver<S>,
         policy: PasswordPolicy,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self> {
         let database = Arc::new(database);
         Self::read_or(Strategy::DualPassword, environment, |strategy| {
             let keeps_previous = match strategy {
@@ -174,7 +174,7 @@ impl Strategies {
     }
 
     /// The rotator of this secret, for what all strategies do alike.
-    fn any(&self, secret: &Secret) -> Result<&dyn Rotator, Error> {
+    fn any(&self, secret: &Secret) -> Result<&dyn Rotator> {
         let none = || Error::new(ErrorKind::Internal, "the function has no strategy");
         match self.other(secret) {
             Some(other) => Ok(&*other.rotator),
@@ -183,7 +183,7 @@ impl Strategies {
     }
 
     /// The rotator of the strategy that this secret follows.
-    fn of(&self, secret: &Secret, description: &SecretDescription) -> Result<&dyn Rotator, Error> {
+    fn of(&self, secret: &Secret, description: &SecretDescription) -> Result<&dyn Rotator> {
         let (strategy, rotator) = self.picked(description)?;
         self.proxies.check_kept_by(strategy, secret)?;
         match self.other(secret) {
@@ -201,7 +201,7 @@ impl Strategies {
         }
     }
 
-    fn picked(&self, description: &SecretDescription) -> Result<(Strategy, &dyn Rotator), Error> {
+    fn picked(&self, description: &SecretDescription) -> Result<(Strategy, &dyn Rotator)> {
         let picked = match description.tags.get(TAG).map(|name| name.trim()) {
             None | Some("") => self.list.first(),
             Some(name) => self.list.iter().find(|(strategy, _)| strategy.name() == name),
@@ -226,7 +226,7 @@ fn one_password<S: Alternates + 'static>(
     environment: &Environment,
     database: &Arc<Driver<S>>,
     policy: &PasswordPolicy,
-) -> Result<Option<Box<dyn Rotator>>, Error> {
+) -> Result<Option<Box<dyn Rotator>>> {
     let (database, policy) = (database.clone(), policy.clone());
     let rotator: Box<dyn Rotator> = match strategy {
         Strategy::SingleUser => Box::new(SingleUser::new(database, policy)),
@@ -245,7 +245,7 @@ impl std::fmt::Debug for Strategies {
 
 #[async_trait]
 impl Rotator for Strategies {
-    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<()> {
         self.of(versions.current().secret(), versions.description())?.check(versions)
     }
 
@@ -263,7 +263,7 @@ impl Rotator for Strategies {
         Some((strategy.name(), own.map_or(strategy.form(), |(_, form)| form)))
     }
 
-    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret> {
         self.of(known.current.secret(), known.description)?.propose(known, cx).await
     }
 
@@ -272,7 +272,7 @@ impl Rotator for Strategies {
         proposed: &Secret,
         known: &CreateContext<'_>,
         cx: &Invocation,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         self.of(proposed, known.description)?.discard(proposed, known, cx).await
     }
 
@@ -281,14 +281,14 @@ impl Rotator for Strategies {
         versions: &SetContext<'_>,
         fence: &dyn Fence,
         cx: &Invocation,
-    ) -> Result<Applied, Error> {
+    ) -> Result<Applied> {
         self.of(versions.current().secret(), versions.description())?
             .apply(versions, fence, cx)
             .await
     }
 
     /// The same for all of them: a user logs in or does not.
-    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict> {
         self.any(secret)?.verify(secret, cx).await
     }
 
@@ -297,19 +297,19 @@ impl Rotator for Strategies {
         secret: &Secret,
         secrets: &SecretReader<'_>,
         cx: &Invocation,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<Verdict> {
         self.any(secret)?.verify_everywhere(secret, secrets, cx).await
     }
 
-    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<()> {
         self.of(versions.current().secret(), versions.description())?.compare(versions, cx).await
     }
 
-    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<()> {
         self.of(versions.pending().secret(), versions.description())?.confirm(versions, cx).await
     }
 
-    async fn retire(&self, keep: &RetireContext<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn retire(&self, keep: &RetireContext<'_>, cx: &Invocation) -> Result<()> {
         let whose = match &self.other {
             None => self.picked(keep.description())?.1,
             Some(_) => self.of(&keep.value().await?, keep.description())?,
@@ -321,15 +321,11 @@ impl Rotator for Strategies {
         &self,
         subject: &InspectContext<'_>,
         cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         self.of(subject.current.secret(), subject.description)?.preflight(subject, cx).await
     }
 
-    async fn plan(
-        &self,
-        subject: &InspectContext<'_>,
-        cx: &Invocation,
-    ) -> Result<Vec<String>, Error> {
+    async fn plan(&self, subject: &InspectContext<'_>, cx: &Invocation) -> Result<Vec<String>> {
         self.of(subject.current.secret(), subject.description)?.plan(subject, cx).await
     }
 }

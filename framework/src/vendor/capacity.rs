@@ -7,7 +7,7 @@ use super::issued::Key;
 use super::listing::Wanted;
 use super::retention::is_another_s;
 use super::{Caller, Issued, IssuedKeys, Issuer, LONGEST_RUN};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::VersionId;
 use crate::invocation::Invocation;
 use crate::rotator::{CreateContext, Fence};
@@ -32,7 +32,7 @@ impl<V: Issuer> IssuedKeys<V> {
         known: &CreateContext<'_>,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<Secret, Error> {
+    ) -> Result<Secret> {
         let cap = self.vendor.terms().cap;
         let none = BTreeSet::new();
         let any = Wanted::ids(&none);
@@ -60,7 +60,7 @@ impl<V: Issuer> IssuedKeys<V> {
         known: &CreateContext<'_>,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<Issued, Error> {
+    ) -> Result<Issued> {
         // An answer that comes too late shows a key that nobody can record.
         cx.enough_for_a_change()?;
         let label = self.label(&known.description.arn, known.token);
@@ -74,7 +74,7 @@ impl<V: Issuer> IssuedKeys<V> {
         known: &CreateContext<'_>,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let stored = known.stored().await?;
         let recorded = self.recorded(&stored, caller.own);
         let label = self.label(&known.description.arn, known.token);
@@ -100,7 +100,7 @@ impl<V: Issuer> IssuedKeys<V> {
         known: &CreateContext<'_>,
         snapshot: &Snapshot<'_>,
         cx: &Invocation,
-    ) -> Result<Option<Error>, Error> {
+    ) -> Result<Option<Error>> {
         let labels = &known.description.labels;
         let labelled = snapshot.stored.iter().filter(|one| labels.contains_key(one.version()));
         let others = (snapshot.keys, snapshot.caller);
@@ -114,7 +114,7 @@ impl<V: Issuer> IssuedKeys<V> {
         snapshot: &Snapshot<'_>,
         candidates: Vec<Key>,
         cx: &Invocation,
-    ) -> Result<Option<Key>, Error> {
+    ) -> Result<Option<Key>> {
         let label = self.label(&known.description.arn, known.token);
         for key in candidates {
             if self.marked(&key, &label)
@@ -134,7 +134,7 @@ impl<V: Issuer> IssuedKeys<V> {
         &self,
         known: &CreateContext<'_>,
         snapshot: &Snapshot<'_>,
-    ) -> Result<Vec<Key>, Error> {
+    ) -> Result<Vec<Key>> {
         let Snapshot { caller, keys, issued: own, stored } = *snapshot;
         let mut candidates = self.idle(known, snapshot)?;
         let label = self.label(&known.description.arn, known.token);
@@ -162,7 +162,7 @@ impl<V: Issuer> IssuedKeys<V> {
 
     /// The keys of ours that are not in use, and that AWSCURRENT, AWSPENDING and custom labels do not
     /// hold.
-    fn idle(&self, known: &CreateContext<'_>, snapshot: &Snapshot<'_>) -> Result<Vec<Key>, Error> {
+    fn idle(&self, known: &CreateContext<'_>, snapshot: &Snapshot<'_>) -> Result<Vec<Key>> {
         let Snapshot { caller, keys, stored, .. } = *snapshot;
         let description = known.description;
         let held = |version: &VersionId| {

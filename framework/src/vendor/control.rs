@@ -1,10 +1,10 @@
 //! What a vendor says of a key that is wrong, and what follows from it.
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::rotator::{Finding, Verdict};
 
 /// What speaks against a vendor's proof, by its answer about a wrong key.
-pub(super) fn control(asked: Result<Option<Verdict>, Error>) -> Option<Finding> {
+pub(super) fn control(asked: Result<Option<Verdict>>) -> Option<Finding> {
     let let_in = || {
         let error = Error::new(ErrorKind::Unsupported, "the vendor lets in a key that is wrong");
         error.caused_by("so nothing proves that a new one works: verify by another request")
@@ -48,7 +48,7 @@ pub(super) async fn in_use(
 
 /// Ends a rotation at a vendor that lets in a key which is wrong, before a key is made or dies: no
 /// answer to `verify` says anything there. One that cannot be asked now is asked by what follows.
-pub(super) fn heeds_keys(asked: Result<Option<Verdict>, Error>) -> Result<(), Error> {
+pub(super) fn heeds_keys(asked: Result<Option<Verdict>>) -> Result<()> {
     match control(asked) {
         Some(Finding::Fails(error)) => Err(error.caused_by("nothing was changed")),
         Some(Finding::Warns(_)) | None => Ok(()),

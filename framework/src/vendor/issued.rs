@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use super::listing::{Listing, Wanted, newer, not_gone};
 use super::retention::{Promotion, Retention, another_s, undated};
 use super::{Caller, Issuer, Label, admin, check, control, heeds_fields, heeds_keys, pauses, wait};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::rotator::{
     Applied, CreateContext, Fence, Finding, Form, InspectContext, PromoteContext, RetireContext,
@@ -70,7 +70,7 @@ impl<V: Issuer> IssuedKeys<V> {
         secret: &Secret,
         most: Duration,
         cx: &Invocation,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<Verdict> {
         let mut pauses = pauses(self.vendor.terms().propagation.min(most));
         loop {
             match self.vendor.verify(secret, cx).await? {
@@ -84,7 +84,7 @@ impl<V: Issuer> IssuedKeys<V> {
 
 #[async_trait]
 impl<V: Issuer> Rotator for IssuedKeys<V> {
-    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<()> {
         check(self.vendor.fields(), versions)?;
         let (current, pending) = (versions.current().secret(), versions.pending().secret());
         match current != pending && self.same_key(current, pending) {
@@ -97,7 +97,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         Some(("issued keys", Form::Keys))
     }
 
-    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret> {
         let current = known.current.secret();
         self.vendor.id(current).map_err(|error| error.while_doing("AWSCURRENT"))?;
         let admin = admin(self.vendor.admin(current), &known.other_secrets()).await?;
@@ -134,7 +134,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         proposed: &Secret,
         known: &CreateContext<'_>,
         cx: &Invocation,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let current = known.current.secret();
         let admin = admin(self.vendor.admin(current), &known.other_secrets()).await?;
         let caller = Caller { own: current, admin: admin.as_ref() };
@@ -155,7 +155,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         versions: &SetContext<'_>,
         _fence: &dyn Fence,
         cx: &Invocation,
-    ) -> Result<Applied, Error> {
+    ) -> Result<Applied> {
         let pending = versions.pending().secret();
         let id = self.vendor.id(pending).map_err(|error| error.while_doing("AWSPENDING"))?;
         match self.ask(pending, Duration::MAX, cx).await? {
@@ -169,7 +169,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         }
     }
 
-    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict> {
         self.ask(secret, TEST_TIME, cx).await
     }
 
@@ -178,7 +178,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         secret: &Secret,
         secrets: &SecretReader<'_>,
         cx: &Invocation,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<Verdict> {
         let verdict = self.verify(secret, cx).await?;
         if verdict == Verdict::Accepted && !cx.waits() {
             self.note_end(secret, secrets, cx).await;
@@ -188,7 +188,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
 
     /// A key that is another one than its id names, that was revoked meanwhile, or that nobody lists,
     /// is not promoted: every rotation after it would fail, or leave a key behind.
-    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<()> {
         let own = versions.pending().secret();
         let admin = admin(self.vendor.admin(own), &versions.other_secrets()).await?;
         let caller = Caller { own, admin: admin.as_ref() };
@@ -200,7 +200,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
 
     /// Revokes every key of ours that no labelled version holds and that was issued before the
     /// promoted one: a later one may be about to be recorded.
-    async fn retire(&self, keep: &RetireContext<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn retire(&self, keep: &RetireContext<'_>, cx: &Invocation) -> Result<()> {
         let versions = keep.labelled().await?;
         let promoted = versions.iter().find(|one| one.version() == keep.promoted());
         let gone = || Error::new(ErrorKind::NotFound, "the promoted version has no value");
@@ -269,7 +269,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         &self,
         subject: &InspectContext<'_>,
         cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         let secret = subject.current.secret();
         let id = self.vendor.id(secret)?;
         let mut findings = Vec::new();
@@ -334,11 +334,7 @@ impl<V: Issuer> Rotator for IssuedKeys<V> {
         Some("making a key")
     }
 
-    async fn plan(
-        &self,
-        subject: &InspectContext<'_>,
-        cx: &Invocation,
-    ) -> Result<Vec<String>, Error> {
+    async fn plan(&self, subject: &InspectContext<'_>, cx: &Invocation) -> Result<Vec<String>> {
         self.planned(subject, cx).await
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::issued::Key;
 use super::retention::is_another_s;
 use super::{Caller, IssuedKeys, Issuer, Label, ListedKey, Ownership, admin, pauses, wait};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::{Invocation, Seen};
 use crate::net::within;
 use crate::rotator::SecretReader;
@@ -101,7 +101,7 @@ impl<V: Issuer> IssuedKeys<V> {
         wanted: Wanted<'_>,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<Listing, Error> {
+    ) -> Result<Listing> {
         // Before it: a key that is made while others are read must not be older than these.
         let now = (self.clock)(&self.vendor);
         let terms = self.vendor.terms();
@@ -135,7 +135,7 @@ impl<V: Issuer> IssuedKeys<V> {
         Ok(Listing { keys: keys.collect::<Result<_, _>>()?, left_out })
     }
 
-    fn dated(&self, key: ListedKey, label: Option<Label>, now: SystemTime) -> Result<Key, Error> {
+    fn dated(&self, key: ListedKey, label: Option<Label>, now: SystemTime) -> Result<Key> {
         let issued = key.created.or_else(|| Some(label.as_ref()?.issued()));
         let issued = match (issued, self.vendor.terms().ownership) {
             (Some(issued), _) => issued,
@@ -158,7 +158,7 @@ impl<V: Issuer> IssuedKeys<V> {
         wanted: Wanted<'_>,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<(Listing, SystemTime), Error> {
+    ) -> Result<(Listing, SystemTime)> {
         let mut ids = wanted.ids.clone();
         ids.insert(own.to_owned());
         let wanted = Wanted { ids: &ids, ..wanted };
@@ -208,7 +208,7 @@ impl<V: Issuer> IssuedKeys<V> {
         most: Duration,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Option<String>> {
         let mut pauses = pauses(most);
         loop {
             let mut left = None;

@@ -26,7 +26,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use serde_json::Value;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::ids::SecretId;
 use crate::invocation::Invocation;
 use crate::rotator::Verdict;
@@ -61,7 +61,7 @@ pub trait Issuer: Send + Sync {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the field that should name it.
-    fn admin(&self, _secret: &Secret) -> Result<Option<SecretId>, Error> {
+    fn admin(&self, _secret: &Secret) -> Result<Option<SecretId>> {
         Ok(None)
     }
 
@@ -89,7 +89,7 @@ pub trait Issuer: Send + Sync {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the field.
-    fn id(&self, secret: &Secret) -> Result<String, Error>;
+    fn id(&self, secret: &Secret) -> Result<String>;
 
     /// The field of the secret that holds the id, for messages.
     fn id_field(&self) -> Option<&str> {
@@ -107,7 +107,7 @@ pub trait Issuer: Send + Sync {
         label: &Label,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<Issued, Error>;
+    ) -> Result<Issued>;
 
     /// Shows `each` key of the account, or as many as the vendor shows, as they are read: an account
     /// may have more than fit into memory. Never a value.
@@ -116,14 +116,14 @@ pub trait Issuer: Send + Sync {
         each: &mut (dyn FnMut(ListedKey) + Send),
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<(), Error>;
+    ) -> Result<()>;
 
     /// Asks once whether a secret's key works; see [`Rotator::verify`](crate::Rotator::verify).
     ///
     /// # Errors
     /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if the vendor lets the key in and says that it is not the one that
     /// the secret's id names: that is no refusal, since the key is in use.
-    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error>;
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict>;
 
     /// Whether the id that a secret holds is the id of the key beside it: `Some` only if the vendor
     /// says so, in this answer or in every one to [`verify`](Self::verify), which is asked as well.
@@ -135,12 +135,12 @@ pub trait Issuer: Send + Sync {
         _secret: &Secret,
         _caller: &Caller<'_>,
         _turn: &Invocation,
-    ) -> Result<Option<bool>, Error> {
+    ) -> Result<Option<bool>> {
         Ok(None)
     }
 
     /// Revokes a key. One that is gone already is no error.
-    async fn revoke(&self, id: &str, caller: &Caller<'_>, cx: &Invocation) -> Result<(), Error>;
+    async fn revoke(&self, id: &str, caller: &Caller<'_>, cx: &Invocation) -> Result<()>;
 
     /// Whether [`list`](Self::list) says when keys end by themselves: an inspection lists them then.
     fn tells_ends(&self) -> bool {
@@ -154,7 +154,7 @@ pub trait Issuer: Send + Sync {
         &self,
         _secret: &Secret,
         _turn: &Invocation,
-    ) -> Result<Option<Verdict>, Error> {
+    ) -> Result<Option<Verdict>> {
         Ok(None)
     }
 
@@ -170,7 +170,7 @@ pub trait Issuer: Send + Sync {
     ///
     /// # Errors
     /// Those of `issue` that need no answer to it.
-    async fn may_issue(&self, _caller: &Caller<'_>, _turn: &Invocation) -> Result<(), Error> {
+    async fn may_issue(&self, _caller: &Caller<'_>, _turn: &Invocation) -> Result<()> {
         Ok(())
     }
 
@@ -178,7 +178,7 @@ pub trait Issuer: Send + Sync {
     ///
     /// # Errors
     /// [`ErrorKind::Forbidden`](crate::ErrorKind::Forbidden) where none may be.
-    async fn may_revoke(&self, _caller: &Caller<'_>, _turn: &Invocation) -> Result<(), Error> {
+    async fn may_revoke(&self, _caller: &Caller<'_>, _turn: &Invocation) -> Result<()> {
         Ok(())
     }
 }
@@ -194,7 +194,7 @@ pub trait Updater: Send + Sync {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the field that should name it.
-    fn admin(&self, _secret: &Secret) -> Result<Option<SecretId>, Error> {
+    fn admin(&self, _secret: &Secret) -> Result<Option<SecretId>> {
         Ok(None)
     }
 
@@ -222,16 +222,11 @@ pub trait Updater: Send + Sync {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the field.
-    fn propose(&self, base: &Secret) -> Result<Secret, Error>;
+    fn propose(&self, base: &Secret) -> Result<Secret>;
 
     /// Reads what [`update`](Self::update) sets again beside the value, where the vendor would reset
     /// it. It is asked before the fence, so that nothing stands between that and the change.
-    async fn kept(
-        &self,
-        _to: &Secret,
-        _caller: &Caller<'_>,
-        _turn: &Invocation,
-    ) -> Result<Value, Error> {
+    async fn kept(&self, _to: &Secret, _caller: &Caller<'_>, _turn: &Invocation) -> Result<Value> {
         Ok(Value::Null)
     }
 
@@ -244,7 +239,7 @@ pub trait Updater: Send + Sync {
         kept: &Value,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<Update, Error>;
+    ) -> Result<Update>;
 
     /// As [`Issuer::same_place`]: a value for one server is shown to no other.
     fn same_place(&self, _version: &Secret, _own: &Secret) -> bool {
@@ -252,14 +247,14 @@ pub trait Updater: Send + Sync {
     }
 
     /// Asks once whether a secret works; see [`Rotator::verify`](crate::Rotator::verify).
-    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error>;
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict>;
 
     /// As [`Issuer::negative_control`].
     async fn negative_control(
         &self,
         _secret: &Secret,
         _turn: &Invocation,
-    ) -> Result<Option<Verdict>, Error> {
+    ) -> Result<Option<Verdict>> {
         Ok(None)
     }
 

@@ -9,7 +9,7 @@ use self::pair::discarding;
 use super::updated::{KEPT, ask, asked, still_works};
 use super::{Caller, Updater, admin, check, control, heeds_fields, heeds_keys};
 use crate::config::{Environment, refused};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::rotator::{
     Applied, CreateContext, Fence, Finding, Form, InspectContext, PromoteContext, Rotator,
@@ -31,7 +31,7 @@ pub trait Paired: Updater {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the field.
-    fn user(&self, secret: &Secret) -> Result<String, Error>;
+    fn user(&self, secret: &Secret) -> Result<String>;
 
     /// The field of the secret that names its user, for messages.
     fn user_field(&self) -> &str;
@@ -40,7 +40,7 @@ pub trait Paired: Updater {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the field.
-    fn naming(&self, secret: &Secret, user: &str) -> Result<Secret, Error>;
+    fn naming(&self, secret: &Secret, user: &str) -> Result<Secret>;
 
     /// What two users differ in besides name and value, as far as the vendor tells: never a value of
     /// theirs. Empty if they are alike.
@@ -52,19 +52,14 @@ pub trait Paired: Updater {
         users: [&str; 2],
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<Vec<String>, Error>;
+    ) -> Result<Vec<String>>;
 
     /// Makes ready what sets the value of `to`, and what asks whether that works, and sends neither: a
     /// user that cannot be named in one of them is found before its value is replaced.
     ///
     /// # Errors
     /// Those of both that need no answer to them.
-    async fn may_set(
-        &self,
-        _to: &Secret,
-        _caller: &Caller<'_>,
-        _turn: &Invocation,
-    ) -> Result<(), Error> {
+    async fn may_set(&self, _to: &Secret, _caller: &Caller<'_>, _turn: &Invocation) -> Result<()> {
         Ok(())
     }
 }
@@ -87,7 +82,7 @@ impl<V> PairedKey<V> {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
-    pub fn read(environment: &Environment, vendor: V) -> Result<Self, Error> {
+    pub fn read(environment: &Environment, vendor: V) -> Result<Self> {
         let pairs = PairSettings::read(environment)?;
         if environment.text(PAIRS)?.is_none() {
             let why = "name the two users of each pair there, as app=app_b";
@@ -100,7 +95,7 @@ impl<V> PairedKey<V> {
 #[async_trait]
 impl<V: Paired> Rotator for PairedKey<V> {
     /// Pending must name the other user of AWSCURRENT's pair. A copy of AWSCURRENT is no rotation.
-    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<()> {
         let (current, pending) = (versions.current().secret(), versions.pending().secret());
         if current == pending {
             return Ok(());
@@ -114,7 +109,7 @@ impl<V: Paired> Rotator for PairedKey<V> {
     }
 
     /// All that can be asked is, before anything is stored that names the other user.
-    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret> {
         let current = known.current.secret();
         let (user, partner) = self.users(current)?;
         let proposed = self.vendor.propose(&self.vendor.naming(current, &partner)?)?;
@@ -138,7 +133,7 @@ impl<V: Paired> Rotator for PairedKey<V> {
         versions: &SetContext<'_>,
         fence: &dyn Fence,
         cx: &Invocation,
-    ) -> Result<Applied, Error> {
+    ) -> Result<Applied> {
         let (current, pending) = (versions.current().secret(), versions.pending().secret());
         if current == pending {
             return Ok(Applied::Already("AWSPENDING is a copy of AWSCURRENT".to_owned()));
@@ -169,12 +164,12 @@ impl<V: Paired> Rotator for PairedKey<V> {
         }
     }
 
-    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict> {
         ask(&self.vendor, secret, cx).await
     }
 
     /// A vendor may have reset more than the value, or have set it of the user in use.
-    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<()> {
         let (current, own) = (versions.current().secret(), versions.pending().secret());
         let discard = discarding(versions);
         let (user, partner) =
@@ -194,7 +189,7 @@ impl<V: Paired> Rotator for PairedKey<V> {
         self.alike(users, &caller, (ErrorKind::Conflict, &next), cx).await
     }
 
-    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<()> {
         still_works(&self.vendor, versions, cx).await
     }
 
@@ -202,7 +197,7 @@ impl<V: Paired> Rotator for PairedKey<V> {
         &self,
         subject: &InspectContext<'_>,
         cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         let current = subject.current.secret();
         let (user, partner) = self.users(current)?;
         let proposed = self.vendor.propose(&self.vendor.naming(current, &partner)?)?;
@@ -237,11 +232,7 @@ impl<V: Paired> Rotator for PairedKey<V> {
         Some("setting a value")
     }
 
-    async fn plan(
-        &self,
-        subject: &InspectContext<'_>,
-        cx: &Invocation,
-    ) -> Result<Vec<String>, Error> {
+    async fn plan(&self, subject: &InspectContext<'_>, cx: &Invocation) -> Result<Vec<String>> {
         let current = subject.current.secret();
         let (user, partner) = self.users(current)?;
         let admin = self.vendor.admin(current)?;

@@ -6,7 +6,7 @@ use super::issued::Key;
 use super::listing::{Listing, Wanted, not_listed};
 use super::retention::{Promotion, Retention};
 use super::{Caller, IssuedKeys, Issuer, Ownership, Updater, admin};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::VersionId;
 use crate::invocation::Invocation;
 use crate::rotator::{CreateContext, InspectContext, Verdict};
@@ -43,7 +43,7 @@ impl<V: Issuer> IssuedKeys<V> {
         &self,
         subject: &InspectContext<'_>,
         cx: &Invocation,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<Vec<String>> {
         let (current, description) = (subject.current, subject.description);
         self.vendor.id(current.secret()).map_err(|error| error.while_doing("AWSCURRENT"))?;
         let next = VersionId::from_store(NEXT);
@@ -96,7 +96,7 @@ impl<V: Issuer> IssuedKeys<V> {
         known: &CreateContext<'_>,
         stored: &[Previous],
         cx: &Invocation,
-    ) -> Result<Asked, Error> {
+    ) -> Result<Asked> {
         let current = known.current.secret();
         let recorded = self.recorded(stored, current);
         let label = self.label(&known.description.arn, known.token);
@@ -125,7 +125,7 @@ impl<V: Issuer> IssuedKeys<V> {
         listing: &Asked,
         stored: &[Previous],
         cx: &Invocation,
-    ) -> Result<Result<(Option<String>, Option<String>), Error>, Error> {
+    ) -> Result<Result<(Option<String>, Option<String>)>> {
         let (caller, keys) = (listing.caller(), &listing.keys);
         let cap = self.vendor.terms().cap;
         let full = cap.filter(|cap| keys.len() >= *cap);
@@ -183,7 +183,7 @@ impl<V: Issuer> IssuedKeys<V> {
         stored: &[Previous],
         issued: Option<std::time::SystemTime>,
         cx: &Invocation,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<Vec<String>> {
         let after = known.description.clone().promoted(known.token);
         let labelled = |one: &&Previous| after.labels.contains_key(one.version());
         let versions: Vec<Previous> = stored.iter().filter(labelled).cloned().collect();
@@ -263,7 +263,7 @@ pub(super) async fn of_update<V: Updater>(
     vendor: &V,
     subject: &InspectContext<'_>,
     cx: &Invocation,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<String>> {
     let current = subject.current.secret();
     vendor.propose(current)?;
     let asking = vendor.admin(current)?;

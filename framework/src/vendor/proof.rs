@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::issued::{Key, TEST_TIME};
 use super::listing::{Listing, Wanted};
 use super::{Caller, IssuedKeys, Issuer, Ownership};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::rotator::{CreateContext, Verdict};
 use crate::secret::{Previous, Secret};
@@ -29,7 +29,7 @@ impl<V: Issuer> IssuedKeys<V> {
         wanted: Wanted<'_>,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<(Listing, SystemTime), Error> {
+    ) -> Result<(Listing, SystemTime)> {
         let id = self.vendor.id(secret)?;
         match self.refusal(secret, label, TEST_TIME, caller, cx).await? {
             None => self.keys_with(&id, wanted, caller, cx).await,
@@ -45,7 +45,7 @@ impl<V: Issuer> IssuedKeys<V> {
         most: Duration,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<Option<Error>, Error> {
+    ) -> Result<Option<Error>> {
         let id = self.vendor.id(secret)?;
         if let Verdict::Rejected(why) = self.ask(secret, most, cx).await? {
             let what = format!("the vendor refuses {label}'s key {id:?}");
@@ -65,7 +65,7 @@ impl<V: Issuer> IssuedKeys<V> {
         keys: Option<&[Key]>,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<Option<Error>, Error> {
+    ) -> Result<Option<Error>> {
         let id = self.vendor.id(secret)?;
         let unlisted = || keys.is_some_and(|keys| keys.iter().all(|key| key.id != id));
         match self.vendor.belongs(secret, caller, cx).await {
@@ -99,7 +99,7 @@ impl<V: Issuer> IssuedKeys<V> {
         keys: Option<&[Key]>,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<Option<Error>, Error> {
+    ) -> Result<Option<Error>> {
         match self.vendor.verify(secret, cx).await {
             Ok(Verdict::Accepted) => self.another(secret, keys, caller, cx).await,
             Ok(Verdict::Rejected(_)) => Ok(None),
@@ -118,7 +118,7 @@ impl<V: Issuer> IssuedKeys<V> {
         proven: &Secret,
         (keys, caller): (&[Key], &Caller<'_>),
         cx: &Invocation,
-    ) -> Result<Option<Error>, Error> {
+    ) -> Result<Option<Error>> {
         for version in versions.filter(|one| one.secret() != proven) {
             let secret = version.secret();
             if self.vendor.id(secret).is_err() || !self.vendor.same_place(secret, proven) {
@@ -154,7 +154,7 @@ impl<V: Issuer> IssuedKeys<V> {
         known: &CreateContext<'_>,
         admin: Option<&Secret>,
         cx: &Invocation,
-    ) -> Result<Secret, Error> {
+    ) -> Result<Secret> {
         let current = known.current.secret();
         let caller = Caller { own: current, admin };
         let refusal = match self.refusal(current, AWSCURRENT, TEST_TIME, &caller, cx).await {
@@ -225,7 +225,7 @@ impl<V: Issuer> IssuedKeys<V> {
         stored: &[Previous],
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool> {
         for version in stored {
             let secret = version.secret();
             if self.vendor.id(secret).is_ok_and(|one| one == id)
@@ -278,7 +278,7 @@ impl<V: Issuer> IssuedKeys<V> {
     pub(super) fn kept<'a>(
         &self,
         versions: impl Iterator<Item = &'a Previous>,
-    ) -> Result<BTreeSet<String>, Error> {
+    ) -> Result<BTreeSet<String>> {
         let mut kept = BTreeSet::new();
         for version in versions {
             match self.vendor.id(version.secret()) {
@@ -304,7 +304,7 @@ impl<V: Issuer> IssuedKeys<V> {
         current: &Secret,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let id = self.vendor.id(proposed)?;
         if self.vendor.id(current).is_ok_and(|own| own == id) {
             return Err(self.not_its_id(&id));
@@ -322,7 +322,7 @@ impl<V: Issuer> IssuedKeys<V> {
         id: &str,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         use ErrorKind::{OutOfTime, Throttled, Tls, Unreachable};
         let Err(error) = self.vendor.revoke(id, caller, cx).await else { return Ok(()) };
         if [OutOfTime, Throttled, Tls, Unreachable].contains(&error.kind()) {

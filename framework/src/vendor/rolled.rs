@@ -11,7 +11,7 @@ use async_trait::async_trait;
 
 use super::plan::fails;
 use super::{Caller, Roller, admin, check, control, heeds_keys, in_use, pauses, wait};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::rotator::{
     Applied, CreateContext, Fence, Finding, InspectContext, PromoteContext, Rotator, SecretReader,
@@ -45,7 +45,7 @@ impl<V> RolledKey<V> {
 
 impl<V: Roller> RolledKey<V> {
     /// The slot whose value is made anew: the one that is not in use, where there are two.
-    fn idle(&self, own: &Secret) -> Result<String, Error> {
+    fn idle(&self, own: &Secret) -> Result<String> {
         let slot = self.vendor.slot(own)?;
         match self.vendor.slots() {
             [] => Ok(slot),
@@ -55,12 +55,7 @@ impl<V: Roller> RolledKey<V> {
         }
     }
 
-    async fn ask(
-        &self,
-        secret: &Secret,
-        most: Duration,
-        cx: &Invocation,
-    ) -> Result<Verdict, Error> {
+    async fn ask(&self, secret: &Secret, most: Duration, cx: &Invocation) -> Result<Verdict> {
         let mut pauses = pauses(self.vendor.propagation().min(most));
         loop {
             match self.vendor.verify(secret, cx).await? {
@@ -71,7 +66,7 @@ impl<V: Roller> RolledKey<V> {
     }
 
     /// Refuses to replace a value that a version holds for whoever labelled it.
-    async fn free(&self, known: &CreateContext<'_>, standing: &Secret) -> Result<(), Error> {
+    async fn free(&self, known: &CreateContext<'_>, standing: &Secret) -> Result<()> {
         let usual = [AWSCURRENT, AWSPENDING, AWSPREVIOUS];
         let labels = &known.description.labels;
         let others = labels.values().flatten().any(|label| !usual.contains(&label.as_str()));
@@ -106,7 +101,7 @@ impl<V: Roller> RolledKey<V> {
         secrets: &SecretReader<'_>,
         most: Duration,
         cx: &Invocation,
-    ) -> Result<Option<Error>, Error> {
+    ) -> Result<Option<Error>> {
         let admin = admin(self.vendor.admin(pending), secrets).await?;
         let caller = Caller { own: pending, admin: admin.as_ref() };
         let verdict = self.ask(pending, most, cx).await?;
@@ -136,11 +131,11 @@ fn place(slot: &str) -> String {
 
 #[async_trait]
 impl<V: Roller> Rotator for RolledKey<V> {
-    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<()> {
         check(self.vendor.fields(), versions)
     }
 
-    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret> {
         let current = known.current.secret();
         self.vendor.slot(current).map_err(|error| error.while_doing("AWSCURRENT"))?;
         let admin = admin(self.vendor.admin(current), &known.other_secrets()).await?;
@@ -185,7 +180,7 @@ impl<V: Roller> Rotator for RolledKey<V> {
         versions: &SetContext<'_>,
         _fence: &dyn Fence,
         cx: &Invocation,
-    ) -> Result<Applied, Error> {
+    ) -> Result<Applied> {
         let pending = versions.pending().secret();
         match self.unfit(pending, &versions.other_secrets(), Duration::MAX, cx).await? {
             Some(why) => Ok(Applied::Refused(why)),
@@ -193,11 +188,11 @@ impl<V: Roller> Rotator for RolledKey<V> {
         }
     }
 
-    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict> {
         self.ask(secret, TEST_TIME, cx).await
     }
 
-    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<()> {
         let kept = "AWSCURRENT stays where it is";
         let secrets = versions.other_secrets();
         match self.unfit(versions.pending().secret(), &secrets, TEST_TIME, cx).await {
@@ -210,7 +205,7 @@ impl<V: Roller> Rotator for RolledKey<V> {
         &self,
         subject: &InspectContext<'_>,
         cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         let current = subject.current.secret();
         let slot = self.vendor.slot(current)?;
         let mut findings = Vec::new();
@@ -242,11 +237,7 @@ impl<V: Roller> Rotator for RolledKey<V> {
         })
     }
 
-    async fn plan(
-        &self,
-        subject: &InspectContext<'_>,
-        cx: &Invocation,
-    ) -> Result<Vec<String>, Error> {
+    async fn plan(&self, subject: &InspectContext<'_>, cx: &Invocation) -> Result<Vec<String>> {
         let current = subject.current.secret();
         let asking = self.vendor.admin(current)?;
         let admin = admin(Ok(asking.clone()), &subject.other_secrets()).await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::Caller;
-use crate::error::Error;
+use crate::error::Result;
 use crate::ids::SecretId;
 use crate::invocation::Invocation;
 use crate::rotator::Verdict;
@@ -25,7 +25,7 @@ pub trait Roller: Send + Sync {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the field.
-    fn admin(&self, _secret: &Secret) -> Result<Option<SecretId>, Error> {
+    fn admin(&self, _secret: &Secret) -> Result<Option<SecretId>> {
         Ok(None)
     }
 
@@ -44,7 +44,7 @@ pub trait Roller: Send + Sync {
     /// # Errors
     /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the field, also for a slot that
     /// the vendor does not have.
-    fn slot(&self, secret: &Secret) -> Result<String, Error>;
+    fn slot(&self, secret: &Secret) -> Result<String>;
 
     /// The field of the secret that holds the slot, for messages.
     fn slot_field(&self) -> Option<&str> {
@@ -58,13 +58,13 @@ pub trait Roller: Send + Sync {
         slot: &str,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<Secret, Error>;
+    ) -> Result<Secret>;
 
     /// Makes a new value in a slot. It is sent once, right behind the fence.
-    async fn roll(&self, slot: &str, caller: &Caller<'_>, cx: &Invocation) -> Result<(), Error>;
+    async fn roll(&self, slot: &str, caller: &Caller<'_>, cx: &Invocation) -> Result<()>;
 
     /// Asks once whether a secret works; see [`Rotator::verify`](crate::Rotator::verify).
-    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error>;
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict>;
 
     /// As [`Issuer::unheeded`](super::Issuer::unheeded).
     async fn unheeded(&self, _secret: &Secret, _turn: &Invocation) -> Option<String> {
@@ -76,7 +76,7 @@ pub trait Roller: Send + Sync {
         &self,
         _secret: &Secret,
         _turn: &Invocation,
-    ) -> Result<Option<Verdict>, Error> {
+    ) -> Result<Option<Verdict>> {
         Ok(None)
     }
 }

@@ -1,13 +1,13 @@
 //! The secrets that a rotation compares, and the admin's, which it reads.
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::SecretId;
 use crate::rotator::{SecretReader, SetContext};
 use crate::secret::Secret;
 
 /// Pending must be current with another credential: any other difference is an edit of AWSCURRENT
 /// that promoting pending would revert.
-pub(super) fn check(fields: &[String], versions: &SetContext<'_>) -> Result<(), Error> {
+pub(super) fn check(fields: &[String], versions: &SetContext<'_>) -> Result<()> {
     let mismatch = |what: String| Err(Error::new(ErrorKind::Mismatch, what));
     let (current, pending) = (versions.current(), versions.pending());
     match (current.secret().document(), pending.secret().document()) {
@@ -30,9 +30,9 @@ pub(super) fn check(fields: &[String], versions: &SetContext<'_>) -> Result<(), 
 
 /// The admin's secret, read where there is one.
 pub(super) async fn admin(
-    secret: Result<Option<SecretId>, Error>,
+    secret: Result<Option<SecretId>>,
     secrets: &SecretReader<'_>,
-) -> Result<Option<Secret>, Error> {
+) -> Result<Option<Secret>> {
     let Some(secret) = secret? else { return Ok(None) };
     match secrets.current(&secret).await {
         Ok(value) => Ok(Some(value)),

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Caller, Update, Updater, admin, check, control, heeds_keys, in_use, spread, wait};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::rotator::{
     Applied, CreateContext, Fence, Finding, Form, InspectContext, PromoteContext, Rotator,
@@ -54,7 +54,7 @@ pub(super) async fn ask<V: Updater>(
     vendor: &V,
     secret: &Secret,
     cx: &Invocation,
-) -> Result<Verdict, Error> {
+) -> Result<Verdict> {
     asked(vendor, secret, &mut vendor.attempts().max(1), cx).await
 }
 
@@ -65,7 +65,7 @@ pub(super) async fn asked<V: Updater>(
     secret: &Secret,
     left: &mut usize,
     cx: &Invocation,
-) -> Result<Verdict, Error> {
+) -> Result<Verdict> {
     if *left == 0 {
         return Ok(Verdict::Rejected("no more logins may be refused in this step".to_owned()));
     }
@@ -81,7 +81,7 @@ async fn again<V: Updater>(
     mut verdict: Verdict,
     left: &mut usize,
     cx: &Invocation,
-) -> Result<Verdict, Error> {
+) -> Result<Verdict> {
     let mut pauses = spread(vendor.propagation(), left.saturating_add(1));
     while verdict != Verdict::Accepted && wait(&mut pauses, cx).await {
         verdict = vendor.verify(secret, cx).await?;
@@ -95,7 +95,7 @@ pub(super) async fn still_works<V: Updater>(
     vendor: &V,
     versions: &PromoteContext<'_>,
     cx: &Invocation,
-) -> Result<(), Error> {
+) -> Result<()> {
     match ask(vendor, versions.pending().secret(), cx).await? {
         Verdict::Accepted => Ok(()),
         Verdict::Rejected(why) => {
@@ -116,7 +116,7 @@ struct Change<'a, V> {
 
 impl<V: Updater> Change<'_, V> {
     /// Sets pending's value if `old` is the one that works.
-    async fn through(&self, old: &Secret) -> Result<Update, Error> {
+    async fn through(&self, old: &Secret) -> Result<Update> {
         // The vendor does not compare, so we do: an account is not taken over without proof.
         if !self.vendor.compares()
             && let Verdict::Rejected(_) = self.vendor.verify(old, self.cx).await?
@@ -132,7 +132,7 @@ impl<V: Updater> Change<'_, V> {
     /// The vendor refused the value. Only if the one that worked still does was nothing applied; where
     /// the vendor's parts learn late, that proves nothing, and neither does a refusal of a value
     /// that an earlier run set.
-    async fn refused(&self, why: Error, old: &Secret) -> Result<Applied, Error> {
+    async fn refused(&self, why: Error, old: &Secret) -> Result<Applied> {
         if self.vendor.verify(self.pending, self.cx).await? == Verdict::Accepted {
             return Ok(Applied::Already("the pending value works already".into()));
         }
@@ -151,7 +151,7 @@ impl<V: Updater> Change<'_, V> {
 
 #[async_trait]
 impl<V: Updater> Rotator for UpdatedKey<V> {
-    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<()> {
         check(self.vendor.fields(), versions)
     }
 
@@ -159,7 +159,7 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
         Some(("updated value", Form::OnePassword))
     }
 
-    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret> {
         let current = known.current.secret();
         let proposed = self.vendor.propose(current)?;
         heeds_keys(self.vendor.negative_control(current, cx).await)?;
@@ -173,7 +173,7 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
         versions: &SetContext<'_>,
         fence: &dyn Fence,
         cx: &Invocation,
-    ) -> Result<Applied, Error> {
+    ) -> Result<Applied> {
         let (current, pending) = (versions.current().secret(), versions.pending().secret());
         let admin = admin(self.vendor.admin(current), &versions.other_secrets()).await?;
         let change = Change { vendor: &self.vendor, admin: admin.as_ref(), pending, fence, cx };
@@ -213,11 +213,11 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
         )))
     }
 
-    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict> {
         ask(&self.vendor, secret, cx).await
     }
 
-    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn confirm(&self, versions: &PromoteContext<'_>, cx: &Invocation) -> Result<()> {
         still_works(&self.vendor, versions, cx).await
     }
 
@@ -225,7 +225,7 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
         &self,
         subject: &InspectContext<'_>,
         cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
         let current = subject.current.secret();
         findings.extend(control(self.vendor.negative_control(current, cx).await));
@@ -247,11 +247,7 @@ impl<V: Updater> Rotator for UpdatedKey<V> {
         Some("setting a value")
     }
 
-    async fn plan(
-        &self,
-        subject: &InspectContext<'_>,
-        cx: &Invocation,
-    ) -> Result<Vec<String>, Error> {
+    async fn plan(&self, subject: &InspectContext<'_>, cx: &Invocation) -> Result<Vec<String>> {
         super::plan::of_update(&self.vendor, subject, cx).await
     }
 }

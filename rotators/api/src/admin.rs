@@ -1,6 +1,6 @@
 //! Whose credential makes the requests that the rotated key may not make.
 
-use fourstep::{Environment, Error, ErrorKind, Secret, SecretId};
+use fourstep::{Environment, Error, ErrorKind, Result, Secret, SecretId};
 
 use crate::spec::{Document, unproven_choice};
 
@@ -30,7 +30,7 @@ impl Admin {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
-    pub(crate) fn read(document: &Document, environment: &Environment) -> Result<Self, Error> {
+    pub(crate) fn read(document: &Document, environment: &Environment) -> Result<Self> {
         if document.admin.is_none() {
             return Ok(Self::None);
         }
@@ -73,7 +73,7 @@ impl Admin {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the field.
-    pub(crate) fn of(&self, secret: &Secret) -> Result<Option<SecretId>, Error> {
+    pub(crate) fn of(&self, secret: &Secret) -> Result<Option<SecretId>> {
         let refused = |what: &str| {
             Error::new(ErrorKind::Malformed, format!("the secret's field {FIELD:?} {what}"))
         };

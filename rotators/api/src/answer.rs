@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fourstep::{Error, ErrorKind};
+use fourstep::{Error, ErrorKind, Result};
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::{Rfc2822, Rfc3339};
@@ -16,7 +16,7 @@ use crate::spec::{Parts, TimeFormat};
 /// # Errors
 /// By the status; [`ErrorKind::Mismatch`] if another value stands where that of a placeholder is
 /// expected, as another account's; [`ErrorKind::Unsupported`] for the rest, as for none at all.
-pub(crate) fn expect(answer: &Answer, parts: &Parts<'_>, others: &[u16]) -> Result<(), Error> {
+pub(crate) fn expect(answer: &Answer, parts: &Parts<'_>, others: &[u16]) -> Result<()> {
     if others.contains(&answer.status) {
         return Ok(());
     }
@@ -76,7 +76,7 @@ pub(crate) fn written(value: &Value) -> Option<String> {
 ///
 /// # Errors
 /// Of the kind that says what to do about it.
-pub(crate) fn status(answer: &Answer, ok: &[u16]) -> Result<(), Error> {
+pub(crate) fn status(answer: &Answer, ok: &[u16]) -> Result<()> {
     if ok.contains(&answer.status) {
         return Ok(());
     }
@@ -111,7 +111,7 @@ impl Reading {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`], saying what it seems to be instead.
-    pub(crate) fn of(answer: &Answer) -> Result<Self, Error> {
+    pub(crate) fn of(answer: &Answer) -> Result<Self> {
         serde_json::from_slice(&answer.body).map(Self).map_err(|_| {
             let kind = answer.content_type.as_deref().unwrap_or("of an unknown type");
             strange(format!("the answer is no JSON: {} bytes, {kind}", answer.body.len()))
@@ -122,7 +122,7 @@ impl Reading {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`], naming the pointer.
-    pub(crate) fn text(&self, pointer: &str) -> Result<&str, Error> {
+    pub(crate) fn text(&self, pointer: &str) -> Result<&str> {
         text(&self.0, pointer)
     }
 }
@@ -131,7 +131,7 @@ impl Reading {
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`], naming the pointer.
-pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> Result<&'a str, Error> {
+pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> Result<&'a str> {
     let missing = || strange(format!("the answer has no {pointer:?}"));
     match value.pointer(pointer).ok_or_else(missing)? {
         Value::String(text) if !text.is_empty() => Ok(text),
@@ -151,7 +151,7 @@ pub(crate) fn moment(
     pointer: &str,
     format: TimeFormat,
     setting: &str,
-) -> Result<Option<SystemTime>, Error> {
+) -> Result<Option<SystemTime>> {
     if item.pointer(pointer).is_none_or(Value::is_null) {
         return Ok(None);
     }

@@ -7,7 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use fourstep::net::TlsSettings;
-use fourstep::{CHANGE_TIME, Error, ErrorKind, ExposeSecret, Invocation, Secret, SecretString};
+use fourstep::{
+    CHANGE_TIME, Error, ErrorKind, ExposeSecret, Invocation, Result, Secret, SecretString,
+};
 use serde_json::Value;
 
 use crate::address::Address;
@@ -63,7 +65,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the field; also if the id gives the key away.
-    pub(crate) fn id(&self, secret: &Secret) -> Result<String, Error> {
+    pub(crate) fn id(&self, secret: &Secret) -> Result<String> {
         let (document, field) = (secret.document()?, &self.document.secret.id);
         let id = match document.field(field) {
             Some(Value::Number(number)) => number.to_string(),
@@ -76,7 +78,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], without what it is.
-    pub(crate) fn shown(&self, id: String, secret: &Secret) -> Result<String, Error> {
+    pub(crate) fn shown(&self, id: String, secret: &Secret) -> Result<String> {
         let shape = &self.document.secret;
         let Ok(key) = secret.document().and_then(|document| document.required(&shape.key)) else {
             return Ok(id);
@@ -107,7 +109,7 @@ impl Client {
         others: &[u16],
         values: &Values<'_>,
         cx: &Invocation,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answer> {
         let sent = self.send(name, parts, values, cx).await?;
         self.expected(name, sent, parts, others)
     }
@@ -122,7 +124,7 @@ impl Client {
         items: &mut Items<'_>,
         values: &Values<'_>,
         cx: &Invocation,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answer> {
         let sent = self.attempt(parts, Some(items), values, cx).await;
         let sent = sent.map_err(|error| error.while_doing(self.told("list", parts)))?;
         self.expected("list", sent, parts, &[])
@@ -138,7 +140,7 @@ impl Client {
         sent: Sent,
         parts: &Parts<'_>,
         others: &[u16],
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answer> {
         match sent {
             Sent::Answered(answer) => {
                 let told = self.told(name, parts);
@@ -172,7 +174,7 @@ impl Client {
         parts: &Parts<'_>,
         values: &Values<'_>,
         cx: &Invocation,
-    ) -> Result<Sent, Error> {
+    ) -> Result<Sent> {
         let told = || self.told(name, parts);
         let sent = self.attempt(parts, None, values, cx).await;
         sent.map_err(|error| error.while_doing(told()))
@@ -188,7 +190,7 @@ impl Client {
         name: &str,
         parts: &Parts<'_>,
         values: &Values<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let made = || {
             let mut draft = Draft::of(&self.address(parts.base_url, values)?, parts, values)?;
             expected(parts, values)?;
@@ -225,7 +227,7 @@ impl Client {
         items: Option<&mut Items<'_>>,
         values: &Values<'_>,
         cx: &Invocation,
-    ) -> Result<Sent, Error> {
+    ) -> Result<Sent> {
         let address = self.address(parts.base_url, values)?;
         let mut draft = Draft::of(&address, parts, values)?;
         let expected = expected(parts, values)?;
@@ -250,7 +252,7 @@ impl Client {
         values: &Values<'_>,
         parts: &Parts<'_>,
         cx: &Invocation,
-    ) -> Result<Option<SecretString>, Error> {
+    ) -> Result<Option<SecretString>> {
         let address = self.address(client.base_url.as_deref(), values)?;
         let draft = Draft::of_token(&address, client, values)?;
         if !parts.proves
@@ -269,7 +271,7 @@ impl Client {
             let lives = reading.0.pointer("/expires_in").and_then(Value::as_u64);
             Ok(Some((value, Duration::from_secs(lives.unwrap_or(USUAL_TOKEN).min(3600)))))
         };
-        let token: Result<Option<(SecretString, Duration)>, Error> = asked.await;
+        let token: Result<Option<(SecretString, Duration)>> = asked.await;
         let token = token.map_err(|error| error.while_doing("cannot get a token"))?;
         let Some((value, lives)) = token else { return Ok(None) };
         // Half its life: what is asked with it takes its time as well.
@@ -297,7 +299,7 @@ impl Client {
         mut items: Option<&mut Items<'_>>,
         fenced: bool,
         cx: &Invocation,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answer> {
         let most = if fenced { 1 } else { MOST_TRIES };
         for tries in 1.. {
             self.keep_to_the_rate().await;
@@ -334,13 +336,13 @@ impl Client {
         tokio::time::sleep(due - now).await;
     }
 
-    pub(crate) fn address(&self, url: Option<&str>, values: &Values<'_>) -> Result<Address, Error> {
+    pub(crate) fn address(&self, url: Option<&str>, values: &Values<'_>) -> Result<Address> {
         hosts::address(url.unwrap_or(&self.document.base_url), &self.document, values)
     }
 }
 
 /// Reads a template that was checked with its specification.
-pub(crate) fn template(text: &str) -> Result<Template, Error> {
+pub(crate) fn template(text: &str) -> Result<Template> {
     Template::read(text).map_err(|what| Error::new(ErrorKind::Malformed, what))
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fourstep::net::{TlsSettings, connect_tcp, handshake, within};
-use fourstep::{Error, ErrorKind, Invocation};
+use fourstep::{Error, ErrorKind, Invocation, Result};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
@@ -55,7 +55,7 @@ pub(crate) async fn exchange(
     request: Request<Full<Bytes>>,
     items: Option<&mut Items<'_>>,
     cx: &Invocation,
-) -> Result<Answer, Error> {
+) -> Result<Answer> {
     let stream = connect_tcp(&address.host, address.port, cx).await?;
     let what = format!("a request to {}", address.authority());
     if address.tls {
@@ -70,7 +70,7 @@ async fn converse<S>(
     stream: S,
     request: Request<Full<Bytes>>,
     items: Option<&mut Items<'_>>,
-) -> Result<Answer, Error>
+) -> Result<Answer>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -91,10 +91,7 @@ where
     }
 }
 
-async fn read(
-    response: Response<Incoming>,
-    items: Option<&mut Items<'_>>,
-) -> Result<Answer, Error> {
+async fn read(response: Response<Incoming>, items: Option<&mut Items<'_>>) -> Result<Answer> {
     let status = response.status();
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let content_type = header(CONTENT_TYPE).and_then(plain_type);
@@ -122,7 +119,7 @@ fn broke() -> Error {
     Error::new(ErrorKind::Unreachable, "the connection broke in the answer")
 }
 
-async fn whole(body: Incoming) -> Result<Bytes, Error> {
+async fn whole(body: Incoming) -> Result<Bytes> {
     match Limited::new(body, LONGEST_ANSWER).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(cause) if cause.is::<http_body_util::LengthLimitError>() => Err(Error::new(
@@ -133,7 +130,7 @@ async fn whole(body: Incoming) -> Result<Bytes, Error> {
     }
 }
 
-async fn in_pieces(mut body: Incoming, items: &mut Items<'_>) -> Result<Bytes, Error> {
+async fn in_pieces(mut body: Incoming, items: &mut Items<'_>) -> Result<Bytes> {
     while let Some(frame) = body.frame().await {
         if let Ok(bytes) = frame.map_err(|_| broke())?.into_data() {
             items.feed(&bytes)?;

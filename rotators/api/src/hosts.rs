@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use fourstep::{Error, ErrorKind, Secret};
+use fourstep::{Error, ErrorKind, Result, Secret};
 
 use crate::address::Address;
 use crate::spec::{Document, Values};
@@ -81,11 +81,7 @@ fn is_plain(host: &str) -> bool {
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`] or [`ErrorKind::Mismatch`], naming the field and not what it holds.
-pub(crate) fn address(
-    url: &str,
-    document: &Document,
-    values: &Values<'_>,
-) -> Result<Address, Error> {
+pub(crate) fn address(url: &str, document: &Document, values: &Values<'_>) -> Result<Address> {
     let read =
         |url: &str| Address::read(url).map_err(|what| Error::new(ErrorKind::Malformed, what));
     let Some(field) = field(document) else { return read(url) };

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use fourstep::vendor::{Caller, Issued, Issuer, Label, ListedKey, Ownership, Terms};
-use fourstep::{Error, ErrorKind, Invocation, Secret, SecretId, Verdict};
+use fourstep::{Error, ErrorKind, Invocation, Result, Secret, SecretId, Verdict};
 use serde_json::Value;
 
 use crate::admin::Admin;
@@ -38,7 +38,7 @@ pub(crate) struct ApiIssuer {
 
 impl ApiIssuer {
     /// One key of a page; none if it is dead.
-    fn listed(&self, item: &Value, own: &Secret) -> Result<Option<ListedKey>, Error> {
+    fn listed(&self, item: &Value, own: &Secret) -> Result<Option<ListedKey>> {
         let list = &self.list;
         if list.only.iter().any(|(pointer, value)| item.pointer(pointer) != Some(value)) {
             return Ok(None);
@@ -51,7 +51,7 @@ impl ApiIssuer {
             }
             None => None,
         };
-        let read = || -> Result<ListedKey, Error> {
+        let read = || -> Result<ListedKey> {
             let created = match &list.created {
                 Some(pointer) => answer::moment(item, pointer, list.created_as, "created_as")
                     .map_err(|error| error.caused_by(self.without("created")))?,
@@ -102,7 +102,7 @@ impl ApiIssuer {
         secret: &Secret,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<Option<Reading>, Error> {
+    ) -> Result<Option<Reading>> {
         let Some(describe) = &self.client.document.describe else { return Ok(None) };
         let id = self.client.id(secret)?;
         let placed = Values { id: Some(&id), ..values(caller.own, caller.admin) };
@@ -117,7 +117,7 @@ impl Issuer for ApiIssuer {
         &self.terms
     }
 
-    fn admin(&self, secret: &Secret) -> Result<Option<SecretId>, Error> {
+    fn admin(&self, secret: &Secret) -> Result<Option<SecretId>> {
         self.admin.of(secret)
     }
 
@@ -125,7 +125,7 @@ impl Issuer for ApiIssuer {
         &self.fields
     }
 
-    fn id(&self, secret: &Secret) -> Result<String, Error> {
+    fn id(&self, secret: &Secret) -> Result<String> {
         self.client.id(secret)
     }
 
@@ -143,7 +143,7 @@ impl Issuer for ApiIssuer {
         label: &Label,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<Issued, Error> {
+    ) -> Result<Issued> {
         base.document()?.required(&self.client.document.secret.key)?;
         let parts = self.issue.parts();
         let label = label.to_string();
@@ -163,7 +163,7 @@ impl Issuer for ApiIssuer {
         let taken = matches!(&sent, Sent::Answered(answer) if parts.ok.contains(&answer.status));
         let answer = self.client.expected("issue", sent, &parts, &[]);
         let answer = answer.map_err(|error| if taken { error.caused_by(lost()) } else { error })?;
-        let made = || -> Result<Secret, Error> {
+        let made = || -> Result<Secret> {
             let reading = Reading::of(&answer)?;
             let (shape, at) = (&self.client.document.secret, &self.issue.answer);
             let mut next = base.document()?.with(&shape.key, reading.text(&at.key)?);
@@ -185,7 +185,7 @@ impl Issuer for ApiIssuer {
         each: &mut (dyn FnMut(ListedKey) + Send),
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let placed = values(caller.own, caller.admin);
         let base = self.client.address(self.list.base_url.as_deref(), &placed)?;
         let mut way = Way::first(self.list.parts(), self.list.pages.as_ref(), &base);
@@ -216,7 +216,7 @@ impl Issuer for ApiIssuer {
             .caused_by(format!("{MOST_PAGES} were read; nothing was changed")))
     }
 
-    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict> {
         verify(&self.client, secret, cx).await
     }
 
@@ -224,11 +224,7 @@ impl Issuer for ApiIssuer {
         self.list.expires.is_some()
     }
 
-    async fn negative_control(
-        &self,
-        secret: &Secret,
-        cx: &Invocation,
-    ) -> Result<Option<Verdict>, Error> {
+    async fn negative_control(&self, secret: &Secret, cx: &Invocation) -> Result<Option<Verdict>> {
         negative_control(&self.client, secret, cx).await
     }
 
@@ -236,7 +232,7 @@ impl Issuer for ApiIssuer {
         unheeded(&self.client, secret, cx).await
     }
 
-    async fn may_issue(&self, caller: &Caller<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn may_issue(&self, caller: &Caller<'_>, cx: &Invocation) -> Result<()> {
         let described = self.describe(caller.own, caller, cx).await?;
         let described = described.as_ref().map(|reading| &reading.0);
         let label = "x".repeat(LABEL);
@@ -245,7 +241,7 @@ impl Issuer for ApiIssuer {
         self.client.made_ready("issue", &self.issue.parts(), &placed)
     }
 
-    async fn may_revoke(&self, caller: &Caller<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn may_revoke(&self, caller: &Caller<'_>, cx: &Invocation) -> Result<()> {
         for revoke in &self.client.document.revoke {
             let Some(probe) = &revoke.probe else { continue };
             let placed = Values { id: Some(probe), ..values(caller.own, caller.admin) };
@@ -266,7 +262,7 @@ impl Issuer for ApiIssuer {
         secret: &Secret,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<Option<bool>, Error> {
+    ) -> Result<Option<bool>> {
         let document = &self.client.document;
         let key = || secret.document()?.required(&document.secret.key);
         if document.secret.holds_id() {
@@ -292,7 +288,7 @@ impl Issuer for ApiIssuer {
         Ok(Some(told == key()?))
     }
 
-    async fn revoke(&self, id: &str, caller: &Caller<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn revoke(&self, id: &str, caller: &Caller<'_>, cx: &Invocation) -> Result<()> {
         let placed = values(caller.own, caller.admin);
         let placed = Values { id: Some(id), ..placed };
         let Some((last, before)) = self.client.document.revoke.split_last() else { return Ok(()) };

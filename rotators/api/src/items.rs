@@ -1,6 +1,6 @@
 //! The items of a list, taken out of an answer while it comes: a list may be longer than the memory.
 
-use fourstep::{Error, ErrorKind};
+use fourstep::{Error, ErrorKind, Result};
 use serde_json::Value;
 
 use crate::answer::strange;
@@ -10,7 +10,7 @@ const LONGEST: usize = 1024 * 1024;
 
 /// Reads one answer. What stands beside the items is kept, with an empty list in their place.
 pub(crate) struct Items<'a> {
-    each: &'a mut (dyn FnMut(Value) -> Result<(), Error> + Send),
+    each: &'a mut (dyn FnMut(Value) -> Result<()> + Send),
     pointer: &'a str,
     /// The way to where we are: for an object the name of its value, for a list the number.
     path: Vec<Place>,
@@ -49,7 +49,7 @@ impl<'a> Items<'a> {
     /// The items of the list at `pointer` go to `each`.
     pub(crate) fn new(
         pointer: &'a str,
-        each: &'a mut (dyn FnMut(Value) -> Result<(), Error> + Send),
+        each: &'a mut (dyn FnMut(Value) -> Result<()> + Send),
     ) -> Self {
         let (path, rest, item) = (Vec::new(), Vec::new(), Vec::new());
         let state = State::Between;
@@ -65,7 +65,7 @@ impl<'a> Items<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] if an item is no JSON, or too long; those of `each`.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<()> {
         for byte in bytes {
             self.byte(*byte)?;
         }
@@ -78,7 +78,7 @@ impl<'a> Items<'a> {
         }
     }
 
-    fn byte(&mut self, byte: u8) -> Result<(), Error> {
+    fn byte(&mut self, byte: u8) -> Result<()> {
         match &mut self.state {
             State::Item { depth, text, escaped } => {
                 match byte {
@@ -171,7 +171,7 @@ impl<'a> Items<'a> {
         }
     }
 
-    fn end_item(&mut self) -> Result<(), Error> {
+    fn end_item(&mut self) -> Result<()> {
         let item = serde_json::from_slice(&self.item);
         self.item.clear();
         self.state = State::Items;
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     /// What is read of a text that comes in pieces so long.
-    fn read(text: &str, pointer: &str, piece: usize) -> Result<(Vec<Value>, Vec<u8>), Error> {
+    fn read(text: &str, pointer: &str, piece: usize) -> Result<(Vec<Value>, Vec<u8>)> {
         let mut all = Vec::new();
         let mut each = |item| {
             all.push(item);

@@ -20,7 +20,7 @@ mod verify;
 
 use fourstep::net::TlsSettings;
 use fourstep::vendor::{IssuedKeys, PairedKey, RolledKey, UpdatedKey};
-use fourstep::{Environment, Error, ErrorKind, PasswordPolicy, Rotator};
+use fourstep::{Environment, Error, ErrorKind, PasswordPolicy, Result, Rotator};
 
 use admin::Admin;
 use client::Client;
@@ -85,7 +85,7 @@ fn shipped(name: &str) -> Option<&'static str> {
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`], naming the variable, and the line of the specification.
-pub fn rotator(environment: &Environment) -> Result<Box<dyn Rotator>, Error> {
+pub fn rotator(environment: &Environment) -> Result<Box<dyn Rotator>> {
     let named = environment.text(SPEC)?.ok_or_else(|| refused(SPEC, "is not set"))?;
     let text = match shipped(named) {
         Some(text) => text.to_owned(),

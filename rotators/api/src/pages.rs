@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fourstep::Error;
+use fourstep::Result;
 use serde_json::Value;
 
 use crate::address::Address;
@@ -47,7 +47,7 @@ impl<'a> Way<'a> {
         header: Option<&str>,
         items: usize,
         seen: usize,
-    ) -> Result<Option<Self>, Error> {
+    ) -> Result<Option<Self>> {
         let Some(pages) = self.pages else { return Ok(None) };
         let mut query = self.query.clone();
         let (mut path, mut number) = (self.path.clone(), self.number);
@@ -101,7 +101,7 @@ impl<'a> Way<'a> {
 ///
 /// # Errors
 /// [`fourstep::ErrorKind::Unsupported`] for anything else: pages that are not read hide keys.
-fn told<'r>(reading: &'r Reading, pointer: &str) -> Result<Option<&'r str>, Error> {
+fn told<'r>(reading: &'r Reading, pointer: &str) -> Result<Option<&'r str>> {
     match reading.0.pointer(pointer) {
         None | Some(Value::Null | Value::Bool(false)) => Ok(None),
         Some(Value::String(text)) if text.is_empty() => Ok(None),
@@ -113,7 +113,7 @@ fn escaped(text: &str) -> String {
     text.replace('{', "{{").replace('}', "}}")
 }
 
-fn plain(text: &str) -> Result<String, Error> {
+fn plain(text: &str) -> Result<String> {
     let spaced = text.replace('+', " ");
     let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8();
     let decoded = decoded.map_err(|_| strange("list: the link to the next page".to_owned()))?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::vendor::{Caller, Roller};
-use fourstep::{Error, ErrorKind, Invocation, Secret, SecretId, Verdict};
+use fourstep::{Error, ErrorKind, Invocation, Result, Secret, SecretId, Verdict};
 
 use crate::admin::Admin;
 use crate::answer::Reading;
@@ -25,7 +25,7 @@ pub(crate) struct ApiRoller {
 
 impl ApiRoller {
     /// Where the value of a slot stands in the answer to `[describe]`.
-    fn pointer(&self, slot: &str) -> Result<&str, Error> {
+    fn pointer(&self, slot: &str) -> Result<&str> {
         let pointer = self.roll.slots.get(slot).or(self.describe.key.as_ref());
         pointer.map(String::as_str).ok_or_else(|| self.no_slot(slot))
     }
@@ -44,7 +44,7 @@ impl Roller for ApiRoller {
         &self.fields
     }
 
-    fn admin(&self, secret: &Secret) -> Result<Option<SecretId>, Error> {
+    fn admin(&self, secret: &Secret) -> Result<Option<SecretId>> {
         self.admin.of(secret)
     }
 
@@ -56,7 +56,7 @@ impl Roller for ApiRoller {
         &self.slots
     }
 
-    fn slot(&self, secret: &Secret) -> Result<String, Error> {
+    fn slot(&self, secret: &Secret) -> Result<String> {
         if self.slots.is_empty() {
             return Ok(String::new());
         }
@@ -77,10 +77,10 @@ impl Roller for ApiRoller {
         slot: &str,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<Secret, Error> {
+    ) -> Result<Secret> {
         let placed = Values { id: Some(slot), ..values(caller.own, caller.admin) };
         let answer = self.client.call("describe", &self.describe.parts(), &[], &placed, cx).await?;
-        let shown = || -> Result<Secret, Error> {
+        let shown = || -> Result<Secret> {
             let (shape, reading) = (&self.client.document.secret, Reading::of(&answer)?);
             let value = reading.text(self.pointer(slot)?)?;
             if shape.plain_text {
@@ -95,21 +95,17 @@ impl Roller for ApiRoller {
         shown().map_err(|error| error.while_doing("describe"))
     }
 
-    async fn roll(&self, slot: &str, caller: &Caller<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn roll(&self, slot: &str, caller: &Caller<'_>, cx: &Invocation) -> Result<()> {
         let placed = Values { id: Some(slot), ..values(caller.own, caller.admin) };
         let parts = Parts { fenced: true, ..self.roll.parts() };
         self.client.call("roll", &parts, &[], &placed, cx).await.map(drop)
     }
 
-    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict> {
         verify(&self.client, secret, cx).await
     }
 
-    async fn negative_control(
-        &self,
-        secret: &Secret,
-        cx: &Invocation,
-    ) -> Result<Option<Verdict>, Error> {
+    async fn negative_control(&self, secret: &Secret, cx: &Invocation) -> Result<Option<Verdict>> {
         negative_control(&self.client, secret, cx).await
     }
 

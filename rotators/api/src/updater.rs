@@ -5,7 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fourstep::vendor::{Caller, Paired, Updater};
 use fourstep::{
-    Error, ErrorKind, ExposeSecret, Invocation, PasswordPolicy, Secret, SecretId, Verdict, vendor,
+    Error, ErrorKind, ExposeSecret, Invocation, PasswordPolicy, Result, Secret, SecretId, Verdict,
+    vendor,
 };
 use serde_json::Value;
 
@@ -35,7 +36,7 @@ impl ApiUpdater {
         user: &str,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<Value, Error> {
+    ) -> Result<Value> {
         let placed = Values { id: Some(user), ..values(caller.own, caller.admin) };
         let answer = self.client.call(name, parts, &[], &placed, cx).await?;
         Reading::of(&answer).map(|reading| reading.0).map_err(|error| error.while_doing(name))
@@ -44,7 +45,7 @@ impl ApiUpdater {
 
 #[async_trait]
 impl Updater for ApiUpdater {
-    fn admin(&self, secret: &Secret) -> Result<Option<SecretId>, Error> {
+    fn admin(&self, secret: &Secret) -> Result<Option<SecretId>> {
         self.admin.of(secret)
     }
 
@@ -68,7 +69,7 @@ impl Updater for ApiUpdater {
         hosts::alike(&self.client.document, version, own)
     }
 
-    fn propose(&self, base: &Secret) -> Result<Secret, Error> {
+    fn propose(&self, base: &Secret) -> Result<Secret> {
         let shape = &self.client.document.secret;
         let value = self.policy.generate()?;
         if shape.plain_text {
@@ -83,12 +84,7 @@ impl Updater for ApiUpdater {
         Ok(document.with(&shape.key, value.expose_secret()).into())
     }
 
-    async fn kept(
-        &self,
-        to: &Secret,
-        caller: &Caller<'_>,
-        cx: &Invocation,
-    ) -> Result<Value, Error> {
+    async fn kept(&self, to: &Secret, caller: &Caller<'_>, cx: &Invocation) -> Result<Value> {
         let Some(describe) = &self.client.document.describe else { return Ok(Value::Null) };
         self.read(("describe", &describe.parts()), &self.client.id(to)?, caller, cx).await
     }
@@ -100,7 +96,7 @@ impl Updater for ApiUpdater {
         kept: &Value,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<vendor::Update, Error> {
+    ) -> Result<vendor::Update> {
         let (stale, refused) = (self.update.stale(), &self.update.refused);
         let described = Some(kept);
         let placed = Values { new: Some(to), described, ..values(using, caller.admin) };
@@ -125,15 +121,11 @@ impl Updater for ApiUpdater {
         Ok(vendor::Update::Made)
     }
 
-    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict> {
         verify(&self.client, secret, cx).await
     }
 
-    async fn negative_control(
-        &self,
-        secret: &Secret,
-        cx: &Invocation,
-    ) -> Result<Option<Verdict>, Error> {
+    async fn negative_control(&self, secret: &Secret, cx: &Invocation) -> Result<Option<Verdict>> {
         negative_control(&self.client, secret, cx).await
     }
 
@@ -148,11 +140,11 @@ impl Paired for ApiUpdater {
         &self.client.document.secret.id
     }
 
-    fn user(&self, secret: &Secret) -> Result<String, Error> {
+    fn user(&self, secret: &Secret) -> Result<String> {
         self.client.id(secret)
     }
 
-    fn naming(&self, secret: &Secret, user: &str) -> Result<Secret, Error> {
+    fn naming(&self, secret: &Secret, user: &str) -> Result<Secret> {
         Ok(secret.document()?.with(self.user_field(), user).into())
     }
 
@@ -161,7 +153,7 @@ impl Paired for ApiUpdater {
         users: [&str; 2],
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<Vec<String>> {
         let mut differ = Vec::new();
         for alike in self.client.document.pair.iter().flat_map(|pair| &pair.alike) {
             let mut seen = Vec::new();
@@ -181,12 +173,7 @@ impl Paired for ApiUpdater {
         Ok(differ)
     }
 
-    async fn may_set(
-        &self,
-        to: &Secret,
-        caller: &Caller<'_>,
-        cx: &Invocation,
-    ) -> Result<(), Error> {
+    async fn may_set(&self, to: &Secret, caller: &Caller<'_>, cx: &Invocation) -> Result<()> {
         let kept = self.kept(to, caller, cx).await?;
         let placed =
             Values { new: Some(to), described: Some(&kept), ..values(caller.own, caller.admin) };
@@ -204,7 +191,7 @@ type Rows = Vec<Vec<Option<Value>>>;
 /// # Errors
 /// [`ErrorKind::Unsupported`] where a pointer names nothing of either answer, as a misspelt one does:
 /// that would make any two alike. Of items one may lack what another has.
-fn same(alike: &Alike, one: &Rows, other: &Rows) -> Result<bool, Error> {
+fn same(alike: &Alike, one: &Rows, other: &Rows) -> Result<bool> {
     let both = one.iter().flatten().zip(other.iter().flatten());
     let mut named = alike.at.iter().zip(both);
     let nowhere = named.find(|(_, (one, other))| one.is_none() && other.is_none());
@@ -230,7 +217,7 @@ fn unordered(mut value: Value) -> Value {
 }
 
 /// What stands at the pointers that must be alike: in the answer, or in each item of its list.
-fn parts(alike: &Alike, answer: &Value) -> Result<Rows, Error> {
+fn parts(alike: &Alike, answer: &Value) -> Result<Rows> {
     let of =
         |item: &Value| alike.at.iter().map(|at| item.pointer(at).cloned().map(unordered)).collect();
     let Some(items) = &alike.items else { return Ok(vec![of(answer)]) };

@@ -1,6 +1,6 @@
 //! Whether a credential works: asked once, and believed only where the vendor says so itself.
 
-use fourstep::{Error, ErrorKind, Invocation, Secret, Verdict};
+use fourstep::{Error, ErrorKind, Invocation, Result, Secret, Verdict};
 
 use crate::answer::{Reading, expect, written};
 use crate::client::{Client, Sent};
@@ -14,11 +14,7 @@ const LONGEST_ID: usize = 200;
 /// # Errors
 /// Whatever is neither a yes nor a no; [`ErrorKind::Mismatch`] if it lets the key in and says that
 /// it is another one than the secret's id names.
-pub(crate) async fn verify(
-    client: &Client,
-    secret: &Secret,
-    cx: &Invocation,
-) -> Result<Verdict, Error> {
+pub(crate) async fn verify(client: &Client, secret: &Secret, cx: &Invocation) -> Result<Verdict> {
     let verdict = ask(client, client.document.verify.parts(), secret, cx).await?;
     if let Verdict::Rejected(_) = verdict {
         cx.count_rejected_login();
@@ -35,7 +31,7 @@ pub(crate) async fn negative_control(
     client: &Client,
     secret: &Secret,
     cx: &Invocation,
-) -> Result<Option<Verdict>, Error> {
+) -> Result<Option<Verdict>> {
     let shape = &client.document.secret;
     let wrong = match shape.plain_text {
         true => Secret::decode(&mangled(&secret.expose()?).into()),
@@ -101,7 +97,7 @@ async fn ask(
     parts: Parts<'_>,
     secret: &Secret,
     cx: &Invocation,
-) -> Result<Verdict, Error> {
+) -> Result<Verdict> {
     let verify = &client.document.verify;
     let parts = Parts { proves: true, ..parts };
     let refused = |why: String| Ok(Verdict::Rejected(why));
@@ -138,7 +134,7 @@ async fn ask(
 
 /// Refuses a key that works and is another one than its secret says. Nobody refused it, so it is in
 /// use, and its own id stands in no version that would keep it.
-fn named_as(client: &Client, secret: &Secret, told: &str) -> Result<(), Error> {
+fn named_as(client: &Client, secret: &Secret, told: &str) -> Result<()> {
     let (id, field) = (client.id(secret)?, &client.document.secret.id);
     if told == id {
         return Ok(());

@@ -12,7 +12,9 @@ use aws_sdk_iam::config::timeout::TimeoutConfig;
 use aws_sdk_sts::Client as Sts;
 use fourstep::store::aws::{AwsCall, LazyClient};
 use fourstep::vendor::ListedKey;
-use fourstep::{Environment, Error, ErrorKind, ExposeSecret, Invocation, Secret, SecretString};
+use fourstep::{
+    Environment, Error, ErrorKind, ExposeSecret, Invocation, Result, Secret, SecretString,
+};
 
 use crate::user::User;
 use crate::{ID, KEY};
@@ -34,7 +36,7 @@ pub(crate) struct AccessKey {
 
 impl AccessKey {
     /// The one that a secret holds.
-    pub(crate) fn of(secret: &Secret) -> Result<Self, Error> {
+    pub(crate) fn of(secret: &Secret) -> Result<Self> {
         let (id, key) = (Self::id(secret)?, secret.document()?.required(KEY)?);
         // Neither can be sent in a header.
         if key.chars().any(|one| one.is_whitespace() || one.is_control()) {
@@ -47,7 +49,7 @@ impl AccessKey {
     /// The id that a secret holds. It stands in errors, and AWS's errors quote it, so what is no id is not taken
     /// for one: people swap the two fields. Source: IAM API Reference, "AccessKey", the pattern of `AccessKeyId`,
     /// and of what it allows the capital letters and digits that ids are of.
-    pub(crate) fn id(secret: &Secret) -> Result<String, Error> {
+    pub(crate) fn id(secret: &Secret) -> Result<String> {
         let id = secret.document()?.required(ID)?;
         let legal = |one: u8| one.is_ascii_uppercase() || one.is_ascii_digit();
         if (16..=128).contains(&id.len()) && id.bytes().all(legal) {
@@ -60,7 +62,7 @@ impl AccessKey {
     }
 
     /// The secret with this key in the place of its own.
-    pub(crate) fn put_into(&self, base: &Secret) -> Result<Secret, Error> {
+    pub(crate) fn put_into(&self, base: &Secret) -> Result<Secret> {
         let next = base.document()?.with(ID, &self.id);
         Ok(next.with(KEY, self.secret.expose_secret()).into())
     }
@@ -97,13 +99,13 @@ fn no_user(user: &User) -> Error {
 
 impl Aws {
     /// Reads the endpoints; the rest is read once it is needed.
-    pub(crate) fn of(environment: &Environment) -> Result<Self, Error> {
+    pub(crate) fn of(environment: &Environment) -> Result<Self> {
         let iam = LazyClient::read(environment, "AWS_ENDPOINT_URL_IAM")?;
         Ok(Self { iam, sts: LazyClient::read(environment, "AWS_ENDPOINT_URL_STS")? })
     }
 
     /// As the function's role: no key of a user needs a permission to make others.
-    async fn iam(&self) -> Result<&Iam, Error> {
+    async fn iam(&self) -> Result<&Iam> {
         let make = |settings: &SdkConfig| {
             let mut config = aws_sdk_iam::config::Builder::from(settings);
             if settings.endpoint_url().is_some()
@@ -117,7 +119,7 @@ impl Aws {
     }
 
     /// Signed with a user's key, not as the function's role.
-    async fn sts(&self, key: &AccessKey) -> Result<Sts, Error> {
+    async fn sts(&self, key: &AccessKey) -> Result<Sts> {
         let settings = self.sts.get(SdkConfig::clone).await?;
         let (id, secret) = (key.id.as_str(), key.secret.expose_secret());
         let own = Credentials::new(id, secret, None, None, "the rotated secret");
@@ -131,7 +133,7 @@ impl Aws {
         &self,
         key: &AccessKey,
         cx: &Invocation,
-    ) -> Result<Result<String, &'static str>, Error> {
+    ) -> Result<Result<String, &'static str>> {
         let operation = "GetCallerIdentity";
         let known = KEY_REFUSED;
         let call = AwsCall { name: "STS", service: None, operation, known, sends_secret: true };
@@ -148,11 +150,7 @@ impl Aws {
     }
 
     /// A new key; none where the user has as many as it may.
-    pub(crate) async fn create(
-        &self,
-        user: &User,
-        cx: &Invocation,
-    ) -> Result<Option<AccessKey>, Error> {
+    pub(crate) async fn create(&self, user: &User, cx: &Invocation) -> Result<Option<AccessKey>> {
         let call = call("CreateAccessKey", &[FULL, NO_USER]);
         // Once: a repeated request would make a second key if only the answer to the first was lost.
         // It is waited for longer than others, since nobody knows a key that comes too late.
@@ -175,7 +173,7 @@ impl Aws {
 
     /// The user's keys, inactive ones too: all of them, since a page has room for more than the two that there
     /// may be.
-    pub(crate) async fn list(&self, user: &User, cx: &Invocation) -> Result<Vec<ListedKey>, Error> {
+    pub(crate) async fn list(&self, user: &User, cx: &Invocation) -> Result<Vec<ListedKey>> {
         let call = call("ListAccessKeys", &[NO_USER]);
         let request = self.iam().await?.list_access_keys().user_name(&user.name);
         let answer = call.answer(request.send(), cx).await?.map_err(|_| no_user(user))?;
@@ -192,7 +190,7 @@ impl Aws {
     }
 
     /// Deletes a key. One that is gone already is no error.
-    pub(crate) async fn delete(&self, user: &User, id: &str, cx: &Invocation) -> Result<(), Error> {
+    pub(crate) async fn delete(&self, user: &User, id: &str, cx: &Invocation) -> Result<()> {
         let call = call("DeleteAccessKey", &[NO_USER]);
         let request = self.iam().await?.delete_access_key().user_name(&user.name);
         call.answer(request.access_key_id(id).send(), cx).await.map(drop)

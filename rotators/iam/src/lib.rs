@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::vendor::{Caller, Issued, IssuedKeys, Issuer, Label, ListedKey, Ownership, Terms};
-use fourstep::{Environment, Error, ErrorKind, Invocation, Rotator, Secret, Verdict};
+use fourstep::{Environment, Error, ErrorKind, Invocation, Result, Rotator, Secret, Verdict};
 
 use aws::{AccessKey, Aws};
 use user::User;
@@ -32,7 +32,7 @@ const NO_KEY: &str = "AKIA0000000000000000";
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`], naming the variable.
-pub fn rotator(environment: &Environment) -> Result<Box<dyn Rotator>, Error> {
+pub fn rotator(environment: &Environment) -> Result<Box<dyn Rotator>> {
     let terms = Terms {
         // An access key has no label.
         ownership: match environment.flag(DEDICATED)? {
@@ -75,7 +75,7 @@ impl Issuer for AccessKeys {
         &self.fields
     }
 
-    fn id(&self, secret: &Secret) -> Result<String, Error> {
+    fn id(&self, secret: &Secret) -> Result<String> {
         AccessKey::id(secret)
     }
 
@@ -89,7 +89,7 @@ impl Issuer for AccessKeys {
         _label: &Label,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<Issued, Error> {
+    ) -> Result<Issued> {
         Ok(match self.aws.create(&User::of(caller.own)?, cx).await? {
             Some(key) => Issued::Key(key.put_into(base)?),
             None => Issued::Full,
@@ -101,12 +101,12 @@ impl Issuer for AccessKeys {
         each: &mut (dyn FnMut(ListedKey) + Send),
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         self.aws.list(&User::of(caller.own)?, cx).await?.into_iter().for_each(each);
         Ok(())
     }
 
-    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict> {
         let user = User::of(secret)?;
         match self.aws.identity(&AccessKey::of(secret)?, cx).await? {
             Ok(arn) if arn == user.arn => Ok(Verdict::Accepted),
@@ -129,16 +129,16 @@ impl Issuer for AccessKeys {
         _secret: &Secret,
         _caller: &Caller<'_>,
         _turn: &Invocation,
-    ) -> Result<Option<bool>, Error> {
+    ) -> Result<Option<bool>> {
         Ok(Some(true))
     }
 
-    async fn revoke(&self, id: &str, caller: &Caller<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn revoke(&self, id: &str, caller: &Caller<'_>, cx: &Invocation) -> Result<()> {
         self.aws.delete(&User::of(caller.own)?, id, cx).await
     }
 
     /// IAM looks whether a request is permitted before it looks for the key.
-    async fn may_revoke(&self, caller: &Caller<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn may_revoke(&self, caller: &Caller<'_>, cx: &Invocation) -> Result<()> {
         self.revoke(NO_KEY, caller, cx).await
     }
 }

@@ -1,6 +1,6 @@
 //! Which user a secret is about.
 
-use fourstep::{Error, ErrorKind, Secret};
+use fourstep::{Error, ErrorKind, Result, Secret};
 
 use crate::USER;
 
@@ -17,7 +17,7 @@ impl User {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the field.
-    pub(crate) fn of(secret: &Secret) -> Result<Self, Error> {
+    pub(crate) fn of(secret: &Secret) -> Result<Self> {
         let arn = secret.document()?.required(USER)?;
         match arn.splitn(6, ':').collect::<Vec<_>>()[..] {
             ["arn", _, "iam", "", account, user] if !account.is_empty() => {
@@ -41,7 +41,7 @@ mod tests {
 
     use super::*;
 
-    fn read(arn: &str) -> Result<User, Error> {
+    fn read(arn: &str) -> Result<User> {
         User::of(&Secret::decode(&SecretString::from(format!(r#"{{"user_arn":"{arn}"}}"#))))
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use fourstep::users::driver::{lacks_rights, never_changed};
 use fourstep::users::{Administered, LoggedIn, Login};
-use fourstep::{Error, ErrorKind, Invocation};
+use fourstep::{Error, ErrorKind, Invocation, Result};
 
 use crate::Mongodb;
 use crate::change::{Prepared, quoted};
@@ -33,7 +33,7 @@ pub(crate) async fn find(
     here: &str,
     name: &str,
     cx: &Invocation,
-) -> Result<User, Error> {
+) -> Result<User> {
     user::named(session, here, [name], cx).await?.remove(name).ok_or_else(|| {
         let what = format!("user {name:?} does not exist in the database {here:?}");
         Error::new(ErrorKind::NotFound, what)
@@ -46,17 +46,17 @@ impl Administered for Mongodb {
     // An admin's login is in the database admin; the user's database is where the user is.
     const ADMIN_ENTERS_DATABASE: bool = false;
 
-    async fn prepare_admin(&self, at: &mut At<'_>) -> Result<(), Error> {
+    async fn prepare_admin(&self, at: &mut At<'_>) -> Result<()> {
         at.session.channel.listen_longer();
         self.transport.shown(at.session.transport).map_or(Ok(()), Err)
     }
 
-    async fn prepare_reset(&self, admin: &mut At<'_>, target: &Login) -> Result<Prepared, Error> {
+    async fn prepare_reset(&self, admin: &mut At<'_>, target: &Login) -> Result<Prepared> {
         let prepared = Prepared::new(database(target), &target.username, &target.password);
         Ok(prepared.proven_as_now(&mut admin.session, admin.cx).await)
     }
 
-    async fn objections(&self, admin: &mut At<'_>, user: &str) -> Result<Vec<Error>, Error> {
+    async fn objections(&self, admin: &mut At<'_>, user: &str) -> Result<Vec<Error>> {
         let LoggedIn { login, session, cx } = admin;
         let here = database(login);
         let own = Privileges::own(session, cx).await?;

@@ -14,7 +14,7 @@ use fourstep::users::{
     Account, Accounts, Alternates, Assessment, Install, LoggedIn, Login, Mark, Ownership, Part,
     Step, driver,
 };
-use fourstep::{Error, ErrorKind, Invocation, SecretString, hex, random_bytes};
+use fourstep::{Error, ErrorKind, Invocation, Result, SecretString, hex, random_bytes};
 
 use crate::admin::{TO_RESET, find, lacks};
 use crate::change::{Prepared, exchange, quoted};
@@ -69,7 +69,7 @@ impl Commands<'_> {
         command
     }
 
-    fn create(&mut self, source: &User, mark: &Mark) -> Result<(), Error> {
+    fn create(&mut self, source: &User, mark: &Mark) -> Result<()> {
         let mut command = self.begun(cstr!("createUser"));
         command.append(cstr!("pwd"), nobodys_password()?);
         command.append(cstr!("roles"), array(&source.roles));
@@ -156,7 +156,7 @@ fn shown(roles: &BTreeSet<Role>) -> String {
 }
 
 /// A password that is kept nowhere: no user can be made without one.
-fn nobodys_password() -> Result<String, Error> {
+fn nobodys_password() -> Result<String> {
     random_bytes::<32>().map(|bytes| hex(&bytes))
 }
 
@@ -171,7 +171,7 @@ impl Alternates for Mongodb {
         admin: &mut At<'_>,
         usernames: &[&str],
         secret: &str,
-    ) -> Result<Accounts, Error> {
+    ) -> Result<Accounts> {
         let LoggedIn { login, session, cx } = admin;
         let here = database(login);
         let own = Privileges::own(session, cx).await?;
@@ -203,7 +203,7 @@ impl Alternates for Mongodb {
         install: &Install<'_>,
         _: &Accounts,
         ownership: Option<Ownership>,
-    ) -> Result<Assessment<Found>, Error> {
+    ) -> Result<Assessment<Found>> {
         let Install { pair, target, source, .. } = *install;
         let Some(ownership) = ownership else { return Ok(Assessment::default()) };
         let LoggedIn { login, session, cx } = admin;
@@ -238,7 +238,7 @@ impl Alternates for Mongodb {
         })
     }
 
-    async fn run(&self, at: &mut At<'_>, statement: &str) -> Result<(), Error> {
+    async fn run(&self, at: &mut At<'_>, statement: &str) -> Result<()> {
         let assessed = at.session.assessed.iter().find(|(text, _)| text == statement);
         let Some((_, command)) = assessed.cloned() else {
             return Err(Error::new(ErrorKind::Internal, "not a command of this assessment"));
@@ -255,7 +255,7 @@ impl Alternates for Mongodb {
         install: &Install<'_>,
         found: Found,
         password: &SecretString,
-    ) -> Result<Prepared, Error> {
+    ) -> Result<Prepared> {
         let here = database(&admin.login);
         let target = find(&mut admin.session, here, install.target, admin.cx).await?;
         if found.made && target.mark().is_none() {
@@ -274,7 +274,7 @@ impl Alternates for Mongodb {
         pending: &Login,
         partner: &str,
         cx: &Invocation,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<Vec<String>> {
         let mut admin = driver::open_admin(self, admin, cx).await?;
         let (session, here) = (&mut admin.session, database(pending));
         let pair = [pending.username.as_str(), partner];

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bson::raw::{RawArrayBuf, RawDocumentBuf, cstr};
 use bson::rawdoc;
 use fourstep::users::Change;
-use fourstep::{Error, ErrorKind, ExposeSecret, Invocation, SecretString};
+use fourstep::{Error, ErrorKind, ExposeSecret, Invocation, Result, SecretString};
 
 use crate::Mongodb;
 use crate::errors::{self, ServerError};
@@ -55,11 +55,7 @@ impl Prepared {
     }
 
     /// Sends the change: the only place that does. Roles and customData stay as they are.
-    pub(crate) async fn send(
-        &self,
-        session: &mut Session,
-        cx: &Invocation,
-    ) -> Result<Change, Error> {
+    pub(crate) async fn send(&self, session: &mut Session, cx: &Invocation) -> Result<Change> {
         let has = self.mechanisms.as_deref().unwrap_or_default();
         let tried = match self.try_with(self.mechanisms.as_deref(), session, cx).await {
             // Of a user's mechanisms the server may know one no longer (authenticationMechanisms).
@@ -123,7 +119,7 @@ impl Mongodb {
         &self,
         session: &mut Session,
         cx: &Invocation,
-    ) -> Result<Vec<Error>, Error> {
+    ) -> Result<Vec<Error>> {
         let own = Privileges::own(session, cx).await?;
         let database = database(&session.login);
         let mut obstacles: Vec<_> = self.transport.shown(session.transport).into_iter().collect();

@@ -7,7 +7,7 @@
 use bson::raw::{RawBsonRef, RawDocument};
 use fourstep::users::Change;
 use fourstep::users::driver::{Refusal, unknown};
-use fourstep::{Error, ErrorKind};
+use fourstep::{Error, ErrorKind, Result};
 
 const UNCHANGED: &str = "nothing was changed";
 
@@ -95,7 +95,7 @@ fn meaning(code: i32) -> Option<(ErrorKind, &'static str)> {
 ///
 /// # Errors
 /// Everything but a refused password, for which the reason is returned.
-pub(crate) fn of_login(refusal: ServerError, database: &str) -> Result<String, Error> {
+pub(crate) fn of_login(refusal: ServerError, database: &str) -> Result<String> {
     match refusal.code {
         18 | 11 => Ok(format!(
             "refused with error {} (a wrong password, no such user in the authentication database \
@@ -116,7 +116,7 @@ pub(crate) fn of_login(refusal: ServerError, database: &str) -> Result<String, E
 ///
 /// # Errors
 /// All but that the server does not take this very password.
-pub(crate) fn of_password_change(refusal: ServerError) -> Result<Change, Error> {
+pub(crate) fn of_password_change(refusal: ServerError) -> Result<Change> {
     match refusal.code {
         2 | 9 => Ok(Change::Refused(
             Error::new(

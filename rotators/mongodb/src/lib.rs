@@ -22,7 +22,8 @@ use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy};
 use fourstep::users::{Attempt, Change, Database, Dialect, Driver, Login, Strategies};
 use fourstep::{
-    Environment, Error, ErrorKind, Fence, Finding, Invocation, PasswordPolicy, SecretString, Seen,
+    Environment, Error, ErrorKind, Fence, Finding, Invocation, PasswordPolicy, Result,
+    SecretString, Seen,
 };
 
 pub use change::Prepared;
@@ -63,7 +64,7 @@ pub(crate) const CACHED: &str = "this is a mongos; others of its cluster keep wh
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`], naming the variable.
-pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
+pub fn strategies(environment: &Environment) -> Result<Strategies> {
     let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
     let driver = Driver::read(environment, Mongodb::read(environment)?)?;
     Strategies::of_pairs(environment, driver, policy)
@@ -82,7 +83,7 @@ impl Mongodb {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
-    pub fn read(environment: &Environment) -> Result<Self, Error> {
+    pub fn read(environment: &Environment) -> Result<Self> {
         let (tls, transport) =
             (TlsSettings::read(environment)?, TransportPolicy::read(environment)?);
         Ok(Self { tls, transport })
@@ -107,7 +108,7 @@ impl Database for Mongodb {
         true
     }
 
-    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
+    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>> {
         if session::database(login) == EXTERNAL {
             return Err(Error::new(
                 ErrorKind::Unsupported,
@@ -123,15 +124,11 @@ impl Database for Mongodb {
         session.channel.shut_down().await;
     }
 
-    async fn seen(&self, at: &mut At<'_>) -> Result<Seen, Error> {
+    async fn seen(&self, at: &mut At<'_>) -> Result<Seen> {
         at.session.seen(at.cx).await
     }
 
-    async fn prepare_own(
-        &self,
-        at: &mut At<'_>,
-        password: &SecretString,
-    ) -> Result<Prepared, Error> {
+    async fn prepare_own(&self, at: &mut At<'_>, password: &SecretString) -> Result<Prepared> {
         let obstacles = self.obstacles(&mut at.session, at.cx).await?;
         obstacles.into_iter().next().map_or(Ok(()), Err)?;
         let prepared = Prepared::new(session::database(&at.login), &at.login.username, password);
@@ -146,16 +143,11 @@ impl Database for Mongodb {
         Some(session.age())
     }
 
-    async fn set(
-        &self,
-        at: &mut At<'_>,
-        prepared: &Prepared,
-        _: &dyn Fence,
-    ) -> Result<Change, Error> {
+    async fn set(&self, at: &mut At<'_>, prepared: &Prepared, _: &dyn Fence) -> Result<Change> {
         prepared.send(&mut at.session, at.cx).await
     }
 
-    async fn preflight(&self, at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
+    async fn preflight(&self, at: &mut At<'_>) -> Result<Vec<Finding>> {
         let obstacles = self.obstacles(&mut at.session, at.cx).await?;
         let findings = obstacles.into_iter().map(Finding::Fails);
         let router = at.session.router.then(|| Finding::Warns(CACHED.to_owned()));

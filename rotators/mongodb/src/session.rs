@@ -6,7 +6,7 @@ use bson::raw::{RawArray, RawBsonRef, RawDocument, RawDocumentBuf};
 use bson::rawdoc;
 use fourstep::net::Transport;
 use fourstep::users::{LoggedIn, Login, driver};
-use fourstep::{Error, ErrorKind, Invocation, Seen};
+use fourstep::{Error, ErrorKind, Invocation, Result, Seen};
 
 use crate::errors::ServerError;
 use crate::wire::{Channel, Wire};
@@ -80,7 +80,7 @@ impl Session {
     /// The connections on which its own user is logged in, by the server's numbers, which a user may see
     /// without a right: `$currentOp` with allUsers false. A mongos shows those of its shards, and is not
     /// asked. Source: MongoDB manual, "$currentOp (aggregation)"; `whatsmyuri` is what its shells ask.
-    pub(crate) async fn seen(&mut self, cx: &Invocation) -> Result<Seen, Error> {
+    pub(crate) async fn seen(&mut self, cx: &Invocation) -> Result<Seen> {
         let what = "a look at the sessions";
         if self.router {
             return Ok(Seen::default());

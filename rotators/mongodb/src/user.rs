@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bson::raw::{RawArray, RawArrayBuf, RawDocument, RawDocumentBuf};
 use bson::rawdoc;
 use fourstep::users::Mark;
-use fourstep::{Error, Invocation};
+use fourstep::{Invocation, Result};
 
 use crate::change::quoted;
 use crate::session::{Session, flag, text, texts, unusable};
@@ -87,7 +87,7 @@ impl Privileges {
     }
 
     /// The session's own.
-    pub(crate) async fn own(session: &mut Session, cx: &Invocation) -> Result<Self, Error> {
+    pub(crate) async fn own(session: &mut Session, cx: &Invocation) -> Result<Self> {
         let what = "the question what the user may do";
         let command = rawdoc! { "connectionStatus": 1, "showPrivileges": true, "$db": "admin" };
         let answer = session.run(what, &command, cx).await.map_err(|failure| failure.of(what))?;
@@ -231,7 +231,7 @@ pub(crate) async fn named<'a>(
     database: &str,
     names: impl IntoIterator<Item = &'a str>,
     cx: &Invocation,
-) -> Result<BTreeMap<String, User>, Error> {
+) -> Result<BTreeMap<String, User>> {
     let users = names.into_iter().map(|name| rawdoc! { "user": name, "db": database });
     let users: RawArrayBuf = users.collect();
     let command = rawdoc! {
@@ -250,7 +250,7 @@ pub(crate) async fn marked(
     database: &str,
     secret: &str,
     cx: &Invocation,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<String>> {
     // Without a filter, which servers before 4.0 do not know.
     let command = rawdoc! { "usersInfo": 1, "$db": database };
     let ours = |user: &User| user.mark().is_some_and(|mark| mark.secret == secret);
@@ -263,7 +263,7 @@ async fn ask(
     command: &RawDocument,
     keep: impl Fn(&User) -> bool,
     cx: &Invocation,
-) -> Result<Vec<User>, Error> {
+) -> Result<Vec<User>> {
     let what = "the look at the users";
     let answer = session.run(what, command, cx).await.map_err(|failure| failure.of(what))?;
     let users = answer.get_array("users").map_err(|_| unusable(what))?;

@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 use fourstep::users::driver::lacks_rights;
 use fourstep::users::{Administered, LoggedIn, Login};
-use fourstep::{Error, ErrorKind, Finding, Invocation, SecretString};
+use fourstep::{Error, ErrorKind, Finding, Invocation, Result, SecretString};
 
 use crate::alternate::{AccountName, Own, look, mentions, plugin, power, settings_of};
 use crate::change::{How, Prepared, UNCHANGED};
@@ -45,7 +45,7 @@ impl Mysql {
         admin: &Login,
         target: &Login,
         cx: &Invocation,
-    ) -> Result<Prepared, Error> {
+    ) -> Result<Prepared> {
         if let Some(error) = session.server.obstacle() {
             return Err(error);
         }
@@ -111,7 +111,7 @@ impl Administered for Mysql {
     const ADMIN_ENTERS_DATABASE: bool = false;
 
     /// Names come quoted from then on, and strings take a backslash as it is.
-    async fn prepare_admin(&self, at: &mut At<'_>) -> Result<(), Error> {
+    async fn prepare_admin(&self, at: &mut At<'_>) -> Result<()> {
         at.session.server.usable()?;
         at.session.listen_longer();
         let what = "the session's settings";
@@ -119,13 +119,13 @@ impl Administered for Mysql {
         Ok(())
     }
 
-    async fn prepare_reset(&self, admin: &mut At<'_>, target: &Login) -> Result<Prepared, Error> {
+    async fn prepare_reset(&self, admin: &mut At<'_>, target: &Login) -> Result<Prepared> {
         let LoggedIn { login, session, cx } = admin;
         let prepared = self.resettable(session, login, target, cx).await;
         prepared.map_err(|error| error.caused_by(UNCHANGED))
     }
 
-    async fn objections(&self, admin: &mut At<'_>, _: &str) -> Result<Vec<Error>, Error> {
+    async fn objections(&self, admin: &mut At<'_>, _: &str) -> Result<Vec<Error>> {
         let lacks = Own::read(&mut admin.session, admin.cx).await?.lacks("CREATE USER");
         Ok(lacks.iter().map(|statement| lacks_rights([statement.as_str()])).collect())
     }
@@ -135,7 +135,7 @@ impl Administered for Mysql {
         admin: &mut At<'_>,
         user: &str,
         partner: Option<&str>,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         let Some(partner) = partner else { return Ok(Vec::new()) };
         Ok(mentions(&mut admin.session, [user, partner], admin.cx).await?.into_iter().collect())
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fourstep::users::Swap;
 use fourstep::users::driver::unknown;
-use fourstep::{Error, ErrorKind, Fence, Invocation, SecretString};
+use fourstep::{Error, ErrorKind, Fence, Invocation, Result, SecretString};
 
 use crate::Mysql;
 use crate::errors;
@@ -43,11 +43,7 @@ pub(crate) enum How {
 
 impl Mysql {
     /// Refuses a session whose user's password cannot be changed.
-    pub(crate) async fn changeable(
-        &self,
-        session: &mut Session,
-        cx: &Invocation,
-    ) -> Result<(), Error> {
+    pub(crate) async fn changeable(&self, session: &mut Session, cx: &Invocation) -> Result<()> {
         let weak = || self.obstacle_of(session, session.terms.plugin);
         let obstacle = session.server.obstacle().or_else(weak);
         let obstacle = match (obstacle, session.server.flavour) {
@@ -66,7 +62,7 @@ impl Mysql {
         password: &SecretString,
         fence: &dyn Fence,
         cx: &Invocation,
-    ) -> Result<Swap, Error> {
+    ) -> Result<Swap> {
         if session.server.expired {
             backslash(password, session).map_or(Ok(()), Err)?;
         }
@@ -117,7 +113,7 @@ pub(crate) async fn lock_unasked(
     session: &mut Session,
     wait: Duration,
     cx: &Invocation,
-) -> Result<(), Error> {
+) -> Result<()> {
     let what = "the account's lock";
     match session.run(what, &sql::lock_unasked(wait), cx).await {
         Ok(_) => Ok(()),
@@ -155,7 +151,7 @@ pub(crate) async fn exchange(
     session: &mut Session,
     statement: &Statement,
     cx: &Invocation,
-) -> Result<Swap, Error> {
+) -> Result<Swap> {
     if let Some(bytes) = statement.too_long() {
         let what = format!(
             "the new password has {bytes} bytes, and MySQL takes no more than {LONGEST_PASSWORD}; \

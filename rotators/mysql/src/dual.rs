@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use fourstep::users::{Database, DualPasswords, NewPrimary, Swap};
-use fourstep::{Error, ErrorKind, Fence, Finding};
+use fourstep::{Error, ErrorKind, Fence, Finding, Result};
 
 use crate::Mysql;
 use crate::alternate::{AccountName, gives_everywhere};
@@ -16,7 +16,7 @@ use crate::sql::Statement;
 
 #[async_trait]
 impl DualPasswords for Mysql {
-    async fn begin_two(&self, at: &mut At<'_>) -> Result<(), Error> {
+    async fn begin_two(&self, at: &mut At<'_>) -> Result<()> {
         if let Some(error) = one_password(&at.session) {
             return Err(error.caused_by("nothing was changed"));
         }
@@ -31,7 +31,7 @@ impl DualPasswords for Mysql {
         at: &mut At<'_>,
         new: &NewPrimary<'_>,
         fence: &dyn Fence,
-    ) -> Result<Swap, Error> {
+    ) -> Result<Swap> {
         fence.pass().await?;
         let statement = Statement::alter_user(new.password, new.replace, new.retain);
         exchange(&mut at.session, &statement, at.cx).await.map_err(|error| match error.kind() {
@@ -40,7 +40,7 @@ impl DualPasswords for Mysql {
         })
     }
 
-    async fn preflight_two(&self, at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
+    async fn preflight_two(&self, at: &mut At<'_>) -> Result<Vec<Finding>> {
         if let Some(error) = one_password(&at.session) {
             return Ok(vec![Finding::Fails(error)]);
         }

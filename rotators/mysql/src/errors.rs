@@ -6,7 +6,7 @@
 
 use fourstep::users::Swap;
 use fourstep::users::driver::{Refusal, ServerMessage, sqlstate};
-use fourstep::{Error, ErrorKind};
+use fourstep::{Error, ErrorKind, Result};
 
 use crate::wire::Parts;
 
@@ -107,7 +107,7 @@ fn before_login(number: u16) -> Option<(ErrorKind, &'static str)> {
 ///
 /// # Errors
 /// Everything but a refused password, for which the reason is returned.
-pub(crate) fn of_login(refusal: &ServerError) -> Result<String, Error> {
+pub(crate) fn of_login(refusal: &ServerError) -> Result<String> {
     let (kind, what) = match refusal.number {
         1045 => {
             return Ok("refused with error 1045 (a wrong password, no such user, an account for \
@@ -186,7 +186,7 @@ pub(crate) fn of_probe(refusal: &ServerError) -> Error {
 }
 
 /// Sorts an error of the statement that changes the password.
-pub(crate) fn of_password_change(refusal: &ServerError) -> Result<Swap, Error> {
+pub(crate) fn of_password_change(refusal: &ServerError) -> Result<Swap> {
     let error = |kind, meaning| Error::new(kind, meaning).caused_by(refusal.code());
     if let Some((kind, meaning)) = of_change(refusal) {
         return Err(error(kind, meaning));

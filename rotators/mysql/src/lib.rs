@@ -29,7 +29,7 @@ use fourstep::users::{
     Attempt, Change, Database, Dialect, Driver, Login, SameHosts, Strategies, Swap,
 };
 use fourstep::{
-    Environment, Error, Fence, Finding, Invocation, PasswordPolicy, SecretString, Seen,
+    Environment, Error, Fence, Finding, Invocation, PasswordPolicy, Result, SecretString, Seen,
 };
 
 use change::{How, Prepared, UNCHANGED};
@@ -66,7 +66,7 @@ const LONGEST_USERNAME: usize = 128;
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
-pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
+pub fn strategies(environment: &Environment) -> Result<Strategies> {
     let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
     let policy = policy.no_longer_than(sql::LONGEST_PASSWORD)?;
     let driver = Driver::read(environment, Mysql::read(environment)?)?;
@@ -90,7 +90,7 @@ impl Mysql {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`](fourstep::ErrorKind::Malformed), naming the variable.
-    pub fn read(environment: &Environment) -> Result<Self, Error> {
+    pub fn read(environment: &Environment) -> Result<Self> {
         Ok(Self {
             tls: TlsSettings::read(environment)?,
             transport: TransportPolicy::read(environment)?,
@@ -117,18 +117,14 @@ impl Database for Mysql {
         self.hosts.name_at_rds(login).is_some()
     }
 
-    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
+    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>> {
         match self.log_in_at_proxy(login, cx).await? {
             Attempt::Accepted(session) if !session.itself => Err(not_the_server()),
             attempt => Ok(attempt),
         }
     }
 
-    async fn log_in_at_proxy(
-        &self,
-        login: &Login,
-        cx: &Invocation,
-    ) -> Result<Attempt<Session>, Error> {
+    async fn log_in_at_proxy(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>> {
         let connect = |transport| self.connect(login, transport, cx);
         let mut wire = login.ssl.connect(self.transport, cx, connect).await?;
         Ok(match wire::log_in(&mut wire, login).await? {
@@ -143,19 +139,15 @@ impl Database for Mysql {
         session.close().await;
     }
 
-    fn usable(&self, session: &Session) -> Result<(), Error> {
+    fn usable(&self, session: &Session) -> Result<()> {
         session.server.usable()
     }
 
-    async fn seen(&self, at: &mut At<'_>) -> Result<Seen, Error> {
+    async fn seen(&self, at: &mut At<'_>) -> Result<Seen> {
         alternate::read::seen(&mut at.session, &at.login.username, at.cx).await
     }
 
-    async fn prepare_own(
-        &self,
-        at: &mut At<'_>,
-        password: &SecretString,
-    ) -> Result<Prepared, Error> {
+    async fn prepare_own(&self, at: &mut At<'_>, password: &SecretString) -> Result<Prepared> {
         self.changeable(&mut at.session, at.cx).await?;
         let locks = vec![at.session.server.account(&at.login)];
         Ok(Prepared { locks, how: How::Own(password.clone()) })
@@ -165,7 +157,7 @@ impl Database for Mysql {
         prepared.locks.clone()
     }
 
-    async fn begin(&self, at: &mut At<'_>, locks: &[String]) -> Result<(), Error> {
+    async fn begin(&self, at: &mut At<'_>, locks: &[String]) -> Result<()> {
         let [left, wait] = at.cx.time_for_a_change()?;
         let unchanged = |error: Error| error.caused_by(UNCHANGED);
         let expired = at.session.server.expired;
@@ -194,12 +186,7 @@ impl Database for Mysql {
         Ok(())
     }
 
-    async fn set(
-        &self,
-        at: &mut At<'_>,
-        prepared: &Prepared,
-        fence: &dyn Fence,
-    ) -> Result<Change, Error> {
+    async fn set(&self, at: &mut At<'_>, prepared: &Prepared, fence: &dyn Fence) -> Result<Change> {
         let sent = match &prepared.how {
             How::Own(password) => self.set_own(&mut at.session, password, fence, at.cx).await,
             How::Others { statement, discard } => {
@@ -219,11 +206,11 @@ impl Database for Mysql {
         }
     }
 
-    async fn preflight(&self, at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
+    async fn preflight(&self, at: &mut At<'_>) -> Result<Vec<Finding>> {
         self.look(at).await
     }
 
-    async fn ask_probe(&self, at: &mut At<'_>, query: &str, _: Duration) -> Result<(), Error> {
+    async fn ask_probe(&self, at: &mut At<'_>, query: &str, _: Duration) -> Result<()> {
         let what = "the probe's beginning";
         let begin = at.session.run(what, "START TRANSACTION READ ONLY", at.cx).await;
         begin.map_err(|failure| failure.of(what))?;

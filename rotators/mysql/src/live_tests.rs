@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fourstep::users::{Attempt, Change, Database, Driver, Login, SslMode, Swap};
-use fourstep::{Deadline, Environment, Error, ErrorKind, ExposeSecret, Fence, Invocation};
+use fourstep::{Deadline, Environment, Error, ErrorKind, ExposeSecret, Fence, Invocation, Result};
 
 use crate::password::PasswordFormat;
 use crate::session::{At, Session};
@@ -69,7 +69,7 @@ impl Fixture {
         session
     }
 
-    async fn open(&self, login: &Login) -> Result<At<'_>, Error> {
+    async fn open(&self, login: &Login) -> Result<At<'_>> {
         match self.mysql.log_in(login, &self.cx).await? {
             Attempt::Accepted(at) => Ok(at),
             Attempt::Refused(why) => Err(Error::new(ErrorKind::Rejected, why)),
@@ -82,7 +82,7 @@ impl Fixture {
     }
 
     /// Changes the user's password, `seconds` before the deadline, behind an open or closed gate.
-    async fn change(&self, seconds: u64, password: &str, open: bool) -> Result<Change, Error> {
+    async fn change(&self, seconds: u64, password: &str, open: bool) -> Result<Change> {
         let at = self.open(&self.login).await?;
         let cx = Invocation::new(Deadline::after(Duration::from_secs(seconds)));
         let at = At { cx: &cx, ..at };
@@ -108,7 +108,7 @@ struct Gate {
 
 #[async_trait]
 impl Fence for Gate {
-    async fn pass(&self) -> Result<(), Error> {
+    async fn pass(&self) -> Result<()> {
         if self.open { Ok(()) } else { Err(Error::new(ErrorKind::Conflict, "closed")) }
     }
 }

@@ -1,7 +1,7 @@
 //! The form in which a new password reaches the server.
 
 use fourstep::net::Transport;
-use fourstep::{Environment, Error, ErrorKind, SecretString};
+use fourstep::{Environment, Error, ErrorKind, Result, SecretString};
 
 use crate::Mysql;
 use crate::server::Flavour;
@@ -26,7 +26,7 @@ impl PasswordFormat {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming it.
-    pub(crate) fn read(environment: &Environment) -> Result<Self, Error> {
+    pub(crate) fn read(environment: &Environment) -> Result<Self> {
         let formats = [("hash", Self::Hash), ("plaintext", Self::Plaintext)];
         Ok(environment.choice("MARIADB_PASSWORD_FORMAT", &formats)?.unwrap_or_default())
     }

@@ -1,6 +1,6 @@
 //! What would make a change of one's own password fail, found out without changing anything.
 
-use fourstep::{Error, ErrorKind, Finding, Invocation};
+use fourstep::{Error, ErrorKind, Finding, Invocation, Result};
 
 use crate::Mysql;
 use crate::password::PasswordFormat;
@@ -13,7 +13,7 @@ pub(crate) const MOST_REFUSED: u32 = 5;
 
 impl Mysql {
     /// Most of what stands in the way was asked for when the session was opened.
-    pub(crate) async fn look(&self, at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
+    pub(crate) async fn look(&self, at: &mut At<'_>) -> Result<Vec<Finding>> {
         let weak = self.obstacle_of(&at.session, at.session.terms.plugin);
         let obstacles = [at.session.server.obstacle(), weak];
         let mut findings: Vec<_> = obstacles.into_iter().flatten().map(Finding::Fails).collect();
@@ -38,7 +38,7 @@ impl Mysql {
 }
 
 /// Whether MariaDB blocks a user after fewer refused logins than one step may have.
-async fn blocked_early(at: &mut At<'_>) -> Result<Option<Finding>, Error> {
+async fn blocked_early(at: &mut At<'_>) -> Result<Option<Finding>> {
     let query = "SELECT @@global.max_password_errors";
     let [most] = at.session.ask("a look at the limit of refused logins", query, at.cx).await?;
     let most = most.and_then(|most| most.parse::<u32>().ok());
@@ -61,7 +61,7 @@ impl Mysql {
         &self,
         session: &mut Session,
         cx: &Invocation,
-    ) -> Result<Option<Finding>, Error> {
+    ) -> Result<Option<Finding>> {
         let [plugins] = session.ask("a look at the password policy", VALIDATION, cx).await?;
         let refused = plugins.as_deref() != Some("0") && self.format == PasswordFormat::Hash;
         Ok(refused.then(|| {
@@ -79,10 +79,7 @@ const ACCOUNT: &str = "SHOW CREATE USER CURRENT_USER()";
 
 /// The error of an account of MariaDB's that logs in by one method or by another: `SET PASSWORD`
 /// changes one alone, and the old password goes on logging in by the other.
-pub(crate) async fn other_methods(
-    session: &mut Session,
-    cx: &Invocation,
-) -> Result<Option<Error>, Error> {
+pub(crate) async fn other_methods(session: &mut Session, cx: &Invocation) -> Result<Option<Error>> {
     let [account] = session.ask("a look at the account", ACCOUNT, cx).await?;
     Ok(account.is_none_or(|account| names_other_methods(&account)).then(|| {
         Error::new(
@@ -124,7 +121,7 @@ fn outside_quotes(account: &str) -> String {
 }
 
 /// Whether the account is locked after fewer refused logins than one step may have.
-async fn lock_out(at: &mut At<'_>) -> Result<Option<Finding>, Error> {
+async fn lock_out(at: &mut At<'_>) -> Result<Option<Finding>> {
     let [account] = at.session.ask("a look at the account", ACCOUNT, at.cx).await?;
     let attempts = attempts(account.as_deref().unwrap_or_default());
     Ok(attempts.filter(|attempts| *attempts <= MOST_REFUSED).map(|attempts| {

@@ -1,7 +1,7 @@
 //! Which server this is, whose session, and what stands in the way of a change there.
 
 use fourstep::users::Login;
-use fourstep::{Error, ErrorKind};
+use fourstep::{Error, ErrorKind, Result};
 
 use crate::errors;
 
@@ -56,7 +56,7 @@ impl Server {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] if the session is not that of the secret's user.
-    pub(crate) fn read(facts: &[Option<String>; 5], login: &Login) -> Result<Self, Error> {
+    pub(crate) fn read(facts: &[Option<String>; 5], login: &Login) -> Result<Self> {
         let [account, version, read_only, innodb, _] =
             facts.each_ref().map(|fact| fact.as_deref().unwrap_or_default());
         // A host pattern holds no @, a user's name may.
@@ -96,7 +96,7 @@ impl Server {
     }
 
     /// Refuses a session in which nothing can be done but to change its own password.
-    pub(crate) fn usable(&self) -> Result<(), Error> {
+    pub(crate) fn usable(&self) -> Result<()> {
         if self.expired { Err(errors::expired()) } else { Ok(()) }
     }
 
@@ -174,7 +174,7 @@ mod tests {
         Login::new("db.example", 3306, "a@b", "canary")
     }
 
-    fn read(facts: [&str; 4]) -> Result<Server, Error> {
+    fn read(facts: [&str; 4]) -> Result<Server> {
         let [user, version, read_only, innodb] = facts.map(|fact| Some(fact.to_owned()));
         Server::read(&[user, version, read_only, innodb, None], &login())
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fourstep::net::{Stream, Transport};
 use fourstep::users::{LoggedIn, Login, driver};
-use fourstep::{Error, ErrorKind, Invocation, SecretString};
+use fourstep::{Error, ErrorKind, Invocation, Result, SecretString};
 
 use crate::alternate::Own;
 use crate::errors::{self, ServerError};
@@ -65,7 +65,7 @@ impl Session {
         plugin: Plugin,
         login: &Login,
         cx: &Invocation,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self> {
         let terms =
             ChannelSecurity { plugin, transport: wire.transport, password: login.password.clone() };
         let greeting = wire.greeting;
@@ -137,7 +137,7 @@ impl Session {
         what: &str,
         query: &str,
         cx: &Invocation,
-    ) -> Result<[Option<String>; N], Error> {
+    ) -> Result<[Option<String>; N]> {
         one_row(what, self.run(what, query, cx).await.map_err(|fail| fail.of(what))?)
     }
 
@@ -172,7 +172,7 @@ impl Session {
 fn one_row<const N: usize>(
     what: &str,
     rows: Vec<Vec<Option<String>>>,
-) -> Result<[Option<String>; N], Error> {
+) -> Result<[Option<String>; N]> {
     let row = rows.into_iter().next().and_then(|row| row.try_into().ok());
     row.ok_or_else(|| Error::new(ErrorKind::Unreachable, format!("{what} got no usable answer")))
 }

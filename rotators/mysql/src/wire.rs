@@ -15,7 +15,7 @@ mod query;
 
 use fourstep::net::{Stream, Transport, connect_tcp, connect_time, handshake, within};
 use fourstep::users::Login;
-use fourstep::{Error, ErrorKind, Invocation};
+use fourstep::{Error, ErrorKind, Invocation, Result};
 
 use crate::Mysql;
 use crate::errors::{self, ServerError};
@@ -38,7 +38,7 @@ impl Mysql {
         login: &Login,
         transport: Transport,
         cx: &Invocation,
-    ) -> Result<Wire, Error> {
+    ) -> Result<Wire> {
         let stream = connect_tcp(&login.host, login.port, cx).await?;
         let mut channel = Channel::new(stream);
         let greeting = within(cx, "the server's greeting", connect_time(cx), channel.receive());
@@ -78,7 +78,7 @@ pub(crate) struct Greeting {
 impl Greeting {
     /// # Errors
     /// What the server said instead of a greeting, as one does that has too many connections.
-    pub(crate) fn parse(payload: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn parse(payload: &[u8]) -> Result<Self> {
         if payload.first() == Some(&0xff) {
             return Err(errors::of_greeting(&ServerError::parse(payload)));
         }

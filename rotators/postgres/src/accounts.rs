@@ -4,7 +4,7 @@
 use std::collections::btree_map::Entry;
 
 use fourstep::users::{Account, Accounts, Login, Mark};
-use fourstep::{Error, ErrorKind, Invocation};
+use fourstep::{Error, ErrorKind, Invocation, Result};
 
 use crate::admin::ADMIN_OPTION;
 use crate::session::Session;
@@ -68,7 +68,7 @@ pub(crate) async fn read(
     usernames: &[&str],
     secret: Option<&str>,
     cx: &Invocation,
-) -> Result<Accounts, Error> {
+) -> Result<Accounts> {
     let names: Vec<_> = usernames.iter().map(|name| quote(name)).collect();
     let names = names.join(", ");
     let mut wanted = format!("one.rolname IN ({names})");

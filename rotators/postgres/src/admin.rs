@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use fourstep::users::driver::{lacks_rights, never_changed};
 use fourstep::users::{Administered, Login};
-use fourstep::{Error, ErrorKind, Finding, Invocation};
+use fourstep::{Error, ErrorKind, Finding, Invocation, Result};
 
 use crate::alternate::extra;
 use crate::change::{Prepared, own_account};
@@ -17,7 +17,7 @@ use crate::{Postgres, accounts, preflight, redshift};
 pub(crate) const ADMIN_OPTION: i32 = 160_000;
 
 /// Refuses a user that is absent, or more than an application's.
-async fn guard(session: &mut Session, user: &str, cx: &Invocation) -> Result<(), Error> {
+async fn guard(session: &mut Session, user: &str, cx: &Invocation) -> Result<()> {
     let accounts = accounts::read(session, &[user], None, cx).await?;
     let account = accounts.get(user).ok_or_else(|| {
         let what = format!("role {user:?} does not exist");
@@ -49,7 +49,7 @@ pub(crate) async fn lacks(
     session: &mut Session,
     users: &[&str],
     cx: &Invocation,
-) -> Result<Vec<(String, String)>, Error> {
+) -> Result<Vec<(String, String)>> {
     let version = session.version;
     let names: Vec<_> = users.iter().map(|user| sql::quote(user)).collect();
     let query = format!(
@@ -85,11 +85,7 @@ pub(crate) async fn lacks(
 
 /// What the session's user lacks to alter a role that exists, and what would keep that role out
 /// whatever its password is.
-async fn obstacles(
-    session: &mut Session,
-    user: &str,
-    cx: &Invocation,
-) -> Result<Vec<Error>, Error> {
+async fn obstacles(session: &mut Session, user: &str, cx: &Invocation) -> Result<Vec<Error>> {
     let lacks = lacks(session, &[user], cx).await?;
     let query = format!(
         "SELECT rolcanlogin, rolvaliduntil < now() \
@@ -125,11 +121,11 @@ fn shut_out(what: String, statement: &str) -> Error {
 
 #[async_trait]
 impl Administered for Postgres {
-    async fn prepare_admin(&self, at: &mut At<'_>) -> Result<(), Error> {
+    async fn prepare_admin(&self, at: &mut At<'_>) -> Result<()> {
         own_account(at).await
     }
 
-    async fn prepare_reset(&self, admin: &mut At<'_>, target: &Login) -> Result<Prepared, Error> {
+    async fn prepare_reset(&self, admin: &mut At<'_>, target: &Login) -> Result<Prepared> {
         if Kind::of(target) != admin.session.kind {
             let what =
                 "the admin's secret and the user's differ in \"engine\"; correct one of them";
@@ -138,7 +134,7 @@ impl Administered for Postgres {
         self.prepare(&admin.session, (&target.username, false), &target.password, admin.cx)
     }
 
-    async fn objections(&self, admin: &mut At<'_>, user: &str) -> Result<Vec<Error>, Error> {
+    async fn objections(&self, admin: &mut At<'_>, user: &str) -> Result<Vec<Error>> {
         if admin.session.kind == Kind::Redshift {
             return redshift::objections(&mut admin.session, user, admin.cx).await;
         }
@@ -155,7 +151,7 @@ impl Administered for Postgres {
         admin: &mut At<'_>,
         user: &str,
         partner: Option<&str>,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         if admin.session.kind == Kind::Redshift {
             return Ok(vec![redshift::late_change()]);
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use fourstep::net::within;
 use fourstep::rds::{AwsRds, Side, unfinished};
 use fourstep::users::{Login, SameHosts};
-use fourstep::{Environment, Error, ErrorKind, Finding, Invocation};
+use fourstep::{Environment, Error, ErrorKind, Finding, Invocation, Result};
 
 use crate::accounts;
 use crate::session::At;
@@ -86,7 +86,7 @@ impl BlueGreen {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
-    pub(crate) fn read(environment: &Environment) -> Result<Self, Error> {
+    pub(crate) fn read(environment: &Environment) -> Result<Self> {
         Ok(Self {
             rds: AwsRds::read(environment)?,
             hosts: SameHosts::read(environment)?,
@@ -104,7 +104,7 @@ impl BlueGreen {
     ///
     /// # Errors
     /// Those of a lost connection.
-    pub(crate) async fn look(&self, at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
+    pub(crate) async fn look(&self, at: &mut At<'_>) -> Result<Vec<Finding>> {
         // The user's own statement_timeout may be too short for what follows.
         let begin = sql::begin_probe(at.cx.deadline().remaining());
         at.session.run(LOOK, begin, at.cx).await.map_err(|failure| failure.of(LOOK))?;
@@ -114,7 +114,7 @@ impl BlueGreen {
         found
     }
 
-    async fn look_within(&self, at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
+    async fn look_within(&self, at: &mut At<'_>) -> Result<Vec<Finding>> {
         let asked = at.session.rows_if_allowed(LOOK, signs(), at.cx).await?;
         let Some((logical, blue, green, metadata, role)) = asked.into_iter().flatten().next()
         else {
@@ -135,7 +135,7 @@ impl BlueGreen {
     }
 
     /// What Aurora itself says, or the RDS API.
-    async fn told(&self, at: &mut At<'_>, signs: Signs) -> Result<Told, Error> {
+    async fn told(&self, at: &mut At<'_>, signs: Signs) -> Result<Told> {
         let name = self.hosts.name_at_rds(&at.login);
         if signs.metadata {
             let query = format!(

@@ -1,7 +1,7 @@
 //! The change of a password: whose it is, and what sets it.
 
 use fourstep::users::{Change, Login};
-use fourstep::{Error, ErrorKind, Invocation, SecretString};
+use fourstep::{Error, ErrorKind, Invocation, Result, SecretString};
 
 use crate::errors;
 use crate::password::{Literal, PasswordFormat};
@@ -23,7 +23,7 @@ pub struct Prepared {
 
 /// Refuses a session that is another user's, or on a server that cannot be changed; notes the
 /// server's version.
-pub(crate) async fn own_account(at: &mut At<'_>) -> Result<(), Error> {
+pub(crate) async fn own_account(at: &mut At<'_>) -> Result<()> {
     if at.session.kind == Kind::Redshift {
         return redshift::own_account(at).await;
     }
@@ -79,7 +79,7 @@ impl Postgres {
         (user, lets_in): (&str, bool),
         password: &SecretString,
         cx: &Invocation,
-    ) -> Result<Prepared, Error> {
+    ) -> Result<Prepared> {
         if session.kind == Kind::Redshift {
             return redshift::prepare(user, password);
         }
@@ -101,7 +101,7 @@ pub(crate) async fn alter(
     session: &mut Session,
     prepared: &Prepared,
     cx: &Invocation,
-) -> Result<Change, Error> {
+) -> Result<Change> {
     let Prepared { user, literal, lets_in, .. } = prepared;
     if session.kind == Kind::Redshift {
         return redshift::set(session, (user, literal), cx).await;

@@ -6,7 +6,7 @@
 //! routine is named.
 
 use fourstep::users::driver::{Refusal, ServerMessage, sqlstate};
-use fourstep::{Error, ErrorKind};
+use fourstep::{Error, ErrorKind, Result};
 
 use crate::session::Failure;
 
@@ -74,7 +74,7 @@ pub(crate) enum Moment {
 ///
 /// # Errors
 /// Everything but a refused password, for which the reason is returned.
-pub(crate) fn of_login(refusal: &ServerError, moment: Moment) -> Result<String, Error> {
+pub(crate) fn of_login(refusal: &ServerError, moment: Moment) -> Result<String> {
     let code = refusal.code.as_str();
     let (kind, what) = match code {
         "28P01" if moment == Moment::Answered => {
@@ -209,7 +209,7 @@ pub(crate) fn of_admin(statement: &str, refusal: &ServerError) -> Error {
 ///
 /// # Errors
 /// Everything but a refusal of the password itself, which is returned.
-pub(crate) fn of_alter(refusal: &ServerError) -> Result<Error, Error> {
+pub(crate) fn of_alter(refusal: &ServerError) -> Result<Error> {
     let error = |kind, meaning| Error::new(kind, meaning).caused_by(refusal.state());
     // The account's own lock is held by then, so it is not another rotation that is in the way.
     if refusal.code == "55P03" {

@@ -3,7 +3,7 @@
 
 use fourstep::net::Stream;
 use fourstep::users::{Attempt, Login};
-use fourstep::{Error, SecretString};
+use fourstep::{Error, Result, SecretString};
 
 use crate::errors::ServerError;
 use crate::password::{Literal, PasswordFormat};
@@ -47,7 +47,7 @@ pub async fn log_in_over(
     stream: impl Stream + 'static,
     login: &Login,
     weak_authentication: bool,
-) -> Result<Option<usize>, Error> {
+) -> Result<Option<usize>> {
     let mut wire = Wire { stream: Box::new(stream), weak_authentication };
     Ok(match log_in(&mut wire, login).await? {
         Attempt::Accepted(accepted) => Some(accepted.messages.len()),

@@ -30,7 +30,8 @@ use async_trait::async_trait;
 use fourstep::net::{TlsSettings, TransportPolicy};
 use fourstep::users::{Attempt, Change, Database, Dialect, Driver, End, Login, Strategies};
 use fourstep::{
-    Environment, Error, ErrorKind, Fence, Finding, Invocation, PasswordPolicy, SecretString, Seen,
+    Environment, Error, ErrorKind, Fence, Finding, Invocation, PasswordPolicy, Result,
+    SecretString, Seen,
 };
 use sqlx::Connection;
 
@@ -65,7 +66,7 @@ pub const EXCLUDED_CHARACTERS: &str = ":/@\"'\\";
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`], naming the variable.
-pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
+pub fn strategies(environment: &Environment) -> Result<Strategies> {
     let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
     let driver = Driver::read(environment, Postgres::read(environment)?)?;
     Strategies::of_pairs(environment, driver, policy)
@@ -87,7 +88,7 @@ impl Postgres {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
-    pub fn read(environment: &Environment) -> Result<Self, Error> {
+    pub fn read(environment: &Environment) -> Result<Self> {
         Ok(Self {
             tls: TlsSettings::read(environment)?,
             transport: TransportPolicy::read(environment)?,
@@ -106,7 +107,7 @@ impl Database for Postgres {
         &DIALECT
     }
 
-    fn policy(&self, login: &Login, policy: PasswordPolicy) -> Result<PasswordPolicy, Error> {
+    fn policy(&self, login: &Login, policy: PasswordPolicy) -> Result<PasswordPolicy> {
         match Kind::of(login) {
             Kind::Postgres => Ok(policy),
             Kind::Redshift => redshift::policy(policy),
@@ -118,7 +119,7 @@ impl Database for Postgres {
         Kind::of(login) == Kind::Postgres && self.blue_green.knows(login)
     }
 
-    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
+    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>> {
         let mut entered = self.enter(login, cx).await?;
         if let Attempt::Accepted(session) = &mut entered {
             match session.kind {
@@ -129,11 +130,7 @@ impl Database for Postgres {
         Ok(entered)
     }
 
-    async fn log_in_at_proxy(
-        &self,
-        login: &Login,
-        cx: &Invocation,
-    ) -> Result<Attempt<Session>, Error> {
+    async fn log_in_at_proxy(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>> {
         let mut entered = self.enter(login, cx).await?;
         if let Attempt::Accepted(session) = &mut entered {
             who_answers::serving(session, cx).await?;
@@ -147,11 +144,7 @@ impl Database for Postgres {
         let _ = passing.await;
     }
 
-    async fn prepare_own(
-        &self,
-        at: &mut At<'_>,
-        password: &SecretString,
-    ) -> Result<Prepared, Error> {
+    async fn prepare_own(&self, at: &mut At<'_>, password: &SecretString) -> Result<Prepared> {
         change::own_account(at).await?;
         if let Some(refused) = accounts::own_other_login(&at.session, &at.login) {
             return Err(refused.caused_by(UNCHANGED));
@@ -169,7 +162,7 @@ impl Database for Postgres {
         (session.kind == Kind::Redshift).then(age)
     }
 
-    async fn begin(&self, at: &mut At<'_>, locks: &[String]) -> Result<(), Error> {
+    async fn begin(&self, at: &mut At<'_>, locks: &[String]) -> Result<()> {
         let [left, wait] = at.cx.time_for_a_change()?;
         if at.session.kind == Kind::Redshift {
             return redshift::begin(&mut at.session, left, at.cx).await;
@@ -188,12 +181,7 @@ impl Database for Postgres {
 
     /// Where a stranger holds the account's lock, the role's row, which the statement locks, stands for
     /// it: so the fence is passed again behind it.
-    async fn set(
-        &self,
-        at: &mut At<'_>,
-        prepared: &Prepared,
-        fence: &dyn Fence,
-    ) -> Result<Change, Error> {
+    async fn set(&self, at: &mut At<'_>, prepared: &Prepared, fence: &dyn Fence) -> Result<Change> {
         let made = change::alter(&mut at.session, prepared, at.cx).await?;
         if made == Change::Made && at.session.unlocked {
             fence.pass().await?;
@@ -202,7 +190,7 @@ impl Database for Postgres {
     }
 
     /// Commits, or rolls back if no time is left to hear how that ended.
-    async fn end(&self, at: &mut At<'_>, end: End) -> Result<(), Error> {
+    async fn end(&self, at: &mut At<'_>, end: End) -> Result<()> {
         let left = at.cx.deadline().remaining();
         match end {
             // The statement stood for itself.
@@ -224,14 +212,14 @@ impl Database for Postgres {
         }
     }
 
-    async fn seen(&self, at: &mut At<'_>) -> Result<Seen, Error> {
+    async fn seen(&self, at: &mut At<'_>) -> Result<Seen> {
         match at.session.kind {
             Kind::Redshift => Ok(redshift::seen(at).await),
             Kind::Postgres => preflight::seen(&mut at.session, at.cx).await,
         }
     }
 
-    async fn outlook(&self, at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
+    async fn outlook(&self, at: &mut At<'_>) -> Result<Vec<Finding>> {
         if at.session.kind == Kind::Redshift {
             return Ok(Vec::new());
         }
@@ -239,7 +227,7 @@ impl Database for Postgres {
         found.map_err(|error| error.caused_by(UNCHANGED))
     }
 
-    async fn preflight(&self, at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
+    async fn preflight(&self, at: &mut At<'_>) -> Result<Vec<Finding>> {
         if at.session.kind == Kind::Redshift {
             return redshift::preflight(at).await;
         }
@@ -251,7 +239,7 @@ impl Database for Postgres {
         Ok(findings)
     }
 
-    async fn rehearse(&self, at: &mut At<'_>, password: &SecretString) -> Result<(), Error> {
+    async fn rehearse(&self, at: &mut At<'_>, password: &SecretString) -> Result<()> {
         // What its transactions undo was not seen.
         if at.session.kind == Kind::Redshift {
             return Ok(());
@@ -270,7 +258,7 @@ impl Database for Postgres {
         }
     }
 
-    async fn ask_probe(&self, at: &mut At<'_>, query: &str, limit: Duration) -> Result<(), Error> {
+    async fn ask_probe(&self, at: &mut At<'_>, query: &str, limit: Duration) -> Result<()> {
         let statement = match at.session.kind {
             Kind::Postgres => sql::begin_probe(limit),
             Kind::Redshift => redshift::begin_probe(limit),

@@ -1,6 +1,6 @@
 //! The lock of an account, which keeps two rotations of it apart, and who holds it.
 
-use fourstep::{Error, ErrorKind, Invocation};
+use fourstep::{Error, ErrorKind, Invocation, Result};
 
 use crate::session::Session;
 use crate::sql;
@@ -8,7 +8,7 @@ use crate::wire::Method;
 
 /// Takes the lock of this account, or waits for whoever may be rotating it. Anybody who may connect can
 /// hold it, so a session that could not change the password does not stop a rotation.
-pub(crate) async fn take(session: &mut Session, user: &str, cx: &Invocation) -> Result<(), Error> {
+pub(crate) async fn take(session: &mut Session, user: &str, cx: &Invocation) -> Result<()> {
     let what = "the account's lock";
     let (taken,): (bool,) = session.ask(what, sql::try_lock(user), cx).await?;
     if taken {

@@ -1,6 +1,6 @@
 //! The form in which a new password reaches the server.
 
-use fourstep::{Environment, Error, ErrorKind, ExposeSecret, SecretString};
+use fourstep::{Environment, Error, ErrorKind, ExposeSecret, Result, SecretString};
 use postgres_protocol::escape::escape_literal;
 use postgres_protocol::password::md5;
 
@@ -26,7 +26,7 @@ impl PasswordFormat {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming it.
-    pub(crate) fn read(environment: &Environment) -> Result<Self, Error> {
+    pub(crate) fn read(environment: &Environment) -> Result<Self> {
         let formats = [
             ("scram-sha-256", Self::ScramSha256),
             ("md5", Self::Md5),
@@ -39,7 +39,7 @@ impl PasswordFormat {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`]; nothing was sent.
-    pub(crate) fn check(self, channel: ChannelSecurity) -> Result<(), Error> {
+    pub(crate) fn check(self, channel: ChannelSecurity) -> Result<()> {
         let refused = |why: &str| {
             Err(Error::new(ErrorKind::Unsupported, "POSTGRES_PASSWORD_FORMAT was not followed")
                 .caused_by(why))
@@ -68,7 +68,7 @@ impl PasswordFormat {
         username: &str,
         password: &SecretString,
         rounds: u32,
-    ) -> Result<Literal, Error> {
+    ) -> Result<Literal> {
         // A verifier consists of letters, digits and `$:+/=-`, and so needs no quoting.
         Ok(Literal(match self {
             Self::ScramSha256 => format!("'{}'", verifier::of(password, rounds)?),
@@ -97,7 +97,7 @@ impl Literal {
     ///
     /// # Errors
     /// Those of [`verifier::digest`].
-    pub(crate) fn digest(password: &SecretString) -> Result<Self, Error> {
+    pub(crate) fn digest(password: &SecretString) -> Result<Self> {
         Ok(Self(format!("'{}'", verifier::digest(password)?)))
     }
 }

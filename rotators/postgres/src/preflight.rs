@@ -1,7 +1,7 @@
 //! What would make a change of one's own password fail, found out without changing anything.
 
 use fourstep::users::Login;
-use fourstep::{Error, ErrorKind, Finding, Invocation, Seen};
+use fourstep::{Error, ErrorKind, Finding, Invocation, Result, Seen};
 
 use crate::DIALECT;
 use crate::change::obstacles;
@@ -35,7 +35,7 @@ const SEEN: &str = "SELECT CAST(pg_catalog.pg_backend_pid() AS bigint), CAST(one
     WHERE one.usename OPERATOR(pg_catalog.=) session_user LIMIT 10000";
 
 /// What the session tells of its user.
-pub(crate) async fn seen(session: &mut Session, cx: &Invocation) -> Result<Seen, Error> {
+pub(crate) async fn seen(session: &mut Session, cx: &Invocation) -> Result<Seen> {
     let rows: Vec<(i64, i64, Option<i64>)> =
         session.rows("a look at the sessions", SEEN, cx).await?;
     let own = rows.first().map(|(own, ..)| own.unsigned_abs());
@@ -52,7 +52,7 @@ const MOST_FAILURES: &str = "SELECT pg_catalog.current_setting('credcheck.max_au
 const MOST_REFUSED: usize = 3 + DIALECT.most_older_logins;
 
 /// Whether the server bans a user after fewer refused logins than one step may have.
-pub(crate) async fn banned_early(at: &mut At<'_>) -> Result<Option<Finding>, Error> {
+pub(crate) async fn banned_early(at: &mut At<'_>) -> Result<Option<Finding>> {
     let what = "a look at the limit of refused logins";
     let (most,): (Option<String>,) = at.session.ask(what, MOST_FAILURES, at.cx).await?;
     let most = most.and_then(|most| most.parse::<usize>().ok());
@@ -111,7 +111,7 @@ pub(crate) async fn of_role(
     session: &mut Session,
     user: &str,
     cx: &Invocation,
-) -> Result<Vec<Finding>, Error> {
+) -> Result<Vec<Finding>> {
     let days = cx.days_to_next_rotation();
     let query = format!(
         "SELECT current_setting('rds.restrict_password_commands', true), \

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use fourstep::net::not_a;
 use fourstep::users::{Change, Dialect};
-use fourstep::{Error, ErrorKind, Finding, Invocation, PasswordPolicy, SecretString, Seen};
+use fourstep::{Error, ErrorKind, Finding, Invocation, PasswordPolicy, Result, SecretString, Seen};
 
 use crate::change::{Prepared, UNCHANGED, other_user};
 use crate::errors::{self, Moment, ServerError};
@@ -49,7 +49,7 @@ const LATE_CHANGE: &str = "Amazon Redshift has no lock and no change that compar
     is not rehearsed there";
 
 /// The policy as far as Redshift takes such passwords. Source: CREATE USER, "PASSWORD".
-pub(crate) fn policy(policy: PasswordPolicy) -> Result<PasswordPolicy, Error> {
+pub(crate) fn policy(policy: PasswordPolicy) -> Result<PasswordPolicy> {
     policy.mixed(8..=64, "'\"\\/@")
 }
 
@@ -60,7 +60,7 @@ pub(crate) const UNFIT: &str = "a capital letter, a backslash or a control chara
 /// marks too, unless the session's enable_case_sensitive_identifier says otherwise, and takes a backslash
 /// in a text for the beginning of an escape. Two control characters stand for other things here: U+0001 in
 /// statements that are not rendered yet, U+001E between settings.
-pub(crate) fn check_name(name: &str) -> Result<(), Error> {
+pub(crate) fn check_name(name: &str) -> Result<()> {
     if !name.contains(|c: char| c.is_ascii_uppercase() || matches!(c, '\\' | '\u{1}' | '\u{1e}')) {
         return Ok(());
     }
@@ -76,7 +76,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] for another algorithm than SHA-256, and for a challenge that is cut off.
-pub(crate) fn read_challenge(challenge: &[u8]) -> Result<(&[u8], &[u8]), Error> {
+pub(crate) fn read_challenge(challenge: &[u8]) -> Result<(&[u8], &[u8])> {
     let number = |bytes: &[u8; 4]| usize::try_from(u32::from_be_bytes(*bytes)).ok();
     let part = |bytes| {
         let (length, rest): (&[u8; 4], &[u8]) = <[u8]>::split_first_chunk(bytes)?;
@@ -118,7 +118,7 @@ pub(crate) fn not_redshift() -> Error {
 ///
 /// # Errors
 /// Everything but a refused password, for which the reason is returned.
-pub(crate) fn of_login(refusal: &ServerError, moment: Moment) -> Result<String, Error> {
+pub(crate) fn of_login(refusal: &ServerError, moment: Moment) -> Result<String> {
     match (refusal.code.as_str(), refusal.routine.as_str(), moment) {
         ("28000", "auth_failed", Moment::Answered) => {
             Ok("refused with SQLSTATE 28000 (a wrong password, \
@@ -130,7 +130,7 @@ pub(crate) fn of_login(refusal: &ServerError, moment: Moment) -> Result<String, 
 }
 
 /// Refuses a session at another server.
-pub(crate) async fn identify(session: &mut Session, cx: &Invocation) -> Result<(), Error> {
+pub(crate) async fn identify(session: &mut Session, cx: &Invocation) -> Result<()> {
     let what = "the question which server this is";
     let (version,): (String,) = session.ask(what, "SELECT pg_catalog.version()", cx).await?;
     match version.contains("Redshift") {
@@ -140,7 +140,7 @@ pub(crate) async fn identify(session: &mut Session, cx: &Invocation) -> Result<(
 }
 
 /// Refuses a session that is another user's.
-pub(crate) async fn own_account(at: &mut At<'_>) -> Result<(), Error> {
+pub(crate) async fn own_account(at: &mut At<'_>) -> Result<()> {
     let asked =
         at.session.ask("the question who this is", "SELECT session_user::text", at.cx).await;
     let (user,): (String,) = asked.map_err(|error| error.caused_by(UNCHANGED))?;
@@ -151,18 +151,14 @@ pub(crate) async fn own_account(at: &mut At<'_>) -> Result<(), Error> {
 ///
 /// # Errors
 /// Those of [`Literal::digest`].
-pub(crate) fn prepare(user: &str, password: &SecretString) -> Result<Prepared, Error> {
+pub(crate) fn prepare(user: &str, password: &SecretString) -> Result<Prepared> {
     check_name(user)?;
     let literal = Literal::digest(password)?;
     Ok(Prepared { user: user.to_owned(), literal, lets_in: false, locks: Vec::new() })
 }
 
 /// The one limit that Redshift has for statements. It has none for waiting and for idle transactions.
-pub(crate) async fn begin(
-    session: &mut Session,
-    left: Duration,
-    cx: &Invocation,
-) -> Result<(), Error> {
+pub(crate) async fn begin(session: &mut Session, left: Duration, cx: &Invocation) -> Result<()> {
     let what = "the limit of the change";
     let set = session.run(what, limit(left), cx).await;
     set.map_err(|failure| failure.of(what).caused_by(UNCHANGED))
@@ -183,7 +179,7 @@ pub(crate) async fn set(
     session: &mut Session,
     (user, digest): (&str, &Literal),
     cx: &Invocation,
-) -> Result<Change, Error> {
+) -> Result<Change> {
     match session.run("ALTER USER", sql::set_digest(user, digest), cx).await {
         Ok(()) => Ok(Change::Made),
         Err(Failure::Refused(refusal)) if is_concurrent(&refusal) => {
@@ -205,11 +201,7 @@ fn is_concurrent(refusal: &ServerError) -> bool {
 }
 
 /// Runs a statement of an assessment, which holds no secret.
-pub(crate) async fn run(
-    session: &mut Session,
-    statement: &str,
-    cx: &Invocation,
-) -> Result<(), Error> {
+pub(crate) async fn run(session: &mut Session, statement: &str, cx: &Invocation) -> Result<()> {
     // What ran before it stays, and is no harm: the user that is changed is at rest.
     let again = "what was run before it stays, and the retry goes on from there";
     let done = session.run(statement, statement, cx).await;
@@ -235,7 +227,7 @@ pub(crate) async fn run(
 }
 
 /// What would make a change of one's own password fail.
-pub(crate) async fn preflight(at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
+pub(crate) async fn preflight(at: &mut At<'_>) -> Result<Vec<Finding>> {
     let own = own_account(at).await.err().map(Finding::Fails);
     Ok(own.into_iter().chain([late_change()]).collect())
 }

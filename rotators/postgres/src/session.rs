@@ -4,7 +4,7 @@ use std::io::ErrorKind as ErrorKindOfIo;
 use std::time::{Duration, SystemTime};
 
 use fourstep::users::{LoggedIn, Login, driver};
-use fourstep::{Error, ErrorKind, Invocation};
+use fourstep::{Error, ErrorKind, Invocation, Result};
 use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, FromRow};
@@ -103,7 +103,7 @@ impl Session {
         what: &str,
         query: impl Into<String>,
         cx: &Invocation,
-    ) -> Result<T, Error> {
+    ) -> Result<T> {
         self.rows(what, query, cx).await?.into_iter().next().ok_or_else(|| {
             Error::new(ErrorKind::Unreachable, format!("{what} got no usable answer"))
         })
@@ -116,7 +116,7 @@ impl Session {
         what: &str,
         query: impl Into<String>,
         cx: &Invocation,
-    ) -> Result<Option<Vec<T>>, Error> {
+    ) -> Result<Option<Vec<T>>> {
         match self.read(what, query.into(), cx).await {
             Ok(rows) => Ok(Some(rows)),
             Err(Failure::Refused(refusal))
@@ -134,7 +134,7 @@ impl Session {
         what: &str,
         query: impl Into<String>,
         cx: &Invocation,
-    ) -> Result<Vec<T>, Error> {
+    ) -> Result<Vec<T>> {
         self.read(what, query.into(), cx).await.map_err(|failure| failure.of(what))
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fourstep::{Error, ErrorKind};
+use fourstep::{Error, ErrorKind, Result};
 
 use crate::password::Literal;
 
@@ -18,7 +18,7 @@ const LOCK_CLASS: i32 = 0x666f_7572;
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`], naming the secret's field.
-pub(crate) fn check_name(field: &str, name: &str) -> Result<(), Error> {
+pub(crate) fn check_name(field: &str, name: &str) -> Result<()> {
     if name.len() <= LONGEST_NAME {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use fourstep::users::scram::{Hash, Keys};
-use fourstep::{Error, ExposeSecret, SecretString, hex, random_bytes};
+use fourstep::{ExposeSecret, Result, SecretString, hex, random_bytes};
 use ring::digest;
 
 /// The rounds of a server that does not say otherwise.
@@ -31,7 +31,7 @@ pub(crate) fn rounds(setting: Option<&str>) -> u32 {
 ///
 /// # Errors
 /// [`Internal`](fourstep::ErrorKind::Internal) where the system gives no random bytes.
-pub(crate) fn of(password: &SecretString, rounds: u32) -> Result<String, Error> {
+pub(crate) fn of(password: &SecretString, rounds: u32) -> Result<String> {
     Ok(salted(password, &random_bytes()?, rounds))
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn of(password: &SecretString, rounds: u32) -> Result<String, Error> 
 ///
 /// # Errors
 /// As [`of`].
-pub(crate) fn digest(password: &SecretString) -> Result<String, Error> {
+pub(crate) fn digest(password: &SecretString) -> Result<String> {
     Ok(digested(password, &random_bytes()?))
 }
 

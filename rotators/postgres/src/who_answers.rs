@@ -8,7 +8,7 @@
 use std::time::SystemTime;
 
 use fourstep::users::{Attempt, Login};
-use fourstep::{Error, ErrorKind, Invocation};
+use fourstep::{Error, ErrorKind, Invocation, Result};
 
 use crate::session::{ChannelSecurity, Kind, Session};
 use crate::wire::LoggedIn;
@@ -19,11 +19,7 @@ const PROCESS: &str = "SELECT pg_catalog.pg_backend_pid()";
 
 impl Postgres {
     /// Logs in, and asks nobody who answered.
-    pub(crate) async fn enter(
-        &self,
-        login: &Login,
-        cx: &Invocation,
-    ) -> Result<Attempt<Session>, Error> {
+    pub(crate) async fn enter(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>> {
         match Kind::of(login) {
             Kind::Postgres => {
                 sql::check_name("username", &login.username)?;
@@ -65,7 +61,7 @@ impl Postgres {
         session: &mut Session,
         login: &Login,
         cx: &Invocation,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         if Some(serving(session, cx).await?) == session.process {
             return Ok(());
         }
@@ -84,7 +80,7 @@ impl Postgres {
 ///
 /// # Errors
 /// None may serve it, as where a proxy that let the user in is not let in itself.
-pub(crate) async fn serving(session: &mut Session, cx: &Invocation) -> Result<i32, Error> {
+pub(crate) async fn serving(session: &mut Session, cx: &Invocation) -> Result<i32> {
     let (process,) = session.ask("the question which process this is", PROCESS, cx).await?;
     Ok(process)
 }

@@ -15,7 +15,7 @@ mod message;
 use bytes::BytesMut;
 use fourstep::net::{Stream, Transport, broken, connect_tcp, connect_time, handshake, within};
 use fourstep::users::Login;
-use fourstep::{Error, ErrorKind, Invocation};
+use fourstep::{Error, ErrorKind, Invocation, Result};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -39,7 +39,7 @@ impl Postgres {
         login: &Login,
         transport: Transport,
         cx: &Invocation,
-    ) -> Result<Wire, Error> {
+    ) -> Result<Wire> {
         let mut stream = connect_tcp(&login.host, login.port, cx).await?;
         if transport == Transport::Plaintext {
             let weak_authentication = self.transport.allow_weak_authentication;
@@ -53,7 +53,7 @@ impl Postgres {
 
 /// Asks for TLS. Reads exactly one byte: anything sent behind it in plaintext is left for the TLS
 /// handshake to choke on, and can never pass for a part of the session (CVE-2021-23222).
-async fn request_tls(stream: &mut TcpStream) -> Result<(), Error> {
+async fn request_tls(stream: &mut TcpStream) -> Result<()> {
     let broken = |cause| broken("the connection broke at the request for TLS", cause);
     let mut request = BytesMut::new();
     frontend::ssl_request(&mut request);

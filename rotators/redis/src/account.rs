@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use fourstep::users::Change;
 use fourstep::users::driver::{Failure, lacks_rights};
-use fourstep::{Error, ErrorKind, ExposeSecret, Invocation, SecretString, hex};
+use fourstep::{Error, ErrorKind, ExposeSecret, Invocation, Result, SecretString, hex};
 use ring::digest::{SHA256, digest};
 
 use crate::resp::Reply;
@@ -81,11 +81,7 @@ pub struct Prepared {
 
 impl Session {
     /// The user; none where there is none of this name.
-    pub(crate) async fn account(
-        &mut self,
-        user: &str,
-        cx: &Invocation,
-    ) -> Result<Option<Account>, Error> {
+    pub(crate) async fn account(&mut self, user: &str, cx: &Invocation) -> Result<Option<Account>> {
         let reply = self.run("ACL GETUSER", &["ACL", "GETUSER", user], cx).await;
         match reply.map_err(|failure| lacking(failure, "ACL GETUSER", "+acl|getuser"))? {
             Reply::Nothing => Ok(None),
@@ -99,7 +95,7 @@ impl Session {
         admin: &str,
         user: &str,
         cx: &Invocation,
-    ) -> Result<Vec<Error>, Error> {
+    ) -> Result<Vec<Error>> {
         let Some(account) = self.account(user, cx).await? else { return Ok(vec![absent(user)]) };
         let mut found = account.flaws(user);
         let may = self.may(user, &["ACL", "SETUSER", user], cx).await;
@@ -141,11 +137,7 @@ impl Session {
     }
 
     /// Makes a change, in one command that changes all or nothing.
-    pub(crate) async fn change(
-        &mut self,
-        change: &Prepared,
-        cx: &Invocation,
-    ) -> Result<Change, Error> {
+    pub(crate) async fn change(&mut self, change: &Prepared, cx: &Invocation) -> Result<Change> {
         // What cannot be taken away stops the command: so the one that is demanded is taken, and given
         // back. All this happens at once.
         let demand = change.demand.iter().flat_map(|one| [format!("!{one}"), format!("#{one}")]);

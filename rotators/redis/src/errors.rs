@@ -5,7 +5,7 @@
 //! (`createSharedObjects`), tried on Redis 7 and 8 and Valkey 9.
 
 use fourstep::users::driver::Refusal;
-use fourstep::{Error, ErrorKind};
+use fourstep::{Error, ErrorKind, Result};
 
 use crate::resp::ServerError;
 
@@ -40,7 +40,7 @@ pub(crate) fn of_greeting(refusal: &ServerError) -> Error {
 ///
 /// # Errors
 /// Everything but a refused password, for which the reason is returned.
-pub(crate) fn of_login(refusal: &ServerError) -> Result<String, Error> {
+pub(crate) fn of_login(refusal: &ServerError) -> Result<String> {
     if refusal.code == "WRONGPASS" {
         return Ok("refused with WRONGPASS (a wrong password, no such user, or one that is off)"
             .to_owned());

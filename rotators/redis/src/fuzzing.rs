@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use fourstep::net::Stream;
 use fourstep::users::{Attempt, Login};
-use fourstep::{Deadline, Error, Invocation};
+use fourstep::{Deadline, Error, Invocation, Result};
 
 use crate::session::Channel;
 
 /// A login, a look at a user and at the server; whether the password was accepted.
-pub async fn session_over(server: impl Stream + 'static, login: &Login) -> Result<bool, Error> {
+pub async fn session_over(server: impl Stream + 'static, login: &Login) -> Result<bool> {
     let cx = Invocation::new(Deadline::after(Duration::from_secs(60)));
     match Channel::new(Box::new(server)).log_in(login, &cx).await? {
         Attempt::Refused(_) => Ok(false),

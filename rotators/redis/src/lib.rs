@@ -23,7 +23,7 @@ use fourstep::users::{
     PasswordSets, Peers, SameHosts, Strategies, Strategy,
 };
 use fourstep::{
-    Environment, Error, ErrorKind, Fence, Invocation, PasswordPolicy, SecretString, Seen,
+    Environment, Error, ErrorKind, Fence, Invocation, PasswordPolicy, Result, SecretString, Seen,
 };
 
 use account::{Prepared, absent, hash};
@@ -51,7 +51,7 @@ pub const EXCLUDED_CHARACTERS: &str = "/@\"'\\";
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`], naming the variable.
-pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
+pub fn strategies(environment: &Environment) -> Result<Strategies> {
     let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
     let driver = Driver::read(environment, Redis::read(environment)?)?;
     let servers = Strategies::of_password_sets(environment, driver, policy.clone())?;
@@ -74,7 +74,7 @@ impl Redis {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
-    pub fn read(environment: &Environment) -> Result<Self, Error> {
+    pub fn read(environment: &Environment) -> Result<Self> {
         let (tls, transport) =
             (TlsSettings::read(environment)?, TransportPolicy::read(environment)?);
         Ok(Self { tls, transport, hosts: SameHosts::read(environment)? })
@@ -93,32 +93,27 @@ impl Database for Redis {
         &DIALECT
     }
 
-    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
+    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>> {
         let login = &self.place(login, cx).await?;
         let connect = |transport| self.connect(login, transport, cx);
         login.ssl.connect(self.transport, cx, connect).await?.log_in(login, cx).await
     }
 
-    async fn seen(&self, at: &mut At<'_>) -> Result<Seen, Error> {
+    async fn seen(&self, at: &mut At<'_>) -> Result<Seen> {
         at.session.seen(&at.login.username, at.cx).await
     }
 
     /// Whoever may run ACL SETUSER may give itself everything, so no application's user can.
-    async fn prepare_own(&self, _at: &mut At<'_>, _: &SecretString) -> Result<Prepared, Error> {
+    async fn prepare_own(&self, _at: &mut At<'_>, _: &SecretString) -> Result<Prepared> {
         let what = "a user of Redis does not change its own password; an admin does";
         Err(Error::new(ErrorKind::Unsupported, what))
     }
 
-    async fn set(
-        &self,
-        at: &mut At<'_>,
-        prepared: &Prepared,
-        _: &dyn Fence,
-    ) -> Result<Change, Error> {
+    async fn set(&self, at: &mut At<'_>, prepared: &Prepared, _: &dyn Fence) -> Result<Change> {
         at.session.change(prepared, at.cx).await
     }
 
-    async fn end(&self, at: &mut At<'_>, end: End) -> Result<(), Error> {
+    async fn end(&self, at: &mut At<'_>, end: End) -> Result<()> {
         match end {
             End::Commit { .. } => at.session.save(at.cx).await,
             End::Abandon => Ok(()),
@@ -128,27 +123,27 @@ impl Database for Redis {
 
 #[async_trait]
 impl Administered for Redis {
-    async fn prepare_admin(&self, at: &mut At<'_>) -> Result<(), Error> {
+    async fn prepare_admin(&self, at: &mut At<'_>) -> Result<()> {
         at.session.ask_server(at.cx).await
     }
 
-    async fn prepare_reset(&self, _admin: &mut At<'_>, target: &Login) -> Result<Prepared, Error> {
+    async fn prepare_reset(&self, _admin: &mut At<'_>, target: &Login) -> Result<Prepared> {
         let add = Some(hash(&target.password));
         Ok(Prepared { user: target.username.clone(), add, demand: None, remove: Vec::new() })
     }
 
-    async fn objections(&self, admin: &mut At<'_>, user: &str) -> Result<Vec<Error>, Error> {
+    async fn objections(&self, admin: &mut At<'_>, user: &str) -> Result<Vec<Error>> {
         admin.session.objections(&admin.login.username, user, admin.cx).await
     }
 }
 
 #[async_trait]
 impl PasswordSets for Redis {
-    async fn peers(&self, admin: &mut At<'_>) -> Result<Peers, Error> {
+    async fn peers(&self, admin: &mut At<'_>) -> Result<Peers> {
         Ok(std::mem::take(&mut admin.session.peers))
     }
 
-    async fn has(&self, admin: &mut At<'_>, user: &Login) -> Result<bool, Error> {
+    async fn has(&self, admin: &mut At<'_>, user: &Login) -> Result<bool> {
         let account = admin.session.account(&user.username, admin.cx).await?;
         Ok(account.is_some_and(|account| account.has(&hash(&user.password))))
     }
@@ -158,7 +153,7 @@ impl PasswordSets for Redis {
         admin: &mut At<'_>,
         user: &Login,
         passwords: &[SecretString],
-    ) -> Result<Option<Prepared>, Error> {
+    ) -> Result<Option<Prepared>> {
         let account = admin.session.account(&user.username, admin.cx).await?;
         let account = account.ok_or_else(|| absent(&user.username))?;
         let stays = hash(&user.password);

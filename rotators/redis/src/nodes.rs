@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use fourstep::net::{connect_time, within};
 use fourstep::users::{Login, Peer, Peers};
-use fourstep::{Error, ErrorKind, Invocation};
+use fourstep::{Error, ErrorKind, Invocation, Result};
 
 use crate::Redis;
 use crate::errors;
@@ -18,7 +18,7 @@ use crate::session::Session;
 
 impl Session {
     /// What this server says of the others, of which `info` is its answer to INFO.
-    pub(crate) async fn ask_peers(&mut self, info: &str, cx: &Invocation) -> Result<Peers, Error> {
+    pub(crate) async fn ask_peers(&mut self, info: &str, cx: &Invocation) -> Result<Peers> {
         if field(info, "cluster_enabled") != Some("1") {
             return of_replication(info);
         }
@@ -30,7 +30,7 @@ impl Session {
 }
 
 /// Who replicates whom. A primary knows its replicas, and each replica those of its own.
-fn of_replication(info: &str) -> Result<Peers, Error> {
+fn of_replication(info: &str) -> Result<Peers> {
     let mut others = Vec::new();
     match field(info, "role") {
         Some("master") => {}
@@ -76,7 +76,7 @@ fn of_replication(info: &str) -> Result<Peers, Error> {
 }
 
 /// The nodes of a cluster, as one of them knows them. Its own address it may not know.
-fn of_cluster(nodes: &str) -> Result<Peers, Error> {
+fn of_cluster(nodes: &str) -> Result<Peers> {
     let mut peers = Peers::default();
     for line in nodes.lines().filter(|line| !line.is_empty()) {
         let unknown = || unreadable("CLUSTER NODES has a line that is none of a node");
@@ -128,7 +128,7 @@ fn unreadable(what: &str) -> Error {
 impl Redis {
     /// Where to log in: at the primary that a Sentinel names, where the secret names a Sentinel. That is
     /// asked without a login, as clients ask it.
-    pub(crate) async fn place(&self, login: &Login, cx: &Invocation) -> Result<Login, Error> {
+    pub(crate) async fn place(&self, login: &Login, cx: &Invocation) -> Result<Login> {
         let Some(name) = &login.sentinel else { return Ok(login.clone()) };
         let connect = |transport| self.connect(login, transport, cx);
         let mut channel = login.ssl.connect(self.transport, cx, connect).await?;

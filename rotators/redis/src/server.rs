@@ -2,7 +2,7 @@
 //!
 //! Source: Redis documentation, "INFO", "ACL SAVE", "CONFIG REWRITE".
 
-use fourstep::{Error, ErrorKind, Invocation};
+use fourstep::{Error, ErrorKind, Invocation, Result};
 
 use crate::resp::Reply;
 use crate::session::{Failure, Session};
@@ -28,7 +28,7 @@ impl Keeping {
 
 impl Session {
     /// Asks which server this is, where it keeps its users, and which others there are.
-    pub(crate) async fn ask_server(&mut self, cx: &Invocation) -> Result<(), Error> {
+    pub(crate) async fn ask_server(&mut self, cx: &Invocation) -> Result<()> {
         let info = self.run("INFO", &["INFO"], cx).await;
         let info = info.map_err(|failure| lacking(failure, "INFO", "+info"))?;
         let info = info.text().unwrap_or_default();
@@ -65,7 +65,7 @@ impl Session {
     }
 
     /// Has the server keep its users as they are now.
-    pub(crate) async fn save(&mut self, cx: &Invocation) -> Result<(), Error> {
+    pub(crate) async fn save(&mut self, cx: &Invocation) -> Result<()> {
         let Some(keeping) = self.keeping else { return Err(kept_nowhere()) };
         let command = keeping.command();
         let what = command.join(" ");

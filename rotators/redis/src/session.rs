@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use fourstep::net::{Stream, Transport, connect_time, open, within};
 use fourstep::users::{Attempt, LoggedIn, Login, Peers, driver};
-use fourstep::{Error, ErrorKind, ExposeSecret, Invocation, Seen};
+use fourstep::{Error, ErrorKind, ExposeSecret, Invocation, Result, Seen};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::Redis;
@@ -56,7 +56,7 @@ impl Redis {
         login: &Login,
         transport: Transport,
         cx: &Invocation,
-    ) -> Result<Channel, Error> {
+    ) -> Result<Channel> {
         let weak = self.transport.allow_weak_authentication;
         if transport == Transport::Plaintext && !weak {
             return Err(Error::new(
@@ -76,7 +76,7 @@ impl Channel {
     }
 
     /// One command and its answer.
-    pub(crate) async fn ask(&mut self, words: &[&str]) -> Result<Reply, Error> {
+    pub(crate) async fn ask(&mut self, words: &[&str]) -> Result<Reply> {
         let lost = |cause: std::io::Error| {
             let what = "the connection to the server broke";
             Error::new(ErrorKind::Unreachable, what).caused_by(cause.kind())
@@ -105,7 +105,7 @@ impl Channel {
         mut self,
         login: &Login,
         cx: &Invocation,
-    ) -> Result<Attempt<Session>, Error> {
+    ) -> Result<Attempt<Session>> {
         let greeting = within(cx, "a PING", connect_time(cx), self.ask(&["PING"])).await?;
         let open = match greeting.map_err(|error| error.while_doing("before the login"))? {
             Reply::Refused(refusal) if refusal.code == "NOAUTH" => false,
@@ -150,7 +150,7 @@ fn not_redis() -> Error {
 impl Session {
     /// The sessions of a user on this server, by their numbers. Source: Redis documentation, "CLIENT LIST",
     /// "CLIENT ID". A user may run neither unless its rules say so.
-    pub(crate) async fn seen(&mut self, user: &str, cx: &Invocation) -> Result<Seen, Error> {
+    pub(crate) async fn seen(&mut self, user: &str, cx: &Invocation) -> Result<Seen> {
         let what = "a look at the sessions";
         let of = |failure: Failure| failure.of(what);
         let own = self.run(what, &["CLIENT", "ID"], cx).await.map_err(of)?;

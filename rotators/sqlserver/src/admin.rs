@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use fourstep::users::driver::{lacks_rights, never_changed};
 use fourstep::users::{Administered, LoggedIn, Login};
-use fourstep::{Error, ErrorKind, Finding};
+use fourstep::{Error, ErrorKind, Finding, Result};
 
 use crate::Sqlserver;
 use crate::change::{How, Prepared, too_long};
@@ -31,7 +31,7 @@ struct Found {
 /// # Errors
 /// [`ErrorKind::Forbidden`] where the admin lacks the right to change it, without which it does not see it
 /// either, or to see what a contained user may do; [`ErrorKind::NotFound`] where there is none.
-async fn find(admin: &mut At<'_>, user: &str) -> Result<Found, Error> {
+async fn find(admin: &mut At<'_>, user: &str) -> Result<Found> {
     let LoggedIn { login, session, cx } = admin;
     let literal = sql::text("username", user)?;
     let name = sql::name(&login.username);
@@ -81,7 +81,7 @@ async fn find(admin: &mut At<'_>, user: &str) -> Result<Found, Error> {
 
 /// An account by the name that the server has for it: no other text of a server that knows the admin's
 /// password is used.
-fn named(kind: Kind, name: String, user: &str) -> Result<Account, Error> {
+fn named(kind: Kind, name: String, user: &str) -> Result<Account> {
     if same(&name, user) {
         return Ok(Account { kind, name });
     }
@@ -116,11 +116,11 @@ fn shut(account: &Account, disabled: bool, locked: bool) -> Option<Error> {
 
 #[async_trait]
 impl Administered for Sqlserver {
-    async fn prepare_admin(&self, at: &mut At<'_>) -> Result<(), Error> {
+    async fn prepare_admin(&self, at: &mut At<'_>) -> Result<()> {
         at.session.identity().map(drop)
     }
 
-    async fn prepare_reset(&self, admin: &mut At<'_>, target: &Login) -> Result<Prepared, Error> {
+    async fn prepare_reset(&self, admin: &mut At<'_>, target: &Login) -> Result<Prepared> {
         let found = find(admin, &target.username).await;
         let account = found.map_err(|error| error.caused_by(UNCHANGED))?.account;
         let lock = Some(account.lock());
@@ -139,7 +139,7 @@ impl Administered for Sqlserver {
         Some(identity.unwrap_or_else(|_| expired().lock()))
     }
 
-    async fn objections(&self, admin: &mut At<'_>, user: &str) -> Result<Vec<Error>, Error> {
+    async fn objections(&self, admin: &mut At<'_>, user: &str) -> Result<Vec<Error>> {
         let found = find(admin, user).await?;
         let read_only =
             admin.session.identity()?.read_only && found.account.kind == Kind::ContainedUser;
@@ -167,7 +167,7 @@ impl Administered for Sqlserver {
         admin: &mut At<'_>,
         user: &str,
         _: Option<&str>,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         let found = find(admin, user).await?;
         let replication = admin.session.identity()?.replication(found.account.kind);
         let unseen = (!found.roles_seen).then(|| {

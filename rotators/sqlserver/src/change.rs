@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use fourstep::users::{Change, Login};
-use fourstep::{Error, ErrorKind, ExposeSecret, Fence, Invocation, SecretString};
+use fourstep::{Error, ErrorKind, ExposeSecret, Fence, Invocation, Result, SecretString};
 
 use crate::Sqlserver;
 use crate::errors::{self, PASSWORD, UNCHANGED};
@@ -35,7 +35,7 @@ impl Prepared {
     ///
     /// # Errors
     /// Those of [`Statement::set_password`]; of a database that takes no change.
-    pub(crate) fn own(session: &Session, password: &SecretString) -> Result<Self, Error> {
+    pub(crate) fn own(session: &Session, password: &SecretString) -> Result<Self> {
         if too_long(password) {
             return Ok(Self { lock: None, how: How::TooLong });
         }
@@ -79,7 +79,7 @@ impl Sqlserver {
         password: &SecretString,
         fence: &dyn Fence,
         cx: &Invocation,
-    ) -> Result<Change, Error> {
+    ) -> Result<Change> {
         let connect = |transport| self.connect(login, transport, cx);
         let connected = login.ssl.connect(self.transport, cx, connect).await;
         let mut channel = connected.map_err(|error| error.caused_by(UNCHANGED))?;
@@ -102,7 +102,7 @@ pub(crate) async fn exchange(
     statement: &Statement,
     own: bool,
     cx: &Invocation,
-) -> Result<Change, Error> {
+) -> Result<Change> {
     match session.run("the change of the password", statement.expose(), cx).await {
         Ok(_) => Ok(Change::Made),
         Err(failure) => {

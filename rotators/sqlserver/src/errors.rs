@@ -7,7 +7,7 @@
 
 use fourstep::users::Change;
 use fourstep::users::driver::{Refusal, unknown};
-use fourstep::{Error, ErrorKind};
+use fourstep::{Error, ErrorKind, Result};
 
 /// What is added to an error from before the change.
 pub(crate) const UNCHANGED: &str = "nothing was changed";
@@ -108,7 +108,7 @@ fn meaning(number: i32) -> Option<(ErrorKind, &'static str)> {
 ///
 /// # Errors
 /// Everything but a refused password, for which the reason is returned.
-pub(crate) fn of_login(refusal: &ServerError) -> Result<String, Error> {
+pub(crate) fn of_login(refusal: &ServerError) -> Result<String> {
     let (kind, what) = match refusal.number {
         LOGIN_FAILED => {
             return Ok(
@@ -177,7 +177,7 @@ fn rule(number: i32) -> Option<&'static str> {
 ///
 /// # Errors
 /// All but that the server does not take this very password.
-pub(crate) fn of_change(refusal: ServerError, own: bool) -> Result<Change, Error> {
+pub(crate) fn of_change(refusal: ServerError, own: bool) -> Result<Change> {
     if let Some(rule) = rule(refusal.number) {
         let what = format!("the server's policy refuses the new password: {rule}");
         let error = Error::new(ErrorKind::Unsupported, what);
@@ -213,7 +213,7 @@ pub(crate) fn of_change(refusal: ServerError, own: bool) -> Result<Change, Error
 ///
 /// # Errors
 /// As [`of_change`]. What comes behind the password, such as the database, may come behind the change too.
-pub(crate) fn of_change_at_login(refusal: ServerError) -> Result<Change, Error> {
+pub(crate) fn of_change_at_login(refusal: ServerError) -> Result<Change> {
     match refusal.number {
         15114 | 18462 | CANNOT_ALTER => return of_change(refusal, true),
         number if rule(number).is_some() => return of_change(refusal, true),
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn only_what_ends_before_a_change_says_that_nothing_was_changed() {
-        let text = |error: Result<Change, Error>| error.unwrap_err().to_string();
+        let text = |error: Result<Change>| error.unwrap_err().to_string();
         for number in [15151, 15247, 3609, 1222, 3906, 15113, 4711] {
             let error = text(of_change(of(number), true));
             assert!(error.contains(UNCHANGED), "{error}");

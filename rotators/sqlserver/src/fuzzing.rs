@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use fourstep::net::Stream;
 use fourstep::users::{Attempt, LoggedIn, Login};
-use fourstep::{Deadline, Error, Invocation};
+use fourstep::{Deadline, Error, Invocation, Result};
 
 use crate::wire::{Answer, Channel};
 use crate::{Sqlserver, preflight};
 
 /// A login and a look at the user, over a connection that has been agreed upon; whether the password was
 /// accepted.
-pub async fn session_over(server: impl Stream + 'static, login: &Login) -> Result<bool, Error> {
+pub async fn session_over(server: impl Stream + 'static, login: &Login) -> Result<bool> {
     let cx = Invocation::new(Deadline::after(Duration::from_secs(60)));
     match Sqlserver::begin_session(Channel::new(Box::new(server)), login, &cx).await? {
         Attempt::Refused(_) => Ok(false),

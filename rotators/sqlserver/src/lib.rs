@@ -25,7 +25,7 @@ use fourstep::users::{
     Attempt, ByAdmin, Change, Database, Dialect, Driver, Login, SingleUser, Strategies, Strategy,
 };
 use fourstep::{
-    Environment, Error, ErrorKind, Fence, Finding, Invocation, PasswordPolicy, Rotator,
+    Environment, Error, ErrorKind, Fence, Finding, Invocation, PasswordPolicy, Result, Rotator,
     SecretString, Seen,
 };
 
@@ -60,7 +60,7 @@ pub const EXCLUDED_CHARACTERS: &str = "/@\"'\\";
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`], naming the variable.
-pub fn strategies(environment: &Environment) -> Result<Strategies, Error> {
+pub fn strategies(environment: &Environment) -> Result<Strategies> {
     let policy = PasswordPolicy::read(environment, EXCLUDED_CHARACTERS)?;
     let policy = policy.no_longer_than(sql::LONGEST_PASSWORD)?;
     let database = Arc::new(Driver::read(environment, Sqlserver::read(environment)?)?);
@@ -101,7 +101,7 @@ impl Sqlserver {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
-    pub fn read(environment: &Environment) -> Result<Self, Error> {
+    pub fn read(environment: &Environment) -> Result<Self> {
         let (tls, transport) =
             (TlsSettings::read(environment)?, TransportPolicy::read(environment)?);
         Ok(Self { tls, transport })
@@ -112,7 +112,7 @@ impl Sqlserver {
         mut channel: Channel,
         login: &Login,
         cx: &Invocation,
-    ) -> Result<Attempt<Session>, Error> {
+    ) -> Result<Attempt<Session>> {
         match wire::log_in(&mut channel, login, None).await {
             Ok(()) => Ok(Attempt::Accepted(Session::open(channel, login, cx).await?)),
             Err(Failure::Refused(refusal)) if refusal.is_expired() => {
@@ -145,11 +145,11 @@ impl Database for Sqlserver {
 
     /// What the policy of Windows demands, which a login may be held to and a contained user is. Source: SQL
     /// Server documentation, "Password Policy".
-    fn policy(&self, _: &Login, policy: PasswordPolicy) -> Result<PasswordPolicy, Error> {
+    fn policy(&self, _: &Login, policy: PasswordPolicy) -> Result<PasswordPolicy> {
         policy.mixed(8..=sql::LONGEST_PASSWORD, "")
     }
 
-    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>, Error> {
+    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Session>> {
         let connect = |transport| self.connect(login, transport, cx);
         let channel = login.ssl.connect(self.transport, cx, connect).await?;
         Self::begin_session(channel, login, cx).await
@@ -159,19 +159,15 @@ impl Database for Sqlserver {
         session.close().await;
     }
 
-    fn usable(&self, session: &Session) -> Result<(), Error> {
+    fn usable(&self, session: &Session) -> Result<()> {
         session.identity().map(drop)
     }
 
-    async fn seen(&self, at: &mut At<'_>) -> Result<Seen, Error> {
+    async fn seen(&self, at: &mut At<'_>) -> Result<Seen> {
         at.session.seen(at.cx).await
     }
 
-    async fn prepare_own(
-        &self,
-        at: &mut At<'_>,
-        password: &SecretString,
-    ) -> Result<Prepared, Error> {
+    async fn prepare_own(&self, at: &mut At<'_>, password: &SecretString) -> Result<Prepared> {
         Prepared::own(&at.session, password)
     }
 
@@ -179,7 +175,7 @@ impl Database for Sqlserver {
         prepared.lock.iter().cloned().collect()
     }
 
-    async fn begin(&self, at: &mut At<'_>, locks: &[String]) -> Result<(), Error> {
+    async fn begin(&self, at: &mut At<'_>, locks: &[String]) -> Result<()> {
         let [_, wait] = at.cx.time_for_a_change()?;
         if at.session.identity().is_err() {
             // There is no session to hold a lock: the login itself compares the password.
@@ -200,12 +196,7 @@ impl Database for Sqlserver {
         Ok(())
     }
 
-    async fn set(
-        &self,
-        at: &mut At<'_>,
-        prepared: &Prepared,
-        fence: &dyn Fence,
-    ) -> Result<Change, Error> {
+    async fn set(&self, at: &mut At<'_>, prepared: &Prepared, fence: &dyn Fence) -> Result<Change> {
         match &prepared.how {
             How::Statement { statement, own } => {
                 change::exchange(&mut at.session, statement, *own, at.cx).await
@@ -217,7 +208,7 @@ impl Database for Sqlserver {
         }
     }
 
-    async fn preflight(&self, at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
+    async fn preflight(&self, at: &mut At<'_>) -> Result<Vec<Finding>> {
         preflight::look(at).await
     }
 }

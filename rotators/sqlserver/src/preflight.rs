@@ -1,6 +1,6 @@
 //! What would make a change of one's own password fail, found out without changing anything.
 
-use fourstep::{Error, ErrorKind, Finding};
+use fourstep::{Error, ErrorKind, Finding, Result};
 
 use crate::change::Prepared;
 use crate::session::{At, Identity, flag};
@@ -37,7 +37,7 @@ pub(crate) fn read_only() -> Error {
 }
 
 /// All that is found of the session's own account.
-pub(crate) async fn look(at: &mut At<'_>) -> Result<Vec<Finding>, Error> {
+pub(crate) async fn look(at: &mut At<'_>) -> Result<Vec<Finding>> {
     let Ok(identity) = at.session.identity() else {
         return Ok(vec![Finding::Warns(format!(
             "the password of {} has expired or must be changed, and the rotation sets another in the login \

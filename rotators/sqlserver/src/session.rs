@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use fourstep::users::{LoggedIn, Login, driver};
-use fourstep::{Error, ErrorKind, Invocation, Seen};
+use fourstep::{Error, ErrorKind, Invocation, Result, Seen};
 
 use crate::errors::{self, ServerError};
 use crate::sql::{self, Account, Kind};
@@ -67,11 +67,7 @@ impl Session {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] if it is not the user's: then a login proves nothing.
-    pub(crate) async fn open(
-        mut channel: Channel,
-        login: &Login,
-        cx: &Invocation,
-    ) -> Result<Self, Error> {
+    pub(crate) async fn open(mut channel: Channel, login: &Login, cx: &Invocation) -> Result<Self> {
         let what = "the question whose session this is";
         let rows = run(&mut channel, what, sql::IDENTITY, cx).await;
         let row = one_row(what, rows.map_err(|failure| failure.of(what))?)?;
@@ -88,7 +84,7 @@ impl Session {
     ///
     /// # Errors
     /// [`ErrorKind::Forbidden`] of an expired password.
-    pub(crate) fn identity(&self) -> Result<&Identity, Error> {
+    pub(crate) fn identity(&self) -> Result<&Identity> {
         match &self.state {
             State::Open(_, identity) => Ok(identity),
             State::Expired(refusal) => Err(errors::expired(*refusal)),
@@ -109,7 +105,7 @@ impl Session {
     }
 
     /// The sessions of the session's own login. Of a user of a contained database the server does not say.
-    pub(crate) async fn seen(&mut self, cx: &Invocation) -> Result<Seen, Error> {
+    pub(crate) async fn seen(&mut self, cx: &Invocation) -> Result<Seen> {
         let what = "a look at the sessions";
         if self.identity()?.account.kind != Kind::Login {
             return Ok(Seen::default());
@@ -129,7 +125,7 @@ impl Session {
         what: &str,
         query: &str,
         cx: &Invocation,
-    ) -> Result<Vec<Row>, Error> {
+    ) -> Result<Vec<Row>> {
         self.run(what, query, cx).await.map_err(|failure| failure.of(what))
     }
 
@@ -139,7 +135,7 @@ impl Session {
         what: &str,
         query: &str,
         cx: &Invocation,
-    ) -> Result<[Option<String>; N], Error> {
+    ) -> Result<[Option<String>; N]> {
         one_row(what, self.rows(what, query, cx).await?)
     }
 
@@ -169,17 +165,14 @@ async fn run(
 }
 
 /// The first row.
-pub(crate) fn one_row<const N: usize>(
-    what: &str,
-    rows: Vec<Row>,
-) -> Result<[Option<String>; N], Error> {
+pub(crate) fn one_row<const N: usize>(what: &str, rows: Vec<Row>) -> Result<[Option<String>; N]> {
     let row = rows.into_iter().next().and_then(|row| row.try_into().ok());
     row.ok_or_else(|| Error::new(ErrorKind::Unsupported, format!("{what} got no usable answer")))
 }
 
 impl Identity {
     /// Reads the answer to [`sql::IDENTITY`].
-    pub(crate) fn read(row: [Option<String>; 7], login: &Login) -> Result<Self, Error> {
+    pub(crate) fn read(row: [Option<String>; 7], login: &Login) -> Result<Self> {
         let [original, present, authenticated, database, user, updateability, replicated] = row;
         let kind = match authenticated.as_deref() {
             Some("0") => Kind::Login,
@@ -215,7 +208,7 @@ fn not_the_user() -> Error {
 mod tests {
     use super::*;
 
-    fn identity(row: [&str; 7]) -> Result<Identity, Error> {
+    fn identity(row: [&str; 7]) -> Result<Identity> {
         let row = row.map(|text| Some(text.to_owned()));
         Identity::read(row, &Login::new("db.example", 1433, "App", "x"))
     }

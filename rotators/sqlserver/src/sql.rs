@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use fourstep::{Error, ErrorKind, ExposeSecret, SecretString};
+use fourstep::{Error, ErrorKind, ExposeSecret, Result, SecretString};
 
 /// The longest password, in units of UTF-16. Source: "Password Policy".
 pub(crate) const LONGEST_PASSWORD: usize = 128;
@@ -76,7 +76,7 @@ impl Statement {
         account: &Account,
         password: &SecretString,
         old: Option<&SecretString>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self> {
         let kind = if account.kind == Kind::Login { "LOGIN" } else { "USER" };
         let password = text("password", password.expose_secret())?;
         let name = name(&account.name);
@@ -98,7 +98,7 @@ pub(crate) fn name(name: &str) -> String {
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] of one with a backslash before the end of a line: the server takes both out.
-pub(crate) fn text(field: &str, text: &str) -> Result<String, Error> {
+pub(crate) fn text(field: &str, text: &str) -> Result<String> {
     if text.contains("\\\n") || text.contains("\\\r") {
         let what = format!(
             "the secret's field {field:?} has a backslash before the end of a line, which SQL Server \
@@ -122,7 +122,7 @@ pub(crate) fn limits(wait: Duration) -> String {
 ///
 /// # Errors
 /// Those of [`text`].
-pub(crate) fn lock(lock: &str, wait: Duration) -> Result<String, Error> {
+pub(crate) fn lock(lock: &str, wait: Duration) -> Result<String> {
     let place = if lock.starts_with(LOGIN_LOCK) { "master.." } else { "" };
     let resource = text("username", &format!("fourstep:{lock}"))?;
     Ok(format!(

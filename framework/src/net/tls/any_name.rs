@@ -11,7 +11,7 @@ use rustls::{
     SignatureScheme,
 };
 
-use crate::error::Error;
+use crate::error::Result;
 use crate::net::roots;
 
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl ServerCertVerifier for AnyName {
 ///
 /// # Errors
 /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) if TLS cannot be set up.
-pub(super) fn client(bundle: &[TrustAnchor<'static>]) -> Result<ClientConfig, Error> {
+pub(super) fn client(bundle: &[TrustAnchor<'static>]) -> Result<ClientConfig> {
     let anchors = bundle.iter().cloned();
     let mut client = roots::client(anchors.clone())?;
     let provider = Arc::clone(client.crypto_provider());

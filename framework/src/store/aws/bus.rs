@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{JsonService, LazyClient};
 use crate::announce::Announce;
 use crate::config::Environment;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 
 /// As every AWS SDK names the endpoint of one service.
@@ -30,7 +30,7 @@ impl EventBus {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
-    pub(crate) fn read(environment: &Environment) -> Result<Option<Self>, Error> {
+    pub(crate) fn read(environment: &Environment) -> Result<Option<Self>> {
         let Some(name) = environment.text("ROTATION_EVENT_BUS")? else { return Ok(None) };
         let settings = LazyClient::read(environment, ENDPOINT)?;
         Ok(Some(Self { settings, name: name.to_owned() }))
@@ -41,7 +41,7 @@ impl EventBus {
 impl Announce for EventBus {
     /// PutEvents. Source: EventBridge API reference, "PutEvents", "PutEventsRequestEntry": an entry may fail in
     /// an answer that is a success.
-    async fn announce(&self, arn: &str, detail: &Value, cx: &Invocation) -> Result<(), Error> {
+    async fn announce(&self, arn: &str, detail: &Value, cx: &Invocation) -> Result<()> {
         let settings = self.settings.get(SdkConfig::clone).await?;
         let question = json!({"Entries": [{
             "Source": "fourstep",

@@ -10,7 +10,7 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use super::errors::store_error;
 use super::settings::{chosen, endpoint, shared};
 use crate::config::Environment;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::store::{OWN_ENDED, StoreErrorCode};
 
@@ -20,10 +20,7 @@ use crate::store::{OWN_ENDED, StoreErrorCode};
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`], naming a variable that cannot be read.
-pub async fn client_settings(
-    environment: &Environment,
-    endpoints: &[&str],
-) -> Result<SdkConfig, Error> {
+pub async fn client_settings(environment: &Environment, endpoints: &[&str]) -> Result<SdkConfig> {
     shared(environment, endpoint(environment, endpoints)?).await
 }
 
@@ -42,7 +39,7 @@ impl<C> LazyClient<C> {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
-    pub fn read(environment: &Environment, endpoint: &'static str) -> Result<Self, Error> {
+    pub fn read(environment: &Environment, endpoint: &'static str) -> Result<Self> {
         chosen(environment, &[endpoint])?;
         Ok(Self { environment: environment.clone(), endpoint, client: OnceLock::new() })
     }
@@ -51,7 +48,7 @@ impl<C> LazyClient<C> {
     ///
     /// # Errors
     /// Those of [`client_settings`].
-    pub async fn get(&self, make: impl FnOnce(&SdkConfig) -> C) -> Result<&C, Error> {
+    pub async fn get(&self, make: impl FnOnce(&SdkConfig) -> C) -> Result<&C> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
@@ -92,7 +89,7 @@ impl AwsCall {
         self,
         work: impl Future<Output = Result<T, SdkError<E, R>>>,
         cx: &Invocation,
-    ) -> Result<Result<T, &'static str>, Error>
+    ) -> Result<Result<T, &'static str>>
     where
         E: std::error::Error + ProvideErrorMetadata + 'static,
         R: Debug + 'static,

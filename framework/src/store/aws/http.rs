@@ -36,7 +36,7 @@ use tokio::time::{error::Elapsed, timeout};
 use tower_service::Service;
 
 use crate::config::Environment;
-use crate::error::Error;
+use crate::error::Result;
 use crate::net::roots;
 
 /// As every AWS SDK that has one names it: "Specifies the path to a custom certificate bundle" (AWS
@@ -65,7 +65,7 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// let nowhere = Environment::from([("AWS_CA_BUNDLE", "/nowhere/bundle.pem")]);
 /// assert!(http_client(&nowhere).unwrap_err().to_string().contains("AWS_CA_BUNDLE"));
 /// ```
-pub fn http_client(environment: &Environment) -> Result<SharedHttpClient, Error> {
+pub fn http_client(environment: &Environment) -> Result<SharedHttpClient> {
     Ok(SharedHttpClient::new(Https { tls: tls(environment)?, pools: Mutex::default() }))
 }
 
@@ -78,12 +78,12 @@ pub fn http_connector(
     environment: &Environment,
     connect: Duration,
     read: Duration,
-) -> Result<SharedHttpConnector, Error> {
+) -> Result<SharedHttpConnector> {
     let limits = Limits { connect: Some(connect), read: Some(read) };
     Ok(SharedHttpConnector::new(Pool::new(tls(environment)?, limits)))
 }
 
-fn tls(environment: &Environment) -> Result<Arc<ClientConfig>, Error> {
+fn tls(environment: &Environment) -> Result<Arc<ClientConfig>> {
     let mut tls = match roots::of_bundle(environment, CA_BUNDLE)? {
         Some(bundle) => roots::client(bundle),
         None => roots::client(roots::of_the_web()),

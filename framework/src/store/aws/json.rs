@@ -27,7 +27,7 @@ use aws_types::region::SigningRegion;
 use serde_json::Value;
 
 use super::AwsCall;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 
 /// The most of an answer that is looked into, in bytes: many times what one resource takes.
@@ -89,7 +89,7 @@ impl JsonService {
         operation: &'static str,
         question: &Value,
         cx: &Invocation,
-    ) -> Result<Result<Value, &'static str>, Error> {
+    ) -> Result<Result<Value, &'static str>> {
         let url = service_url(settings, self.prefix).await.map_err(|error| {
             let what = format!("{} has no endpoint by the settings", self.name);
             Error::new(ErrorKind::Malformed, what).caused_by(error).caused_by(

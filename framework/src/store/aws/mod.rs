@@ -20,7 +20,7 @@ use secrecy::ExposeSecret;
 
 use self::errors::{store_error, without_quote};
 use crate::config::Environment;
-use crate::error::Error;
+use crate::error::Result;
 use crate::ids::{RotationToken, SecretId, VersionId};
 use crate::store::{
     ASSUME_ROLE, AWSCURRENT, AWSPENDING, CREDENTIALS_OF, Replica, SecretDescription, SecretStore,
@@ -58,7 +58,7 @@ impl AwsStore {
     ///
     /// # Errors
     /// [`crate::ErrorKind::Malformed`], naming a variable that cannot be read.
-    pub async fn connect(environment: &Environment) -> Result<Self, Error> {
+    pub async fn connect(environment: &Environment) -> Result<Self> {
         let endpoint = settings::endpoint(environment, &ENDPOINTS)?;
         let shared = settings::shared(environment, endpoint).await?;
         let shared = role::assumed(environment, shared)?;

@@ -11,7 +11,7 @@ use aws_sdk_sts::Client;
 
 use super::{settings, store_error};
 use crate::config::{Environment, refused};
-use crate::error::Error;
+use crate::error::Result;
 use crate::store::{ASSUME_ROLE, StoreError};
 
 pub(super) const ROLE: &str = "SECRETS_ROLE_ARN";
@@ -27,7 +27,7 @@ const TIME: Duration = Duration::from_secs(4);
 ///
 /// # Errors
 /// [`crate::ErrorKind::Malformed`], naming a variable that cannot be read.
-pub(super) fn assumed(environment: &Environment, own: SdkConfig) -> Result<SdkConfig, Error> {
+pub(super) fn assumed(environment: &Environment, own: SdkConfig) -> Result<SdkConfig> {
     let external_id = environment.text(EXTERNAL_ID)?.map(str::to_owned);
     let endpoint = settings::endpoint(environment, &[ENDPOINT])?;
     let Some(role) = environment.text(ROLE)? else {

@@ -18,7 +18,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 
 use super::http::http_client;
 use crate::config::{Environment, refused};
-use crate::error::Error;
+use crate::error::Result;
 
 /// How long one attempt of a call may take. The SDK makes up to three attempts, within the
 /// function's deadline.
@@ -36,10 +36,7 @@ const DUAL_STACK: &str = "AWS_USE_DUALSTACK_ENDPOINT";
 ///
 /// # Errors
 /// [`crate::ErrorKind::Malformed`], naming a variable that cannot be read.
-pub(crate) async fn shared(
-    environment: &Environment,
-    endpoint: Option<&str>,
-) -> Result<SdkConfig, Error> {
+pub(crate) async fn shared(environment: &Environment, endpoint: Option<&str>) -> Result<SdkConfig> {
     let mut retries = RetryConfig::standard();
     match environment.number("AWS_MAX_ATTEMPTS")?.map(u32::try_from) {
         None => {}
@@ -69,7 +66,7 @@ pub(crate) async fn shared(
 pub(crate) fn endpoint<'a>(
     environment: &'a Environment,
     names: &[&str],
-) -> Result<Option<&'a str>, Error> {
+) -> Result<Option<&'a str>> {
     let Some((name, endpoint)) = chosen(environment, names)? else { return Ok(None) };
     for kind in [FIPS, DUAL_STACK] {
         if environment.flag_if_set(kind)? == Some(true) {
@@ -89,7 +86,7 @@ pub(crate) fn endpoint<'a>(
 pub(super) fn chosen<'a, 'b>(
     environment: &'a Environment,
     names: &[&'b str],
-) -> Result<Option<(&'b str, &'a str)>, Error> {
+) -> Result<Option<(&'b str, &'a str)>> {
     let mut chosen = None;
     for name in names.iter().copied().chain([ENDPOINT]) {
         let Some(endpoint) = environment.text(name)? else { continue };

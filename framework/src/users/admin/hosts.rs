@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::config::{Environment, refused};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::net::same_host;
 use crate::rds::is_of_rds;
 use crate::users::pair::words;
@@ -30,7 +30,7 @@ impl SameHosts {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed), naming the variable.
-    pub fn read(environment: &Environment) -> Result<Self, Error> {
+    pub fn read(environment: &Environment) -> Result<Self> {
         let mut groups: Vec<Vec<Name>> = Vec::new();
         for group in words(environment, SAME_HOSTS)? {
             let names: Option<Vec<Name>> = group.split('=').map(Name::parse).collect();
@@ -82,7 +82,7 @@ impl SameHosts {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`], naming the setting.
-    pub fn may_go(&self, admin: &Login, to: &Login) -> Result<(), Error> {
+    pub fn may_go(&self, admin: &Login, to: &Login) -> Result<()> {
         if to.port == 0 || fields::check_host("host", &to.host).is_err() {
             let what =
                 format!("{} lists a server that has the user, but not where it is", admin.server());
@@ -179,7 +179,7 @@ impl Name {
 mod tests {
     use super::*;
 
-    fn asked(known: &str, to: &str, listed: &str) -> Result<(), Error> {
+    fn asked(known: &str, to: &str, listed: &str) -> Result<()> {
         let hosts = SameHosts::read(&Environment::from([(SAME_HOSTS, listed)])).unwrap();
         let login = |host: &str| Login::new(host, 6379, "admin", "canary");
         hosts.may_go(&login(known), &login(to))

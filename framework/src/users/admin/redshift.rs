@@ -5,7 +5,7 @@
 //! `CLUSTER.LETTERS.REGION.redshift.amazonaws.com`. Another account may have a cluster of that name and Region,
 //! and so be asked to let the admin in; it is Redshift itself, in verified TLS, which tells its owner nothing.
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::rds::{Place, Serverless};
 use crate::store::SecretDescription;
@@ -35,7 +35,7 @@ pub(super) async fn managed(
     user: &Login,
     api: &Serverless,
     cx: &Invocation,
-) -> Result<Option<Place>, Error> {
+) -> Result<Option<Place>> {
     let tag = |name| {
         let found = secret.tags.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, arn)| arn.escape_debug().to_string())
@@ -87,11 +87,7 @@ mod tests {
     use crate::invocation::Deadline;
     use std::time::Duration;
 
-    async fn asked(
-        tag: &str,
-        arn: &str,
-        engine: Option<&'static str>,
-    ) -> Result<Option<Place>, Error> {
+    async fn asked(tag: &str, arn: &str, engine: Option<&'static str>) -> Result<Option<Place>> {
         let host = "sales.abc.us-east-1.redshift.amazonaws.com";
         let user = Login { engine, ..Login::new(host, 5440, "app", "p") };
         let tags = [(tag.to_owned(), arn.to_owned())].into();

@@ -5,7 +5,7 @@
 //! namespace, which must be the one in the secret's tag, and have this very secret for its admin.
 
 use super::redshift::{ENGINE, OWN_SECRET, own_place};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::net::same_host;
 use crate::rds::{Place, Serverless, Workgroup};
@@ -26,7 +26,7 @@ pub(super) async fn place_of(
     namespace: &str,
     api: &Serverless,
     cx: &Invocation,
-) -> Result<Place, Error> {
+) -> Result<Place> {
     let refused = |kind, what: String, way_out: &str| {
         let about =
             format!("Amazon Redshift manages it for the serverless namespace {namespace}, {what}");

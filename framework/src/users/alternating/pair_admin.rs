@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::VersionId;
 use crate::rotator::{Fence, Finding};
 use crate::users::admin::Admin;
@@ -19,7 +19,7 @@ fn another(user: &str) -> String {
 }
 
 /// Refuses users that the admin lacks rights to change: setSecret would.
-fn may_change(accounts: &Accounts, users: [&str; 2]) -> Result<(), Error> {
+fn may_change(accounts: &Accounts, users: [&str; 2]) -> Result<()> {
     let accounts = users.iter().filter_map(|user| accounts.get(*user));
     let lacks: BTreeSet<_> = accounts.flat_map(|account| &account.lacks).collect();
     if lacks.is_empty() {
@@ -52,7 +52,7 @@ pub(super) struct Next {
 impl Next {
     /// # Errors
     /// The first of the objections.
-    pub(super) fn unopposed(&self) -> Result<(), Error> {
+    pub(super) fn unopposed(&self) -> Result<()> {
         self.objections.first().map_or(Ok(()), |objection| Err(objection.clone()))
     }
 }
@@ -63,27 +63,27 @@ impl<'a, S: Alternates> PairAdmin<'a, S> {
     }
 
     /// Refuses a change that would be undone afterwards.
-    pub(super) async fn outlasts(&mut self) -> Result<(), Error> {
+    pub(super) async fn outlasts(&mut self) -> Result<()> {
         let asked = self.database.outlasts(&mut self.session).await;
         asked.map_err(|error| self.admin.explain(error))
     }
 
     /// Refuses to have the admin itself as a user of the pair.
-    fn not_admin(&self, user: &str, partner: &str) -> Result<(), Error> {
+    fn not_admin(&self, user: &str, partner: &str) -> Result<()> {
         match self.admin.is(user) {
             false => Ok(()),
             true => Err(self.admin.itself(&another(partner))),
         }
     }
 
-    async fn accounts(&mut self, users: &[&str]) -> Result<Accounts, Error> {
+    async fn accounts(&mut self, users: &[&str]) -> Result<Accounts> {
         let (session, secret) = (&mut self.session, self.pair.secret());
         let found = self.database.accounts(session, users, secret).await;
         found.map_err(|error| self.admin.explain(error))
     }
 
     /// The user that comes after this one, and everything that speaks against it.
-    pub(super) async fn next(&mut self, user: &str) -> Result<Next, Error> {
+    pub(super) async fn next(&mut self, user: &str) -> Result<Next> {
         let candidates = self.pair.candidates(user);
         let names: Vec<&str> = candidates.iter().map(String::as_str).collect();
         let mut accounts = self.accounts(&names).await?;
@@ -131,7 +131,7 @@ impl<'a, S: Alternates> PairAdmin<'a, S> {
         &mut self,
         current: &str,
         (pending, token): (&str, &VersionId),
-    ) -> Result<Accounts, Error> {
+    ) -> Result<Accounts> {
         let candidates = self.pair.candidates(current);
         let names = candidates.iter().map(String::as_str).chain([pending]).collect::<Vec<_>>();
         let accounts = self.accounts(&names).await?;
@@ -152,7 +152,7 @@ impl<'a, S: Alternates> PairAdmin<'a, S> {
         &mut self,
         pending: (&str, &VersionId),
         current: &str,
-    ) -> Result<Ownership, Error> {
+    ) -> Result<Ownership> {
         let accounts = self.halves(current, pending).await?;
         self.pair.ownership(&accounts, pending.0, current)
     }
@@ -166,7 +166,7 @@ impl<'a, S: Alternates> PairAdmin<'a, S> {
         pending: (&str, &VersionId),
         other: &str,
         fence: &dyn Fence,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool> {
         let user = current.username.as_str();
         let accounts = self.halves(user, pending).await?;
         let account = accounts.get(user);
@@ -208,7 +208,7 @@ impl<'a, S: Alternates> PairAdmin<'a, S> {
         source: &str,
         proof: Option<Proof>,
         fence: &dyn Fence,
-    ) -> Result<Change, Error> {
+    ) -> Result<Change> {
         self.not_admin(&target.username, source)?;
         let install = self.of(&target.username, source, proof);
         let (session, password) = (&mut self.session, &target.password);
@@ -227,7 +227,7 @@ impl<'a, S: Alternates> PairAdmin<'a, S> {
     /// Whether a user has this password already, after the server refused to set it: where
     /// passwords may not be used again, another container may have set this very one. A user that
     /// is not let in yet has none.
-    pub(super) async fn has(&mut self, login: &Login) -> Result<bool, Error> {
+    pub(super) async fn has(&mut self, login: &Login) -> Result<bool> {
         let accounts = self.accounts(&[&login.username]).await?;
         if !accounts.get(&login.username).is_some_and(|account| account.usable) {
             return Ok(false);
@@ -241,8 +241,8 @@ impl<'a, S: Alternates> PairAdmin<'a, S> {
         &mut self,
         user: &str,
         next: Next,
-        confirmed: Result<(), Error>,
-    ) -> Result<Vec<Finding>, Error> {
+        confirmed: Result<()>,
+    ) -> Result<Vec<Finding>> {
         let Next { user: next, objections, proof, .. } = next;
         let objections = objections.into_iter().chain(confirmed.err());
         let mut findings: Vec<_> = objections.map(Finding::Fails).collect();
@@ -259,7 +259,7 @@ impl<'a, S: Alternates> PairAdmin<'a, S> {
     }
 
     /// What the next rotation would do.
-    pub(super) async fn plan(&mut self, user: &str) -> Result<Vec<String>, Error> {
+    pub(super) async fn plan(&mut self, user: &str) -> Result<Vec<String>> {
         let next = self.next(user).await?;
         next.unopposed()?;
         let install = self.of(&next.user, user, next.proof);

@@ -2,7 +2,7 @@
 
 use super::Alternating;
 use super::pair_admin::Next;
-use crate::error::Error;
+use crate::error::Result;
 use crate::invocation::Invocation;
 use crate::rotator::{Recorded, SetContext};
 use crate::users::login_attempts::{LoginAttempts, Older};
@@ -16,7 +16,7 @@ impl<S: Alternates> Alternating<S> {
         tries: &mut LoginAttempts<'_, S>,
         versions: &SetContext<'_>,
         (current, pending): (&Login, &Login),
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Option<String>> {
         let users = [current.username.as_str(), pending.username.as_str()];
         let recorded = versions.recorded();
         let mut open = tries.older_in(Older::Previous, &recorded, current, &users).await?;
@@ -37,7 +37,7 @@ impl<S: Alternates> Alternating<S> {
         versions: &SetContext<'_>,
         (current, pending): (&Login, &Login),
         ownership: Ownership,
-    ) -> Result<Option<Proof>, Error> {
+    ) -> Result<Option<Proof>> {
         if !matches!(ownership, Ownership::Unproven | Ownership::Claimed) {
             return Ok(None);
         }
@@ -58,7 +58,7 @@ impl<S: Alternates> Alternating<S> {
         recorded: &Recorded<'_>,
         current: &Login,
         cx: &Invocation,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let Some(unconfirmed) = &next.unconfirmed else { return Ok(()) };
         let mut tries = LoginAttempts::new(&*self.database, cx);
         match tries.older_of(recorded, current, &next.user).await? {

@@ -1,7 +1,7 @@
 //! What the strategy does with the proxy secrets of a pair, where there are such.
 
 use super::Alternating;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::rotator::{Finding, SecretReader};
 use crate::secret::{Current, Secret};
@@ -33,7 +33,7 @@ impl<S: Alternates> Alternating<S> {
         (secret, current): (&Secret, &Login),
         other: &str,
         cx: &Invocation,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         behind.catch_up(cx).await?;
         self.proxies.until_learned(&self.database, (secret, current), other, cx).await
     }

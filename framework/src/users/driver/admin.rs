@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use super::{Administered, Driver, PASSWORD_UNKNOWN, close, is_made, is_old, log_in, named};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding};
 use crate::users::{Change, LoggedIn, Login};
@@ -28,7 +28,7 @@ pub async fn open_admin<'a, S: Administered>(
     server: &S,
     admin: &Login,
     cx: &'a Invocation,
-) -> Result<LoggedIn<'a, S::Session>, Error> {
+) -> Result<LoggedIn<'a, S::Session>> {
     let dbname = admin.dbname.clone().filter(|_| S::ADMIN_ENTERS_DATABASE);
     let entered = Login { dbname, ..admin.clone() };
     let what = format!("the admin, {}, does not log in", admin.account());
@@ -51,7 +51,7 @@ impl<S: Administered> Driver<S> {
         &self,
         admin: &mut LoggedIn<'_, S::Session>,
         locks: &[String],
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         if is_old(&self.server, &admin.session) {
             *admin = open_admin(&self.server, &admin.login, admin.cx).await?;
         }
@@ -69,7 +69,7 @@ impl<S: Administered> Driver<S> {
         admin: &mut LoggedIn<'_, S::Session>,
         (target, proven): (&Login, Option<&String>),
         fence: &dyn Fence,
-    ) -> Result<Change, Error> {
+    ) -> Result<Change> {
         let server = &self.server;
         let outcome = async {
             self.outlasts(admin).await?;
@@ -113,7 +113,7 @@ impl<S: Administered> Driver<S> {
         &self,
         admin: &mut LoggedIn<'_, S::Session>,
         target: &Login,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         let server = &self.server;
         let found = async {
             let mut findings = server.outlook(admin).await?;

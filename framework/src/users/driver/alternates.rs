@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use super::Administered;
-use crate::error::Error;
+use crate::error::Result;
 use crate::invocation::Invocation;
 use crate::users::{Accounts, Assessment, Install, LoggedIn, Login, OpenSessions, Ownership};
 
@@ -30,7 +30,7 @@ pub trait Alternates: Administered {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported), naming the limit and the way out.
-    fn check_username(&self, _username: &str) -> Result<(), Error> {
+    fn check_username(&self, _username: &str) -> Result<()> {
         Ok(())
     }
 
@@ -40,14 +40,14 @@ pub trait Alternates: Administered {
         admin: &mut LoggedIn<'_, Self::Session>,
         usernames: &[&str],
         secret: &str,
-    ) -> Result<Accounts, Error>;
+    ) -> Result<Accounts>;
 
     /// How many sessions of a user are open. The default: this kind of server does not tell.
     async fn open_sessions(
         &self,
         _admin: &mut LoggedIn<'_, Self::Session>,
         _user: &str,
-    ) -> Result<OpenSessions, Error> {
+    ) -> Result<OpenSessions> {
         Ok(OpenSessions::Untold)
     }
 
@@ -61,19 +61,14 @@ pub trait Alternates: Administered {
         install: &Install<'_>,
         accounts: &Accounts,
         ownership: Option<Ownership>,
-    ) -> Result<Assessment<Self::Found>, Error>;
+    ) -> Result<Assessment<Self::Found>>;
 
     /// Runs one statement of an assessment, which an error names.
-    async fn run(&self, at: &mut LoggedIn<'_, Self::Session>, statement: &str)
-    -> Result<(), Error>;
+    async fn run(&self, at: &mut LoggedIn<'_, Self::Session>, statement: &str) -> Result<()>;
 
     /// The same for a [`Step::spare`](super::Step) one: what it meets is warned about, and leaves an open
     /// transaction as it was. The default runs it as any other.
-    async fn run_spare(
-        &self,
-        at: &mut LoggedIn<'_, Self::Session>,
-        statement: &str,
-    ) -> Result<(), Error> {
+    async fn run_spare(&self, at: &mut LoggedIn<'_, Self::Session>, statement: &str) -> Result<()> {
         self.run(at, statement).await
     }
 
@@ -88,7 +83,7 @@ pub trait Alternates: Administered {
         install: &Install<'_>,
         found: Self::Found,
         password: &SecretString,
-    ) -> Result<Self::Prepared, Error>;
+    ) -> Result<Self::Prepared>;
 
     /// What `pending`, which was just installed, may do or is set to differently from `partner`, the
     /// other user of the pair: one line for each difference.
@@ -98,5 +93,5 @@ pub trait Alternates: Administered {
         pending: &Login,
         partner: &str,
         cx: &Invocation,
-    ) -> Result<Vec<String>, Error>;
+    ) -> Result<Vec<String>>;
 }

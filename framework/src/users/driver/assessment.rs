@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::rotator::Finding;
 use crate::users::Login;
 
@@ -87,7 +87,7 @@ pub fn lacks_rights<'a>(statements: impl IntoIterator<Item = &'a str>) -> Error 
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`].
-pub fn check_length(name: &str, length: usize, most: usize, unit: &str) -> Result<(), Error> {
+pub fn check_length(name: &str, length: usize, most: usize, unit: &str) -> Result<()> {
     if length <= most {
         return Ok(());
     }

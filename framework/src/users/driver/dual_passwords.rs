@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::Database;
-use crate::error::Error;
+use crate::error::Result;
 use crate::rotator::{Fence, Finding};
 use crate::users::{LoggedIn, NewPrimary, Swap};
 
@@ -17,7 +17,7 @@ pub trait DualPasswords: Database {
     ///
     /// # Errors
     /// Nothing was changed.
-    async fn begin_two(&self, at: &mut LoggedIn<'_, Self::Session>) -> Result<(), Error>;
+    async fn begin_two(&self, at: &mut LoggedIn<'_, Self::Session>) -> Result<()>;
 
     /// Passes `fence` and changes the password of the session's user.
     ///
@@ -28,11 +28,8 @@ pub trait DualPasswords: Database {
         at: &mut LoggedIn<'_, Self::Session>,
         new: &NewPrimary<'_>,
         fence: &dyn Fence,
-    ) -> Result<Swap, Error>;
+    ) -> Result<Swap>;
 
     /// What keeps this user from having two passwords.
-    async fn preflight_two(
-        &self,
-        at: &mut LoggedIn<'_, Self::Session>,
-    ) -> Result<Vec<Finding>, Error>;
+    async fn preflight_two(&self, at: &mut LoggedIn<'_, Self::Session>) -> Result<Vec<Finding>>;
 }

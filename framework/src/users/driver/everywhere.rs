@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use super::places::{AT_ONCE, Place};
 use super::{Driver, MOST_LISTED, PASSWORD_UNKNOWN, PasswordSets, is_made, listed};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding, Verdict};
 use crate::users::{Attempt, Change, Login};
@@ -32,7 +32,7 @@ impl<S: PasswordSets> Driver<S> {
         &self,
         places: &mut [Place<'_, S::Session>],
         passwords: &[SecretString],
-    ) -> Result<Option<Login>, Error> {
+    ) -> Result<Option<Login>> {
         let mut strange = vec![true; places.len()];
         for password in passwords {
             if !strange.contains(&true) {
@@ -54,7 +54,7 @@ impl<S: PasswordSets> Driver<S> {
         places: &mut [Place<'_, S::Session>],
         what: Addition<'_>,
         fence: &dyn Fence,
-    ) -> Result<Added, Error> {
+    ) -> Result<Added> {
         let mut lacking = vec![false; places.len()];
         if let Some(known) = what.known.filter(|_| places.len() > 1) {
             lacking = self.lack(places, known).await?;
@@ -78,7 +78,7 @@ impl<S: PasswordSets> Driver<S> {
             let ready = some
                 .iter_mut()
                 .map(async |(place, passwords, ready)| self.ready(place, passwords, ready).await);
-            join_all(ready).await.into_iter().collect::<Result<(), Error>>()?;
+            join_all(ready).await.into_iter().collect::<Result<()>>()?;
         }
         for some in changes.chunks_mut(AT_ONCE) {
             fence.pass().await?;
@@ -86,7 +86,7 @@ impl<S: PasswordSets> Driver<S> {
                 let what = format!("cannot set the password of {}", place.user.account());
                 self.make(place, ready, fence).await.map_err(|error| error.while_doing(what))
             });
-            join_all(made).await.into_iter().collect::<Result<(), Error>>()?;
+            join_all(made).await.into_iter().collect::<Result<()>>()?;
         }
         Ok(Added { servers: changes.len(), lacked })
     }
@@ -99,7 +99,7 @@ impl<S: PasswordSets> Driver<S> {
         passwords: &[SecretString],
         fence: &dyn Fence,
         cx: &Invocation,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let mut removals = self.removals(places, passwords).await?;
         if removals.iter().all(Option::is_none) {
             let account = places.first().map(|place| place.user.account()).unwrap_or_default();
@@ -128,13 +128,13 @@ impl<S: PasswordSets> Driver<S> {
                 let locks = ready.first().map(|one| self.server.locks(one)).unwrap_or_default();
                 self.begin(&mut place.admin, &locks).await
             });
-            join_all(begun).await.into_iter().collect::<Result<(), Error>>()?;
+            join_all(begun).await.into_iter().collect::<Result<()>>()?;
             fence.pass().await?;
             let made = some.iter_mut().map(async |(place, ready)| {
                 let what = format!("cannot take old passwords away from {}", place.user.account());
                 self.make(place, ready, fence).await.map_err(|error| error.while_doing(what))
             });
-            join_all(made).await.into_iter().collect::<Result<(), Error>>()?;
+            join_all(made).await.into_iter().collect::<Result<()>>()?;
         }
         Ok(())
     }
@@ -144,7 +144,7 @@ impl<S: PasswordSets> Driver<S> {
     pub(crate) async fn preflight_everywhere(
         &self,
         places: &mut [Place<'_, S::Session>],
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         let several = places.len() > 1;
         let mut findings = Vec::new();
         for some in places.chunks_mut(AT_ONCE) {
@@ -170,7 +170,7 @@ impl<S: PasswordSets> Driver<S> {
     pub(crate) async fn plan_everywhere(
         &self,
         places: &mut [Place<'_, S::Session>],
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<Vec<String>> {
         let Some(current) = places.first().map(|place| place.user.password.clone()) else {
             return Ok(Vec::new());
         };
@@ -190,7 +190,7 @@ impl<S: PasswordSets> Driver<S> {
         &self,
         users: &[Login],
         cx: &Invocation,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<Verdict> {
         let mut refused = Vec::new();
         for some in users.chunks(AT_ONCE) {
             let asked = some.iter().map(|user| self.log_in(user, cx));
@@ -217,7 +217,7 @@ impl<S: PasswordSets> Driver<S> {
         &self,
         places: &mut [Place<'_, S::Session>],
         password: &SecretString,
-    ) -> Result<Vec<bool>, Error> {
+    ) -> Result<Vec<bool>> {
         let mut lacking = Vec::new();
         for some in places.chunks_mut(AT_ONCE) {
             let asked = some.iter_mut().map(async |place| {
@@ -236,7 +236,7 @@ impl<S: PasswordSets> Driver<S> {
         &self,
         places: &mut [Place<'_, S::Session>],
         passwords: &[SecretString],
-    ) -> Result<Vec<Option<S::Prepared>>, Error> {
+    ) -> Result<Vec<Option<S::Prepared>>> {
         let mut removals = Vec::new();
         for some in places.chunks_mut(AT_ONCE) {
             let asked = some.iter_mut().map(async |Place { admin, user }| {
@@ -257,7 +257,7 @@ impl<S: PasswordSets> Driver<S> {
         place: &mut Place<'_, S::Session>,
         passwords: &[&SecretString],
         ready: &mut Vec<S::Prepared>,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let Place { admin, user } = place;
         let asked = async {
             let mut locks = Vec::new();
@@ -281,7 +281,7 @@ impl<S: PasswordSets> Driver<S> {
         place: &mut Place<'_, S::Session>,
         ready: &[S::Prepared],
         fence: &dyn Fence,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let admin = &mut place.admin;
         let made = async {
             for one in ready {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 
 /// The longest message of a server that is quoted, in characters.
@@ -44,7 +44,7 @@ impl<R: Refusal> Failure<R> {
     ///
     /// # Errors
     /// Those of `decide`, and that there was no answer.
-    pub fn decided<T>(self, decide: impl FnOnce(R) -> Result<T, Error>) -> Result<T, Error> {
+    pub fn decided<T>(self, decide: impl FnOnce(R) -> Result<T>) -> Result<T> {
         match self {
             Self::Refused(refusal) => decide(refusal),
             Self::Lost(error) => Err(error),
@@ -85,7 +85,7 @@ pub fn unknown(what: &str, cause: Error) -> Error {
 pub async fn answer<T, R>(
     cx: &Invocation,
     what: &str,
-    work: impl Future<Output = Result<T, Error>>,
+    work: impl Future<Output = Result<T>>,
 ) -> Result<T, Failure<R>> {
     let answer = cx.deadline().bound(what, Duration::MAX, work).await.map_err(Failure::Lost)?;
     let lost = |error: Error| Failure::Lost(error.while_doing(format!("no answer to {what}")));

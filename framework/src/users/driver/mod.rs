@@ -18,7 +18,7 @@ mod traits;
 use std::time::Duration;
 
 use crate::config::Environment;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::net::{LEAST_PATIENCE, within};
 use crate::users::common::no_failure;
@@ -80,7 +80,7 @@ impl<S: Database> Driver<S> {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
-    pub fn read(environment: &Environment, server: S) -> Result<Self, Error> {
+    pub fn read(environment: &Environment, server: S) -> Result<Self> {
         for (name, why) in S::NOT_HERE {
             // A template sets what is for other functions to "" or "false".
             if environment.text(name)?.is_some_and(|set| !set.eq_ignore_ascii_case("false")) {
@@ -107,7 +107,7 @@ pub async fn log_in<'a, S: Database>(
     server: &S,
     login: &Login,
     cx: &'a Invocation,
-) -> Result<Attempt<LoggedIn<'a, S::Session>>, Error> {
+) -> Result<Attempt<LoggedIn<'a, S::Session>>> {
     Ok(match bounded(server.log_in(login, cx), login, cx).await? {
         Attempt::Accepted(session) => {
             Attempt::Accepted(LoggedIn { login: login.clone(), session, cx })
@@ -121,10 +121,10 @@ pub async fn log_in<'a, S: Database>(
 
 /// Bounds a login in time, and names it in errors.
 async fn bounded<T>(
-    work: impl Future<Output = Result<T, Error>>,
+    work: impl Future<Output = Result<T>>,
     login: &Login,
     cx: &Invocation,
-) -> Result<T, Error> {
+) -> Result<T> {
     // A little more than any part of it may take, so that the part is named.
     let most = cx.deadline().remaining() * 7 / 10;
     let most = most.max(LEAST_PATIENCE + Duration::from_secs(1));
@@ -159,7 +159,7 @@ impl<S: Database> Driver<S> {
         &self,
         login: &Login,
         cx: &Invocation,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Option<String>> {
         match bounded(self.server.log_in_at_proxy(login, cx), login, cx).await? {
             Attempt::Accepted(session) => {
                 self.close(LoggedIn { login: login.clone(), session, cx }).await;
@@ -170,11 +170,7 @@ impl<S: Database> Driver<S> {
     }
 
     /// Begins a change of the session user's own password, on a session that proves the present one.
-    async fn begin_own(
-        &self,
-        at: &mut LoggedIn<'_, S::Session>,
-        locks: &[String],
-    ) -> Result<(), Error> {
+    async fn begin_own(&self, at: &mut LoggedIn<'_, S::Session>, locks: &[String]) -> Result<()> {
         if is_old(&self.server, &at.session) {
             let what =
                 "the password was changed by somebody else meanwhile; nothing was changed, retry";
@@ -184,7 +180,7 @@ impl<S: Database> Driver<S> {
     }
 
     /// Refuses a change that would be undone afterwards.
-    pub(crate) async fn outlasts(&self, at: &mut LoggedIn<'_, S::Session>) -> Result<(), Error> {
+    pub(crate) async fn outlasts(&self, at: &mut LoggedIn<'_, S::Session>) -> Result<()> {
         no_failure(self.server.outlook(at).await?)
     }
 
@@ -192,9 +188,9 @@ impl<S: Database> Driver<S> {
     async fn end<T>(
         &self,
         at: &mut LoggedIn<'_, S::Session>,
-        made: Result<T, Error>,
+        made: Result<T>,
         (commit, stays): (End, impl FnOnce(&T) -> bool),
-    ) -> Result<T, Error> {
+    ) -> Result<T> {
         if made.as_ref().is_ok_and(stays) {
             return self.server.end(at, commit).await.and(made);
         }
@@ -216,7 +212,7 @@ fn is_made(change: &Change) -> bool {
 }
 
 /// Says what was under way, of an error and of a refusal.
-fn named(outcome: Result<Change, Error>, what: &str) -> Result<Change, Error> {
+fn named(outcome: Result<Change>, what: &str) -> Result<Change> {
     match outcome {
         Ok(Change::Refused(why)) => Ok(Change::Refused(why.while_doing(what))),
         outcome => outcome.map_err(|error| error.while_doing(what)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::{Database, Driver, DualPasswords, PASSWORD_UNKNOWN, close, is_made, log_in, named};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding};
 use crate::users::{Attempt, Change, Dialect, LoggedIn, Login};
@@ -33,7 +33,7 @@ impl<S: Database> Driver<S> {
         &self,
         login: &Login,
         cx: &'a Invocation,
-    ) -> Result<Attempt<LoggedIn<'a, S::Session>>, Error> {
+    ) -> Result<Attempt<LoggedIn<'a, S::Session>>> {
         log_in(&self.server, login, cx).await
     }
 
@@ -52,7 +52,7 @@ impl<S: Database> Driver<S> {
         mut at: LoggedIn<'_, S::Session>,
         password: &SecretString,
         fence: &dyn Fence,
-    ) -> Result<Change, Error> {
+    ) -> Result<Change> {
         let server = &self.server;
         let outcome = async {
             self.outlasts(&mut at).await?;
@@ -80,7 +80,7 @@ impl<S: Database> Driver<S> {
         &self,
         mut at: LoggedIn<'_, S::Session>,
         sample: Option<&SecretString>,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         let found = async {
             let mut findings = self.server.outlook(&mut at).await?;
             findings.extend(self.server.preflight(&mut at).await?);
@@ -98,7 +98,7 @@ impl<S: Database> Driver<S> {
 
     /// Asks as this user what the function's owner wants asked before the user is promoted. The
     /// user's own settings hold: this is what an application would meet.
-    pub(crate) async fn probe(&self, login: &Login, cx: &Invocation) -> Result<(), Error> {
+    pub(crate) async fn probe(&self, login: &Login, cx: &Invocation) -> Result<()> {
         let Some(query) = &self.probe else { return Ok(()) };
         let named = |error: Error| error.while_doing(format!("PROBE_QUERY as {}", login.account()));
         let attempt = self.log_in(login, cx).await.map_err(named)?;
@@ -127,7 +127,7 @@ impl<S: DualPasswords> Driver<S> {
     pub(crate) async fn preflight_two(
         &self,
         mut at: LoggedIn<'_, S::Session>,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         match self.server.preflight_two(&mut at).await {
             Ok(mut findings) => {
                 findings.extend(self.preflight(at, None).await?);

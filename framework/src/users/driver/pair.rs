@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::rotator::{Fence, Finding};
 use crate::users::driver::assessment::still_open;
@@ -33,17 +33,14 @@ impl<S: Alternates> Job<'_, S> {
     }
 
     /// What is known of the two users now.
-    async fn accounts(&self, admin: &mut LoggedIn<'_, S::Session>) -> Result<Accounts, Error> {
+    async fn accounts(&self, admin: &mut LoggedIn<'_, S::Session>) -> Result<Accounts> {
         let Install { pair, target, source, .. } = *self.install;
         let server = &self.driver.server;
         server.accounts(admin, &[target, source], pair.secret()).await
     }
 
     /// What is run, and all that speaks against it.
-    async fn assess(
-        &self,
-        admin: &mut LoggedIn<'_, S::Session>,
-    ) -> Result<Assessment<S::Found>, Error> {
+    async fn assess(&self, admin: &mut LoggedIn<'_, S::Session>) -> Result<Assessment<S::Found>> {
         let Install { target, source, refuse_open_sessions, .. } = *self.install;
         let accounts = self.accounts(admin).await?;
         let judged = self.install.authorize(&accounts);
@@ -67,7 +64,7 @@ impl<S: Alternates> Job<'_, S> {
         &self,
         admin: &mut LoggedIn<'_, S::Session>,
         fence: &dyn Fence,
-    ) -> Result<S::Found, Error> {
+    ) -> Result<S::Found> {
         let made = async {
             self.driver.begin(admin, &self.locks()).await?;
             let found = self.assess(admin).await?;
@@ -92,12 +89,7 @@ impl<S: Alternates> Job<'_, S> {
     }
 
     /// One part in another session: the user may have changed since the first was looked at.
-    async fn elsewhere(
-        &self,
-        part: &Part,
-        fence: &dyn Fence,
-        cx: &Invocation,
-    ) -> Result<(), Error> {
+    async fn elsewhere(&self, part: &Part, fence: &dyn Fence, cx: &Invocation) -> Result<()> {
         time_for(part, cx)?;
         let server = &self.driver.server;
         let mut admin = open_admin(server, &part.login, cx).await?;
@@ -121,7 +113,7 @@ impl<S: Alternates> Job<'_, S> {
         steps: &[Step],
         whole: bool,
         fence: &dyn Fence,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         if steps.is_empty() {
             return Ok(());
         }
@@ -146,7 +138,7 @@ impl<S: Alternates> Job<'_, S> {
     }
 
     /// Whose the target is, by what is found behind its lock.
-    async fn present(&self, admin: &mut LoggedIn<'_, S::Session>) -> Result<(), Error> {
+    async fn present(&self, admin: &mut LoggedIn<'_, S::Session>) -> Result<()> {
         let accounts = self.accounts(admin).await?;
         match self.install.authorize(&accounts)? {
             // A fail-over lost it.
@@ -164,7 +156,7 @@ impl<S: Alternates> Job<'_, S> {
         admin: &mut LoggedIn<'_, S::Session>,
         prepared: &S::Prepared,
         fence: &dyn Fence,
-    ) -> Result<Change, Error> {
+    ) -> Result<Change> {
         let Install { target, source, refuse_open_sessions, .. } = *self.install;
         let server = &self.driver.server;
         let made = async {
@@ -186,7 +178,7 @@ impl<S: Alternates> Job<'_, S> {
         &self,
         admin: &mut LoggedIn<'_, S::Session>,
         parts: &[Part],
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         let server = &self.driver.server;
         let mut findings = Vec::new();
         for part in parts.iter().filter(|part| !part.steps.is_empty()) {
@@ -212,7 +204,7 @@ impl<S: Alternates> Job<'_, S> {
         Ok(findings)
     }
 
-    async fn play(&self, admin: &mut LoggedIn<'_, S::Session>, part: &Part) -> Result<(), Error> {
+    async fn play(&self, admin: &mut LoggedIn<'_, S::Session>, part: &Part) -> Result<()> {
         let server = &self.driver.server;
         let played = async {
             server.begin(admin, &[]).await?;
@@ -237,7 +229,7 @@ fn left_as_it_is(part: &Part, error: &Error) -> String {
 }
 
 /// Refuses to begin what does not count while that could use up the time of what does.
-fn time_for(part: &Part, cx: &Invocation) -> Result<(), Error> {
+fn time_for(part: &Part, cx: &Invocation) -> Result<()> {
     match part.is_spare() && cx.deadline().remaining() < TIME_TO_SPARE {
         true => Err(Error::new(ErrorKind::OutOfTime, "there is no time for what does not count")),
         false => Ok(()),
@@ -251,7 +243,7 @@ impl<S: Alternates> Driver<S> {
         admin: &mut LoggedIn<'_, S::Session>,
         usernames: &[&str],
         secret: &str,
-    ) -> Result<Accounts, Error> {
+    ) -> Result<Accounts> {
         let found = async {
             self.begin(admin, &[]).await?;
             self.server.accounts(admin, usernames, secret).await
@@ -273,7 +265,7 @@ impl<S: Alternates> Driver<S> {
         install: &Install<'_>,
         password: &SecretString,
         fence: &dyn Fence,
-    ) -> Result<Change, Error> {
+    ) -> Result<Change> {
         let job = Job { driver: self, install };
         let outcome = async {
             self.server.check_username(install.target)?;
@@ -293,7 +285,7 @@ impl<S: Alternates> Driver<S> {
         &self,
         admin: &mut LoggedIn<'_, S::Session>,
         install: &Install<'_>,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         let job = Job { driver: self, install };
         let outlook = self.server.outlook(admin).await?;
         let assessed = async {
@@ -320,7 +312,7 @@ impl<S: Alternates> Driver<S> {
         &self,
         admin: &mut LoggedIn<'_, S::Session>,
         install: &Install<'_>,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<Vec<String>> {
         let job = Job { driver: self, install };
         let assessed = async {
             self.begin(admin, &[]).await?;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use super::traits::Administered;
-use crate::error::Error;
+use crate::error::Result;
 use crate::users::{LoggedIn, Login};
 
 /// A server whose users may have any number of passwords, each of which logs in: for the strategies
@@ -20,16 +20,12 @@ pub trait PasswordSets: Administered {
     ///
     /// # Errors
     /// A server of which it is not known whether there are others.
-    async fn peers(&self, _admin: &mut LoggedIn<'_, Self::Session>) -> Result<Peers, Error> {
+    async fn peers(&self, _admin: &mut LoggedIn<'_, Self::Session>) -> Result<Peers> {
         Ok(Peers::default())
     }
 
     /// Whether the password of `user` is among those that it has. False where there is no such user.
-    async fn has(
-        &self,
-        admin: &mut LoggedIn<'_, Self::Session>,
-        user: &Login,
-    ) -> Result<bool, Error>;
+    async fn has(&self, admin: &mut LoggedIn<'_, Self::Session>, user: &Login) -> Result<bool>;
 
     /// Makes ready to take these away from `user`, those of them that it has. [`Database::set`](super::Database::set) changes
     /// nothing where one of them is gone by then. None, and nothing is to be taken away, where the
@@ -42,7 +38,7 @@ pub trait PasswordSets: Administered {
         admin: &mut LoggedIn<'_, Self::Session>,
         user: &Login,
         passwords: &[SecretString],
-    ) -> Result<Option<Self::Prepared>, Error>;
+    ) -> Result<Option<Self::Prepared>>;
 }
 
 /// A server, and the others of which it knows.

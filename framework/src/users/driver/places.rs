@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 
 use super::{Driver, PasswordSets, Peer, Peers, close, open_admin};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::users::{LoggedIn, Login};
 
@@ -47,9 +47,9 @@ impl<S: PasswordSets> Driver<S> {
         &self,
         admin: &Login,
         user: &Login,
-        may_go: &(dyn Fn(&Login) -> Result<(), Error> + Sync),
+        may_go: &(dyn Fn(&Login) -> Result<()> + Sync),
         cx: &'a Invocation,
-    ) -> Result<Vec<Place<'a, S::Session>>, Error> {
+    ) -> Result<Vec<Place<'a, S::Session>>> {
         let (mut places, mut known) = (Vec::new(), Known::default());
         known.addresses.insert((admin.host.to_ascii_lowercase(), admin.port), String::new());
         let mut targets = vec![Target {
@@ -95,7 +95,7 @@ impl<S: PasswordSets> Driver<S> {
         &self,
         target: &Target,
         cx: &'a Invocation,
-    ) -> Result<(Place<'a, S::Session>, Peers), Error> {
+    ) -> Result<(Place<'a, S::Session>, Peers)> {
         let opened = async {
             let mut admin = open_admin(&self.server, &target.admin, cx).await?;
             match self.server.peers(&mut admin).await {
@@ -138,7 +138,7 @@ struct Known {
 impl Target {
     /// Refuses another server than the one of which was told. An address that a server had yesterday may lead
     /// to one of another cluster today, whose user of the same name is somebody else's.
-    fn expects(&self, id: &str) -> Result<(), Error> {
+    fn expects(&self, id: &str) -> Result<()> {
         if self.id.is_empty() || id.is_empty() || self.id == id {
             return Ok(());
         }
@@ -162,7 +162,7 @@ impl Known {
         peer: Peer,
         (admin, user): (&Login, &Login),
         told_by: &str,
-    ) -> Result<Option<Target>, Error> {
+    ) -> Result<Option<Target>> {
         let Peer { id, host, port, leads } = peer;
         let (admin, user) = (admin.at(&host, port), user.at(&host, port));
         if !id.is_empty() {
@@ -188,7 +188,7 @@ impl Known {
     }
 
     /// Refuses to leave one out of which was told: behind its address another one was met.
-    fn all_were_met(&self) -> Result<(), Error> {
+    fn all_were_met(&self) -> Result<()> {
         match self.listed.iter().find(|(id, _)| !self.ids.contains(*id)) {
             None => Ok(()),
             Some((id, place)) => {
@@ -220,7 +220,7 @@ fn too_many(count: usize) -> Error {
 mod tests {
     use super::*;
 
-    fn listing(peers: &[(&str, &str, u16)]) -> Result<(Known, Vec<Target>), Error> {
+    fn listing(peers: &[(&str, &str, u16)]) -> Result<(Known, Vec<Target>)> {
         let login = Login::new("first", 1, "app", "canary");
         let mut known = Known::default();
         known.addresses.insert(("first".to_owned(), 1), String::new());

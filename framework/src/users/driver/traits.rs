@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use super::End;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::{Invocation, Seen};
 use crate::password::PasswordPolicy;
 use crate::rotator::{Fence, Finding};
@@ -39,7 +39,7 @@ pub trait Database: Send + Sync {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the setting that leaves no password; nothing was stored.
-    fn policy(&self, _login: &Login, policy: PasswordPolicy) -> Result<PasswordPolicy, Error> {
+    fn policy(&self, _login: &Login, policy: PasswordPolicy) -> Result<PasswordPolicy> {
         Ok(policy)
     }
 
@@ -59,8 +59,7 @@ pub trait Database: Send + Sync {
     /// [`Attempt::Refused`] only for a wrong password; a name, network, TLS or permission failure
     /// is an error, and so is a login for which the server did not check the password
     /// ([`ErrorKind::Unsupported`]).
-    async fn log_in(&self, login: &Login, cx: &Invocation)
-    -> Result<Attempt<Self::Session>, Error>;
+    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<Self::Session>>;
 
     /// As [`log_in`](Self::log_in), at a proxy that knows passwords of its own and answers for the server:
     /// it proves what the proxy knows, and nothing of the server. So nothing is asked that only the
@@ -73,7 +72,7 @@ pub trait Database: Send + Sync {
         &self,
         login: &Login,
         cx: &Invocation,
-    ) -> Result<Attempt<Self::Session>, Error> {
+    ) -> Result<Attempt<Self::Session>> {
         self.log_in(login, cx).await
     }
 
@@ -88,7 +87,7 @@ pub trait Database: Send + Sync {
     ///
     /// # Errors
     /// What keeps it from working.
-    fn usable(&self, _session: &Self::Session) -> Result<(), Error> {
+    fn usable(&self, _session: &Self::Session) -> Result<()> {
         Ok(())
     }
 
@@ -98,7 +97,7 @@ pub trait Database: Send + Sync {
     ///
     /// # Errors
     /// Whatever kept it from being found; the inspection goes on without.
-    async fn seen(&self, _at: &mut LoggedIn<'_, Self::Session>) -> Result<Seen, Error> {
+    async fn seen(&self, _at: &mut LoggedIn<'_, Self::Session>) -> Result<Seen> {
         Ok(Seen::default())
     }
 
@@ -111,7 +110,7 @@ pub trait Database: Send + Sync {
         &self,
         at: &mut LoggedIn<'_, Self::Session>,
         password: &SecretString,
-    ) -> Result<Self::Prepared, Error>;
+    ) -> Result<Self::Prepared>;
 
     /// The names of the locks under which this change is made, in the order in which to take them. The
     /// default has none: a server that knows no locks that are named.
@@ -141,11 +140,7 @@ pub trait Database: Send + Sync {
     /// # Errors
     /// [`ErrorKind::OutOfTime`] where too little is left for a change, [`ErrorKind::Conflict`] where
     /// another session has a lock.
-    async fn begin(
-        &self,
-        at: &mut LoggedIn<'_, Self::Session>,
-        _locks: &[String],
-    ) -> Result<(), Error> {
+    async fn begin(&self, at: &mut LoggedIn<'_, Self::Session>, _locks: &[String]) -> Result<()> {
         at.cx.enough_for_a_change()
     }
 
@@ -160,14 +155,14 @@ pub trait Database: Send + Sync {
         at: &mut LoggedIn<'_, Self::Session>,
         prepared: &Self::Prepared,
         fence: &dyn Fence,
-    ) -> Result<Change, Error>;
+    ) -> Result<Change>;
 
     /// Ends what [`begin`](Self::begin) began. The default has nothing to end: a server where each
     /// statement stands for itself.
     ///
     /// # Errors
     /// Where it is committed, those of the commit, with `unknown` where its answer is lost.
-    async fn end(&self, _at: &mut LoggedIn<'_, Self::Session>, _end: End) -> Result<(), Error> {
+    async fn end(&self, _at: &mut LoggedIn<'_, Self::Session>, _end: End) -> Result<()> {
         Ok(())
     }
 
@@ -177,16 +172,13 @@ pub trait Database: Send + Sync {
     ///
     /// # Errors
     /// Whatever kept it from being found.
-    async fn outlook(&self, _at: &mut LoggedIn<'_, Self::Session>) -> Result<Vec<Finding>, Error> {
+    async fn outlook(&self, _at: &mut LoggedIn<'_, Self::Session>) -> Result<Vec<Finding>> {
         Ok(Vec::new())
     }
 
     /// Finds what would make a change of the session user's own password fail. The default finds
     /// nothing.
-    async fn preflight(
-        &self,
-        _at: &mut LoggedIn<'_, Self::Session>,
-    ) -> Result<Vec<Finding>, Error> {
+    async fn preflight(&self, _at: &mut LoggedIn<'_, Self::Session>) -> Result<Vec<Finding>> {
         Ok(Vec::new())
     }
 
@@ -200,7 +192,7 @@ pub trait Database: Send + Sync {
         &self,
         _at: &mut LoggedIn<'_, Self::Session>,
         _password: &SecretString,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         Ok(())
     }
 
@@ -215,7 +207,7 @@ pub trait Database: Send + Sync {
         _at: &mut LoggedIn<'_, Self::Session>,
         _query: &str,
         _limit: Duration,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         Err(Error::new(ErrorKind::Unsupported, "this kind of server takes no PROBE_QUERY"))
     }
 }
@@ -229,7 +221,7 @@ pub trait Administered: Database {
 
     /// Prepares a session of an admin's: asks which server this is, and refuses one on which nothing
     /// can be changed. The default accepts any.
-    async fn prepare_admin(&self, _at: &mut LoggedIn<'_, Self::Session>) -> Result<(), Error> {
+    async fn prepare_admin(&self, _at: &mut LoggedIn<'_, Self::Session>) -> Result<()> {
         Ok(())
     }
 
@@ -242,7 +234,7 @@ pub trait Administered: Database {
         &self,
         admin: &mut LoggedIn<'_, Self::Session>,
         target: &Login,
-    ) -> Result<Self::Prepared, Error>;
+    ) -> Result<Self::Prepared>;
 
     /// By which of the names of [`Database::locks`] an admin's change of the very account is locked, which the
     /// password of this session proved: for a server that can have two accounts by one name. An admin changes
@@ -258,7 +250,7 @@ pub trait Administered: Database {
         &self,
         admin: &mut LoggedIn<'_, Self::Session>,
         user: &str,
-    ) -> Result<Vec<Error>, Error>;
+    ) -> Result<Vec<Error>>;
 
     /// What an operator should know of this user beside that. `partner` is the other user of a pair.
     /// The default has nothing to say. An error becomes a warning.
@@ -267,7 +259,7 @@ pub trait Administered: Database {
         _admin: &mut LoggedIn<'_, Self::Session>,
         _user: &str,
         _partner: Option<&str>,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         Ok(Vec::new())
     }
 }

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::Environment;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::password::PasswordPolicy;
 use crate::rotator::{
@@ -54,28 +54,20 @@ impl<S: ManagedUsers> ManagedPasswords<S> {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
-    pub fn read(
-        environment: &Environment,
-        service: S,
-        policy: PasswordPolicy,
-    ) -> Result<Self, Error> {
+    pub fn read(environment: &Environment, service: S, policy: PasswordPolicy) -> Result<Self> {
         let allow_unrecorded = environment.flag(ALLOW_UNRECORDED)?;
         Ok(Self { service, policy, owners: Owners::read(environment)?, allow_unrecorded })
     }
 
     /// The current version's user, if the function may change it.
-    fn current(
-        &self,
-        secret: &Secret,
-        description: &SecretDescription,
-    ) -> Result<ManagedUser, Error> {
+    fn current(&self, secret: &Secret, description: &SecretDescription) -> Result<ManagedUser> {
         let user = self.service.read(secret).map_err(|error| error.while_doing("AWSCURRENT"))?;
         self.owners.check(&description.arn, &user)?;
         Ok(user)
     }
 
     /// The password that must stay. None only where the function's owner allows that.
-    fn recorded<'a>(&self, user: &'a ManagedUser) -> Result<Option<&'a SecretString>, Error> {
+    fn recorded<'a>(&self, user: &'a ManagedUser) -> Result<Option<&'a SecretString>> {
         if user.password.is_some() || self.allow_unrecorded {
             return Ok(user.password.as_ref());
         }
@@ -89,7 +81,7 @@ impl<S: ManagedUsers> ManagedPasswords<S> {
     }
 
     /// A new password.
-    fn password(&self, tags: &BTreeMap<String, String>) -> Result<SecretString, Error> {
+    fn password(&self, tags: &BTreeMap<String, String>) -> Result<SecretString> {
         let password = self.policy.with_tags(tags)?.generate()?;
         let lengths = self.service.lengths();
         if lengths.contains(&password.expose_secret().chars().count()) {
@@ -105,7 +97,7 @@ impl<S: ManagedUsers> ManagedPasswords<S> {
         user.older(self.service.read(version.secret()).ok()?)
     }
 
-    async fn accepted(&self, login: &Login, cx: &Invocation) -> Result<bool, Error> {
+    async fn accepted(&self, login: &Login, cx: &Invocation) -> Result<bool> {
         Ok(matches!(self.service.log_in(login, cx).await?, Attempt::Accepted(())))
     }
 
@@ -120,7 +112,7 @@ impl<S: ManagedUsers> ManagedPasswords<S> {
         (user, login): (&ManagedUser, &Login),
         (pending, passwords): (&SecretString, i32),
         cx: &Invocation,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool> {
         let previous = versions.previous().await?.and_then(|one| self.older(user, &one));
         let new = login.with_password(pending);
         if self.accepted(login, cx).await? {
@@ -184,18 +176,18 @@ fn objections(user: &ManagedUser, found: &UserState) -> Vec<Error> {
     all
 }
 
-fn unobjected(user: &ManagedUser, found: &UserState) -> Result<(), Error> {
+fn unobjected(user: &ManagedUser, found: &UserState) -> Result<()> {
     objections(user, found).into_iter().next().map_or(Ok(()), Err)
 }
 
 #[async_trait]
 impl<S: ManagedUsers> Rotator for ManagedPasswords<S> {
     /// Another user would be somebody else's, and any other difference an edit that promoting would revert.
-    fn check(&self, versions: &SetContext<'_>) -> Result<(), Error> {
+    fn check(&self, versions: &SetContext<'_>) -> Result<()> {
         common::check_unedited(versions, &["password"])
     }
 
-    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret, Error> {
+    async fn propose(&self, known: &CreateContext<'_>, cx: &Invocation) -> Result<Secret> {
         let user = self.current(known.current.secret(), known.description)?;
         self.recorded(&user)?;
         let found = self.service.describe(&user, cx).await?;
@@ -216,7 +208,7 @@ impl<S: ManagedUsers> Rotator for ManagedPasswords<S> {
         versions: &SetContext<'_>,
         fence: &dyn Fence,
         cx: &Invocation,
-    ) -> Result<Applied, Error> {
+    ) -> Result<Applied> {
         let user = self.current(versions.current().secret(), versions.description())?;
         let pending = self.service.read(versions.pending().secret())?.password;
         let pending = pending.ok_or_else(|| {
@@ -254,7 +246,7 @@ impl<S: ManagedUsers> Rotator for ManagedPasswords<S> {
     }
 
     /// Where the secret names no host nobody can log in, so what the API says of the user must do.
-    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict, Error> {
+    async fn verify(&self, secret: &Secret, cx: &Invocation) -> Result<Verdict> {
         let user = self.service.read(secret)?;
         if let Some(login) = &user.login {
             return Ok(match self.service.log_in(login, cx).await? {
@@ -274,7 +266,7 @@ impl<S: ManagedUsers> Rotator for ManagedPasswords<S> {
     }
 
     /// Applications go on with current's password until they read the secret again.
-    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<(), Error> {
+    async fn compare(&self, versions: &SetContext<'_>, cx: &Invocation) -> Result<()> {
         let user = self.current(versions.current().secret(), versions.description())?;
         let Some(login) = &user.login else { return Ok(()) };
         let what = "AWSCURRENT's password does not log in any more: somebody changed the user since \
@@ -286,15 +278,11 @@ impl<S: ManagedUsers> Rotator for ManagedPasswords<S> {
         &self,
         subject: &InspectContext<'_>,
         cx: &Invocation,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<Vec<Finding>> {
         Ok(self.findings(subject, cx).await)
     }
 
-    async fn plan(
-        &self,
-        subject: &InspectContext<'_>,
-        _: &Invocation,
-    ) -> Result<Vec<String>, Error> {
+    async fn plan(&self, subject: &InspectContext<'_>, _: &Invocation) -> Result<Vec<String>> {
         let user = self.current(subject.current.secret(), subject.description)?;
         let kept = if self.recorded(&user)?.is_some() { " and AWSCURRENT's" } else { "" };
         let action = self.service.action(&user);

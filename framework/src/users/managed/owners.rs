@@ -5,7 +5,7 @@
 
 use super::ManagedUser;
 use crate::config::{Environment, refused};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::users::pair::words;
 
 /// The variable of the pairs.
@@ -23,7 +23,7 @@ impl Owners {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
-    pub(super) fn read(environment: &Environment) -> Result<Self, Error> {
+    pub(super) fn read(environment: &Environment) -> Result<Self> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for pair in words(environment, USERS)? {
             // A secret's name may have the sign too; a user's id has none.
@@ -49,7 +49,7 @@ impl Owners {
     ///
     /// # Errors
     /// [`ErrorKind::Forbidden`], naming the variable.
-    pub(super) fn check(&self, secret: &str, user: &ManagedUser) -> Result<(), Error> {
+    pub(super) fn check(&self, secret: &str, user: &ManagedUser) -> Result<()> {
         for (variable, only, this) in [
             ("SECRET_ARN", self.secret.as_deref(), secret),
             ("USER_NAME", self.name.as_deref(), user.name.as_str()),
@@ -91,7 +91,7 @@ mod tests {
     const SECRET: &str = "arn:aws:secretsmanager:us-east-1:111122223333:secret:a=b-AbCdEf";
     const USER: &str = "arn:aws:elasticache:us-east-1:111122223333:user:app";
 
-    fn asked(variables: &[(&str, &str)], secret: &str, arn: &str) -> Result<(), Error> {
+    fn asked(variables: &[(&str, &str)], secret: &str, arn: &str) -> Result<()> {
         let (arn, name) = (arn.to_owned(), "app".to_owned());
         let user = ManagedUser { arn, name, password: None, login: None };
         Owners::read(&variables.iter().copied().collect())?.check(secret, &user)

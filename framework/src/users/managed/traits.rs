@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-use crate::error::Error;
+use crate::error::Result;
 use crate::invocation::Invocation;
 use crate::secret::Secret;
 use crate::users::{Attempt, Change, Login};
@@ -22,7 +22,7 @@ pub trait ManagedUsers: Send + Sync {
     ///
     /// # Errors
     /// [`crate::ErrorKind::Malformed`], naming the field.
-    fn read(&self, secret: &Secret) -> Result<ManagedUser, Error>;
+    fn read(&self, secret: &Secret) -> Result<ManagedUser>;
 
     /// The action that [`set_passwords`](Self::set_passwords) needs, for people.
     fn action(&self, user: &ManagedUser) -> String;
@@ -31,7 +31,7 @@ pub trait ManagedUsers: Send + Sync {
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`] if there is no such user; those of the call.
-    async fn describe(&self, user: &ManagedUser, cx: &Invocation) -> Result<UserState, Error>;
+    async fn describe(&self, user: &ManagedUser, cx: &Invocation) -> Result<UserState>;
 
     /// Takes all passwords of the user away and gives it these, one or two. The service answers before it has
     /// done so. The request must be sent once: whoever called passed the fence.
@@ -43,13 +43,13 @@ pub trait ManagedUsers: Send + Sync {
         user: &ManagedUser,
         passwords: &[SecretString],
         cx: &Invocation,
-    ) -> Result<Change, Error>;
+    ) -> Result<Change>;
 
     /// A login where the secret says; the session is closed.
     ///
     /// # Errors
     /// Everything but a refused password.
-    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<()>, Error>;
+    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<()>>;
 }
 
 /// What a secret says of its user.

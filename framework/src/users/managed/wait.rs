@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::{ManagedUser, ManagedUsers, UserState, UserStatus};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::{CHANGE_TIME, Invocation};
 
 /// How long reads may say what was before a change.
@@ -36,7 +36,7 @@ pub(super) async fn until_active(
     user: &ManagedUser,
     after: After,
     cx: &Invocation,
-) -> Result<UserState, Error> {
+) -> Result<UserState> {
     let (began, mut pause) = (Instant::now(), SHORTEST);
     let mut newer = after == After::Nothing;
     loop {

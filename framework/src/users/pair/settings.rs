@@ -1,7 +1,7 @@
 //! What the function's configuration says about pairs of users.
 
 use crate::config::{Environment, refused};
-use crate::error::Error;
+use crate::error::Result;
 
 /// The setting that lets the second user of a pair lose what it has beside the first.
 pub(super) const DROP_EXTRA_RIGHTS: &str = "DROP_EXTRA_RIGHTS";
@@ -21,7 +21,7 @@ impl PairSettings {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the variable.
-    pub(crate) fn read(environment: &Environment) -> Result<Self, Error> {
+    pub(crate) fn read(environment: &Environment) -> Result<Self> {
         let name = "USER_PAIRS";
         let mut pairs: Vec<(String, String)> = Vec::new();
         for pair in words(environment, name)? {
@@ -55,7 +55,7 @@ impl PairSettings {
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`], naming the variable.
-pub(crate) fn words(environment: &Environment, name: &str) -> Result<Vec<String>, Error> {
+pub(crate) fn words(environment: &Environment, name: &str) -> Result<Vec<String>> {
     let text = environment.text(name)?.unwrap_or_default();
     let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
     Ok(words.map(str::to_owned).collect())

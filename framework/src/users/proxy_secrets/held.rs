@@ -4,7 +4,7 @@ use futures_util::join;
 use secrecy::ExposeSecret;
 
 use super::{PROXY_SECRETS, Subject};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{SecretId, VersionId};
 use crate::secret::{Document, Secret};
 use crate::shell::word;
@@ -41,7 +41,7 @@ impl<'a> Held<'a> {
         id: &'a SecretId,
         rotated: &str,
         calls: &'a SecretClient<'a>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self> {
         Self::of(user, id, rotated, calls).await.map_err(|error| error.while_doing(about(user, id)))
     }
 
@@ -50,7 +50,7 @@ impl<'a> Held<'a> {
         id: &'a SecretId,
         rotated: &str,
         calls: &'a SecretClient<'a>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self> {
         let client = calls.about(id);
         let (description, current) = join!(client.describe(), client.current());
         let (description, current) = (description?, current?);
@@ -78,7 +78,7 @@ impl<'a> Held<'a> {
 
     /// The user in use: its proxy secret holds what AWSCURRENT holds, or a login that this very secret
     /// recorded under the same id. Anything else may be of a user of that name on another server.
-    pub(super) async fn check_recorded(&self, subject: &Subject<'_>) -> Result<(), Error> {
+    pub(super) async fn check_recorded(&self, subject: &Subject<'_>) -> Result<()> {
         if has(&self.secret, subject.login) {
             return Ok(());
         }
@@ -104,7 +104,7 @@ impl<'a> Held<'a> {
     }
 
     /// What it is to hold: everything that it holds, and this login.
-    fn with(&self, login: &Login) -> Result<Secret, Error> {
+    fn with(&self, login: &Login) -> Result<Secret> {
         let document = self.secret.document()?.with("username", &login.username);
         Ok(document.with("password", login.password.expose_secret()).into())
     }
@@ -116,7 +116,7 @@ impl<'a> Held<'a> {
         login: &Login,
         version: &VersionId,
         otherwise: impl FnOnce() -> String,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         if has(&self.secret, login) {
             return Ok(());
         }
@@ -140,7 +140,7 @@ impl<'a> Held<'a> {
     }
 
     /// Moves AWSCURRENT to what was stored so, from the version that was read.
-    pub(super) async fn publish(&self, login: &Login, version: &VersionId) -> Result<(), Error> {
+    pub(super) async fn publish(&self, login: &Login, version: &VersionId) -> Result<()> {
         if has(&self.secret, login) {
             return Ok(());
         }
@@ -172,7 +172,7 @@ impl<'a> Held<'a> {
 
     /// Puts the value that is there again, under its own id, which the service ignores: only whoever may
     /// write gets that far. It may be written otherwise there than it would be here.
-    async fn check_put(&self) -> Result<(), Error> {
+    async fn check_put(&self) -> Result<()> {
         match self.client.put_pending(&self.version, &self.secret, None).await? {
             Ok(()) => Ok(()),
             Err(error) if error.code == StoreErrorCode::AlreadyExists => Ok(()),
@@ -183,7 +183,7 @@ impl<'a> Held<'a> {
     /// Takes a label off a version that there is not, and gives it to none: whoever may not is told that,
     /// and anybody else that there is no such version. (AWSCURRENT moved to where it is would not do: the
     /// service says that AWSPREVIOUS goes to the version that AWSCURRENT is taken from.)
-    async fn check_move(&self) -> Result<(), Error> {
+    async fn check_move(&self) -> Result<()> {
         match self.client.remove_pending(&VersionId::from_store(NO_VERSION)).await {
             Err(error) if !matches!(error.kind(), ErrorKind::Malformed | ErrorKind::NotFound) => {
                 Err(error)

@@ -2,7 +2,7 @@
 
 use super::{PAIRS, Paired, PairedKey};
 use crate::config::refused;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::rotator::{Fence, Recorded, SetContext, Verdict};
 use crate::secret::Secret;
@@ -18,7 +18,7 @@ pub(super) fn discarding(versions: &SetContext<'_>) -> String {
 
 impl<V: Paired> PairedKey<V> {
     /// The user that a secret names, and the one that takes turns with it.
-    pub(super) fn users(&self, secret: &Secret) -> Result<(String, String), Error> {
+    pub(super) fn users(&self, secret: &Secret) -> Result<(String, String)> {
         let user = self.vendor.user(secret)?;
         match self.pairs.partner(&user) {
             Some(partner) => Ok((user, partner.to_owned())),
@@ -33,11 +33,7 @@ impl<V: Paired> PairedKey<V> {
     }
 
     /// The same, where pending must name the partner.
-    pub(super) fn turn(
-        &self,
-        current: &Secret,
-        pending: &Secret,
-    ) -> Result<(String, String), Error> {
+    pub(super) fn turn(&self, current: &Secret, pending: &Secret) -> Result<(String, String)> {
         let (user, partner) = self.users(current)?;
         let named = self.vendor.user(pending)?;
         if named == partner {
@@ -49,7 +45,7 @@ impl<V: Paired> PairedKey<V> {
     }
 
     /// Refuses an admin that is one of the two: its own secret would be wrong from then on.
-    pub(super) fn outside(&self, users: [&str; 2], admin: Option<&Secret>) -> Result<(), Error> {
+    pub(super) fn outside(&self, users: [&str; 2], admin: Option<&Secret>) -> Result<()> {
         let field = self.vendor.user_field();
         let named = admin.and_then(|admin| admin.document().ok()?.field(field));
         let is = |user: &str| {
@@ -74,7 +70,7 @@ impl<V: Paired> PairedKey<V> {
         recorded: &Recorded<'_>,
         left: &mut usize,
         cx: &Invocation,
-    ) -> Result<Secret, Error> {
+    ) -> Result<Secret> {
         let (user, partner) = self.users(current)?;
         // One is kept for pending, but not the only one.
         let kept = usize::from(pending.is_some() && *left > 2);
@@ -124,7 +120,7 @@ impl<V: Paired> PairedKey<V> {
         caller: &Caller<'_>,
         (kind, next): (ErrorKind, &str),
         cx: &Invocation,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let differences = self.vendor.differences(users, caller, cx).await?;
         if differences.is_empty() {
             return Ok(());
@@ -143,7 +139,7 @@ impl<V: Paired> PairedKey<V> {
         (current, pending): (&Secret, &Secret),
         [user, partner]: [&str; 2],
         cx: &Invocation,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let Verdict::Rejected(why) = self.vendor.verify(current, cx).await? else { return Ok(()) };
         let same = self.vendor.naming(pending, user)?;
         let may_ask = self.vendor.attempts() > 1;
@@ -164,7 +160,7 @@ impl<V: Paired> PairedKey<V> {
         caller: &Caller<'_>,
         (fence, left): (&dyn Fence, &mut usize),
         cx: &Invocation,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let refused = "the vendor refuses AWSCURRENT";
         if let Some(why) = self.set(current, caller, fence, cx).await? {
             cx.warn(format!("{refused}, and to set it again: {why}"));
@@ -188,7 +184,7 @@ impl<V: Paired> PairedKey<V> {
         caller: &Caller<'_>,
         fence: &dyn Fence,
         cx: &Invocation,
-    ) -> Result<Option<Error>, Error> {
+    ) -> Result<Option<Error>> {
         let kept = self.vendor.kept(to, caller, cx).await?;
         fence.pass().await?;
         match self.vendor.update(caller.own, to, &kept, caller, cx).await? {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{MOST_ASKED, RolledKey, TEST_TIME, place};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
 use crate::rotator::{CreateContext, Finding, Verdict};
 use crate::secret::Secret;
@@ -16,7 +16,7 @@ impl<V: Roller> RolledKey<V> {
         secret: &Secret,
         caller: &Caller<'_>,
         cx: &Invocation,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool> {
         let slot = self.vendor.slot(secret)?;
         Ok(self.vendor.shown(secret, &slot, caller, cx).await? == *secret)
     }
@@ -38,7 +38,7 @@ impl<V: Roller> RolledKey<V> {
         known: &CreateContext<'_>,
         admin: Option<&Secret>,
         cx: &Invocation,
-    ) -> Result<Secret, Error> {
+    ) -> Result<Secret> {
         let current = known.current.secret();
         let refusal = match self.ask(current, TEST_TIME, cx).await? {
             Verdict::Accepted => return self.in_its_slot(current, admin, cx).await,
@@ -79,7 +79,7 @@ impl<V: Roller> RolledKey<V> {
         own: &Secret,
         admin: Option<&Secret>,
         cx: &Invocation,
-    ) -> Result<Secret, Error> {
+    ) -> Result<Secret> {
         let caller = Caller { own, admin };
         if !self.vendor.slots().is_empty() && !self.stands(own, &caller, cx).await? {
             return Err(self.misplaced(&self.vendor.slot(own)?));
@@ -105,7 +105,7 @@ impl<V: Roller> RolledKey<V> {
         shown: &Secret,
         most: Duration,
         cx: &Invocation,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         match self.ask(shown, most, cx).await? {
             Verdict::Accepted => Ok(()),
             Verdict::Rejected(why) => {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fourstep::{Error, ErrorKind};
+use fourstep::{Error, ErrorKind, Result};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
@@ -47,7 +47,7 @@ fn pairs<'a>(all: impl Iterator<Item = (&'a str, &'a str)>) -> String {
 fn placed_pairs(
     all: &BTreeMap<String, String>,
     values: &Values<'_>,
-) -> Result<Vec<(String, String)>, Error> {
+) -> Result<Vec<(String, String)>> {
     let mut placed = Vec::new();
     for (name, text) in all {
         let texts = template(text)?.texts(values)?;
@@ -61,11 +61,7 @@ impl Draft {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the field or the header.
-    pub(super) fn of(
-        address: &Address,
-        parts: &Parts<'_>,
-        values: &Values<'_>,
-    ) -> Result<Self, Error> {
+    pub(super) fn of(address: &Address, parts: &Parts<'_>, values: &Values<'_>) -> Result<Self> {
         let mut draft = Self::new(address, parts.method, &path(parts.path, values)?)?;
         draft.query = placed_pairs(parts.query, values)?;
         for (name, text) in parts.headers {
@@ -90,7 +86,7 @@ impl Draft {
         address: &Address,
         client: &ClientCredentials,
         values: &Values<'_>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self> {
         let mut draft = Self::new(address, "POST", &path(&client.path, values)?)?;
         let rendered = |text: &str| template(text)?.render(values, str::to_owned);
         let (id, secret) = (rendered(&client.client_id)?, rendered(&client.client_secret)?);
@@ -98,7 +94,7 @@ impl Draft {
         let mut form = vec![("grant_type", "client_credentials")];
         form.extend(scope.as_deref().map(|scope| ("scope", scope)));
         let more = client.fields.iter().map(|(name, text)| Ok((name.as_str(), rendered(text)?)));
-        let more = more.collect::<Result<Vec<_>, Error>>()?;
+        let more = more.collect::<Result<Vec<_>>>()?;
         form.extend(more.iter().map(|(name, value)| (*name, value.as_str())));
         if client.in_form {
             form.extend([("client_id", id.as_str()), ("client_secret", secret.as_str())]);
@@ -110,7 +106,7 @@ impl Draft {
         Ok(draft)
     }
 
-    fn new(address: &Address, method: &str, path: &str) -> Result<Self, Error> {
+    fn new(address: &Address, method: &str, path: &str) -> Result<Self> {
         let method = Method::from_bytes(method.as_bytes())
             .map_err(|_| malformed("the method cannot be used"))?;
         let mut headers = HeaderMap::new();
@@ -131,7 +127,7 @@ impl Draft {
         &mut self,
         presentation: &Presentation,
         values: &Values<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let rendered = |text: &str| template(text)?.render(values, str::to_owned);
         match presentation {
             Presentation::Bearer(token) => self.bearer(&rendered(token)?),
@@ -155,16 +151,16 @@ impl Draft {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`] if it cannot stand in a header.
-    pub(super) fn bearer(&mut self, token: &str) -> Result<(), Error> {
+    pub(super) fn bearer(&mut self, token: &str) -> Result<()> {
         self.header(AUTHORIZATION.as_str(), &format!("Bearer {token}"))
     }
 
-    fn basic(&mut self, username: &str, password: &str) -> Result<(), Error> {
+    fn basic(&mut self, username: &str, password: &str) -> Result<()> {
         let pair = STANDARD.encode(format!("{username}:{password}"));
         self.header(AUTHORIZATION.as_str(), &format!("Basic {pair}"))
     }
 
-    fn header(&mut self, name: &str, value: &str) -> Result<(), Error> {
+    fn header(&mut self, name: &str, value: &str) -> Result<()> {
         let refused = || {
             malformed(&format!("what is placed in the header {name:?} cannot stand in a header"))
                 .caused_by("it holds a line break, another control character, or is not ASCII")
@@ -176,7 +172,7 @@ impl Draft {
         Ok(())
     }
 
-    fn body(&mut self, content_type: &str, body: String) -> Result<(), Error> {
+    fn body(&mut self, content_type: &str, body: String) -> Result<()> {
         let kind = HeaderValue::from_str(content_type);
         let kind = kind.map_err(|_| malformed("the content_type cannot be sent"))?;
         self.headers.insert(CONTENT_TYPE, kind);
@@ -185,7 +181,7 @@ impl Draft {
     }
 
     /// Goes to the page that the vendor's answer names instead.
-    pub(super) fn request(&self) -> Result<Request<Full<Bytes>>, Error> {
+    pub(super) fn request(&self) -> Result<Request<Full<Bytes>>> {
         let all = self.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let target = match self.query.is_empty() {
             true => self.path.clone(),
@@ -212,7 +208,7 @@ fn has_dots(text: &str) -> bool {
 ///
 /// A slash in a value is encoded. A proxy may decode it before it takes the dots out of a path, so that a
 /// value with `..` in it would name another resource than the specification does.
-fn path(text: &str, values: &Values<'_>) -> Result<String, Error> {
+fn path(text: &str, values: &Values<'_>) -> Result<String> {
     let mut rendered = String::new();
     let mut in_braces = false;
     let between_segments = |one: char| {
@@ -237,7 +233,7 @@ fn path(text: &str, values: &Values<'_>) -> Result<String, Error> {
     Ok(rendered)
 }
 
-fn object(body: &Map<String, Value>, values: &Values<'_>) -> Result<Map<String, Value>, Error> {
+fn object(body: &Map<String, Value>, values: &Values<'_>) -> Result<Map<String, Value>> {
     let mut all = Map::new();
     for (name, value) in body {
         let placed = json(value, values)?;
@@ -252,7 +248,7 @@ fn is_optional(value: &Value) -> bool {
     value.as_str().is_some_and(|text| template(text).is_ok_and(|one| one.is_optional()))
 }
 
-fn json(value: &Value, values: &Values<'_>) -> Result<Value, Error> {
+fn json(value: &Value, values: &Values<'_>) -> Result<Value> {
     Ok(match value {
         Value::String(text) => template(text)?.json(values)?,
         Value::Array(list) => {
@@ -274,7 +270,7 @@ fn json(value: &Value, values: &Values<'_>) -> Result<Value, Error> {
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`], naming the field.
-pub(super) fn expected(parts: &Parts<'_>, values: &Values<'_>) -> Result<Vec<Expected>, Error> {
+pub(super) fn expected(parts: &Parts<'_>, values: &Values<'_>) -> Result<Vec<Expected>> {
     let placed = |(pointer, value): (&String, &Value)| {
         let from = match value.as_str() {
             Some(text) => template(text)?.holes().next().map(Hole::name),

@@ -1,6 +1,6 @@
 //! Templates: text with placeholders, and the values that are placed there.
 
-use fourstep::{Error, ErrorKind, Secret};
+use fourstep::{Error, ErrorKind, Result, Secret};
 use serde_json::Value;
 
 use super::later::{self, Form};
@@ -54,7 +54,7 @@ impl<'a> Values<'a> {
         Self { secret, new: None, admin: None, label: None, id: None, described: None }
     }
 
-    fn value(&self, hole: &Hole) -> Result<Value, Error> {
+    fn value(&self, hole: &Hole) -> Result<Value> {
         let text = |text: Option<&str>| text.map(|text| Value::String(text.to_owned()));
         let placed = match hole {
             Hole::Secret(field) => Some(part(self.secret, field.as_deref(), "the secret")?),
@@ -91,7 +91,7 @@ impl<'a> Values<'a> {
     }
 }
 
-fn part(secret: &Secret, field: Option<&str>, whose: &str) -> Result<Value, Error> {
+fn part(secret: &Secret, field: Option<&str>, whose: &str) -> Result<Value> {
     let Some(field) = field else {
         if secret.document().is_ok() {
             let what = format!("{whose} is a JSON object, and the specification says plain text");
@@ -110,7 +110,7 @@ fn part(secret: &Secret, field: Option<&str>, whose: &str) -> Result<Value, Erro
 }
 
 /// A value as text, if it has a form that stands for itself.
-fn text(value: Value, hole: &Hole) -> Result<String, Error> {
+fn text(value: Value, hole: &Hole) -> Result<String> {
     written(&value).ok_or_else(|| {
         Error::new(
             ErrorKind::Malformed,
@@ -248,7 +248,7 @@ impl Template {
         &self,
         values: &Values<'_>,
         encode: impl Fn(&str) -> String,
-    ) -> Result<String, Error> {
+    ) -> Result<String> {
         let mut rendered = String::new();
         for piece in &self.0 {
             match piece {
@@ -266,7 +266,7 @@ impl Template {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the field; also for another empty list, which no pair says.
-    pub(crate) fn texts(&self, values: &Values<'_>) -> Result<Vec<String>, Error> {
+    pub(crate) fn texts(&self, values: &Values<'_>) -> Result<Vec<String>> {
         let [Piece::Hole(hole)] = self.0.as_slice() else {
             return Ok(vec![self.render(values, str::to_owned)?]);
         };
@@ -285,7 +285,7 @@ impl Template {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the field.
-    pub(crate) fn json(&self, values: &Values<'_>) -> Result<Value, Error> {
+    pub(crate) fn json(&self, values: &Values<'_>) -> Result<Value> {
         match self.0.as_slice() {
             [Piece::Hole(hole)] => values.value(hole),
             _ => Ok(Value::String(self.render(values, str::to_owned)?)),

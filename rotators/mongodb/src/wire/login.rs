@@ -5,7 +5,7 @@ use bson::spec::BinarySubtype;
 use bson::{Binary, rawdoc};
 use fourstep::users::scram::{Hash, unproven};
 use fourstep::users::{Attempt, Login};
-use fourstep::{Error, ErrorKind};
+use fourstep::{Error, ErrorKind, Result};
 
 use super::{Wire, not_mongodb, scram};
 use crate::errors::{self, ServerError};
@@ -15,7 +15,7 @@ use crate::session::{Failure, Session, database, flag};
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] if the server does not show that it knows the password.
-pub(crate) async fn log_in(mut wire: Wire, login: &Login) -> Result<Attempt<Session>, Error> {
+pub(crate) async fn log_in(mut wire: Wire, login: &Login) -> Result<Attempt<Session>> {
     match converse(&mut wire, login).await {
         Ok(()) => Ok(Attempt::Accepted(Session::open(wire, login))),
         Err(failure) => failure
@@ -78,7 +78,7 @@ fn binary(text: String) -> Binary {
     Binary { subtype: BinarySubtype::Generic, bytes: text.into_bytes() }
 }
 
-fn payload(answer: &RawDocument) -> Result<&[u8], Error> {
+fn payload(answer: &RawDocument) -> Result<&[u8]> {
     let payload = answer.get_binary("payload").map(|payload| payload.bytes);
     payload.map_err(|_| {
         Error::new(ErrorKind::Unsupported, "the server's challenge is none that SCRAM knows")

@@ -4,7 +4,7 @@
 
 use bson::raw::{RawDocument, RawDocumentBuf};
 use fourstep::net::{self, Stream};
-use fourstep::{Error, ErrorKind};
+use fourstep::{Error, ErrorKind, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// More than all that a server says in a session here. A hostile one must not fill the memory, so
@@ -42,10 +42,7 @@ impl Channel {
     }
 
     /// Sends a command and waits for the answer to it.
-    pub(crate) async fn exchange(
-        &mut self,
-        command: &RawDocument,
-    ) -> Result<RawDocumentBuf, Error> {
+    pub(crate) async fn exchange(&mut self, command: &RawDocument) -> Result<RawDocumentBuf> {
         self.number = self.number.wrapping_add(1);
         let message = encode(self.number, command)?;
         self.stream.write_all(&message).await.map_err(broken)?;
@@ -69,7 +66,7 @@ impl Channel {
     }
 }
 
-fn encode(number: i32, command: &RawDocument) -> Result<Vec<u8>, Error> {
+fn encode(number: i32, command: &RawDocument) -> Result<Vec<u8>> {
     let body = command.as_bytes();
     let length = i32::try_from(body.len().saturating_add(HEAD))
         .map_err(|_| Error::new(ErrorKind::Malformed, "what is to be sent is too long"))?;

@@ -13,7 +13,7 @@ use fourstep::net::{Transport, connect_time, open, within};
 use fourstep::users::Login;
 use fourstep::users::driver::Refusal;
 use fourstep::users::scram::Hash;
-use fourstep::{Error, ErrorKind, Invocation};
+use fourstep::{Error, ErrorKind, Invocation, Result};
 
 use crate::Mongodb;
 use crate::errors::ServerError;
@@ -41,7 +41,7 @@ impl Mongodb {
         login: &Login,
         transport: Transport,
         cx: &Invocation,
-    ) -> Result<Wire, Error> {
+    ) -> Result<Wire> {
         let wire = self.reach((&login.host, login.port), login, transport, cx).await?;
         if wire.hello.writable {
             return Ok(wire);
@@ -60,7 +60,7 @@ impl Mongodb {
         login: &Login,
         transport: Transport,
         cx: &Invocation,
-    ) -> Result<Wire, Error> {
+    ) -> Result<Wire> {
         let mut channel = Channel::new(open((host, port), transport, &self.tls, cx).await?);
         let question = question(login);
         let hello = within(cx, "the first question", connect_time(cx), channel.exchange(&question));
@@ -104,7 +104,7 @@ pub(crate) struct Hello {
 impl Hello {
     /// # Errors
     /// [`ErrorKind::Unreachable`] of what is no answer of such a server.
-    pub(crate) fn read(answer: &RawDocument) -> Result<Self, Error> {
+    pub(crate) fn read(answer: &RawDocument) -> Result<Self> {
         if let Some(refusal) = ServerError::of(answer) {
             return Err(refusal.of_statement("the first question"));
         }
@@ -121,7 +121,7 @@ impl Hello {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] where it offers none of those that are known here.
-    fn hash(&self) -> Result<Hash, Error> {
+    fn hash(&self) -> Result<Hash> {
         let Some(offered) = &self.mechanisms else { return Ok(Hash::Sha1) };
         let offers = |known: &Hash| offered.iter().any(|name| name == known.mechanism());
         [Hash::Sha256, Hash::Sha1].into_iter().find(offers).ok_or_else(|| {

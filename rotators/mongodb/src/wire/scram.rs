@@ -4,7 +4,7 @@
 
 use fourstep::users::Login;
 use fourstep::users::scram::{Hash, Scram};
-use fourstep::{Error, ErrorKind, ExposeSecret, hex};
+use fourstep::{Error, ErrorKind, ExposeSecret, Result, hex};
 use md5::{Digest as _, Md5};
 
 /// Fewer rounds than this make the exchange easy to guess from. Source: RFC 7677, section 4.
@@ -17,7 +17,7 @@ const MOST_ROUNDS: u32 = 200_000;
 ///
 /// # Errors
 /// Those of [`Scram::begin`].
-pub(crate) fn begin(hash: Hash, login: &Login) -> Result<Scram, Error> {
+pub(crate) fn begin(hash: Hash, login: &Login) -> Result<Scram> {
     Scram::begin(hash, &login.username, FEWEST_ROUNDS..=MOST_ROUNDS)
 }
 
@@ -25,7 +25,7 @@ pub(crate) fn begin(hash: Hash, login: &Login) -> Result<Scram, Error> {
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`] where SASLprep forbids a character of it.
-pub(crate) fn password(hash: Hash, login: &Login) -> Result<Vec<u8>, Error> {
+pub(crate) fn password(hash: Hash, login: &Login) -> Result<Vec<u8>> {
     let password = login.password.expose_secret();
     match hash {
         Hash::Sha256 => match stringprep::saslprep(password) {

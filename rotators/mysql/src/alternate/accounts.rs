@@ -1,7 +1,7 @@
 //! Whose users are, and which of them are more than an application's.
 
 use fourstep::users::{Account, Accounts};
-use fourstep::{Error, Invocation};
+use fourstep::{Invocation, Result};
 
 use crate::alternate::quoting::{AccountName, quote_literals};
 use crate::alternate::read::table;
@@ -17,7 +17,7 @@ pub(crate) async fn read(
     secret: &str,
     admin: &str,
     cx: &Invocation,
-) -> Result<Accounts, Error> {
+) -> Result<Accounts> {
     let flavour = session.server.flavour;
     let mut accounts = match flavour {
         Flavour::Mysql => role::whose::read(session, usernames, secret, admin, cx).await?,
@@ -43,7 +43,7 @@ async fn other_logins(
     session: &mut Session,
     usernames: &[&str],
     cx: &Invocation,
-) -> Result<Vec<(String, String)>, Error> {
+) -> Result<Vec<(String, String)>> {
     let users = quote_literals(usernames);
     let query = match session.server.flavour {
         Flavour::Mysql => format!(
@@ -71,7 +71,7 @@ pub(crate) async fn power(
     session: &mut Session,
     account: &AccountName,
     cx: &Invocation,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<String>> {
     match session.server.flavour {
         Flavour::Mysql => role::power::of_account(session, account, cx).await,
         Flavour::Mariadb => copy::whose::power(session, vec![account.clone()], cx).await,

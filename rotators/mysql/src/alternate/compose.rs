@@ -1,7 +1,7 @@
 //! What is to be done to a pair, whichever way its users are kept equal.
 
 use fourstep::users::Assessment;
-use fourstep::{Error, ErrorKind};
+use fourstep::{Error, ErrorKind, Result};
 
 use crate::alternate::quoting::AccountName;
 use crate::alternate::settings::Settings;
@@ -29,7 +29,7 @@ pub struct Found {
 const IAM: &str = "AWSAuthenticationPlugin";
 
 /// How an account's password is checked, if it has one and nothing else.
-pub(crate) fn plugin(name: &AccountName, settings: &Settings) -> Result<Plugin, Error> {
+pub(crate) fn plugin(name: &AccountName, settings: &Settings) -> Result<Plugin> {
     let plugin = Plugin::named(settings.plugin.as_bytes()).filter(|_| !settings.other_factors);
     plugin.ok_or_else(|| {
         let what = match settings.plugin.as_str() {

@@ -1,7 +1,7 @@
 //! What asks who is logged in, where two users stand for one.
 
 use fourstep::users::driver::listed;
-use fourstep::{Error, Finding, Invocation};
+use fourstep::{Finding, Invocation, Result};
 
 use crate::alternate::quoting::quote_literals;
 use crate::alternate::read::look;
@@ -46,7 +46,7 @@ pub(crate) async fn mentions(
     session: &mut Session,
     pair: [&str; 2],
     cx: &Invocation,
-) -> Result<Option<Finding>, Error> {
+) -> Result<Option<Finding>> {
     let of_pair = format!("User IN ({})", quote_literals(&pair));
     // What the first has by roles, the second has too.
     let (with, who, own) = match session.server.flavour {

@@ -23,7 +23,7 @@ use fourstep::users::{
     Account, Accounts, Alternates, Assessment, Install, LoggedIn, Login, OpenSessions, Ownership,
     Part, driver,
 };
-use fourstep::{Error, ErrorKind, Invocation, SecretString};
+use fourstep::{Error, ErrorKind, Invocation, Result, SecretString};
 
 use crate::change::{How, Prepared, UNCHANGED};
 use crate::server::Flavour;
@@ -44,7 +44,7 @@ pub(crate) use read::{look, settings_of};
 impl Alternates for Mysql {
     type Found = Found;
 
-    fn check_username(&self, username: &str) -> Result<(), Error> {
+    fn check_username(&self, username: &str) -> Result<()> {
         let most = self.username_limit;
         let unit = format!("characters, more than the {most} of USERNAME_CHARACTER_LIMIT");
         driver::check_length(username, username.chars().count(), most, &unit)
@@ -55,7 +55,7 @@ impl Alternates for Mysql {
         admin: &mut At<'_>,
         usernames: &[&str],
         secret: &str,
-    ) -> Result<Accounts, Error> {
+    ) -> Result<Accounts> {
         let LoggedIn { login, session, cx } = admin;
         let obstacle = session.server.obstacle().or_else(|| session.server.no_attributes());
         obstacle.map_or(Ok(()), |error| Err(error.caused_by(UNCHANGED)))?;
@@ -75,7 +75,7 @@ impl Alternates for Mysql {
     }
 
     /// As far as the admin sees them: without PROCESS it sees its own.
-    async fn open_sessions(&self, admin: &mut At<'_>, user: &str) -> Result<OpenSessions, Error> {
+    async fn open_sessions(&self, admin: &mut At<'_>, user: &str) -> Result<OpenSessions> {
         let session = &mut admin.session;
         match read::open_sessions(session, user, admin.cx).await {
             Ok(0) => {}
@@ -97,7 +97,7 @@ impl Alternates for Mysql {
         install: &Install<'_>,
         accounts: &Accounts,
         ownership: Option<Ownership>,
-    ) -> Result<Assessment<Found>, Error> {
+    ) -> Result<Assessment<Found>> {
         let Some(ownership) = ownership else { return Ok(Assessment::default()) };
         let LoggedIn { login, session, cx } = admin;
         let own = Own::read(session, cx).await?;
@@ -116,7 +116,7 @@ impl Alternates for Mysql {
         Ok(composed)
     }
 
-    async fn run(&self, at: &mut At<'_>, statement: &str) -> Result<(), Error> {
+    async fn run(&self, at: &mut At<'_>, statement: &str) -> Result<()> {
         let what = "a statement of the change";
         match at.session.run(what, statement, at.cx).await {
             // What RANDOM PASSWORD made is dropped unread.
@@ -136,7 +136,7 @@ impl Alternates for Mysql {
         install: &Install<'_>,
         found: Found,
         password: &SecretString,
-    ) -> Result<Prepared, Error> {
+    ) -> Result<Prepared> {
         let session = &mut admin.session;
         let Found { mut finish, unlock, changed, .. } = found;
         if changed && session.server.flavour == Flavour::Mariadb {
@@ -153,7 +153,7 @@ impl Alternates for Mysql {
         pending: &Login,
         partner: &str,
         cx: &Invocation,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<Vec<String>> {
         let mut admin = driver::open_admin(self, admin, cx).await?;
         let differences = async {
             let user = pending.username.as_str();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fourstep::{Error, Invocation};
+use fourstep::{Invocation, Result};
 
 use crate::alternate::quoting::AccountName;
 use crate::alternate::read::look;
@@ -17,7 +17,7 @@ pub(crate) struct Own {
 
 impl Own {
     /// Asked once in a session.
-    pub(crate) async fn read(session: &mut Session, cx: &Invocation) -> Result<Arc<Self>, Error> {
+    pub(crate) async fn read(session: &mut Session, cx: &Invocation) -> Result<Arc<Self>> {
         if let Some(own) = &session.own {
             return Ok(Arc::clone(own));
         }

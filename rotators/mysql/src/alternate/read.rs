@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fourstep::{Error, ErrorKind, Invocation, Seen};
+use fourstep::{Error, ErrorKind, Invocation, Result, Seen};
 
 use crate::alternate::quoting::{AccountName, quote_literal};
 use crate::alternate::settings::{self, Settings};
@@ -13,7 +13,7 @@ pub(crate) async fn settings_of(
     session: &mut Session,
     user: &str,
     cx: &Invocation,
-) -> Result<BTreeMap<String, Settings>, Error> {
+) -> Result<BTreeMap<String, Settings>> {
     let flavour = session.server.flavour;
     let rows = look(session, &settings::query(flavour, user), cx).await?;
     let read = |row| settings::read(flavour, row).ok_or_else(not_understood);
@@ -25,7 +25,7 @@ pub(crate) async fn open_sessions(
     session: &mut Session,
     user: &str,
     cx: &Invocation,
-) -> Result<u64, Error> {
+) -> Result<u64> {
     let query = format!(
         "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = {}",
         quote_literal(user)
@@ -37,11 +37,7 @@ pub(crate) async fn open_sessions(
 
 /// The sessions of the session's own user, which it sees without PROCESS (MySQL 8.4 reference manual,
 /// "The INFORMATION_SCHEMA PROCESSLIST Table").
-pub(crate) async fn seen(
-    session: &mut Session,
-    user: &str,
-    cx: &Invocation,
-) -> Result<Seen, Error> {
+pub(crate) async fn seen(session: &mut Session, user: &str, cx: &Invocation) -> Result<Seen> {
     let query = format!(
         "SELECT CONNECTION_ID(), ID FROM information_schema.PROCESSLIST WHERE USER = {} LIMIT {}",
         quote_literal(user),
@@ -59,7 +55,7 @@ pub(crate) async fn look(
     session: &mut Session,
     query: &str,
     cx: &Invocation,
-) -> Result<Vec<Vec<Option<String>>>, Error> {
+) -> Result<Vec<Vec<Option<String>>>> {
     let what = "a look at the server's users";
     let answer = session.run(what, query, cx).await;
     answer.map_err(|failure| match failure {
@@ -78,7 +74,7 @@ pub(crate) async fn table<const N: usize>(
     session: &mut Session,
     query: &str,
     cx: &Invocation,
-) -> Result<Vec<[String; N]>, Error> {
+) -> Result<Vec<[String; N]>> {
     let cells = |row: Vec<Option<String>>| {
         let row: Option<Vec<String>> = row.into_iter().collect();
         row.and_then(|row| row.try_into().ok()).ok_or_else(not_understood)

@@ -3,7 +3,7 @@
 
 use fourstep::net::{Stream, Transport};
 use fourstep::users::{Attempt, Login};
-use fourstep::{Error, ErrorKind, ExposeSecret};
+use fourstep::{Error, ErrorKind, ExposeSecret, Result};
 
 use super::{Channel, Parts, Plugin, Wire, not_mysql};
 use crate::errors::{self, ServerError};
@@ -35,7 +35,7 @@ const MOST_SWITCHES: usize = 4;
 /// # Errors
 /// [`ErrorKind::Unsupported`] if the server let the user in without a password, or asks for one in
 /// a way that is not answered here or not on this transport; then nothing of it was sent.
-pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<Plugin>, Error> {
+pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<Plugin>> {
     if !wire.greeting.can(NEEDED) {
         return Err(unsupported("the server is too old to be logged in to; upgrade it"));
     }

@@ -1,7 +1,7 @@
 //! Packets of the protocol, and the parts that they consist of.
 
 use fourstep::net::{self, Stream};
-use fourstep::{Error, ErrorKind};
+use fourstep::{Error, ErrorKind, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// More than all that a server says in a session here, but for rows that are not kept. A hostile one
@@ -34,8 +34,8 @@ impl<S: Stream> Channel<S> {
     /// (as in CVE-2021-23222 of PostgreSQL).
     pub(crate) async fn over<T: Stream>(
         self,
-        wrap: impl AsyncFnOnce(S) -> Result<T, Error>,
-    ) -> Result<Channel<T>, Error> {
+        wrap: impl AsyncFnOnce(S) -> Result<T>,
+    ) -> Result<Channel<T>> {
         let Self { stream, sequence, left } = self;
         Ok(Channel { stream: wrap(stream).await?, sequence, left })
     }
@@ -50,7 +50,7 @@ impl<S: Stream> Channel<S> {
         self.sequence = 0;
     }
 
-    pub(crate) async fn send(&mut self, payload: &[u8]) -> Result<(), Error> {
+    pub(crate) async fn send(&mut self, payload: &[u8]) -> Result<()> {
         let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
         if payload.len() >= LONGEST_PAYLOAD {
             return Err(Error::new(ErrorKind::Malformed, "what is to be sent is too long"));
@@ -65,7 +65,7 @@ impl<S: Stream> Channel<S> {
     }
 
     /// Reads one packet, with nothing behind it. It has at least one byte.
-    pub(crate) async fn receive(&mut self) -> Result<Vec<u8>, Error> {
+    pub(crate) async fn receive(&mut self) -> Result<Vec<u8>> {
         let mut header = [0; 4];
         self.stream.read_exact(&mut header).await.map_err(broken)?;
         let [low, middle, high, sequence] = header;
@@ -81,7 +81,7 @@ impl<S: Stream> Channel<S> {
     }
 
     /// Counts bytes that are kept of what the server said.
-    pub(crate) fn count(&mut self, bytes: usize) -> Result<(), Error> {
+    pub(crate) fn count(&mut self, bytes: usize) -> Result<()> {
         self.left = self.left.checked_sub(bytes).ok_or_else(|| {
             not_mysql().caused_by("it sends more than any server does in such a session")
         })?;

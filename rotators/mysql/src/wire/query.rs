@@ -1,6 +1,6 @@
 //! Statements in the text protocol: one statement, one result.
 
-use fourstep::Error;
+use fourstep::Result;
 use fourstep::net::Stream;
 
 use super::{Channel, Parts, not_mysql};
@@ -37,7 +37,7 @@ pub(crate) async fn query<S: Stream>(
     channel: &mut Channel<S>,
     statement: &str,
     keep: impl Fn(&[Option<String>]) -> bool,
-) -> Result<Answer, Error> {
+) -> Result<Answer> {
     channel.begin();
     channel.send(&[&[QUERY], statement.as_bytes()].concat()).await?;
     let first = channel.receive().await?;
@@ -89,14 +89,14 @@ mod tests {
     use super::*;
 
     /// The answer to a statement of a server that sends these payloads.
-    async fn answer(payloads: &[&[u8]]) -> Result<Answer, Error> {
+    async fn answer(payloads: &[&[u8]]) -> Result<Answer> {
         answer_for(payloads, |_| true).await
     }
 
     async fn answer_for(
         payloads: &[&[u8]],
         keep: impl Fn(&[Option<String>]) -> bool,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answer> {
         let (near, far) = tokio::io::duplex(4096);
         let (mut near, mut far) = (Channel::new(near), Channel::new(far));
         let serve = async {

@@ -1,6 +1,6 @@
 //! In which databases the second user owns or holds anything, and who has a session open.
 
-use fourstep::{Error, Invocation};
+use fourstep::{Invocation, Result};
 
 use crate::session::Session;
 use crate::sql::quote;
@@ -24,7 +24,7 @@ pub(crate) async fn concerned(
     session: &mut Session,
     second: &str,
     cx: &Invocation,
-) -> Result<Vec<Concerned>, Error> {
+) -> Result<Vec<Concerned>> {
     let query = format!(
         "SELECT d.datname, d.datname = current_database(), d.datallowconn, \
          has_database_privilege(session_user, d.oid, 'CONNECT'), \
@@ -44,11 +44,7 @@ pub(crate) async fn concerned(
 }
 
 /// How many sessions of a user are open.
-pub(crate) async fn sessions(
-    session: &mut Session,
-    user: &str,
-    cx: &Invocation,
-) -> Result<u64, Error> {
+pub(crate) async fn sessions(session: &mut Session, user: &str, cx: &Invocation) -> Result<u64> {
     let query = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = {}", quote(user));
     let (count,): (i64,) = session.ask("a look at the open sessions", query, cx).await?;
     Ok(count.unsigned_abs())

@@ -1,7 +1,7 @@
 //! What the second user has beside the first and would lose, and what of the first's tells the two
 //! apart.
 
-use fourstep::{Error, Finding, Invocation};
+use fourstep::{Finding, Invocation, Result};
 
 use crate::session::Session;
 use crate::sql::quote;
@@ -102,7 +102,7 @@ pub(crate) async fn gifts(
     names: &Names<'_>,
     about: (&str, bool, i32),
     cx: &Invocation,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<String>> {
     let asked = spare::in_savepoint(session, cx, async |session| {
         let query = query(names, about, &format!("LIMIT {MOST_GIFTS}"));
         Ok(shown(session.ask("a look at what only one has", query, cx).await?))
@@ -117,7 +117,7 @@ pub(crate) async fn beside(
     names: &Names<'_>,
     about: (&str, bool, i32),
     cx: &Invocation,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<String>> {
     let query = query(names, about, "");
     Ok(shown(session.ask("a look at what only one has", query, cx).await?))
 }
@@ -152,7 +152,7 @@ pub(crate) async fn mentions(
     session: &mut Session,
     user: &str,
     cx: &Invocation,
-) -> Result<Option<Finding>, Error> {
+) -> Result<Option<Finding>> {
     let query = format!(
         "WITH me AS (SELECT oid AS me FROM pg_roles WHERE rolname = {}) \
          SELECT {EXAMPLES} FROM \

@@ -15,7 +15,7 @@ use fourstep::users::{
     Accounts, Alternates, Assessment, Database, Install, LoggedIn, Login, OpenSessions, Ownership,
     driver,
 };
-use fourstep::{Error, ErrorKind, Invocation, SecretString};
+use fourstep::{Error, ErrorKind, Invocation, Result, SecretString};
 
 use crate::change::{Prepared, own_account};
 use crate::session::{At, Failure, Kind, Session};
@@ -58,7 +58,7 @@ impl Alternates for Postgres {
         Kind::of(admin) == Kind::Postgres
     }
 
-    fn check_username(&self, username: &str) -> Result<(), Error> {
+    fn check_username(&self, username: &str) -> Result<()> {
         let most = sql::LONGEST_NAME;
         let unit = format!("bytes, and PostgreSQL cuts names off after {most}");
         driver::check_length(username, username.len(), most, &unit)
@@ -69,7 +69,7 @@ impl Alternates for Postgres {
         admin: &mut At<'_>,
         usernames: &[&str],
         secret: &str,
-    ) -> Result<Accounts, Error> {
+    ) -> Result<Accounts> {
         let session = &mut admin.session;
         if session.kind == Kind::Redshift {
             return redshift::accounts(session, usernames, secret, admin.cx).await;
@@ -82,7 +82,7 @@ impl Alternates for Postgres {
         Ok(found)
     }
 
-    async fn open_sessions(&self, admin: &mut At<'_>, user: &str) -> Result<OpenSessions, Error> {
+    async fn open_sessions(&self, admin: &mut At<'_>, user: &str) -> Result<OpenSessions> {
         if admin.session.kind == Kind::Redshift {
             let what = "the open sessions of Amazon Redshift are not looked at";
             let unseen = Error::new(ErrorKind::Unsupported, what);
@@ -98,7 +98,7 @@ impl Alternates for Postgres {
         install: &Install<'_>,
         accounts: &Accounts,
         ownership: Option<Ownership>,
-    ) -> Result<Assessment<()>, Error> {
+    ) -> Result<Assessment<()>> {
         if admin.session.kind == Kind::Redshift {
             let known = (accounts, ownership);
             return redshift::assess(self, admin, install, known).await;
@@ -111,7 +111,7 @@ impl Alternates for Postgres {
         Ok(assessment)
     }
 
-    async fn run(&self, at: &mut At<'_>, statement: &str) -> Result<(), Error> {
+    async fn run(&self, at: &mut At<'_>, statement: &str) -> Result<()> {
         if at.session.kind == Kind::Redshift {
             return redshift::run(&mut at.session, statement, at.cx).await;
         }
@@ -122,7 +122,7 @@ impl Alternates for Postgres {
         done.map_err(|failure| named(failure, statement))
     }
 
-    async fn run_spare(&self, at: &mut At<'_>, statement: &str) -> Result<(), Error> {
+    async fn run_spare(&self, at: &mut At<'_>, statement: &str) -> Result<()> {
         let LoggedIn { session, cx, .. } = at;
         if session.kind == Kind::Redshift {
             return redshift::run(session, statement, cx).await;
@@ -147,7 +147,7 @@ impl Alternates for Postgres {
         install: &Install<'_>,
         (): (),
         password: &SecretString,
-    ) -> Result<Prepared, Error> {
+    ) -> Result<Prepared> {
         self.prepare(&admin.session, (install.target, true), password, admin.cx)
     }
 
@@ -157,7 +157,7 @@ impl Alternates for Postgres {
         pending: &Login,
         partner: &str,
         cx: &Invocation,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<Vec<String>> {
         if Kind::of(pending) == Kind::Redshift {
             let pair = (pending.username.as_str(), partner);
             return redshift::differences(self, admin, pair, cx).await;
@@ -209,7 +209,7 @@ fn named(failure: Failure, statement: &str) -> Error {
 
 /// Takes what the user was granted, as far as the admin may. The server gives some of it up with a
 /// warning, and some with an error; that must not be a trap that anybody can lay by a grant.
-async fn drop_owned(session: &mut Session, statement: &str, cx: &Invocation) -> Result<(), Error> {
+async fn drop_owned(session: &mut Session, statement: &str, cx: &Invocation) -> Result<()> {
     let [save, back] = ["SAVEPOINT granted", "ROLLBACK TO SAVEPOINT granted"];
     session.run(save, save, cx).await.map_err(|fail| named(fail, save))?;
     match session.run(statement, statement, cx).await {
@@ -225,11 +225,7 @@ async fn drop_owned(session: &mut Session, statement: &str, cx: &Invocation) -> 
     }
 }
 
-async fn none_dropped(
-    session: &mut Session,
-    statement: &str,
-    cx: &Invocation,
-) -> Result<(), Error> {
+async fn none_dropped(session: &mut Session, statement: &str, cx: &Invocation) -> Result<()> {
     let (dropped,): (i64,) = session.ask("a look at what was dropped", DROPPED, cx).await?;
     if dropped == 0 {
         return Ok(());

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fourstep::{Error, Invocation};
+use fourstep::{Invocation, Result};
 
 use crate::admin::ADMIN_OPTION;
 use crate::session::Session;
@@ -57,7 +57,7 @@ pub(crate) async fn read(
     names: &Names<'_>,
     identities: &[&str],
     cx: &Invocation,
-) -> Result<Roles, Error> {
+) -> Result<Roles> {
     let old = session.version < ADMIN_OPTION;
     let query = format!(
         "SELECT s.oid IS NOT NULL, COALESCE((SELECT bool_or({}) AND bool_or({}) \
@@ -98,7 +98,7 @@ async fn memberships(
     session: &mut Session,
     names: &Names<'_>,
     cx: &Invocation,
-) -> Result<Vec<Membership>, Error> {
+) -> Result<Vec<Membership>> {
     let old = session.version < ADMIN_OPTION;
     let query = format!(
         "SELECT DISTINCT pg_get_userbyid(m.roleid), \
@@ -130,7 +130,7 @@ async fn stand_ins(
     names: &Names<'_>,
     identities: &[&str],
     cx: &Invocation,
-) -> Result<BTreeMap<String, [String; 2]>, Error> {
+) -> Result<BTreeMap<String, [String; 2]>> {
     let version = session.version;
     let old = version < ADMIN_OPTION;
     let roles = [names.first, names.second].into_iter().chain(identities.iter().copied());

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use fourstep::{Error, Invocation};
+use fourstep::{Invocation, Result};
 
 use crate::session::Session;
 use crate::sql::{self, quote, quote_identifier};
@@ -58,7 +58,7 @@ pub(crate) async fn read(
     session: &mut Session,
     names: &Names<'_>,
     cx: &Invocation,
-) -> Result<Settings, Error> {
+) -> Result<Settings> {
     let version = session.version;
     let granted = match version >= SETTING_RIGHTS {
         true => "has_parameter_privilege(session_user, split_part(one, '=', 1), 'SET')",

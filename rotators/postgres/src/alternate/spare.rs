@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use fourstep::{Error, Invocation};
+use fourstep::{Invocation, Result};
 
 use crate::session::Session;
 
@@ -25,8 +25,8 @@ pub(super) const SHORTLY: [&str; 2] =
 pub(super) async fn in_savepoint<T>(
     session: &mut Session,
     cx: &Invocation,
-    work: impl AsyncFnOnce(&mut Session) -> Result<T, Error>,
-) -> Result<Result<T, Error>, Error> {
+    work: impl AsyncFnOnce(&mut Session) -> Result<T>,
+) -> Result<Result<T>> {
     let what = "what the change can do without";
     let limits = "SELECT current_setting('statement_timeout'), current_setting('lock_timeout')";
     let (whole, wait): (String, String) = session.ask(what, limits, cx).await?;

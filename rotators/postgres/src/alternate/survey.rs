@@ -1,6 +1,6 @@
 //! A look at everything that a change of the two users will meet, and what it will run.
 
-use fourstep::Error;
+use fourstep::Result;
 use fourstep::users::{
     Accounts, Assessment, Database, Install, Login, Ownership, Part, Step, driver,
 };
@@ -43,7 +43,7 @@ impl Survey<'_, '_> {
         &mut self,
         accounts: &Accounts,
         ownership: Option<Ownership>,
-    ) -> Result<Assessment<()>, Error> {
+    ) -> Result<Assessment<()>> {
         let Install { pair, target, source, .. } = *self.install;
         let session = &mut self.admin.session;
         let version = session.version;
@@ -82,7 +82,7 @@ impl Survey<'_, '_> {
     }
 
     /// The statement that writes the mark, behind what somebody else wrote there.
-    async fn mark(&mut self) -> Result<String, Error> {
+    async fn mark(&mut self) -> Result<String> {
         let Install { pair, target, source, .. } = *self.install;
         let query = format!(
             "SELECT (SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = {})",
@@ -96,11 +96,7 @@ impl Survey<'_, '_> {
 
     /// What the second has beside the first, in every database in which it is mentioned. Returns
     /// whether it loses any of that.
-    async fn beside(
-        &mut self,
-        read: &Read<'_>,
-        survey: &mut Assessment<()>,
-    ) -> Result<bool, Error> {
+    async fn beside(&mut self, read: &Read<'_>, survey: &mut Assessment<()>) -> Result<bool> {
         let Read { names, settings, acts, .. } = read;
         if !read.roles.exists {
             return Ok(false);

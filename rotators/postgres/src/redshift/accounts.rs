@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fourstep::users::driver::never_changed;
 use fourstep::users::{Account, Accounts, Mark};
-use fourstep::{Error, ErrorKind, Invocation, hex};
+use fourstep::{Error, ErrorKind, Invocation, Result, hex};
 use ring::digest;
 
 use super::check_name;
@@ -112,7 +112,7 @@ async fn users(
     session: &mut Session,
     names: &[&str],
     cx: &Invocation,
-) -> Result<(BTreeMap<String, User>, bool), Error> {
+) -> Result<(BTreeMap<String, User>, bool)> {
     let query = format!(
         "SELECT usename::text, usesuper, usename = session_user FROM pg_catalog.pg_user \
          WHERE usename IN ({}) OR usename = session_user",
@@ -136,7 +136,7 @@ pub(crate) async fn objections(
     session: &mut Session,
     user: &str,
     cx: &Invocation,
-) -> Result<Vec<Error>, Error> {
+) -> Result<Vec<Error>> {
     let (users, is_super) = users(session, &[user], cx).await?;
     let protected = |why: &str| vec![never_changed(format!("user {user:?}"), why)];
     let Some(found) = users.get(user) else {
@@ -160,7 +160,7 @@ async fn powers(
     session: &mut Session,
     users: &[&str],
     cx: &Invocation,
-) -> Result<BTreeMap<String, String>, Error> {
+) -> Result<BTreeMap<String, String>> {
     let roles = roles(session, users, cx).await?;
     let query = format!(
         "SELECT identity_name::text, system_privilege::text FROM pg_catalog.svv_system_privileges \
@@ -182,7 +182,7 @@ async fn roles(
     session: &mut Session,
     users: &[&str],
     cx: &Invocation,
-) -> Result<BTreeMap<String, BTreeSet<String>>, Error> {
+) -> Result<BTreeMap<String, BTreeSet<String>>> {
     let query = format!(
         "SELECT user_name::text, role_name::text FROM pg_catalog.svv_user_grants WHERE user_name IN ({})",
         list(users.iter().copied())
@@ -218,7 +218,7 @@ pub(crate) async fn accounts(
     usernames: &[&str],
     secret: &str,
     cx: &Invocation,
-) -> Result<Accounts, Error> {
+) -> Result<Accounts> {
     usernames.iter().try_for_each(|name| check_name(name))?;
     let query = format!(
         "SELECT u.usename::text, g.groname::text FROM pg_catalog.pg_group AS g \

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fourstep::{Error, Invocation};
+use fourstep::{Invocation, Result};
 
 use super::rights::USER;
 use crate::alternate::settings::{literal, names_in, quote_parameter};
@@ -35,7 +35,7 @@ pub(crate) async fn read(
     session: &mut Session,
     user: &str,
     cx: &Invocation,
-) -> Result<Option<Options>, Error> {
+) -> Result<Option<Options>> {
     let what = "a look at the user's options";
     let query = format!(
         "SELECT usecreatedb, valuntil IS NOT NULL AND valuntil <> 'infinity', \

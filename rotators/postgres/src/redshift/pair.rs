@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use fourstep::users::{
     Accounts, Assessment, Install, LoggedIn, Login, Ownership, Part, Step, driver,
 };
-use fourstep::{Error, ErrorKind, Invocation};
+use fourstep::{Error, ErrorKind, Invocation, Result};
 
 use super::accounts::{UNFINISHED, group, is_mark};
 use super::options::{self, Options};
@@ -42,11 +42,7 @@ struct Everything {
 }
 
 /// Reads everything of these two, of which the second need not be there.
-async fn read(
-    postgres: &Postgres,
-    admin: &mut At<'_>,
-    users: [&str; 2],
-) -> Result<Everything, Error> {
+async fn read(postgres: &Postgres, admin: &mut At<'_>, users: [&str; 2]) -> Result<Everything> {
     let LoggedIn { session, login, cx } = admin;
     let marks = marks(session, users, cx).await?;
     let [one, other] = users;
@@ -84,7 +80,7 @@ async fn marks(
     session: &mut Session,
     users: [&str; 2],
     cx: &Invocation,
-) -> Result<BTreeSet<String>, Error> {
+) -> Result<BTreeSet<String>> {
     let query = format!(
         "SELECT g.groname::text FROM pg_catalog.pg_group AS g JOIN pg_catalog.pg_user AS u \
          ON u.usesysid = ANY (g.grolist) WHERE u.usename IN ({})",
@@ -172,7 +168,7 @@ pub(crate) async fn assess(
     admin: &mut At<'_>,
     install: &Install<'_>,
     (accounts, ownership): (&Accounts, Option<Ownership>),
-) -> Result<Assessment<()>, Error> {
+) -> Result<Assessment<()>> {
     let Install { pair, target, source, .. } = *install;
     let mut found = Assessment::default();
     let (true, Some(ownership)) = (target != source && accounts.contains_key(source), ownership)
@@ -239,7 +235,7 @@ async fn begin(
     (target, mark): (&str, &str),
     ownership: Ownership,
     cx: &Invocation,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<String>> {
     let wanted = match ownership {
         Ownership::Absent => vec![mark, UNFINISHED],
         Ownership::Adopted => vec![mark],
@@ -271,7 +267,7 @@ pub(crate) async fn differences(
     admin: &Login,
     (pending, partner): (&str, &str),
     cx: &Invocation,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<String>> {
     let mut admin = driver::open_admin(postgres, admin, cx).await?;
     let users = [partner, pending];
     let read = read(postgres, &mut admin, users).await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fourstep::{Error, Invocation};
+use fourstep::{Invocation, Result};
 
 use super::accounts::is_mark;
 use super::check_name;
@@ -104,7 +104,7 @@ impl Reader<'_> {
         both: &mut Both,
         view: &View,
         procedures: &BTreeSet<(String, String)>,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let View(name, _, [one, two, three], option) = view;
         let marks: Vec<_> = self.marks.iter().map(|mark| quote(mark)).collect();
         let marks = match marks.is_empty() {
@@ -136,7 +136,7 @@ impl Reader<'_> {
     }
 
     /// What belongs to the whole server: groups, roles, rights on databases, and what is owned of it.
-    pub(crate) async fn whole(&mut self) -> Result<Both, Error> {
+    pub(crate) async fn whole(&mut self) -> Result<Both> {
         let mut both = Both::default();
         let query = format!(
             "SELECT u.usename::text, g.groname::text FROM pg_catalog.pg_group AS g \
@@ -174,7 +174,7 @@ impl Reader<'_> {
     }
 
     /// Nobody logs in to a database that another cluster shares, so what one has in it is not compared.
-    async fn shared(&mut self, both: &mut Both) -> Result<(), Error> {
+    async fn shared(&mut self, both: &mut Both) -> Result<()> {
         let query = "SELECT database_name::text FROM pg_catalog.svv_redshift_databases \
                      WHERE database_type <> 'local'";
         let rows: Vec<(String,)> =
@@ -190,7 +190,7 @@ impl Reader<'_> {
     }
 
     /// What belongs to the session's database.
-    pub(crate) async fn here(&mut self) -> Result<Both, Error> {
+    pub(crate) async fn here(&mut self) -> Result<Both> {
         let mut both = Both::default();
         let query = "SELECT n.nspname::text, p.proname::text FROM pg_catalog.pg_proc_info AS p \
                      JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace WHERE p.prokind = 'p'";
@@ -222,7 +222,7 @@ impl Reader<'_> {
         both: &mut Both,
         owned: &[[&str; 2]],
         others: &[Refused<'_>],
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let named = self.named();
         let owned = owned.iter().map(|[kind, from]| {
             (format!("{kind} {{}} as its owner"), format!("{from} IN ({named}) LIMIT {MOST_OWNED}"))
@@ -248,7 +248,7 @@ impl Reader<'_> {
     }
 
     /// What is given to the users of what others make, and to others of what they make.
-    async fn defaults(&mut self, both: &mut Both) -> Result<(), Error> {
+    async fn defaults(&mut self, both: &mut Both) -> Result<()> {
         let named = self.named();
         let query = format!(
             "SELECT schema_name::text, object_type::text, owner_name::text, privilege_type::text, \

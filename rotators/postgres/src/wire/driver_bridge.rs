@@ -15,7 +15,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use fourstep::net::Stream;
-use fourstep::{Error, ErrorKind};
+use fourstep::{Error, ErrorKind, Result};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, split};
@@ -49,7 +49,7 @@ const CLOSING_TIME: Duration = Duration::from_secs(1);
 pub(crate) async fn driver_bridge(
     server: Box<dyn Stream>,
     greeting: &[u8],
-) -> Result<(PgConnection, JoinHandle<()>), Error> {
+) -> Result<(PgConnection, JoinHandle<()>)> {
     let folder = Folder::create().map_err(no_socket)?;
     let listener = UnixListener::bind(folder.0.join(SOCKET)).map_err(no_socket)?;
     // Everything that PG* variables may have set is either set here or goes into the first

@@ -3,7 +3,7 @@
 
 use fourstep::users::scram::{Hash, Scram, unproven};
 use fourstep::users::{Attempt, Login};
-use fourstep::{Error, ErrorKind, ExposeSecret, hex, random_bytes};
+use fourstep::{Error, ErrorKind, ExposeSecret, Result, hex, random_bytes};
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::message::frontend;
 use ring::digest;
@@ -20,7 +20,7 @@ use crate::{redshift, verifier};
 /// # Errors
 /// [`ErrorKind::Unsupported`] if the server let the user in without a password, or asks for one in
 /// a way that the transport does not allow; then nothing of the password was sent.
-pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<LoggedIn>, Error> {
+pub(crate) async fn log_in(wire: &mut Wire, login: &Login) -> Result<Attempt<LoggedIn>> {
     let mut conversation = Conversation {
         exchange: Exchange::new(&mut wire.stream),
         login,
@@ -249,7 +249,7 @@ enum Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn parse(message: &'a Message) -> Result<Self, Error> {
+    fn parse(message: &'a Message) -> Result<Self> {
         if message.kind != b'R' {
             return Err(not_postgres());
         }

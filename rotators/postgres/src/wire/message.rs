@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use fourstep::net::{Stream, broken, not_a};
 use fourstep::users::Login;
-use fourstep::{Error, ErrorKind};
+use fourstep::{Error, ErrorKind, Result};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -43,7 +43,7 @@ impl<'a> Exchange<'a> {
     pub(super) async fn send(
         &mut self,
         write: impl FnOnce(&mut BytesMut) -> std::io::Result<()>,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let mut bytes = BytesMut::new();
         // Its own words would quote what is not written.
         write(&mut bytes).map_err(|_| {
@@ -54,7 +54,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Reads one message, with nothing behind it.
-    pub(super) async fn receive(&mut self) -> Result<Message, Error> {
+    pub(super) async fn receive(&mut self) -> Result<Message> {
         let kind = self.stream.read_u8().await.map_err(in_login)?;
         if !b"RENSKZv".contains(&kind) {
             return Err(not_postgres());

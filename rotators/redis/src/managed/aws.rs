@@ -12,7 +12,9 @@ use fourstep::store::aws::{AwsCall, LazyClient};
 use fourstep::users::{
     Attempt, Change, Driver, Login, ManagedUser, ManagedUsers, UserState, UserStatus,
 };
-use fourstep::{Environment, Error, ErrorKind, ExposeSecret, Invocation, Secret, SecretString};
+use fourstep::{
+    Environment, Error, ErrorKind, ExposeSecret, Invocation, Result, Secret, SecretString,
+};
 
 use super::user::{self, Service, UserArn};
 use crate::Redis;
@@ -53,18 +55,18 @@ pub(crate) struct Aws {
 
 impl Aws {
     /// Reads the endpoints; the rest is read once it is needed.
-    pub(crate) fn of(environment: &Environment) -> Result<Self, Error> {
+    pub(crate) fn of(environment: &Environment) -> Result<Self> {
         let elasticache = LazyClient::read(environment, "AWS_ENDPOINT_URL_ELASTICACHE")?;
         let memorydb = LazyClient::read(environment, "AWS_ENDPOINT_URL_MEMORYDB")?;
         let caches = Driver::read(environment, Redis::read(environment)?)?;
         Ok(Self { caches, elasticache, memorydb })
     }
 
-    async fn elasticache(&self) -> Result<&ElastiCache, Error> {
+    async fn elasticache(&self) -> Result<&ElastiCache> {
         self.elasticache.get(ElastiCache::new).await
     }
 
-    async fn memorydb(&self) -> Result<&MemoryDb, Error> {
+    async fn memorydb(&self) -> Result<&MemoryDb> {
         self.memorydb.get(MemoryDb::new).await
     }
 }
@@ -97,7 +99,7 @@ impl ManagedUsers for Aws {
         LENGTHS
     }
 
-    fn read(&self, secret: &Secret) -> Result<ManagedUser, Error> {
+    fn read(&self, secret: &Secret) -> Result<ManagedUser> {
         user::read(secret)
     }
 
@@ -106,7 +108,7 @@ impl ManagedUsers for Aws {
         service.map(|one| format!("{}:{}", one.name(), one.operation())).unwrap_or_default()
     }
 
-    async fn describe(&self, user: &ManagedUser, cx: &Invocation) -> Result<UserState, Error> {
+    async fn describe(&self, user: &ManagedUser, cx: &Invocation) -> Result<UserState> {
         let arn = UserArn::parse(&user.arn)?;
         let call = call(&arn, "DescribeUsers", false);
         let found = match arn.service {
@@ -133,7 +135,7 @@ impl ManagedUsers for Aws {
         user: &ManagedUser,
         passwords: &[SecretString],
         cx: &Invocation,
-    ) -> Result<Change, Error> {
+    ) -> Result<Change> {
         let arn = UserArn::parse(&user.arn)?;
         let call = call(&arn, arn.service.operation(), true);
         let passwords = passwords.iter().map(|one| one.expose_secret().to_owned()).collect();
@@ -168,7 +170,7 @@ impl ManagedUsers for Aws {
         }
     }
 
-    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<()>, Error> {
+    async fn log_in(&self, login: &Login, cx: &Invocation) -> Result<Attempt<()>> {
         Ok(match self.caches.log_in(login, cx).await? {
             Attempt::Accepted(_) => Attempt::Accepted(()),
             Attempt::Refused(why) => Attempt::Refused(why),

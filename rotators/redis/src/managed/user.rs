@@ -1,7 +1,7 @@
 //! The secret of a user of ElastiCache or MemoryDB: which user it names, and what logs in as it.
 
 use fourstep::users::{Login, ManagedUser};
-use fourstep::{Document, Error, ErrorKind, Secret};
+use fourstep::{Document, Error, ErrorKind, Result, Secret};
 
 use crate::DIALECT;
 
@@ -51,7 +51,7 @@ impl UserArn {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`], naming the secret's field.
-    pub(super) fn parse(text: &str) -> Result<Self, Error> {
+    pub(super) fn parse(text: &str) -> Result<Self> {
         let parts: Vec<&str> = text.splitn(6, ':').collect();
         let (service, id) = match parts.as_slice() {
             ["arn", _, "elasticache", _, _, rest] => {
@@ -75,7 +75,7 @@ impl UserArn {
 }
 
 /// Reads a secret document.
-pub(super) fn read(secret: &Secret) -> Result<ManagedUser, Error> {
+pub(super) fn read(secret: &Secret) -> Result<ManagedUser> {
     let document: &Document = secret.document()?;
     let arn = document.required(USER_ARN)?.to_owned();
     UserArn::parse(&arn)?;

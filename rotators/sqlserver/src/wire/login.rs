@@ -3,7 +3,7 @@
 //! Source: Microsoft, \[MS-TDS\], section 2.2.6.4, "LOGIN7".
 
 use fourstep::users::Login;
-use fourstep::{Error, ErrorKind, ExposeSecret, SecretString};
+use fourstep::{Error, ErrorKind, ExposeSecret, Result, SecretString};
 
 use super::packet::PACKET_SIZE;
 use super::{Answer, Channel, Kind, not_sqlserver};
@@ -62,7 +62,7 @@ fn utf16(text: &str) -> Vec<u8> {
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`], naming the secret's field.
-pub(super) fn check_names(login: &Login) -> Result<(), Error> {
+pub(super) fn check_names(login: &Login) -> Result<()> {
     for (field, name) in [("username", login.username.as_str()), ("dbname", database(login))] {
         if utf16(name).len() > LONGEST_NAME * 2 {
             let what = format!(
@@ -76,7 +76,7 @@ pub(super) fn check_names(login: &Login) -> Result<(), Error> {
 }
 
 /// A password as it is sent: this hides it from nobody.
-fn hidden(password: &SecretString) -> Result<Vec<u8>, Error> {
+fn hidden(password: &SecretString) -> Result<Vec<u8>> {
     let plain = utf16(password.expose_secret());
     if plain.len() > LONGEST_PASSWORD * 2 {
         let what = format!(
@@ -89,7 +89,7 @@ fn hidden(password: &SecretString) -> Result<Vec<u8>, Error> {
 }
 
 /// LOGIN7: numbers, where each text is and how many characters it has, the texts.
-fn message(login: &Login, new: Option<&SecretString>) -> Result<Vec<u8>, Error> {
+fn message(login: &Login, new: Option<&SecretString>) -> Result<Vec<u8>> {
     let (none, own) = (Vec::new, || utf16("fourstep"));
     let [client, application, library] = std::array::from_fn(|_| own());
     let [extension, language, sspi, file] = std::array::from_fn(|_| none());

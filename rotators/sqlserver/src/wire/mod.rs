@@ -14,7 +14,7 @@ mod tunnel;
 
 use fourstep::net::{Stream, Transport, connect_tcp, connect_time, handshake, within};
 use fourstep::users::Login;
-use fourstep::{Error, ErrorKind, Invocation};
+use fourstep::{Error, ErrorKind, Invocation, Result};
 
 use crate::Sqlserver;
 
@@ -42,7 +42,7 @@ impl Sqlserver {
         login: &Login,
         transport: Transport,
         cx: &Invocation,
-    ) -> Result<Channel, Error> {
+    ) -> Result<Channel> {
         self.transport.shown(transport).map_or(Ok(()), Err)?;
         login::check_names(login)?;
         let mut channel = packet::Channel::new(connect_tcp(&login.host, login.port, cx).await?);
@@ -115,7 +115,7 @@ fn encryption(message: &[u8]) -> Option<u8> {
 }
 
 /// Whether a server that says this of encryption can be gone on with.
-fn agree(transport: Transport, encryption: u8) -> Result<(), Error> {
+fn agree(transport: Transport, encryption: u8) -> Result<()> {
     match (transport, encryption) {
         (Transport::Tls, ENCRYPT_ON | ENCRYPT_REQ) => Ok(()),
         (Transport::Tls, _) => Err(Error::new(

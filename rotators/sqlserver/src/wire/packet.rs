@@ -3,7 +3,7 @@
 //! Source: Microsoft, \[MS-TDS\], section 2.2.3, "Packets".
 
 use fourstep::net::{self, Stream};
-use fourstep::{Error, ErrorKind};
+use fourstep::{Error, ErrorKind, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// More than all that a server says in a session here. A hostile one must not fill the memory, so its
@@ -36,7 +36,7 @@ const END: u8 = 0x01;
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`] of one that is longer than anything that is said here.
-pub(super) fn packets(kind: Kind, message: &[u8]) -> Result<Vec<u8>, Error> {
+pub(super) fn packets(kind: Kind, message: &[u8]) -> Result<Vec<u8>> {
     let room = usize::from(PACKET_SIZE) - HEAD;
     if message.len() > LONGEST_MESSAGE {
         return Err(Error::new(ErrorKind::Malformed, "what is to be sent is too long"));
@@ -76,19 +76,19 @@ impl<S: Stream> Channel<S> {
     /// takes more than one message, so nothing that came in plaintext can be left over.
     pub(crate) async fn over<T: Stream>(
         self,
-        wrap: impl AsyncFnOnce(S) -> Result<T, Error>,
-    ) -> Result<Channel<T>, Error> {
+        wrap: impl AsyncFnOnce(S) -> Result<T>,
+    ) -> Result<Channel<T>> {
         Ok(Channel { stream: wrap(self.stream).await?, left: self.left })
     }
 
-    pub(crate) async fn send(&mut self, kind: Kind, message: &[u8]) -> Result<(), Error> {
+    pub(crate) async fn send(&mut self, kind: Kind, message: &[u8]) -> Result<()> {
         let bytes = packets(kind, message)?;
         self.stream.write_all(&bytes).await.map_err(broken)?;
         self.stream.flush().await.map_err(broken)
     }
 
     /// Reads one message of the server's.
-    pub(crate) async fn receive(&mut self) -> Result<Vec<u8>, Error> {
+    pub(crate) async fn receive(&mut self) -> Result<Vec<u8>> {
         let mut message = Vec::new();
         loop {
             let mut head = [0; HEAD];

@@ -1,6 +1,6 @@
 //! What two users differ in.
 
-use fourstep::{Error, Invocation};
+use fourstep::{Invocation, Result};
 
 use crate::alternate::copy::compose::Users;
 use crate::alternate::copy::plan::difference;
@@ -12,7 +12,7 @@ pub(crate) async fn differences(
     session: &mut Session,
     [user, other]: [&str; 2],
     cx: &Invocation,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<String>> {
     let mut users = Users::read(session, [user, other], cx).await?;
     users.drop_stale(session, cx).await?;
     Ok(between(&users, other))

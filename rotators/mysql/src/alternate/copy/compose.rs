@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use fourstep::users::Install;
-use fourstep::{Error, Invocation};
+use fourstep::{Invocation, Result};
 
 use crate::alternate::compose::{lone, plugin};
 use crate::alternate::copy::plan::{self, Step};
@@ -35,7 +35,7 @@ impl Users {
         session: &mut Session,
         [source, target]: [&str; 2],
         cx: &Invocation,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self> {
         let read = read::read(session, source, cx).await?;
         let other = match source == target {
             true => read.clone(),
@@ -50,7 +50,7 @@ impl Users {
         &mut self,
         session: &mut Session,
         cx: &Invocation,
-    ) -> Result<BTreeSet<String>, Error> {
+    ) -> Result<BTreeSet<String>> {
         let table = |right: &Right| match right {
             Right::Held { on: Object::Table(schema, table), .. } => {
                 Some((schema.clone(), table.clone()))
@@ -88,11 +88,7 @@ impl Users {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for accounts of which there cannot be two alike.
-    pub(crate) fn compose(
-        &self,
-        install: &Install<'_>,
-        mark_for: Option<&str>,
-    ) -> Result<Copied, Error> {
+    pub(crate) fn compose(&self, install: &Install<'_>, mark_for: Option<&str>) -> Result<Copied> {
         let Install { source, target, .. } = *install;
         let mut composed = Copied::default();
         if source == target {

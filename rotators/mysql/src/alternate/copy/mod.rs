@@ -12,7 +12,7 @@ mod tokens;
 pub(crate) mod whose;
 
 use fourstep::users::{Install, Ownership};
-use fourstep::{Error, ErrorKind, Invocation};
+use fourstep::{Error, ErrorKind, Invocation, Result};
 
 use crate::alternate::compose::{Composed, Step, locked};
 use crate::alternate::own::Own;
@@ -30,7 +30,7 @@ pub(crate) async fn compose(
     install: &Install<'_>,
     ownership: Ownership,
     cx: &Invocation,
-) -> Result<Composed, Error> {
+) -> Result<Composed> {
     let mut users = Users::read(session, [install.source, install.target], cx).await?;
     let rights = rights::read(own.lines.iter().map(String::as_str))?;
     let admin = Admin { rights: &rights };
@@ -75,7 +75,7 @@ pub(crate) async fn made_alike(
     session: &mut Session,
     install: &Install<'_>,
     cx: &Invocation,
-) -> Result<Vec<(AccountName, Plugin)>, Error> {
+) -> Result<Vec<(AccountName, Plugin)>> {
     let mut users = Users::read(session, [install.source, install.target], cx).await?;
     users.drop_stale(session, cx).await?;
     let copied = users.compose(install, None)?;

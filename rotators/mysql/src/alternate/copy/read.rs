@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fourstep::{Error, Invocation};
+use fourstep::{Invocation, Result};
 
 use crate::alternate::copy::rights::{self, ALL, Object, Right, Rights};
 use crate::alternate::quoting::{AccountName, quote_literal};
@@ -27,11 +27,7 @@ pub(crate) type User = BTreeMap<String, Account>;
 ///
 /// # Errors
 /// [`ErrorKind::Forbidden`] if the admin may not see it.
-pub(crate) async fn read(
-    session: &mut Session,
-    user: &str,
-    cx: &Invocation,
-) -> Result<User, Error> {
+pub(crate) async fn read(session: &mut Session, user: &str, cx: &Invocation) -> Result<User> {
     let mut accounts = User::new();
     for (host, settings) in settings_of(session, user, cx).await? {
         let name = AccountName::new(user, &host);
@@ -46,11 +42,7 @@ pub(crate) async fn read(
 }
 
 /// As which others an account may act.
-async fn proxies(
-    session: &mut Session,
-    name: &AccountName,
-    cx: &Invocation,
-) -> Result<Rights, Error> {
+async fn proxies(session: &mut Session, name: &AccountName, cx: &Invocation) -> Result<Rights> {
     let (user, host) =
         (quote_literal(&name.user), quote_literal(name.host.as_deref().unwrap_or_default()));
     let query = format!(
@@ -73,7 +65,7 @@ pub(crate) async fn rights_of(
     session: &mut Session,
     name: &AccountName,
     cx: &Invocation,
-) -> Result<Rights, Error> {
+) -> Result<Rights> {
     let rights = shown(session, &format!("SHOW GRANTS FOR {}", name.sql()), cx).await?;
     if !rights.iter().any(is_all) {
         return Ok(rights);
@@ -106,7 +98,7 @@ fn written_out(rights: Rights, rows: Vec<[Option<String>; 4]>) -> Option<Rights>
     Some(written_out)
 }
 
-async fn shown(session: &mut Session, statement: &str, cx: &Invocation) -> Result<Rights, Error> {
+async fn shown(session: &mut Session, statement: &str, cx: &Invocation) -> Result<Rights> {
     let rows = look(session, statement, cx).await?;
     let lines = rows.iter().flatten().flatten().map(String::as_str);
     rights::read(lines)
@@ -118,7 +110,7 @@ async fn privileges(
     session: &mut Session,
     name: &AccountName,
     cx: &Invocation,
-) -> Result<Vec<[Option<String>; 4]>, Error> {
+) -> Result<Vec<[Option<String>; 4]>> {
     let grantee = name.grantee();
     let from = |table: &str, object: &str| {
         format!(
@@ -149,7 +141,7 @@ async fn default_roles(
     session: &mut Session,
     name: &AccountName,
     cx: &Invocation,
-) -> Result<BTreeSet<AccountName>, Error> {
+) -> Result<BTreeSet<AccountName>> {
     let (user, host) =
         (quote_literal(&name.user), quote_literal(name.host.as_deref().unwrap_or_default()));
     let query = format!(
@@ -171,7 +163,7 @@ pub(crate) async fn columns(
     session: &mut Session,
     tables: &BTreeSet<(String, String)>,
     cx: &Invocation,
-) -> Result<BTreeMap<(String, String), BTreeSet<String>>, Error> {
+) -> Result<BTreeMap<(String, String), BTreeSet<String>>> {
     if tables.is_empty() {
         return Ok(BTreeMap::new());
     }

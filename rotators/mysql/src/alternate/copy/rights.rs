@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use fourstep::{Error, ErrorKind};
+use fourstep::{Error, ErrorKind, Result};
 
 use crate::alternate::copy::tokens::{Token, Tokens};
 use crate::alternate::quoting::AccountName;
@@ -66,7 +66,7 @@ fn too_many() -> Error {
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] if a line is not understood, or if they take more than [`MOST_BYTES`].
-pub(crate) fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> Result<Rights, Error> {
+pub(crate) fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> Result<Rights> {
     let (mut rights, mut bytes) = (Rights::new(), 0_usize);
     for line in lines {
         for right in parse(line).ok_or_else(not_understood)? {

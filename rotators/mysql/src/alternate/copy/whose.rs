@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fourstep::users::{Account, Accounts, Mark};
-use fourstep::{Error, Invocation};
+use fourstep::{Invocation, Result};
 
 use crate::alternate::accounts::powerful;
 use crate::alternate::copy::read::rights_of;
@@ -68,7 +68,7 @@ pub(crate) async fn read(
     secret: &str,
     admin: &str,
     cx: &Invocation,
-) -> Result<Accounts, Error> {
+) -> Result<Accounts> {
     let mut users: BTreeMap<String, Vec<Row>> = BTreeMap::new();
     for row in rows(session, usernames, secret, cx).await? {
         users.entry(row.name.user.clone()).or_default().push(row);
@@ -101,7 +101,7 @@ async fn rows(
     usernames: &[&str],
     secret: &str,
     cx: &Invocation,
-) -> Result<Vec<Row>, Error> {
+) -> Result<Vec<Row>> {
     let is_true = |cell: &Option<String>| matches!(cell.as_deref(), Some("1" | "true"));
     let query = "SELECT User, Host, JSON_VALUE(Priv, '$.account_locked'), \
                  JSON_VALUE(Priv, '$.is_role') FROM mysql.global_priv";
@@ -118,7 +118,7 @@ async fn rows(
 }
 
 /// The marker roles on which the admin has ADMIN OPTION.
-async fn made_by_admin(session: &mut Session, cx: &Invocation) -> Result<BTreeSet<String>, Error> {
+async fn made_by_admin(session: &mut Session, cx: &Invocation) -> Result<BTreeSet<String>> {
     let query = format!(
         "SELECT ROLE_NAME FROM information_schema.APPLICABLE_ROLES \
          WHERE IS_GRANTABLE = 'YES' AND LEFT(ROLE_NAME, {}) = '{ROLE}'",
@@ -173,7 +173,7 @@ pub(crate) async fn power(
     session: &mut Session,
     mut open: Vec<AccountName>,
     cx: &Invocation,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<String>> {
     let mut seen = BTreeSet::new();
     while let Some(name) = open.pop() {
         if !seen.insert(name.clone()) {

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use fourstep::users::Install;
 use fourstep::users::driver::listed;
-use fourstep::{Error, Invocation};
+use fourstep::{Invocation, Result};
 
 use crate::alternate::compose::{Composed, Step};
 use crate::alternate::own::Own;
@@ -32,7 +32,7 @@ pub(crate) async fn add(
     users: &Users<'_>,
     composed: &mut Composed,
     cx: &Invocation,
-) -> Result<(), Error> {
+) -> Result<()> {
     let [_, second] = &users.settings;
     let hosts = match second.is_empty() {
         true => BTreeSet::new(),
@@ -93,7 +93,7 @@ async fn hosts_with_rights(
     session: &mut Session,
     user: &str,
     cx: &Invocation,
-) -> Result<BTreeSet<String>, Error> {
+) -> Result<BTreeSet<String>> {
     let user = quote_literal(user);
     let columns: Vec<_> = PRIVILEGES.iter().map(|column| format!("{column}_priv")).collect();
     let more = ["db", "tables_priv", "columns_priv", "global_grants"];
@@ -117,7 +117,7 @@ async fn beside(
     users: &Users<'_>,
     host: &str,
     cx: &Invocation,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<String>> {
     let [first, second] = users.names(host);
     let reached = held::read(session, &first, true, cx).await?;
     let together = Together::of(reached.values());

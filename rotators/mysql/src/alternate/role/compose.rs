@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fourstep::Error;
+use fourstep::Result;
 use fourstep::users::{Install, Mark, Ownership};
 use serde_json::{Map, Value, json};
 
@@ -50,11 +50,7 @@ impl Users<'_> {
     /// # Errors
     /// [`ErrorKind::Unsupported`](fourstep::ErrorKind::Unsupported) for accounts of which there
     /// cannot be two alike.
-    pub(crate) fn compose(
-        &self,
-        install: &Install<'_>,
-        ownership: Ownership,
-    ) -> Result<Composed, Error> {
+    pub(crate) fn compose(&self, install: &Install<'_>, ownership: Ownership) -> Result<Composed> {
         let [first, second] = &self.settings;
         if let Some(host) = second.keys().find(|host| !first.contains_key(*host)) {
             let [first, second] = self.names(host);
@@ -75,7 +71,7 @@ impl Users<'_> {
 
     /// The first is what the other is made like. What is missing of the other is given to it, and
     /// nothing is taken: it is in use.
-    fn first_turn(&self, mark: impl Fn(&Settings) -> Option<Mark>) -> Result<Composed, Error> {
+    fn first_turn(&self, mark: impl Fn(&Settings) -> Option<Mark>) -> Result<Composed> {
         let mut composed = Composed::default();
         let [first, second] = &self.settings;
         for (host, found) in second {
@@ -98,7 +94,7 @@ impl Users<'_> {
         &self,
         mark: impl Fn(&Settings) -> Option<Mark>,
         new: &Mark,
-    ) -> Result<Composed, Error> {
+    ) -> Result<Composed> {
         let mut composed = Composed::default();
         composed.found.unlock = true;
         let [first, second] = &self.settings;
@@ -150,10 +146,7 @@ impl Users<'_> {
 ///
 /// # Errors
 /// As [`Users::compose`].
-pub(crate) fn password(
-    user: &str,
-    settings: &BTreeMap<String, Settings>,
-) -> Result<Composed, Error> {
+pub(crate) fn password(user: &str, settings: &BTreeMap<String, Settings>) -> Result<Composed> {
     let mut composed = Composed::default();
     for (host, settings) in settings.iter().filter(|(_, settings)| !settings.locked) {
         let name = AccountName::new(user, host);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fourstep::{Error, Invocation};
+use fourstep::{Invocation, Result};
 use serde_json::Value;
 
 use crate::alternate::pattern::is_like;
@@ -110,7 +110,7 @@ pub(crate) async fn read(
     account: &AccountName,
     with_roles: bool,
     cx: &Invocation,
-) -> Result<BTreeMap<AccountName, Held>, Error> {
+) -> Result<BTreeMap<AccountName, Held>> {
     let (user, host) =
         (quote_literal(&account.user), quote_literal(account.host.as_deref().unwrap_or_default()));
     let account = format!("User = {user} AND Host = {host}");

@@ -17,7 +17,7 @@ pub(crate) mod whose;
 use std::collections::BTreeMap;
 
 use fourstep::users::{Accounts, Install, Ownership};
-use fourstep::{Error, ErrorKind, Invocation};
+use fourstep::{Error, ErrorKind, Invocation, Result};
 
 use crate::alternate::compose::{Composed, locked};
 use crate::alternate::own::Own;
@@ -38,7 +38,7 @@ pub(crate) async fn compose(
     accounts: &Accounts,
     ownership: Ownership,
     cx: &Invocation,
-) -> Result<Composed, Error> {
+) -> Result<Composed> {
     let Install { source, target, .. } = *install;
     if source == target {
         let mut composed = compose::password(target, &settings_of(session, target, cx).await?)?;
@@ -65,7 +65,7 @@ async fn read<'a>(
     session: &mut Session,
     [first, second]: [&'a str; 2],
     cx: &Invocation,
-) -> Result<Users<'a>, Error> {
+) -> Result<Users<'a>> {
     let settings =
         [settings_of(session, first, cx).await?, settings_of(session, second, cx).await?];
     let query = format!(
@@ -88,7 +88,7 @@ pub(crate) async fn lacks(
     own: &Own,
     usernames: &[&str],
     cx: &Invocation,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<String>> {
     let mut lacks: Vec<_> = own.lacks("CREATE USER").into_iter().collect();
     if !own.has_any(&ANY_ROLE) && !may_grant(session, usernames, cx).await? {
         lacks.push(lacks_roles(own));
@@ -102,11 +102,7 @@ fn lacks_roles(own: &Own) -> String {
 
 /// Whether the admin has every account of one of these users WITH ADMIN OPTION. Which of them will be
 /// the role may not be known yet.
-async fn may_grant(
-    session: &mut Session,
-    usernames: &[&str],
-    cx: &Invocation,
-) -> Result<bool, Error> {
+async fn may_grant(session: &mut Session, usernames: &[&str], cx: &Invocation) -> Result<bool> {
     let query = format!(
         "SELECT User, MIN(COALESCE(WITH_ADMIN_OPTION, 'N')) FROM mysql.user \
          LEFT JOIN mysql.role_edges ON FROM_USER = User AND FROM_HOST = Host \
@@ -124,11 +120,7 @@ async fn may_grant(
 const PATTERNS_OF_ROLES: [u32; 3] = [9, 0, 0];
 
 /// The refusal of a first user with rights on a schema that the second could not USE.
-async fn unusable(
-    session: &mut Session,
-    first: &str,
-    cx: &Invocation,
-) -> Result<Option<Error>, Error> {
+async fn unusable(session: &mut Session, first: &str, cx: &Invocation) -> Result<Option<Error>> {
     if session.server.version() >= PATTERNS_OF_ROLES {
         return Ok(None);
     }
@@ -157,7 +149,7 @@ async fn proxies(
     session: &mut Session,
     [first, second]: [&str; 2],
     cx: &Invocation,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<String>> {
     let query = format!(
         "SELECT User, Host, Proxied_user, Proxied_host, With_grant FROM mysql.proxies_priv \
          WHERE User IN ({})",
@@ -184,7 +176,7 @@ async fn chosen(
     session: &mut Session,
     [first, second]: [&str; 2],
     cx: &Invocation,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<String>> {
     let query = format!(
         "SELECT DISTINCT FROM_USER, FROM_HOST FROM mysql.role_edges LEFT JOIN mysql.default_roles \
          ON USER = TO_USER AND HOST = TO_HOST AND DEFAULT_ROLE_USER = FROM_USER \
@@ -217,7 +209,7 @@ pub(crate) async fn is_first(
     session: &mut Session,
     [user, other]: [&str; 2],
     cx: &Invocation,
-) -> Result<bool, Error> {
+) -> Result<bool> {
     let query = format!(
         "SELECT FROM_HOST FROM mysql.role_edges WHERE FROM_USER = {} AND TO_USER = {}",
         quote_literal(user),
@@ -235,7 +227,7 @@ pub(crate) async fn difference(
     session: &mut Session,
     first: &str,
     cx: &Invocation,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<String>> {
     let [roles] = session.ask("a look at the roles in force", "SELECT CURRENT_ROLE()", cx).await?;
     let host = session.server.host().to_owned();
     let role = format!("{}@{}", name(first), name(&host));

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use fourstep::{Error, Invocation};
+use fourstep::{Invocation, Result};
 
 use crate::alternate::accounts::powerful;
 use crate::alternate::quoting::{AccountName, quote_literal};
@@ -43,7 +43,7 @@ pub(crate) async fn of_account(
     session: &mut Session,
     account: &AccountName,
     cx: &Invocation,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<String>> {
     let (user, host) =
         (quote_literal(&account.user), quote_literal(account.host.as_deref().unwrap_or_default()));
     let found = of(session, &format!("User = {user} AND Host = {host}"), cx).await?;
@@ -55,7 +55,7 @@ pub(crate) async fn of(
     session: &mut Session,
     accounts: &str,
     cx: &Invocation,
-) -> Result<BTreeMap<String, String>, Error> {
+) -> Result<BTreeMap<String, String>> {
     let query = format!("{}{POWERFUL}", reach("User", accounts));
     let found = table(session, &query, cx).await?;
     Ok(found.into_iter().map(|[user, privilege]| (user, powerful(&privilege))).collect())

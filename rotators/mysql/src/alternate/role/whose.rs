@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fourstep::users::{Account, Accounts, Mark};
-use fourstep::{Error, Invocation};
+use fourstep::{Invocation, Result};
 
 use crate::alternate::quoting::quote_literals;
 use crate::alternate::read::{look, not_understood, table};
@@ -36,7 +36,7 @@ pub(crate) async fn read(
     secret: &str,
     admin: &str,
     cx: &Invocation,
-) -> Result<Accounts, Error> {
+) -> Result<Accounts> {
     let users = users(session, usernames, cx).await?;
     let query = format!(
         "SELECT FROM_USER, TO_USER, TO_HOST FROM mysql.role_edges \
@@ -87,7 +87,7 @@ async fn users(
     session: &mut Session,
     usernames: &[&str],
     cx: &Invocation,
-) -> Result<BTreeMap<String, Hosts>, Error> {
+) -> Result<BTreeMap<String, Hosts>> {
     let query = format!(
         "SELECT User, Host, account_locked = 'Y', \
          JSON_EXTRACT(User_attributes, '$.metadata.{ATTRIBUTE}') \
