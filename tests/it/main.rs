@@ -34,6 +34,7 @@ mod new;
 mod other_logins;
 mod pairs;
 mod password_file;
+mod planted;
 mod proxy;
 mod questions;
 mod races;

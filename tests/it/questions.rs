@@ -65,7 +65,10 @@ async fn what_a_rotation_would_repair_is_no_failure_of_preflight() {
     let journal = file.path.with_extension("json.journal");
     std::fs::write(journal, format!("{}\n", json!(document.to_string()))).unwrap();
     let (shown, fine) = asked("preflight", &file, &[]).await;
-    assert!(shown.contains("warns  AWSCURRENT does not log in (the server refused"), "{shown}");
+    assert!(
+        shown.contains("warns  AWSCURRENT does not log in (refused with SQLSTATE 28P01"),
+        "{shown}"
+    );
     assert!(shown.contains(" does, and a rotation would repair this"), "{shown}");
     assert!(fine && shown.ends_with("A rotation would succeed. Nothing was changed.\n"), "{shown}");
 }

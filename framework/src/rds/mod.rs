@@ -92,8 +92,8 @@ pub(crate) fn of(_: &Environment) -> Result<Arc<dyn Rds>> {
 /// What a function does that was built without the feature `rds`.
 #[cfg(not(feature = "rds"))]
 mod without {
-    use super::{Cluster, Deployment, Error, Instance, Invocation, Rds, Side, async_trait};
-    use crate::error::{ErrorKind, Result};
+    use super::{Cluster, Deployment, Instance, Invocation, Rds, Side, async_trait};
+    use crate::error::{Error, ErrorKind, Result};
 
     #[derive(Debug)]
     pub(super) struct NoRds;

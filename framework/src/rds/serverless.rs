@@ -66,9 +66,9 @@ fn text(answer: &Value, pointer: &str) -> Option<String> {
 /// What a function does that was built without the feature `redshift`.
 #[cfg(not(feature = "redshift"))]
 mod without {
-    use super::{Error, Invocation, Value};
+    use super::{Invocation, Value};
     use crate::config::Environment;
-    use crate::error::{ErrorKind, Result};
+    use crate::error::{Error, ErrorKind, Result};
 
     #[derive(Debug)]
     pub(crate) struct Serverless;

@@ -71,6 +71,7 @@ impl SslMode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
     use crate::invocation::Deadline;
     use serde_json::json;
     use std::sync::Mutex;

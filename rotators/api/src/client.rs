@@ -7,9 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use fourstep::net::TlsSettings;
-use fourstep::{
-    CHANGE_TIME, Error, ErrorKind, ExposeSecret, Invocation, Result, Secret, SecretString,
-};
+use fourstep::{Error, ErrorKind, ExposeSecret, Invocation, Result, Secret, SecretString};
 use serde_json::Value;
 
 use crate::address::Address;
@@ -309,7 +307,7 @@ impl Client {
                 return Ok(answer);
             }
             let wait = answer.retry_after.unwrap_or(USUAL_WAIT);
-            let needed = wait.saturating_add(CHANGE_TIME);
+            let needed = wait.saturating_add(fourstep::CHANGE_TIME);
             if tries >= most || cx.deadline().remaining() <= needed {
                 return Err(Error::new(ErrorKind::Throttled, "the vendor takes no more requests")
                     .caused_by(format!(

@@ -1,9 +1,9 @@
 //! What the fuzzer reaches of this crate, behind the feature `fuzzing`: the parts that read a
 //! server's bytes and what it says of its users. See `fuzz/` at the root of the repository.
 
+use fourstep::Result;
 use fourstep::net::{Stream, Transport};
 use fourstep::users::{Attempt, Login};
-use fourstep::{Error, Result};
 
 pub use crate::alternate::fuzzing::{Admin, Grants, Kept, USER, is_like, matching};
 use crate::preflight;

@@ -3,7 +3,7 @@
 
 use fourstep::net::Stream;
 use fourstep::users::{Attempt, Login};
-use fourstep::{Error, Result, SecretString};
+use fourstep::{Result, SecretString};
 
 use crate::errors::ServerError;
 use crate::password::{Literal, PasswordFormat};

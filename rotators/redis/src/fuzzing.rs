@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fourstep::net::Stream;
 use fourstep::users::{Attempt, Login};
-use fourstep::{Deadline, Error, Invocation, Result};
+use fourstep::{Deadline, Invocation, Result};
 
 use crate::session::Channel;
 

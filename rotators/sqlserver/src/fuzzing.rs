@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fourstep::net::Stream;
 use fourstep::users::{Attempt, LoggedIn, Login};
-use fourstep::{Deadline, Error, Invocation, Result};
+use fourstep::{Deadline, Invocation, Result};
 
 use crate::wire::{Answer, Channel};
 use crate::{Sqlserver, preflight};

@@ -90,8 +90,9 @@ async fn a_fleet_of_awss_templates_is_moved_and_put_back_without_a_refused_login
     let (one, two) = (server.user("moved").await, sql.user("moved").await);
     host.secret("fleet/one", &server.document(&one), Some((SINGLE, host::days(30))));
     let adopted = pair(&server, &host, "fleet/pair").await;
-    let stranger = pair(&server, &host, "fleet/stranger").await;
     host.secret("fleet/sql", &sql.document(&two), Some((MYSQL, host::days(7))));
+    // Listed by age: what cannot be moved ends the run.
+    let stranger = pair(&server, &host, "fleet/stranger").await;
     for (name, server) in [
         (SINGLE, Old::Postgres(server.clone())),
         (MULTI, Old::Postgres(server.clone())),
