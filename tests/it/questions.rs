@@ -53,26 +53,6 @@ async fn preflight_says_what_would_fail_and_fails_itself() {
     assert!(!fine);
 }
 
-/// setSecret tries what an interrupted replay proposed, so preflight does.
-#[tokio::test]
-async fn what_a_rotation_would_repair_is_no_failure_of_preflight() {
-    let Some(server) = server() else { return };
-    let user = server.user("preflight_repaired").await;
-    let document = server.document(&user);
-    let mut stale = document.clone();
-    stale["password"] = json!("not-the-password");
-    let file = secret_file(&stale.to_string());
-    let journal = file.path.with_extension("json.journal");
-    std::fs::write(journal, format!("{}\n", json!(document.to_string()))).unwrap();
-    let (shown, fine) = asked("preflight", &file, &[]).await;
-    assert!(
-        shown.contains("warns  AWSCURRENT does not log in (refused with SQLSTATE 28P01"),
-        "{shown}"
-    );
-    assert!(shown.contains(" does, and a rotation would repair this"), "{shown}");
-    assert!(fine && shown.ends_with("A rotation would succeed. Nothing was changed.\n"), "{shown}");
-}
-
 #[tokio::test]
 async fn preflight_warns_of_a_pair_that_would_be_rotated_as_one_user() {
     let Some(server) = server() else { return };

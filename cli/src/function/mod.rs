@@ -8,6 +8,7 @@ mod sam;
 use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -145,18 +146,41 @@ impl fmt::Debug for Names<'_> {
 /// Reads a pipe to its end and keeps its beginning: a function that writes without end must not
 /// fill this process's memory. Writes all of it to standard error, if it is `shown`.
 async fn read_all(pipe: Option<impl tokio::io::AsyncRead + Unpin>, shown: bool) -> String {
-    let (mut kept, mut part) = (Vec::new(), [0; 8192]);
-    let Some(mut pipe) = pipe else { return String::new() };
-    // What was read before a failure is still worth showing.
-    while let Ok(read) = pipe.read(&mut part).await
-        && let Some(bytes) = part.get(..read).filter(|bytes| !bytes.is_empty())
-    {
-        if shown {
-            let _ = std::io::stderr().lock().write_all(bytes);
-        }
-        kept.extend(bytes.iter().take(MOST_OUTPUT.saturating_sub(kept.len())));
+    let heard = Heard::default();
+    heard.all_of(pipe, shown).await;
+    heard.text()
+}
+
+/// What was read of a pipe so far.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<u8>>>);
+
+impl Heard {
+    fn text(&self) -> String {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&kept).into_owned()
     }
-    String::from_utf8_lossy(&kept).into_owned()
+
+    /// [`all_of`](Self::all_of) in a task of its own.
+    async fn all(self, pipe: Option<impl tokio::io::AsyncRead + Unpin>, shown: bool) {
+        self.all_of(pipe, shown).await;
+    }
+
+    async fn all_of(&self, pipe: Option<impl tokio::io::AsyncRead + Unpin>, shown: bool) {
+        let mut part = [0; 8192];
+        let Some(mut pipe) = pipe else { return };
+        // What was read before a failure is still worth showing.
+        while let Ok(read) = pipe.read(&mut part).await
+            && let Some(bytes) = part.get(..read).filter(|bytes| !bytes.is_empty())
+        {
+            if shown {
+                let _ = std::io::stderr().lock().write_all(bytes);
+            }
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let room = MOST_OUTPUT.saturating_sub(kept.len());
+            kept.extend(bytes.iter().take(room));
+        }
+    }
 }
 
 /// The last lines of a text, shortened: what a process said before it died.

@@ -18,11 +18,11 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::AbortHandle;
 
 use super::{
-    ACCESS_KEY_ID, Answer, EXITED, Invocation, KILLED, Killable, Names, TIMED_OUT, json_lines,
-    last_lines, read_all,
+    ACCESS_KEY_ID, Answer, EXITED, Heard, Invocation, KILLED, Killable, Names, TIMED_OUT,
+    json_lines, last_lines,
 };
 
 /// Variables of this process that a function sees too. Everything else is left out: real AWS
@@ -95,16 +95,25 @@ impl Process {
             deadline: SystemTime::now() + self.timeout,
         });
         let server = tokio::spawn(axum::serve(listener, runtime_api(exchange)).into_future());
+        // Also where this is dropped half-way.
+        let server = Ends(server.abort_handle());
         let mut child = self.start(&address.to_string())?;
         // Standard output is read all along: a function that fills the pipe must not hang.
-        let output = tokio::spawn(read_all(child.stdout.take(), self.shown));
-        let errors = tokio::spawn(read_all(child.stderr.take(), self.shown));
+        let (output, errors) = (Heard::default(), Heard::default());
+        let reading = [
+            tokio::spawn(output.clone().all(child.stdout.take(), self.shown)),
+            tokio::spawn(errors.clone().all(child.stderr.take(), self.shown)),
+        ];
         let mut answer = self.wait_for(&mut child, answer, &mut killable).await;
         let duration = started.elapsed();
-        server.abort();
+        drop(server);
         // It may have ended by itself already.
         let _ = child.kill().await;
-        let (text, complaint) = (rest(output).await, rest(errors).await);
+        for rest in reading {
+            // A process that the killed one left behind may keep it open.
+            let _ = tokio::time::timeout(LAST_OUTPUT_TIME, rest).await;
+        }
+        let (text, complaint) = (output.text(), errors.text());
         let output = format!("{text}\n{complaint}");
         if let Err((kind, message)) = &mut answer
             && (kind == EXITED || message.is_empty())
@@ -159,10 +168,13 @@ impl Process {
     }
 }
 
-/// What was read of a pipe. A process that the killed one left behind may keep it open.
-async fn rest(reading: JoinHandle<String>) -> String {
-    let read = tokio::time::timeout(LAST_OUTPUT_TIME, reading).await;
-    read.ok().and_then(Result::ok).unwrap_or_default()
+/// Ends a task when it is dropped.
+struct Ends(AbortHandle);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 fn exited(status: &str) -> (String, String) {

@@ -191,6 +191,9 @@ impl Replay<'_> {
         // Who delivers steps one by one means to see what they do, and what an interrupted replay may
         // have set is found by going on.
         let pressed = self.options.steps != Step::ALL || self.secret.journal().exists();
+        if let Some(what) = self.secret.said(&before) {
+            report.said(&what)?;
+        }
         if !report.before(&before, pressed)? {
             return Ok(None);
         }

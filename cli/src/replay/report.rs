@@ -12,6 +12,9 @@ use crate::events::text as field;
 use crate::function::Invocation;
 use crate::replay::{Options, Stage};
 
+/// The last line where all went well but for this.
+const HAS_SAID: &str = "The function said a credential: see above.\n";
+
 /// How a replay is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -79,14 +82,13 @@ impl<'a> Report<'a> {
             self.cause = Some(format!("{why}{}", what_to_do(kind.name(), &why)));
             end.push_str(
                 "\nNothing was begun: whether AWSCURRENT logs in could not be asked. Once the cause is \
-                 mended, or the database resumed that was paused, run the same replay again; --step \
-                 begins all the same.\n",
+                 mended, run the same replay again. If the database is paused, start it first.\n",
             );
         }
         let text = format!("before\n{}{end}", self.table(inspection));
-        let (looked, versions) = (inspection.answer.is_ok(), versions(inspection));
-        self.say(&text, &json!({"event": "before", "ok": looked, "versions": versions}))?;
-        Ok(self.cause.is_none())
+        let (begins, versions) = (self.cause.is_none(), versions(inspection));
+        self.say(&text, &json!({"event": "before", "ok": begins, "versions": versions}))?;
+        Ok(begins)
     }
 
     /// Who can log in, each reason once, and that of the last line not before it.
@@ -163,7 +165,8 @@ impl<'a> Report<'a> {
         self.said = true;
         self.say(
             &format!(
-                "  {:<13} SAID A CREDENTIAL: its answer or output has {what}; at AWS that is in a log\n",
+                "  {:<13} SAID A CREDENTIAL: its answer or output has {what}. At AWS a log would have it: \
+                 mend the function before it is deployed.\n",
                 ""
             ),
             &json!({"event": "said-credential", "what": what}),
@@ -248,6 +251,7 @@ impl<'a> Report<'a> {
                  {kept}\n"
             )
         };
+        let text = text + if self.said { HAS_SAID } else { "" };
         self.say(&text, &json!({"event": "end", "ok": !self.said, "journal": at(journal)}))
     }
 

@@ -127,8 +127,8 @@ async fn until_ended(mut server: Server, plays: bool) -> io::Result<()> {
     loop {
         tokio::select! {
             ended = server.wait() => return ended,
-            _ = interrupted.recv() => return Ok(()),
-            _ = told_to_end.recv() => return Ok(()),
+            _ = interrupted.recv() => return server.keep(),
+            _ = told_to_end.recv() => return server.keep(),
             _ = tick.tick(), if plays => begin_due(&server, &mut refused),
         }
     }

@@ -40,14 +40,17 @@ pub(super) fn preload(store: &MemoryStore, given: &[String], binary: bool) -> io
 /// `NAME=FILE`. What is no such thing may be a value, and is not repeated.
 fn parts<'a>(flag: &str, given: &'a str) -> io::Result<(&'a str, &'a Path)> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-/_+.@!".contains(&byte);
+    let is_value = |text: &str| text.contains(['{', '"', '\n']);
     let is_name = |name: &str| (1..=512).contains(&name.len()) && name.bytes().all(legal);
     match given.split_once('=') {
-        Some((name, file)) if is_name(name) && !file.is_empty() => Ok((name, Path::new(file))),
+        Some((name, file)) if is_name(name) && !file.is_empty() && !is_value(file) => {
+            Ok((name, Path::new(file)))
+        }
         _ => {
             let what = "it takes NAME=FILE: what the secret is called (letters, digits and -/_+.@!), and a \
                         file with its value";
             let error = io::Error::new(io::ErrorKind::InvalidInput, what);
-            Err(match given.contains(['{', '"', '\n']) {
+            Err(match is_value(given) {
                 true => slips::secret(flag, Path::new(given), &error),
                 false => io::Error::new(error.kind(), format!("{flag}: {error}")),
             })
@@ -70,6 +73,7 @@ mod tests {
             "a canary=file",
             "{\"password\": \"canary=\"}",
             "canary\n=canary",
+            "app/db={\"password\": \"canary\"}",
         ] {
             let error = parts("--secret", given).unwrap_err().to_string();
             assert!(error.contains("--secret") && !error.contains("canary"), "{given}: {error}");

@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::invocation::Invocation;
-use crate::rotator::{Finding, InspectContext, Recorded, SetContext};
+use crate::rotator::{Recorded, SetContext};
 use crate::secret::Previous;
 use crate::users::{Attempt, Database, Driver, LoggedIn, Login, common};
 
@@ -64,26 +64,6 @@ impl<'a, S: Database> LoginAttempts<'a, S> {
         self.refused.iter().any(|(_, tried, _)| {
             tried.username == login.username && tried.password.expose_secret() == password
         })
-    }
-
-    /// What a rotation of this user's own would log in with, and what there is to say where that is not
-    /// AWSCURRENT.
-    pub(super) async fn for_preflight(
-        &mut self,
-        subject: &InspectContext<'_>,
-        current: &Login,
-    ) -> Result<(Option<Open<'a, S::Session>>, Vec<Finding>)> {
-        if let Some(open) = self.open("AWSCURRENT", current).await? {
-            return Ok((Some(open), Vec::new()));
-        }
-        let why = self.refused.first().map(|(_, _, why)| why.clone()).unwrap_or_default();
-        let recorded = subject.recorded();
-        let Some(open) = self.older_of(&recorded, current, &current.username).await? else {
-            return Ok((None, vec![common::current_refused(why)]));
-        };
-        let what = format!("{} does, and a rotation would repair this", open.name);
-        let finding = format!("AWSCURRENT does not log in ({why}); {what}");
-        Ok((Some(open), vec![Finding::Warns(finding)]))
     }
 
     /// The first older version that logs in as current's own user: AWSPREVIOUS, then the others.

@@ -107,11 +107,10 @@ impl<S: Database> Rotator for SingleUser<S> {
         let with = (&*self.database, &self.policy);
         let policy = common::policy(with, &subject.description.tags, &login);
         let sample = policy.and_then(|policy| policy.generate()).ok();
-        let mut tries = LoginAttempts::new(&*self.database, cx);
-        let (open, mut findings) = tries.for_preflight(subject, &login).await?;
-        if let Some(Open { at, .. }) = open {
-            findings.extend(self.database.preflight(at, sample.as_ref()).await?);
-        }
+        let mut findings = match self.database.log_in(&login, cx).await? {
+            Attempt::Accepted(at) => self.database.preflight(at, sample.as_ref()).await?,
+            Attempt::Refused(why) => vec![common::current_refused(why)],
+        };
         common::add_findings(&mut findings, with, subject, &login, cx).await;
         let unused = common::unused_admin(subject.current, "single-user");
         findings.extend(unused.map(Finding::Warns));

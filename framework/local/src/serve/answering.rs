@@ -117,7 +117,7 @@ async fn answered(
         Ok(Answer { body, started }) => (Ok(body), started),
         Err(refusal) => {
             if operation == "RotateSecret" && refusal.name() == Some("InvalidRequestException") {
-                shared.retry(&input.secret()?);
+                shared.retry(&operations::secret(&shared.store, operation, &input)?);
             }
             (Err(refusal), None)
         }

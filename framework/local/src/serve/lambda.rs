@@ -65,7 +65,10 @@ async fn invoked(
     let function = shared.settings.on_invoke.clone().ok_or_else(|| no_function(name))?;
     match kind {
         Ok("RequestResponse") => {
-            let ended = function.invoked(event).await.map_err(|error| {
+            // In a task of its own: whoever stops waiting ends no step in its middle.
+            let ended = tokio::spawn(async move { function.invoked(event).await }).await;
+            let ended = ended.map_err(std::io::Error::other).and_then(|ended| ended);
+            let ended = ended.map_err(|error| {
                 Refusal::internal(
                     "ServiceException",
                     format!("the function cannot be run: {error}"),

@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::response::Response;
@@ -58,6 +59,8 @@ struct Shared {
     admitted: Admitted,
     calls: Mutex<BTreeMap<String, u64>>,
     playing: Mutex<BTreeSet<rotations::Playing>>,
+    /// When a schedule last began the rotation of a secret, by its ARN.
+    begun: Mutex<BTreeMap<String, SystemTime>>,
     /// Held while the store is kept; the revision that was.
     kept: Mutex<Option<u64>>,
 }
@@ -206,13 +209,22 @@ impl Server {
     pub async fn wait(&mut self) -> io::Result<()> {
         (&mut self.task).await.map_err(io::Error::other)?
     }
+
+    /// Has the store kept, if that is set and it was not kept as it is: the last thing before an end.
+    ///
+    /// # Errors
+    /// The keeper's.
+    pub fn keep(&self) -> io::Result<()> {
+        self.shared.keep()
+    }
 }
 
 impl Shared {
     fn over(store: Arc<MemoryStore>, settings: Settings, key: Option<AccessKey>) -> Self {
         let admitted = Admitted { key, hosts: settings.hosts.clone() };
-        let (calls, playing, kept) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { store, settings, admitted, calls, playing, kept }
+        let (calls, playing) = (Mutex::default(), Mutex::default());
+        let (begun, kept) = (Mutex::default(), Mutex::default());
+        Self { store, settings, admitted, calls, playing, begun, kept }
     }
 
     fn calls(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {

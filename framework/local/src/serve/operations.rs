@@ -1,5 +1,6 @@
 //! The operations: a request's fields in, the store's answer in AWS's shape out.
 
+use fourstep::SecretId;
 use fourstep::store::{AWSCURRENT, Select, VersionSummary};
 use serde_json::{Map, Value, json};
 
@@ -50,6 +51,15 @@ pub(super) const OPERATIONS: [&str; 24] = [
     "RemoveRegionsFromReplication",
     "StopReplicationToReplica",
 ];
+
+/// The secret that a request is about, which may not be the first of its name.
+pub(super) fn secret(
+    store: &MemoryStore,
+    operation: &str,
+    input: &Input,
+) -> Result<SecretId, Refusal> {
+    replicas::located(store, operation, input)?.0.secret()
+}
 
 pub(super) fn answer(
     store: &MemoryStore,

@@ -29,15 +29,28 @@ impl Server {
     /// Begins every rotation whose window has opened by now, also where it has closed since. One that is not
     /// at its end is in the way of the next. Which secrets they are, and why one does not begin.
     pub fn begin_due(&self, now: SystemTime) -> Vec<(String, Result<VersionId, StoreError>)> {
-        let mut begun = Vec::new();
+        let mut all = Vec::new();
+        // Before the secrets are read: one whose rotation ends in between looks as it did before it.
+        let playing = self.shared.playing().clone();
+        let mut begun = self.shared.begun.lock().unwrap_or_else(PoisonError::into_inner);
         for secret in self.shared.store.secrets(false).unwrap_or_default() {
-            let due = secret.next_window().is_some_and(|window| window.opens <= now);
-            if due && pending(&secret).is_none() {
-                begun.push((secret.name, self.shared.begin(&secret.arn)));
+            let last = begun.get(&secret.arn).copied();
+            let is_played = playing.iter().any(|(arn, ..)| *arn == secret.arn);
+            if !is_played && pending(&secret).is_none() && is_due(&secret, last, now) {
+                begun.insert(secret.arn.clone(), now);
+                all.push((secret.name, self.shared.begin(&secret.arn)));
             }
         }
-        begun
+        all
     }
+}
+
+/// Whether a window has opened, since a schedule `last` began a rotation of the secret: one that left no
+/// trace, because the target refused what was proposed, is begun again in the next window.
+fn is_due(secret: &SecretDetail, last: Option<SystemTime>, now: SystemTime) -> bool {
+    let opens = |at| Some(secret.rotation_rules.as_ref()?.next_window(at)?.opens);
+    let Some(window) = secret.next_window() else { return false };
+    window.opens.max(last.and_then(opens).unwrap_or(window.opens)) <= now
 }
 
 impl Shared {
@@ -63,13 +76,19 @@ impl Shared {
     pub(super) fn play(self: &Arc<Self>, rotation: StartedRotation) {
         let Some(on_rotate) = self.settings.on_rotate.clone() else { return };
         let key = (rotation.arn.clone(), rotation.version.clone(), rotation.test_only);
-        if !self.playing().insert(key.clone()) {
-            return;
+        {
+            let mut playing = self.playing();
+            // Its test is as good as it is in its way.
+            if playing.iter().any(|(arn, version, _)| (arn, version) == (&key.0, &key.1)) {
+                return;
+            }
+            playing.insert(key.clone());
         }
         let shared = Arc::clone(self);
         tokio::spawn(async move {
+            let played = Played { shared: Arc::clone(&shared), key };
             on_rotate.rotation_started(&shared.store, rotation).await;
-            shared.playing().remove(&key);
+            drop(played);
             // Where it is not kept, the next request is told so.
             let _ = shared.kept().await;
         });
@@ -77,6 +96,18 @@ impl Shared {
 
     fn playing(&self) -> MutexGuard<'_, BTreeSet<Playing>> {
         self.playing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes a rotation from those that are played, however that ended.
+struct Played {
+    shared: Arc<Shared>,
+    key: Playing,
+}
+
+impl Drop for Played {
+    fn drop(&mut self) {
+        self.shared.playing().remove(&self.key);
     }
 }
 

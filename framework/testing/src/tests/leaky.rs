@@ -280,6 +280,14 @@ async fn a_credential_on_standard_error_is_heard() {
     assert_names(&printed(&Leaky(Fixture::PrintError, LONG)).await, heard);
 }
 
+#[tokio::test]
+async fn a_second_rotator_in_one_test_is_no_pass() {
+    printed(&Leaky(Fixture::Nowhere, LONG)).await.assert_safe();
+    let report = printed(&Leaky(Fixture::Print, LONG)).await;
+    let defects: Vec<String> = report.defects().iter().map(ToString::to_string).collect();
+    assert!(defects[0].contains("a test calls `printed` once"), "{defects:?}");
+}
+
 /// Which test to start anew is known by the thread only.
 #[test]
 fn what_cannot_be_heard_is_no_pass() {

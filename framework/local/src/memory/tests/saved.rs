@@ -95,6 +95,19 @@ fn a_test_of_a_schedule_ends_with_its_process() {
     assert_eq!((again.labels.len(), again.rotation_enabled), (1, Some(true)));
 }
 
+/// Whoever promotes it by hand means to have it.
+#[test]
+fn what_a_test_made_and_somebody_labelled_is_kept() {
+    let (store, app) = (MemoryStore::new(), SecretId::parse("app/db").unwrap());
+    let new = NewSecret { value: Some("one".into()), ..NewSecret::default() };
+    let one = store.create("app/db", new).unwrap().version.unwrap();
+    let test = NewRotation { immediately: false, ..NewRotation::now(&token('b'), FUNCTION) };
+    store.rotate(&app, &test).unwrap();
+    store.update_stage(&app, AWSCURRENT, Some(&token('b')), Some(&one)).unwrap();
+    let again = MemoryStore::load(&text(&store)).unwrap();
+    assert_eq!(again.get(&app, Select::Label(AWSCURRENT)).unwrap().version, token('b'));
+}
+
 #[test]
 fn every_change_is_counted_and_no_read() {
     let store = full();

@@ -130,6 +130,54 @@ async fn what_is_due_is_begun_once() {
     let days = |days: u64| std::time::SystemTime::now() + Duration::from_secs(days * 24 * 60 * 60);
     assert!(server.begin_due(days(8)).is_empty());
     let begun = server.begin_due(days(11));
-    assert!(matches!(&begun[..], [(name, Ok(_))] if name == "app/db"), "{begun:?}");
+    let [(name, Ok(version))] = &begun[..] else { panic!("{begun:?}") };
+    assert_eq!(name, "app/db");
     assert!(server.begin_due(days(11)).is_empty());
+    // The target refuses what was proposed, so that nothing is left of the rotation.
+    server.store().update_stage(&secret, "AWSPENDING", None, Some(version)).unwrap();
+    waiting.let_go.add_permits(1);
+    for _ in 0..20 {
+        assert!(server.begin_due(days(12)).is_empty(), "it is begun in each window once");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(server.begin_due(days(22)).len(), 1);
+}
+
+/// A test ends with its own version, and a rotation would promote that.
+#[tokio::test]
+async fn a_test_of_the_configuration_is_not_played_again_as_a_rotation() {
+    let waiting = Arc::new(Waiting { begun: AtomicUsize::new(0), let_go: Semaphore::new(0) });
+    let server = with(Settings { on_rotate: Some(waiting.clone()), ..Settings::default() }).await;
+    let new = json!({"Name": "app/db", "SecretString": CANARY, "ClientRequestToken": ONE});
+    call(&server, "CreateSecret", new).await;
+    let rotate = |token: &str| {
+        json!({"SecretId": "app/db", "RotationLambdaARN": FUNCTION, "ClientRequestToken": token,
+            "RotateImmediately": false, "RotationRules": {"AutomaticallyAfterDays": 1}})
+    };
+    assert_eq!(call(&server, "RotateSecret", rotate(TWO)).await.status, 200);
+    for _ in 0..20 {
+        refused(&server, "RotateSecret", rotate(&"3".repeat(32))).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(waiting.begun.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_copy_that_is_let_go_does_not_rotate_the_user_of_its_primary() {
+    let store = MemoryStore::new();
+    let secret = SecretId::parse("app/db").unwrap();
+    store
+        .create("app/db", NewSecret { value: Some("one".into()), ..NewSecret::default() })
+        .unwrap();
+    let regions = json!({"SecretId": "app/db", "AddReplicaRegions": [{"Region": "eu-west-1"}]});
+    let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let server = serve_with(listener, Arc::new(store), Settings::default()).unwrap();
+    assert_eq!(call(&server, "ReplicateSecretToRegions", regions).await.status, 200);
+    let rotation = crate::NewRotation::now(&VersionId::from_store(TWO), FUNCTION);
+    server.store().rotate(&secret, &rotation).unwrap();
+    let own = server.store().promote(&secret, "eu-west-1").unwrap();
+    let own = server.store().describe(&SecretId::parse(&own.arn).unwrap()).unwrap();
+    assert_eq!((own.rotation_enabled, own.rotation_lambda_arn), (None, None));
+    assert_eq!(own.labels.len(), 1, "AWSCURRENT alone: {:?}", own.labels);
+    assert_eq!(server.store().describe(&secret).unwrap().rotation_enabled, Some(true));
 }
