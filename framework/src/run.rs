@@ -29,7 +29,7 @@ use crate::store::aws::{AwsStore, EventBus};
 ///
 /// ```no_run
 /// use std::sync::Arc;
-/// use fourstep::{Environment, Error, PasswordPolicy, users::{Database, Driver, SingleUser}};
+/// use fourstep::{Environment, PasswordPolicy, Result, users::{Database, Driver, SingleUser}};
 ///
 /// async fn main_of<S: Database>(
 ///     connect: impl FnOnce(&Environment) -> Result<S>,
