@@ -1,7 +1,7 @@
 //! What plays rotations for `fourstep serve --rotator`, in the background, as AWS does.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +16,6 @@ use serde_json::Value;
 use crate::account::text::in_command;
 use crate::events;
 use crate::function::{Function, Invocation, Names};
-
-/// Says something on standard error. Whoever reads it may have stopped: that is no reason to panic.
-macro_rules! say {
-    ($($text:tt)*) => {{
-        let _ = writeln!(io::stderr(), $($text)*);
-    }};
-}
 
 /// How often a rotation is played before it is left as it is. Secrets Manager retries too, it
 /// does not say how often.

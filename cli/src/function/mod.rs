@@ -147,7 +147,7 @@ impl fmt::Debug for Names<'_> {
 /// fill this process's memory. Writes all of it to standard error, if it is `shown`.
 async fn read_all(pipe: Option<impl tokio::io::AsyncRead + Unpin>, shown: bool) -> String {
     let heard = Heard::default();
-    heard.all_of(pipe, shown).await;
+    heard.clone().all_of(pipe, shown).await;
     heard.text()
 }
 
@@ -161,12 +161,7 @@ impl Heard {
         String::from_utf8_lossy(&kept).into_owned()
     }
 
-    /// [`all_of`](Self::all_of) in a task of its own.
-    async fn all(self, pipe: Option<impl tokio::io::AsyncRead + Unpin>, shown: bool) {
-        self.all_of(pipe, shown).await;
-    }
-
-    async fn all_of(&self, pipe: Option<impl tokio::io::AsyncRead + Unpin>, shown: bool) {
+    async fn all_of(self, pipe: Option<impl tokio::io::AsyncRead + Unpin>, shown: bool) {
         let mut part = [0; 8192];
         let Some(mut pipe) = pipe else { return };
         // What was read before a failure is still worth showing.

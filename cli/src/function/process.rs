@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
-use tokio::task::AbortHandle;
+use tokio::task::JoinSet;
 
 use super::{
     ACCESS_KEY_ID, Answer, EXITED, Heard, Invocation, KILLED, Killable, Names, TIMED_OUT,
@@ -94,15 +94,15 @@ impl Process {
             answered: Mutex::new(Some(answered)),
             deadline: SystemTime::now() + self.timeout,
         });
-        let server = tokio::spawn(axum::serve(listener, runtime_api(exchange)).into_future());
-        // Also where this is dropped half-way.
-        let server = Ends(server.abort_handle());
+        // Dropped half-way, too, a set ends what is in it.
+        let mut server = JoinSet::new();
+        server.spawn(axum::serve(listener, runtime_api(exchange)).into_future());
         let mut child = self.start(&address.to_string())?;
         // Standard output is read all along: a function that fills the pipe must not hang.
         let (output, errors) = (Heard::default(), Heard::default());
         let reading = [
-            tokio::spawn(output.clone().all(child.stdout.take(), self.shown)),
-            tokio::spawn(errors.clone().all(child.stderr.take(), self.shown)),
+            tokio::spawn(output.clone().all_of(child.stdout.take(), self.shown)),
+            tokio::spawn(errors.clone().all_of(child.stderr.take(), self.shown)),
         ];
         let mut answer = self.wait_for(&mut child, answer, &mut killable).await;
         let duration = started.elapsed();
@@ -165,15 +165,6 @@ impl Process {
                 format!("the function was stopped after {} s", self.timeout.as_secs_f64()),
             )),
         }
-    }
-}
-
-/// Ends a task when it is dropped.
-struct Ends(AbortHandle);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -245,7 +245,8 @@ pub fn letters(of: &[u8]) -> String {
     letters
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
+/// The path with this appended to its name.
+pub fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()

@@ -94,6 +94,11 @@ impl LocalSecret {
         said(&self.store, invocation)
     }
 
+    /// Reports that the function said one, if it did.
+    pub(super) fn listen(&self, heard: &Invocation, report: &mut Report<'_>) -> io::Result<()> {
+        self.said(heard).map_or(Ok(()), |what| report.said(&what))
+    }
+
     /// RotateSecret; the version it made. `immediately`: to begin at once, not only to test.
     pub(super) fn begin(&self, immediately: bool) -> Result<VersionId, StoreError> {
         let token = VersionId::from_store(uuid::Uuid::new_v4().to_string());

@@ -26,7 +26,7 @@ use crate::function::{ACCESS_KEY_ID, Function, Invocation, Names, Sam};
 pub use arn::SecretArn;
 pub use ask::{ask, ask_there, show};
 use keep::named;
-pub use keep::{SecretFile, letters};
+pub use keep::{SecretFile, beside, letters};
 use local::{Access, LocalSecret};
 pub use report::{Format, Report};
 
@@ -191,9 +191,7 @@ impl Replay<'_> {
         // Who delivers steps one by one means to see what they do, and what an interrupted replay may
         // have set is found by going on.
         let pressed = self.options.steps != Step::ALL || self.secret.journal().exists();
-        if let Some(what) = self.secret.said(&before) {
-            report.said(&what)?;
-        }
+        self.secret.listen(&before, report)?;
         if !report.before(&before, pressed)? {
             return Ok(None);
         }

@@ -18,7 +18,7 @@ const CREDENTIALS: [&str; 7] = ["pass", "pwd", "secret", "token", "key", "creden
 const PLACES: [&str; 11] =
     ["id", "arn", "name", "url", "uri", "endpoint", "path", "file", "space", "type", "version"];
 
-/// Which field of which labelled version the function's answer or output has, and in which form. One is
+/// Which field of which version the function's answer or output has, and in which form. One is
 /// enough: whoever mends it asks again.
 pub(super) fn said(store: &MemoryStore, invocation: &Invocation) -> Option<String> {
     let answer = match &invocation.answer {

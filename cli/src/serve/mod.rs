@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use fourstep_cli::account::text::count;
 use fourstep_cli::player::Player;
-use fourstep_cli::slips;
+use fourstep_cli::{say, slips};
 use fourstep_local::MemoryStore;
 use fourstep_local::serve::{self, Keeper, OnAnswer, OnInvoke, OnRotate, Server, Settings};
 use serde_json::json;
@@ -25,14 +25,6 @@ use store::StoreFile;
 
 /// How often it is looked whether a rotation is due.
 const TICK: Duration = Duration::from_secs(1);
-
-/// Says something on standard error. Whoever reads it may have stopped: that is no reason to panic.
-macro_rules! say {
-    ($($text:tt)*) => {{
-        let _ = writeln!(io::stderr(), $($text)*);
-    }};
-}
-use say;
 
 /// Serves until it is interrupted or told to end.
 pub(crate) async fn run(arguments: ServeArguments) -> io::Result<bool> {

@@ -1,14 +1,12 @@
 //! Secrets that are there from the start: names, and files with their values.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use fourstep::SecretId;
 use fourstep_cli::replay::{SecretFile, letters};
-use fourstep_cli::slips;
+use fourstep_cli::{say, slips};
 use fourstep_local::{MemoryStore, NewSecret};
-
-use super::say;
 
 /// Where every ARN of a local Secrets Manager begins.
 const ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:";

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use fourstep_cli::replay::beside;
 use fourstep_local::MemoryStore;
 use fourstep_local::serve::Keeper;
 
@@ -54,12 +55,6 @@ impl Keeper for StoreFile {
         let (_, text) = store.save();
         self.write(text.expose_bytes()).map_err(|error| about(&self.path, &error.to_string()))
     }
-}
-
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
 }
 
 fn about(path: &Path, what: &str) -> io::Error {

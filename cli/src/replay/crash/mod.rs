@@ -136,9 +136,7 @@ impl Sweep<'_> {
     async fn all(&self, plan: &Plan, report: &mut Report<'_>) -> io::Result<bool> {
         let before = inspect(self.function, self.secret).await?;
         let pressed = self.reset.is_some() || self.secret.journal().exists();
-        if let Some(what) = self.secret.said(&before) {
-            report.said(&what)?;
-        }
+        self.secret.listen(&before, report)?;
         if !report.before(&before, pressed)? {
             report.stopped(self.secret.journal(), false, &self.options.stage)?;
             return Ok(false);
@@ -189,9 +187,7 @@ impl Sweep<'_> {
                 self.secret.note_proposed(&token)?;
             }
             let watched = self.watched(step, &token, None).await?;
-            if let Some(what) = self.secret.said(&watched.invocation) {
-                report.said(&what)?;
-            }
+            self.secret.listen(&watched.invocation, report)?;
             calls.extend(watched.calls);
             let mut succeeded = watched.invocation.answer.is_ok();
             if succeeded && step == Step::Finish {

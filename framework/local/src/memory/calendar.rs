@@ -1,5 +1,7 @@
 //! Days of the calendar, in UTC.
 
+use time::Date;
+
 /// A day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Day {
@@ -13,42 +15,19 @@ pub(super) struct Day {
     pub(super) in_month: u8,
 }
 
-/// The days of months, from March to February, before each begins.
-const BEFORE: [u64; 12] = [0, 31, 61, 92, 122, 153, 184, 214, 245, 275, 306, 337];
-
-/// Days from 1 March of the year 0 to 1 January 1970.
-const TO_1970: u64 = 719_468;
-
-const CENTURIES: u64 = 146_097;
+/// The Julian day of 1 January 1970.
+const IN_1970: i32 = 2_440_588;
 
 impl Day {
-    /// The day that is so many days after 1 January 1970.
-    pub(super) fn at(days: u64) -> Self {
-        let all = days + TO_1970;
-        // A year that begins in March ends in its leap day, if it has one.
-        let (cycle, rest) = (all / CENTURIES, all % CENTURIES);
-        let year = (rest - rest / 1_460 + rest / 36_524 - rest / 146_096) / 365;
-        let of_year = rest - (365 * year + year / 4 - year / 100);
-        let index = BEFORE.iter().rposition(|&before| before <= of_year).unwrap_or_default();
-        let before = BEFORE.get(index).copied().unwrap_or_default();
-        let month = if index < 10 { index + 3 } else { index - 9 };
-        let civil = cycle * 400 + year + u64::from(month <= 2);
-        let leap =
-            civil.is_multiple_of(4) && (!civil.is_multiple_of(100) || civil.is_multiple_of(400));
-        let in_month = match month {
-            2 => 28 + u64::from(leap),
-            4 | 6 | 9 | 11 => 30,
-            _ => 31,
-        };
-        // 1 January 1970 was a Thursday.
-        let of_week = (days + 4) % 7 + 1;
-        let small = |number: u64| u8::try_from(number).unwrap_or(u8::MAX);
-        Self {
-            month: u8::try_from(month).unwrap_or(u8::MAX),
-            of_month: small(of_year - before + 1),
-            of_week: small(of_week),
-            in_month: small(in_month),
-        }
+    /// The day that is so many days after 1 January 1970; none after the year 9999.
+    pub(super) fn at(days: u64) -> Option<Self> {
+        let date = Date::from_julian_day(i32::try_from(days).ok()?.checked_add(IN_1970)?).ok()?;
+        Some(Self {
+            month: date.month().into(),
+            of_month: date.day(),
+            of_week: date.weekday().number_from_sunday(),
+            in_month: date.month().length(date.year()),
+        })
     }
 }
 
@@ -58,11 +37,11 @@ mod tests {
 
     #[test]
     fn days_follow_one_another_for_two_hundred_years() {
-        let mut before = Day::at(0);
+        let mut before = Day::at(0).unwrap();
         assert_eq!(before, Day { month: 1, of_month: 1, of_week: 5, in_month: 31 });
         let mut leap_days = 0;
         for number in 1..=73_049 {
-            let day = Day::at(number);
+            let day = Day::at(number).unwrap();
             let first = before.of_month == before.in_month;
             assert_eq!(day.of_month, if first { 1 } else { before.of_month + 1 }, "{number}");
             assert_eq!(day.month, if first { before.month % 12 + 1 } else { before.month });

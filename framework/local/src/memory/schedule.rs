@@ -179,7 +179,8 @@ const FARTHEST: u64 = 41 * 366;
 /// The first moment after `last` that the expression names, in seconds since 1970.
 fn first_of(cron: &Cron, last: u64) -> Option<u64> {
     let today = last / DAY;
-    let days = (today..=today + FARTHEST).filter(|&day| cron.names(&Day::at(day)));
+    let days =
+        (today..=today + FARTHEST).filter(|&day| Day::at(day).is_some_and(|day| cron.names(&day)));
     let moments = days.flat_map(|day| cron.hours().map(move |hour| day * DAY + hour * HOUR));
     moments.into_iter().find(|&moment| moment > last)
 }

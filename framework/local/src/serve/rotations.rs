@@ -10,8 +10,8 @@ use fourstep::{SecretId, VersionId};
 use super::{Server, Shared};
 use crate::{NewRotation, SecretDetail, StartedRotation};
 
-/// A rotation that is being played: the secret's ARN, the version, and whether it only tests.
-pub(super) type Playing = (String, VersionId, bool);
+/// A rotation that is being played, or the test of one: the secret's ARN and the version.
+pub(super) type Playing = (String, VersionId);
 
 impl Server {
     /// Has every rotation played again that is on and did not come to an end: after a start anew. How many
@@ -75,14 +75,9 @@ impl Shared {
     /// Has a rotation played in a task of its own, if somebody plays them and nobody plays this one.
     pub(super) fn play(self: &Arc<Self>, rotation: StartedRotation) {
         let Some(on_rotate) = self.settings.on_rotate.clone() else { return };
-        let key = (rotation.arn.clone(), rotation.version.clone(), rotation.test_only);
-        {
-            let mut playing = self.playing();
-            // Its test is as good as it is in its way.
-            if playing.iter().any(|(arn, version, _)| (arn, version) == (&key.0, &key.1)) {
-                return;
-            }
-            playing.insert(key.clone());
+        let key = (rotation.arn.clone(), rotation.version.clone());
+        if !self.playing().insert(key.clone()) {
+            return;
         }
         let shared = Arc::clone(self);
         tokio::spawn(async move {

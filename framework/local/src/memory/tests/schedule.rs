@@ -17,7 +17,7 @@ fn at(seconds: u64) -> SystemTime {
 /// `Sat 02-29 03h`
 fn shown(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let day = Day::at(seconds / 86_400);
+    let day = Day::at(seconds / 86_400).unwrap();
     let names = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
     let name = names[usize::from(day.of_week) - 1];
     let hour = seconds % 86_400 / 3_600;
